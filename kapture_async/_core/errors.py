@@ -1,0 +1,334 @@
+"""Every error this library raises: one tree, whose second level is the outcome.
+
+::
+
+    HelpdeskError
+    ├── NotSentError                  nothing left this machine: safe to send again
+    │   ├── ConfigurationError            (also ValueError) a setting is wrong
+    │   ├── InvalidInputError             (also ValueError) the data cannot be sent as it is
+    │   ├── ClientStateError              (also RuntimeError) closed, other event loop, forked
+    │   ├── ConnectError                  (also ConnectionError) DNS, refused, TLS, proxy
+    │   ├── NotSentTimeoutError           (also TimeoutError) time ran out before sending
+    │   └── PushStoppedError              a push gave up; the rest of its source was not read
+    ├── RejectedError                 the service refused it: it has no effect
+    │   ├── AuthenticationError           wrong, expired or missing credentials
+    │   ├── PermissionDeniedError         the credentials may not do this
+    │   ├── ValidationError               the service names bad or missing fields
+    │   ├── NotFoundError
+    │   ├── ConflictError                 already in the state that was asked for
+    │   ├── RateLimitedError              told to wait; see ``retry_after``
+    │   ├── OpenTicketLimitError          too many open tickets
+    │   ├── RequestTooLargeError
+    │   │   └── AttachmentTooLargeError
+    │   └── RedirectedError               the address answers with a redirect, never followed
+    └── OutcomeUnknownError           it may or may not have happened: never send again blindly
+        ├── NoReplyError                  the connection was lost before a whole answer came
+        ├── ReplyTimeoutError             no whole answer in time
+        ├── ServerError                   HTTP 5xx without a clear word from the service
+        └── UnreadableReplyError          an answer that is not the documented kind
+            └── ReplyTooLargeError
+
+The ones below ``NotSentError`` also inherit the builtin a caller would expect. Those below
+``OutcomeUnknownError`` do not, on purpose: retry helpers that repeat on ``TimeoutError`` or
+``ConnectionError`` would otherwise create tickets twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal
+
+from .phase import Attempt, Effect, Phase
+
+OutcomeName = Literal["not_sent", "rejected", "unknown"]
+
+_NO_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+
+class HelpdeskError(Exception):
+    """Base of every error this library raises.
+
+    ``str()`` gives the whole story for a person: what was tried, what happened, whether
+    anything was sent, and the safe next step. No error holds a secret or a payload.
+
+    Attributes:
+        message: what happened, in one clause.
+        service: ``"kapture"`` or ``"support"``; empty for what is no call to a service.
+        operation: the operation's name, such as ``"tickets.add"``.
+        effect: ``"read"`` or ``"write"``; ``None`` where no operation is concerned.
+        phase: the furthest :class:`Phase` the last attempt reached.
+        status: the HTTP status of the last answer, if one came.
+        attempts: every try, with its times, oldest first.
+        retry_after: seconds the service asks to wait, if it said so.
+        vendor_message: the service's own words, cut to 500 characters, secrets masked.
+        fields: what the service says of single fields: name to texts.
+        next_step: the safe next step, in one sentence.
+    """
+
+    outcome: ClassVar[OutcomeName] = "not_sent"
+    """Which outcome this error stands for; decided by its class."""
+    _next_step: ClassVar[str] = "See the message."
+
+    message: str
+    service: str
+    operation: str
+    effect: Effect | None
+    phase: Phase | None
+    status: int | None
+    attempts: tuple[Attempt, ...]
+    retry_after: float | None
+    vendor_message: str | None
+    fields: Mapping[str, tuple[str, ...]]
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        service: str = "",
+        operation: str = "",
+        effect: Effect | None = None,
+        phase: Phase | None = None,
+        status: int | None = None,
+        attempts: tuple[Attempt, ...] = (),
+        retry_after: float | None = None,
+        vendor_message: str | None = None,
+        fields: Mapping[str, tuple[str, ...]] = _NO_FIELDS,
+        next_step: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.service = service
+        self.operation = operation
+        self.effect = effect
+        self.phase = phase
+        self.status = status
+        self.attempts = attempts
+        self.retry_after = retry_after
+        self.vendor_message = vendor_message
+        self.fields = fields
+        self._given_next_step = next_step
+
+    @property
+    def next_step(self) -> str:
+        """The safe next step, in one sentence."""
+        return self._given_next_step or self._default_next_step()
+
+    @property
+    def may_have_been_applied(self) -> bool:
+        """True if the server may have carried out a write. Reads never change anything."""
+        return self.outcome == "unknown" and self.effect != "read"
+
+    def _default_next_step(self) -> str:
+        return self._next_step
+
+    def _consequence(self) -> str:
+        return ""
+
+    def __str__(self) -> str:
+        where = " ".join(part for part in (self.service, self.operation) if part)
+        text = f"{where}: {self.message}" if where else self.message
+        facts = []
+        if self.status is not None:
+            facts.append(f"HTTP {self.status}")
+        if self.phase is not None and self.status is None:
+            facts.append(f"phase {self.phase.label}")
+        if len(self.attempts) > 1:
+            facts.append(f"{len(self.attempts)} attempts")
+        if self.retry_after is not None:
+            facts.append(f"asked to wait {self.retry_after:g} s")
+        if facts:
+            text += f" ({', '.join(facts)})"
+        if self.vendor_message:
+            text += f". The service said: {self.vendor_message!r}"
+        elif self.outcome != "not_sent":  # else the message names the fields itself
+            for name, words in self.fields.items():
+                text += f"; {name or 'request'}: {' '.join(words)}"
+        text = text.rstrip(".") + "."
+        for sentence in (self._consequence(), self.next_step):
+            if sentence:
+                text += " " + sentence
+        return text
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.message}>"
+
+    def __reduce__(self) -> Any:
+        state = dict(self.__dict__)
+        state["fields"] = dict(self.fields)  # a mapping proxy does not pickle
+        return _rebuild, (type(self), self.message, state)
+
+
+def _rebuild(cls: type[HelpdeskError], message: str, state: dict[str, Any]) -> HelpdeskError:
+    error = cls(message)
+    error.__dict__.update(state)
+    return error
+
+
+# --- nothing left this machine -----------------------------------------------------------------
+
+
+class NotSentError(HelpdeskError):
+    """It never left this machine, so sending it again is safe."""
+
+    outcome: ClassVar[OutcomeName] = "not_sent"
+    _next_step: ClassVar[str] = "It is safe to send it again."
+
+    def _consequence(self) -> str:
+        return "Nothing was sent."
+
+
+class ConfigurationError(NotSentError, ValueError):
+    """A setting of the client is wrong. Never holds the value of a secret."""
+
+    _next_step: ClassVar[str] = "Correct the setting."
+
+
+class InvalidInputError(NotSentError, ValueError):
+    """The data cannot be sent as it is; ``fields`` names the places."""
+
+    _next_step: ClassVar[str] = "Correct the data, then send it."
+
+
+class ClientStateError(NotSentError, RuntimeError):
+    """The client is closed, belongs to another event loop, or was made before a fork."""
+
+    _next_step: ClassVar[str] = "Make a new client here and use that one."
+
+
+class ConnectError(NotSentError, ConnectionError):
+    """No connection came about: name look-up, refused, TLS handshake or proxy."""
+
+    _next_step: ClassVar[str] = (
+        "Check the address, the network and whether the service is up; then it is safe to "
+        "send it again."
+    )
+
+
+class NotSentTimeoutError(NotSentError, TimeoutError):
+    """Time ran out while waiting for a connection, before the first byte was sent."""
+
+
+class PushStoppedError(NotSentError):
+    """A push gave up before the end of its source. Every row it had taken has an outcome."""
+
+    _next_step: ClassVar[str] = (
+        "Mend the cause; then push the rows without an outcome, and those that were not sent."
+    )
+
+    def _consequence(self) -> str:
+        return "The rest of the source was not read and not sent."
+
+
+# --- the service refused it --------------------------------------------------------------------
+
+
+class RejectedError(HelpdeskError):
+    """The service refused it; it has no effect."""
+
+    outcome: ClassVar[OutcomeName] = "rejected"
+    _next_step: ClassVar[str] = "Mend what the service complains about, then send it again."
+
+    def _consequence(self) -> str:
+        return "The service refused it; nothing was changed."
+
+
+class AuthenticationError(RejectedError):
+    """The credentials are wrong, expired, disabled or missing."""
+
+    _next_step: ClassVar[str] = (
+        "Check the token and its expiry date; Kapture issues one key per API, so a key for "
+        "one call may not fit another."
+    )
+
+
+class PermissionDeniedError(RejectedError):
+    """The credentials are known but may not do this."""
+
+    _next_step: ClassVar[str] = "Use credentials that may do this, or have it permitted."
+
+
+class ValidationError(RejectedError):
+    """The service names bad or missing data; see ``fields`` where it names fields."""
+
+
+class NotFoundError(RejectedError):
+    """The service knows no such thing, or no such address."""
+
+    _next_step: ClassVar[str] = "Check the id and the base URL."
+
+
+class ConflictError(RejectedError):
+    """It is already in the state that was asked for."""
+
+    _next_step: ClassVar[str] = "Read the ticket back; most likely nothing more is to be done."
+
+
+class RateLimitedError(RejectedError):
+    """Told to wait. ``retry_after`` holds the seconds, if the service named them."""
+
+    _next_step: ClassVar[str] = "Wait, then it is safe to send it again."
+
+
+class OpenTicketLimitError(RejectedError):
+    """The user has too many open tickets. A new token does not help."""
+
+    _next_step: ClassVar[str] = "Close some tickets, then send it again."
+
+
+class RequestTooLargeError(RejectedError):
+    """The service or a proxy before it finds the request too large."""
+
+    _next_step: ClassVar[str] = "Make the request smaller, then send it again."
+
+
+class AttachmentTooLargeError(RequestTooLargeError):
+    """The attachment is larger than the service takes."""
+
+
+class RedirectedError(RejectedError):
+    """The address answered with a redirect; it names only the other origin, and is not followed.
+
+    Following it would hand the credentials and the payload to another address.
+    """
+
+    _next_step: ClassVar[str] = "Set the base URL to the address that really serves the API."
+
+
+# --- it may or may not have happened -----------------------------------------------------------
+
+
+class OutcomeUnknownError(HelpdeskError):
+    """It may or may not have happened. For a read that is harmless; for a write it is a doubt."""
+
+    outcome: ClassVar[OutcomeName] = "unknown"
+
+    def _consequence(self) -> str:
+        if self.effect == "read":
+            return "It was a read: nothing was changed."
+        return "It may or may not have happened."
+
+    def _default_next_step(self) -> str:
+        if self.effect == "read":
+            return "It is safe to ask again."
+        return "Look it up in the helpdesk first; do not send it again blindly."
+
+
+class NoReplyError(OutcomeUnknownError):
+    """The connection was lost after sending began and before a whole answer came."""
+
+
+class ReplyTimeoutError(OutcomeUnknownError):
+    """No whole answer came in time. The server may still be working on it."""
+
+
+class ServerError(OutcomeUnknownError):
+    """HTTP 5xx without a clear word from the service itself."""
+
+
+class UnreadableReplyError(OutcomeUnknownError):
+    """An answer came, but it is not of the documented kind (a login page, broken JSON, ...)."""
+
+
+class ReplyTooLargeError(UnreadableReplyError):
+    """The answer unpacks to more bytes than the client accepts."""

@@ -1,0 +1,102 @@
+"""What became of one row of a push: four words, and no fifth.
+
+========== ================================================ ==========================
+outcome    means                                            safe next step
+========== ================================================ ==========================
+Accepted   the service confirmed it                         none
+Rejected   the service refused it; it has no effect         mend the data, or wait
+NotSent    it never left this machine                       send it again
+Unknown    it may or may not have happened                  look it up; never send blindly
+========== ================================================ ==========================
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Generic, TypeVar
+
+from attrs import field, frozen
+
+from .errors import HelpdeskError, NotSentError, OutcomeUnknownError, RejectedError
+
+R = TypeVar("R")
+
+
+@frozen(kw_only=True)
+class Outcome:
+    """What became of one row. Its repr shows neither the row nor the service's reply.
+
+    Attributes:
+        index: the row's place in the source, from 0.
+        key: the caller's name for the row, if there is one.
+        row: the very object the source gave.
+        attempts: how often it was sent or tried.
+        elapsed: seconds from the first try to the outcome, waits included.
+    """
+
+    name: ClassVar[str] = ""
+
+    index: int
+    key: str | None = None
+    row: Any = field(default=None, repr=False)
+    attempts: int = 1
+    elapsed: float = 0.0
+
+    @property
+    def ticket_id(self) -> str | None:
+        """The id the service gave, where it gives one; ``None`` for all but Accepted."""
+        return None
+
+    @property
+    def reason(self) -> str:
+        """Why it is not Accepted, for a person; empty for Accepted."""
+        return ""
+
+
+@frozen(kw_only=True)
+class Accepted(Outcome, Generic[R]):
+    """The service confirmed it."""
+
+    name: ClassVar[str] = "accepted"
+
+    result: R = field(repr=False)
+    """What the single call would have returned."""
+
+    @property
+    def ticket_id(self) -> str | None:
+        """The id the service gave, where it gives one."""
+        value: str | None = getattr(self.result, "ticket_id", None)
+        return value
+
+
+@frozen(kw_only=True)
+class _Failed(Outcome):
+    error: HelpdeskError
+
+    @property
+    def reason(self) -> str:
+        """What the error says."""
+        return str(self.error)
+
+
+@frozen(kw_only=True)
+class Rejected(_Failed):
+    """The service refused it; it has no effect."""
+
+    name: ClassVar[str] = "rejected"
+    error: RejectedError
+
+
+@frozen(kw_only=True)
+class NotSent(_Failed):
+    """It never left this machine."""
+
+    name: ClassVar[str] = "not_sent"
+    error: NotSentError
+
+
+@frozen(kw_only=True)
+class Unknown(_Failed):
+    """It may or may not have happened."""
+
+    name: ClassVar[str] = "unknown"
+    error: OutcomeUnknownError
