@@ -1,0 +1,167 @@
+"""What any reply means by HTTP alone, after the service's own rule had nothing to say.
+
+A service first reads the body by its own rule of success. What that rule does not know ends
+here: by the HTTP status, and last as "not readable". An unknown shape is never success.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from html import unescape
+from typing import Any, TypeVar
+
+import orjson
+from attrs import frozen
+
+from .errors import (
+    AuthenticationError,
+    ConflictError,
+    HelpdeskError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitedError,
+    RedirectedError,
+    RejectedError,
+    ReplyTimeoutError,
+    RequestTooLargeError,
+    ServerError,
+    UnreadableReplyError,
+    ValidationError,
+)
+from .phase import Phase
+from .transport.hosts import origin_of
+from .transport.message import Operation, RawReply
+from .transport.retry import parse_retry_after
+from .transport.send import Transport
+
+E = TypeVar("E", bound=HelpdeskError)
+
+NOT_JSON: Any = object()
+"""What :func:`json_of` gives for a body that is no JSON."""
+
+WORDS_CAP = 500
+"""The most characters of a service's own words that an error carries."""
+
+_MARKUP = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_BLANKS = re.compile(r"\s+")
+
+_REFUSALS: dict[int, tuple[type[RejectedError], str]] = {
+    400: (ValidationError, "the service refused the request"),
+    401: (AuthenticationError, "the service refused the credentials"),
+    403: (PermissionDeniedError, "the service forbids this call"),
+    404: (NotFoundError, "the service has no such address"),
+    405: (RejectedError, "the service takes no such call at this address"),
+    409: (ConflictError, "the service reports a conflict"),
+    413: (RequestTooLargeError, "the request is too large for the service"),
+    415: (RejectedError, "the service does not take this kind of body"),
+    422: (ValidationError, "the service refused the data"),
+    429: (RateLimitedError, "the service asks to slow down"),
+}
+# "Your answer is elsewhere" may well follow a form that *was* carried out (post, redirect, get).
+_REDIRECT_AFTER_THE_FACT = frozenset({302, 303})
+
+
+def json_of(reply: RawReply) -> Any:
+    """The body as JSON, whatever its content type says; :data:`NOT_JSON` if it is none."""
+    try:
+        return orjson.loads(reply.body)
+    except orjson.JSONDecodeError:
+        return NOT_JSON
+
+
+def clean_words(text: str, transport: Transport) -> str:
+    """A service's words for a message: no markup, no secrets, one line, cut."""
+    text = unescape(_MARKUP.sub(" ", text[: 8 * WORDS_CAP]))
+    text = _BLANKS.sub(" ", transport.mask(text)).strip()
+    return text if len(text) <= WORDS_CAP else text[: WORDS_CAP - 1] + "…"
+
+
+@frozen
+class Judgement:
+    """What a rule of success needs besides the body: where the reply came from, and how to fail."""
+
+    transport: Transport
+    operation: Operation
+    reply: RawReply
+
+    def error(
+        self,
+        cls: type[E],
+        message: str,
+        *,
+        words: str | None = None,
+        fields: Mapping[str, tuple[str, ...]] | None = None,
+        next_step: str | None = None,
+    ) -> E:
+        """An error of class ``cls`` that tells this reply's whole story.
+
+        Args:
+            cls: the class of the error.
+            message: what happened, in one clause.
+            words: the service's own words, as they came.
+            fields: what it says of single fields.
+            next_step: the safe next step, where the class's own does not fit.
+        """
+        reply = self.reply
+        told = clean_words(words, self.transport) if words else None
+        return cls(
+            message,
+            service=self.transport.settings.service,
+            operation=self.operation.name,
+            effect=self.operation.effect,
+            phase=Phase.RECEIVING,
+            status=reply.status,
+            attempts=reply.attempts,
+            retry_after=self._retry_after(),
+            vendor_message=told or None,
+            fields={
+                name: tuple(clean_words(text, self.transport) for text in texts)
+                for name, texts in (fields or {}).items()
+            },
+            next_step=next_step,
+        )
+
+    def by_status(self, words: str | None = None) -> HelpdeskError:
+        """The error for a reply that the service's own rule does not know."""
+        status = self.reply.status
+        if words is None:
+            words = self._excerpt()
+        if status in _REFUSALS:
+            cls, message = _REFUSALS[status]
+            return self.error(cls, message, words=words)
+        if 300 <= status < 400:
+            return self._redirected()
+        if status == 408:
+            return self.error(ReplyTimeoutError, "the service gave up waiting", words=words)
+        if 400 <= status < 500:
+            return self.error(RejectedError, "the service refused the request", words=words)
+        if status >= 500:
+            return self.error(ServerError, "the service failed", words=words)
+        return self.unreadable()
+
+    def unreadable(self, why: str | None = None) -> UnreadableReplyError:
+        """The error for an answer that is not of the documented kind."""
+        if why is None:
+            kind = self.reply.content_type or "no content type"
+            why = f"the answer is not the documented JSON ({kind}, {len(self.reply.body):,} bytes)"
+        return self.error(UnreadableReplyError, why, words=self._excerpt())
+
+    def _redirected(self) -> HelpdeskError:
+        origin = origin_of(self.reply.headers.get("Location", ""))
+        message = f"the service answered with a redirect to {origin}, which is not followed"
+        doubtful = self.operation.effect == "write" and (
+            self.reply.status in _REDIRECT_AFTER_THE_FACT
+        )
+        return self.error(UnreadableReplyError if doubtful else RedirectedError, message)
+
+    def _excerpt(self) -> str:
+        return self.reply.body[: 8 * WORDS_CAP].decode("utf-8", "replace")
+
+    def _retry_after(self) -> float | None:
+        text = self.reply.headers.get("Retry-After")
+        if text is None:
+            return None
+        ended = self.reply.attempts[-1] if self.reply.attempts else None
+        now = ended.started_at + ended.elapsed if ended is not None else 0.0
+        return parse_retry_after(text, now)

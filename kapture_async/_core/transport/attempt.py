@@ -1,0 +1,237 @@
+"""One attempt on the wire. This room and ``session`` are the only ones that call aiohttp.
+
+It ends in an answer or in a :class:`Failure`, never in an aiohttp exception: those carry
+frames whose local variables hold the headers, and their types do not tell whether anything
+was sent (reliability: one ``TimeoutError`` for a full pool and for a silent server).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.payload import Payload
+from attrs import field, frozen
+from yarl import URL
+
+from ..phase import Attempt, Phase
+from .bodies import Body
+from .settings import ERROR_BODY_CAP
+
+_CHUNK = 64 * 1024
+
+FailureKind = Literal["connect", "timeout", "lost", "garbled", "too_large"]
+
+
+@frozen
+class Answer:
+    """A whole answer. An error answer may be cut; see :data:`ERROR_BODY_CAP`."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@frozen
+class Failure:
+    """No usable answer. ``words`` is our own text; it holds no secret and no payload."""
+
+    kind: FailureKind
+    words: str
+    permanent: bool = False
+
+
+class LiveAttempt:
+    """The attempt that is under way: where it is, and since when."""
+
+    __slots__ = ("_clock", "number", "phase", "started_at", "status")
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.phase = Phase.WAITING
+        self.status: int | None = None
+        self.started_at = 0.0
+        self._clock = 0.0
+
+    def begin(self) -> None:
+        """Start the next try."""
+        self.number += 1
+        self.phase = Phase.WAITING
+        self.status = None
+        self.started_at = time.time()
+        self._clock = time.perf_counter()
+
+    def record(self, failure: str | None = None) -> Attempt:
+        """The try as a value."""
+        elapsed = time.perf_counter() - self._clock
+        return Attempt(self.number, self.started_at, elapsed, self.phase, self.status, failure)
+
+
+class MarkedBody(Payload):
+    """A body that notes on its way out how far it got.
+
+    This costs nothing measurable, where an aiohttp ``TraceConfig``, even an empty one, costs a
+    fifth of the throughput. The mark is set *before* the first byte is handed over, so that an
+    error can only ever be on the side of doubt.
+    """
+
+    _autoclose = True
+    _value: Body
+
+    def __init__(self, body: Body, live: LiveAttempt) -> None:
+        super().__init__(body, content_type=body.content_type)
+        self._size = body.size
+        self._live = live
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        live = self._live
+        live.phase = max(live.phase, Phase.SENDING)
+        for segment in self._value.segments:
+            if len(segment) <= _CHUNK:
+                await writer.write(segment)
+                continue
+            view = memoryview(segment)
+            for start in range(0, len(view), _CHUNK):
+                await writer.write(view[start : start + _CHUNK])
+        live.phase = max(live.phase, Phase.SENT)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        await self.write_with_length(writer, None)
+
+    async def as_bytes(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        return b"".join(self._value.segments)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return b"".join(self._value.segments).decode(encoding, errors)
+
+    def __repr__(self) -> str:
+        return f"<MarkedBody of {self._size} bytes>"
+
+
+async def attempt(
+    session: aiohttp.ClientSession,
+    method: str,
+    url: URL,
+    body: Body | None,
+    live: LiveAttempt,
+    *,
+    headers: Mapping[str, str],
+    cap: int,
+    timeout: aiohttp.ClientTimeout | None,
+) -> Answer | Failure:
+    """Send once and read the whole answer.
+
+    Args:
+        session: the session to use; its redirect and status settings are overridden.
+        method: HTTP verb.
+        url: absolute, already encoded.
+        body: what to send, if anything.
+        live: is moved forward as the attempt proceeds.
+        headers: all headers.
+        cap: the most decoded bytes to accept.
+        timeout: limits that differ from the session's own, if any.
+
+    Raises:
+        asyncio.CancelledError: without the frames of the HTTP library, whose locals hold
+            the headers.
+    """
+    live.phase = Phase.CONNECTING
+    limits: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
+    try:
+        # A borrowed session may have been made with other habits, so they are named here.
+        response = await session.request(
+            method,
+            url,
+            data=None if body is None else MarkedBody(body, live),
+            headers=headers,
+            allow_redirects=False,
+            raise_for_status=False,
+            auto_decompress=True,
+            **limits,
+        )
+        live.phase = Phase.RECEIVING
+        live.status = response.status
+        try:
+            content = await _read(response, cap)
+        except BaseException:
+            response.close()
+            raise
+        if content is None:
+            return Failure("too_large", f"the answer unpacks to more than {cap:,} bytes", True)
+        return Answer(response.status, response.headers, content)
+    except Exception as error:
+        return _failure(error, live, has_body=body is not None)
+    except BaseException as error:
+        error.__context__ = None
+        raise error.with_traceback(None) from None
+
+
+async def _read(response: aiohttp.ClientResponse, cap: int) -> bytes | None:
+    """The whole body; ``None`` if it is larger than ``cap``. Error bodies are cut instead."""
+    is_error = response.status >= 300
+    if is_error:
+        cap = min(cap, ERROR_BODY_CAP)
+    length = response.content_length
+    encoded = "Content-Encoding" in response.headers
+    if length is not None and not encoded and length <= cap:
+        return await response.read()  # the parser never delivers more than Content-Length
+    if length is not None and length > cap and not encoded and not is_error:
+        response.close()
+        return None
+    # A Content-Length says nothing of what a compressed body unpacks to, so count.
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.content.iter_any():
+        size += len(part)
+        if size > cap:
+            response.close()
+            if not is_error:
+                return None
+            parts.append(part[: cap - size])
+            break
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _failure(error: Exception, live: LiveAttempt, *, has_body: bool) -> Failure:
+    """Translate what was raised into our own words."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        reason = getattr(error.certificate_error, "verify_message", "") or "it does not verify"
+        return Failure("connect", f"the server's TLS certificate was refused: {reason}", True)
+    if isinstance(error, aiohttp.ClientSSLError):
+        return Failure("connect", "the TLS handshake failed")
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return Failure("connect", "the host name could not be resolved")
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return Failure("connect", "the proxy could not be reached")
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return Failure("connect", f"the proxy refused with HTTP {error.status}", True)
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return Failure("connect", "no connection came about in time")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        reason = error.os_error.strerror or type(error.os_error).__name__
+        return Failure("connect", f"the connection failed: {reason.lower()}")
+    # From here on a connection existed. Without a body there is no mark on its way out, so
+    # doubt is assumed.
+    if not has_body:
+        live.phase = max(live.phase, Phase.SENT)
+    if isinstance(error, TimeoutError):  # aiohttp's SocketTimeoutError among them
+        if live.phase is Phase.RECEIVING:
+            return Failure("timeout", "the answer stopped arriving")
+        return Failure("timeout", "the server stayed silent")
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return Failure("lost", "the server closed the connection before it answered")
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return Failure("lost", "the answer broke off")
+    if isinstance(error, aiohttp.ClientResponseError):
+        return Failure("garbled", "what came back is not HTTP")
+    if isinstance(error, (aiohttp.ClientError, OSError)):
+        return Failure("lost", "the connection was lost")
+    # A bug, here or in the HTTP library. The call still needs a truthful outcome, and the
+    # exception itself cannot be shown: its frames hold the headers.
+    return Failure("lost", f"the HTTP library failed with {type(error).__name__}", True)

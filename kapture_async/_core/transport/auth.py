@@ -1,0 +1,104 @@
+"""Which headers prove who we are, per API of a service.
+
+The send path asks :class:`Auth` for headers and knows nothing of schemes; another service
+brings another :class:`Auth` (an apikey beside a Bearer token, say) and nothing else changes.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from typing import Protocol
+
+from ..errors import ConfigurationError
+from ..secret import Secret, check_header
+
+AuthHeaders = Mapping[str, Secret]
+
+_HAS_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9-]*[ \t]+\S")
+
+
+class Auth(Protocol):
+    """Gives the headers that authenticate a call."""
+
+    def headers(self, api: str) -> AuthHeaders:
+        """The headers for one API of the service.
+
+        Returns the same object as long as the credentials do not change, so that the send
+        path may keep what it derives from them.
+
+        Raises:
+            ConfigurationError: there are no credentials for this API.
+        """
+        ...
+
+    def secrets(self) -> tuple[Secret, ...]:
+        """Every text that must be masked wherever it might be shown."""
+        ...
+
+
+def authorization(token: str | Secret) -> Secret:
+    """The value of ``Authorization`` for a ready-made token.
+
+    The token is passed through as it is; ``Basic`` is put before it only where no scheme
+    stands there already. It is never encoded again (kapture.md, section 0).
+
+    Raises:
+        ConfigurationError: it is empty or cannot stand in a header.
+    """
+    token = Secret.wrap(token)
+    check_header("Authorization", token, what="the token")
+    if not token.reveal().strip():
+        raise ConfigurationError("the token is empty")
+    text = Secret(token.reveal().strip())
+    if _HAS_SCHEME.match(text.reveal()):
+        return text
+    return Secret(f"Basic {text.reveal()}")
+
+
+def basic_authorization(username: str | Secret, password: str | Secret) -> Secret:
+    """The value of ``Authorization`` for a user name and a password: real HTTP Basic.
+
+    Raises:
+        ConfigurationError: the user name is empty or holds a colon.
+    """
+    username, password = Secret.wrap(username), Secret.wrap(password)
+    if not username or ":" in username.reveal():
+        raise ConfigurationError("the user name must not be empty or hold a colon")
+    pair = Secret(f"{username.reveal()}:{password.reveal()}")
+    return Secret("Basic " + base64.b64encode(pair.reveal().encode()).decode())
+
+
+class KeyPerApi:
+    """One set of headers per API, and one for the rest.
+
+    Args:
+        default: headers for every API not named in ``by_api``; ``None`` if there are none.
+        by_api: API name to headers.
+    """
+
+    def __init__(self, default: AuthHeaders | None, by_api: Mapping[str, AuthHeaders]) -> None:
+        self._default = default
+        self._by_api = dict(by_api)
+
+    def headers(self, api: str) -> AuthHeaders:
+        """See :class:`Auth`."""
+        found = self._by_api.get(api, self._default)
+        if found is None:
+            raise ConfigurationError(
+                f"there are no credentials for the API {api!r}",
+                next_step="Name a key for it in credentials=, or give a default token=.",
+            )
+        return found
+
+    def secrets(self) -> tuple[Secret, ...]:
+        """See :class:`Auth`; the bare token counts beside the header's whole value."""
+        found: list[Secret] = []
+        for headers in (self._default or {}, *self._by_api.values()):
+            for value in headers.values():
+                found.append(value)
+                scheme, blank, rest = value.reveal().partition(" ")
+                if blank and scheme:
+                    found.append(Secret(rest.strip()))
+        return tuple(found)

@@ -1,0 +1,115 @@
+"""Request bodies: made once, a known size, sendable again.
+
+A body is a row of byte segments, so that a form with a large file is never copied into one
+string, and a second attempt sends exactly the same bytes. The size is always known: stock
+Django behind gunicorn ignores chunked uploads altogether (support.md, section 8).
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+import secrets
+from typing import Any
+
+import orjson
+from attrs import field, frozen
+
+from ..errors import InvalidInputError
+
+JSON = "application/json"
+_UNSAFE_IN_NAME = re.compile(r'[\x00-\x1f\x7f"\\/]')
+
+
+@frozen
+class Body:
+    """Bytes on their way out. The repr shows their size only."""
+
+    content_type: str
+    segments: tuple[bytes, ...] = field(repr=False)
+    size: int
+
+    @classmethod
+    def of(cls, content_type: str, *segments: bytes) -> Body:
+        """A body of these segments, one after the other."""
+        return cls(content_type, segments, sum(map(len, segments)))
+
+
+@frozen
+class Attachment:
+    """A file for a form: its name, its bytes, its media type (guessed from the name)."""
+
+    filename: str
+    content: bytes = field(repr=False)
+    content_type: str | None = None
+
+
+@frozen
+class Form:
+    """The data of an operation that travels as a multipart form. Names may repeat."""
+
+    fields: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    files: tuple[tuple[str, Attachment], ...] = ()
+
+
+def json_body(value: Any) -> Body:
+    """``value`` as JSON.
+
+    Raises:
+        InvalidInputError: it holds something JSON cannot carry, or text that is no Unicode.
+    """
+    try:
+        return Body.of(JSON, orjson.dumps(value))
+    except (TypeError, ValueError, RecursionError) as error:
+        reason = str(error)
+    # Raised outside the handler: the codec's error would carry the payload along.
+    raise InvalidInputError(f"the data cannot be written as JSON: {reason[:200]}")
+
+
+def form_body(form: Form) -> Body:
+    """A ``multipart/form-data`` body.
+
+    File names go out as UTF-8, not percent-encoded, reduced to their last path part, without
+    quotes and control characters, as stock Django stores them (support.md, section 8).
+
+    Raises:
+        InvalidInputError: a name or value cannot be written as UTF-8, or a name is empty or
+            holds a line break or a quote.
+    """
+    boundary = secrets.token_hex(16)
+    segments: list[bytes] = []
+    try:
+        for name, value in form.fields:
+            segments.append(_part_head(boundary, name) + value.encode() + b"\r\n")
+        for name, file in form.files:
+            filename = clean_filename(file.filename)
+            kind = file.content_type or mimetypes.guess_type(filename)[0]
+            head = _part_head(boundary, name, filename, kind or "application/octet-stream")
+            segments += [head, file.content, b"\r\n"]
+    except UnicodeEncodeError:
+        segments = []
+    else:
+        segments.append(f"--{boundary}--\r\n".encode())
+        return Body.of(f"multipart/form-data; boundary={boundary}", *segments)
+    raise InvalidInputError("the form holds text that is not valid Unicode")
+
+
+def clean_filename(name: str) -> str:
+    """The last path part of a file name, safe inside a header; ``"file"`` if nothing is left."""
+    base = re.split(r"[/\\]", name)[-1]
+    return _UNSAFE_IN_NAME.sub("_", base).strip() or "file"
+
+
+def _part_head(
+    boundary: str, name: str, filename: str | None = None, content_type: str | None = None
+) -> bytes:
+    if not name or _UNSAFE_IN_NAME.search(name):
+        raise InvalidInputError(f"{name[:40]!r} cannot name a form field")
+    text = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"'
+    if filename is not None:
+        text += f'; filename="{filename}"'
+    if content_type is not None:
+        if re.search(r"[\x00-\x1f\x7f]", content_type):
+            raise InvalidInputError("the attachment's content type holds a control character")
+        text += f"\r\nContent-Type: {content_type}"
+    return (text + "\r\n\r\n").encode()

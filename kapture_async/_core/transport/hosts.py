@@ -1,0 +1,161 @@
+"""Where requests may go: base URLs, subdomains, ids inside paths.
+
+A wrong address hands credentials to a stranger, so these rules are strict, and no message
+repeats a value that could hold a secret.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from urllib.parse import quote, urlsplit
+
+from attrs import frozen
+
+from ..errors import ConfigurationError, InvalidInputError
+
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+_HOST = re.compile(rf"(?:{_LABEL.pattern}\.)*{_LABEL.pattern}", re.ASCII)
+_PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*", re.ASCII)
+
+
+@frozen
+class BaseUrl:
+    """A checked base URL: ``origin`` (scheme, host, port) and ``prefix`` (path, no end slash)."""
+
+    origin: str
+    prefix: str = ""
+
+    def __str__(self) -> str:
+        return self.origin + self.prefix
+
+    def join(self, path: str) -> str:
+        """The absolute URL of a path that starts with a slash."""
+        return self.origin + self.prefix + path
+
+    @property
+    def is_https(self) -> bool:
+        """True for https."""
+        return self.origin.startswith("https:")
+
+
+def parse_base_url(text: str, *, allow_http: bool = False) -> BaseUrl:
+    """Check a base URL.
+
+    Args:
+        text: ``https://host[:port][/prefix]``; plain http only for loopback addresses.
+        allow_http: take plain http for any host.
+
+    Raises:
+        ConfigurationError: it is not such a URL. Parts that could hold a secret are not shown.
+    """
+    text = text.strip()
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise ConfigurationError("the base URL is not a valid URL") from None
+    if parts.username is not None or parts.password is not None or "@" in parts.netloc:
+        raise ConfigurationError(
+            "the base URL must not hold a user name or password",
+            next_step="Pass username= and password= (or token=) instead.",
+        )
+    scheme, host = parts.scheme.lower(), (parts.hostname or "").lower()
+    if scheme not in ("https", "http") or not host:
+        raise ConfigurationError(
+            "the base URL must look like https://host[:port][/path], with scheme and host"
+        )
+    if parts.query or parts.fragment or "?" in text or "#" in text:
+        raise ConfigurationError("the base URL must not hold a query or a fragment")
+    literal = _ip(host)
+    if literal is None:
+        host = _ascii_host(host)
+    if scheme == "http" and not allow_http and not _is_loopback(host, literal):
+        raise ConfigurationError(
+            f"plain http to {host!r} would send credentials in clear text",
+            next_step="Use https, or pass allow_http=True if the network in between is trusted.",
+        )
+    prefix = parts.path.rstrip("/")
+    if not _PATH.fullmatch(prefix) or any(p in (".", "..") for p in prefix.split("/")):
+        raise ConfigurationError("the path of the base URL is not a plain path")
+    shown = f"[{host}]" if isinstance(literal, ipaddress.IPv6Address) else host
+    return BaseUrl(f"{scheme}://{shown}" + (f":{port}" if port is not None else ""), prefix)
+
+
+def check_subdomain(text: str) -> str:
+    """Check a tenant's subdomain: one DNS label, in lower case.
+
+    Raises:
+        ConfigurationError: it is anything else (a dot, a slash, a whole URL, ...).
+    """
+    label = text.strip().lower()
+    if not _LABEL.fullmatch(label):
+        raise ConfigurationError(
+            f"{text[:80]!r} is not a subdomain (letters, digits and hyphens, one label)",
+            next_step="For any other host pass the whole address as base_url=.",
+        )
+    return label
+
+
+def fill_path(template: str, **ids: str) -> str:
+    """Put ids into a path template, percent-encoded.
+
+    Raises:
+        InvalidInputError: an id is empty, ``.`` or ``..``, which would change the path.
+    """
+    encoded = {}
+    for name, value in ids.items():
+        if value in ("", ".", ".."):
+            raise InvalidInputError(f"{name} {value!r} cannot stand in a path")
+        encoded[name] = quote(value, safe="")
+    return template.format_map(encoded)
+
+
+def check_path(path: str) -> str:
+    """Check a path given by a caller: absolute, no host, no dot segments, no query.
+
+    Raises:
+        InvalidInputError: it is anything else.
+    """
+    if not path.startswith("/") or path.startswith("//") or not _PATH.fullmatch(path):
+        raise InvalidInputError(
+            f"{path[:80]!r} is not a path such as '/some-endpoint.html' "
+            "(no host, no query, reserved characters percent-encoded)"
+        )
+    if any(part in (".", "..") for part in path.replace("%2e", ".").replace("%2E", ".").split("/")):
+        raise InvalidInputError("a path must not hold '.' or '..'")
+    return path
+
+
+def origin_of(location: str) -> str:
+    """The origin of a redirect's target, for a message; ``the same origin`` if it has none."""
+    try:
+        parts = urlsplit(location)
+        if not parts.hostname:
+            return "the same origin"
+        port = f":{parts.port}" if parts.port is not None else ""
+    except ValueError:
+        return "an unreadable address"
+    host = parts.hostname if _HOST.fullmatch(parts.hostname) or _ip(parts.hostname) else "?"
+    return f"{parts.scheme or 'https'}://{host}{port}"
+
+
+def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _is_loopback(host: str, literal: ipaddress.IPv4Address | ipaddress.IPv6Address | None) -> bool:
+    return literal.is_loopback if literal is not None else host == "localhost"
+
+
+def _ascii_host(host: str) -> str:
+    try:
+        host = host.encode("idna").decode("ascii") if not host.isascii() else host
+    except UnicodeError:
+        host = ""
+    if not _HOST.fullmatch(host) or len(host) > 253:
+        raise ConfigurationError("the host of the base URL is not a valid host name")
+    return host

@@ -1,0 +1,146 @@
+"""Whether to send again: one pure decision, and the parser of what servers say about waiting."""
+
+from __future__ import annotations
+
+import math
+from email.utils import parsedate_to_datetime
+
+from attrs import field, frozen
+
+from ..errors import ConfigurationError
+from ..phase import Effect, Phase
+
+_AGAIN_IF_READ = frozenset({408, 500, 502, 503, 504})
+
+
+def _check_attempts(_self: object, _attribute: object, value: int) -> None:
+    if value < 1:
+        raise ConfigurationError("a retry policy needs at least one attempt")
+
+
+def _check_seconds(_self: object, attribute: object, value: float) -> None:
+    if not (value >= 0 and math.isfinite(value)):
+        raise ConfigurationError(f"{getattr(attribute, 'name', 'a wait')} must be 0 or more")
+
+
+@frozen(kw_only=True)
+class RetryPolicy:
+    """How often and how fast to send again where that is safe. What is safe is not a setting.
+
+    Attributes:
+        attempts: tries per call, the first included; 1 means never again.
+        first_wait: seconds before the second try; doubles with each further one.
+        longest_wait: the most seconds between two tries, unless the server asks for more.
+    """
+
+    attempts: int = field(default=3, validator=_check_attempts)
+    first_wait: float = field(default=0.25, validator=_check_seconds)
+    longest_wait: float = field(default=8.0, validator=_check_seconds)
+
+    def backoff(self, attempt: int, rand: float) -> float:
+        """Seconds to wait after try number ``attempt``; ``rand`` in [0, 1) spreads callers."""
+        step = min(self.longest_wait, self.first_wait * 2.0 ** min(attempt - 1, 60))
+        return step * (0.5 + rand / 2)
+
+
+NO_RETRY = RetryPolicy(attempts=1)
+
+
+@frozen(kw_only=True)
+class Ending:
+    """How one attempt ended short of a usable answer."""
+
+    phase: Phase
+    status: int | None = None
+    """The status of a *whole* answer; ``None`` if none came."""
+    retry_after: float | None = None
+    permanent: bool = False
+    """Trying again cannot help (a certificate that does not verify, say)."""
+
+
+@frozen
+class Wait:
+    """Send again after so many seconds."""
+
+    seconds: float
+
+
+@frozen
+class Stop:
+    """Do not send again; ``reason`` says why in a few words."""
+
+    reason: str
+
+
+def decide(
+    policy: RetryPolicy,
+    effect: Effect,
+    ending: Ending,
+    *,
+    attempt: int,
+    time_left: float,
+    rand: float,
+) -> Wait | Stop:
+    """Whether to send again after ``ending``.
+
+    Not sent: anything may go again. 429: anything, after the wait. A read: after any passing
+    failure. A write that may have arrived, without a clear answer: never.
+
+    Args:
+        policy: how often and how fast.
+        effect: what the operation does to the server.
+        ending: how the attempt ended.
+        attempt: its number, from 1.
+        time_left: seconds until the call's deadline; ``math.inf`` without one.
+        rand: a random number in [0, 1).
+    """
+    if ending.permanent:
+        return Stop("it would fail again")
+    if ending.status is None:
+        if ending.phase >= Phase.SENDING and effect == "write":
+            return Stop("it may have happened")
+    elif ending.status != 429:
+        if ending.status not in _AGAIN_IF_READ:
+            return Stop("the answer is final")
+        if effect == "write":
+            return Stop("it may have happened")
+    if attempt >= policy.attempts:
+        return Stop("all attempts are used up")
+    wait = ending.retry_after or policy.backoff(attempt, rand)  # "0" must not mean a hot loop
+    if wait >= time_left:
+        return Stop("the wait is longer than the time left")
+    return Wait(wait)
+
+
+def parse_retry_after(value: str | None, now: float) -> float | None:
+    """Seconds a server asks to wait, from a ``Retry-After`` header.
+
+    Takes seconds (also fractions), an HTTP date, and a list such as ``"50, 47"`` that a proxy
+    made of two headers (the longest counts). What is past is 0; what is no time is ``None``.
+
+    Args:
+        value: the header's text, or ``None``.
+        now: the wall clock, seconds since the epoch.
+    """
+    if not value:
+        return None
+    text = value.strip()
+    found = [seconds for part in text.split(",") if (seconds := _seconds(part)) is not None]
+    if found:
+        return max(found)
+    try:
+        moment = parsedate_to_datetime(text)
+        return max(0.0, moment.timestamp() - now)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
+
+
+def _seconds(text: str) -> float | None:
+    text = text.strip()
+    if not text or not text.isascii() or not (text[0].isdigit() or text[0] in "+-."):
+        return None  # float() would also take "nan", "inf" and digits of other scripts
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return max(0.0, number) if math.isfinite(number) else None

@@ -1,0 +1,121 @@
+"""The settings of the send path, as checked values."""
+
+from __future__ import annotations
+
+import math
+import ssl
+from collections.abc import Mapping
+
+from attrs import field, frozen
+
+from ..errors import ConfigurationError
+from ..secret import Secret, check_header
+from .hosts import BaseUrl, parse_base_url
+from .message import MEBI
+from .retry import RetryPolicy
+
+# aiohttp writes these from the body and the URL; a second hand on them breaks the framing.
+_OURS = frozenset({"content-length", "content-type", "host", "transfer-encoding", "connection"})
+
+
+def _check_positive(_self: object, attribute: object, value: float | None) -> None:
+    if value is not None and not (value > 0 and math.isfinite(value)):
+        raise ConfigurationError(
+            f"timeout {getattr(attribute, 'name', '')!r} must be more than 0 seconds",
+            next_step="Pass None for no limit.",
+        )
+
+
+def _check_count(_self: object, attribute: object, value: int | None) -> None:
+    if value is not None and (isinstance(value, bool) or value < 1):
+        raise ConfigurationError(f"{getattr(attribute, 'name', 'a count')} must be 1 or more")
+
+
+@frozen
+class Timeout:
+    """How long a call may take, in seconds; ``None`` is no limit.
+
+    Attributes:
+        total: the whole call, with all its attempts and the waits between them.
+        connect: making one connection (name look-up, TCP, TLS).
+        read: silence of the server while an answer is awaited or arriving.
+    """
+
+    total: float | None = field(default=60.0, validator=_check_positive)
+    connect: float | None = field(default=10.0, validator=_check_positive)
+    read: float | None = field(default=30.0, validator=_check_positive)
+
+    @classmethod
+    def of(cls, value: Timeout | float | None) -> Timeout:
+        """A number is the total; the parts keep their defaults. ``None`` is no limit at all."""
+        if isinstance(value, Timeout):
+            return value
+        if value is None:
+            return cls(None, None, None)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ConfigurationError("timeout must be seconds, a Timeout, or None")
+        return cls(total=float(value))
+
+
+@frozen(kw_only=True)
+class CallOptions:
+    """What may differ from call to call."""
+
+    timeout: Timeout = Timeout()
+    retry: RetryPolicy = RetryPolicy()
+    headers: Mapping[str, Secret] = field(factory=dict)
+
+
+def check_headers(headers: Mapping[str, str | Secret] | None) -> dict[str, Secret]:
+    """Extra headers, wrapped and checked.
+
+    Raises:
+        ConfigurationError: a name or value cannot stand in a header, or the header is one
+            that the library writes itself. Values are not shown.
+    """
+    checked: dict[str, Secret] = {}
+    for name, value in (headers or {}).items():
+        secret = Secret.wrap(value)
+        check_header(name, secret)
+        if name.lower() in _OURS:
+            raise ConfigurationError(f"the header {name!r} is written by the library itself")
+        checked[name] = secret
+    return checked
+
+
+def check_proxy(proxy: str | Secret | None) -> Secret | None:
+    """A proxy setting: ``None``, the word ``"env"``, or a proxy's URL (which may hold a password).
+
+    Raises:
+        ConfigurationError: it is neither. The value is not shown.
+    """
+    if proxy is None:
+        return None
+    secret = Secret.wrap(proxy)
+    text = secret.reveal()
+    if text == "env":
+        return secret
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme.lower() not in ("http", "https"):
+        raise ConfigurationError('proxy must be "env" or a URL such as http://host:port')
+    parse_base_url(f"{scheme}://{rest.rpartition('@')[2]}", allow_http=True)
+    return secret
+
+
+@frozen(kw_only=True)
+class TransportSettings:
+    """What holds for every call of one transport."""
+
+    service: str
+    base_url: BaseUrl
+    headers: Mapping[str, Secret] = field(factory=dict)
+    user_agent: str = "kapture-async"
+    max_connections: int = field(default=100, validator=_check_count)
+    max_reply_bytes: int | None = field(default=None, validator=_check_count)
+    """Overrides every operation's own cap."""
+    proxy: Secret | None = None
+    ssl_context: ssl.SSLContext | None = None
+
+
+ERROR_BODY_CAP = MEBI // 4
+"""An answer of 4xx or 5xx is read up to here and then cut: it is only quoted, never used."""
