@@ -1,0 +1,1 @@
+"""What the twins of both services share: the server, the ledger, the faults, the runners."""

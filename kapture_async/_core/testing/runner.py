@@ -1,0 +1,255 @@
+"""Ways to run a twin outside the caller's own loop: a thread, a process, a command."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Generic, Protocol, Self, TypeVar
+
+from .ledger import Ledger, LedgerEntry
+
+_START_SECONDS = 30.0
+_STOP_SECONDS = 10.0
+_GREETING = "twin: "
+
+
+class Runnable(Protocol):
+    """What can be run: a twin."""
+
+    async def start(self) -> None:
+        """Start in the running loop."""
+
+    async def stop(self) -> None:
+        """Stop, leaving nothing behind."""
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        ...
+
+
+R = TypeVar("R", bound=Runnable)
+
+
+class InThread(Generic[R]):
+    """Runs a twin in a daemon thread with a loop of its own, as a context.
+
+    It is a class because a generator left open would be closed, and so would wait for its thread,
+    while the interpreter ends: when no thread runs any more.
+    """
+
+    def __init__(self, twin: R) -> None:
+        self._twin = twin
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._told: asyncio.Event | None = None
+
+    def __enter__(self) -> R:
+        if self._thread is not None:
+            raise RuntimeError("the twin runs already")
+        started: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve(started)), name="twin", daemon=True
+        )
+        self._thread.start()
+        try:
+            started.result(_START_SECONDS)
+        except BaseException:
+            self._end()
+            raise
+        return self._twin
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end()
+
+    async def _serve(self, started: concurrent.futures.Future[None]) -> None:
+        self._loop, self._told = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            await self._twin.start()
+        except BaseException as error:
+            started.set_exception(error)
+            return
+        started.set_result(None)
+        try:
+            await self._told.wait()
+        finally:
+            await self._twin.stop()
+
+    def _end(self) -> None:
+        if self._loop is not None and self._told is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed already
+                self._loop.call_soon_threadsafe(self._told.set)
+        if self._thread is not None:
+            self._thread.join(_STOP_SECONDS)
+        self._thread = self._loop = self._told = None
+
+
+def run_until_told(twin: Runnable, *, stdin_closes: bool = False) -> None:
+    """Run a twin until SIGINT or SIGTERM, after one line on stdout that says where it listens.
+
+    With ``stdin_closes`` it also ends when its standard input does: so no orphan outlives the
+    process that started it, however that process died.
+    """
+    asyncio.run(_run_until_told(twin, stdin_closes))
+
+
+async def _run_until_told(twin: Runnable, stdin_closes: bool) -> None:
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        # Where a loop cannot take signals (Windows), KeyboardInterrupt ends the run.
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(name, told.set)
+    await twin.start()
+    try:
+        print(f"{_GREETING}{twin.url}", flush=True)
+        if stdin_closes:
+            threading.Thread(target=_await_eof, args=(loop, told), daemon=True).start()
+        await told.wait()
+    finally:
+        await twin.stop()
+
+
+def _await_eof(loop: asyncio.AbstractEventLoop, told: asyncio.Event) -> None:
+    # Not sys.stdin: a daemon thread inside its buffer would break the interpreter's shutdown.
+    with contextlib.suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    with contextlib.suppress(RuntimeError):  # stopped by a signal meanwhile
+        loop.call_soon_threadsafe(told.set)
+
+
+class TwinProcess:
+    """A twin in a process of its own: for trials at full speed and for killing.
+
+    ``module`` is run by this interpreter with ``arguments``; it must call :func:`run_until_told`.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        arguments: Sequence[str] = (),
+        *,
+        ledger: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self._command = [sys.executable, "-m", module, *arguments, "--stdin-closes"]
+        if ledger is not None:
+            self._command += ["--ledger", os.fspath(ledger)]
+        self._ledger = ledger
+        self._process: subprocess.Popen[bytes] | None = None
+        self._url = ""
+
+    def __repr__(self) -> str:
+        return f"TwinProcess({self._url or 'not running'})"
+
+    @property
+    def url(self) -> str:
+        """Where the running twin listens."""
+        if self._process is None:
+            raise RuntimeError("the twin is not running; start it first")
+        return self._url
+
+    @property
+    def pid(self) -> int:
+        """The process that runs the twin."""
+        if self._process is None:
+            raise RuntimeError("the twin is not running; start it first")
+        return self._process.pid
+
+    @property
+    def entries(self) -> list[LedgerEntry]:
+        """What the twin has executed so far, as its ledger file says."""
+        if self._ledger is None:
+            raise RuntimeError("the twin keeps no ledger file; give it one by ledger=PATH")
+        return Ledger.read(self._ledger)
+
+    def start(self) -> None:
+        """Start the process and wait until it listens."""
+        if self._process is not None:
+            raise RuntimeError("the twin runs already")
+        self._process = subprocess.Popen(  # noqa: S603  (our own interpreter, no shell)
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=_environment(),
+            # Ctrl-C in a terminal is for the caller; the twin ends when the caller is done.
+            start_new_session=os.name == "posix",
+        )
+        line = _first_line(self._process)
+        if not line.startswith(_GREETING):
+            code = self._end(kill=True)
+            raise RuntimeError(f"the twin did not start; its process ended with code {code}")
+        self._url = line.removeprefix(_GREETING).strip()
+
+    def stop(self) -> None:
+        """End the twin by closing its standard input. May be called twice."""
+        self._end(kill=False)
+
+    def kill(self) -> None:
+        """End the twin with no chance to tidy up (SIGKILL), as a crash would."""
+        self._end(kill=True)
+
+    def _end(self, *, kill: bool) -> int | None:
+        process, self._process, self._url = self._process, None, ""
+        if process is None:
+            return None
+        # communicate() closes the pipes, and closing stdin is what the twin waits for.
+        try:
+            if kill:
+                process.kill()
+            process.communicate(timeout=_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+        return process.returncode
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def _first_line(process: subprocess.Popen[bytes]) -> str:
+    """Return the process's first line, or nothing when it ended or took too long."""
+    assert process.stdout is not None
+    # A process that says nothing is killed, which ends the read below: no wait without an end.
+    watch = threading.Timer(_START_SECONDS, process.kill)
+    watch.daemon = True
+    watch.start()
+    try:
+        return process.stdout.readline().decode()
+    finally:
+        watch.cancel()
+        watch.join()
+
+
+def _environment() -> dict[str, str]:
+    """Return an environment in which a child finds this package, installed or not."""
+    root = str(Path(__file__).resolve().parents[3])
+    environment = dict(os.environ)
+    if root not in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
+        known = environment.get("PYTHONPATH")
+        environment["PYTHONPATH"] = f"{root}{os.pathsep}{known}" if known else root
+    return environment

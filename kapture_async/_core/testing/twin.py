@@ -1,0 +1,249 @@
+"""What every twin is: a server, a ledger of what it executed, and faults on demand."""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import concurrent.futures
+import datetime as dt
+import functools
+import os
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self, TypeVar
+
+from .acts import carry_out
+from .faults import HEADER, Fault, FaultPlan
+from .ledger import Ledger
+from .message import TwinReply, TwinRequest
+from .reader import MAX_BODY
+from .runner import InThread
+from .server import Connection, Server
+
+T = TypeVar("T")
+_RECEIVED_KEPT = 100
+_CALL_SECONDS = 10.0
+
+
+class Twin(abc.ABC):
+    """A stand-in for a service on 127.0.0.1, which knows what it truly executed.
+
+    Use it as ``async with twin:`` in a running loop, or as ``with twin.in_thread():`` from
+    anywhere. A service's own twin says how a request is answered; all else stands here.
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        ledger: Ledger | str | os.PathLike[str] | None = None,
+        faults: FaultPlan | None = None,
+        clock: Callable[[], float] = time.time,
+        zone: dt.tzinfo = dt.UTC,
+        latency: float = 0.0,
+        max_body: int = MAX_BODY,
+    ) -> None:
+        self._own_ledger = not isinstance(ledger, Ledger)
+        self.ledger = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
+        self.faults = faults if faults is not None else FaultPlan()
+        """The plan for the requests to come; may be replaced at any time."""
+        self.latency = latency
+        """Seconds between executing a request and answering it."""
+        self.requests: Counter[str] = Counter()
+        """How many requests arrived, by path; those that a fault cut short are counted too."""
+        self.received: deque[TwinRequest] = deque(maxlen=_RECEIVED_KEPT)
+        """The last requests that arrived, in order."""
+        self.faulted: Counter[str] = Counter()
+        """How many requests suffered which kind of fault."""
+        self.zone = zone
+        self._clock = clock
+        self._moved = 0.0
+        self._server = Server(self, port=port, max_body=max_body)
+
+    def __repr__(self) -> str:
+        where = self.url if self._server.is_running else "not running"
+        return f"{type(self).__name__}({where})"
+
+    # What the twin of a service says.
+
+    @abc.abstractmethod
+    def operation(self, request: TwinRequest) -> str:
+        """Return the name of the operation that a request calls; empty when there is none."""
+
+    @abc.abstractmethod
+    def handle(self, request: TwinRequest) -> TwinReply:
+        """Execute a request, write what took effect into the ledger, and return the answer."""
+
+    @abc.abstractmethod
+    def refusal(self, message: str) -> TwinReply:
+        """Return the reply by which the service says that it did nothing, and why."""
+
+    # Running.
+
+    async def start(self) -> None:
+        """Start listening in the running loop."""
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """Drop every connection and cancel all that waits. May be called twice."""
+        await self._server.stop()
+        if self._own_ledger:
+            self.ledger.close()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    def in_thread(self) -> InThread[Self]:
+        """Run in a thread with a loop of its own, so that any code may talk to the twin."""
+        return InThread(self)
+
+    @property
+    def url(self) -> str:
+        """Where the running twin listens."""
+        if not self._server.is_running:
+            raise RuntimeError("the twin is not running; start it first")
+        return f"http://127.0.0.1:{self._server.port}"
+
+    @property
+    def port(self) -> int:
+        """The port; 0 before the first start, unless one was asked for."""
+        return self._server.port
+
+    @property
+    def connections_open(self) -> int:
+        """How many connections clients hold right now."""
+        return self._server.connections_open
+
+    @property
+    def connections_total(self) -> int:
+        """How many connections clients have opened so far."""
+        return self._server.connections_total
+
+    def stop_listening(self, *, drop: bool = True) -> None:
+        """Refuse connections from now on, as a server that is down does; the port is kept.
+
+        With ``drop``, connections that clients hold are ended as well.
+        """
+        self.run(lambda: self._server.stop_listening(drop=drop))
+
+    def listen_again(self) -> None:
+        """Accept connections again, on the same port."""
+        self.run(self._server.listen_again)
+
+    def run(self, act: Callable[[], T]) -> T:
+        """Call ``act`` where the twin runs, so that no request is dealt with meanwhile."""
+        if not self._server.is_running:
+            return act()
+        loop = self._server.loop
+        if _running_loop() is loop:
+            return act()
+        done: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+        def call() -> None:
+            try:
+                done.set_result(act())
+            except BaseException as error:
+                done.set_exception(error)
+
+        loop.call_soon_threadsafe(call)
+        return done.result(_CALL_SECONDS)
+
+    # The twin's time.
+
+    @property
+    def now(self) -> dt.datetime:
+        """The twin's time, in the zone of the service. Setting it moves the clock, which runs on.
+
+        A time without a zone is taken as the service's own, as its texts are.
+        """
+        return dt.datetime.fromtimestamp(self.timestamp(), self.zone)
+
+    @now.setter
+    def now(self, value: dt.datetime) -> None:
+        if value.tzinfo is None:
+            value = value.replace(tzinfo=self.zone)
+        self._moved = value.timestamp() - self._clock()
+
+    def timestamp(self) -> float:
+        """Return the twin's time in seconds since the epoch."""
+        return self._clock() + self._moved
+
+    # What the server calls.
+
+    def on_head(self, connection: Connection) -> None:
+        """Count the request and decide its fault; the only moment for one before the body."""
+        request = connection.request
+        self.requests[request.path] += 1
+        self.received.append(request)
+        connection.fault = fault = self._fault_for(request)
+        if fault is not None:
+            self.faulted[fault.kind] += 1
+            if fault.kind == "reset_early":
+                connection.reset()
+
+    def on_request(self, connection: Connection) -> None:
+        """Execute the request unless its fault forbids, then answer as its fault allows."""
+        request, fault = connection.request, connection.fault
+        if fault is None:
+            if HEADER in request.headers:
+                connection.reply(_unreadable_fault(request.headers[HEADER]))
+                return
+            answer = functools.partial(connection.reply, self._execute(request))
+        elif fault.kind == "late":
+            self._server.later(fault.number("delay"), lambda: self._execute_unseen(request))
+            connection.hold()
+            return
+        else:
+            executed = self._execute(request) if fault.executes else None
+            answer = functools.partial(carry_out, connection, fault, executed, self)
+        if self.latency > 0:
+            connection.later(self.latency, answer)
+        else:
+            answer()
+
+    def _fault_for(self, request: TwinRequest) -> Fault | None:
+        asked = request.headers.get(HEADER)
+        if asked is None:
+            return self.faults.next(self.operation(request))
+        try:
+            return Fault.parse(asked)
+        except ValueError:
+            return None
+
+    def _execute_unseen(self, request: TwinRequest) -> None:
+        self._execute(request)
+
+    def _execute(self, request: TwinRequest) -> TwinReply:
+        try:
+            return self.handle(request)
+        except Exception as error:
+            # A defect of the twin, or a full disk under the ledger: loud here, 500 over there.
+            context = {"message": "the twin failed to answer", "exception": error}
+            self._server.loop.call_exception_handler(context)
+            return TwinReply(500, b"the twin failed to answer", "text/plain")
+
+
+def _unreadable_fault(text: str) -> TwinReply:
+    try:
+        Fault.parse(text)
+    except ValueError as error:
+        return TwinReply(400, f"{HEADER}: {error}".encode(), "text/plain;charset=UTF-8")
+    raise AssertionError("the fault can be read after all")
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -1,0 +1,66 @@
+"""A Kapture server for your own tests: it knows what it executed, and fails on demand.
+
+    async with KaptureTwin() as twin:           # in the running loop
+    with KaptureTwin().in_thread() as twin:     # from synchronous code
+    with KaptureTwin.in_process() as twin:      # in a process of its own
+
+Names are loaded when first used: the pytest plugin lives in this package, and every pytest run of
+every user imports it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .._core.testing.faults import KINDS, WEATHER, Fault, FaultKind, FaultPlan
+    from .._core.testing.ledger import Ledger, LedgerEntry
+    from .._core.testing.message import TwinReply, TwinRequest
+    from .._core.testing.runner import TwinProcess
+    from .tickets import TwinTicket
+    from .twin import KaptureTwin, serve
+
+__all__ = [
+    "KINDS",
+    "WEATHER",
+    "Fault",
+    "FaultKind",
+    "FaultPlan",
+    "KaptureTwin",
+    "Ledger",
+    "LedgerEntry",
+    "TwinProcess",
+    "TwinReply",
+    "TwinRequest",
+    "TwinTicket",
+    "serve",
+]
+
+_HOMES = {
+    "KINDS": ".._core.testing.faults",
+    "WEATHER": ".._core.testing.faults",
+    "Fault": ".._core.testing.faults",
+    "FaultKind": ".._core.testing.faults",
+    "FaultPlan": ".._core.testing.faults",
+    "KaptureTwin": ".twin",
+    "Ledger": ".._core.testing.ledger",
+    "LedgerEntry": ".._core.testing.ledger",
+    "TwinProcess": ".._core.testing.runner",
+    "TwinReply": ".._core.testing.message",
+    "TwinRequest": ".._core.testing.message",
+    "TwinTicket": ".tickets",
+    "serve": ".twin",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name], __package__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
