@@ -12,7 +12,7 @@ from html import unescape
 from typing import Any, TypeVar
 
 import orjson
-from attrs import frozen
+from attrs import define, field
 
 from .errors import (
     AuthenticationError,
@@ -77,13 +77,15 @@ def clean_words(text: str, transport: Transport) -> str:
     return text if len(text) <= WORDS_CAP else text[: WORDS_CAP - 1] + "…"
 
 
-@frozen
+@define
 class Judgement:
     """What a rule of success needs besides the body: where the reply came from, and how to fail."""
 
     transport: Transport
     operation: Operation
     reply: RawReply
+    body: Any = field(default=None, repr=False)
+    """The decoded body, once the rule of success let it pass."""
 
     def error(
         self,
@@ -144,7 +146,7 @@ class Judgement:
         """The error for an answer that is not of the documented kind."""
         if why is None:
             kind = self.reply.content_type or "no content type"
-            why = f"the answer is not the documented JSON ({kind}, {len(self.reply.body):,} bytes)"
+            why = f"the answer is not readable as JSON ({kind}, {len(self.reply.body):,} bytes)"
         return self.error(UnreadableReplyError, why, words=self._excerpt())
 
     def _redirected(self) -> HelpdeskError:
@@ -155,8 +157,16 @@ class Judgement:
         )
         return self.error(UnreadableReplyError if doubtful else RedirectedError, message)
 
-    def _excerpt(self) -> str:
-        return self.reply.body[: 8 * WORDS_CAP].decode("utf-8", "replace")
+    def _excerpt(self) -> str | None:
+        """The beginning of a page, for a person to recognize it by; nothing of data.
+
+        A login page or a gateway's error page is worth quoting. What looks like JSON, broken or
+        of an unknown shape, may echo what a customer wrote.
+        """
+        beginning = self.reply.body[: 8 * WORDS_CAP].lstrip()
+        if beginning[:1] in (b"{", b"[", b'"') or self.reply.content_type.endswith("json"):
+            return None
+        return beginning.decode("utf-8", "replace")
 
     def _retry_after(self) -> float | None:
         text = self.reply.headers.get("Retry-After")

@@ -7,67 +7,23 @@ was sent (reliability: one ``TimeoutError`` for a full pool and for a silent ser
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
-from attrs import field, frozen
 from yarl import URL
 
-from ..phase import Attempt, Phase
+from ..phase import Phase
 from .bodies import Body
+from .live import Answer, Failure, LiveAttempt
+from .session import client_timeout, open_session
 from .settings import ERROR_BODY_CAP
 
+__all__ = ["attempt", "client_timeout", "open_session"]
+
 _CHUNK = 64 * 1024
-
-FailureKind = Literal["connect", "timeout", "lost", "garbled", "too_large"]
-
-
-@frozen
-class Answer:
-    """A whole answer. An error answer may be cut; see :data:`ERROR_BODY_CAP`."""
-
-    status: int
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
-
-
-@frozen
-class Failure:
-    """No usable answer. ``words`` is our own text; it holds no secret and no payload."""
-
-    kind: FailureKind
-    words: str
-    permanent: bool = False
-
-
-class LiveAttempt:
-    """The attempt that is under way: where it is, and since when."""
-
-    __slots__ = ("_clock", "number", "phase", "started_at", "status")
-
-    def __init__(self) -> None:
-        self.number = 0
-        self.phase = Phase.WAITING
-        self.status: int | None = None
-        self.started_at = 0.0
-        self._clock = 0.0
-
-    def begin(self) -> None:
-        """Start the next try."""
-        self.number += 1
-        self.phase = Phase.WAITING
-        self.status = None
-        self.started_at = time.time()
-        self._clock = time.perf_counter()
-
-    def record(self, failure: str | None = None) -> Attempt:
-        """The try as a value."""
-        elapsed = time.perf_counter() - self._clock
-        return Attempt(self.number, self.started_at, elapsed, self.phase, self.status, failure)
 
 
 class MarkedBody(Payload):

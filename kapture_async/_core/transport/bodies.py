@@ -13,7 +13,7 @@ import secrets
 from typing import Any
 
 import orjson
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from ..errors import InvalidInputError
 
@@ -21,7 +21,7 @@ JSON = "application/json"
 _UNSAFE_IN_NAME = re.compile(r'[\x00-\x1f\x7f"\\/]')
 
 
-@frozen
+@define
 class Body:
     """Bytes on their way out. The repr shows their size only."""
 

@@ -8,6 +8,7 @@ import math
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -34,6 +35,7 @@ from .events import (
     SlotWaiting,
     TransportEvent,
 )
+from .live import Answer, Failure, LiveAttempt
 from .message import Operation, RawReply, Request
 from .retry import Ending, Stop, decide, parse_retry_after
 from .settings import CallOptions, TransportSettings
@@ -41,8 +43,6 @@ from .settings import CallOptions, TransportSettings
 if TYPE_CHECKING:
     import aiohttp
     from yarl import URL
-
-    from .attempt import Answer, Failure, LiveAttempt
 
 logger = logging.getLogger("kapture_async.transport")
 
@@ -89,6 +89,7 @@ class Transport:
         self._rand = rand
         self._loop: asyncio.AbstractEventLoop | None = None
         self._slots: asyncio.Semaphore
+        self._wire: ModuleType
         self._session_options: CallOptions | None = None
         self._closed = False
         self._urls: dict[str, URL] = {}
@@ -139,8 +140,6 @@ class Transport:
             asyncio.CancelledError: carries a note on what may have happened, and the same as
                 an error; see :func:`interrupted_by`.
         """
-        from .attempt import Answer, LiveAttempt
-
         session = self._open(options)
         live = LiveAttempt()
         attempts: list[Attempt] = []
@@ -187,8 +186,6 @@ class Transport:
         attempts: list[Attempt],
         deadline: float | None,
     ) -> Answer | Failure:
-        from .attempt import Answer
-
         operation = request.operation
         while True:
             last = await self._try_once(session, request, options, live)
@@ -228,9 +225,6 @@ class Transport:
         options: CallOptions,
         live: LiveAttempt,
     ) -> Answer | Failure:
-        from .attempt import attempt
-        from .session import client_timeout
-
         operation = request.operation
         live.begin()
         if self._observer is not None:
@@ -241,7 +235,7 @@ class Transport:
         own = self._session_options
         same = own is not None and own.timeout == options.timeout
         async with self._slots:
-            return await attempt(
+            ending: Answer | Failure = await self._wire.attempt(
                 session,
                 operation.method,
                 self._url(request),
@@ -249,14 +243,20 @@ class Transport:
                 live,
                 headers=self._all_headers(operation, request, options),
                 cap=self.settings.max_reply_bytes or operation.reply_cap,
-                timeout=None if same else client_timeout(options.timeout),
+                timeout=None if same else self._wire.client_timeout(options.timeout),
             )
+            return ending
 
     def _open(self, options: CallOptions) -> aiohttp.ClientSession:
         if self._closed:
             raise ClientStateError("the client is closed")
         loop = asyncio.get_running_loop()
         if self._loop is None:
+            # Only now: a program that imports this package need not use it, and aiohttp alone
+            # takes longer to import than the rest.
+            from . import attempt
+
+            self._wire = attempt
             self._loop = loop
             self._slots = asyncio.Semaphore(self.settings.max_connections)
         elif self._loop is not loop:
@@ -265,9 +265,7 @@ class Transport:
                 next_step="Make one client per event loop (in tests: one per test).",
             )
         if self._session is None:
-            from .session import open_session
-
-            self._session = open_session(self.settings, options.timeout)
+            self._session = self._wire.open_session(self.settings, options.timeout)
             self._session_options = options
         if self._session.closed:
             raise ClientStateError("the session the client was given is closed")

@@ -91,15 +91,22 @@ def check_proxy(proxy: str | Secret | None) -> Secret | None:
     """
     if proxy is None:
         return None
-    secret = Secret.wrap(proxy)
-    text = secret.reveal()
-    if text == "env":
-        return secret
-    scheme, separator, rest = text.partition("://")
-    if not separator or scheme.lower() not in ("http", "https"):
+    proxy = Secret.wrap(proxy)
+    if not _is_proxy(proxy):
         raise ConfigurationError('proxy must be "env" or a URL such as http://host:port')
-    parse_base_url(f"{scheme}://{rest.rpartition('@')[2]}", allow_http=True)
-    return secret
+    return proxy
+
+
+def _is_proxy(proxy: Secret) -> bool:
+    text = proxy.reveal()
+    scheme, separator, rest = text.partition("://")
+    if text == "env" or not separator or scheme.lower() not in ("http", "https"):
+        return text == "env"
+    try:
+        parse_base_url(f"{scheme}://{rest.rpartition('@')[2]}", allow_http=True)
+    except ConfigurationError:
+        return False
+    return True
 
 
 @frozen(kw_only=True)

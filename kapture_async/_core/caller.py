@@ -1,0 +1,102 @@
+"""One call, from data to judged reply: what every method of every resource goes through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import evolve, frozen
+
+from .codec import Codec
+from .errors import HelpdeskError, InvalidInputError
+from .replies import Judgement
+from .secret import Secret
+from .transport.bodies import Body, Form, form_body, json_body
+from .transport.message import Operation, Request
+from .transport.retry import RetryPolicy
+from .transport.send import Transport
+from .transport.settings import CallOptions
+
+Judge = Callable[[Judgement], Any]
+"""A service's rule of success: gives the decoded body, or raises the error that fits."""
+
+
+class Payload(dict[str, Any]):
+    """Data on its way out, whose repr shows no value: a traceback may show any variable."""
+
+    def __repr__(self) -> str:
+        return f"<Payload with {', '.join(self)}>"
+
+
+@frozen(kw_only=True)
+class Caller:
+    """The transport, the service's rule of success, its codec and the options in force."""
+
+    transport: Transport
+    judge: Judge
+    codec: Codec
+    options: CallOptions
+
+    def with_options(self, **changes: Any) -> Caller:
+        """The same with other options; the transport is shared."""
+        return evolve(self, options=evolve(self.options, **changes))
+
+    def with_retry(self, retry: RetryPolicy) -> Caller:
+        """The same with another retry policy."""
+        return self.with_options(retry=retry)
+
+    async def call(
+        self,
+        operation: Operation,
+        data: Any = None,
+        *,
+        path: str | None = None,
+        query: tuple[tuple[str, str], ...] = (),
+        headers: Mapping[str, Secret] | None = None,
+    ) -> Judgement:
+        """Send ``data`` the way the operation wants it, and judge the reply.
+
+        Args:
+            operation: what to call.
+            data: plain JSON types, as :meth:`Codec.encode` gives them, or a :class:`Form`.
+            path: the path with ids filled in, if the operation's has any.
+            query: what stands behind the question mark; names may repeat.
+            headers: headers of this call alone.
+
+        Returns:
+            The judgement the reply passed. It holds the decoded body, and makes the error
+            where decoding finds something missing.
+
+        Raises:
+            HelpdeskError: whatever fits; see the tree in :mod:`.errors`.
+        """
+        # Errors leave without the frames below this one, and this one without the data: their
+        # variables hold what customers wrote, and error trackers show variables.
+        request = Request(
+            operation=operation,
+            path=path if path is not None else operation.path,
+            body=_body(operation, data),
+            query=query,
+            headers=headers or {},
+        )
+        del data
+        reply = await self.transport.send(request, self.options)
+        judgement = Judgement(self.transport, operation, reply)
+        try:
+            judgement.body = self.judge(judgement)
+        except HelpdeskError as error:
+            raise error.with_traceback(None) from None
+        return judgement
+
+
+def _body(operation: Operation, data: Any) -> Body | None:
+    match operation.wrap:
+        case "array":
+            return json_body([data])
+        case "object":
+            return json_body(data)
+        case "form" if isinstance(data, Form):
+            return form_body(data)
+        case "none" if data is None:
+            return None
+    raise InvalidInputError(f"{operation.name} does not take this kind of data")

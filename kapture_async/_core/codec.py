@@ -1,0 +1,331 @@
+"""Between attrs classes and JSON: tolerant, lossless, fast. cattrs is the interface.
+
+cattrs' defaults are kind in the wrong places: a missing text becomes ``"None"``, ``"false"``
+becomes ``True``, ``7.9`` becomes ``7``, unknown keys vanish. The hooks registered here close
+those traps. What a service sends is never dropped and never cast silently:
+
+- a reply model keeps the decoded object as :attr:`WireModel.raw`, and encodes back to it;
+- a field whose value has the wrong type is ``None`` in the view and named in ``problems``;
+- ids and phone numbers stay text, codes stay open, texts are unescaped in the view only.
+
+The constructor call for each model is written out as source and compiled, once, when the model
+is first decoded: a loop over 44 fields takes several times as long.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, tzinfo
+from decimal import Decimal
+from enum import Enum
+from functools import cached_property
+from html import unescape
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from uuid import UUID
+
+import attrs
+from attrs import define, field
+
+from .errors import InvalidInputError
+
+if TYPE_CHECKING:
+    import cattrs
+
+M = TypeVar("M", bound="WireModel")
+T = TypeVar("T")
+
+Kind = Literal["text", "words", "ident", "integer", "flag", "moment", "texts", "mapping", "items"]
+"""What a wire field holds: ``text`` as it is, ``words`` HTML-unescaped, ``ident`` an id or phone
+number (text, also where the wire has a number), ``moment`` a date and time, the rest as named."""
+
+_WIRE = "kapture_async.wire"
+
+
+@attrs.frozen
+class _Wire:
+    key: str
+    kind: Kind
+    section: str | None
+    shown: bool
+
+
+def wire(
+    key: str,
+    kind: Kind = "text",
+    *,
+    section: str | None = None,
+    shown: bool = False,
+) -> Any:
+    """A field of a reply model.
+
+    Args:
+        key: the wire name.
+        kind: what it holds.
+        section: the key of the object inside the reply that holds it, if not the reply itself.
+        shown: stands in the repr. Only for ids and codes: a repr must not hold personal data.
+    """
+    return field(default=None, metadata={_WIRE: _Wire(key, kind, section, shown)})
+
+
+@define(eq=False, repr=False)
+class WireModel:
+    """Base of what comes back: a typed view over the decoded object, which it keeps.
+
+    Attributes:
+        raw: the object as it came, every key. Do not change it.
+        problems: fields whose value had an unexpected type, such as
+            ``"taskId: expected a number, found text"``; in the view they are ``None``.
+    """
+
+    raw: Mapping[str, Any]
+    problems: tuple[str, ...]
+    _codec: Codec
+
+    def _part(self, key: str, cls: type[M]) -> M | None:
+        """The view over an object inside this one; made when asked for, as few ask."""
+        value = self.raw.get(key)
+        return self._codec.decode(value, cls) if value.__class__ is dict else None
+
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        """What came beyond the known keys, as it came."""
+        known = _known_keys(type(self))
+        return MappingProxyType({k: v for k, v in self.raw.items() if k not in known})
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, WireModel):
+            return NotImplemented
+        return type(self) is type(other) and self.raw == other.raw
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        shown = [
+            f"{a.name}={getattr(self, a.name)!r}"
+            for a in attrs.fields(type(self))
+            if _WIRE in a.metadata and a.metadata[_WIRE].shown
+        ]
+        return f"<{type(self).__name__} {' '.join(shown)}>"
+
+
+class Codec:
+    """One converter for one client: its time zone and its service's date styles.
+
+    Args:
+        zone: the zone of texts that carry none.
+        parse_moment: reads a service's date styles; gives ``None`` for "no date", raises
+            ``ValueError`` for what it cannot read.
+        format_moment: writes a moment the way the service reads it.
+    """
+
+    def __init__(
+        self,
+        zone: tzinfo,
+        parse_moment: Callable[[Any, tzinfo], datetime | None],
+        format_moment: Callable[[datetime, tzinfo], str],
+    ) -> None:
+        self.zone = zone
+        self._parse_moment = parse_moment
+        self._format_moment = format_moment
+        self._structures: dict[type[Any], Callable[[Any, Any], Any]] = {}
+
+    @cached_property
+    def converter(self) -> cattrs.Converter:
+        """The cattrs converter itself; hooks for types of your own can be registered on it."""
+        import cattrs  # 60 ms that an import of the package need not pay
+
+        converter = cattrs.Converter(detailed_validation=False)
+        for kind in (str, int, float, bool):
+            converter.register_structure_hook(kind, _strict(kind))
+        converter.register_structure_hook_factory(_is_wire_model, self._make_structure)
+        converter.register_unstructure_hook_func(_is_wire_model, lambda model: dict(model.raw))
+        converter.register_unstructure_hook(float, _finite)
+        converter.register_unstructure_hook(datetime, self._datetime_text)
+        converter.register_unstructure_hook(date, date.isoformat)
+        converter.register_unstructure_hook(Decimal, str)
+        converter.register_unstructure_hook(UUID, str)
+        converter.register_unstructure_hook(Enum, lambda member: member.value)
+        return converter
+
+    def decode(self, value: Mapping[str, Any], cls: type[M]) -> M:
+        """The typed view over a decoded JSON object."""
+        structure = self._structures.get(cls)
+        if structure is None:
+            structure = self._structures[cls] = self.converter.get_structure_hook(cls)
+        model: M = structure(value, cls)
+        return model
+
+    def encode(self, value: Any) -> Any:
+        """``value`` as plain JSON types: dates as the service reads them, models as they came.
+
+        Raises:
+            InvalidInputError: it holds a number that is none (``nan``, ``inf``), or a type
+                that has no JSON form.
+        """
+        if value.__class__ is dict and all(v.__class__ is str for v in value.values()):
+            return value  # the usual ticket; saves a walk through the converter
+        return self.converter.unstructure(value)
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.zone, self._parse_moment, self._format_moment)
+
+    def _datetime_text(self, value: datetime) -> str:
+        return self._format_moment(value, self.zone)
+
+    # --- the compiled constructor calls --------------------------------------------------------
+
+    def _make_structure(self, cls: type[WireModel]) -> Callable[[Any, Any], Any]:
+        names: dict[str, Any] = {
+            "cls": cls,
+            "codec": self,
+            "unescape": unescape,
+            "wrong": _wrong,
+            "moment": self._moment,
+            "text_of": _ident,
+            "integer": _integer,
+            "flag": _flag,
+            "NO_OBJECT": MappingProxyType({}),
+        }
+        lines = ["def structure(raw, _cls):", "    problems = []", "    get = raw.get"]
+        sections: dict[str, str] = {}
+        arguments = []
+        for number, attribute in enumerate(attrs.fields(cls)):
+            if _WIRE not in attribute.metadata:
+                continue
+            spec: _Wire = attribute.metadata[_WIRE]
+            get = "get"
+            if spec.section is not None:
+                get = sections.get(spec.section, "")
+                if not get:
+                    get = sections[spec.section] = f"get_{len(sections)}"
+                    lines += [
+                        f"    part = raw.get({spec.section!r})",
+                        "    if part.__class__ is not dict:",
+                        f"        wrong(part, {spec.section!r}, 'an object', problems)",
+                        "        part = NO_OBJECT",
+                        f"    {get} = part.get",
+                    ]
+            lines += _field_lines(f"v{number}", get, spec)
+            arguments.append(f"v{number}")
+        lines.append(f"    return cls(raw, tuple(problems), codec, {', '.join(arguments)})")
+        exec(compile("\n".join(lines), f"<structure {cls.__name__}>", "exec"), names)  # noqa: S102
+        compiled: Callable[[Any, Any], Any] = names["structure"]
+        return compiled
+
+    def _moment(self, value: Any, key: str, problems: list[str]) -> datetime | None:
+        if value is None:
+            return None
+        try:
+            return self._parse_moment(value, self.zone)
+        except (ValueError, TypeError, OverflowError, OSError):
+            problems.append(f"{key}: not a date in a known style")
+            return None
+
+
+def _field_lines(name: str, get: str, spec: _Wire) -> list[str]:
+    """The source that takes one field: the expected type inline, anything else by a call."""
+    key, kind = spec.key, spec.kind
+    take = f"    {name} = {get}({key!r})"
+    if kind in ("text", "words"):
+        lines = [
+            take,
+            f"    if {name}.__class__ is not str:",
+            f"        {name} = wrong({name}, {key!r}, 'text', problems)",
+        ]
+        if kind == "words":
+            lines += [f"    elif '&' in {name}:", f"        {name} = unescape({name})"]
+        return lines
+    if kind == "ident":
+        call = f"text_of({name}, {key!r}, problems)"
+        return [take, f"    if {name}.__class__ is not str:", f"        {name} = {call}"]
+    if kind == "integer":
+        call = f"integer({name}, {key!r}, problems)"
+        return [take, f"    if {name}.__class__ is not int:", f"        {name} = {call}"]
+    if kind == "flag":
+        call = f"flag({name}, {key!r}, problems)"
+        return [take, f"    if {name}.__class__ is not bool:", f"        {name} = {call}"]
+    if kind == "moment":
+        return [f"    {name} = moment({get}({key!r}), {key!r}, problems)"]
+    if kind == "texts":
+        bad = f"{name}.__class__ is not list or any(i.__class__ is not str for i in {name})"
+        call = f"wrong({name}, {key!r}, 'a list of texts', problems)"
+        return [take, f"    if {bad}:", f"        {name} = {call}"]
+    expected, found = ("list", "a list") if kind == "items" else ("dict", "an object")
+    return [
+        take,
+        f"    if {name}.__class__ is not {expected}:",
+        f"        {name} = wrong({name}, {key!r}, {found!r}, problems)",
+    ]
+
+
+_JSON_NAMES = {
+    str: "text",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "an object",
+}
+
+
+def _wrong(value: Any, key: str, expected: str, problems: list[str]) -> Any:
+    if value is not None:
+        found = _JSON_NAMES.get(type(value), type(value).__name__)
+        problems.append(f"{key}: expected {expected}, found {found}")
+    return None
+
+
+def _ident(value: Any, key: str, problems: list[str]) -> str | None:
+    """Ids are text. The wire's 0 means "none" (kapture.md, section 1), as its "" does."""
+    if value.__class__ is int:
+        return str(value) if value else ""
+    _wrong(value, key, "an id", problems)
+    return None
+
+
+def _integer(value: Any, key: str, problems: list[str]) -> int | None:
+    """Old variants send numbers as text (kapture.md, section 4)."""
+    if value.__class__ is str and value.isascii() and value.isdigit() and len(value) < 19:
+        return int(value)
+    _wrong(value, key, "a whole number", problems)
+    return None
+
+
+def _flag(value: Any, key: str, problems: list[str]) -> bool | None:
+    if value.__class__ is str and value.lower() in ("true", "false"):
+        return bool(value.lower() == "true")
+    _wrong(value, key, "true or false", problems)
+    return None
+
+
+def _known_keys(cls: type[WireModel]) -> frozenset[str]:
+    specs = [a.metadata[_WIRE] for a in attrs.fields(cls) if _WIRE in a.metadata]
+    return frozenset(s.section if s.section is not None else s.key for s in specs)
+
+
+def _is_wire_model(cls: Any) -> bool:
+    return inspect.isclass(cls) and issubclass(cls, WireModel)
+
+
+def _strict(kind: type[T]) -> Callable[[Any, Any], T]:
+    def hook(value: Any, _cls: Any) -> T:
+        if type(value) is kind:
+            return value
+        if kind is float and type(value) is int:
+            return kind(value)  # type: ignore[call-arg]
+        found = "nothing" if value is None else _JSON_NAMES.get(type(value), type(value).__name__)
+        raise InvalidInputError(f"expected {_JSON_NAMES[kind]}, found {found}")
+
+    return hook
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise InvalidInputError(
+            "the data holds a number that is not finite (nan or inf)",
+            next_step="Leave empty cells out, or send them as empty text.",
+        )
+    return value

@@ -1,0 +1,1 @@
+"""Reading at scale: windows of days, fetched ahead, handed out in order."""

@@ -1,0 +1,154 @@
+"""Rows in pages: one page per window, several windows in flight, pages in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from datetime import date, timedelta
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from ..errors import HelpdeskError, InvalidInputError
+
+T = TypeVar("T")
+W = TypeVar("W")
+
+
+def days_between(start: date, end: date) -> Iterator[date]:
+    """Every day from ``start`` to ``end``, both included.
+
+    Raises:
+        InvalidInputError: the end lies before the start.
+    """
+    if end < start:
+        raise InvalidInputError(f"the end {end} lies before the start {start}")
+    return (start + timedelta(days=n) for n in range((end - start).days + 1))
+
+
+class Pages(Generic[T]):
+    """Rows of one or more windows, as an async iterator over the rows or page by page.
+
+    ::
+
+        async for row in client.tickets.pull("2024-04-01", "2024-04-30"):
+            ...
+
+    Windows are fetched up to ``ahead`` at a time and handed out in order. A row whose id was in
+    this window or the one before is dropped; nothing that was handed out is kept. If a window
+    fails, its error is raised when its turn comes, with every earlier window delivered whole,
+    and the iteration is over.
+
+    Leaving the loop early cancels what was fetched ahead once the object is closed:
+    :meth:`aclose`, ``async with``, or the client's own closing.
+    """
+
+    def __init__(
+        self,
+        windows: Iterable[W],
+        fetch: Callable[[W], Coroutine[Any, Any, list[T]]],
+        *,
+        id_of: Callable[[T], str | None],
+        ahead: int = 4,
+    ) -> None:
+        if ahead < 1:
+            raise InvalidInputError("ahead must be 1 or more")
+        self._windows = iter(windows)
+        self._fetch: Callable[[Any], Coroutine[Any, Any, list[T]]] = fetch
+        self._id_of = id_of
+        self._ahead = ahead
+        self._under_way: deque[tuple[Any, asyncio.Task[list[T]]]] = deque()
+        self._before: frozenset[str] = frozenset()
+        self._rows: Iterator[T] = iter(())
+        self._closed = False
+
+    async def next_page(self) -> list[T] | None:
+        """The rows of the next window, possibly none of them; ``None`` at the end.
+
+        Raises:
+            HelpdeskError: this window failed; a note names it.
+        """
+        if self._closed:
+            return None
+        self._fill()
+        if not self._under_way:
+            await self.aclose()
+            return None
+        window, task = self._under_way.popleft()
+        try:
+            rows = await task
+        except BaseException as error:
+            if not task.done():
+                task.cancel()
+            await self.aclose()
+            if isinstance(error, HelpdeskError):
+                error.add_note(f"while pulling {window}; earlier windows were delivered whole")
+            raise
+        self._fill()
+        return self._without_repeats(rows)
+
+    async def all(self) -> list[T]:
+        """Every row that is left, in one list."""
+        return [row async for row in self]
+
+    async def aclose(self) -> None:
+        """Stop: cancel what is being fetched ahead. Calling it again does nothing."""
+        self._closed = True
+        tasks = [task for _, task in self._under_way]
+        self._under_way.clear()
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def __aiter__(self) -> Pages[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        while True:
+            for row in self._rows:
+                return row
+            page = await self.next_page()
+            if page is None:
+                raise StopAsyncIteration
+            self._rows = iter(page)
+
+    async def __aenter__(self) -> Pages[T]:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def _fill(self) -> None:
+        while len(self._under_way) < self._ahead:
+            try:
+                window = next(self._windows)
+            except StopIteration:
+                return
+            task = asyncio.ensure_future(self._fetch(window))
+            task.add_done_callback(_look_at)
+            self._under_way.append((window, task))
+
+    def _without_repeats(self, rows: list[T]) -> list[T]:
+        seen: set[str] = set()
+        kept = []
+        for row in rows:
+            row_id = self._id_of(row)
+            if row_id:
+                if row_id in seen or row_id in self._before:
+                    continue
+                seen.add(row_id)
+            kept.append(row)
+        self._before = frozenset(seen)
+        return kept
+
+
+def _look_at(task: asyncio.Task[Any]) -> None:
+    """So that a window nobody came to read is not reported as "never retrieved"."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,1 @@
+"""Pushing many rows: workers, pace, outcomes. The engine knows no vendor."""

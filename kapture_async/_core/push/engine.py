@@ -1,0 +1,438 @@
+"""The push itself: a fixed set of workers between a source of rows and a stream of outcomes.
+
+Walk of one row: taken from the source → passes the gate → is sent, once → if that is safe and
+of use, sent again → its outcome stands in the buffer → is read by the caller. Every row that
+is taken gets exactly one outcome, whatever happens: error, cancellation, a bug in here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+import anyio
+from attrs import frozen
+
+from ..errors import (
+    AuthenticationError,
+    ClientStateError,
+    HelpdeskError,
+    InvalidInputError,
+    NoReplyError,
+    NotFoundError,
+    NotSentError,
+    OutcomeUnknownError,
+    PermissionDeniedError,
+    PushStoppedError,
+    RateLimitedError,
+    RedirectedError,
+    RejectedError,
+)
+from ..outcome import Accepted, NotSent, Outcome, Rejected, Unknown
+from ..phase import Phase
+from ..transport.retry import Ending, RetryPolicy, Wait, decide
+from ..transport.send import interrupted_by
+from .events import PushEvent, PushObserver, PushPaused, PushStopped, RowFinished
+from .pace import Gate, Pauser, pause_on_clock
+from .rows import Row, Rows, Source
+
+R = TypeVar("R")
+
+logger = logging.getLogger("kapture_async.push")
+
+DEFAULT_CONCURRENCY = 32
+"""Past the knee of what one core can send; more only pays where the service answers slowly."""
+
+
+@frozen
+class PushCounts:
+    """How many rows were taken from the source, and what became of them so far."""
+
+    rows: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    not_sent: int = 0
+    unknown: int = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Rows that were taken and have no outcome yet."""
+        return self.rows - self.accepted - self.rejected - self.not_sent - self.unknown
+
+
+class Push(Generic[R]):
+    """A running push: an async context manager, and inside it an iterator over outcomes.
+
+    ::
+
+        async with client.tickets.push(rows) as outcomes:
+            async for outcome in outcomes:
+                print(outcome.key, outcome.name, outcome.ticket_id, outcome.reason)
+
+    Outcomes come as they finish, not in the order of the rows; each carries its row's index,
+    key and the row itself. A consumer that is slow slows the push down, so memory stays flat.
+
+    Leaving the ``async with`` early, by ``break`` or by an error, takes no further rows and
+    waits for those in flight; what finished but was not read is given by :meth:`unread`.
+    A cancellation (Ctrl-C) does the same; a second one cuts off what is in flight, and each
+    such row is reported ``Unknown`` or ``NotSent``, as is true of it.
+
+    Made by ``tickets.push``; see there for the settings.
+    """
+
+    def __init__(
+        self,
+        source: Source[Any],
+        send: Callable[[Any], Awaitable[R]],
+        *,
+        service: str,
+        operation: str,
+        retry: RetryPolicy,
+        key: Callable[[Any], str] | None = None,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        patience: float = 300.0,
+        give_up_after: int | None = 100,
+        on_event: PushObserver | None = None,
+        now: Callable[[], float] = time.monotonic,
+        pause: Pauser = pause_on_clock,
+        rand: Callable[[], float] = random.random,
+    ) -> None:
+        if isinstance(concurrency, bool) or not 1 <= concurrency <= 10_000:
+            raise InvalidInputError("concurrency must be between 1 and 10,000")
+        if give_up_after is not None and give_up_after < 1:
+            raise InvalidInputError("give_up_after must be 1 or more, or None for never")
+        if patience < 0:
+            raise InvalidInputError("patience must be 0 seconds or more")
+        self._rows = Rows(source)
+        self._send = send
+        self._service = service
+        self._operation = operation
+        self._retry = retry
+        self._key = key
+        self._concurrency = concurrency
+        self._patience = patience
+        self._give_up_after = give_up_after
+        self._on_event = on_event
+        self._now = now
+        self._rand = rand
+        self._pause = pause
+        self._gate = Gate(now, pause)
+        self._taken = 0
+        self._tally = {"accepted": 0, "rejected": 0, "not_sent": 0, "unknown": 0}
+        self._hopeless = 0
+        self._buffer: deque[Outcome] = deque()
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._stop_reason: str | None = None
+        self._exhausted = False
+        self._failure: BaseException | None = None
+        self._runner: asyncio.Task[None] | None = None
+        self._takers: set[asyncio.Task[Any]] = set()
+
+    # --- for the caller ------------------------------------------------------------------------
+
+    @property
+    def counts(self) -> PushCounts:
+        """How many rows so far, and what became of them."""
+        return PushCounts(rows=self._taken, **self._tally)
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why no more rows are taken, if the push was stopped before its source ended."""
+        return self._stop_reason
+
+    def stop(self, reason: str = "stopped by the caller") -> None:
+        """Take no further rows. What is in flight finishes, and its outcomes still come."""
+        if self._stop_reason is None and not self._exhausted:
+            self._stop_reason = reason
+            self._tell(PushStopped(reason))
+        self._gate.stopped.set()
+        self._room.set()
+        for worker in self._takers:  # an async source may never give another row
+            worker.cancel()
+
+    def unread(self) -> list[Outcome]:
+        """Outcomes that finished and were not read from the iterator; each is given once."""
+        left = list(self._buffer)
+        self._buffer.clear()
+        return left
+
+    async def __aenter__(self) -> Push[R]:
+        if self._runner is not None:
+            raise ClientStateError(
+                "a push runs once", next_step="Call push() again for another run."
+            )
+        self._runner = asyncio.create_task(self._run(), name="kapture-push")
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        runner = self._runner
+        assert runner is not None
+        if not runner.done():
+            self.stop("the consumer left" if exc_type is None else f"{exc_type.__name__}")
+        try:
+            # Shielded, so that a cancelled scope around us does not cut the waiting short; a
+            # further cancellation of this very task still does.
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait({runner})
+        except asyncio.CancelledError:
+            runner.cancel()
+            await asyncio.wait({runner})
+            raise
+
+    def __aiter__(self) -> Push[R]:
+        return self
+
+    async def __anext__(self) -> Outcome:
+        while not self._buffer:
+            if await self.wait_for_change():
+                raise StopAsyncIteration
+        outcome = self._buffer.popleft()
+        self._room.set()
+        return outcome
+
+    async def next_batch(self) -> list[Outcome]:
+        """All outcomes that are ready, at least one; an empty list at the end.
+
+        Raises:
+            PushStoppedError: the push gave up; every row taken has had its outcome before.
+            Exception: what the source raised, likewise at the end.
+        """
+        while not self._buffer:
+            if await self.wait_for_change():
+                return []
+        return self.take_ready()
+
+    def wake(self) -> None:
+        """Let :meth:`wait_for_change` return."""
+        self._wake.set()
+
+    def take_ready(self) -> list[Outcome]:
+        """The outcomes that are ready, possibly none; makes room for further ones."""
+        self._room.set()
+        return self.unread()
+
+    async def wait_for_change(self) -> bool:
+        """Wait until something may have changed. True at the end of the push.
+
+        Raises:
+            PushStoppedError: the push gave up; every row taken has had its outcome before.
+            Exception: what the source raised, likewise at the end.
+        """
+        if self._runner is None:
+            raise ClientStateError(
+                "the push is not running", next_step="Use it as `async with ... as outcomes`."
+            )
+        if self._runner.done():
+            if self._failure is not None:
+                failure, self._failure = self._failure, None
+                raise failure
+            return True
+        self._wake.clear()
+        await self._wake.wait()
+        return False
+
+    # --- the workers ---------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        try:
+            async with anyio.create_task_group() as group:
+                for _ in range(self._concurrency):
+                    group.start_soon(self._work)
+        finally:
+            # Readers look at the runner only after this turn of the loop, when it is done.
+            asyncio.get_running_loop().call_soon(self._wake.set)
+
+    async def _work(self) -> None:
+        while self._stop_reason is None and not self._exhausted:
+            if len(self._buffer) >= 2 * self._concurrency:
+                self._room.clear()
+                await self._room.wait()
+                continue
+            if not await self._gate.passed():
+                return
+            try:
+                row = await self._take()
+            except StopAsyncIteration:
+                self._exhausted = True
+                return
+            except _Stopped:
+                return
+            except Exception as error:
+                error.add_note(
+                    f"raised by the source of the push after {self._taken} rows; every row "
+                    "taken before has its outcome"
+                )
+                self._fail(error, f"the source failed with {type(error).__name__}")
+                return
+            index = self._taken
+            self._taken += 1
+            await self._settle(index, row)
+
+    async def _take(self) -> Any:
+        worker = asyncio.current_task()
+        assert worker is not None
+        self._takers.add(worker)
+        try:
+            return await self._rows.take()
+        except asyncio.CancelledError:
+            if not self._gate.stopped.is_set() or worker.uncancel() > 0:
+                raise
+            raise _Stopped from None
+        finally:
+            self._takers.discard(worker)
+
+    async def _settle(self, index: int, row: Any) -> None:
+        """Bring one row to its outcome. Nothing leaves here without one."""
+        started = self._now()
+        key, problem = None, None
+        value = row
+        if isinstance(row, Row):
+            key, problem, value = row.key, row.problem, row.value
+        tries = 0
+        last: HelpdeskError | None = None
+        interruption: BaseException | None = None
+        result: list[R] = []
+        try:
+            if key is None and self._key is not None:
+                key = str(self._key(value))
+            if problem is not None:
+                raise problem
+            while True:
+                if tries and not await self._gate.passed():
+                    break  # stopped while waiting to send again: the last error stands
+                tries += 1
+                try:
+                    result.append(await self._send(value))
+                    break
+                except HelpdeskError as error:
+                    last = error.with_traceback(None)  # its frames would keep the row alive
+                    if not await self._worth_again(error, tries, started):
+                        break
+        except HelpdeskError as error:
+            last = error.with_traceback(None)
+        except BaseException as error:
+            interruption = error
+            last = interrupted_by(error) or last or self._story_of(error, tries)
+            if not isinstance(error, asyncio.CancelledError):
+                error.add_note(f"while pushing row {index}")
+                self._fail(error, f"row {index} met {type(error).__name__}")
+        common: dict[str, Any] = {
+            "index": index,
+            "key": key,
+            "row": row,
+            "attempts": tries,
+            "elapsed": self._now() - started,
+        }
+        if result:
+            self._finish(Accepted(result=result[0], **common))
+        elif isinstance(last, RejectedError):
+            self._finish(Rejected(error=last, **common))
+        elif isinstance(last, NotSentError):
+            self._finish(NotSent(error=last, **common))
+        else:
+            assert isinstance(last, OutcomeUnknownError)
+            self._finish(Unknown(error=last, **common))
+        if isinstance(interruption, asyncio.CancelledError):
+            raise interruption
+
+    async def _worth_again(self, error: HelpdeskError, tries: int, started: float) -> bool:
+        """Whether to send the row again; waits as long as that needs."""
+        if isinstance(error, RateLimitedError):
+            waited = self._now() - started
+            if waited + (error.retry_after or 0.0) > self._patience:
+                return False
+            seconds = self._gate.shut(error.retry_after)
+            if seconds:
+                self._tell(PushPaused(seconds, "the service asks to slow down"))
+            return True
+        if isinstance(error, OutcomeUnknownError) or not error.attempts:
+            return False
+        decision = decide(
+            self._retry,
+            "write",
+            Ending(phase=error.phase or Phase.WAITING, status=error.status),
+            attempt=tries,
+            time_left=self._patience - (self._now() - started),
+            rand=self._rand(),
+        )
+        if isinstance(decision, Wait):
+            await self._pause(self._gate.stopped, decision.seconds)
+            return True
+        return False
+
+    def _story_of(self, error: BaseException, tries: int) -> HelpdeskError:
+        words = f"interrupted by {type(error).__name__}"
+        facts: dict[str, Any] = {
+            "service": self._service,
+            "operation": self._operation,
+            "effect": "write",
+        }
+        if tries == 0:
+            return NotSentError(f"{words} before it was sent", **facts)
+        return NoReplyError(f"{words} while it was being sent", **facts)
+
+    def _finish(self, outcome: Outcome) -> None:
+        self._tally[outcome.name] += 1
+        self._buffer.append(outcome)
+        self._wake.set()
+        if isinstance(outcome, Accepted):
+            self._gate.accepted()
+        if _is_hopeless(outcome):
+            self._hopeless += 1
+            if self._hopeless == self._give_up_after and self._stop_reason is None:
+                self._give_up(outcome)
+        else:
+            self._hopeless = 0
+        self._tell(RowFinished(outcome))
+
+    def _give_up(self, outcome: Outcome) -> None:
+        cause: HelpdeskError = getattr(outcome, "error")  # noqa: B009 - only failures get here
+        reason = f"{self._hopeless} rows in a row failed, the last with: {cause.message}"
+        self._fail(
+            PushStoppedError(
+                f"the push gave up after {self._taken:,} rows: {reason}",
+                service=self._service,
+                operation=self._operation,
+            ),
+            reason,
+        )
+
+    def _fail(self, error: BaseException, reason: str) -> None:
+        if self._failure is None:
+            self._failure = error
+        self.stop(reason)
+
+    def _tell(self, event: PushEvent) -> None:
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(event)
+        except Exception:
+            logger.exception("an observer failed; the push goes on")
+
+
+class _Stopped(Exception):
+    """A worker was called back from a source that had no row for it yet."""
+
+
+def _is_hopeless(outcome: Outcome) -> bool:
+    """Failures that say something of the service or the settings, not of the row."""
+    if isinstance(outcome, Unknown):
+        return True
+    if isinstance(outcome, NotSent):
+        return not isinstance(outcome.error, InvalidInputError)
+    return isinstance(outcome, Rejected) and isinstance(
+        outcome.error, (AuthenticationError, PermissionDeniedError, RedirectedError, NotFoundError)
+    )

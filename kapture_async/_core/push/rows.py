@@ -1,0 +1,73 @@
+"""What a push is fed with: rows from any iterable, sync or async."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from typing import Any, Generic, TypeVar
+
+from attrs import field, frozen
+
+from ..errors import InvalidInputError
+
+T = TypeVar("T")
+
+
+@frozen
+class Row(Generic[T]):
+    """A row that knows its name and where it came from. Its repr shows no content.
+
+    Attributes:
+        value: what is to be sent.
+        key: the caller's name for the row; stands in its outcome.
+        line: where it began in its file, from 1.
+        problem: why it cannot be sent; it then becomes a ``NotSent`` without being tried.
+    """
+
+    value: T = field(repr=False)
+    key: str | None = None
+    line: int | None = None
+    problem: InvalidInputError | None = None
+
+
+Source = Iterable[T] | AsyncIterable[T]
+
+
+class Rows:
+    """Takes rows one by one from a sync or async source, for any number of workers.
+
+    Raises:
+        InvalidInputError: the source is no iterable, or is a single row by mistake.
+    """
+
+    def __init__(self, source: Source[Any]) -> None:
+        self._sync: Iterator[Any] | None = None
+        self._async: AsyncIterator[Any] | None = None
+        self._turn = asyncio.Lock()
+        if isinstance(source, (str, bytes, dict)):
+            raise InvalidInputError(
+                f"a push takes an iterable of rows, not a single {type(source).__name__}"
+            )
+        if isinstance(source, AsyncIterable):
+            self._async = aiter(source)
+        elif isinstance(source, Iterable):
+            self._sync = iter(source)
+        else:
+            raise InvalidInputError(
+                f"a push takes an iterable of rows, not {type(source).__name__}"
+            )
+
+    async def take(self) -> Any:
+        """The next row.
+
+        Raises:
+            StopAsyncIteration: there is none left.
+            Exception: what the source itself raised.
+        """
+        if self._sync is not None:
+            for row in self._sync:
+                return row
+            raise StopAsyncIteration
+        assert self._async is not None
+        async with self._turn:  # an async generator cannot be asked by two at once
+            return await anext(self._async)

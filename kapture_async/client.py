@@ -1,0 +1,342 @@
+"""The client of one tenant: its settings, one transport, and its resources."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Mapping
+from datetime import tzinfo
+from types import EllipsisType, TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from ._core.caller import Caller
+from ._core.codec import Codec
+from ._core.errors import ConfigurationError, InvalidInputError
+from ._core.phase import Effect
+from ._core.secret import Secret
+from ._core.transport.events import Observer
+from ._core.transport.hosts import check_path
+from ._core.transport.message import MEBI, Operation
+from ._core.transport.retry import RetryPolicy
+from ._core.transport.send import Transport
+from ._core.transport.settings import (
+    CallOptions,
+    Timeout,
+    TransportSettings,
+    check_headers,
+    check_proxy,
+)
+from ._version import __version__
+from .service import (
+    INDIA,
+    SERVICE,
+    Credential,
+    auth_of,
+    base_url_of,
+    format_moment,
+    judge,
+    parse_moment,
+)
+from .tickets import Tickets
+
+if TYPE_CHECKING:
+    import aiohttp
+
+
+class KaptureClient:
+    """Client of the Kapture CRM API of one tenant.
+
+    ::
+
+        async with KaptureClient("mytenant", token="...") as client:
+            added = await client.tickets.add(title="Printer on fire")
+            print(added.ticket_id)
+
+    It can be made anywhere, also outside a running event loop; it belongs to the loop of its
+    first call. One client serves any number of concurrent calls.
+
+    Args:
+        subdomain: the tenant's part of ``https://<subdomain>.kapturecrm.com``.
+        base_url: a whole address instead, such as ``https://mytenant.int.kapturecrm.com``.
+        token: the ready-made token from the admin console, with or without ``Basic`` before it;
+            it is passed through as it is (kapture.md, section 0).
+        username, password: real HTTP Basic instead of a token.
+        credentials: other keys for single APIs, each a token or a ``(username, password)`` pair;
+            the names are ``add_ticket``, ``update_ticket``, ``get_ticket``, ``pull_tickets`` and
+            ``request``. Kapture issues one key per API.
+        headers: extra headers of every call. Some tenants need ``x-api-key`` and
+            ``x-api-type: TICKET`` (kapture.md, "Headers").
+        timeout: seconds for a whole call with its retries, or a :class:`Timeout`; ``None`` is no
+            limit. Default 60 seconds, of which 10 for connecting and 30 of silence.
+        retry: how often and how fast to send again where that is safe; see
+            :class:`RetryPolicy`. What is safe is not a setting.
+        timezone: the zone of the service's dates, which carry none; a ``tzinfo`` or an IANA
+            name. Default UTC+05:30, as found from the vendor's sample (kapture.md, section 0).
+        session: an aiohttp session of your own to use; it is never closed.
+        proxy: a proxy's URL, or ``"env"`` to read the proxy variables (never a ``.netrc``).
+        ssl_context: for a private certificate authority. Verification cannot be turned off here.
+        max_connections: connections at most, and so requests in flight.
+        max_reply_bytes: the most decoded bytes of one reply; default 8 MiB, more for reads.
+        allow_http: take a plain http address that is not loopback.
+        on_event: told of every attempt, retry and wait; see :mod:`kapture_async.events`.
+
+    Raises:
+        ConfigurationError: a setting is wrong. Secrets are never shown.
+    """
+
+    def __init__(
+        self,
+        subdomain: str | None = None,
+        *,
+        base_url: str | None = None,
+        token: str | Secret | None = None,
+        username: str | Secret | None = None,
+        password: str | Secret | None = None,
+        credentials: Mapping[str, Credential] | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+        timeout: Timeout | float | None = Timeout(),  # noqa: B008 - immutable
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
+        timezone: tzinfo | str | None = None,
+        session: aiohttp.ClientSession | None = None,
+        proxy: str | Secret | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        max_connections: int = 100,
+        max_reply_bytes: int | None = None,
+        allow_http: bool = False,
+        on_event: Observer | None = None,
+    ) -> None:
+        # Wrapped before anything can fail: a traceback may show this frame's variables.
+        token, username, password = Secret.wrap(token), Secret.wrap(username), Secret.wrap(password)
+        proxy = Secret.wrap(proxy)
+        credentials = _wrapped_credentials(credentials)
+        headers = {name: Secret.wrap(value) for name, value in (headers or {}).items()}
+        if session is not None and (proxy is not None or ssl_context is not None):
+            raise ConfigurationError(
+                "proxy= and ssl_context= have no effect on a session of your own",
+                next_step="Set them on that session.",
+            )
+        zone = _zone(timezone)
+        settings = TransportSettings(
+            service=SERVICE,
+            base_url=base_url_of(subdomain, base_url, allow_http=allow_http),
+            headers=check_headers(headers),
+            user_agent=f"kapture-async/{__version__}",
+            max_connections=max_connections,
+            max_reply_bytes=max_reply_bytes,
+            proxy=check_proxy(proxy),
+            ssl_context=ssl_context,
+        )
+        auth = auth_of(token, username, password, credentials)
+        self._transport = Transport(settings, auth, session=session, observer=on_event)
+        self._owner = True
+        self._use(
+            Caller(
+                transport=self._transport,
+                judge=judge,
+                codec=Codec(zone, parse_moment, format_moment),
+                options=CallOptions(timeout=Timeout.of(timeout), retry=retry),
+            )
+        )
+
+    @classmethod
+    def from_env(
+        cls,
+        *,
+        timeout: Timeout | float | None = Timeout(),  # noqa: B008 - immutable
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
+        max_connections: int = 100,
+        on_event: Observer | None = None,
+    ) -> KaptureClient:
+        """A client from the environment.
+
+        Reads ``KAPTURE_BASE_URL`` or ``KAPTURE_SUBDOMAIN``, and ``KAPTURE_TOKEN`` or
+        ``KAPTURE_USERNAME`` with ``KAPTURE_PASSWORD``. An empty variable counts as not set.
+
+        Args:
+            timeout, retry, max_connections, on_event: as for the class.
+
+        Raises:
+            ConfigurationError: a variable is missing or wrong; it names the variables.
+        """
+        base_url = os.environ.get("KAPTURE_BASE_URL") or None
+        subdomain = os.environ.get("KAPTURE_SUBDOMAIN") or None
+        if base_url is None and subdomain is None:
+            raise ConfigurationError(
+                "neither KAPTURE_BASE_URL nor KAPTURE_SUBDOMAIN is set",
+                next_step="Set one of them, for example KAPTURE_SUBDOMAIN=mytenant.",
+            )
+        if not (os.environ.get("KAPTURE_TOKEN") or os.environ.get("KAPTURE_USERNAME")):
+            raise ConfigurationError(
+                "neither KAPTURE_TOKEN nor KAPTURE_USERNAME is set",
+                next_step="Set KAPTURE_TOKEN, or KAPTURE_USERNAME and KAPTURE_PASSWORD.",
+            )
+        return cls(
+            subdomain if base_url is None else None,
+            base_url=base_url,
+            token=os.environ.get("KAPTURE_TOKEN") or None,
+            username=os.environ.get("KAPTURE_USERNAME") or None,
+            password=os.environ.get("KAPTURE_PASSWORD") or None,
+            timeout=timeout,
+            retry=retry,
+            max_connections=max_connections,
+            on_event=on_event,
+        )
+
+    def with_options(
+        self,
+        *,
+        timeout: Timeout | float | EllipsisType | None = ...,
+        retry: RetryPolicy | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+    ) -> KaptureClient:
+        """The same client with other options, sharing its connections. Cheap.
+
+        Args:
+            timeout: seconds for a whole call, a :class:`Timeout`, or ``None`` for no limit; left
+                out, it stays as it is.
+            retry: another retry policy.
+            headers: further headers, over those of this client.
+
+        Returns:
+            A client that need not be closed, and whose closing does nothing.
+        """
+        options = self._caller.options
+        changes: dict[str, Any] = {}
+        if not isinstance(timeout, EllipsisType):
+            changes["timeout"] = Timeout.of(timeout)
+        if retry is not None:
+            changes["retry"] = retry
+        if headers is not None:
+            changes["headers"] = {**options.headers, **check_headers(headers)}
+        other = object.__new__(type(self))
+        other._transport = self._transport
+        other._owner = False
+        other._use(self._caller.with_options(**changes))
+        return other
+
+    def _use(self, caller: Caller) -> None:
+        self._caller = caller
+        self._tickets = Tickets(caller)
+
+    @property
+    def tickets(self) -> Tickets:
+        """Add, update, get, pull and push tickets."""
+        return self._tickets
+
+    @property
+    def base_url(self) -> str:
+        """The address that requests go to."""
+        return str(self._transport.settings.base_url)
+
+    @property
+    def closed(self) -> bool:
+        """True after the client was closed."""
+        return self._transport.closed
+
+    async def request(
+        self,
+        path: str,
+        body: Any = None,
+        *,
+        effect: Effect = "write",
+        wrap: Literal["array", "object"] = "array",
+        api: str = "request",
+        method: str = "POST",
+        marks_success: bool = True,
+        headers: Mapping[str, str | Secret] | None = None,
+    ) -> Any:
+        """Call any path of the service, with the same sending, retrying and judging.
+
+        For documented calls that have no method here yet, and for the older siblings that the
+        vendor still serves.
+
+        Args:
+            path: such as ``"/get-faq-contents.html"``; its parts percent-encoded.
+            body: any JSON value; ``None`` sends no body.
+            effect: ``"read"`` only if the call changes nothing: reads are sent again when their
+                answer is lost, writes never.
+            wrap: ``"array"`` sends ``[body]``, ``"object"`` sends ``body`` as it is.
+            api: the name in ``credentials=`` whose key is used.
+            method: HTTP verb; everything documented is POST (kapture.md, section 0).
+            marks_success: the reply carries ``"status": "success"``. False for the few that do
+                not; then any JSON object without a mark of failure is taken.
+            headers: headers of this call alone.
+
+        Returns:
+            The decoded reply.
+
+        Raises:
+            HelpdeskError: as for every call.
+        """
+        if effect not in ("read", "write"):
+            raise InvalidInputError("effect must be 'read' or 'write'")
+        if wrap not in ("array", "object"):
+            raise InvalidInputError("wrap must be 'array' or 'object'")
+        if not method.isascii() or not method.isalpha():
+            raise InvalidInputError("method must be an HTTP verb")
+        operation = Operation(
+            name="request",
+            path=check_path(path),
+            effect=effect,
+            api=api,
+            method=method.upper(),
+            wrap="none" if body is None else wrap,
+            reply_cap=64 * MEBI,
+            marks_success=marks_success,
+        )
+        data = self._caller.codec.encode(body)
+        headers = check_headers(headers)
+        del body  # not for tracebacks with variables
+        call = self._caller.call(operation, data, headers=headers)
+        del data
+        return (await call).body
+
+    async def aclose(self) -> None:
+        """Close the connections. Calling it again does nothing.
+
+        Raises:
+            ClientStateError: called from another event loop than the one that was used.
+        """
+        if self._owner:
+            await self._transport.aclose()
+
+    async def __aenter__(self) -> KaptureClient:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        if not hasattr(self, "_transport"):  # a refused setting; tracebacks show it half made
+            return "<KaptureClient, not made>"
+        return f"<KaptureClient {self.base_url}{' (closed)' if self.closed else ''}>"
+
+
+def _wrapped_credentials(
+    credentials: Mapping[str, Credential] | None,
+) -> dict[str, Credential] | None:
+    if credentials is None:
+        return None
+    return {
+        api: (Secret.wrap(value[0]), Secret.wrap(value[1]))
+        if isinstance(value, tuple)
+        else Secret.wrap(value)
+        for api, value in credentials.items()
+    }
+
+
+def _zone(zone: tzinfo | str | None) -> tzinfo:
+    if zone is None:
+        return INDIA
+    if isinstance(zone, str):
+        try:
+            return ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ConfigurationError(f"there is no time zone {zone[:60]!r}") from None
+    return zone

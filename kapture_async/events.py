@@ -1,0 +1,27 @@
+"""What ``on_event=`` callbacks are told: of a client's attempts, and of a push."""
+
+from __future__ import annotations
+
+from ._core.push.events import PushEvent, PushObserver, PushPaused, PushStopped, RowFinished
+from ._core.transport.events import (
+    AttemptFinished,
+    AttemptStarted,
+    Observer,
+    RetryScheduled,
+    SlotWaiting,
+    TransportEvent,
+)
+
+__all__ = [
+    "AttemptFinished",
+    "AttemptStarted",
+    "Observer",
+    "PushEvent",
+    "PushObserver",
+    "PushPaused",
+    "PushStopped",
+    "RetryScheduled",
+    "RowFinished",
+    "SlotWaiting",
+    "TransportEvent",
+]

@@ -1,0 +1,339 @@
+"""What is sent to Kapture, and what comes back.
+
+One meaning has one name, whichever endpoint it came from (the wire has up to three: kapture.md,
+"Same thing, different names"). ``..._code`` is the tenant's key, ``..._label`` its display
+text. Ids and phone numbers are text, empty where the wire has ``0`` or ``""``. Moments are
+aware datetimes, read in the client's time zone; the wire's own text stays in ``raw``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from types import MappingProxyType
+from typing import Any
+
+from attrs import define, field, frozen
+
+from ._core.codec import WireModel, wire
+from ._core.errors import InvalidInputError
+
+_NO_EXTRA: Mapping[str, Any] = MappingProxyType({})
+KNOWN_FIELDS = ("title", "ticket_details", "due_date", "email_id")
+"""The documented fields of a new ticket (kapture.md, section 1)."""
+
+
+def _frozen_extra(extra: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    return MappingProxyType(dict(extra)) if extra else _NO_EXTRA
+
+
+@frozen(kw_only=True, repr=False)
+class NewTicket:
+    """A ticket to add. Its repr shows no text of it.
+
+    Attributes:
+        title: the title; must not be blank (kapture.md, section 1: "title is missing").
+        ticket_details: the description.
+        due_date: the wished closure; a date, a datetime, or text that is sent as it is. The
+            vendor states no format; ``YYYY-MM-DD HH:MM:SS`` is what it echoes.
+        email_id: e-mail address of the customer to attach.
+        extra: further fields, by their wire names: the tenant's associate objects, or fields
+            that live clients send beside the documented ones (``customer_id``, ``phone``,
+            ``queue``, ``disposition``, ...). Any JSON value, also dates.
+
+    Raises:
+        InvalidInputError: the title is blank, a field has the wrong type, or ``extra`` names a
+            documented field again.
+    """
+
+    title: str
+    ticket_details: str | None = None
+    due_date: str | date | datetime | None = None
+    email_id: str | None = None
+    extra: Mapping[str, Any] = field(default=_NO_EXTRA, converter=_frozen_extra)
+
+    def __attrs_post_init__(self) -> None:
+        problem = _problem_with(self)
+        if problem is not None:
+            name, text = problem
+            raise InvalidInputError(f"{name} {text}", fields={name: (text,)})
+
+    @classmethod
+    def from_mapping(cls, row: Mapping[str, Any]) -> NewTicket:
+        """A ticket from a mapping of wire names: what is not documented becomes ``extra``.
+
+        Raises:
+            InvalidInputError: as the class itself.
+        """
+        if "title" not in row:
+            raise InvalidInputError("title is missing", fields={"title": ("is missing",)})
+        extra = {name: value for name, value in row.items() if name not in KNOWN_FIELDS}
+        return cls(**{name: row[name] for name in KNOWN_FIELDS if name in row}, extra=extra)
+
+    def to_wire(self) -> dict[str, Any]:
+        """The fields by their wire names, without those that are ``None``; not yet encoded."""
+        body: dict[str, Any] = {"title": self.title}
+        if self.ticket_details is not None:
+            body["ticket_details"] = self.ticket_details
+        if self.due_date is not None:
+            body["due_date"] = self.due_date
+        if self.email_id is not None:
+            body["email_id"] = self.email_id
+        if self.extra:
+            body.update(self.extra)
+        return body
+
+    def __repr__(self) -> str:
+        given = ", ".join(self.to_wire())
+        return f"<NewTicket with {given}>"
+
+    def __reduce__(self) -> Any:
+        # A mapping proxy does not pickle, so the fields are passed through the constructor.
+        body = {name: value for name, value in self.to_wire().items() if name in KNOWN_FIELDS}
+        return _new_ticket, (body, dict(self.extra))
+
+
+def _new_ticket(body: dict[str, Any], extra: dict[str, Any]) -> NewTicket:
+    return NewTicket(**body, extra=extra)
+
+
+def _problem_with(ticket: NewTicket) -> tuple[str, str] | None:
+    if not _is_text(ticket.title):
+        return "title", f"must be text, not {type(ticket.title).__name__}"
+    if not ticket.title.strip():
+        return "title", "is blank"
+    for name in ("ticket_details", "email_id"):
+        value = getattr(ticket, name)
+        if value is not None and not _is_text(value):
+            return name, f"must be text, not {type(value).__name__}"
+    due: Any = ticket.due_date
+    if due is not None and not isinstance(due, (str, date)):
+        return "due_date", f"must be text or a date, not {type(due).__name__}"
+    for name in ticket.extra:
+        if not _is_text(name):
+            return "extra", "must have text keys"
+        if name in KNOWN_FIELDS:
+            return name, "is given twice: as itself and in extra"
+    return None
+
+
+def _is_text(value: Any) -> bool:
+    return type(value) is str
+
+
+@define(eq=False, repr=False)
+class Ticket(WireModel):
+    """The ``ticket`` object of the add and update replies (kapture.md, sections 1 and 2)."""
+
+    ticket_id: str | None = wire("ticketId", "ident", shown=True)
+    task_id: str | None = wire("id", "ident", shown=True)
+    title: str | None = wire("taskTitle", "words")
+    detail: str | None = wire("detail", "words")
+    status_code: str | None = wire("status", shown=True)
+    status_label: str | None = wire("statusName", "words")
+    sub_status_code: str | None = wire("substatus", shown=True)
+    sub_status_label: str | None = wire("substatusName", "words")
+    created_at: datetime | None = wire("date", "moment")
+    end_at: datetime | None = wire("taskEnddate", "moment")
+    last_follow_up_at: datetime | None = wire("lastFollowUp", "moment")
+    next_follow_up_at: datetime | None = wire("nextFollowUp", "moment")
+    last_conversation_at: datetime | None = wire("lastConversationTime", "moment")
+    last_conversation_id: str | None = wire("lastConversationId", "ident")
+    last_conversation_type_code: str | None = wire("lastConversationType")
+    last_conversation_type_label: str | None = wire("lastConversationTypeName", "words")
+    conversation_count: int | None = wire("totalConversationCount", "integer")
+    priority: int | None = wire("priority", "integer")
+    out_of_sla: bool | None = wire("isOutOfSLA", "flag")
+    is_unread: bool | None = wire("isUnread", "flag")
+    is_call_back: bool | None = wire("isCallBack", "flag")
+    is_escalated: bool | None = wire("isEscalated", "flag")
+    type_code: str | None = wire("type")
+    type_label: str | None = wire("typeName", "words")
+    queue_key: str | None = wire("queueKey")
+    queue_name: str | None = wire("queueName", "words")
+    folder_id: str | None = wire("folderId", "ident")
+    folders: list[str] | None = wire("folders", "texts")
+    folder_color: str | None = wire("folderColor")
+    creator_id: str | None = wire("creatorId", "ident")
+    creator_name: str | None = wire("creatorName", "words")
+    assignee_id: str | None = wire("assignedToId", "ident")
+    assignee_name: str | None = wire("assignedToName", "words")
+    assignee_phone: str | None = wire("assignedToPhone", "ident")
+    assignee_email: str | None = wire("assignedToEmail")
+    email: str | None = wire("email")
+    phone: str | None = wire("phone", "ident")
+    ticket_email: str | None = wire("ticketEmail")
+    encrypted_phone: str | None = wire("encryptedPhone")
+    encrypted_email: str | None = wire("encryptedEmail")
+    contact_id: str | None = wire("contactId", "ident")
+    enquiry_id: str | None = wire("enquiryId", "ident")
+    reference_id: str | None = wire("referenceId", "ident")
+    order_id: str | None = wire("orderId", "ident")
+    erp_order_id: str | None = wire("erpOrderId", "ident")
+    product_id: str | None = wire("productId", "ident")
+    product_name: str | None = wire("productName", "words")
+    sku_code: str | None = wire("skuCode")
+    pending_task_id: str | None = wire("pendingTaskId", "ident")
+    agency_brief_id: str | None = wire("agencyBriefId", "ident")
+    twitter_user_id: str | None = wire("twitterUserId", "ident")
+    facebook_user_id: str | None = wire("facebookUserId", "ident")
+    play_store_review_id: str | None = wire("playStoreReviewId", "ident")
+    associative_file: str | None = wire("associativefile")
+    customer_feedback: int | None = wire("customerFeedback", "integer")
+    merged_into: str | None = wire("mergeTicketId", "ident")
+    relative_url: str | None = wire("ticketURL")
+    creator_relative_url: str | None = wire("ticketCreatorURL")
+
+
+@define(eq=False, repr=False)
+class AddedTicket(WireModel):
+    """The reply to an added ticket (kapture.md, section 1)."""
+
+    _wire_status: str | None = wire("status")
+    _wire_id: str | None = wire("ticket_id", "ident")
+    _wire_id_again: str | None = wire("Ticket Id", "ident")
+    title: str | None = wire("title", "words")
+    due_at: datetime | None = wire("due_date", "moment")
+    customer_id: str | None = wire("customer_id", "ident")
+    url: str | None = wire("ticket_url")
+    _ticket_object: Mapping[str, Any] | None = wire("ticket", "mapping")
+    associate_fields: Mapping[str, Any] | None = wire("Additional_details", "mapping")
+
+    @property
+    def ticket(self) -> Ticket | None:
+        """The ticket as it now is."""
+        return self._part("ticket", Ticket)
+
+    @property
+    def ticket_id(self) -> str:
+        """The new ticket's id, from whichever of its three places it stands in.
+
+        Opaque text, also where it looks like a number. Empty only if the reply names none,
+        which :meth:`Tickets.add` does not let through.
+        """
+        if self._wire_id or self._wire_id_again:
+            return self._wire_id or self._wire_id_again or ""
+        ticket = self.ticket
+        return (ticket.ticket_id if ticket is not None else None) or ""
+
+    def __repr__(self) -> str:
+        return f"<AddedTicket ticket_id={self.ticket_id!r}>"
+
+
+@define(eq=False, repr=False)
+class UpdatedTicket(WireModel):
+    """The reply to an updated ticket (kapture.md, section 2)."""
+
+    _wire_status: str | None = wire("status")
+    _wire_message: str | None = wire("message", "words")
+    _ticket_object: Mapping[str, Any] | None = wire("ticket", "mapping")
+    associate_fields: Mapping[str, Any] | None = wire("Additional_details", "mapping")
+
+    @property
+    def ticket(self) -> Ticket | None:
+        """The ticket as it now is."""
+        return self._part("ticket", Ticket)
+
+    @property
+    def ticket_id(self) -> str | None:
+        """The id of the ticket, as the reply names it."""
+        ticket = self.ticket
+        return ticket.ticket_id if ticket is not None else None
+
+    @property
+    def message(self) -> str:
+        """What the service says it did, without the line end it sends along."""
+        return (self._wire_message or "").strip()
+
+    def __repr__(self) -> str:
+        return f"<UpdatedTicket ticket_id={self.ticket_id!r}>"
+
+
+@define(eq=False, repr=False)
+class TicketRow(WireModel):
+    """One row of a pull (kapture.md, section 4: 44 keys, and two more with a customer)."""
+
+    ticket_id: str | None = wire("ticketId", "ident", shown=True)
+    task_id: str | None = wire("taskId", "ident", shown=True)
+    title: str | None = wire("taskTitle", "words")
+    detail: str | None = wire("detail", "words")
+    status_label: str | None = wire("status", "words", shown=True)
+    sub_status_code: str | None = wire("substatusKey", shown=True)
+    sub_status_label: str | None = wire("substatus", "words")
+    created_at: datetime | None = wire("date", "moment")
+    end_at: datetime | None = wire("taskEnddate", "moment")
+    last_follow_up_at: datetime | None = wire("lastFollowUp", "moment")
+    next_follow_up_at: datetime | None = wire("nextFollowUp", "moment")
+    last_conversation_at: datetime | None = wire("lastConvesationTime", "moment")  # sic
+    last_conversation_id: str | None = wire("lastConversationId", "ident")
+    conversation_count: int | None = wire("total_conversations", "integer")
+    priority: str | None = wire("priority")
+    tat: str | None = wire("tat", "words")
+    sla: str | None = wire("sla", "words")
+    sla_status: str | None = wire("slaStatus", "words")
+    first_time_resolution: str | None = wire("ftr")
+    call_back: str | None = wire("callBack", "words")
+    primary_source: str | None = wire("primarySource", "words")
+    last_source: str | None = wire("lastSource", "words")
+    queue_key: str | None = wire("queueKey")
+    queue_name: str | None = wire("queueName", "words")
+    folder_id: str | None = wire("folderId", "ident")
+    disposition: str | None = wire("disposition", "words")
+    creator_id: str | None = wire("creatorId", "ident")
+    creator_name: str | None = wire("creatorName", "words")
+    assignee_id: str | None = wire("assignedId", "ident")
+    assignee_name: str | None = wire("assignedToName", "words")
+    assignee_code: str | None = wire("assigneeCode")
+    customer_id: str | None = wire("customerId", "ident")
+    customer_name: str | None = wire("customerName", "words")
+    customer_phone: str | None = wire("customerPhone", "ident")
+    customer_rating: int | None = wire("customer_rating", "integer")
+    email: str | None = wire("email")
+    phone: str | None = wire("phone", "ident")
+    contact_id: str | None = wire("contactId", "ident")
+    reference_id: str | None = wire("referenceId", "ident")
+    order_id: str | None = wire("orderId", "ident")
+    product_id: str | None = wire("productId", "ident")
+    pending_task_id: str | None = wire("pendingTaskId", "ident")
+    merged_into: str | None = wire("mergedTicketId", "ident")
+    url: str | None = wire("url")
+    attachments: list[Any] | None = wire("attachments", "items")
+    associate_fields: Mapping[str, Any] | None = wire("additional_info", "mapping")
+
+    @property
+    def out_of_sla(self) -> bool | None:
+        """Whether the ticket is out of its service level; ``None`` if the row does not say."""
+        return self.sla_status.strip().lower() == "out of sla" if self.sla_status else None
+
+    @property
+    def folders(self) -> list[str]:
+        """The parts of ``disposition``, which joins them with a vertical bar."""
+        return [part.strip() for part in (self.disposition or "").split("|") if part.strip()]
+
+
+@define(eq=False, repr=False)
+class TicketDetail(WireModel):
+    """One ticket as Get Ticket gives it (kapture.md, section 3; most keys known from clients)."""
+
+    ticket_id: str | None = wire("ticketId", "ident", section="task_details", shown=True)
+    title: str | None = wire("title", "words", section="task_details")
+    status_label: str | None = wire("status", "words", section="task_details", shown=True)
+    sub_status_label: str | None = wire("substatus", "words", section="task_details")
+    created_at: datetime | None = wire("date", "moment", section="task_details")
+    end_at: datetime | None = wire("taskEnddate", "moment", section="task_details")
+    next_follow_up_at: datetime | None = wire("nextFollowUp", "moment", section="task_details")
+    priority: str | None = wire("priority", section="task_details")
+    tat: str | None = wire("tat", "words", section="task_details")
+    sla: str | None = wire("sla", "words", section="task_details")
+    sla_status: str | None = wire("slaStatus", "words", section="task_details")
+    disposition: str | None = wire("disposition", "words", section="task_details")
+    assignee_name: str | None = wire("assignedToName", "words", section="task_details")
+    url: str | None = wire("url", section="task_details")
+    history: Mapping[str, Any] | None = wire("history", "mapping")
+    conversations: Mapping[str, Any] | None = wire("conversation_type", "mapping")
+    associate_fields: Mapping[str, Any] | None = wire("additional_info", "mapping")
+
+    @property
+    def folders(self) -> list[str]:
+        """The parts of ``disposition``, which joins them with a vertical bar."""
+        return [part.strip() for part in (self.disposition or "").split("|") if part.strip()]

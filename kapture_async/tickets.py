@@ -1,0 +1,497 @@
+"""Tickets: add, update, get, pull, push."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime
+from typing import Any
+
+from attrs import field, frozen
+
+from ._core.caller import Caller, Payload
+from ._core.errors import (
+    AuthenticationError,
+    HelpdeskError,
+    InvalidInputError,
+    NotFoundError,
+    RejectedError,
+)
+from ._core.pull.pages import Pages, days_between
+from ._core.push.engine import DEFAULT_CONCURRENCY, Push
+from ._core.push.events import PushObserver
+from ._core.push.rows import Row, Source
+from ._core.secret import Secret
+from ._core.transport.retry import NO_RETRY
+from ._core.transport.settings import check_headers
+from .models import AddedTicket, NewTicket, TicketDetail, TicketRow, UpdatedTicket
+from .service import (
+    ADD_TICKET,
+    GET_BATCH,
+    GET_TICKET,
+    PULL_TICKETS,
+    UPDATE_TICKET,
+    format_day,
+    format_moment,
+    is_nothing_found,
+    parse_moment,
+    rows_of,
+    service_day,
+)
+
+
+@frozen(kw_only=True)
+class TicketLookup:
+    """What became of many ids that were asked for. Every id is in exactly one of the three.
+
+    Attributes:
+        found: id to ticket, in the order the ids were given.
+        missing: ids the service does not know, each also asked for by itself.
+        failed: id to the error that kept it from being looked up.
+    """
+
+    found: Mapping[str, TicketDetail] = field(repr=lambda found: f"<{len(found)}>")
+    missing: tuple[str, ...]
+    failed: Mapping[str, HelpdeskError]
+
+
+class Tickets:
+    """The tickets of one tenant. Reached as ``client.tickets``."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self._caller_once = caller.with_retry(NO_RETRY)
+
+    async def add(
+        self,
+        ticket: NewTicket | None = None,
+        *,
+        title: str | None = None,
+        ticket_details: str | None = None,
+        due_date: str | date | datetime | None = None,
+        email_id: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+    ) -> AddedTicket:
+        """Add one ticket, given whole or by its fields.
+
+        It is never sent again once it may have reached the service, since the service has no
+        idempotency key (kapture.md, "Batching, rate, timeouts, retries").
+
+        Args:
+            ticket: the ticket; then no field may be given beside it.
+            title: the title.
+            ticket_details: the description.
+            due_date: the wished closure; a naive datetime counts as in the client's time zone.
+            email_id: e-mail address of the customer to attach.
+            extra: further fields by their wire names, such as the tenant's associate objects.
+            headers: headers of this call alone.
+
+        Returns:
+            The added ticket; ``ticket_id`` is its id, as text.
+
+        Raises:
+            InvalidInputError: the data cannot be sent as it is; nothing was sent.
+            NotSentError: it never left this machine; safe to send again.
+            RejectedError: the service refused it; no ticket was made.
+            OutcomeUnknownError: the ticket may or may not exist; look it up, do not send it
+                again blindly.
+        """
+        if ticket is None:
+            if title is None:
+                raise InvalidInputError("title is missing", fields={"title": ("is missing",)})
+            ticket = NewTicket(
+                title=title,
+                ticket_details=ticket_details,
+                due_date=due_date,
+                email_id=email_id,
+                extra=extra,
+            )
+        elif (title, ticket_details, due_date, email_id, extra) != (None,) * 5:
+            raise InvalidInputError("give either a whole ticket or its fields, not both")
+        headers = check_headers(headers)
+        del title, ticket_details, due_date, email_id, extra  # not for tracebacks with variables
+        return await self._add(self._caller, ticket, headers)
+
+    async def update(
+        self,
+        ticket_id: str,
+        *,
+        sub_status: str,
+        comment: str | None = None,
+        callback_time: datetime | str | None = None,
+        queue: str | None = None,
+        disposition: str | None = None,
+        status: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+    ) -> UpdatedTicket:
+        """Change a ticket, and add a comment to it.
+
+        Counts as a write: it is never sent again once it may have arrived, as a comment would
+        then stand there twice.
+
+        Args:
+            ticket_id: the ticket.
+            sub_status: the key of the sub-status, such as ``"PS"``; tenants define their own
+                (kapture.md, section 2 and "Request shapes").
+            comment: text to add.
+            callback_time: when to call back. A datetime is written in the client's time zone as
+                ``YYYY-MM-DD HH:MM:SS``; text must have that form. (The vendor writes ``hh``,
+                which could mean twelve hours; 24 is unverified: contradiction 5.)
+            queue: the key of the queue.
+            disposition: the folder path.
+            status: display label such as ``"Complete"``; not documented, sent by live clients.
+            extra: further fields by their wire names.
+            headers: headers of this call alone.
+
+        Raises:
+            InvalidInputError: the data cannot be sent as it is; nothing was sent.
+            NotFoundError: the service does not know the ticket.
+            NotSentError: it never left this machine; safe to send again.
+            RejectedError: the service refused it; nothing was changed.
+            OutcomeUnknownError: it may or may not have been changed; get the ticket and see.
+        """
+        body = Payload(
+            ticket_id=_checked_id(ticket_id), sub_status=_checked_text("sub_status", sub_status)
+        )
+        codec = self._caller.codec
+        if callback_time is not None:
+            body["callback_time"] = self._callback_text(callback_time)
+        _merge_given(body, comment=comment, queue=queue, disposition=disposition, status=status)
+        _merge_extra(body, extra)
+        headers = check_headers(headers)
+        del comment, extra  # not for tracebacks with variables
+        judged = await self._caller.call(UPDATE_TICKET, codec.encode(body), headers=headers)
+        return codec.decode(judged.body, UpdatedTicket)
+
+    async def get(
+        self,
+        ticket_id: str,
+        *,
+        conversation_type: str | None = None,
+        history_type: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+    ) -> TicketDetail:
+        """Get one ticket.
+
+        Args:
+            ticket_id: the ticket.
+            conversation_type: which conversations to include; ``"notes"`` and ``"all"`` were
+                seen (kapture.md, section 3).
+            history_type: ``"all"`` was seen.
+            extra: further switches by their wire names (``include_emailbody``, ...).
+            headers: headers of this call alone.
+
+        Raises:
+            NotFoundError: the service does not know the ticket.
+            HelpdeskError: the call failed; being a read, it is safe to ask again.
+        """
+        switches = _switches(conversation_type, history_type, extra)
+        headers = check_headers(headers)
+        found = await self._search([_checked_id(ticket_id)], switches, headers)
+        if not found:
+            raise NotFoundError(
+                f"the service gave no ticket for the id {ticket_id!r}",
+                service=self._caller.transport.settings.service,
+                operation=GET_TICKET.name,
+                effect="read",
+            )
+        return found[0]
+
+    async def get_many(
+        self,
+        ticket_ids: Iterable[str],
+        *,
+        conversation_type: str | None = None,
+        history_type: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+        concurrency: int = 4,
+    ) -> TicketLookup:
+        """Get many tickets: 50 ids a call, several calls at once.
+
+        The service answers a batch with fewer elements than it was asked for, without a word
+        on which (kapture.md, "What hurts them"). So each id that did not come back is asked for
+        again by itself before it counts as missing.
+
+        Args:
+            ticket_ids: the ids; repeated ones are asked for once.
+            conversation_type, history_type, extra, headers: as for :meth:`get`.
+            concurrency: calls in flight at most.
+
+        Returns:
+            What was found, what is missing, and what could not be asked.
+
+        Raises:
+            InvalidInputError: an id is empty or holds a comma.
+            AuthenticationError: the credentials are refused, so that no id could be asked.
+        """
+        ids = list(dict.fromkeys(_checked_id(ticket_id) for ticket_id in ticket_ids))
+        if concurrency < 1:
+            raise InvalidInputError("concurrency must be 1 or more")
+        switches = _switches(conversation_type, history_type, extra)
+        headers = checked = check_headers(headers)
+        slots = asyncio.Semaphore(concurrency)
+        found: dict[str, TicketDetail] = {}
+        failed: dict[str, HelpdeskError] = {}
+
+        async def ask(batch: list[str]) -> None:
+            try:
+                async with slots:
+                    tickets = await self._search(batch, switches, checked)
+            except AuthenticationError:
+                raise
+            except HelpdeskError as error:
+                if not (len(batch) == 1 and isinstance(error, NotFoundError)):
+                    failed.update(dict.fromkeys(batch, error))
+                return
+            wanted = set(batch)
+            for ticket in tickets:
+                # One id, one answer: it is that ticket, even where it does not repeat its id.
+                ticket_id = ticket.ticket_id or (batch[0] if len(batch) == 1 else "")
+                if ticket_id in wanted:
+                    found[ticket_id] = ticket
+
+        await _all_or_first_error([ask(part) for part in _batches(ids, GET_BATCH)])
+        alone = [i for i in ids if i not in found and i not in failed] if len(ids) > 1 else []
+        await _all_or_first_error([ask([ticket_id]) for ticket_id in alone])
+        return TicketLookup(
+            found={i: found[i] for i in ids if i in found},
+            missing=tuple(i for i in ids if i not in found and i not in failed),
+            failed={i: failed[i] for i in ids if i in failed and i not in found},
+        )
+
+    def pull(
+        self,
+        start: date | datetime | str | None = None,
+        end: date | datetime | str | None = None,
+        *,
+        limit: int | str | None = None,
+        offset: int | str | None = None,
+        customer_code: str | None = None,
+        status: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+        ahead: int = 4,
+    ) -> Pages[TicketRow]:
+        """Pull the tickets created on the days from ``start`` to ``end``, both included.
+
+        One call per day of the service's own calendar, since a call may cover 24 hours
+        (kapture.md, section 4 and contradiction 10); up to ``ahead`` days in flight, rows in
+        the order of the days, repeats dropped by ticket id. Without dates it is one call with
+        the other filters alone, as live clients use it to list a customer's tickets.
+
+        Args:
+            start: first day: a date, text such as ``"2024-04-19"``, or a datetime (its day in
+                the client's time zone).
+            end: last day; ``start`` if left out.
+            limit: passed through with every call. What the service does with it is documented
+                only as "required if pagination is enabled": a day may then come back short.
+            offset: passed through; not documented, seen in live clients.
+            customer_code: passed through; not documented, seen in live clients.
+            status: passed through, a code such as ``"P"``; not documented, seen in live clients.
+            extra: further fields by their wire names.
+            headers: headers of every call.
+            ahead: days fetched at a time.
+
+        Returns:
+            An async iterator over the rows; ``next_page()`` gives a day at a time.
+
+        Raises:
+            InvalidInputError: at once, for days that cannot be meant.
+            HelpdeskError: while iterating; every earlier day was delivered whole, and being a
+                read, it is safe to ask again.
+        """
+        zone = self._caller.codec.zone
+        filters = Payload()
+        _merge_given(
+            filters, limit=limit, offset=offset, customer_code=customer_code, status=status
+        )
+        _merge_extra(filters, extra)
+        checked = check_headers(headers)
+        windows: list[str] | map[str]
+        if start is None:
+            if end is not None:
+                raise InvalidInputError("an end needs a start")
+            if not filters:
+                raise InvalidInputError("a pull needs a start, or a filter such as customer_code")
+            windows = [""]
+        else:
+            first = service_day(start, zone, name="start")
+            last = first if end is None else service_day(end, zone, name="end")
+            windows = map(format_day, days_between(first, last))
+
+        async def fetch(day: str) -> list[TicketRow]:
+            body = Payload(filters)
+            if day:
+                body["start_date"] = body["end_date"] = day
+            codec = self._caller.codec
+            try:
+                judged = await self._caller.call(PULL_TICKETS, codec.encode(body), headers=checked)
+            except RejectedError as error:
+                if is_nothing_found(error):
+                    return []
+                raise
+            return [codec.decode(row, TicketRow) for row in rows_of(judged)]
+
+        return Pages(windows, fetch, id_of=lambda row: row.ticket_id, ahead=ahead)
+
+    def push(
+        self,
+        source: Source[NewTicket | Mapping[str, Any] | Row[Any]],
+        *,
+        key: Callable[[Any], str] | None = None,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        patience: float = 300.0,
+        give_up_after: int | None = 100,
+        on_event: PushObserver | None = None,
+    ) -> Push[AddedTicket]:
+        """Add many tickets at once, and say of each what became of it.
+
+        ::
+
+            async with client.tickets.push(rows) as outcomes:
+                async for outcome in outcomes:
+                    ...
+
+        A row that cannot be sent, or that the service refuses, never stops the others. What
+        never left this machine is sent again as the client's retry policy says; what may have
+        arrived is never sent again. When the service asks to slow down, all workers wait.
+
+        Args:
+            source: any iterable or async iterable of :class:`NewTicket`, of mappings by wire
+                names, or of :class:`Row` around either. It is read as fast as the service
+                takes the rows, never ahead of that.
+            key: gives a row's name for its outcome; a :class:`Row` brings its own.
+            concurrency: requests in flight at most. Needed: tickets per second times the
+                seconds the service takes for one. Raise the client's ``max_connections`` with
+                it if it goes beyond 100.
+            patience: seconds that one row may be put off by "slow down" answers before it
+                counts as rejected.
+            give_up_after: stop after so many rows in a row failed for reasons that are not
+                theirs (service unreachable or silent, credentials refused); ``None``: never.
+            on_event: told of every outcome, pause and stop.
+
+        Returns:
+            A push, not yet running; see :class:`Push`.
+
+        Raises:
+            InvalidInputError: the source is no iterable, or a setting is out of range.
+            PushStoppedError: from the iteration, after its last outcome: the push gave up.
+        """
+        return Push(
+            source,
+            self._add_row,
+            service=self._caller.transport.settings.service,
+            operation=ADD_TICKET.name,
+            retry=self._caller.options.retry,
+            key=key,
+            concurrency=concurrency,
+            patience=patience,
+            give_up_after=give_up_after,
+            on_event=on_event,
+        )
+
+    # --- below: no public names ----------------------------------------------------------------
+
+    async def _add_row(self, row: Any) -> AddedTicket:
+        if not isinstance(row, NewTicket):
+            if not isinstance(row, Mapping):
+                raise InvalidInputError(
+                    f"a row must be a NewTicket or a mapping, not {type(row).__name__}"
+                )
+            row = NewTicket.from_mapping(row)
+        # One try only: what comes after it is the push's decision, for all workers together.
+        return await self._add(self._caller_once, row, None)
+
+    async def _add(
+        self, caller: Caller, ticket: NewTicket, headers: Mapping[str, Secret] | None
+    ) -> AddedTicket:
+        codec = caller.codec
+        judged = await caller.call(ADD_TICKET, codec.encode(ticket.to_wire()), headers=headers)
+        added = codec.decode(judged.body, AddedTicket)
+        if not added.ticket_id:
+            raise judged.unreadable("the answer says success but names no ticket id")
+        return added
+
+    async def _search(
+        self, ids: list[str], switches: Payload, headers: Mapping[str, Secret]
+    ) -> list[TicketDetail]:
+        codec = self._caller.codec
+        body = Payload(switches, ticket_ids=",".join(ids))
+        judged = await self._caller.call(GET_TICKET, codec.encode(body), headers=headers)
+        if not all(isinstance(element, dict) for element in judged.body):
+            raise judged.unreadable("the answer's list holds something that is no ticket")
+        return [codec.decode(element, TicketDetail) for element in judged.body]
+
+    def _callback_text(self, value: datetime | str) -> str:
+        zone = self._caller.codec.zone
+        if isinstance(value, datetime):
+            return format_moment(value, zone)
+        try:
+            # Read and written again: what the service would read otherwise never gets there.
+            moment = parse_moment(value, zone) if isinstance(value, str) else None
+        except ValueError:
+            moment = None
+        if moment is None or format_moment(moment, zone) != value.strip():
+            raise InvalidInputError(
+                "callback_time must be a datetime or text as YYYY-MM-DD HH:MM:SS",
+                fields={"callback_time": ("has another form",)},
+            )
+        return value.strip()
+
+
+def _checked_id(ticket_id: str) -> str:
+    if not isinstance(ticket_id, str):
+        raise InvalidInputError(
+            f"a ticket id is text, not {type(ticket_id).__name__}: as a number it may lose digits"
+        )
+    if not ticket_id.strip() or "," in ticket_id:
+        raise InvalidInputError(f"{ticket_id[:40]!r} is not a ticket id")
+    return ticket_id.strip()
+
+
+def _checked_text(name: str, value: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidInputError(f"{name} must be text that is not blank")
+    return value
+
+
+def _merge_given(body: Payload, **given: Any) -> None:
+    body.update((name, value) for name, value in given.items() if value is not None)
+
+
+def _merge_extra(body: dict[str, Any], extra: Mapping[str, Any] | None) -> None:
+    for name, value in (extra or {}).items():
+        if name in body:
+            raise InvalidInputError(f"{name} is given twice: as itself and in extra")
+        body[name] = value
+
+
+def _switches(
+    conversation_type: str | None, history_type: str | None, extra: Mapping[str, Any] | None
+) -> Payload:
+    switches = Payload()
+    _merge_given(switches, conversation_type=conversation_type, history_type=history_type)
+    _merge_extra(switches, extra)
+    if "ticket_ids" in switches:
+        raise InvalidInputError("ticket_ids is given twice: as itself and in extra")
+    return switches
+
+
+def _batches(ids: list[str], size: int) -> Iterable[list[str]]:
+    return (ids[start : start + size] for start in range(0, len(ids), size))
+
+
+async def _all_or_first_error(calls: list[Any]) -> None:
+    """Run all; on the first error cancel and await the rest, so that nothing is left behind."""
+    tasks = [asyncio.ensure_future(call) for call in calls]
+    try:
+        await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
