@@ -1,0 +1,41 @@
+"""What all tests share. Tests of the wire run against the twin on loopback sockets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kapture_async import KaptureClient, RetryPolicy
+from kapture_async.testing import KaptureTwin
+
+SAMPLES = Path(__file__).parent / "samples"
+
+QUICK = RetryPolicy(attempts=3, first_wait=0.001, longest_wait=0.002)
+
+
+@pytest.fixture
+def sample() -> Any:
+    """Reads a sample body: ``sample("kapture/add_ticket.response")``."""
+
+    def read(name: str) -> Any:
+        return json.loads((SAMPLES / f"{name}.json").read_text(encoding="utf-8"))
+
+    return read
+
+
+@pytest.fixture
+async def twin() -> AsyncIterator[KaptureTwin]:
+    async with KaptureTwin() as twin:
+        yield twin
+
+
+@pytest.fixture
+async def client(twin: KaptureTwin) -> AsyncIterator[KaptureClient]:
+    async with KaptureClient(
+        base_url=twin.url, token=twin.token, timeout=5.0, retry=QUICK
+    ) as client:
+        yield client

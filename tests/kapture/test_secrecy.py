@@ -1,0 +1,187 @@
+"""Planted secrets and personal data appear in no log, repr, message, traceback or pickle."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+import pickle
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from kapture_async import (
+    ConfigurationError,
+    HelpdeskError,
+    KaptureClient,
+    RetryPolicy,
+    SyncKaptureClient,
+    Timeout,
+)
+from kapture_async.testing import KINDS, Fault, FaultPlan, KaptureTwin
+
+TOKEN = "canary-token-5f2e9a"
+API_KEY = "canary-apikey-77b1"
+PERSON = "canary-person@example.com"
+WORDS = "canary-words of a customer"
+CANARIES = (TOKEN, API_KEY, PERSON, WORDS)
+
+
+def every_word_of(error: BaseException) -> str:
+    """All that a careless logger or an error tracker could show of an exception."""
+    seen: list[str] = []
+    todo: list[BaseException | None] = [error]
+    done: set[int] = set()
+    while todo:
+        current = todo.pop()
+        if current is None or id(current) in done:
+            continue
+        done.add(id(current))
+        told = traceback.TracebackException.from_exception(current, capture_locals=True)
+        # This test's own frames hold the canaries on purpose.
+        for frame in told.stack:
+            if "/tests/" in frame.filename.replace("\\", "/"):
+                frame.locals = None
+        seen += [repr(current), str(current), *told.format(chain=False)]
+        seen += [repr(value) for value in vars(current).values()]
+        todo += [current.__cause__, current.__context__]
+        if isinstance(current, HelpdeskError):
+            seen.append(repr(pickle.dumps(current)))
+            seen.append(repr(vars(pickle.loads(pickle.dumps(current)))))
+            seen.append(str(copy.copy(current)))
+    return "\n".join(seen)
+
+
+def assert_clean(text: str) -> None:
+    assert not [canary for canary in CANARIES if canary in text], text
+
+
+@pytest.fixture
+def logs(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.DEBUG)
+    for name in ("kapture_async", "aiohttp", "asyncio"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    return caplog
+
+
+FAULTS = [Fault(kind) for kind in KINDS if kind not in ("slow", "late")]
+
+
+async def add(client: KaptureClient, **more: Any) -> Any:
+    return await client.tickets.add(title=WORDS, email_id=PERSON, **more)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+async def test_no_fault_makes_it_show(fault: Fault, logs: pytest.LogCaptureFixture) -> None:
+    events: list[Any] = []
+    async with (
+        KaptureTwin(token=TOKEN, faults=FaultPlan.rate(1, kinds=[fault])) as twin,
+        KaptureClient(
+            base_url=twin.url,
+            token=TOKEN,
+            headers={"x-api-key": API_KEY},
+            timeout=Timeout(total=0.3),
+            retry=RetryPolicy(attempts=2, first_wait=0.001),
+            on_event=events.append,
+        ) as client,
+    ):
+        calls: list[Callable[[], Awaitable[Any]]] = [
+            lambda: add(client),
+            lambda: client.tickets.update("1", sub_status="PS", comment=WORDS),
+            lambda: client.tickets.get("1"),
+            lambda: client.tickets.pull("2024-04-19").all(),
+            lambda: client.request("/x", {"a": WORDS}),
+        ]
+        for call in calls:
+            with pytest.raises(HelpdeskError) as caught:
+                await call()
+            assert_clean(every_word_of(caught.value))
+        async with client.tickets.push([{"title": WORDS, "email_id": PERSON}]) as outcomes:
+            seen = [outcome async for outcome in outcomes]
+        assert_clean(repr(seen) + seen[0].reason)
+        assert_clean(repr([client, client.tickets, outcomes, events]))
+    assert_clean(logs.text)
+    assert any(record.name == "kapture_async.transport" for record in logs.records)
+
+
+async def test_a_service_that_echoes_the_token_is_masked() -> None:
+    message = f"the key {TOKEN} is not known"
+    async with (
+        KaptureTwin(token=TOKEN) as twin,
+        KaptureClient(base_url=twin.url, token=TOKEN) as client,
+    ):
+        with pytest.raises(HelpdeskError, match=r"the key \*\*\* is not known") as caught:
+            await client.tickets.add(title="x", headers=Fault("failed", message=message).headers())
+    assert_clean(every_word_of(caught.value))
+
+
+async def test_a_cancelled_call_shows_nothing() -> None:
+    async with (
+        KaptureTwin(token=TOKEN, faults=FaultPlan.rate(1, kinds=[Fault("silence_after")])) as twin,
+        KaptureClient(base_url=twin.url, token=TOKEN, headers={"x-api-key": API_KEY}) as client,
+    ):
+        call = asyncio.ensure_future(add(client))
+        while not twin.ledger:
+            await asyncio.sleep(0.001)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await call
+    assert_clean(every_word_of(caught.value))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"token": f"{TOKEN}\n"},
+        {"token": TOKEN, "username": "u"},
+        {"token": TOKEN, "headers": {"x-api-key": f"{API_KEY}\r\nX: y"}},
+        {"token": TOKEN, "credentials": {"nonsense": API_KEY}},
+        {"credentials": {"add_ticket": f"{API_KEY}\0"}},
+        {"username": f"a:{TOKEN}", "password": API_KEY},
+        {"token": TOKEN, "proxy": f"socks5://u:{API_KEY}@h"},
+        {"token": TOKEN, "timeout": -1},
+        {"token": TOKEN, "timezone": "Mars"},
+    ],
+    ids=lambda settings: ",".join(settings),
+)
+@pytest.mark.parametrize("cls", [KaptureClient, SyncKaptureClient])
+def test_a_refused_setting_shows_nothing(settings: dict[str, Any], cls: type[Any]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        cls("t", **settings)
+    assert_clean(every_word_of(caught.value))
+
+
+def test_a_base_url_with_a_password_shows_nothing() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        KaptureClient(base_url=f"https://user:{TOKEN}@t.example", token="t")
+    assert TOKEN not in str(caught.value)
+
+
+def test_the_sync_client_shows_nothing(
+    kapture_twin: KaptureTwin, logs: pytest.LogCaptureFixture
+) -> None:
+    with SyncKaptureClient(
+        base_url=kapture_twin.url, token=TOKEN, headers={"x-api-key": API_KEY}
+    ) as client:
+        with pytest.raises(HelpdeskError) as caught:
+            client.tickets.add(title=WORDS, email_id=PERSON)
+        assert_clean(every_word_of(caught.value))
+        assert_clean(repr(client) + repr(client.tickets))
+    assert_clean(logs.text)
+
+
+def test_the_canary_would_be_found() -> None:
+    """The net itself has no hole."""
+
+    def leak(secret: str) -> None:
+        raise ConfigurationError("x")
+
+    try:
+        leak(TOKEN)
+    except ConfigurationError as error:
+        told = traceback.TracebackException.from_exception(error, capture_locals=True)
+        assert TOKEN in "".join(told.format())
+    assert sys.exc_info() == (None, None, None)

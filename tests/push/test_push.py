@@ -1,0 +1,365 @@
+"""Pushes against the twin, over sockets: the ledger is the judge."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from kapture_async import (
+    Accepted,
+    ClientStateError,
+    InvalidInputError,
+    KaptureClient,
+    NewTicket,
+    NotSent,
+    Outcome,
+    PushStoppedError,
+    RateLimitedError,
+    Rejected,
+    RetryPolicy,
+    Row,
+    Timeout,
+    Unknown,
+)
+from kapture_async.events import PushPaused, PushStopped, RowFinished
+from kapture_async.testing import Fault, FaultPlan, KaptureTwin
+
+
+def rows(count: int) -> Iterator[dict[str, str]]:
+    return ({"title": f"t{n}"} for n in range(count))
+
+
+def check_against_ledger(twin: KaptureTwin, outcomes: list[Outcome], count: int) -> None:
+    """Every row has one outcome, and none contradicts what the server did."""
+    assert sorted(outcome.index for outcome in outcomes) == list(range(count))
+    executed = Counter(entry.payload["title"] for entry in twin.ledger.of("tickets.add"))
+    assert max(executed.values(), default=0) <= 1, "sent twice"
+    ids = {entry.payload["title"]: entry.ticket_id for entry in twin.ledger.of("tickets.add")}
+    for outcome in outcomes:
+        title = outcome.row["title"]
+        if isinstance(outcome, Accepted):
+            assert ids[title] == outcome.ticket_id
+        elif isinstance(outcome, Rejected | NotSent):
+            assert title not in executed, outcome.reason
+        else:
+            assert isinstance(outcome, Unknown)
+
+
+async def test_every_row_once(twin: KaptureTwin, client: KaptureClient) -> None:
+    async with client.tickets.push(rows(500), key=lambda row: row["title"]) as outcomes:
+        seen = [outcome async for outcome in outcomes]
+    check_against_ledger(twin, seen, 500)
+    assert {type(outcome) for outcome in seen} == {Accepted}
+    assert all(outcome.key == f"t{outcome.index}" for outcome in seen)
+    assert (outcomes.counts.rows, outcomes.counts.accepted) == (500, 500)
+    assert outcomes.counts.in_flight == 0
+    assert outcomes.unread() == []
+
+
+async def test_rows_of_every_kind_and_bad_ones_stop_nobody(
+    twin: KaptureTwin, client: KaptureClient
+) -> None:
+    problem = InvalidInputError("line 7 has too few cells")
+    source: list[Any] = [
+        NewTicket(title="a"),
+        {"title": "b", "custom": [{"x": "1"}]},
+        Row({"title": "c"}, key="k", line=3),
+        {"ticket_details": "no title"},
+        {"title": ""},
+        {"title": 7},
+        {"title": "nan", "x": float("nan")},
+        {"title": "\ud800"},
+        "not a row",
+        None,
+        Row(None, key="broken", line=7, problem=problem),
+        {"title": "z"},
+    ]
+    async with client.tickets.push(source) as outcomes:
+        seen = {outcome.index: outcome async for outcome in outcomes}
+    assert len(seen) == len(source)
+    good = {0, 1, 2, 11}
+    for index, outcome in seen.items():
+        assert isinstance(outcome, Accepted if index in good else NotSent), outcome
+        if isinstance(outcome, NotSent):
+            assert isinstance(outcome.error, InvalidInputError)
+    assert seen[2].key == "k"
+    assert seen[10].key == "broken"
+    assert "too few" in seen[10].reason
+    assert Counter(entry.payload["title"] for entry in twin.ledger.entries) == Counter("abcz")
+
+
+async def test_an_async_source(twin: KaptureTwin, client: KaptureClient) -> None:
+    async def source() -> AsyncIterator[dict[str, str]]:
+        for row in rows(100):
+            await asyncio.sleep(0)
+            yield row
+
+    async with client.tickets.push(source(), concurrency=7) as outcomes:
+        seen = [outcome async for outcome in outcomes]
+    check_against_ledger(twin, seen, 100)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_faults_at_every_phase_never_make_an_outcome_lie(seed: int) -> None:
+    async with (
+        KaptureTwin(faults=FaultPlan.rate(0.3, seed=seed)) as twin,
+        KaptureClient(
+            base_url=twin.url,
+            token=twin.token,
+            timeout=Timeout(total=0.5),
+            retry=RetryPolicy(attempts=3, first_wait=0.001),
+        ) as client,
+        client.tickets.push(rows(300)) as outcomes,
+    ):
+        seen = [outcome async for outcome in outcomes]
+        check_against_ledger(twin, seen, 300)
+    kinds = Counter(outcome.name for outcome in seen)
+    assert kinds["accepted"] > 150
+    assert kinds["unknown"] > 10
+    assert sum(kinds.values()) == 300
+
+
+async def test_told_to_slow_down_all_wait_and_nothing_is_lost(twin: KaptureTwin) -> None:
+    slow_down = Fault("status", status=429, retry_after="0.05")
+    twin.faults = FaultPlan.script([None] * 5 + [slow_down] * 10)
+    events: list[Any] = []
+    async with (
+        KaptureClient(base_url=twin.url, token=twin.token) as client,
+        client.tickets.push(rows(100), concurrency=8, on_event=events.append) as outcomes,
+    ):
+        seen = [outcome async for outcome in outcomes]
+    check_against_ledger(twin, seen, 100)
+    assert {type(outcome) for outcome in seen} == {Accepted}
+    pauses = [event for event in events if isinstance(event, PushPaused)]
+    assert 1 <= len(pauses) <= 10
+    assert sum(isinstance(event, RowFinished) for event in events) == 100
+    assert max(outcome.attempts for outcome in seen) >= 2
+
+
+async def test_patience_is_bounded(twin: KaptureTwin, client: KaptureClient) -> None:
+    twin.faults = FaultPlan.rate(1.0, kinds=[Fault("status", status=429, retry_after="3600")])
+    async with client.tickets.push(rows(3), patience=10) as outcomes:
+        seen = [outcome async for outcome in outcomes]
+    assert [type(outcome) for outcome in seen] == [Rejected] * 3
+    assert all(
+        isinstance(outcome, Rejected)
+        and isinstance(outcome.error, RateLimitedError)
+        and outcome.error.retry_after == 3600
+        for outcome in seen
+    )
+
+
+async def test_a_dead_server_ends_the_push_instead_of_the_patience(
+    twin: KaptureTwin, client: KaptureClient
+) -> None:
+    twin.stop_listening()
+    events: list[Any] = []
+    seen: list[Outcome] = []
+    push = client.tickets.push(rows(100_000), give_up_after=20, on_event=events.append)
+    with pytest.raises(PushStoppedError, match="20 rows in a row failed") as caught:
+        async with push as outcomes:
+            async for outcome in outcomes:
+                seen.append(outcome)
+    assert {type(outcome) for outcome in seen} == {NotSent}
+    assert 20 <= len(seen) < 100
+    assert len(seen) == push.counts.rows
+    assert "rest of the source was not read" in str(caught.value)
+    assert any(isinstance(event, PushStopped) for event in events)
+
+
+async def test_a_wrong_key_ends_the_push(twin: KaptureTwin) -> None:
+    async with KaptureClient(base_url=twin.url, token="wrong") as client:
+        with pytest.raises(PushStoppedError, match="key is missing, wrong"):
+            async with client.tickets.push(rows(10_000)) as outcomes:
+                async for outcome in outcomes:
+                    assert isinstance(outcome, Rejected)
+        assert outcomes.counts.rejected == outcomes.counts.rows < 200
+
+
+async def test_rejected_rows_do_not_end_the_push(client: KaptureClient) -> None:
+    source = [{"title": f"t{n}", "due_date": "x"} if n % 2 else {"title": " "} for n in range(400)]
+    async with client.tickets.push(source, give_up_after=5) as outcomes:
+        assert len([outcome async for outcome in outcomes]) == 400
+
+
+async def test_a_failing_source_loses_nothing(twin: KaptureTwin, client: KaptureClient) -> None:
+    def source() -> Iterator[dict[str, str]]:
+        yield from rows(50)
+        raise RuntimeError("disk on fire")
+
+    seen: list[Outcome] = []
+    with pytest.raises(RuntimeError, match="disk on fire") as caught:
+        async with client.tickets.push(source()) as outcomes:
+            async for outcome in outcomes:
+                seen.append(outcome)
+    check_against_ledger(twin, seen, 50)
+    assert "every row taken before has its outcome" in caught.value.__notes__[0]
+
+
+async def test_leaving_early_finishes_what_is_in_flight(
+    twin: KaptureTwin, client: KaptureClient
+) -> None:
+    push = client.tickets.push(rows(10_000), concurrency=4)
+    seen = []
+    async with push as outcomes:
+        async for outcome in outcomes:
+            seen.append(outcome)
+            if len(seen) == 10:
+                break
+    left = push.unread()
+    assert left
+    assert push.unread() == []
+    check_against_ledger(twin, seen + left, push.counts.rows)
+    assert push.counts.rows < 40
+    assert len(twin.ledger) == push.counts.rows
+
+
+async def test_an_error_in_the_consumer_loses_nothing(
+    twin: KaptureTwin, client: KaptureClient
+) -> None:
+    push = client.tickets.push(rows(1000))
+    seen: list[Outcome] = []
+    with pytest.raises(ZeroDivisionError):
+        async with push as outcomes:
+            async for outcome in outcomes:
+                seen.append(outcome)
+                1 / 0  # noqa: B018
+    check_against_ledger(twin, seen + push.unread(), push.counts.rows)
+
+
+async def test_a_cancellation_finishes_what_is_in_flight() -> None:
+    async with (
+        KaptureTwin(latency=0.05) as twin,
+        KaptureClient(base_url=twin.url, token=twin.token) as client,
+    ):
+        push = client.tickets.push(rows(1000), concurrency=8)
+        seen: list[Outcome] = []
+
+        async def consume() -> None:
+            async with push as outcomes:
+                async for outcome in outcomes:
+                    seen.append(outcome)
+
+        task = asyncio.create_task(consume())
+        while not seen:
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        seen += push.unread()
+        check_against_ledger(twin, seen, push.counts.rows)
+        assert {type(outcome) for outcome in seen} == {Accepted}
+
+
+async def test_a_second_cancellation_cuts_off_and_stays_truthful(twin: KaptureTwin) -> None:
+    twin.faults = FaultPlan.rate(1.0, kinds=[Fault("silence_after"), Fault("silence_before")])
+    async with KaptureClient(base_url=twin.url, token=twin.token, max_connections=4) as client:
+        push = client.tickets.push(rows(1000), concurrency=8)
+
+        async def consume() -> None:
+            async with push as outcomes:
+                async for _ in outcomes:
+                    pass
+
+        task = asyncio.create_task(consume())
+        while sum(twin.requests.values()) < 4:
+            await asyncio.sleep(0.001)
+        task.cancel()
+        await asyncio.sleep(0.01)
+        assert not task.done()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        seen = push.unread()
+        check_against_ledger(twin, seen, push.counts.rows)
+        # Four were on the wire; the others still waited for a connection.
+        assert Counter(type(outcome) for outcome in seen) == {Unknown: 4, NotSent: 4}
+
+
+async def test_a_slow_consumer_slows_the_push_down(
+    twin: KaptureTwin, client: KaptureClient
+) -> None:
+    taken = 0
+
+    def source() -> Iterator[dict[str, str]]:
+        nonlocal taken
+        for row in rows(10_000):
+            taken += 1
+            yield row
+
+    async with client.tickets.push(source(), concurrency=4) as outcomes:
+        await anext(aiter(outcomes))
+        for _ in range(200):
+            await asyncio.sleep(0.001)
+        assert taken <= 1 + 2 * 4 + 4
+
+
+async def test_stopping_calls_workers_back_from_a_source_that_gives_nothing(
+    twin: KaptureTwin, client: KaptureClient
+) -> None:
+    queue: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+
+    async def source() -> AsyncIterator[dict[str, str]]:
+        while True:
+            yield await queue.get()
+
+    for row in rows(3):
+        queue.put_nowait(row)
+    push = client.tickets.push(source())
+    seen = []
+    async with push as outcomes:
+        async for outcome in outcomes:
+            seen.append(outcome)
+            if len(seen) == 3:
+                push.stop()
+    check_against_ledger(twin, seen, 3)
+    assert push.stop_reason == "stopped by the caller"
+
+
+async def test_a_push_runs_once(client: KaptureClient) -> None:
+    push = client.tickets.push(rows(1))
+    with pytest.raises(ClientStateError, match="not running"):
+        await anext(push)
+    async with push:
+        pass
+    with pytest.raises(ClientStateError, match="once"):
+        await push.__aenter__()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"source": {"title": "x"}},
+        {"source": "rows.csv"},
+        {"source": 7},
+        {"source": [], "concurrency": 0},
+        {"source": [], "concurrency": True},
+        {"source": [], "give_up_after": 0},
+        {"source": [], "patience": -1},
+    ],
+    ids=repr,
+)
+def test_bad_arguments(arguments: dict[str, Any]) -> None:
+    client = KaptureClient("t", token="t")
+    with pytest.raises(InvalidInputError):
+        client.tickets.push(**arguments)
+
+
+async def test_outcomes_show_no_personal_data(client: KaptureClient) -> None:
+    source = [{"title": "private words", "email_id": "user@example.com"}, {"title": 5}]
+    async with client.tickets.push(source) as outcomes:
+        seen = [outcome async for outcome in outcomes]
+    assert "private" not in repr(seen)
+    assert "example.com" not in repr(seen)
+
+
+async def test_batches(client: KaptureClient) -> None:
+    seen: list[Outcome] = []
+    async with client.tickets.push(rows(200)) as outcomes:
+        while batch := await outcomes.next_batch():
+            seen += batch
+    assert len(seen) == 200
