@@ -5,6 +5,8 @@ No ticket lost, none twice, and a list of every doubt.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from ._core.errors import (
     AttachmentTooLargeError,
     AuthenticationError,
@@ -50,6 +52,12 @@ from .client import KaptureClient
 from .models import AddedTicket, NewTicket, Ticket, TicketDetail, TicketRow, UpdatedTicket
 from .tickets import TicketLookup, Tickets
 
+if TYPE_CHECKING:
+    from ._core.facade.loop import SyncInAsyncWarning
+    from ._core.facade.pages import SyncPages
+    from ._core.facade.push import SyncPush
+    from .sync import SyncKaptureClient, SyncTickets
+
 __all__ = [
     "Accepted",
     "AddedTicket",
@@ -88,6 +96,11 @@ __all__ = [
     "RetryPolicy",
     "Row",
     "ServerError",
+    "SyncInAsyncWarning",
+    "SyncKaptureClient",
+    "SyncPages",
+    "SyncPush",
+    "SyncTickets",
     "Ticket",
     "TicketDetail",
     "TicketLookup",
@@ -100,3 +113,25 @@ __all__ = [
     "ValidationError",
     "__version__",
 ]
+
+_SYNC = {
+    "SyncInAsyncWarning": "._core.facade.loop",
+    "SyncKaptureClient": ".sync",
+    "SyncPages": "._core.facade.pages",
+    "SyncPush": "._core.facade.push",
+    "SyncTickets": ".sync",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """The sync twin, loaded when first asked for: it is generated from what is loaded here."""
+    if name not in _SYNC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(_SYNC[name], __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -53,8 +53,8 @@ class KaptureClient:
             added = await client.tickets.add(title="Printer on fire")
             print(added.ticket_id)
 
-    It can be made anywhere, also outside a running event loop; it belongs to the loop of its
-    first call. One client serves any number of concurrent calls.
+    It can be made anywhere, also outside a running event loop.
+    It belongs to the loop of its first call, and serves any number of concurrent calls.
 
     Args:
         subdomain: the tenant's part of ``https://<subdomain>.kapturecrm.com``.

@@ -87,7 +87,7 @@ class WireModel:
     def _part(self, key: str, cls: type[M]) -> M | None:
         """The view over an object inside this one; made when asked for, as few ask."""
         value = self.raw.get(key)
-        return self._codec.decode(value, cls) if value.__class__ is dict else None
+        return self._codec.decode(value, cls) if isinstance(value, dict) else None
 
     @property
     def extra(self) -> Mapping[str, Any]:

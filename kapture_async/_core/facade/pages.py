@@ -1,0 +1,94 @@
+"""The blocking iterator over an async pager."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Generic, Protocol, Self, TypeVar
+
+from .loop import PrivateLoop
+
+T = TypeVar("T")
+
+
+class Pager(Protocol[T]):
+    """What :class:`SyncPages` needs of an async pager."""
+
+    async def next_page(self) -> list[T] | None:
+        """The next page, which may be empty; ``None`` after the last."""
+
+    async def aclose(self) -> None:
+        """Stop fetching; may be called at any time, and again."""
+
+
+class SyncPages(Generic[T]):
+    """Items of a paged answer, fetched page by page.
+
+    Iterate it for items, :meth:`pages` for whole pages; both continue where the other stopped.
+    It can be iterated once. Leaving early is fine; ``with`` or :meth:`close` then stops at
+    once what is being fetched ahead.
+    """
+
+    def __init__(self, loop: PrivateLoop, pager: Pager[T]) -> None:
+        self._loop = loop
+        self._pager = pager
+        self._page: Iterator[T] = iter(())
+        self._begun = False
+        self._ended = False
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        while True:
+            for item in self._page:
+                return item
+            page = self._next_page()
+            if page is None:
+                raise StopIteration
+            self._page = iter(page)
+
+    def pages(self) -> Iterator[list[T]]:
+        """Iterate pages; the rest of a page already begun comes first."""
+        rest = list(self._page)
+        if rest:
+            yield rest
+        while (page := self._next_page()) is not None:
+            yield page
+
+    def all(self) -> list[T]:
+        """Fetch everything that is left into one list."""
+        return [item for page in self.pages() for item in page]
+
+    def close(self) -> None:
+        """Stop fetching, and end the iteration. May be called again."""
+        self._page = iter(())
+        if self._begun and not self._ended:
+            self._ended = True
+            self._loop.finish(self._pager.aclose)
+        self._ended = True
+
+    def _next_page(self) -> list[T] | None:
+        if self._ended:
+            return None
+        self._begun = True
+        page = self._loop.run(self._pager.next_page())
+        if page is None:
+            self._ended = True
+        return page
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # Left early and dropped, as after ``break``: nobody else can stop what is fetched ahead.
+        if self._begun and not self._ended:
+            self._loop.post(self._pager.aclose)
