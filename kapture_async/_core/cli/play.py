@@ -1,0 +1,170 @@
+"""The ``demo`` command, for any service: a twin, a push into it, and the truth about it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from ..errors import HelpdeskError, InvalidInputError
+from ..outcome import Outcome
+from ..push.rows import Row
+from ..push.sources import Columns, CsvRows
+from ..testing.ledger import LedgerEntry
+from ..testing.runner import TwinProcess
+from .demo import Beliefs, DemoTicket, guess_columns, invent_tickets
+from .endreport import heading, show_commands, show_meanings, show_summary
+from .exits import BUG, DONE, INTERRUPTED
+from .progress import Progress
+from .pushing import Connect, PushRun
+from .running import run
+from .screen import console, one_line, say, show_error
+from .words import count
+
+_USUAL_NUMBER = 2000
+_LOOKED_AFTER = 5
+
+
+@frozen(kw_only=True)
+class DemoOptions:
+    """What was asked for on the command line."""
+
+    tickets: int | None
+    faults: float
+    file: str | None
+    concurrency: int
+    seed: int
+
+    @property
+    def timeout(self) -> float:
+        """Seconds for a request: short where some answers never come."""
+        return 2.0 if self.faults else 30.0
+
+
+@frozen(kw_only=True)
+class DemoService:
+    """What a demo must know of the service.
+
+    Attributes:
+        name: of the service.
+        twin: makes the twin's process from the path of its ledger.
+        settings: where it is and how to be let in, from its URL.
+        ticket: makes what is pushed from a ticket and its number, which must reach the ledger.
+        number_of: finds that number in an entry of the ledger; ``None`` if it is no create.
+        connect: makes a client from settings, a concurrency and a timeout; entered, it gives
+            itself and the function that starts a push.
+        look_around: updates the tickets with these ids, pulls all back, and tells of it.
+        next_commands: what to try next.
+    """
+
+    name: str
+    twin: Callable[[Path], TwinProcess]
+    settings: Callable[[str], Mapping[str, Any]]
+    ticket: Callable[[DemoTicket, int], Any]
+    number_of: Callable[[LedgerEntry], int | None]
+    connect: Connect
+    look_around: Callable[[Any, list[str]], Awaitable[list[str]]]
+    next_commands: tuple[tuple[str, str], ...]
+
+
+def play_demo(options: DemoOptions, service: DemoService) -> int:
+    """Run the demo; returns the exit code: 0 if nothing contradicts the ledger."""
+    with tempfile.TemporaryDirectory(prefix="demo-") as folder:
+        ledger = Path(folder) / "ledger.jsonl"
+        rows, number = _rows(options, service)
+        say(f"Starting a {service.name} server on this machine, in a process of its own.")
+        beliefs = Beliefs()
+        ids: list[str] = []
+
+        def on_outcome(outcome: Outcome) -> None:
+            beliefs.add(outcome)
+            if outcome.ticket_id and len(ids) < _LOOKED_AFTER:
+                ids.append(outcome.ticket_id)
+
+        def done(finished: int) -> float | None:
+            return finished / number if number else None
+
+        pushing = PushRun(progress=Progress("Pushing tickets", done), on_outcome=on_outcome)
+
+        async def main(url: str) -> list[str]:
+            settings = service.settings(url)
+            connection = service.connect(settings, options.concurrency, options.timeout)
+            async with connection as (client, start):
+                await pushing.go(start, rows)
+                return [] if pushing.interrupted else await service.look_around(client, ids)
+
+        with service.twin(ledger) as twin:
+            told = run(lambda: main(twin.url))
+            executed = [n for n in map(service.number_of, twin.entries) if n is not None]
+    truth = beliefs.compare(executed)
+
+    screen = console()
+    bad = f", {100 * options.faults:.3g}% of the requests disturbed" if options.faults else ""
+    title = f"{count(pushing.summary.rows, 'ticket')}, {options.concurrency} at a time{bad}"
+    show_summary(screen, pushing.summary, title)
+    show_meanings(screen, pushing.summary)
+    heading(screen, "The truth, from the server's ledger of what it executed")
+    truth.show(screen)
+    if told:
+        heading(screen, "And then")
+        for line in told:
+            screen.print(f"  {one_line(line)}")
+    for error in (pushing.stopped, pushing.unreadable):
+        if isinstance(error, HelpdeskError):
+            screen.print()
+            show_error(error)
+    show_commands(screen, "Try next", service.next_commands)
+    screen.print()
+    if truth.contradictions:
+        return BUG
+    return INTERRUPTED if pushing.interrupted else DONE
+
+
+def _rows(options: DemoOptions, service: DemoService) -> tuple[Iterable[Row[Any]], int | None]:
+    """The rows, and how many they are if that is known."""
+    if options.file is None:
+        number = options.tickets or _USUAL_NUMBER
+        tickets = enumerate(invent_tickets(number, options.seed), start=1)
+        return (Row(service.ticket(ticket, n), str(n)) for n, ticket in tickets), number
+    return _rows_of_file(options.file, _guessed(options.file), options, service), options.tickets
+
+
+def _rows_of_file(
+    path: str, fields: dict[str, str], options: DemoOptions, service: DemoService
+) -> Iterator[Row[Any]]:
+    with open(path, "rb") as file:
+        rows = CsvRows(file, Columns(fields=fields), lambda content: content)
+        for number, row in enumerate(islice(rows, options.tickets), start=1):
+            yield _marked(row, number, service)
+
+
+def _guessed(path: str) -> dict[str, str]:
+    with open(path, "rb") as file:
+        header = CsvRows(file, Columns(), lambda content: content).header
+    guessed = guess_columns(header)
+    if "title" not in guessed:
+        raise InvalidInputError(
+            f"no column of {path} looks like a title",
+            next_step="Name it `title`, or use the command push, which lets you name columns.",
+        )
+    return guessed
+
+
+def _marked(row: Row[Any], number: int, service: DemoService) -> Row[Any]:
+    key = str(number)
+    if row.problem is not None:
+        return Row(None, key, row.line, row.problem)
+    ticket = DemoTicket(
+        title=row.value.get("title", ""),
+        details=row.value.get("details", ""),
+        email=row.value.get("email", ""),
+        urgent=False,
+    )
+    try:
+        return Row(service.ticket(ticket, number), key, row.line)
+    except InvalidInputError as error:
+        return Row(None, key, row.line, error)

@@ -1,0 +1,395 @@
+"""The ``push`` command, for any service: a file in, outcomes out."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import shlex
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
+
+import click
+from attrs import frozen
+
+from ..errors import InvalidInputError
+from ..push.engine import DEFAULT_CONCURRENCY
+from ..push.report import ReportFile, read_report
+from ..push.rows import Row
+from ..push.sources import Build, Columns, CsvRows, FileRows, JsonlRows, format_of
+from .endreport import show_commands, show_failures, show_meanings, show_summary
+from .exits import DONE, EXIT_CODES, USAGE
+from .options import Command, Target, extra_pairs, extra_shape, pairs
+from .progress import Progress
+from .pushing import Connect, PushRun
+from .running import run
+from .screen import console, json_line, labelled, one_line, say, show_error, warn
+from .words import count
+
+_ENCODING_HELP = "Otherwise told from a byte order mark, or UTF-8. Excel on Windows: cp1252."
+_STDIN = "-"
+
+
+@frozen(kw_only=True)
+class Service:
+    """What a push must know of the service.
+
+    Attributes:
+        command: the command line as it is typed, such as ``"kapture-async push"``.
+        wire_fields: fields that are taken from columns of their name.
+        required: fields without which nothing can be pushed.
+        build: a row from a mapping by wire names.
+        check: raises ``InvalidInputError`` for a row that could not be encoded.
+        connect: makes a client.
+    """
+
+    command: str
+    wire_fields: tuple[str, ...]
+    required: tuple[str, ...]
+    build: Build
+    check: Callable[[Any], None]
+    connect: Connect
+
+
+@frozen(kw_only=True)
+class PushOptions:
+    """What was asked for on the command line."""
+
+    file: str
+    format: str | None
+    map: tuple[str, ...]
+    key: str | None
+    extra: tuple[str, ...]
+    extra_shape: str
+    delimiter: str | None
+    encoding: str | None
+    concurrency: int
+    timeout: float
+    report: str | None
+    only_not_sent: str | None
+    from_line: int | None
+    check: bool
+    as_json: bool
+
+    @property
+    def columns(self) -> Columns:
+        """Which column goes where."""
+        return Columns(
+            fields=pairs(self.map, option="--map"),
+            extra=extra_pairs(self.extra),
+            extra_as_list=self.extra_shape == "array",
+            key=self.key,
+        )
+
+    def as_arguments(self) -> list[str]:
+        """The options that say what is pushed, once more."""
+        arguments = [self.file]
+        given = {
+            "--format": self.format,
+            "--key": self.key,
+            "--delimiter": self.delimiter,
+            "--encoding": self.encoding,
+        }
+        for name, value in given.items():
+            arguments += [name, value] if value else []
+        for name, values in (("--map", self.map), ("--extra", self.extra)):
+            arguments += [part for value in values for part in (name, value)]
+        if self.extra_shape != "array":
+            arguments += ["--extra-shape", self.extra_shape]
+        return arguments
+
+
+def push_options(command: Command) -> Command:
+    """Give a command the options of a push; it gets them as ``options=``."""
+    options = (
+        click.argument("file", type=click.Path(allow_dash=True)),
+        click.option(
+            "--map",
+            multiple=True,
+            metavar="WIRE=COLUMN",
+            help="Send COLUMN as the field WIRE. Without it, columns named like the service's "
+            "documented fields are sent. Repeatable.",
+        ),
+        click.option("--key", metavar="COLUMN", help="Names a row; else its line number does."),
+        click.option(
+            "--extra",
+            multiple=True,
+            metavar="OBJECT.FIELD=COLUMN",
+            help="Send COLUMN in an object that your tenant defines. Repeatable.",
+        ),
+        extra_shape,
+        click.option(
+            "--concurrency",
+            type=click.IntRange(1, 10_000),
+            default=DEFAULT_CONCURRENCY,
+            show_default=True,
+            help="Requests in flight at most.",
+        ),
+        click.option(
+            "--timeout",
+            type=click.FloatRange(min=0, min_open=True),
+            default=60.0,
+            show_default=True,
+            metavar="SECONDS",
+            help="For one request.",
+        ),
+        click.option(
+            "--report",
+            metavar="FILE.csv",
+            help="Write key, outcome, ticket_id and reason of every row, as they come.",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="End with one JSON object on stdout."),
+        click.option("--check", is_flag=True, help="Read everything, send nothing."),
+        click.option(
+            "--only-not-sent",
+            metavar="REPORT.csv",
+            help="Push only rows that an earlier report of this file lists as not_sent.",
+        ),
+        click.option("--from-line", type=click.IntRange(1), metavar="N", help="Skip rows before."),
+        click.option(
+            "--format", type=click.Choice(["csv", "jsonl"]), help="Otherwise told from the name."
+        ),
+        click.option(
+            "--delimiter", metavar="CHAR", help="Of a CSV file; otherwise told from its header."
+        ),
+        click.option("--encoding", metavar="NAME", help=_ENCODING_HELP),
+    )
+
+    @functools.wraps(command)
+    def wrapper(**given: Any) -> Any:
+        ours = {name: given.pop(name) for name in PushOptions.__annotations__}
+        if ours["delimiter"] == "\\t":
+            ours["delimiter"] = "\t"  # as it can be typed
+        return command(options=PushOptions(**ours), **given)
+
+    wrapped: Command = wrapper
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    wrapped.__doc__ = f"{inspect.cleandoc(command.__doc__ or '')}\n\n{EXIT_CODES}"
+    return wrapped
+
+
+def push_file(options: PushOptions, target: Target, service: Service) -> int:
+    """Push a file, or check it; returns the exit code."""
+    stream = _opened(options.file)
+    with stream:
+        rows = _rows_of(stream, options, service)
+        _announce(rows, options)
+        if options.check:
+            return _check(rows, options, service)
+        settings = target.settings(may_prompt=options.file != _STDIN)
+        chosen = _chosen(rows, options)
+        report = _new_report(options.report) if options.report else None
+        size = _size_of(stream)
+        name = "standard input" if options.file == _STDIN else os.path.basename(options.file)
+
+        def done(_: int) -> float | None:
+            return stream.tell() / size if size else None
+
+        async def main() -> PushRun:
+            pushing = PushRun(progress=Progress(f"Pushing {one_line(name, 40)}", done))
+            pushing.report = report
+            async with service.connect(settings, options.concurrency, options.timeout) as (
+                _,
+                start,
+            ):
+                await pushing.go(start, chosen, pipe=size is None)
+            return pushing
+
+        pushing = run(main)
+        _show_end(pushing, rows, options, target, service, name)
+    if options.as_json:
+        print(json_line(pushing.summary.as_json()), flush=True)
+    return pushing.exit_code
+
+
+# --- reading -----------------------------------------------------------------------------------
+
+
+def _opened(path: str) -> BinaryIO:
+    # Not sys.stdin: a thread that waits inside its buffer would break the interpreter's end.
+    return open(0 if path == _STDIN else path, "rb", buffering=0, closefd=path != _STDIN)
+
+
+def _size_of(stream: BinaryIO) -> int | None:
+    """The bytes of a regular file; ``None`` for what may block or has no end."""
+    found = os.fstat(stream.fileno())
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def _rows_of(stream: BinaryIO, options: PushOptions, service: Service) -> FileRows:
+    format_ = options.format or format_of(options.file)
+    if format_ is None:
+        raise click.UsageError("the name does not tell the format; add --format csv or jsonl")
+    if options.delimiter is not None and len(options.delimiter) != 1:
+        raise click.BadParameter("it is one character, or \\t", param_hint="--delimiter")
+    build = service.build
+    if options.check:
+        build = functools.partial(_built_and_checked, service)
+    if format_ == "jsonl":
+        return JsonlRows(
+            stream,
+            options.columns,
+            build,
+            wire_fields=service.wire_fields,
+            encoding=options.encoding,
+        )
+    return CsvRows(
+        stream,
+        options.columns,
+        build,
+        wire_fields=service.wire_fields,
+        required=service.required,
+        delimiter=options.delimiter,
+        encoding=options.encoding,
+    )
+
+
+def _built_and_checked(service: Service, content: dict[str, Any]) -> Any:
+    row = service.build(content)
+    service.check(row)
+    return row
+
+
+def _announce(rows: FileRows, options: PushOptions) -> None:
+    """Say what is sent and what is not, before anything is."""
+    if rows.used:
+        sent = (n if n == c else f"{n} from {c!r}" for n, c in rows.used.items())
+        say(f"sent: {', '.join(sent)}", stderr=True)
+    if rows.unused:
+        shown = ", ".join(map(repr, rows.unused[:12]))
+        more = f" and {len(rows.unused) - 12} more" if len(rows.unused) > 12 else ""
+        say(f"not sent: {shown}{more}", style="dim", stderr=True)
+
+
+def _chosen(rows: FileRows, options: PushOptions) -> Iterator[Row[Any]]:
+    """The rows that were asked for."""
+    chosen: Iterator[Row[Any]] = rows
+    if options.from_line is not None:
+        first = options.from_line
+        chosen = (row for row in chosen if row.line is None or row.line >= first)
+    if options.only_not_sent is not None:
+        wanted = _not_sent_keys(options.only_not_sent)
+        chosen = (row for row in chosen if row.key in wanted)
+    return chosen
+
+
+def _not_sent_keys(path: str) -> set[str]:
+    wanted: set[str] = set()
+    others: set[int] = set()
+    for key, outcome in read_report(path):
+        if outcome == "not_sent":
+            wanted.add(key)
+        else:
+            others.add(hash(key))
+    twice = [key for key in wanted if hash(key) in others]
+    if twice:
+        warn(
+            f"{count(len(twice), 'key')} of the report stand for several rows, some of them sent; "
+            "they are left out"
+        )
+    return wanted.difference(twice)
+
+
+def _new_report(path: str) -> ReportFile:
+    try:
+        return ReportFile(path)
+    except FileExistsError:
+        raise click.UsageError(
+            f"the report {path} exists already, and may be the only record of another push; "
+            "give another name, or move it away"
+        ) from None
+
+
+# --- --check -----------------------------------------------------------------------------------
+
+
+def _check(rows: FileRows, options: PushOptions, service: Service) -> int:
+    began = time.monotonic()
+    number = bad = 0
+    unreadable: InvalidInputError | None = None
+    try:
+        for row in rows:
+            number += 1
+            if row.problem is not None:
+                bad += 1
+                say(one_line(row.problem.message), stderr=options.as_json)
+    except InvalidInputError as error:
+        unreadable = error
+        show_error(error)
+    _warn_of_keys(rows)
+    words = f"{count(number, 'row')} read, {bad:,} bad; nothing was sent"
+    say(words, style="red" if bad else "green", stderr=options.as_json)
+    if options.as_json:
+        seconds = round(time.monotonic() - began, 3)
+        print(json_line({"rows": number, "bad": bad, "seconds": seconds}), flush=True)
+    return USAGE if bad or unreadable else DONE
+
+
+def _warn_of_keys(rows: FileRows) -> None:
+    if rows.repeated_keys:
+        warn(f"{count(rows.repeated_keys, 'row')} with a key that an earlier row has")
+
+
+# --- the end -----------------------------------------------------------------------------------
+
+
+def _show_end(
+    pushing: PushRun,
+    rows: FileRows,
+    options: PushOptions,
+    target: Target,
+    service: Service,
+    name: str,
+) -> None:
+    screen = console(stderr=options.as_json)
+    summary = pushing.summary
+    show_summary(screen, summary, f"Pushed {name}")
+    show_meanings(screen, summary)
+    if pushing.report is None:
+        tried = summary.rows - summary.untried
+        show_failures(screen, pushing.failures, tried - summary.counts["accepted"])
+    sys.stdout.flush()
+    print(file=sys.stderr)
+    _warn_of_keys(rows)
+    if pushing.cut_off:
+        warn("interrupted twice: what was in flight was cut off")
+    elif pushing.interrupted:
+        warn("interrupted: what was in flight has finished")
+    if pushing.stopped is not None:
+        show_error(pushing.stopped)
+    if pushing.unreadable is not None:
+        what = one_line(str(getattr(pushing.unreadable, "message", pushing.unreadable)))
+        labelled(("error", f"the rest could not be read: {what}", "bold red"))
+    if pushing.unlisted:
+        warn("the rest of the input was not read, and is in no count")
+    if pushing.report_error is not None:
+        words = f"the report is not complete: {pushing.report_error.strerror}"
+        labelled(("error", words, "bold red"))
+    elif pushing.report is not None:
+        say(f"report: {pushing.report.path}", stderr=True)
+    again = _ways_on(pushing, options, target, service)
+    if again:
+        show_commands(console(stderr=True), "To go on", again)
+
+
+def _ways_on(
+    pushing: PushRun, options: PushOptions, target: Target, service: Service
+) -> list[tuple[str, str]]:
+    """Commands that push what is surely not in the helpdesk, as far as that can be said."""
+    if options.file == _STDIN or not pushing.summary.counts["not_sent"]:
+        return []
+    command = [*service.command.split(), *options.as_arguments(), *target.as_arguments()]
+    if pushing.report is not None and pushing.report_error is None:
+        report = str(pushing.report.path)
+        stem, dot, ending = report.rpartition(".")
+        following = f"{stem}-2.{ending}" if dot else f"{report}-2"
+        command += ["--only-not-sent", report, "--report", following]
+        return [("push the rows that the report lists as not_sent:", shlex.join(command))]
+    if pushing.first_untried_line is not None and options.only_not_sent is None:
+        command += ["--from-line", str(pushing.first_untried_line), "--report", "report.csv"]
+        return [("push the rows that were not tried (all from this line on):", shlex.join(command))]
+    return []

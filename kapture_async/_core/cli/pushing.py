@@ -1,0 +1,209 @@
+"""One push from the command line: counted, shown, reported, and stopped by Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from attrs import define, field
+
+from ..errors import InvalidInputError, PushStoppedError
+from ..outcome import NotSent, Outcome
+from ..push.engine import Push
+from ..push.events import PushObserver
+from ..push.report import ReportFile, Summary
+from ..push.rows import Row
+from .exits import code_of_push
+from .pipe import ReadInThread
+from .progress import Progress
+from .running import Interrupts
+
+Start = Callable[[Any, PushObserver], Push[Any]]
+"""Makes a push of a source, with an observer."""
+
+Connect = Callable[[Mapping[str, Any], int, float], AbstractAsyncContextManager[tuple[Any, Start]]]
+"""Makes a client from its settings, a concurrency and a timeout; entered, it gives itself and
+the function that starts a push."""
+
+_SHOWN_FAILURES = 20
+_ROWS_PER_TURN = 500
+
+
+@define
+class PushRun:
+    """What happens in one push, and what is known at its end.
+
+    Attributes:
+        progress: the display.
+        report: where each row is written, if anywhere.
+        on_outcome: called with each outcome, beside all else.
+        summary: the counts; complete when :meth:`go` has returned.
+        interrupted: Ctrl-C came.
+        cut_off: it came twice: what was in flight was not waited for.
+        stopped: why the push gave up.
+        unreadable: why the source could not be read to its end.
+        report_error: why the report could not be written.
+        unlisted: the rest of the source was neither tried nor read.
+        failures: the first rows that were not accepted.
+        first_untried_line: where in its file the first row stands that was never tried.
+    """
+
+    progress: Progress
+    report: ReportFile | None = None
+    on_outcome: Callable[[Outcome], None] | None = None
+    summary: Summary = field(factory=Summary)
+    interrupted: bool = False
+    cut_off: bool = False
+    stopped: PushStoppedError | None = None
+    unreadable: Exception | None = None
+    report_error: OSError | None = None
+    unlisted: bool = False
+    failures: list[Outcome] = field(factory=list)
+    first_untried_line: int | None = None
+    _listing: bool = False
+    _push: Push[Any] | None = None
+    _source: ReadInThread[Row[Any]] | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code that fits."""
+        return code_of_push(
+            self.summary, interrupted=self.interrupted, unreadable=self.unreadable is not None
+        )
+
+    async def go(self, start: Start, rows: Iterable[Row[Any]], *, pipe: bool = False) -> None:
+        """Push all rows. Returns when each has its outcome, also after Ctrl-C.
+
+        Args:
+            start: makes the push.
+            rows: what is pushed.
+            pipe: reading them may block.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        iterator = iter(rows)
+        if pipe:
+            self._source = ReadInThread(iterator)
+        push = self._push = start(self._source or iterator, self.progress.on_event)
+
+        def press(number: int) -> None:
+            self.interrupted = True
+            if number == 1:
+                self._stop("interrupted")
+                self.progress.announce(
+                    "stopping: what is in flight finishes; Ctrl-C again cuts it off"
+                )
+            elif not self._listing:
+                self.cut_off = True
+                task.cancel()
+
+        with Interrupts(press) as interrupts:
+            began = time.monotonic()
+            try:
+                async with self.progress:
+                    try:
+                        await self._read(push, task)
+                    except asyncio.CancelledError:
+                        if not self.cut_off:
+                            raise
+                        while task.uncancel():
+                            pass
+                    except PushStoppedError as error:
+                        self.stopped = error
+                    except (InvalidInputError, OSError) as error:
+                        self.unreadable = error
+                    finally:
+                        self.summary.seconds = time.monotonic() - began
+                        self._take(push.unread())
+                    self._listing = True
+                    if push.stop_reason is None and not self.cut_off:
+                        self.interrupted = False  # it came when every row was taken already
+                    await self._list_untried(iterator, interrupts)
+            finally:
+                self._save()
+
+    async def _read(self, push: Push[Any], task: asyncio.Task[Any]) -> None:
+        second: asyncio.Handle | None = None
+        try:
+            async with push:
+                try:
+                    while batch := await push.next_batch():
+                        self._take(batch)
+                except asyncio.CancelledError:
+                    # Leaving waits for what is in flight; being cancelled there cuts it off.
+                    second = asyncio.get_running_loop().call_soon(task.cancel)
+                    raise
+        finally:
+            if second is not None:
+                second.cancel()
+
+    def _stop(self, reason: str) -> None:
+        assert self._push is not None
+        self._push.stop(reason)
+        if self._source is not None:
+            self._source.end()
+
+    def _take(self, outcomes: list[Outcome]) -> None:
+        for outcome in outcomes:
+            self.summary.add(outcome)
+            if outcome.name != "accepted" and len(self.failures) < _SHOWN_FAILURES:
+                self.failures.append(outcome)
+            if self.on_outcome is not None:
+                self.on_outcome(outcome)
+            self._write(lambda report, outcome=outcome: report.add(outcome))  # type: ignore[misc]
+        self._write(ReportFile.save)
+
+    def _write(self, act: Callable[[ReportFile], None]) -> None:
+        if self.report is None or self.report_error is not None:
+            return
+        try:
+            act(self.report)
+        except OSError as error:
+            self.report_error = error
+            self._stop("the report cannot be written")
+
+    def _save(self) -> None:
+        if self.report is not None:
+            try:
+                self.report.close()
+            except OSError as error:
+                self.report_error = error
+
+    async def _list_untried(self, iterator: Iterator[Row[Any]], interrupts: Interrupts) -> None:
+        """Count and report the rows that were left when the push stopped."""
+        push = self._push
+        assert push is not None
+        if push.stop_reason is None or self.unreadable is not None:
+            return
+        reason = f"not tried: {push.stop_reason}"
+        presses = interrupts.presses
+        self.progress.note("listing the rows that were not tried", seconds=float("inf"))
+        if self._source is not None:
+            # More may come through the pipe for ever; nobody waits for that now.
+            self.unlisted = True
+            iterator = iter(self._source.left())
+        try:
+            for number, row in enumerate(iterator):
+                self._add_untried(row, reason)
+                if number % _ROWS_PER_TURN == 0:
+                    self._write(ReportFile.save)
+                    await asyncio.sleep(0)
+                    if interrupts.presses > presses:
+                        self.unlisted = True
+                        return
+        except (InvalidInputError, OSError) as error:
+            self.unreadable = error
+
+    def _add_untried(self, row: Row[Any], reason: str) -> None:
+        if self.first_untried_line is None:
+            self.first_untried_line = row.line
+        if row.problem is not None:
+            outcome = NotSent(index=self.summary.rows, key=row.key, row=row, error=row.problem)
+            self._take([outcome])
+            return
+        self.summary.add_untried(reason)
+        key = row.key if row.key is not None else str(row.line)
+        self._write(lambda report: report.write(key, "not_sent", "", reason))

@@ -1,0 +1,430 @@
+"""The command line ``kapture-async``. Needs the extra ``cli``; without it, it says so and ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from ._core.cli.extra import need_extra
+
+need_extra("kapture-async", "click", "rich")
+
+import click  # noqa: E402
+
+from ._core.cli.exits import DONE, REJECTED, code_of_error  # noqa: E402
+from ._core.cli.options import Target, extra_pairs, extra_shape, target_options  # noqa: E402
+from ._core.cli.pushfile import PushOptions, Service, push_file, push_options  # noqa: E402
+from ._core.cli.running import run, run_commands  # noqa: E402
+from ._core.cli.screen import json_line, one_line, say, show_error, warn  # noqa: E402
+from ._core.cli.words import count  # noqa: E402
+from ._core.errors import HelpdeskError  # noqa: E402
+from ._core.push.sources import Columns  # noqa: E402
+from ._core.transport.settings import Timeout  # noqa: E402
+from ._version import __version__  # noqa: E402
+from .client import KaptureClient  # noqa: E402
+from .models import KNOWN_FIELDS, NewTicket, TicketDetail, TicketRow  # noqa: E402
+from .service import INDIA  # noqa: E402
+
+if TYPE_CHECKING:
+    from ._core.cli.demo import DemoTicket
+    from ._core.push.engine import Push
+    from ._core.push.events import PushObserver
+    from ._core.testing.ledger import LedgerEntry
+    from .models import AddedTicket
+
+Start = Callable[[Any, "PushObserver"], "Push[AddedTicket]"]
+
+TIMEOUT = click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="For the whole call.",
+)
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="The service's own JSON, raw.")
+EXTRA = click.option(
+    "--extra",
+    multiple=True,
+    metavar="OBJECT.FIELD=VALUE",
+    help="A field of an object that your tenant defines. Repeatable.",
+)
+RATE = click.FloatRange(0, 1)
+
+
+def main() -> None:
+    """Run the command line and end the program."""
+    run_commands(commands, name=program(), debug_variable="KAPTURE_DEBUG")
+
+
+def program() -> str:
+    """How this program was called, for commands to copy."""
+    called = os.path.basename(sys.argv[0])
+    return "python -m kapture_async" if called == "__main__.py" else "kapture-async"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="kapture-async")
+def commands() -> None:
+    """Tickets into Kapture: none lost, none twice, and a list of every doubt.
+
+    Where to and as whom is said by options or by KAPTURE_SUBDOMAIN (or KAPTURE_BASE_URL) and
+    KAPTURE_TOKEN (or KAPTURE_USERNAME and KAPTURE_PASSWORD). `demo` needs none of them.
+    """
+
+
+@commands.command(short_help="Push tickets into a server of its own.")
+@click.option("--tickets", type=click.IntRange(1), help="How many.  [default: 2000, or the file]")
+@click.option(
+    "--faults", type=RATE, default=0.0, metavar="RATE", help="Share of requests that fail."
+)
+@click.option(
+    "--file", type=click.Path(exists=True, dir_okay=False), help="Take tickets from a CSV file."
+)
+@click.option("--concurrency", type=click.IntRange(1, 1000), default=32, show_default=True)
+@click.option("--seed", type=int, default=0, help="Of the tickets and the faults.")
+def demo(tickets: int | None, faults: float, file: str | None, concurrency: int, seed: int) -> None:
+    """Push tickets into a Kapture server of its own, on this machine.
+
+    Ends with what the client believes, held against what that server executed.
+    """
+    from ._core.cli.play import DemoOptions, DemoService, play_demo
+    from .testing import KaptureTwin
+
+    options = DemoOptions(
+        tickets=tickets, faults=faults, file=file, concurrency=concurrency, seed=seed
+    )
+    name = program()
+    worse = ("the same on a bad day:", f"{name} demo --faults 0.05")
+    more = ("ten times as many:", f"{name} demo --tickets {10 * (tickets or 2000)}")
+    service = DemoService(
+        name="Kapture",
+        twin=lambda ledger: KaptureTwin.in_process(fault_rate=faults, seed=seed, ledger=ledger),
+        settings=lambda url: {"base_url": url, "token": "twin-token"},
+        ticket=_demo_ticket,
+        number_of=_demo_number,
+        connect=_connect,
+        look_around=_look_around,
+        next_commands=(
+            more if faults else worse,
+            ("a server to play with, in another terminal:", f"{name} twin --port 8765"),
+            (
+                "what of your own file would be sent there, and what not:",
+                f"{name} push tickets.csv --map title=Subject --check",
+            ),
+            (
+                "push it:",
+                "KAPTURE_BASE_URL=http://127.0.0.1:8765 KAPTURE_TOKEN=twin-token "
+                f"{name} push tickets.csv --map title=Subject --report report.csv",
+            ),
+        ),
+    )
+    sys.exit(play_demo(options, service))
+
+
+def _demo_ticket(ticket: DemoTicket, number: int) -> NewTicket:
+    return NewTicket(
+        title=ticket.title,
+        ticket_details=ticket.details or None,
+        email_id=ticket.email or None,
+        extra={
+            "demo": [{"number": str(number), "urgent": "yes" if ticket.urgent else "no"}],
+        },
+    )
+
+
+def _demo_number(entry: LedgerEntry) -> int | None:
+    if entry.operation != "tickets.add":
+        return None
+    return int(entry.payload["demo"][0]["number"])
+
+
+async def _look_around(client: KaptureClient, ids: list[str]) -> list[str]:
+    """Update a few tickets and pull the day back."""
+    told = []
+    updated = 0
+    for ticket_id in ids:
+        try:
+            await client.tickets.update(ticket_id, sub_status="RS", comment="Solved in the demo.")
+            updated += 1
+        except HelpdeskError as error:
+            told.append(f"updating {ticket_id}: {error.outcome.replace('_', ' ')}, {error.message}")
+    told.insert(0, f"updated {updated} tickets, each with a comment")
+    today = datetime.now(INDIA).date()
+    patient = client.with_options(timeout=Timeout(total=60.0, read=5.0))
+    try:
+        rows = await patient.tickets.pull(today - timedelta(days=1), today, limit=20_000).all()
+    except HelpdeskError as error:
+        return [*told, f"pulling the day back failed: {error.message}"]
+    solved = sum(row.sub_status_code == "RS" for row in rows)
+    return [*told, f"pulled the day back: {len(rows):,} tickets, {solved} of them resolved"]
+
+
+@commands.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True)
+@click.option("--token", default="twin-token", show_default=True, help="What clients must send.")
+@click.option(
+    "--faults", type=RATE, default=0.0, metavar="RATE", help="Share of requests that fail."
+)
+@click.option("--seed", type=int, default=0, help="Of the faults.")
+@click.option("--ledger", metavar="FILE", help="One JSON line per executed call.")
+@click.option("--latency", type=click.FloatRange(0), default=0.0, metavar="SECONDS")
+def twin(
+    port: int, token: str, faults: float, seed: int, ledger: str | None, latency: float
+) -> None:
+    """Run a Kapture server for trials, until Ctrl-C."""
+    from .testing import serve
+
+    if port:
+        say("To push into it, set in another terminal:", style="dim", stderr=True)
+        say(f"  export KAPTURE_BASE_URL=http://127.0.0.1:{port}", stderr=True)
+        say(f"  export KAPTURE_TOKEN={token}", stderr=True)
+    try:
+        serve(port=port, token=token, fault_rate=faults, seed=seed, ledger=ledger, latency=latency)
+    except OSError as error:
+        raise click.UsageError(f"the twin cannot run: {error.strerror or error}") from None
+    except KeyboardInterrupt:
+        pass
+
+
+# --- push --------------------------------------------------------------------------------------
+
+
+@commands.command(short_help="Push a file of tickets.")
+@push_options
+@target_options("KAPTURE")
+def push(options: PushOptions, target: Target) -> None:
+    """Push a FILE of tickets: CSV with a header line, or JSON Lines; `-` is standard input.
+
+    A CSV cell is sent as the text it is, an empty one is left out, and columns that are not
+    mapped are not sent. A row that cannot be sent, or is refused, never stops the others.
+    Ctrl-C finishes what is in flight and completes the report; a second one cuts that off too.
+    """
+    service = Service(
+        command=f"{program()} push",
+        wire_fields=KNOWN_FIELDS,
+        required=("title",),
+        build=NewTicket.from_mapping,
+        check=_check_encoding,
+        connect=_connect,
+    )
+    sys.exit(push_file(options, target, service))
+
+
+def _check_encoding(ticket: NewTicket) -> None:
+    """Raise ``InvalidInputError`` for a ticket that cannot be written as JSON."""
+    from ._core.transport.bodies import json_body
+
+    json_body(dict(ticket.to_wire()))
+
+
+@asynccontextmanager
+async def _connect(
+    settings: Mapping[str, Any], concurrency: int, timeout: float
+) -> AsyncIterator[tuple[KaptureClient, Start]]:
+    """A client, and the function that starts a push with it."""
+    connections = max(100, concurrency)
+    async with KaptureClient(**settings, timeout=timeout, max_connections=connections) as client:
+
+        def start(source: Any, observer: PushObserver) -> Push[AddedTicket]:
+            return client.tickets.push(source, concurrency=concurrency, on_event=observer)
+
+        yield client, start
+
+
+# --- single calls ------------------------------------------------------------------------------
+
+
+@commands.command()
+@click.option("--title", required=True)
+@click.option("--details", metavar="TEXT", help="The description.")
+@click.option("--email", metavar="ADDRESS", help="Of the customer to attach.")
+@click.option("--due", metavar="DATE", help="Such as '2026-01-31 18:00:00'; sent as it is.")
+@EXTRA
+@extra_shape
+@TIMEOUT
+@AS_JSON
+@target_options("KAPTURE")
+def add(
+    title: str,
+    details: str | None,
+    email: str | None,
+    due: str | None,
+    extra: tuple[str, ...],
+    extra_shape: str,
+    timeout: float,
+    as_json: bool,
+    target: Target,
+) -> None:
+    """Add one ticket."""
+    ticket = NewTicket(
+        title=title,
+        ticket_details=details,
+        email_id=email,
+        due_date=due,
+        extra=_objects(extra, extra_shape),
+    )
+    settings = target.settings()
+
+    async def call() -> Any:
+        async with KaptureClient(**settings, timeout=timeout) as client:
+            return await client.tickets.add(ticket)
+
+    added = run(call)
+    if as_json:
+        print(json_line(added.raw))
+    else:
+        say(f"Added ticket {one_line(added.ticket_id)}", style="green")
+        if added.url:
+            say(one_line(added.url), style="dim")
+
+
+@commands.command()
+@click.argument("ticket_id")
+@click.option("--sub-status", required=True, metavar="KEY", help="Such as PS; tenants differ.")
+@click.option("--comment", metavar="TEXT")
+@click.option("--callback-time", metavar="TIME", help="YYYY-MM-DD HH:MM:SS.")
+@click.option("--queue", metavar="KEY")
+@click.option("--disposition", metavar="PATH")
+@click.option("--status", metavar="LABEL", help="Such as Complete; not documented.")
+@EXTRA
+@extra_shape
+@TIMEOUT
+@AS_JSON
+@target_options("KAPTURE")
+def update(
+    ticket_id: str,
+    extra: tuple[str, ...],
+    extra_shape: str,
+    timeout: float,
+    as_json: bool,
+    target: Target,
+    **fields: Any,
+) -> None:
+    """Change a ticket's sub-status, and perhaps comment on it."""
+    objects = _objects(extra, extra_shape)
+    settings = target.settings()
+
+    async def call() -> Any:
+        async with KaptureClient(**settings, timeout=timeout) as client:
+            return await client.tickets.update(ticket_id, **fields, extra=objects)
+
+    updated = run(call)
+    if as_json:
+        print(json_line(updated.raw))
+    else:
+        said = f": {one_line(updated.message)}" if updated.message else ""
+        say(f"Updated ticket {one_line(updated.ticket_id or ticket_id)}{said}", style="green")
+
+
+@commands.command()
+@click.argument("ticket_ids", nargs=-1, required=True, metavar="ID...")
+@TIMEOUT
+@AS_JSON
+@target_options("KAPTURE")
+def get(ticket_ids: tuple[str, ...], timeout: float, as_json: bool, target: Target) -> None:
+    """Get tickets by their ids. With --json, one line per ticket.
+
+    Exit code 1 if one of them is not there.
+    """
+    settings = target.settings()
+
+    async def call() -> Any:
+        async with KaptureClient(**settings, timeout=timeout) as client:
+            return await client.tickets.get_many(ticket_ids)
+
+    lookup = run(call)
+    for number, (ticket_id, ticket) in enumerate(lookup.found.items()):
+        if as_json:
+            print(json_line(ticket.raw))
+        else:
+            if number:
+                print()
+            _show_ticket(ticket_id, ticket)
+    for ticket_id in lookup.missing:
+        warn(f"there is no ticket {ticket_id}")
+    for error in dict.fromkeys(lookup.failed.values()):
+        show_error(error)
+    codes = {code_of_error(error) for error in lookup.failed.values()}
+    sys.exit(max(codes | {REJECTED if lookup.missing else DONE}))
+
+
+@commands.command(short_help="Pull the tickets created on some days.")
+@click.option("--from", "start", required=True, metavar="DAY", help="Such as 2026-01-31.")
+@click.option("--to", "end", metavar="DAY", help="The last day; otherwise the first.")
+@click.option("--out", metavar="FILE.jsonl", help="Write JSON Lines there; `-` is stdout.")
+@TIMEOUT
+@click.option("--json", "as_json", is_flag=True, help="The same as --out -")
+@target_options("KAPTURE")
+def pull(
+    start: str, end: str | None, out: str | None, timeout: float, as_json: bool, target: Target
+) -> None:
+    """Pull the tickets created on the days from DAY to DAY, as the service's calendar has them."""
+    if as_json and out not in (None, "-"):
+        raise click.UsageError("--json writes to stdout, --out to a file: give one of them")
+    settings = target.settings()
+    to_stdout = as_json or out == "-"
+    part = Path(f"{out}.part") if out is not None and not to_stdout else None
+
+    async def call(file: BinaryIO | None) -> int:
+        number = 0
+        async with (
+            KaptureClient(**settings, timeout=timeout) as client,
+            client.tickets.pull(start, end) as rows,
+        ):
+            async for row in rows:
+                number += 1
+                if file is not None:
+                    file.write(json.dumps(row.raw, ensure_ascii=False).encode() + b"\n")
+                elif to_stdout:
+                    print(json_line(row.raw))
+                else:
+                    _show_row(row)
+        return number
+
+    if part is None:
+        number = run(lambda: call(None))
+    else:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        with open(os.open(part, flags, 0o600), "wb") as file:
+            number = run(lambda: call(file))
+        part.replace(str(out))
+    where = f" to {out}" if part is not None else ""
+    say(f"{count(number, 'ticket')}{where}", style="dim", stderr=True)
+
+
+def _objects(extra: tuple[str, ...], shape: str) -> dict[str, Any]:
+    return Columns(extra_as_list=shape == "array").objects(extra_pairs(extra))
+
+
+def _show_ticket(ticket_id: str, ticket: TicketDetail) -> None:
+    say(f"{one_line(ticket_id)}  {one_line(ticket.title or '')}", style="bold")
+    created = None if ticket.created_at is None else f"{ticket.created_at:%Y-%m-%d %H:%M %z}"
+    sub_status = ticket.sub_status_label
+    lines = {
+        "status": " / ".join(part for part in (ticket.status_label, sub_status) if part),
+        "created": created,
+        "assignee": ticket.assignee_name,
+        "priority": ticket.priority,
+        "folders": " > ".join(ticket.folders),
+        "url": ticket.url,
+    }
+    for name, fields in (ticket.associate_fields or {}).items():
+        for inner, value in fields.items() if isinstance(fields, dict) else ():
+            lines[f"{name}.{inner}"] = str(value)
+    for name, text in lines.items():
+        if text:
+            say(f"  {one_line(name):<10} {one_line(text)}")
+
+
+def _show_row(row: TicketRow) -> None:
+    created = "" if row.created_at is None else f"{row.created_at:%Y-%m-%d %H:%M}"
+    status = one_line(row.status_label or "", 12)
+    title = one_line(row.title or "", 80)
+    print(f"{one_line(row.ticket_id or ''):<14} {created:<16} {status:<12} {title}")

@@ -1,0 +1,354 @@
+"""``kapture-async push``: a real process, a real server, and the ledger to hold it against."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kapture_async.testing import FaultPlan, KaptureTwin
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Start = Callable[..., "subprocess.Popen[str]"]
+PIECES = ('"quoted"', "line\nbreak", "cr\r\nlf", "ज़रूरी", "😀", "a,b;c\td", "=1+1", "'", "  ", "\\")
+
+needs_signals = pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
+
+
+def write_csv(path: Path, rows: list[dict[str, str]], **options: Any) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), **options)
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def numbered(path: Path, number: int) -> Path:
+    return write_csv(path, [{"id": f"r{n}", "title": f"Ticket {n}"} for n in range(number)])
+
+
+def read_report(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def last_json(text: str) -> Any:
+    return json.loads(text.splitlines()[-1])
+
+
+def titles(server: KaptureTwin) -> list[str]:
+    return [entry.payload["title"] for entry in server.ledger]
+
+
+def test_what_arrives_is_what_stands_in_the_file(
+    run_cli: Run, server: KaptureTwin, tmp_path: Path
+) -> None:
+    dice = random.Random(7)
+    rows = [
+        {
+            "Subject": f"{n} " + "".join(dice.choices(PIECES, k=3)),
+            "Body": "".join(dice.choices(PIECES, k=dice.randint(0, 30))),
+            "Phone": f"00{n}",
+            "Not sent": "x",
+        }
+        for n in range(300)
+    ]
+    path = write_csv(tmp_path / "t.csv", rows)
+    done = run_cli(
+        *("push", str(path), "--map", "title=Subject", "--map", "ticket_details=Body"),
+        *("--extra", "info.phone no.=Phone", "--key", "Phone", "--json", "--report", "out.csv"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "not sent: 'Not sent'" in done.stderr
+    summary = last_json(done.stdout)
+    assert summary.pop("seconds") > 0
+    assert summary == {"rows": 300, "accepted": 300, "rejected": 0, "not_sent": 0, "unknown": 0}
+    sent = {entry.payload["info"][0]["phone no."]: entry for entry in server.ledger}
+    assert len(server.ledger) == len(sent) == 300
+    for row in rows:
+        expected: dict[str, Any] = {"title": row["Subject"], "info": [{"phone no.": row["Phone"]}]}
+        if row["Body"]:
+            expected["ticket_details"] = row["Body"]
+        assert sent[row["Phone"]].payload == expected
+    report = read_report(tmp_path / "out.csv")
+    assert {line["key"]: line["ticket_id"] for line in report} == {
+        key: entry.ticket_id for key, entry in sent.items()
+    }
+    assert all(line["outcome"] == "accepted" and not line["reason"] for line in report)
+    if os.name == "posix":
+        assert (tmp_path / "out.csv").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_bad_row_is_named_and_stops_no_other(
+    run_cli: Run, server: KaptureTwin, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b'title;x\n"two\nlines";1\n\n;1\nshort\nb\xe4d;1\n"a "b";1\nlast;1\n')
+    done = run_cli("push", str(path), "--report", "out.csv", "--json")
+    assert done.returncode == 4, done.stderr
+    assert sorted(titles(server)) == ["last", "two\nlines"]
+    found = {
+        line["key"]: (line["outcome"], line["reason"].split(". ")[0])
+        for line in read_report(tmp_path / "out.csv")
+    }
+    assert found["2"][0] == found["9"][0] == "accepted"
+    assert found["5"] == ("not_sent", "line 5: title is missing")
+    assert found["6"] == ("not_sent", "line 6: has 1 cells where the header has 2")
+    assert found["7"][1].startswith("line 7: 'title' holds")
+    assert found["8"][1].startswith("line 8: cannot be read as CSV")
+    assert last_json(done.stdout)["not_sent"] == 4
+
+
+def test_check_sends_nothing(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_text('title,x\nok,1\n ,1\n"open,1\n', encoding="utf-8")
+    no_target = {"KAPTURE_BASE_URL": "", "KAPTURE_TOKEN": ""}
+    done = run_cli("push", "bad.csv", "--check", env=no_target)
+    assert done.returncode == 2
+    assert done.stdout.splitlines() == [
+        "line 3: title is blank",
+        "line 4: cannot be read as CSV (a quote is opened and never closed)",
+        "3 rows read, 2 bad; nothing was sent",
+    ]
+    numbered(tmp_path / "good.csv", 3)
+    done = run_cli("push", "good.csv", "--check", "--json", env=no_target)
+    assert done.returncode == 0
+    assert last_json(done.stdout) | {"seconds": 0} == {"rows": 3, "bad": 0, "seconds": 0}
+    assert not server.requests
+
+
+@pytest.mark.parametrize(
+    ("rule", "code"),
+    [
+        ([None, "failed", None], 1),
+        (["status;status=500", "failed", None], 3),
+        ([None, None, None], 0),
+    ],
+)
+def test_exit_codes(
+    run_cli: Run, server: KaptureTwin, tmp_path: Path, rule: list[Any], code: int
+) -> None:
+    server.faults = FaultPlan.script(rule)
+    numbered(tmp_path / "t.csv", 3)
+    done = run_cli("push", "t.csv", "--concurrency", "1", "--json")
+    assert done.returncode == code, done.stderr
+    summary = last_json(done.stdout)
+    assert sum(summary[name] for name in ("accepted", "rejected", "not_sent", "unknown")) == 3
+
+
+def test_no_outcome_contradicts_the_ledger(
+    run_cli: Run, server: KaptureTwin, tmp_path: Path
+) -> None:
+    server.faults = FaultPlan.rate(0.2, seed=3)
+    numbered(tmp_path / "t.csv", 300)
+    done = run_cli("push", "t.csv", "--key", "id", "--timeout", "1", "--report", "out.csv")
+    assert done.returncode == 3, done.stderr
+    executed = Counter(title.replace("Ticket ", "r") for title in titles(server))
+    report = read_report(tmp_path / "out.csv")
+    assert Counter(line["key"] for line in report) == Counter(f"r{n}" for n in range(300))
+    for line in report:
+        if line["outcome"] != "unknown":
+            assert executed[line["key"]] == (line["outcome"] == "accepted"), line
+    assert max(executed.values()) == 1
+
+
+@needs_signals
+def test_interrupted_once_finishes_what_is_in_flight(
+    run_cli: Run, start_cli: Start, server: KaptureTwin, tmp_path: Path
+) -> None:
+    server.latency = 0.2
+    numbered(tmp_path / "t.csv", 400)
+    process = start_cli("push", "t.csv", "--concurrency", "4", "--report", "out.csv", "--json")
+    assert server.ledger.wait_for(6, timeout=30)
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    assert "interrupted: what was in flight has finished" in errors
+    report = read_report(tmp_path / "out.csv")
+    accepted = [line for line in report if line["outcome"] == "accepted"]
+    rest = [line for line in report if line["outcome"] != "accepted"]
+    assert len(report) == 400
+    assert len(accepted) == len(server.ledger) < 400
+    assert {line["reason"] for line in rest} == {"not tried: interrupted"}
+    assert last_json(out)["not_sent"] == len(rest)
+
+    # The command that it offers brings the rest, and nothing twice.
+    server.latency = 0.0
+    offered = errors[errors.index("To go on") :].splitlines()
+    command = next(line for line in offered if "--only-not-sent" in line).split()
+    done = run_cli(*command[command.index("push") :])
+    assert done.returncode == 0, done.stderr
+    assert sorted(titles(server)) == sorted(f"Ticket {n}" for n in range(400))
+    assert len(read_report(tmp_path / "out-2.csv")) == len(rest)
+
+
+@needs_signals
+def test_interrupted_twice_cuts_off_and_still_reports(
+    start_cli: Start, server: KaptureTwin, tmp_path: Path
+) -> None:
+    server.faults = FaultPlan.rate(1.0, kinds=["silence_after"])
+    numbered(tmp_path / "t.csv", 50)
+    process = start_cli("push", "t.csv", "--concurrency", "4", "--report", "out.csv", "--json")
+    assert server.ledger.wait_for(4, timeout=30)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    while "stopping" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    outcomes = Counter(line["outcome"] for line in read_report(tmp_path / "out.csv"))
+    assert outcomes == {"unknown": 4, "not_sent": 46}
+    summary = last_json(out)
+    assert (summary["unknown"], summary["not_sent"], summary["rows"]) == (4, 46, 50)
+
+
+@needs_signals
+def test_interrupted_without_a_report_says_from_which_line_to_go_on(
+    run_cli: Run, start_cli: Start, server: KaptureTwin, tmp_path: Path
+) -> None:
+    server.latency = 0.2
+    numbered(tmp_path / "t.csv", 400)
+    process = start_cli("push", "t.csv", "--concurrency", "2")
+    assert server.ledger.wait_for(3, timeout=30)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    server.latency = 0.0
+    command = next(line for line in errors.splitlines() if "--from-line" in line).split()
+    assert run_cli(*command[command.index("push") :]).returncode == 0
+    assert sorted(titles(server)) == sorted(f"Ticket {n}" for n in range(400))
+
+
+@needs_signals
+def test_a_killed_push_has_reported_what_it_knew(
+    start_cli: Start, server: KaptureTwin, tmp_path: Path
+) -> None:
+    server.faults = FaultPlan.script([None, None, *["silence_before"] * 100])
+    numbered(tmp_path / "t.csv", 50)
+    process = start_cli("push", "t.csv", "--concurrency", "1", "--report", "out.csv")
+    path = "/add-ticket-from-other-source.html/v.2.0"
+    while server.requests[path] < 3:
+        assert process.poll() is None
+    process.kill()
+    process.communicate()
+    # The third was sent after the outcome of the second had come.
+    assert [line["outcome"] for line in read_report(tmp_path / "out.csv")][:1] == ["accepted"]
+
+
+def test_a_server_that_is_not_there(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> None:
+    server.stop_listening()
+    numbered(tmp_path / "t.csv", 300)
+    done = run_cli("push", "t.csv", "--report", "out.csv", "--json")
+    assert done.returncode == 4, done.stderr
+    assert "gave up" in done.stderr
+    assert "Traceback" not in done.stderr
+    report = read_report(tmp_path / "out.csv")
+    assert len(report) == 300
+    assert {line["outcome"] for line in report} == {"not_sent"}
+    assert any(line["reason"].startswith("not tried: 100 rows in a row") for line in report)
+
+
+def test_a_tab_as_it_can_be_typed(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> None:
+    (tmp_path / "t.data").write_text("title\tx;y;z\na\tb\n", encoding="utf-8")
+    done = run_cli("push", "t.data", "--format", "csv", "--delimiter", "\\t")
+    assert done.returncode == 0, done.stderr
+    assert titles(server) == ["a"]
+
+
+def test_standard_input(run_cli: Run, server: KaptureTwin) -> None:
+    lines = '{"subject": "a", "phone": "007"}\n{"title": "b"}\nnonsense\n'
+    done = run_cli(
+        *("push", "-", "--format", "jsonl", "--map", "title=subject", "--json"), input=lines
+    )
+    assert done.returncode == 4, done.stderr
+    payloads = sorted((entry.payload for entry in server.ledger), key=lambda p: p["title"])
+    assert payloads == [{"title": "a", "phone": "007"}, {"title": "b"}]
+    assert last_json(done.stdout)["accepted"] == 2
+    assert "line 3: not JSON" in done.stderr
+
+
+@needs_signals
+def test_a_pipe_that_never_ends_can_be_interrupted(start_cli: Start, server: KaptureTwin) -> None:
+    process = start_cli("push", "-", "--format", "csv", "--json", stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write("title\nfirst\n")
+    process.stdin.flush()
+    assert server.ledger.wait_for(1, timeout=30)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 130  # with its standard input still open
+    out, errors = process.communicate()
+    assert last_json(out)["accepted"] == 1
+    assert "the rest of the input was not read" in errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.csv"], "missing.csv: No such file"),
+        (["t.csv", "--map", "title=Nope"], "no column 'Nope'"),
+        (["t.csv", "--map", "title"], "is not NAME=VALUE"),
+        (["t.csv", "--map", "title=id", "--map", "title=title"], "given twice"),
+        (["t.csv", "--extra", "x=id"], "is not OBJECT.FIELD"),
+        (["t.csv", "--delimiter", "::"], "one character"),
+        (["t.csv", "--encoding", "nonsense"], "no encoding 'nonsense'"),
+        (["t.csv", "--concurrency", "0"], "--concurrency"),
+        (["t.csv", "--only-not-sent", "t.csv"], "is not a report"),
+        (["t.csv", "--report", "t.csv"], "exists already"),
+        (["-"], "add --format"),
+    ],
+)
+def test_wrong_usage(
+    run_cli: Run, server: KaptureTwin, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    numbered(tmp_path / "t.csv", 3)
+    done = run_cli("push", *arguments, input="")
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not server.requests
+
+
+def test_cells_that_a_spreadsheet_would_run(
+    run_cli: Run, server: KaptureTwin, tmp_path: Path
+) -> None:
+    keys = ["=1+1", "+49", "-1", "@x", "'=y", "plain", "'z"]
+    write_csv(tmp_path / "t.csv", [{"id": key, "title": ""} for key in keys])
+    assert run_cli("push", "t.csv", "--key", "id", "--report", "out.csv").returncode == 4
+    shown = [line["key"] for line in read_report(tmp_path / "out.csv")]
+    assert sorted(shown) == sorted(["'=1+1", "'+49", "'-1", "'@x", "''=y", "plain", "'z"])
+    write_csv(tmp_path / "t.csv", [{"id": key, "title": key} for key in keys])
+    done = run_cli("push", "t.csv", "--key", "id", "--only-not-sent", "out.csv")
+    assert done.returncode == 0, done.stderr
+    assert sorted(titles(server)) == sorted(keys)
+
+
+def test_without_the_extra(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "blocked.py").write_text(
+        "import sys, importlib.util as util\n"
+        "find = util.find_spec\n"
+        "util.find_spec = lambda name, *rest: None if name == 'click' else find(name, *rest)\n"
+        "from kapture_async.cli import main\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        [sys.executable, "blocked.py"],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "The command line needs click and rich: pip install 'kapture-async[cli]'"
+    ]

@@ -1,0 +1,254 @@
+"""Files to rows: what is read is what stands there, and doubtful rows are named, not sent."""
+
+from __future__ import annotations
+
+import io
+from typing import Any, BinaryIO, cast
+
+import pytest
+
+from kapture_async import InvalidInputError, NewTicket, Row
+from kapture_async._core.push.sources import Columns, CsvRows, JsonlRows, format_of
+
+
+def csv_rows(data: bytes | str, columns: Columns | None = None, **options: Any) -> CsvRows:
+    data = data.encode() if isinstance(data, str) else data
+    options.setdefault("wire_fields", ("title", "ticket_details"))
+    return CsvRows(
+        io.BufferedReader(io.BytesIO(data)),
+        columns or Columns(),
+        lambda content: content,
+        **options,
+    )
+
+
+def jsonl_rows(data: str, columns: Columns | None = None) -> list[Row[Any]]:
+    stream = io.BufferedReader(io.BytesIO(data.encode()))
+    return list(JsonlRows(stream, columns or Columns(), dict, wire_fields=("title",)))
+
+
+def good(rows: Any) -> list[Any]:
+    return [row.value for row in rows if row.problem is None]
+
+
+def bad(rows: Any) -> list[tuple[int, str]]:
+    return [(row.line, row.problem.message) for row in rows if row.problem is not None]
+
+
+def test_texts_stay_texts() -> None:
+    columns = Columns(fields={"title": "t", "phone": "p"}, key="id")
+    rows = list(csv_rows("id,t,p\n007,1.10,+0012\n", columns))
+    assert rows == [Row({"title": "1.10", "phone": "+0012"}, "007", 2)]
+
+
+def test_an_empty_cell_is_left_out() -> None:
+    assert good(csv_rows("title,ticket_details\na,\n")) == [{"title": "a"}]
+
+
+def test_a_row_is_named_by_the_line_on_which_it_begins() -> None:
+    rows = list(csv_rows('title\n"a\nb"\n\n"c\r\n"\nd\n'))
+    assert [(row.line, row.key, row.value["title"]) for row in rows] == [
+        (2, "2", "a\nb"),
+        (5, "5", "c\r\n"),
+        (7, "7", "d"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "bom"),
+    [
+        ("utf-8", ""),
+        ("utf-8-sig", ""),
+        ("utf-16", ""),
+        ("utf-16-le", "\ufeff"),
+        ("utf-16-be", "\ufeff"),
+        ("utf-32", ""),
+    ],
+)
+def test_encodings_that_can_be_told(encoding: str, bom: str) -> None:
+    rows = csv_rows(f"{bom}title\nज़रूरी € 😀\n".encode(encoding))
+    assert good(rows) == [{"title": "ज़रूरी € 😀"}]
+
+
+def test_cp1252_only_on_request() -> None:
+    data = "title\nÄrger\nfine\n".encode("cp1252")
+    rows = list(csv_rows(data))
+    assert good(rows) == [{"title": "fine"}]
+    assert bad(rows) == [(2, "line 2: 'title' holds a NUL character, or bytes that are not utf-8")]
+    assert good(csv_rows(data, encoding="cp1252")) == [{"title": "Ärger"}, {"title": "fine"}]
+
+
+def test_bytes_that_cannot_be_read_do_no_harm_in_a_column_that_is_not_sent() -> None:
+    assert good(csv_rows(b"title,other\na,\xff\0\n")) == [{"title": "a"}]
+
+
+def test_a_nul_is_never_sent() -> None:
+    assert [line for line, _ in bad(csv_rows("title\na\0b\n"))] == [2]
+
+
+def test_utf16_without_a_mark_is_said_to_be_unreadable() -> None:
+    with pytest.raises(InvalidInputError, match="header line is not utf-8"):
+        csv_rows("title\na\n".encode("utf-16-le"))
+
+
+@pytest.mark.parametrize("sign", [",", ";", "\t", "|"])
+def test_the_delimiter_is_told_from_the_header(sign: str) -> None:
+    rows = csv_rows(f'"a,;|b"{sign}title{sign}c\n1{sign}x,y;z|w{sign}3\n'.replace("x,y;z|w", "x"))
+    assert good(rows) == [{"title": "x"}]
+
+
+def test_a_delimiter_that_cannot_be_told_is_asked_for() -> None:
+    with pytest.raises(InvalidInputError, match="could be split at"):
+        csv_rows("title,a;b\n1,2\n")
+    assert good(csv_rows("title,a;b\n1,2\n", delimiter=",")) == [{"title": "1"}]
+
+
+def test_the_line_that_excel_writes_for_the_delimiter() -> None:
+    rows = list(csv_rows("sep=;\r\ntitle;x\r\na,b;c\r\n"))
+    assert [(row.line, row.value) for row in rows] == [(3, {"title": "a,b"})]
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("", "the file is empty"),
+        ("\n \n", "the file is empty"),
+        ("a,b\n", "no column goes to 'title'"),
+        ("title,title\n", "more than once"),
+        ('"title\n', "never closed"),
+    ],
+)
+def test_headers_that_cannot_be_used(header: str, message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        csv_rows(header, required=("title",))
+
+
+def test_a_column_that_is_not_there_is_named_with_those_that_are() -> None:
+    with pytest.raises(InvalidInputError, match=r"no column 'Subjekt'; it has 'Subject'"):
+        csv_rows("Subject\nx\n", Columns(fields={"title": "Subjekt"}))
+
+
+def test_empty_and_double_names_of_columns_that_are_not_sent() -> None:
+    rows = csv_rows("x,,title,x,,\n1,2,a,4,5,\n")
+    assert good(rows) == [{"title": "a"}]
+    assert rows.unused == ("x", "x")
+
+
+def test_short_and_long_rows_are_named() -> None:
+    rows = list(csv_rows("title,b,c\na,1\na,1,2,3\na,1,2,,\n,,\nb,1,2\n"))
+    assert bad(rows) == [
+        (2, "line 2: has 2 cells where the header has 3"),
+        (3, "line 3: has 4 cells where the header has 3"),
+    ]
+    assert [row.line for row in rows if row.problem is None] == [4, 6]
+
+
+def test_a_stray_quote_costs_no_other_row() -> None:
+    rows = list(csv_rows('title,b\n"say "hi" now",1\nx,2\n"y\nz",3\n'))
+    assert bad(rows) == [(2, "line 2: cannot be read as CSV (a quote stands inside a quoted cell)")]
+    assert good(rows) == [{"title": "x"}, {"title": "y\nz"}]
+
+
+def test_a_quote_that_is_never_closed_costs_no_other_row() -> None:
+    many = "".join(f"row {number},1\n" for number in range(1000))
+    rows = list(csv_rows(f'title,b\n"open,1\n{many}'))
+    assert bad(rows) == [(2, "line 2: cannot be read as CSV (a quote is opened and never closed)")]
+    assert len(good(rows)) == 1000
+
+
+def test_large_cells() -> None:
+    text = "x\n" * 500_000
+    assert good(csv_rows(f'title\n"{text}"\n')) == [{"title": text}]
+
+
+def test_a_file_without_line_ends_is_not_read_into_memory(monkeypatch: Any) -> None:
+    monkeypatch.setattr("kapture_async._core.push.sources.LONGEST_LINE", 1000)
+    with pytest.raises(InvalidInputError, match="line 2 has no end"):
+        list(csv_rows("title\n" + "x" * 5000))
+
+
+def test_objects_of_a_tenant() -> None:
+    extra = {("info", "a.b [c]"): "x", ("info", "y"): "y", ("empty", "z"): "z"}
+    columns = Columns(fields={"title": "title"}, extra=extra)
+    assert good(csv_rows("title,x,y,z\nt,1,2,\n", columns)) == [
+        {"title": "t", "info": [{"a.b [c]": "1", "y": "2"}]}
+    ]
+    bare = Columns(fields={"title": "title"}, extra=extra, extra_as_list=False)
+    assert good(csv_rows("title,x,y,z\nt,1,,\n", bare)) == [
+        {"title": "t", "info": {"a.b [c]": "1"}}
+    ]
+
+
+def test_keys() -> None:
+    rows = csv_rows("id,title\na,1\na,2\n,3\n", Columns(fields={"title": "title"}, key="id"))
+    assert [row.key for row in rows] == ["a", "a", "line 4"]
+    assert rows.repeated_keys == 1
+
+
+def test_what_cannot_be_built_becomes_a_problem_with_its_line() -> None:
+    stream = io.BufferedReader(io.BytesIO(b"title,x\n ,1\nok,1\n"))
+    rows = list(CsvRows(stream, Columns(fields={"title": "title"}), NewTicket.from_mapping))
+    assert bad(rows) == [(2, "line 2: title is blank")]
+    assert [type(value) for value in good(rows)] == [NewTicket]
+
+
+def test_rows_are_read_as_they_are_asked_for() -> None:
+    class Endless(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int:
+            data = (b"title\n" * len(buffer))[: len(buffer)]
+            buffer[:] = data
+            return len(data)
+
+    rows = CsvRows(cast("BinaryIO", Endless()), Columns(), dict, wire_fields=("title",))
+    assert next(rows).line == 2
+
+
+def test_json_lines() -> None:
+    columns = Columns(fields={"title": "subject"}, extra={("info", "n"): "num"}, key="id")
+    rows = jsonl_rows(
+        '\ufeff{"id": 7, "subject": "a", "num": 1, "phone": "007", "x": null}\r\n'
+        "\n"
+        '{"id": "b", "subject": "c"}\n'
+        '{"title": "d"}',
+        columns,
+    )
+    assert rows == [
+        Row({"phone": "007", "x": None, "title": "a", "info": [{"n": 1}]}, "7", 1),
+        Row({"title": "c"}, "b", 3),
+        Row({"title": "d"}, "line 4", 4),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "not JSON: .* at column 2"),
+        ("[1]", "is not a JSON object"),
+        ('{"a": 1, "a": 2}', "has a name twice"),
+        ('{"a": NaN}', "holds NaN"),
+        ('{"a": "\\ud800"}', "half of a surrogate pair"),
+        ('{"a": ' + "9" * 5000 + "}", "a number that is too long"),
+        ('{"a":' * 100_000, "nested too deep"),
+        ('{"title": "x", "subject": "y"}', "given twice"),
+        ('{"id": 1.5}', "its key is neither"),
+    ],
+)
+def test_json_lines_that_are_not_sent(line: str, message: str) -> None:
+    columns = Columns(fields={"title": "subject"}, key="id")
+    first, second = jsonl_rows(line + '\n{"subject": "ok"}\n', columns)
+    assert first.problem is not None
+    assert first.problem.message.startswith("line 1: ")
+    with pytest.raises(InvalidInputError, match=message):
+        raise first.problem
+    assert second.value == {"title": "ok"}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("a.CSV", "csv"), ("b.tsv", "csv"), ("c.jsonl", "jsonl"), ("d.ndjson", "jsonl"), ("-", None)],
+)
+def test_formats_by_name(name: str, expected: str | None) -> None:
+    assert format_of(name) == expected
