@@ -203,10 +203,11 @@ _LIST_REPLIES = frozenset({GET_TICKET.name, "request"})
 
 def _status_of(body: Mapping[str, Any]) -> str | None:
     """The value of ``status``; older endpoints write ``Status`` and ``Success`` (section 0)."""
-    for key, value in body.items():
-        if key.lower() == "status" and isinstance(value, str):
-            return value.strip().lower()
-    return None
+    value = body.get("status", body.get("Status"))
+    if not isinstance(value, str):
+        texts = (v for key, v in body.items() if key.lower() == "status" and isinstance(v, str))
+        value = next(texts, None)
+    return value.strip().lower() if value is not None else None
 
 
 def _message_of(body: Mapping[str, Any]) -> str | None:

@@ -233,7 +233,9 @@ class Transport:
                 self._tell(SlotWaiting(operation.name, live.number))
         # The session keeps the limits it was made with; others cost a little per request.
         own = self._session_options
-        same = own is not None and own.timeout == options.timeout
+        same = own is not None and (
+            own.timeout is options.timeout or own.timeout == options.timeout
+        )
         async with self._slots:
             ending: Answer | Failure = await self._wire.attempt(
                 session,
