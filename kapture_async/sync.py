@@ -424,7 +424,7 @@ class SyncTickets(SyncResource[Tickets]):
 
         Raises:
             InvalidInputError: an id is empty or holds a comma.
-            AuthenticationError: the credentials are refused, so that no id could be asked.
+            HelpdeskError: not one id could be asked; the first error is raised.
         """
         try:
             return self._loop.run(

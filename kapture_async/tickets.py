@@ -10,13 +10,7 @@ from typing import Any
 from attrs import field, frozen
 
 from ._core.caller import Caller, Payload
-from ._core.errors import (
-    AuthenticationError,
-    HelpdeskError,
-    InvalidInputError,
-    NotFoundError,
-    RejectedError,
-)
+from ._core.errors import HelpdeskError, InvalidInputError, NotFoundError, RejectedError
 from ._core.pull.pages import Pages, days_between
 from ._core.push.engine import DEFAULT_CONCURRENCY, Push
 from ._core.push.events import PushObserver
@@ -226,7 +220,7 @@ class Tickets:
 
         Raises:
             InvalidInputError: an id is empty or holds a comma.
-            AuthenticationError: the credentials are refused, so that no id could be asked.
+            HelpdeskError: not one id could be asked; the first error is raised.
         """
         ids = list(dict.fromkeys(_checked_id(ticket_id) for ticket_id in ticket_ids))
         if concurrency < 1:
@@ -241,8 +235,6 @@ class Tickets:
             try:
                 async with slots:
                     tickets = await self._search(batch, switches, checked)
-            except AuthenticationError:
-                raise
             except HelpdeskError as error:
                 if not (len(batch) == 1 and isinstance(error, NotFoundError)):
                     failed.update(dict.fromkeys(batch, error))
@@ -257,6 +249,8 @@ class Tickets:
         await _all_or_first_error([ask(part) for part in _batches(ids, GET_BATCH)])
         alone = [i for i in ids if i not in found and i not in failed] if len(ids) > 1 else []
         await _all_or_first_error([ask([ticket_id]) for ticket_id in alone])
+        if ids and len(failed) == len(ids):
+            raise failed[ids[0]]
         return TicketLookup(
             found={i: found[i] for i in ids if i in found},
             missing=tuple(i for i in ids if i not in found and i not in failed),

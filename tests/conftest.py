@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
+import aiohttp
+import aioresponses.core
 import pytest
 
 from kapture_async import KaptureClient, RetryPolicy
 from kapture_async.testing import KaptureTwin
+
+
+class _Response(aiohttp.ClientResponse):
+    """aioresponses 0.7.9 does not know an argument that aiohttp 3.14 made mandatory."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).parameters:
+            kwargs.setdefault("stream_writer", Mock())
+        super().__init__(*args, **kwargs)
+
+
+aioresponses.core.ClientResponse = _Response  # type: ignore[misc]
 
 SAMPLES = Path(__file__).parent / "samples"
 

@@ -82,7 +82,8 @@ class Pages(Generic[T]):
                 task.cancel()
             await self.aclose()
             if isinstance(error, HelpdeskError):
-                error.add_note(f"while pulling {window}; earlier windows were delivered whole")
+                where = f" {window}" if window else ""
+                error.add_note(f"while pulling{where}; earlier windows were delivered whole")
             raise
         self._fill()
         return self._without_repeats(rows)
