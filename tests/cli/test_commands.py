@@ -147,6 +147,32 @@ def test_target_and_credentials(run_cli: Run, server: KaptureTwin, tmp_path: Pat
     assert len(server.ledger) == 3
 
 
+def test_headers_and_proxy(run_cli: Run, server: KaptureTwin) -> None:
+    add = ("add", "--title", "x")
+    done = run_cli(
+        *add,
+        *("--header", "x-api-type=TICKET", "--header-env", "x-api-key=MY_KEY"),
+        env={"MY_KEY": "hidden-key"},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    headers = server.received[-1].headers
+    assert (headers["x-api-type"], headers["x-api-key"]) == ("TICKET", "hidden-key")
+    done = run_cli(*add, "--header-env", "x-api-key=NOT_SET")
+    assert done.returncode == 2
+    assert "NOT_SET" in done.stderr
+    done = run_cli(*add, "--header", "no-value")
+    assert done.returncode == 2
+    done = run_cli(*add, "--base-url", "http://tenant.example")
+    assert done.returncode == 2
+    assert "clear text" in done.stderr
+    # The twin stands in for a proxy, too: it takes requests that name the whole address.
+    through = ("--base-url", "http://tenant.example", "--allow-http", "--proxy", server.url)
+    done = run_cli(*add, *through)
+    assert done.returncode == 0
+    assert server.received[-1].headers["host"] == "tenant.example"
+    assert len(server.ledger) == 2
+
+
 def test_a_bug_is_one_line_and_its_traceback_on_request(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

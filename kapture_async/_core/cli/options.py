@@ -34,6 +34,10 @@ class Target:
     username: str | None = None
     token: Secret | None = None
     token_file: str | None = None
+    headers: tuple[str, ...] = ()
+    headers_env: tuple[str, ...] = ()
+    proxy: Secret | None = None
+    allow_http: bool = False
 
     def settings(self, *, may_prompt: bool = True) -> dict[str, Any]:
         """The arguments of a client: options first, then ``<PREFIX>_...`` variables.
@@ -41,17 +45,38 @@ class Target:
         Raises:
             ConfigurationError: something is missing or contradicts itself.
         """
-        return {**self._address(), **self._credentials(may_prompt)}
+        return {
+            **self._address(),
+            **self._credentials(may_prompt),
+            "headers": self._headers(),
+            "proxy": self.proxy,
+            "allow_http": self.allow_http,
+        }
 
     def as_arguments(self) -> list[str]:
-        """The options once more, without the token."""
+        """The options once more, without what may be secret."""
         given = {
             "--base-url": self.base_url,
             "--subdomain": self.subdomain,
             "--username": self.username,
             "--token-file": self.token_file,
         }
-        return [part for name, value in given.items() if value for part in (name, value)]
+        again = [part for name, value in given.items() if value for part in (name, value)]
+        for pair in self.headers_env:
+            again += ["--header-env", pair]
+        if self.proxy is not None and self.proxy.reveal() == "env":
+            again += ["--proxy", "env"]
+        return [*again, "--allow-http"] if self.allow_http else again
+
+    def _headers(self) -> dict[str, Secret]:
+        found = {
+            name: Secret(value) for name, value in pairs(self.headers, option="--header").items()
+        }
+        for name, variable in pairs(self.headers_env, option="--header-env").items():
+            if variable not in os.environ:
+                raise ConfigurationError(f"the variable {variable} for --header-env is not set")
+            found[name] = Secret(os.environ[variable])
+        return found
 
     def _variable(self, name: str) -> str | None:
         return os.environ.get(f"{self.prefix}_{name}") or None
@@ -119,6 +144,22 @@ def target_options(prefix: str) -> Callable[[Command], Command]:
             "--token-file", metavar="FILE", help=f"File that holds the token.  [{prefix}_TOKEN]"
         ),
         click.option("--token", metavar="TOKEN", help="The token itself. Others can see it."),
+        click.option(
+            "--header",
+            "headers",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="An extra header, such as x-api-type=TICKET. Repeatable.",
+        ),
+        click.option(
+            "--header-env",
+            "headers_env",
+            multiple=True,
+            metavar="NAME=VARIABLE",
+            help="The same with a value that others must not see.",
+        ),
+        click.option("--proxy", metavar="URL", help="Or `env`, for the proxy variables."),
+        click.option("--allow-http", is_flag=True, help="Send in clear text, to any host."),
     )
 
     def decorate(command: Command) -> Command:
@@ -130,6 +171,10 @@ def target_options(prefix: str) -> Callable[[Command], Command]:
             username: str | None,
             token: str | None,
             token_file: str | None,
+            headers: tuple[str, ...],
+            headers_env: tuple[str, ...],
+            proxy: str | None,
+            allow_http: bool,
             **rest: Any,
         ) -> Any:
             target = Target(
@@ -139,6 +184,10 @@ def target_options(prefix: str) -> Callable[[Command], Command]:
                 username=username,
                 token=Secret.wrap(token),
                 token_file=token_file,
+                headers=headers,
+                headers_env=headers_env,
+                proxy=Secret.wrap(proxy),
+                allow_http=allow_http,
             )
             return command(target=target, **rest)
 
