@@ -46,6 +46,7 @@ from ._core.pull.pages import Pages
 from ._core.push.engine import Push, PushCounts
 from ._core.push.rows import Row
 from ._core.transport.retry import RetryPolicy
+from ._core.transport.send import interrupted_by
 from ._core.transport.settings import Timeout
 from ._version import __version__
 from .client import KaptureClient
@@ -112,6 +113,7 @@ __all__ = [
     "UpdatedTicket",
     "ValidationError",
     "__version__",
+    "interrupted_by",
 ]
 
 _SYNC = {

@@ -34,6 +34,7 @@ from .service import (
     Credential,
     auth_of,
     base_url_of,
+    claims_success,
     format_moment,
     judge,
     parse_moment,
@@ -128,7 +129,9 @@ class KaptureClient:
             ssl_context=ssl_context,
         )
         auth = auth_of(token, username, password, credentials)
-        self._transport = Transport(settings, auth, session=session, observer=on_event)
+        self._transport = Transport(
+            settings, auth, session=session, observer=on_event, claims_success=claims_success
+        )
         self._owner = True
         self._use(
             Caller(
@@ -260,7 +263,7 @@ class KaptureClient:
             api: the name in ``credentials=`` whose key is used.
             method: HTTP verb; everything documented is POST (kapture.md, section 0).
             marks_success: the reply carries ``"status": "success"``. False for the few that do
-                not; then any JSON object without a mark of failure is taken.
+                not; then any JSON object or list without a mark of failure is taken.
             headers: headers of this call alone.
 
         Returns:
@@ -275,6 +278,12 @@ class KaptureClient:
             raise InvalidInputError("wrap must be 'array' or 'object'")
         if not method.isascii() or not method.isalpha():
             raise InvalidInputError("method must be an HTTP verb")
+        if effect == "write" and method.upper() in ("GET", "HEAD", "OPTIONS", "TRACE"):
+            raise InvalidInputError(
+                f"a {method.upper()} that changes something cannot be sent safely: everything on "
+                "the way may repeat it",
+                next_step='Say effect="read" if it changes nothing.',
+            )
         operation = Operation(
             name="request",
             path=check_path(path),
@@ -285,11 +294,9 @@ class KaptureClient:
             reply_cap=64 * MEBI,
             marks_success=marks_success,
         )
-        data = self._caller.codec.encode(body)
         headers = check_headers(headers)
+        call = self._caller.call(operation, body, headers=headers)
         del body  # not for tracebacks with variables
-        call = self._caller.call(operation, data, headers=headers)
-        del data
         return (await call).body
 
     async def aclose(self) -> None:

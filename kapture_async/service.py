@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from typing import Any, Final
 
+import orjson
+
 from ._core.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -19,6 +21,7 @@ from ._core.errors import (
     NotFoundError,
     RejectedError,
     ServerError,
+    UnreadableReplyError,
     ValidationError,
 )
 from ._core.replies import NOT_JSON, Judgement, json_of
@@ -127,32 +130,52 @@ def auth_of(
             "there are no credentials",
             next_step="Pass token= (pasted as the console shows it), or username= and password=.",
         )
-    return KeyPerApi(default, by_api)
+    passwords = [password] if password is not None else []
+    passwords += [Secret.wrap(v[1]) for v in (credentials or {}).values() if isinstance(v, tuple)]
+    return KeyPerApi(default, by_api, also=tuple(passwords))
 
 
 # --- the rule of success (sections 0 and "What this means for a client") -----------------------
 
-_FAILED = frozenset({"failed", "failure", "fail", "error"})
-_MISSING = re.compile(r"^(?P<field>[a-z_]+)s? (?:is|are) missing\.?$", re.IGNORECASE)
-_NOTHING_FOUND = re.compile(r"\bno\b.*\b(data|records?|tickets?)\b|not found", re.IGNORECASE)
+_FAILED = frozenset({"failed", "failure", "fail"})
+_MISSING = re.compile(r"(?P<field>[a-z_]+) (?:is|are) missing", re.IGNORECASE)
 
-# Matched against the message without case. The documented texts, and the error names of the
-# older pages (section 0). What matches nothing stays a plain refusal.
-_MEANINGS: tuple[tuple[re.Pattern[str], type[HelpdeskError], str], ...] = (
+# Matched against the whole message, without case and closing points: the documented texts, and
+# the error names of the older pages (section 0). What matches nothing stays a plain refusal.
+_MEANINGS: tuple[tuple[re.Pattern[str], type[RejectedError], str], ...] = (
     (
-        re.compile(r"invalid auth|authkeyinvalid|apiexpired"),
+        re.compile(r"invalid auth key|authkeyinvalid|apiexpired"),
         AuthenticationError,
         "the key is missing, wrong, expired or disabled",
     ),
-    (re.compile(r"no data found|does not exist"), NotFoundError, "the service knows no such id"),
-    (re.compile(r"already exists|duplicate"), ConflictError, "the service has it already"),
     (
-        re.compile(r"missing|required|null or blank|reqfieldmissing"),
+        re.compile(r"no data found/ticket_id is missing|information given by you does not exist.*"),
+        NotFoundError,
+        "the service knows no such id",
+    ),
+    (
+        re.compile(r"lead already exists.*|duplicate enquiry.*"),
+        ConflictError,
+        "the service has it already",
+    ),
+    (
+        re.compile(
+            r"[a-z_]+ (is|are) missing|reqfieldmissing|either [a-z_]+ is null or blank"
+            r"|name, email id, and phone number(, or enquiry id)? required"
+        ),
         ValidationError,
         "the service misses data",
     ),
-    (re.compile(r"invalid (format|json)"), ValidationError, "the service refused the data"),
-    (re.compile(r"serverfailure"), ServerError, "the service failed"),
+    (
+        re.compile(r"invalid format\..*|invalid json"),
+        ValidationError,
+        "the service refused the data",
+    ),
+)
+# Words of a service that broke down on the way. It says "failed", but whether it had done the
+# work by then is not known.
+_BROKE_DOWN = re.compile(
+    r"internal|exception|time[d ]*[- ]?out|try again|unavailable|serverfailure|server error|later"
 )
 
 
@@ -160,7 +183,7 @@ def judge(judgement: Judgement) -> Any:
     """Kapture's rule of success: the body first, then the HTTP status, then "not readable".
 
     A failure may come with HTTP 200, and the status of a failed body is documented nowhere. An
-    unknown shape is never success.
+    unknown shape is never success, and neither is a body that contradicts itself or its status.
 
     Returns:
         The decoded body of a confirmed call.
@@ -172,42 +195,54 @@ def judge(judgement: Judgement) -> Any:
     ok = 200 <= judgement.reply.status < 300
     if body is NOT_JSON:
         raise judgement.unreadable() if ok else judgement.by_status()
-    if isinstance(body, dict):
-        marker = _status_of(body)
-        if marker == "success":
-            if ok:
-                return body
-            raise judgement.unreadable("the body says success, the HTTP status says failure")
-        if marker in _FAILED:
-            raise _failed(judgement, body)
-        if marker is None and ok and not judgement.operation.marks_success:
+    mark = _mark_of(body)
+    listed = isinstance(body, list)
+    if mark == "success" and not (listed and judgement.operation.name != "request"):
+        if ok:
             return body
-    elif isinstance(body, list) and ok and judgement.operation.name in _LIST_REPLIES:
+        raise judgement.unreadable("the body says success, the HTTP status says failure")
+    if mark in _FAILED:
+        raise _failed(judgement, body[0] if listed else body)
+    if mark is None and ok and _needs_no_mark(judgement.operation, body):
         return body
     if not ok:
         raise judgement.by_status(_message_of(body) if isinstance(body, dict) else None)
     raise judgement.unreadable(f"the answer is {_shape_of(body)}, which is not documented")
 
 
-def _shape_of(body: Any) -> str:
-    """A JSON value described without its content."""
-    if isinstance(body, dict):
-        keys = ", ".join(repr(key[:40]) for key in list(body)[:8])
-        return f"an object with the keys {keys}" if keys else "an empty object"
-    return "a list" if isinstance(body, list) else f"a bare {type(body).__name__}"
+def claims_success(body: bytes) -> bool:
+    """Whether a body carries the mark of success, whatever the HTTP status says."""
+    try:
+        return _mark_of(orjson.loads(body)) == "success"
+    except orjson.JSONDecodeError:
+        return False
 
 
-_LIST_REPLIES = frozenset({GET_TICKET.name, "request"})
-"""Get Ticket answers a bare list (section 3); older siblings do too (section 9)."""
+def _needs_no_mark(operation: Operation, body: Any) -> bool:
+    if operation.name == GET_TICKET.name:
+        return isinstance(body, list)  # a bare list, without a status (section 3)
+    return not operation.marks_success and isinstance(body, (dict, list))
 
 
-def _status_of(body: Mapping[str, Any]) -> str | None:
-    """The value of ``status``; older endpoints write ``Status`` and ``Success`` (section 0)."""
-    value = body.get("status", body.get("Status"))
-    if not isinstance(value, str):
-        texts = (v for key, v in body.items() if key.lower() == "status" and isinstance(v, str))
-        value = next(texts, None)
-    return value.strip().lower() if value is not None else None
+def _mark_of(body: Any) -> str | None:
+    """The value of ``status``; older endpoints write ``Status`` and ``Success`` (section 0).
+
+    Older siblings answer a list of one such object (section 9). Several marks that differ are
+    no mark at all, but a contradiction.
+    """
+    if isinstance(body, list):
+        marks = {_mark_of(element) for element in body if isinstance(element, dict)}
+    elif isinstance(body, dict):
+        found = [value for key, value in body.items() if len(key) == 6 and key.lower() == "status"]
+        marks = {v.strip().lower() if isinstance(v, str) else _CONTRADICTION for v in found}
+    else:
+        return None
+    if len(marks) > 1:
+        return _CONTRADICTION
+    return next(iter(marks), None)
+
+
+_CONTRADICTION = "(contradiction)"
 
 
 def _message_of(body: Mapping[str, Any]) -> str | None:
@@ -219,17 +254,39 @@ def _message_of(body: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _shape_of(body: Any) -> str:
+    """A JSON value described without its content."""
+    if isinstance(body, dict):
+        keys = ", ".join(repr(key[:40]) for key in list(body)[:8])
+        return f"an object with the keys {keys}" if keys else "an empty object"
+    return "a list" if isinstance(body, list) else f"a bare {type(body).__name__}"
+
+
 def _failed(judgement: Judgement, body: Mapping[str, Any]) -> HelpdeskError:
     words = _message_of(body)
+    plain = (words or "").lower().rstrip(". ")
     for pattern, cls, message in _MEANINGS:
-        if words is not None and pattern.search(words.lower()):
-            found = _MISSING.match(words)
-            fields = {found["field"].lower(): (words,)} if found else None
+        if pattern.fullmatch(plain):
+            found = _MISSING.fullmatch((words or "").rstrip(". "))
+            fields = {found["field"].lower(): (words or "",)} if found else None
             return judgement.error(cls, message, words=words, fields=fields)
     if judgement.reply.status >= 400:
         # Not one of the documented refusals. With a 5xx it may have been carried out.
         return judgement.by_status(words)
+    if _BROKE_DOWN.search(plain):
+        return judgement.error(ServerError, "the service reports that it failed", words=words)
     return judgement.error(RejectedError, "the service refused it", words=words)
+
+
+# --- what a pull says (section 4, and "Response shapes") ---------------------------------------
+
+# Live clients read a text in place of the rows as "none". Only a text that says so is believed:
+# an empty answer that was meant as "too much" or "not for you" would be a silent loss.
+_SAYS_NONE = re.compile(r"\b(no|not|none|nothing|zero|0)\b")
+_SAYS_OF_WHAT = re.compile(r"data|record|ticket|result|found|available|match")
+_SAYS_OTHERWISE = re.compile(
+    r"auth|key|permission|access|allow|limit|large|range|exceed|invalid|missing|error|fail|support"
+)
 
 
 def rows_of(judged: Judgement) -> list[dict[str, Any]]:
@@ -239,23 +296,31 @@ def rows_of(judged: Judgement) -> list[dict[str, Any]]:
         UnreadableReplyError: it is anything else.
     """
     message = judged.body.get("message")
-    if isinstance(message, str):
+    if isinstance(message, str) and (not message.strip() or _says_none(message)):
         return []
     rows = [message] if isinstance(message, dict) else message
     if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
         return rows
+    if isinstance(message, str):
+        raise judged.error(
+            UnreadableReplyError, "the answer has a text in place of the rows", words=message
+        )
     raise judged.unreadable("the answer's 'message' is neither rows nor a text")
 
 
 def is_nothing_found(error: RejectedError) -> bool:
     """Whether a failed pull only says that there are no tickets.
 
-    No sample shows it; live clients read a text as an empty result ("Response shapes"). Only a
-    body with HTTP 2xx counts: a 404 page also says "not found".
+    Only a body with HTTP 2xx counts: a 404 page also says "not found".
     """
-    words = error.vendor_message
     in_body = error.status is not None and error.status < 300
-    return bool(in_body and words and _NOTHING_FOUND.search(words))
+    return in_body and _says_none(error.vendor_message or "")
+
+
+def _says_none(text: str) -> bool:
+    text = text.lower()
+    says_none = _SAYS_NONE.search(text) and _SAYS_OF_WHAT.search(text)
+    return bool(says_none) and not _SAYS_OTHERWISE.search(text)
 
 
 # --- dates and time zone (section "Date styles to parse") --------------------------------------

@@ -207,7 +207,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
             api: the name in ``credentials=`` whose key is used.
             method: HTTP verb; everything documented is POST (kapture.md, section 0).
             marks_success: the reply carries ``"status": "success"``. False for the few that do
-                not; then any JSON object without a mark of failure is taken.
+                not; then any JSON object or list without a mark of failure is taken.
             headers: headers of this call alone.
 
         Returns:

@@ -156,7 +156,7 @@ class Tickets:
         _merge_extra(body, extra)
         headers = check_headers(headers)
         del comment, extra  # not for tracebacks with variables
-        judged = await self._caller.call(UPDATE_TICKET, codec.encode(body), headers=headers)
+        judged = await self._caller.call(UPDATE_TICKET, body, headers=headers)
         return codec.decode(judged.body, UpdatedTicket)
 
     async def get(
@@ -184,7 +184,8 @@ class Tickets:
         """
         switches = _switches(conversation_type, history_type, extra)
         headers = check_headers(headers)
-        found = await self._search([_checked_id(ticket_id)], switches, headers)
+        ticket_id = _checked_id(ticket_id)
+        found = await self._search([ticket_id], switches, headers)
         if not found:
             raise NotFoundError(
                 f"the service gave no ticket for the id {ticket_id!r}",
@@ -323,7 +324,7 @@ class Tickets:
                 body["start_date"] = body["end_date"] = day
             codec = self._caller.codec
             try:
-                judged = await self._caller.call(PULL_TICKETS, codec.encode(body), headers=checked)
+                judged = await self._caller.call(PULL_TICKETS, body, headers=checked)
             except RejectedError as error:
                 if is_nothing_found(error):
                     return []
@@ -396,7 +397,7 @@ class Tickets:
                 raise InvalidInputError(
                     f"a row must be a NewTicket or a mapping, not {type(row).__name__}"
                 )
-            row = NewTicket.from_mapping(row)
+            row = _ticket_from(row)
         # One try only: what comes after it is the push's decision, for all workers together.
         return await self._add(self._caller_once, row, None)
 
@@ -404,7 +405,7 @@ class Tickets:
         self, caller: Caller, ticket: NewTicket, headers: Mapping[str, Secret] | None
     ) -> AddedTicket:
         codec = caller.codec
-        judged = await caller.call(ADD_TICKET, codec.encode(ticket.to_wire()), headers=headers)
+        judged = await caller.call(ADD_TICKET, ticket.to_wire(), headers=headers)
         added = codec.decode(judged.body, AddedTicket)
         if not added.ticket_id:
             raise judged.unreadable("the answer says success but names no ticket id")
@@ -415,10 +416,13 @@ class Tickets:
     ) -> list[TicketDetail]:
         codec = self._caller.codec
         body = Payload(switches, ticket_ids=",".join(ids))
-        judged = await self._caller.call(GET_TICKET, codec.encode(body), headers=headers)
+        judged = await self._caller.call(GET_TICKET, body, headers=headers)
         if not all(isinstance(element, dict) for element in judged.body):
             raise judged.unreadable("the answer's list holds something that is no ticket")
-        return [codec.decode(element, TicketDetail) for element in judged.body]
+        tickets = [codec.decode(element, TicketDetail) for element in judged.body]
+        if any(ticket.ticket_id and ticket.ticket_id not in ids for ticket in tickets):
+            raise judged.unreadable("the answer holds a ticket that was not asked for")
+        return tickets
 
     def _callback_text(self, value: datetime | str) -> str:
         zone = self._caller.codec.zone
@@ -435,6 +439,15 @@ class Tickets:
                 fields={"callback_time": ("has another form",)},
             )
         return value.strip()
+
+
+def _ticket_from(row: Mapping[str, Any]) -> NewTicket:
+    try:
+        return NewTicket.from_mapping(row)
+    except InvalidInputError:
+        raise
+    except Exception as error:  # whatever a mapping of somebody else's may raise
+        raise InvalidInputError(f"the row cannot be read ({type(error).__name__})") from None
 
 
 def _checked_id(ticket_id: str) -> str:

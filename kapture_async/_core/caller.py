@@ -11,7 +11,7 @@ from .codec import Codec
 from .errors import HelpdeskError, InvalidInputError
 from .replies import Judgement
 from .secret import Secret
-from .transport.bodies import Body, Form, form_body, json_body
+from .transport.bodies import NOTHING, Body, Form, form_body, json_body
 from .transport.message import Operation, Request
 from .transport.retry import RetryPolicy
 from .transport.send import Transport
@@ -58,7 +58,7 @@ class Caller:
 
         Args:
             operation: what to call.
-            data: plain JSON types, as :meth:`Codec.encode` gives them, or a :class:`Form`.
+            data: whatever :meth:`Codec.encode` takes, or a :class:`Form`.
             path: the path with ids filled in, if the operation's has any.
             query: what stands behind the question mark; names may repeat.
             headers: headers of this call alone.
@@ -68,20 +68,35 @@ class Caller:
             where decoding finds something missing.
 
         Raises:
+            InvalidInputError: the data cannot be encoded; nothing was sent.
             HelpdeskError: whatever fits; see the tree in :mod:`.errors`.
         """
         # Errors leave without the frames below this one, and this one without the data: their
         # variables hold what customers wrote, and error trackers show variables.
+        problem: InvalidInputError | None = None
+        try:
+            if not isinstance(data, Form):
+                data = self.codec.encode(data)
+            body = _body(operation, data)
+        except InvalidInputError as error:
+            problem = error.with_traceback(None)
+        except Exception as error:
+            # A date beyond the calendar, a structure that holds itself, a type with a bug.
+            problem = InvalidInputError(f"the data cannot be encoded ({type(error).__name__})")
+        del data
+        if problem is not None:
+            problem.__context__ = None
+            raise problem
         request = Request(
             operation=operation,
             path=path if path is not None else operation.path,
-            body=_body(operation, data),
+            body=body,
             query=query,
             headers=headers or {},
         )
-        del data
         reply = await self.transport.send(request, self.options)
-        judgement = Judgement(self.transport, operation, reply)
+        secrets = (*self.options.headers.values(), *request.headers.values())
+        judgement = Judgement(self.transport, operation, reply, secrets)
         try:
             judgement.body = self.judge(judgement)
         except HelpdeskError as error:
@@ -98,5 +113,6 @@ def _body(operation: Operation, data: Any) -> Body | None:
         case "form" if isinstance(data, Form):
             return form_body(data)
         case "none" if data is None:
-            return None
+            # A GET has no body at all; the others get one that can be marked.
+            return None if operation.method in ("GET", "HEAD") else NOTHING
     raise InvalidInputError(f"{operation.name} does not take this kind of data")

@@ -100,3 +100,7 @@ class Unknown(_Failed):
 
     name: ClassVar[str] = "unknown"
     error: OutcomeUnknownError
+
+
+AnyOutcome = Accepted[R] | Rejected | NotSent | Unknown
+"""One of the four; what a push gives."""

@@ -30,6 +30,7 @@ from .errors import (
     ValidationError,
 )
 from .phase import Phase
+from .secret import Secret
 from .transport.hosts import origin_of
 from .transport.message import Operation, RawReply
 from .transport.retry import parse_retry_after
@@ -70,13 +71,6 @@ def json_of(reply: RawReply) -> Any:
         return NOT_JSON
 
 
-def clean_words(text: str, transport: Transport) -> str:
-    """A service's words for a message: no markup, no secrets, one line, cut."""
-    text = unescape(_MARKUP.sub(" ", text[: 8 * WORDS_CAP]))
-    text = _BLANKS.sub(" ", transport.mask(text)).strip()
-    return text if len(text) <= WORDS_CAP else text[: WORDS_CAP - 1] + "…"
-
-
 @define
 class Judgement:
     """What a rule of success needs besides the body: where the reply came from, and how to fail."""
@@ -84,6 +78,8 @@ class Judgement:
     transport: Transport
     operation: Operation
     reply: RawReply
+    secrets: tuple[Secret, ...] = field(default=(), repr=False)
+    """Secrets of this call alone, beside those the transport knows."""
     body: Any = field(default=None, repr=False)
     """The decoded body, once the rule of success let it pass."""
 
@@ -106,7 +102,7 @@ class Judgement:
             next_step: the safe next step, where the class's own does not fit.
         """
         reply = self.reply
-        told = clean_words(words, self.transport) if words else None
+        told = self._clean(words) if words else None
         return cls(
             message,
             service=self.transport.settings.service,
@@ -118,7 +114,7 @@ class Judgement:
             retry_after=self._retry_after(),
             vendor_message=told or None,
             fields={
-                name: tuple(clean_words(text, self.transport) for text in texts)
+                name: tuple(self._clean(text) for text in texts)
                 for name, texts in (fields or {}).items()
             },
             next_step=next_step,
@@ -167,6 +163,14 @@ class Judgement:
         if beginning[:1] in (b"{", b"[", b'"') or self.reply.content_type.endswith("json"):
             return None
         return beginning.decode("utf-8", "replace")
+
+    def _clean(self, words: str) -> str:
+        """A service's words for a message: no markup, no secrets, one line, cut."""
+        # Masked first: what markup and cutting leave of a secret would no longer be found.
+        text = self.transport.mask(words[: 16 * WORDS_CAP], self.secrets)
+        text = unescape(_MARKUP.sub(" ", text[: 8 * WORDS_CAP]))
+        text = _BLANKS.sub(" ", self.transport.mask(text, self.secrets)).strip()
+        return text if len(text) <= WORDS_CAP else text[: WORDS_CAP - 1] + "…"
 
     def _retry_after(self) -> float | None:
         text = self.reply.headers.get("Retry-After")

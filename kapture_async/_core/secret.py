@@ -24,6 +24,10 @@ class Secret:
     __slots__ = ("_value",)
 
     def __init__(self, value: str) -> None:
+        if not isinstance(value, str):
+            raise ConfigurationError(
+                f"a token, password or header value is text, not {type(value).__name__}"
+            )
         self._value = value
 
     @overload

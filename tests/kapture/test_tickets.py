@@ -14,6 +14,7 @@ from kapture_async import (
     KaptureClient,
     NewTicket,
     NotFoundError,
+    PermissionDeniedError,
     UnreadableReplyError,
     ValidationError,
 )
@@ -158,6 +159,7 @@ async def test_the_raw_way(twin: KaptureTwin, client: KaptureClient) -> None:
         {"ticket_ids": reply["ticket_id"]},
         wrap="object",
         effect="read",
+        marks_success=False,
     )
     assert found[0]["task_details"]["title"] == "raw"
     with pytest.raises(ValidationError):
@@ -261,7 +263,8 @@ async def test_a_failed_day_is_named_and_earlier_ones_are_whole(
     with pytest.raises(Exception, match="forbids") as caught:
         await pages.next_page()
     assert "2024-04-20" in caught.value.__notes__[0]
-    assert await pages.next_page() is None
+    with pytest.raises(PermissionDeniedError):  # never a silent end
+        await pages.next_page()
 
 
 async def test_filters_without_dates(twin: KaptureTwin, client: KaptureClient) -> None:

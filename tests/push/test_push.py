@@ -140,17 +140,34 @@ async def test_told_to_slow_down_all_wait_and_nothing_is_lost(twin: KaptureTwin)
     assert max(outcome.attempts for outcome in seen) >= 2
 
 
-async def test_patience_is_bounded(twin: KaptureTwin, client: KaptureClient) -> None:
+async def test_a_wait_beyond_all_patience_stops_the_push_at_once(
+    twin: KaptureTwin, client: KaptureClient
+) -> None:
     twin.faults = FaultPlan.rate(1.0, kinds=[Fault("status", status=429, retry_after="3600")])
-    async with client.tickets.push(rows(3), patience=10) as outcomes:
-        seen = [outcome async for outcome in outcomes]
-    assert [type(outcome) for outcome in seen] == [Rejected] * 3
+    seen: list[Outcome] = []
+    with pytest.raises(PushStoppedError, match="asks to wait 3600 s") as caught:
+        async with client.tickets.push(rows(5000), patience=10, concurrency=4) as outcomes:
+            async for outcome in outcomes:
+                seen.append(outcome)
+    assert caught.value.retry_after == 3600
+    assert sum(twin.requests.values()) <= 4
+    assert {type(outcome) for outcome in seen} == {Rejected}
     assert all(
         isinstance(outcome, Rejected)
         and isinstance(outcome.error, RateLimitedError)
         and outcome.error.retry_after == 3600
         for outcome in seen
     )
+
+
+async def test_patience_with_a_service_that_only_ever_says_wait(
+    twin: KaptureTwin, client: KaptureClient
+) -> None:
+    twin.faults = FaultPlan.rate(1.0, kinds=[Fault("status", status=429, retry_after="0.05")])
+    async with client.tickets.push(rows(3), patience=0.12) as outcomes:
+        seen = [outcome async for outcome in outcomes]
+    assert [type(outcome) for outcome in seen] == [Rejected] * 3
+    assert all(outcome.attempts >= 2 for outcome in seen)
 
 
 async def test_a_dead_server_ends_the_push_instead_of_the_patience(

@@ -39,6 +39,14 @@ def titles(twin: KaptureTwin) -> list[str]:
     return sorted(entry.payload["title"] for entry in twin.ledger.of("tickets.add"))
 
 
+def check(twin: KaptureTwin, seen: list[Any], count: int) -> None:
+    """Every row that was drawn has one outcome, and it is true."""
+    assert sorted(outcome.index for outcome in seen) == list(range(count))
+    accepted = sorted(outcome.row["title"] for outcome in seen if isinstance(outcome, Accepted))
+    assert accepted == titles(twin)
+    assert {type(outcome) for outcome in seen} <= {Accepted, NotSent}
+
+
 @pytest.mark.parametrize("count", [0, 1, 300, 1000])
 def test_every_row_once(
     kapture_twin: KaptureTwin, sync_client: SyncKaptureClient, count: int
@@ -104,22 +112,20 @@ def test_leaving_early_finishes_what_is_in_flight(
             seen.append(outcome)
             if len(seen) == 3:
                 break
-    # What the loop took, it finished; rows drawn ahead and never taken were not sent.
     seen += push.unread()
-    assert {outcome.index for outcome in seen} <= set(range(push.counts.rows))
-    assert len(titles(kapture_twin)) == push.counts.rows
-    assert push.counts.rows < 2000
+    check(kapture_twin, seen, push.counts.rows)
+    assert push.counts.rows < 1000
 
 
 def test_stop(kapture_twin: KaptureTwin, sync_client: SyncKaptureClient) -> None:
     push = sync_client.tickets.push(rows(100_000))
-    count = 0
+    seen: list[Outcome] = []
     with push as outcomes:
-        for _ in outcomes:
-            count += 1
-            if count == 10:
+        for outcome in outcomes:
+            seen.append(outcome)
+            if len(seen) == 10:
                 push.stop("enough")
-    assert count == push.counts.rows == len(titles(kapture_twin))
+    check(kapture_twin, seen + push.unread(), push.counts.rows)
     assert push.stop_reason == "enough"
 
 
@@ -165,17 +171,19 @@ def test_ctrl_c_finishes_what_is_in_flight_and_unread_tells_the_rest() -> None:
         with KaptureTwin(latency=0.02).in_thread() as twin:
             with SyncKaptureClient(base_url=twin.url, token=twin.token) as client:
                 push = client.tickets.push(({"title": str(n)} for n in range(10**9)))
-                seen = 0
+                seen = []
                 try:
                     with push as outcomes:
                         for outcome in outcomes:
-                            seen += 1
-                            if seen == 50:
+                            seen.append(outcome)
+                            if len(seen) == 50:
                                 print("ready", flush=True)
                 except KeyboardInterrupt:
-                    seen += len(push.unread())
-                    counts = push.counts
-                    print(seen == counts.rows == counts.accepted == len(twin.ledger))
+                    seen += push.unread()
+                    assert sorted(o.index for o in seen) == list(range(push.counts.rows))
+                    accepted = {o.ticket_id for o in seen if o.name == "accepted"}
+                    assert accepted == {e.ticket_id for e in twin.ledger.entries}
+                    print(sorted({o.name for o in seen}))
         """
     )
     child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
@@ -186,5 +194,5 @@ def test_ctrl_c_finishes_what_is_in_flight_and_unread_tells_the_rest() -> None:
         told, _ = child.communicate(timeout=30)
     finally:
         child.kill()
-    assert told == "True\n"
+    assert told == "['accepted', 'not_sent']\n"
     assert child.returncode == 0

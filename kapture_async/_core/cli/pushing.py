@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -146,7 +146,7 @@ class PushRun:
         if self._source is not None:
             self._source.end()
 
-    def _take(self, outcomes: list[Outcome]) -> None:
+    def _take(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
             self.summary.add(outcome)
             if outcome.name != "accepted" and len(self.failures) < _SHOWN_FAILURES:

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from ..errors import InvalidInputError
-from ..outcome import Outcome
+from ..outcome import AnyOutcome
 from ..push.engine import Push, PushCounts
 from .loop import PrivateLoop
 
@@ -52,6 +52,13 @@ class _Feed:
         self._ended = self._ended or ended
         self._filled.set()
 
+    def drain(self) -> list[Any]:
+        """The rows that nobody took."""
+        rows = list(self._rows)
+        self._rows.clear()
+        self._ended = True
+        return rows
+
     def __aiter__(self) -> _Feed:
         return self
 
@@ -82,7 +89,8 @@ class SyncPush(Generic[R]):
     what finished and was not read. Ctrl-C does the same; a second one cuts off what is in
     flight, and each such row is reported ``Unknown`` or ``NotSent``.
 
-    The source is drawn from in the calling thread.
+    The source is drawn from in the calling thread, up to 256 rows ahead of the workers. What was
+    drawn and not taken when a push is left early is reported ``NotSent``.
     """
 
     def __init__(
@@ -98,6 +106,9 @@ class SyncPush(Generic[R]):
         self._source = iter(_checked(source))
         self._source_ended = False
         self._source_error: Exception | None = None
+        # Kept here and not in variables, so that nothing is lost when Ctrl-C strikes in between.
+        self._drawn: list[Any] = []
+        self._ready: deque[AnyOutcome[R]] = deque()
 
     @property
     def counts(self) -> PushCounts:
@@ -113,9 +124,13 @@ class SyncPush(Generic[R]):
         """Take no further rows. What is in flight finishes, and its outcomes still come."""
         self._loop.run(self._stop(reason))
 
-    def unread(self) -> list[Outcome]:
+    def unread(self) -> list[AnyOutcome[R]]:
         """Outcomes that finished and were not read from the iterator; each is given once."""
-        return self._push.unread()
+        self._ready.extend(self._push.unread())
+        left = []
+        while self._ready:
+            left.append(self._ready.popleft())
+        return left
 
     def __enter__(self) -> SyncPush[R]:
         self._loop.run(self._push.__aenter__())
@@ -127,33 +142,32 @@ class SyncPush(Generic[R]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._loop.run(self._push.__aexit__(exc_type, exc, traceback))
+        self._loop.run(self._leave(exc_type, exc, traceback))
 
-    def __iter__(self) -> Iterator[Outcome]:
+    def __iter__(self) -> Iterator[AnyOutcome[R]]:
         """The outcomes as they finish.
 
         Raises:
             PushStoppedError: after the last outcome: the push gave up.
             Exception: after the last outcome: what the source raised.
         """
-        while True:
-            rows = self._draw()
-            batch, finished = self._loop.run(self._exchange(rows, self._source_ended))
-            yield from batch
-            if finished:
-                break
+        finished = False
+        while not finished:
+            while self._ready:
+                yield self._ready.popleft()
+            self._draw()
+            finished = self._loop.run(self._exchange())
         if self._source_error is not None:
             error, self._source_error = self._source_error, None
             raise error
 
-    def _draw(self) -> list[Any]:
-        """Rows from the source, in the caller's thread; its error is kept until the end."""
-        rows: list[Any] = []
+    def _draw(self) -> None:
+        """Take rows from the source, in the caller's thread; its error is kept until the end."""
         room = self._feed.room
         deadline = time.monotonic() + _SECONDS_AT_ONCE
-        while len(rows) < room and not self._source_ended:
+        while len(self._drawn) < room and not self._source_ended:
             try:
-                rows.append(next(self._source))
+                self._drawn.append(next(self._source))
             except StopIteration:
                 self._source_ended = True
             except Exception as error:
@@ -164,16 +178,30 @@ class SyncPush(Generic[R]):
                 self._source_ended = True
             if time.monotonic() > deadline:
                 break
-        return rows
 
-    async def _exchange(self, rows: list[Any], ended: bool) -> tuple[list[Outcome], bool]:
-        self._feed.put(rows, ended=ended)
+    async def _exchange(self) -> bool:
+        """Hand over what was drawn, and wait for outcomes; True at the end of the push."""
+        rows, self._drawn = self._drawn, []
+        self._feed.put(rows, ended=self._source_ended)
         while not (batch := self._push.take_ready()):
             if self._feed.hungry and self._push.stop_reason is None:
-                return [], False
+                return False
             if await self._push.wait_for_change():
-                return [], True
-        return batch, False
+                return True
+        self._ready.extend(batch)
+        return False
+
+    async def _leave(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self._push.__aexit__(exc_type, exc, traceback)
+        finally:
+            rows, self._drawn = self._drawn, []
+            self._push.report_unsent([*self._feed.drain(), *rows])
 
     async def _stop(self, reason: str) -> None:
         self._push.stop(reason)

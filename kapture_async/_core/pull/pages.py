@@ -37,10 +37,10 @@ class Pages(Generic[T]):
     Windows are fetched up to ``ahead`` at a time and handed out in order. A row whose id was in
     this window or the one before is dropped; nothing that was handed out is kept. If a window
     fails, its error is raised when its turn comes, with every earlier window delivered whole,
-    and the iteration is over.
+    and is raised again if the iteration is gone on with. A cancellation (a timeout around it,
+    say) loses nothing: the iteration can be gone on with.
 
-    Leaving the loop early cancels what was fetched ahead once the object is closed:
-    :meth:`aclose`, ``async with``, or the client's own closing.
+    Leaving the loop early: :meth:`aclose` or ``async with`` cancels what was fetched ahead.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Pages(Generic[T]):
         self._before: frozenset[str] = frozenset()
         self._rows: Iterator[T] = iter(())
         self._closed = False
+        self._failure: Exception | None = None
 
     async def next_page(self) -> list[T] | None:
         """The rows of the next window, possibly none of them; ``None`` at the end.
@@ -68,22 +69,26 @@ class Pages(Generic[T]):
         Raises:
             HelpdeskError: this window failed; a note names it.
         """
+        if self._failure is not None:
+            raise self._failure
         if self._closed:
             return None
         self._fill()
         if not self._under_way:
-            await self.aclose()
+            self._closed = True
             return None
-        window, task = self._under_way.popleft()
+        window, task = self._under_way[0]
+        # Waited for and not awaited: a cancellation of the reader must not become the task's.
+        await asyncio.wait({task})
+        self._under_way.popleft()
         try:
-            rows = await task
-        except BaseException as error:
-            if not task.done():
-                task.cancel()
-            await self.aclose()
+            rows = task.result()
+        except Exception as error:
             if isinstance(error, HelpdeskError):
                 where = f" {window}" if window else ""
                 error.add_note(f"while pulling{where}; earlier windows were delivered whole")
+            self._failure = error
+            await self.aclose()
             raise
         self._fill()
         return self._without_repeats(rows)

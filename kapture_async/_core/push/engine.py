@@ -12,7 +12,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -34,7 +34,7 @@ from ..errors import (
     RedirectedError,
     RejectedError,
 )
-from ..outcome import Accepted, NotSent, Outcome, Rejected, Unknown
+from ..outcome import Accepted, AnyOutcome, NotSent, Outcome, Rejected, Unknown
 from ..phase import Phase
 from ..transport.retry import Ending, RetryPolicy, Wait, decide
 from ..transport.send import interrupted_by
@@ -103,8 +103,8 @@ class Push(Generic[R]):
         pause: Pauser = pause_on_clock,
         rand: Callable[[], float] = random.random,
     ) -> None:
-        if isinstance(concurrency, bool) or not 1 <= concurrency <= 10_000:
-            raise InvalidInputError("concurrency must be between 1 and 10,000")
+        if type(concurrency) is not int or not 1 <= concurrency <= 10_000:
+            raise InvalidInputError("concurrency must be a whole number from 1 to 10,000")
         if give_up_after is not None and give_up_after < 1:
             raise InvalidInputError("give_up_after must be 1 or more, or None for never")
         if patience < 0:
@@ -126,13 +126,14 @@ class Push(Generic[R]):
         self._taken = 0
         self._tally = {"accepted": 0, "rejected": 0, "not_sent": 0, "unknown": 0}
         self._hopeless = 0
-        self._buffer: deque[Outcome] = deque()
+        self._buffer: deque[AnyOutcome[R]] = deque()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._stop_reason: str | None = None
         self._exhausted = False
         self._failure: BaseException | None = None
         self._runner: asyncio.Task[None] | None = None
+        self._reported = False
         self._takers: set[asyncio.Task[Any]] = set()
 
     # --- for the caller ------------------------------------------------------------------------
@@ -149,18 +150,22 @@ class Push(Generic[R]):
 
     def stop(self, reason: str = "stopped by the caller") -> None:
         """Take no further rows. What is in flight finishes, and its outcomes still come."""
-        if self._stop_reason is None and not self._exhausted:
+        if self._gate.stopped.is_set():
+            return
+        self._gate.stopped.set()
+        if not self._exhausted:
             self._stop_reason = reason
             self._tell(PushStopped(reason))
-        self._gate.stopped.set()
         self._room.set()
         for worker in self._takers:  # an async source may never give another row
             worker.cancel()
 
-    def unread(self) -> list[Outcome]:
+    def unread(self) -> list[AnyOutcome[R]]:
         """Outcomes that finished and were not read from the iterator; each is given once."""
-        left = list(self._buffer)
-        self._buffer.clear()
+        left = []
+        while self._buffer:
+            left.append(self._buffer.popleft())
+        self._room.set()
         return left
 
     async def __aenter__(self) -> Push[R]:
@@ -180,21 +185,24 @@ class Push(Generic[R]):
         runner = self._runner
         assert runner is not None
         if not runner.done():
-            self.stop("the consumer left" if exc_type is None else f"{exc_type.__name__}")
-        try:
-            # Shielded, so that a cancelled scope around us does not cut the waiting short; a
-            # further cancellation of this very task still does.
-            with anyio.CancelScope(shield=True):
+            left = "the consumer left" if exc is None else f"the consumer met {_name_of(exc)}"
+            self.stop(left)
+        # Shielded, so that a cancelled scope around us does not cut the waiting short; a further
+        # cancellation of this very task still does.
+        with anyio.CancelScope(shield=True):
+            try:
                 await asyncio.wait({runner})
-        except asyncio.CancelledError:
-            runner.cancel()
-            await asyncio.wait({runner})
-            raise
+            except asyncio.CancelledError:
+                runner.cancel()
+                await asyncio.wait({runner})
+                raise
+        if exc_type is None:
+            self._raise_failure()  # what the iteration would have raised at its end
 
     def __aiter__(self) -> Push[R]:
         return self
 
-    async def __anext__(self) -> Outcome:
+    async def __anext__(self) -> AnyOutcome[R]:
         while not self._buffer:
             if await self.wait_for_change():
                 raise StopAsyncIteration
@@ -202,7 +210,7 @@ class Push(Generic[R]):
         self._room.set()
         return outcome
 
-    async def next_batch(self) -> list[Outcome]:
+    async def next_batch(self) -> list[AnyOutcome[R]]:
         """All outcomes that are ready, at least one; an empty list at the end.
 
         Raises:
@@ -214,11 +222,20 @@ class Push(Generic[R]):
                 return []
         return self.take_ready()
 
+    def report_unsent(self, rows: Iterable[Any]) -> None:
+        """Give rows that were drawn from a source, and never taken from it, their outcome."""
+        error = NotSentError("the push was stopped before it was taken", **self._us)
+        for row in rows:
+            index = self._taken
+            self._taken += 1
+            key = row.key if isinstance(row, Row) else None
+            self._finish(NotSent(index=index, key=key, row=row, attempts=0, error=error))
+
     def wake(self) -> None:
         """Let :meth:`wait_for_change` return."""
         self._wake.set()
 
-    def take_ready(self) -> list[Outcome]:
+    def take_ready(self) -> list[AnyOutcome[R]]:
         """The outcomes that are ready, possibly none; makes room for further ones."""
         self._room.set()
         return self.unread()
@@ -235,13 +252,24 @@ class Push(Generic[R]):
                 "the push is not running", next_step="Use it as `async with ... as outcomes`."
             )
         if self._runner.done():
-            if self._failure is not None:
-                failure, self._failure = self._failure, None
-                raise failure
+            self._raise_failure()
             return True
         self._wake.clear()
         await self._wake.wait()
         return False
+
+    def _raise_failure(self) -> None:
+        """Raise what ended the push before its source did; each is raised once."""
+        runner, failure = self._runner, self._failure
+        if failure is None and runner is not None and not self._reported:
+            if runner.cancelled():
+                words = "the push was cut off"
+                failure = PushStoppedError(words, service=self._service, operation=self._operation)
+            else:
+                failure = runner.exception()
+        self._failure, self._reported = None, True
+        if failure is not None:
+            raise failure
 
     # --- the workers ---------------------------------------------------------------------------
 
@@ -251,8 +279,11 @@ class Push(Generic[R]):
                 for _ in range(self._concurrency):
                     group.start_soon(self._work)
         finally:
-            # Readers look at the runner only after this turn of the loop, when it is done.
-            asyncio.get_running_loop().call_soon(self._wake.set)
+            try:
+                await self._rows.aclose()
+            finally:
+                # Readers look at the runner only after this turn of the loop, when it is done.
+                asyncio.get_running_loop().call_soon(self._wake.set)
 
     async def _work(self) -> None:
         while self._stop_reason is None and not self._exhausted:
@@ -287,11 +318,19 @@ class Push(Generic[R]):
         try:
             return await self._rows.take()
         except asyncio.CancelledError:
-            if not self._gate.stopped.is_set() or worker.uncancel() > 0:
+            if self._cut_off:
                 raise
+            if not self._gate.stopped.is_set():
+                raise RuntimeError("the source of the push was cancelled") from None
+            worker.uncancel()
             raise _Stopped from None
         finally:
             self._takers.discard(worker)
+
+    @property
+    def _cut_off(self) -> bool:
+        """Whether the push itself is being cancelled, and not something inside it."""
+        return self._runner is not None and self._runner.cancelling() > 0
 
     async def _settle(self, index: int, row: Any) -> None:
         """Bring one row to its outcome. Nothing leaves here without one."""
@@ -306,28 +345,30 @@ class Push(Generic[R]):
         result: list[R] = []
         try:
             if key is None and self._key is not None:
-                key = str(self._key(value))
+                key = self._key_of(value)
             if problem is not None:
                 raise problem
-            while True:
-                if tries and not await self._gate.passed():
-                    break  # stopped while waiting to send again: the last error stands
+            while await self._gate.passed():
                 tries += 1
+                last = None
                 try:
                     result.append(await self._send(value))
                     break
                 except HelpdeskError as error:
                     last = error.with_traceback(None)  # its frames would keep the row alive
-                    if not await self._worth_again(error, tries, started):
-                        break
+                if not await self._worth_again(last, tries, started):
+                    break
+            else:
+                # Stopped while it waited. If it was tried before, that error stands.
+                last = last or NotSentError("the push was stopped before it was sent", **self._us)
         except HelpdeskError as error:
             last = error.with_traceback(None)
         except BaseException as error:
             interruption = error
             last = interrupted_by(error) or last or self._story_of(error, tries)
-            if not isinstance(error, asyncio.CancelledError):
+            if not self._cut_off:
                 error.add_note(f"while pushing row {index}")
-                self._fail(error, f"row {index} met {type(error).__name__}")
+                self._fail(_not_a_cancellation(error), f"row {index} met {_name_of(error)}")
         common: dict[str, Any] = {
             "index": index,
             "key": key,
@@ -344,19 +385,25 @@ class Push(Generic[R]):
         else:
             assert isinstance(last, OutcomeUnknownError)
             self._finish(Unknown(error=last, **common))
-        if isinstance(interruption, asyncio.CancelledError):
+        if interruption is not None and self._cut_off:
             raise interruption
 
     async def _worth_again(self, error: HelpdeskError, tries: int, started: float) -> bool:
         """Whether to send the row again; waits as long as that needs."""
         if isinstance(error, RateLimitedError):
-            waited = self._now() - started
-            if waited + (error.retry_after or 0.0) > self._patience:
-                return False
-            seconds = self._gate.shut(error.retry_after)
+            asked = error.retry_after
+            seconds = self._gate.shut(asked)
             if seconds:
                 self._tell(PushPaused(seconds, "the service asks to slow down"))
-            return True
+            if asked is not None and asked > self._patience:
+                # Nobody's row will fare better, and asking on would only anger the service.
+                self._stop_with(
+                    f"the service asks to wait {asked:g} s, which is more than the patience of "
+                    f"{self._patience:g} s",
+                    retry_after=asked,
+                )
+                return False
+            return self._now() - started + seconds <= self._patience
         if isinstance(error, OutcomeUnknownError) or not error.attempts:
             return False
         decision = decide(
@@ -372,18 +419,24 @@ class Push(Generic[R]):
             return True
         return False
 
-    def _story_of(self, error: BaseException, tries: int) -> HelpdeskError:
-        words = f"interrupted by {type(error).__name__}"
-        facts: dict[str, Any] = {
-            "service": self._service,
-            "operation": self._operation,
-            "effect": "write",
-        }
-        if tries == 0:
-            return NotSentError(f"{words} before it was sent", **facts)
-        return NoReplyError(f"{words} while it was being sent", **facts)
+    def _key_of(self, value: Any) -> str:
+        assert self._key is not None
+        try:
+            return str(self._key(value))
+        except Exception as error:
+            raise InvalidInputError(f"key= failed on it with {_name_of(error)}") from None
 
-    def _finish(self, outcome: Outcome) -> None:
+    @property
+    def _us(self) -> dict[str, Any]:
+        return {"service": self._service, "operation": self._operation, "effect": "write"}
+
+    def _story_of(self, error: BaseException, tries: int) -> HelpdeskError:
+        words = f"interrupted by {_name_of(error)}"
+        if tries == 0:
+            return NotSentError(f"{words} before it was sent", **self._us)
+        return NoReplyError(f"{words} while it was being sent", **self._us)
+
+    def _finish(self, outcome: AnyOutcome[R]) -> None:
         self._tally[outcome.name] += 1
         self._buffer.append(outcome)
         self._wake.set()
@@ -397,17 +450,18 @@ class Push(Generic[R]):
             self._hopeless = 0
         self._tell(RowFinished(outcome))
 
-    def _give_up(self, outcome: Outcome) -> None:
+    def _give_up(self, outcome: AnyOutcome[R]) -> None:
         cause: HelpdeskError = getattr(outcome, "error")  # noqa: B009 - only failures get here
-        reason = f"{self._hopeless} rows in a row failed, the last with: {cause.message}"
-        self._fail(
-            PushStoppedError(
-                f"the push gave up after {self._taken:,} rows: {reason}",
-                service=self._service,
-                operation=self._operation,
-            ),
-            reason,
+        self._stop_with(f"{self._hopeless} rows in a row failed, the last with: {cause.message}")
+
+    def _stop_with(self, reason: str, *, retry_after: float | None = None) -> None:
+        error = PushStoppedError(
+            f"the push gave up after {self._taken:,} rows: {reason}",
+            service=self._service,
+            operation=self._operation,
+            retry_after=retry_after,
         )
+        self._fail(error, reason)
 
     def _fail(self, error: BaseException, reason: str) -> None:
         if self._failure is None:
@@ -434,5 +488,23 @@ def _is_hopeless(outcome: Outcome) -> bool:
     if isinstance(outcome, NotSent):
         return not isinstance(outcome.error, InvalidInputError)
     return isinstance(outcome, Rejected) and isinstance(
-        outcome.error, (AuthenticationError, PermissionDeniedError, RedirectedError, NotFoundError)
+        outcome.error,
+        (
+            AuthenticationError,
+            NotFoundError,
+            PermissionDeniedError,
+            RateLimitedError,
+            RedirectedError,
+        ),
     )
+
+
+def _name_of(error: BaseException) -> str:
+    return type(error).__name__
+
+
+def _not_a_cancellation(error: BaseException) -> BaseException:
+    """A stray cancellation inside a call must not look like one of the caller's own task."""
+    if isinstance(error, asyncio.CancelledError):
+        return RuntimeError("a call of the push was cancelled from inside")
+    return error

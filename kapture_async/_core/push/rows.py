@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Iterable,
+    Iterator,
+)
 from typing import Any, Generic, TypeVar
 
 from attrs import field, frozen
@@ -44,6 +50,7 @@ class Rows:
         self._sync: Iterator[Any] | None = None
         self._async: AsyncIterator[Any] | None = None
         self._turn = asyncio.Lock()
+        self._ended = False
         if isinstance(source, (str, bytes, dict)):
             raise InvalidInputError(
                 f"a push takes an iterable of rows, not a single {type(source).__name__}"
@@ -70,4 +77,17 @@ class Rows:
             raise StopAsyncIteration
         assert self._async is not None
         async with self._turn:  # an async generator cannot be asked by two at once
-            return await anext(self._async)
+            if self._ended:  # asked once more, an iterator may wait for ever
+                raise StopAsyncIteration
+            try:
+                return await anext(self._async)
+            except asyncio.CancelledError:
+                raise
+            except BaseException:
+                self._ended = True
+                raise
+
+    async def aclose(self) -> None:
+        """Let an async generator that is left early clean up now, and not when it is collected."""
+        if isinstance(self._async, AsyncGenerator):
+            await self._async.aclose()

@@ -32,6 +32,8 @@ class MarkedBody(Payload):
     This costs nothing measurable, where an aiohttp ``TraceConfig``, even an empty one, costs a
     fifth of the throughput. The mark is set *before* the first byte is handed over, so that an
     error can only ever be on the side of doubt.
+
+    It goes out once: aiohttp by itself repeats a PUT or DELETE whose connection was lost.
     """
 
     _autoclose = True
@@ -39,12 +41,29 @@ class MarkedBody(Payload):
 
     def __init__(self, body: Body, live: LiveAttempt) -> None:
         super().__init__(body, content_type=body.content_type)
-        self._size = body.size
+        self._length = body.size
         self._live = live
+        self.taken = False
+        """aiohttp looked at it. What answers in aiohttp's place (a mock) does not."""
+        self.gone = False
+        """It is out whole."""
+
+    @property
+    def size(self) -> int:
+        self.taken = True
+        return self._length
 
     async def write_with_length(
         self, writer: AbstractStreamWriter, content_length: int | None
     ) -> None:
+        protocol: Any = getattr(writer, "protocol", None)
+        if self._consumed or (protocol is not None and protocol.should_close):
+            # Either it went out before, or the kept connection holds bytes that nobody asked
+            # for: what would be read as the answer to this request is not.
+            if protocol is not None:
+                protocol.close()
+            raise ConnectionError("not sent on this connection")
+        self._consumed = True
         live = self._live
         live.phase = max(live.phase, Phase.SENDING)
         for segment in self._value.segments:
@@ -55,6 +74,7 @@ class MarkedBody(Payload):
             for start in range(0, len(view), _CHUNK):
                 await writer.write(view[start : start + _CHUNK])
         live.phase = max(live.phase, Phase.SENT)
+        self.gone = True
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         await self.write_with_length(writer, None)
@@ -66,7 +86,7 @@ class MarkedBody(Payload):
         return b"".join(self._value.segments).decode(encoding, errors)
 
     def __repr__(self) -> str:
-        return f"<MarkedBody of {self._size} bytes>"
+        return f"<MarkedBody of {self._length} bytes>"
 
 
 async def attempt(
@@ -96,20 +116,26 @@ async def attempt(
         asyncio.CancelledError: without the frames of the HTTP library, whose locals hold
             the headers.
     """
-    live.phase = Phase.CONNECTING
+    marked = None if body is None else MarkedBody(body, live)
+    # Without a body there is no mark on its way out, so doubt is assumed from the start.
+    live.phase = Phase.SENDING if marked is None else Phase.CONNECTING
     limits: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
     try:
         # A borrowed session may have been made with other habits, so they are named here.
         response = await session.request(
             method,
             url,
-            data=None if body is None else MarkedBody(body, live),
+            data=marked,
             headers=headers,
             allow_redirects=False,
             raise_for_status=False,
             auto_decompress=True,
             **limits,
         )
+        if marked is not None and marked.taken and live.phase < Phase.SENDING:
+            # An answer before the request: it belongs to something else. Nothing was sent.
+            response.close()
+            return Failure("connect", "the kept connection held an answer to something else")
         live.phase = Phase.RECEIVING
         live.status = response.status
         try:
@@ -119,9 +145,11 @@ async def attempt(
             raise
         if content is None:
             return Failure("too_large", f"the answer unpacks to more than {cap:,} bytes", True)
+        if marked is not None and marked.taken and not marked.gone and response.status < 300:
+            return Failure("lost", "the service answered before it had the whole request")
         return Answer(response.status, response.headers, content)
     except Exception as error:
-        return _failure(error, live, has_body=body is not None)
+        return _failure(error, live)
     except BaseException as error:
         error.__context__ = None
         raise error.with_traceback(None) from None
@@ -154,8 +182,31 @@ async def _read(response: aiohttp.ClientResponse, cap: int) -> bytes | None:
     return b"".join(parts)
 
 
-def _failure(error: Exception, live: LiveAttempt, *, has_body: bool) -> Failure:
+def _failure(error: Exception, live: LiveAttempt) -> Failure:
     """Translate what was raised into our own words."""
+    unconnected = _no_connection(error)
+    if unconnected is not None:
+        live.phase = Phase.CONNECTING
+        return unconnected
+    if isinstance(error, TimeoutError):  # aiohttp's SocketTimeoutError among them
+        if live.phase is Phase.RECEIVING:
+            return Failure("timeout", "the answer stopped arriving")
+        return Failure("timeout", "the server stayed silent")
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return Failure("lost", "the server closed the connection before it answered")
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return Failure("lost", "the answer broke off")
+    if isinstance(error, aiohttp.ClientResponseError):
+        return Failure("garbled", "what came back is not HTTP")
+    if isinstance(error, (aiohttp.ClientError, OSError)):
+        return Failure("lost", "the connection was lost")
+    # A bug, here or in the HTTP library. The call still needs a truthful outcome, and the
+    # exception itself cannot be shown: its frames hold the headers.
+    return Failure("lost", f"the HTTP library failed with {type(error).__name__}", True)
+
+
+def _no_connection(error: Exception) -> Failure | None:
+    """The failures that mean that no connection existed, so that nothing was sent."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         reason = getattr(error.certificate_error, "verify_message", "") or "it does not verify"
         return Failure("connect", f"the server's TLS certificate was refused: {reason}", True)
@@ -172,22 +223,4 @@ def _failure(error: Exception, live: LiveAttempt, *, has_body: bool) -> Failure:
     if isinstance(error, aiohttp.ClientConnectorError):
         reason = error.os_error.strerror or type(error.os_error).__name__
         return Failure("connect", f"the connection failed: {reason.lower()}")
-    # From here on a connection existed. Without a body there is no mark on its way out, so
-    # doubt is assumed.
-    if not has_body:
-        live.phase = max(live.phase, Phase.SENT)
-    if isinstance(error, TimeoutError):  # aiohttp's SocketTimeoutError among them
-        if live.phase is Phase.RECEIVING:
-            return Failure("timeout", "the answer stopped arriving")
-        return Failure("timeout", "the server stayed silent")
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return Failure("lost", "the server closed the connection before it answered")
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return Failure("lost", "the answer broke off")
-    if isinstance(error, aiohttp.ClientResponseError):
-        return Failure("garbled", "what came back is not HTTP")
-    if isinstance(error, (aiohttp.ClientError, OSError)):
-        return Failure("lost", "the connection was lost")
-    # A bug, here or in the HTTP library. The call still needs a truthful outcome, and the
-    # exception itself cannot be shown: its frames hold the headers.
-    return Failure("lost", f"the HTTP library failed with {type(error).__name__}", True)
+    return None

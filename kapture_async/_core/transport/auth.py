@@ -76,11 +76,19 @@ class KeyPerApi:
     Args:
         default: headers for every API not named in ``by_api``; ``None`` if there are none.
         by_api: API name to headers.
+        also: further texts to mask, such as a password that a header holds encoded.
     """
 
-    def __init__(self, default: AuthHeaders | None, by_api: Mapping[str, AuthHeaders]) -> None:
+    def __init__(
+        self,
+        default: AuthHeaders | None,
+        by_api: Mapping[str, AuthHeaders],
+        *,
+        also: tuple[Secret, ...] = (),
+    ) -> None:
         self._default = default
         self._by_api = dict(by_api)
+        self._also = also
 
     def headers(self, api: str) -> AuthHeaders:
         """See :class:`Auth`."""
@@ -94,7 +102,7 @@ class KeyPerApi:
 
     def secrets(self) -> tuple[Secret, ...]:
         """See :class:`Auth`; the bare token counts beside the header's whole value."""
-        found: list[Secret] = []
+        found = list(self._also)
         for headers in (self._default or {}, *self._by_api.values()):
             for value in headers.values():
                 found.append(value)

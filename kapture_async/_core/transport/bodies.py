@@ -35,6 +35,10 @@ class Body:
         return cls(content_type, segments, sum(map(len, segments)))
 
 
+NOTHING = Body.of("application/octet-stream")
+"""The body of a POST that carries none; the same on the wire, and it can be marked."""
+
+
 @frozen
 class Attachment:
     """A file for a form: its name, its bytes, its media type (guessed from the name)."""

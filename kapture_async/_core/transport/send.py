@@ -7,7 +7,7 @@ import logging
 import math
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -67,6 +67,7 @@ class Transport:
         auth: gives the headers that authenticate a call.
         session: a borrowed aiohttp session; it is used, never closed.
         observer: is told of every attempt and retry; see :mod:`.events`.
+        claims_success: the service's mark of success in a body, whatever the status says.
         sleep, rand: replaceable for tests.
     """
 
@@ -77,6 +78,7 @@ class Transport:
         *,
         session: aiohttp.ClientSession | None = None,
         observer: Observer | None = None,
+        claims_success: Callable[[bytes], bool] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rand: Callable[[], float] = random.random,
     ) -> None:
@@ -85,6 +87,7 @@ class Transport:
         self._borrowed = session is not None
         self._session = session
         self._observer = observer
+        self._claims_success = claims_success
         self._sleep = sleep
         self._rand = rand
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -119,9 +122,9 @@ class Transport:
             # ends right now leaves a ResourceWarning behind.
             await asyncio.sleep(0)
 
-    def mask(self, text: str) -> str:
-        """``text`` without any of the secrets this transport knows."""
-        return mask(text, (*self._auth.secrets(), *self.settings.headers.values()))
+    def mask(self, text: str, also: Iterable[Secret] = ()) -> str:
+        """``text`` without any of the secrets this transport knows, and those in ``also``."""
+        return mask(text, (*self._auth.secrets(), *self.settings.headers.values(), *also))
 
     async def send(self, request: Request, options: CallOptions) -> RawReply:
         """Send until there is a whole answer, or until sending again would not be safe.
@@ -158,13 +161,6 @@ class Transport:
         except asyncio.CancelledError as error:
             interrupted = error
             self._cut_short(request, live, attempts, "interrupted")
-        if isinstance(last, Answer):
-            return RawReply(
-                status=last.status,
-                headers=last.headers,
-                body=last.body,
-                attempts=tuple(attempts),
-            )
         if interrupted is not None:
             words = "the call was interrupted"
             doubt = self._error(request, attempts, words, "interrupted", live.phase)
@@ -172,6 +168,13 @@ class Transport:
             interrupted.add_note(str(doubt))
             # Without the frames in between: their locals hold the headers.
             raise interrupted.with_traceback(None)
+        if isinstance(last, Answer):
+            return RawReply(
+                status=last.status,
+                headers=last.headers,
+                body=last.body,
+                attempts=tuple(attempts),
+            )
         if last is None:
             words = f"no answer within {total:g} seconds"
             raise self._error(request, attempts, words, "timeout", live.phase)
@@ -191,7 +194,7 @@ class Transport:
             last = await self._try_once(session, request, options, live)
             if isinstance(last, Answer):
                 record = live.record()
-                if last.status < 300:
+                if last.status < 300 or self._confirms(operation, last):
                     self._finished(operation, record)
                     attempts.append(record)
                     return last
@@ -226,6 +229,8 @@ class Transport:
         live: LiveAttempt,
     ) -> Answer | Failure:
         operation = request.operation
+        if self._closed:  # while it waited to send again
+            raise ClientStateError("the client was closed")
         live.begin()
         if self._observer is not None:
             self._tell(AttemptStarted(operation.name, live.number))
@@ -271,6 +276,8 @@ class Transport:
             self._session_options = options
         if self._session.closed:
             raise ClientStateError("the session the client was given is closed")
+        if self._borrowed and getattr(self._session, "_loop", loop) is not loop:
+            raise ClientStateError("the session the client was given belongs to another event loop")
         return self._session
 
     def _url(self, request: Request) -> URL:
@@ -331,6 +338,11 @@ class Transport:
         except Exception:
             logger.exception("an observer failed; the call goes on")
 
+    def _confirms(self, operation: Operation, answer: Answer) -> bool:
+        """An answer to a write that claims success in spite of its status is never repeated."""
+        confirms = self._claims_success
+        return operation.effect == "write" and confirms is not None and confirms(answer.body)
+
     def _cut_short(
         self, request: Request, live: LiveAttempt, attempts: list[Attempt], why: str
     ) -> None:
@@ -359,15 +371,30 @@ class Transport:
         )
 
 
-def interrupted_by(error: BaseException) -> HelpdeskError | None:
+def interrupted_by(error: BaseException | None) -> HelpdeskError | None:
     """What an interrupted call left behind, as an error that was not raised.
 
+    ::
+
+        try:
+            async with asyncio.timeout(5):
+                await client.tickets.add(title="Printer on fire")
+        except TimeoutError as error:
+            doubt = interrupted_by(error)   # NotSentError or OutcomeUnknownError
+
     Args:
-        error: a ``CancelledError`` that came out of a call.
+        error: a ``CancelledError`` that came out of a call, or what was made of it: the chain
+            of causes is searched. (``anyio.move_on_after`` swallows it without a trace.)
 
     Returns:
-        A :class:`NotSentError` or an :class:`OutcomeUnknownError`; ``None`` if the
-        cancellation did not come out of a call.
+        A :class:`NotSentError` or an :class:`OutcomeUnknownError`; ``None`` if no call was
+        interrupted.
     """
-    found: Any = getattr(error, "helpdesk_error", None)
-    return found if isinstance(found, HelpdeskError) else None
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        found: Any = getattr(error, "helpdesk_error", None)
+        if isinstance(found, HelpdeskError):
+            return found
+        error = error.__cause__ or error.__context__
+    return None

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from ..errors import ConfigurationError
 from .hosts import BaseUrl
 from .settings import Timeout, TransportSettings
 
@@ -19,9 +20,14 @@ def open_session(settings: TransportSettings, timeout: Timeout) -> aiohttp.Clien
     - No cookie jar: the API needs none, and resending cookies costs half a request.
     - No total timeout here: the deadline of a call spans its attempts and is kept by ``send``.
     - No limit in the connector: ``send`` hands out the slots, so that it knows the phase.
+    - Idle connections are kept for 4 seconds only, which is less than servers usually do. One
+      that the server closes in the very moment it is used again leaves a write in doubt, and a
+      doubt costs more than a handshake.
     """
     context = settings.ssl_context
-    connector = aiohttp.TCPConnector(limit=0, ssl=True if context is None else context)
+    connector = aiohttp.TCPConnector(
+        limit=0, keepalive_timeout=4.0, ssl=True if context is None else context
+    )
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -37,11 +43,24 @@ def client_timeout(timeout: Timeout) -> aiohttp.ClientTimeout:
 
 
 def proxy_url(settings: TransportSettings) -> str | None:
-    """The proxy for the service's address; resolved once. Never consults a ``.netrc``."""
+    """The proxy for the service's address; resolved once. Never consults a ``.netrc``.
+
+    Raises:
+        ConfigurationError: the environment names a proxy of a kind that is not supported.
+    """
     if settings.proxy is None:
         return None
-    text = settings.proxy.reveal()
-    return env_proxy(settings.base_url) if text == "env" else text
+    if settings.proxy.reveal() != "env":
+        return settings.proxy.reveal()
+    found = env_proxy(settings.base_url)
+    if found is None or found.startswith(("http://", "https://")):
+        return found
+    if "://" not in found:
+        return f"http://{found}"
+    raise ConfigurationError(
+        "the proxy variables name a proxy that is neither http nor https",
+        next_step="Name one that is with proxy=, or leave proxy= out.",
+    )
 
 
 def env_proxy(base_url: BaseUrl) -> str | None:

@@ -27,8 +27,16 @@ def _check_positive(_self: object, attribute: object, value: float | None) -> No
 
 
 def _check_count(_self: object, attribute: object, value: int | None) -> None:
-    if value is not None and (isinstance(value, bool) or value < 1):
-        raise ConfigurationError(f"{getattr(attribute, 'name', 'a count')} must be 1 or more")
+    if value is not None and (type(value) is not int or value < 1):
+        name = getattr(attribute, "name", "a count")
+        raise ConfigurationError(f"{name} must be a whole number of 1 or more")
+
+
+def _check_retry(_self: object, _attribute: object, value: object) -> None:
+    if not isinstance(value, RetryPolicy):
+        raise ConfigurationError(
+            "retry must be a RetryPolicy", next_step="RetryPolicy(attempts=1) never sends again."
+        )
 
 
 @frozen
@@ -62,7 +70,7 @@ class CallOptions:
     """What may differ from call to call."""
 
     timeout: Timeout = Timeout()
-    retry: RetryPolicy = RetryPolicy()
+    retry: RetryPolicy = field(default=RetryPolicy(), validator=_check_retry)
     headers: Mapping[str, Secret] = field(factory=dict)
 
 

@@ -1,0 +1,224 @@
+"""Pushes that go wrong in unusual ways: still one truthful outcome per row, and no silence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from kapture_async import (
+    Accepted,
+    InvalidInputError,
+    KaptureClient,
+    NotSent,
+    Outcome,
+    PushStoppedError,
+    Rejected,
+    Unknown,
+)
+from kapture_async.testing import Fault, FaultPlan, KaptureTwin
+
+
+async def drain(push: Any) -> list[Outcome]:
+    async with push as outcomes:
+        return [outcome async for outcome in outcomes]
+
+
+async def test_a_bad_key_or_row_concerns_that_row_alone(
+    twin: KaptureTwin, client: KaptureClient
+) -> None:
+    class Evil(dict[str, Any]):
+        def __getitem__(self, name: str) -> Any:
+            raise OSError("evil")
+
+    cyclic: dict[str, Any] = {"title": "cyclic"}
+    cyclic["self"] = cyclic
+    source: list[Any] = [
+        {"title": "a", "id": 1},
+        {"title": "b"},
+        Evil(title="c", id=3),
+        cyclic | {"id": 4},
+        {"title": "d", "id": 5, "due_date": datetime.max.replace(tzinfo=UTC)},
+        {"title": "z", "id": 6},
+    ]
+    seen = await drain(client.tickets.push(source, key=lambda row: dict.__getitem__(row, "id")))
+    by_index = {outcome.index: outcome for outcome in seen}
+    assert {index for index, o in by_index.items() if isinstance(o, Accepted)} == {0, 5}
+    for index in (1, 2, 3, 4):
+        outcome = by_index[index]
+        assert isinstance(outcome, NotSent)
+        assert isinstance(outcome.error, InvalidInputError)
+    assert len(twin.ledger) == 2
+
+
+async def test_a_source_that_is_cancelled_from_inside_is_a_failure_and_no_end(
+    client: KaptureClient,
+) -> None:
+    async def source() -> AsyncIterator[dict[str, str]]:
+        yield {"title": "a"}
+        gone = asyncio.get_running_loop().create_future()
+        gone.cancel()
+        await gone
+
+    with pytest.raises(RuntimeError, match="source of the push was cancelled"):
+        await drain(client.tickets.push(source()))
+
+
+async def test_an_async_iterator_that_ends_only_once(client: KaptureClient) -> None:
+    class Ends:
+        def __init__(self) -> None:
+            self.queue: asyncio.Queue[Any] = asyncio.Queue()
+            for item in ({"title": "a"}, {"title": "b"}, None):
+                self.queue.put_nowait(item)
+
+        def __aiter__(self) -> Ends:
+            return self
+
+        async def __anext__(self) -> Any:
+            item = await self.queue.get()
+            if item is None:
+                raise StopAsyncIteration
+            return item
+
+    async with asyncio.timeout(10):
+        assert len(await drain(client.tickets.push(Ends()))) == 2
+
+
+async def test_stopping_twice_cuts_nothing_off() -> None:
+    async with (
+        KaptureTwin(latency=0.05) as twin,
+        KaptureClient(base_url=twin.url, token=twin.token) as client,
+    ):
+        queue: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+
+        async def source() -> AsyncIterator[dict[str, str]]:
+            while True:
+                yield await queue.get()
+
+        for n in range(8):
+            queue.put_nowait({"title": str(n)})
+        push = client.tickets.push(source(), concurrency=16)
+        seen: list[Outcome] = []
+        async with push as outcomes:
+            async for outcome in outcomes:
+                seen.append(outcome)
+                push.stop()
+                push.stop()
+                break
+        seen += push.unread()
+        assert [type(outcome) for outcome in seen] == [Accepted] * 8
+
+
+async def test_unread_in_the_middle_does_not_stall(client: KaptureClient) -> None:
+    source = [{"title": str(n)} for n in range(100)]
+    count = 0
+    async with asyncio.timeout(20):
+        async with client.tickets.push(source, concurrency=2) as outcomes:
+            async for _ in outcomes:
+                count += 1 + len(outcomes.unread())
+    assert count == 100
+
+
+async def test_a_bug_after_the_sending_is_a_doubt_and_not_the_refusal_before(
+    twin: KaptureTwin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow_down = Fault("status", status=429, retry_after="0.01")
+    twin.faults = FaultPlan.script([slow_down, None])
+    async with KaptureClient(base_url=twin.url, token=twin.token) as client:
+
+        def broken(*_: Any) -> Any:
+            raise KeyError("zone table")
+
+        monkeypatch.setattr(client._caller.codec, "decode", broken)
+        push = client.tickets.push([{"title": "a"}], concurrency=1)
+        seen: list[Outcome] = []
+        with pytest.raises(KeyError, match="zone table"):
+            async with push as outcomes:
+                async for outcome in outcomes:
+                    seen.append(outcome)
+    assert len(twin.ledger) == 1
+    assert [type(outcome) for outcome in seen] == [Unknown]
+
+
+async def test_leaving_before_the_end_does_not_hide_a_failure(client: KaptureClient) -> None:
+    def source() -> Any:
+        yield {"title": "a"}
+        raise ValueError("bad line")
+
+    with pytest.raises(ValueError, match="bad line"):
+        async with client.tickets.push(source(), concurrency=1) as outcomes:
+            async for _ in outcomes:
+                await asyncio.sleep(0.05)
+                break
+
+
+async def test_a_push_that_was_cut_off_does_not_end_like_a_whole_one(twin: KaptureTwin) -> None:
+    twin.faults = FaultPlan.rate(1, kinds=[Fault("silence_before")])
+    async with KaptureClient(base_url=twin.url, token=twin.token) as client:
+        push = client.tickets.push([{"title": str(n)} for n in range(100)], concurrency=2)
+        await push.__aenter__()
+        assert push._runner is not None
+        while sum(twin.requests.values()) < 2:
+            await asyncio.sleep(0.001)
+        push._runner.cancel()
+        seen = []
+        with pytest.raises(PushStoppedError, match="cut off"):
+            async for outcome in push:
+                seen.append(outcome)
+        assert [type(outcome) for outcome in seen] == [Unknown] * 2
+
+
+async def test_rows_that_come_while_the_gate_is_shut_wait_too(twin: KaptureTwin) -> None:
+    twin.faults = FaultPlan.script([Fault("status", status=429, retry_after="0.3")])
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    sent: list[float] = []
+
+    async def source() -> AsyncIterator[dict[str, str]]:
+        for n in range(5):
+            yield {"title": str(n)}
+            await asyncio.sleep(0.02)
+
+    def note(event: Any) -> None:
+        if type(event).__name__ == "AttemptStarted":
+            sent.append(loop.time() - started)
+
+    async with KaptureClient(base_url=twin.url, token=twin.token, on_event=note) as client:
+        seen = await drain(client.tickets.push(source()))
+    assert {type(outcome) for outcome in seen} == {Accepted}
+    assert len([moment for moment in sent if moment < 0.25]) <= 2
+
+
+async def test_the_sources_generator_is_closed_when_it_is_left(client: KaptureClient) -> None:
+    closed = False
+
+    async def source() -> AsyncIterator[dict[str, str]]:
+        nonlocal closed
+        try:
+            while True:
+                yield {"title": "a"}
+        finally:
+            closed = True
+
+    async with client.tickets.push(source(), concurrency=2) as outcomes:
+        async for _ in outcomes:
+            break
+    assert closed
+
+
+async def test_stopped_rows_that_were_refused_keep_their_refusal(twin: KaptureTwin) -> None:
+    twin.faults = FaultPlan.rate(1, kinds=[Fault("status", status=429, retry_after="60")])
+    async with KaptureClient(base_url=twin.url, token=twin.token) as client:
+        push = client.tickets.push([{"title": str(n)} for n in range(50)], concurrency=2)
+        async with push:
+            while sum(twin.requests.values()) < 1:
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0.05)
+            push.stop()
+        seen = push.unread()
+    assert seen
+    assert {type(outcome) for outcome in seen} <= {Rejected, NotSent}
+    assert len(twin.ledger) == 0
