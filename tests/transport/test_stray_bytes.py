@@ -66,7 +66,6 @@ STRAYS = {
     "a second answer": ok(999),
     "a timeout page": b"HTTP/1.1 408 Too slow\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
     "a refusal": b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
-    "no HTTP": b"what?\r\n\r\n",
 }
 
 
