@@ -34,6 +34,7 @@ from kapture_async.service import (
     GET_TICKET,
     PULL_TICKETS,
     UPDATE_TICKET,
+    is_nothing_found,
     judge,
     rows_of,
 )
@@ -226,3 +227,73 @@ def test_any_other_message_is_unreadable(message: Any) -> None:
     judged.body = judge(judged)
     with pytest.raises(UnreadableReplyError):
         rows_of(judged)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Internal error",
+        "Request timed out",
+        "java.lang.NullPointerException: required bean missing",
+        "Service unavailable, please try again later",
+        "ServerFailure",
+    ],
+)
+@pytest.mark.parametrize("status", [200, 500, 504])
+def test_a_service_that_broke_down_leaves_a_doubt(words: str, status: int) -> None:
+    with pytest.raises(ServerError):
+        judge(judgement(ADD_TICKET, {"message": words, "status": "failed"}, status))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"status": False, "Status": "success"},
+        {"status": "success", "Status": "failed"},
+        {"status": "error", "message": "?"},
+        [{"status": "success"}, {"status": "failed"}],
+    ],
+)
+def test_contradictions_and_unknown_marks_are_no_success_and_no_refusal(body: Any) -> None:
+    with pytest.raises(UnreadableReplyError):
+        judge(judgement(ADD_TICKET, body))
+
+
+def test_lists_of_the_older_endpoints_carry_marks() -> None:
+    request = Operation(name="request", path="/x", effect="write")
+    good = [{"status": "success", "order_id": "1"}]
+    assert judge(judgement(request, good)) == good
+    with pytest.raises(RejectedError):
+        judge(judgement(request, [{"status": "failed", "message": "no"}]))
+    with pytest.raises(UnreadableReplyError):
+        judge(judgement(request, [{"order_id": "1"}]))
+    unmarked = Operation(name="request", path="/x", effect="read", marks_success=False)
+    assert judge(judgement(unmarked, [{"order_id": "1"}]))
+
+
+@pytest.mark.parametrize(
+    ("text", "none"),
+    [
+        ("No Data Found", True),
+        ("no tickets found for the given dates", True),
+        ("Data not found", True),
+        ("Tickets are not available", True),
+        ("", True),
+        ("Result too large, narrow the range", False),
+        ("You have no permission to view tickets", False),
+        ("Auth key not found", False),
+        ("No more than 24 hours of data in one range", False),
+        ("Done", False),
+    ],
+)
+def test_only_a_text_that_says_none_means_none(text: str, none: bool) -> None:
+    judged = judgement(PULL_TICKETS, {"status": "success", "message": text})
+    judged.body = judge(judged)
+    if none:
+        assert rows_of(judged) == []
+    else:
+        with pytest.raises(UnreadableReplyError):
+            rows_of(judged)
+    with pytest.raises(RejectedError) as caught:
+        judge(judgement(PULL_TICKETS, {"status": "failed", "message": text}))
+    assert is_nothing_found(caught.value) == (none and bool(text))

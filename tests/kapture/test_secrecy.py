@@ -118,6 +118,45 @@ async def test_a_service_that_echoes_the_token_is_masked() -> None:
     assert_clean(every_word_of(caught.value))
 
 
+@pytest.mark.parametrize("where", ["call", "copy"])
+async def test_headers_of_one_call_are_masked_too(where: str) -> None:
+    echo = Fault("failed", message=f"refused: x-api-key {API_KEY}")
+    async with (
+        KaptureTwin(token=TOKEN, faults=FaultPlan.rate(1, kinds=[echo])) as twin,
+        KaptureClient(base_url=twin.url, token=TOKEN) as client,
+    ):
+        headers = {"x-api-key": API_KEY}
+        used = client.with_options(headers=headers) if where == "copy" else client
+        with pytest.raises(HelpdeskError) as caught:
+            await used.tickets.add(title="x", headers=headers if where == "call" else None)
+    assert "***" in str(caught.value)
+    assert_clean(every_word_of(caught.value))
+
+
+async def test_a_password_is_masked_where_a_service_echoes_it() -> None:
+    echo = Fault("failed", message=f"the password {API_KEY} is old")
+    async with (
+        KaptureTwin(username="u", password=API_KEY, faults=FaultPlan.rate(1, kinds=[echo])) as twin,
+        KaptureClient(base_url=twin.url, username="u", password=API_KEY) as client,
+    ):
+        with pytest.raises(HelpdeskError) as caught:
+            await client.tickets.add(title="x")
+    assert_clean(every_word_of(caught.value))
+
+
+async def test_data_that_cannot_be_encoded_does_not_show_in_tracebacks() -> None:
+    async with KaptureClient("t", token=TOKEN) as client:
+        for call in (
+            add(client, extra={"n": float("nan"), "w": WORDS}),
+            add(client, extra={"n": object(), "w": WORDS}),
+            client.tickets.update("1", sub_status="PS", comment=WORDS, extra={"n": object()}),
+            client.request("/x", {"w": WORDS, "n": object()}),
+        ):
+            with pytest.raises(HelpdeskError) as caught:
+                await call
+            assert_clean(every_word_of(caught.value))
+
+
 async def test_a_cancelled_call_shows_nothing() -> None:
     async with (
         KaptureTwin(token=TOKEN, faults=FaultPlan.rate(1, kinds=[Fault("silence_after")])) as twin,

@@ -202,6 +202,11 @@ def test_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         {"subdomain": "t", "token": "x", "max_reply_bytes": 0},
         {"subdomain": "t", "token": "x", "timezone": "Mars/Base"},
         {"subdomain": "t", "token": "x\n"},
+        {"subdomain": "t", "token": b"x"},
+        {"subdomain": "t", "token": "x", "headers": {"a": 1}},
+        {"subdomain": "t", "token": "x", "max_connections": "5"},
+        {"subdomain": "t", "token": "x", "retry": 3},
+        {"subdomain": "t", "token": "x", "retry": None},
     ],
     ids=repr,
 )

@@ -133,6 +133,32 @@ async def test_a_borrowed_session_is_used_with_our_habits_and_never_closed(
             await client.tickets.add(title="one")
 
 
+def test_a_borrowed_session_of_another_loop_gets_a_clear_error(kapture_twin: KaptureTwin) -> None:
+    async def make() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession()
+
+    async def use(session: aiohttp.ClientSession) -> None:
+        client = KaptureClient(base_url=kapture_twin.url, token="t", session=session)
+        await client.tickets.add(title="one")
+
+    with asyncio.Runner() as first:
+        session = first.run(make())
+        with asyncio.Runner() as second, pytest.raises(ClientStateError, match="another event"):
+            second.run(use(session))
+        first.run(session.close())
+
+
+@pytest.mark.parametrize("found", ["socks5://127.0.0.1:1", "ftp://h"])
+async def test_a_proxy_variable_of_another_kind(
+    found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", found)
+    monkeypatch.delenv("no_proxy", raising=False)
+    async with KaptureClient("t", token="t", proxy="env") as client:
+        with pytest.raises(ConfigurationError, match="neither http nor https"):
+            await client.tickets.add(title="one")
+
+
 async def test_settings_of_a_borrowed_session_are_its_owners() -> None:
     async with aiohttp.ClientSession() as session:
         with pytest.raises(ConfigurationError):
