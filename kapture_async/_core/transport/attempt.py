@@ -43,6 +43,7 @@ class MarkedBody(Payload):
         super().__init__(body, content_type=body.content_type)
         self._length = body.size
         self._live = live
+        self._consumed = False  # aiohttp's own word for it, since 3.12.7
         self.taken = False
         """aiohttp looked at it. What answers in aiohttp's place (a mock) does not."""
         self.gone = False

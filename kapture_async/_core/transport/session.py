@@ -24,6 +24,7 @@ def open_session(settings: TransportSettings, timeout: Timeout) -> aiohttp.Clien
       that the server closes in the very moment it is used again leaves a write in doubt, and a
       doubt costs more than a handshake.
     """
+    proxy = proxy_url(settings)  # first: it may refuse, and a connector would be left behind
     context = settings.ssl_context
     connector = aiohttp.TCPConnector(
         limit=0, keepalive_timeout=4.0, ssl=True if context is None else context
@@ -33,7 +34,7 @@ def open_session(settings: TransportSettings, timeout: Timeout) -> aiohttp.Clien
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=client_timeout(timeout),
         trust_env=False,
-        proxy=proxy_url(settings),
+        proxy=proxy,
     )
 
 
