@@ -8,7 +8,9 @@ from typing import Any, BinaryIO, cast
 import pytest
 
 from kapture_async import InvalidInputError, NewTicket, Row
-from kapture_async._core.push.sources import Columns, CsvRows, JsonlRows, format_of
+from kapture_async._core.push.csv_rows import CsvRows
+from kapture_async._core.push.jsonl_rows import JsonlRows
+from kapture_async._core.push.sources import Columns, format_of
 
 
 def csv_rows(data: bytes | str, columns: Columns | None = None, **options: Any) -> CsvRows:
@@ -162,7 +164,8 @@ def test_large_cells() -> None:
 
 
 def test_a_file_without_line_ends_is_not_read_into_memory(monkeypatch: Any) -> None:
-    monkeypatch.setattr("kapture_async._core.push.sources.LONGEST_LINE", 1000)
+    for room in ("csv_rows", "jsonl_rows"):
+        monkeypatch.setattr(f"kapture_async._core.push.{room}.LONGEST_LINE", 1000)
     with pytest.raises(InvalidInputError, match="line 2 has no end"):
         list(csv_rows("title\n" + "x" * 5000))
 

@@ -12,8 +12,9 @@ from attrs import frozen
 
 from ..errors import HelpdeskError, InvalidInputError
 from ..outcome import Outcome
+from ..push.csv_rows import CsvRows
 from ..push.rows import Row
-from ..push.sources import Columns, CsvRows
+from ..push.sources import Columns
 from ..testing.ledger import LedgerEntry
 from ..testing.runner import TwinProcess
 from .demo import Beliefs, DemoTicket, guess_columns, invent_tickets

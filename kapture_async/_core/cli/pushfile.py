@@ -16,10 +16,12 @@ import click
 from attrs import frozen
 
 from ..errors import InvalidInputError
+from ..push.csv_rows import CsvRows
 from ..push.engine import DEFAULT_CONCURRENCY
+from ..push.jsonl_rows import JsonlRows
 from ..push.report import ReportFile, read_report
 from ..push.rows import Row
-from ..push.sources import Build, Columns, CsvRows, FileRows, JsonlRows, format_of
+from ..push.sources import Build, Columns, FileRows, format_of
 from .endreport import show_commands, show_failures, show_meanings, show_summary
 from .exits import DONE, EXIT_CODES, USAGE
 from .options import Command, Target, extra_pairs, extra_shape, pairs
