@@ -213,6 +213,7 @@ def push(options: PushOptions, target: Target) -> None:
         build=NewTicket.from_mapping,
         check=_check_encoding,
         connect=_connect,
+        look_up=f"{program()} pull --from {datetime.now(INDIA).date()} --out seen.jsonl",
     )
     sys.exit(push_file(options, target, service))
 

@@ -309,6 +309,10 @@ class KaptureClient:
             await self._transport.aclose()
 
     async def __aenter__(self) -> KaptureClient:
+        # What is loaded when first needed is loaded here, where a service starts up, and not in
+        # its first request.
+        self._transport.load()
+        _ = self._caller.codec.converter
         return self
 
     async def __aexit__(

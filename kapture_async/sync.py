@@ -529,8 +529,9 @@ class SyncTickets(SyncResource[Tickets]):
             concurrency: requests in flight at most. Needed: tickets per second times the
                 seconds the service takes for one. Raise the client's ``max_connections`` with
                 it if it goes beyond 100.
-            patience: seconds that one row may be put off by "slow down" answers before it
-                counts as rejected.
+            patience: seconds that one row may be put off, by "slow down" answers or because a
+                service that worked before cannot be reached, before it counts as rejected or
+                not sent.
             give_up_after: stop after so many rows in a row failed for reasons that are not
                 theirs (service unreachable or silent, credentials refused); ``None``: never.
             on_event: told of every outcome, pause and stop.

@@ -74,6 +74,8 @@ class Caller:
         # Errors leave without the frames below this one, and this one without the data: their
         # variables hold what customers wrote, and error trackers show variables.
         problem: InvalidInputError | None = None
+        body: Body | None = None
+        _ = self.codec.converter  # whatever keeps it from loading must show before the sending
         try:
             if not isinstance(data, Form):
                 data = self.codec.encode(data)

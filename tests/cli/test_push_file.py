@@ -184,11 +184,11 @@ def test_interrupted_once_finishes_what_is_in_flight(
     # The command that it offers brings the rest, and nothing twice.
     server.latency = 0.0
     offered = errors[errors.index("To go on") :].splitlines()
-    command = next(line for line in offered if "--only-not-sent" in line).split()
+    command = next(line for line in offered if "--again-from" in line).split()
     done = run_cli(*command[command.index("push") :])
     assert done.returncode == 0, done.stderr
     assert sorted(titles(server)) == sorted(f"Ticket {n}" for n in range(400))
-    assert len(read_report(tmp_path / "out-2.csv")) == len(rest)
+    assert len(read_report(tmp_path / "t.report.csv")) == len(rest)
 
 
 @needs_signals
@@ -219,7 +219,7 @@ def test_interrupted_without_a_report_says_from_which_line_to_go_on(
 ) -> None:
     server.latency = 0.2
     numbered(tmp_path / "t.csv", 400)
-    process = start_cli("push", "t.csv", "--concurrency", "2")
+    process = start_cli("push", "t.csv", "--concurrency", "2", "--no-report")
     assert server.ledger.wait_for(3, timeout=30)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
@@ -266,7 +266,7 @@ def test_a_tab_as_it_can_be_typed(run_cli: Run, server: KaptureTwin, tmp_path: P
     assert titles(server) == ["a"]
 
 
-def test_standard_input(run_cli: Run, server: KaptureTwin) -> None:
+def test_standard_input(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> None:
     lines = '{"subject": "a", "phone": "007"}\n{"title": "b"}\nnonsense\n'
     done = run_cli(
         *("push", "-", "--format", "jsonl", "--map", "title=subject", "--json"), input=lines
@@ -275,7 +275,8 @@ def test_standard_input(run_cli: Run, server: KaptureTwin) -> None:
     payloads = sorted((entry.payload for entry in server.ledger), key=lambda p: p["title"])
     assert payloads == [{"title": "a", "phone": "007"}, {"title": "b"}]
     assert last_json(done.stdout)["accepted"] == 2
-    assert "line 3: not JSON" in done.stderr
+    [bad] = [line for line in read_report(tmp_path / "stdin.report.csv") if not line["ticket_id"]]
+    assert bad["reason"].startswith("line 3: not JSON")
 
 
 @needs_signals
@@ -303,7 +304,7 @@ def test_a_pipe_that_never_ends_can_be_interrupted(start_cli: Start, server: Kap
         (["t.csv", "--delimiter", "::"], "one character"),
         (["t.csv", "--encoding", "nonsense"], "no encoding 'nonsense'"),
         (["t.csv", "--concurrency", "0"], "--concurrency"),
-        (["t.csv", "--only-not-sent", "t.csv"], "is not a report"),
+        (["t.csv", "--key", "id", "--again-from", "t.csv"], "is not a report"),
         (["t.csv", "--report", "t.csv"], "exists already"),
         (["-"], "add --format"),
     ],
@@ -328,7 +329,7 @@ def test_cells_that_a_spreadsheet_would_run(
     shown = [line["key"] for line in read_report(tmp_path / "out.csv")]
     assert sorted(shown) == sorted(["'=1+1", "'+49", "'-1", "'@x", "''=y", "plain", "'z"])
     write_csv(tmp_path / "t.csv", [{"id": key, "title": key} for key in keys])
-    done = run_cli("push", "t.csv", "--key", "id", "--only-not-sent", "out.csv")
+    done = run_cli("push", "t.csv", "--key", "id", "--again-from", "out.csv")
     assert done.returncode == 0, done.stderr
     assert sorted(titles(server)) == sorted(keys)
 

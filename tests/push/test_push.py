@@ -188,6 +188,47 @@ async def test_a_dead_server_ends_the_push_instead_of_the_patience(
     assert any(isinstance(event, PushStopped) for event in events)
 
 
+async def test_a_restart_of_the_server_is_waited_for() -> None:
+    async with (
+        KaptureTwin(latency=0.005) as twin,
+        KaptureClient(base_url=twin.url, token=twin.token, timeout=5.0) as client,
+    ):
+        paused = asyncio.Event()
+
+        def note(event: Any) -> None:
+            if isinstance(event, PushPaused):
+                paused.set()
+
+        async def restart() -> None:
+            twin.stop_listening()
+            await paused.wait()
+            twin.listen_again()
+
+        seen: list[Outcome] = []
+        async with client.tickets.push(rows(300), concurrency=8, on_event=note) as outcomes:
+            async for outcome in outcomes:
+                seen.append(outcome)
+                if len(seen) == 50:
+                    restarting = asyncio.create_task(restart())
+        await restarting
+        check_against_ledger(twin, seen, 300)
+    kinds = Counter(outcome.name for outcome in seen)
+    assert kinds["not_sent"] == 0
+    assert kinds["unknown"] <= 8  # what was in flight when it went down
+
+
+async def test_an_outage_beyond_all_patience_stops_the_push(twin: KaptureTwin) -> None:
+    seen: list[Outcome] = []
+    async with KaptureClient(base_url=twin.url, token=twin.token, timeout=5.0) as client:
+        with pytest.raises(PushStoppedError, match="could not be reached"):
+            async with client.tickets.push(rows(10_000), concurrency=4, patience=0.2) as outcomes:
+                async for outcome in outcomes:
+                    seen.append(outcome)
+                    if len(seen) == 20:
+                        twin.stop_listening()
+    check_against_ledger(twin, seen, outcomes.counts.rows)
+
+
 async def test_a_wrong_key_ends_the_push(twin: KaptureTwin) -> None:
     async with KaptureClient(base_url=twin.url, token="wrong") as client:
         with pytest.raises(PushStoppedError, match="key is missing, wrong"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, assert_type
+from typing import Any, assert_never, assert_type
 
 from kapture_async import (
     Accepted,
@@ -11,13 +11,18 @@ from kapture_async import (
     HelpdeskError,
     KaptureClient,
     NewTicket,
-    Outcome,
+    NotSent,
+    NotSentError,
+    OutcomeUnknownError,
     Pages,
     Push,
+    Rejected,
+    RejectedError,
     TicketDetail,
     TicketLookup,
     TicketRow,
     Tickets,
+    Unknown,
     UpdatedTicket,
 )
 
@@ -53,8 +58,17 @@ async def iterators(client: KaptureClient) -> None:
     async with push as outcomes:
         assert_type(outcomes, Push[AddedTicket])
         async for outcome in outcomes:
-            assert_type(outcome, Outcome)
+            assert_type(outcome, Accepted[AddedTicket] | Rejected | NotSent | Unknown)
             assert_type(outcome.ticket_id, str | None)
             assert_type(outcome.reason, str)
-            if isinstance(outcome, Accepted):
-                assert_type(outcome.index, int)
+            match outcome:
+                case Accepted():
+                    assert_type(outcome.result, AddedTicket)
+                case Rejected():
+                    assert_type(outcome.error, RejectedError)
+                case NotSent():
+                    assert_type(outcome.error, NotSentError)
+                case Unknown():
+                    assert_type(outcome.error, OutcomeUnknownError)
+                case _:
+                    assert_never(outcome)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, assert_type
+from typing import Any, assert_never, assert_type
 
 from kapture_async import (
+    Accepted,
     AddedTicket,
     NewTicket,
-    Outcome,
+    NotSent,
+    NotSentError,
+    OutcomeUnknownError,
+    Rejected,
+    RejectedError,
     SyncKaptureClient,
     SyncPages,
     SyncPush,
@@ -15,6 +20,7 @@ from kapture_async import (
     TicketDetail,
     TicketLookup,
     TicketRow,
+    Unknown,
     UpdatedTicket,
 )
 
@@ -44,5 +50,16 @@ def iterators(client: SyncKaptureClient) -> None:
     with push as outcomes:
         assert_type(outcomes, SyncPush[AddedTicket])
         for outcome in outcomes:
-            assert_type(outcome, Outcome)
+            assert_type(outcome, Accepted[AddedTicket] | Rejected | NotSent | Unknown)
             assert_type(outcome.ticket_id, str | None)
+            match outcome:
+                case Accepted():
+                    assert_type(outcome.result, AddedTicket)
+                case Rejected():
+                    assert_type(outcome.error, RejectedError)
+                case NotSent():
+                    assert_type(outcome.error, NotSentError)
+                case Unknown():
+                    assert_type(outcome.error, OutcomeUnknownError)
+                case _:
+                    assert_never(outcome)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..errors import HelpdeskError
 from ..outcome import Outcome
 from ..push.report import Summary
 from .screen import clean, one_line
@@ -26,10 +27,11 @@ def show_summary(screen: Console, summary: Summary, title: str) -> None:
     block, end = _bar_signs(screen)
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(width=1)
-    table.add_column(min_width=10)
-    table.add_column(justify="right")
-    table.add_column(justify="right")
-    table.add_column(no_wrap=True, overflow="crop")
+    table.add_column(min_width=10, no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    if screen.width >= 60:  # numbers matter more than bars
+        table.add_column(no_wrap=True, overflow="crop")
     for name, word in WORDS.items():
         number = summary.counts[name]
         share = number / summary.rows if summary.rows else 0.0
@@ -37,13 +39,9 @@ def show_summary(screen: Console, summary: Summary, title: str) -> None:
         filled = round(share * _BAR)
         bar = block * filled if filled or not number else end
         percent = f"{share:.1%}" if share in (0, 1) or 0.001 <= share <= 0.999 else _close(share)
-        table.add_row(
-            "",
-            Text(word, style),
-            Text(f"{number:,}", style),
-            Text(percent, "dim"),
-            Text(bar, style),
-        )
+        cells = [Text(word, style), Text(f"{number:,}", style), Text(percent, "dim")]
+        cells += [Text(bar, style)] if screen.width >= 60 else []
+        table.add_row("", *cells)
     screen.print(table)
     screen.print()
     facts = Table.grid(padding=(0, 2, 0, 0))
@@ -72,23 +70,24 @@ def heading(screen: Console, text: str) -> None:
 
 
 def show_failures(screen: Console, failures: Sequence[Outcome], total: int) -> None:
-    """Name single rows that were not accepted: for a push that has no report file."""
+    """Name single rows that were not accepted: for a push whose report cannot. Doubts first."""
     from rich.table import Table
     from rich.text import Text
 
     if not failures:
         return
-    more = f" (the first {len(failures)} of {total:,})" if total > len(failures) else ""
+    more = f" ({len(failures):,} of {total:,})" if total > len(failures) else ""
     heading(screen, f"Not accepted, by key{more}")
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(width=1)
-    table.add_column(overflow="fold", max_width=24)
+    table.add_column(no_wrap=True, overflow="ellipsis", max_width=24)
     table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-    for outcome in failures:
+    table.add_column(ratio=1)
+    for outcome in sorted(failures, key=lambda failure: failure.name != "unknown"):
+        error: HelpdeskError = outcome.error  # type: ignore[attr-defined]
         key = outcome.key if outcome.key is not None else str(outcome.index)
         word = Text(WORDS[outcome.name], STYLES[outcome.name])
-        table.add_row("", one_line(key), word, one_line(outcome.reason))
+        table.add_row("", one_line(key), word, one_line(error.message))
     screen.print(table)
 
 

@@ -28,13 +28,19 @@ If several hold: 130, then 3, 2, 4, 1.
 """
 
 
-def code_of_push(summary: Summary, *, interrupted: bool = False, unreadable: bool = False) -> int:
+def code_of_push(
+    summary: Summary,
+    *,
+    interrupted: bool = False,
+    unreadable: bool = False,
+    left_over: bool = False,
+) -> int:
     """The exit code of a push; the worst of what happened decides."""
     facts = (
         (interrupted, INTERRUPTED),
         (summary.counts["unknown"] > 0, UNKNOWN),
         (unreadable, USAGE),
-        (summary.counts["not_sent"] > 0, NOT_SENT),
+        (summary.counts["not_sent"] > 0 or left_over, NOT_SENT),
         (summary.counts["rejected"] > 0, REJECTED),
     )
     return next((code for holds, code in facts if holds), DONE)

@@ -19,9 +19,10 @@ from ..errors import InvalidInputError
 from ..push.csv_rows import CsvRows
 from ..push.engine import DEFAULT_CONCURRENCY
 from ..push.jsonl_rows import JsonlRows
-from ..push.report import ReportFile, read_report
+from ..push.report import ReportFile
 from ..push.rows import Row
 from ..push.sources import Build, Columns, FileRows, format_of
+from .again import Again
 from .endreport import show_commands, show_failures, show_meanings, show_summary
 from .exits import DONE, EXIT_CODES, USAGE
 from .options import Command, Target, extra_pairs, extra_shape, pairs
@@ -33,6 +34,7 @@ from .words import count
 
 _ENCODING_HELP = "Otherwise told from a byte order mark, or UTF-8. Excel on Windows: cp1252."
 _STDIN = "-"
+DEFAULT_TIMEOUT = 60.0
 
 
 @frozen(kw_only=True)
@@ -46,6 +48,7 @@ class Service:
         build: a row from a mapping by wire names.
         check: raises ``InvalidInputError`` for a row that could not be encoded.
         connect: makes a client.
+        look_up: a command that helps to look up what is in doubt.
     """
 
     command: str
@@ -54,6 +57,7 @@ class Service:
     build: Build
     check: Callable[[Any], None]
     connect: Connect
+    look_up: str
 
 
 @frozen(kw_only=True)
@@ -71,7 +75,8 @@ class PushOptions:
     concurrency: int
     timeout: float
     report: str | None
-    only_not_sent: str | None
+    no_report: bool
+    again_from: str | None
     from_line: int | None
     check: bool
     as_json: bool
@@ -101,6 +106,10 @@ class PushOptions:
             arguments += [part for value in values for part in (name, value)]
         if self.extra_shape != "array":
             arguments += ["--extra-shape", self.extra_shape]
+        if self.concurrency != DEFAULT_CONCURRENCY:
+            arguments += ["--concurrency", str(self.concurrency)]
+        if self.timeout != DEFAULT_TIMEOUT:
+            arguments += ["--timeout", f"{self.timeout:g}"]
         return arguments
 
 
@@ -133,7 +142,7 @@ def push_options(command: Command) -> Command:
         click.option(
             "--timeout",
             type=click.FloatRange(min=0, min_open=True),
-            default=60.0,
+            default=DEFAULT_TIMEOUT,
             show_default=True,
             metavar="SECONDS",
             help="For one request.",
@@ -141,14 +150,19 @@ def push_options(command: Command) -> Command:
         click.option(
             "--report",
             metavar="FILE.csv",
-            help="Write key, outcome, ticket_id and reason of every row, as they come.",
+            help="Write key, outcome, ticket_id and reason of every row, as they come.  "
+            "[default: FILE.report.csv here, with a number if that exists]",
+        ),
+        click.option(
+            "--no-report", is_flag=True, help="Write none; doubts are on the screen only."
         ),
         click.option("--json", "as_json", is_flag=True, help="End with one JSON object on stdout."),
         click.option("--check", is_flag=True, help="Read everything, send nothing."),
         click.option(
-            "--only-not-sent",
+            "--again-from",
             metavar="REPORT.csv",
-            help="Push only rows that an earlier report of this file lists as not_sent.",
+            help="Push only rows that an earlier report of this file lists as not_sent or "
+            "rejected: they are surely not in the helpdesk.",
         ),
         click.option("--from-line", type=click.IntRange(1), metavar="N", help="Skip rows before."),
         click.option(
@@ -184,7 +198,7 @@ def push_file(options: PushOptions, target: Target, service: Service) -> int:
             return _check(rows, options, service)
         settings = target.settings(may_prompt=options.file != _STDIN)
         chosen = _chosen(rows, options)
-        report = _new_report(options.report) if options.report else None
+        report = _report_for(options)
         size = _size_of(stream)
         name = "standard input" if options.file == _STDIN else os.path.basename(options.file)
 
@@ -202,10 +216,22 @@ def push_file(options: PushOptions, target: Target, service: Service) -> int:
             return pushing
 
         pushing = run(main)
+        pushing.disagreed = chosen.warn() if isinstance(chosen, Again) else False
         _show_end(pushing, rows, options, target, service, name)
     if options.as_json:
-        print(json_line(pushing.summary.as_json()), flush=True)
+        _to_stdout(lambda: print(json_line(pushing.summary.as_json())))
     return pushing.exit_code
+
+
+def _to_stdout(show: Callable[[], None]) -> None:
+    """What cannot be shown there (a closed pipe, a full disk) must not cost the exit code."""
+    try:
+        show()
+        sys.stdout.flush()
+    except OSError as error:
+        warn(f"standard output could not be written: {error.strerror or 'closed'}")
+        # The interpreter flushes it once more at its end, and would complain again.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 # --- reading -----------------------------------------------------------------------------------
@@ -260,11 +286,11 @@ def _announce(rows: FileRows, options: PushOptions) -> None:
     """Say what is sent and what is not, before anything is."""
     if rows.used:
         sent = (n if n == c else f"{n} from {c!r}" for n, c in rows.used.items())
-        say(f"sent: {', '.join(sent)}", stderr=True)
+        say(f"columns sent: {', '.join(sent)}", stderr=True)
     if rows.unused:
         shown = ", ".join(map(repr, rows.unused[:12]))
         more = f" and {len(rows.unused) - 12} more" if len(rows.unused) > 12 else ""
-        say(f"not sent: {shown}{more}", style="dim", stderr=True)
+        say(f"columns not sent: {shown}{more}", style="dim", stderr=True)
 
 
 def _chosen(rows: FileRows, options: PushOptions) -> Iterator[Row[Any]]:
@@ -273,27 +299,32 @@ def _chosen(rows: FileRows, options: PushOptions) -> Iterator[Row[Any]]:
     if options.from_line is not None:
         first = options.from_line
         chosen = (row for row in chosen if row.line is None or row.line >= first)
-    if options.only_not_sent is not None:
-        wanted = _not_sent_keys(options.only_not_sent)
-        chosen = (row for row in chosen if row.key in wanted)
+    if options.again_from is not None:
+        by_line = options.key is None
+        return Again(chosen, options.again_from, options.file, by_line=by_line)
     return chosen
 
 
-def _not_sent_keys(path: str) -> set[str]:
-    wanted: set[str] = set()
-    others: set[int] = set()
-    for key, outcome in read_report(path):
-        if outcome == "not_sent":
-            wanted.add(key)
-        else:
-            others.add(hash(key))
-    twice = [key for key in wanted if hash(key) in others]
-    if twice:
-        warn(
-            f"{count(len(twice), 'key')} of the report stand for several rows, some of them sent; "
-            "they are left out"
-        )
-    return wanted.difference(twice)
+def _report_for(options: PushOptions) -> ReportFile | None:
+    """The report that was asked for, or else one beside the caller: doubts need a place."""
+    if options.report:
+        return _new_report(options.report)
+    if options.no_report:
+        return None
+    name = "stdin" if options.file == _STDIN else os.path.basename(options.file)
+    stem = name.rpartition(".")[0] or name
+    for number in range(1, 1000):
+        path = f"{stem}.report.csv" if number == 1 else f"{stem}.report-{number}.csv"
+        try:
+            return ReportFile(path)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise click.UsageError(
+                f"no report can be written here ({error.strerror}); give --report PATH, or "
+                "--no-report if its rows may go unnamed"
+            ) from None
+    raise click.UsageError("there are a thousand reports here; move some away")
 
 
 def _new_report(path: str) -> ReportFile:
@@ -347,14 +378,18 @@ def _show_end(
     service: Service,
     name: str,
 ) -> None:
-    screen = console(stderr=options.as_json)
     summary = pushing.summary
-    show_summary(screen, summary, f"Pushed {name}")
-    show_meanings(screen, summary)
-    if pushing.report is None:
-        tried = summary.rows - summary.untried
-        show_failures(screen, pushing.failures, tried - summary.counts["accepted"])
-    sys.stdout.flush()
+    unnamed = pushing.report is None or pushing.report_error is not None
+
+    def show() -> None:
+        screen = console(stderr=options.as_json)
+        show_summary(screen, summary, f"Pushed {name}")
+        show_meanings(screen, summary)
+        if unnamed:
+            tried = summary.rows - summary.untried
+            show_failures(screen, pushing.failures, tried - summary.counts["accepted"])
+
+    _to_stdout(show)
     print(file=sys.stderr)
     _warn_of_keys(rows)
     if pushing.cut_off:
@@ -362,7 +397,7 @@ def _show_end(
     elif pushing.interrupted:
         warn("interrupted: what was in flight has finished")
     if pushing.stopped is not None:
-        show_error(pushing.stopped)
+        labelled(("error", one_line(pushing.stopped.message, 400), "bold red"))
     if pushing.unreadable is not None:
         what = one_line(str(getattr(pushing.unreadable, "message", pushing.unreadable)))
         labelled(("error", f"the rest could not be read: {what}", "bold red"))
@@ -381,17 +416,24 @@ def _show_end(
 def _ways_on(
     pushing: PushRun, options: PushOptions, target: Target, service: Service
 ) -> list[tuple[str, str]]:
-    """Commands that push what is surely not in the helpdesk, as far as that can be said."""
-    if options.file == _STDIN or not pushing.summary.counts["not_sent"]:
-        return []
+    """What to type next: for what is surely not in the helpdesk, and for what is in doubt."""
+    counts = pushing.summary.counts
+    reported = pushing.report is not None and pushing.report_error is None
+    where = f"marked unknown in {pushing.report.path}" if reported and pushing.report else "above"
+    again = []
+    if counts["unknown"]:
+        what = f"look up the {count(counts['unknown'], 'row')} {where}, before anything else:"
+        again.append((what, service.look_up))
+    if options.file == _STDIN or not (counts["not_sent"] or counts["rejected"]):
+        return again
     command = [*service.command.split(), *options.as_arguments(), *target.as_arguments()]
-    if pushing.report is not None and pushing.report_error is None:
-        report = str(pushing.report.path)
-        stem, dot, ending = report.rpartition(".")
-        following = f"{stem}-2.{ending}" if dot else f"{report}-2"
-        command += ["--only-not-sent", report, "--report", following]
-        return [("push the rows that the report lists as not_sent:", shlex.join(command))]
-    if pushing.first_untried_line is not None and options.only_not_sent is None:
-        command += ["--from-line", str(pushing.first_untried_line), "--report", "report.csv"]
-        return [("push the rows that were not tried (all from this line on):", shlex.join(command))]
-    return []
+    if reported and pushing.report is not None:
+        number = count(counts["not_sent"] + counts["rejected"], "row")
+        command += ["--again-from", str(pushing.report.path)]
+        what = f"push the {number} listed as not_sent or rejected, once the cause is mended:"
+        again.append((what, shlex.join(command)))
+    elif pushing.first_untried_line is not None and options.again_from is None:
+        command += ["--from-line", str(pushing.first_untried_line)]
+        what = "push the rows that were not tried (all from this line on; not those listed above):"
+        again.append((what, shlex.join(command)))
+    return again

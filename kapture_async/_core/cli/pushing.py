@@ -47,7 +47,9 @@ class PushRun:
         unreadable: why the source could not be read to its end.
         report_error: why the report could not be written.
         unlisted: the rest of the source was neither tried nor read.
-        failures: the first rows that were not accepted.
+        disagreed: file and earlier report do not name the same rows.
+        failures: rows that were not accepted and stand in no report; of those that were not
+            sent only the first.
         first_untried_line: where in its file the first row stands that was never tried.
     """
 
@@ -61,8 +63,11 @@ class PushRun:
     unreadable: Exception | None = None
     report_error: OSError | None = None
     unlisted: bool = False
+    disagreed: bool = False
     failures: list[Outcome] = field(factory=list)
     first_untried_line: int | None = None
+    _unsaved: list[Outcome] = field(factory=list)
+    _source_error: Exception | None = None
     _listing: bool = False
     _push: Push[Any] | None = None
     _source: ReadInThread[Row[Any]] | None = None
@@ -71,7 +76,10 @@ class PushRun:
     def exit_code(self) -> int:
         """The exit code that fits."""
         return code_of_push(
-            self.summary, interrupted=self.interrupted, unreadable=self.unreadable is not None
+            self.summary,
+            interrupted=self.interrupted,
+            unreadable=self.unreadable is not None,
+            left_over=self.disagreed or self.unlisted,
         )
 
     async def go(self, start: Start, rows: Iterable[Row[Any]], *, pipe: bool = False) -> None:
@@ -84,7 +92,7 @@ class PushRun:
         """
         task = asyncio.current_task()
         assert task is not None
-        iterator = iter(rows)
+        iterator = self._watched(iter(rows))
         if pipe:
             self._source = ReadInThread(iterator)
         push = self._push = start(self._source or iterator, self.progress.on_event)
@@ -113,8 +121,14 @@ class PushRun:
                             pass
                     except PushStoppedError as error:
                         self.stopped = error
-                    except (InvalidInputError, OSError) as error:
-                        self.unreadable = error
+                    except Exception as error:
+                        if error is self._source_error:
+                            if not isinstance(error, (InvalidInputError, OSError)):
+                                raise
+                            self.unreadable = error
+                        else:  # too many open files, say, or a bug; the rows are still listed
+                            what = f"{type(error).__name__}: {error}"
+                            self.stopped = PushStoppedError(f"the push broke off ({what})")
                     finally:
                         self.summary.seconds = time.monotonic() - began
                         self._take(push.unread())
@@ -124,6 +138,13 @@ class PushRun:
                     await self._list_untried(iterator, interrupts)
             finally:
                 self._save()
+
+    def _watched(self, rows: Iterator[Row[Any]]) -> Iterator[Row[Any]]:
+        try:
+            yield from rows
+        except Exception as error:
+            self._source_error = error
+            raise
 
     async def _read(self, push: Push[Any], task: asyncio.Task[Any]) -> None:
         second: asyncio.Handle | None = None
@@ -149,12 +170,23 @@ class PushRun:
     def _take(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
             self.summary.add(outcome)
-            if outcome.name != "accepted" and len(self.failures) < _SHOWN_FAILURES:
-                self.failures.append(outcome)
+            if self.report is None or self.report_error is not None:
+                self._name(outcome)
+            else:
+                self._unsaved.append(outcome)
             if self.on_outcome is not None:
                 self.on_outcome(outcome)
             self._write(lambda report, outcome=outcome: report.add(outcome))  # type: ignore[misc]
         self._write(ReportFile.save)
+        if self.report_error is None:
+            self._unsaved.clear()
+
+    def _name(self, outcome: Outcome) -> None:
+        """Keep a row for the screen. Every doubt, and the first of the others."""
+        if outcome.name == "unknown" or (
+            outcome.name != "accepted" and len(self.failures) < _SHOWN_FAILURES
+        ):
+            self.failures.append(outcome)
 
     def _write(self, act: Callable[[ReportFile], None]) -> None:
         if self.report is None or self.report_error is not None:
@@ -163,6 +195,9 @@ class PushRun:
             act(self.report)
         except OSError as error:
             self.report_error = error
+            for outcome in self._unsaved:  # what of them is on the disk cannot be told
+                self._name(outcome)
+            self._unsaved.clear()
             self._stop("the report cannot be written")
 
     def _save(self) -> None:

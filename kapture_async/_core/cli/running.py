@@ -28,6 +28,8 @@ def run_commands(commands: click.Command, *, name: str, debug_variable: str) -> 
         name: what the program is called.
         debug_variable: the environment variable that asks for tracebacks.
     """
+    if sys.stdout is None:  # closed by the caller (>&-)
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     try:
         commands.main(prog_name=name)
     except HelpdeskError as error:

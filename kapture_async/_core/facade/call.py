@@ -125,6 +125,7 @@ class Call(Generic[T]):
             self._loop.call_soon_threadsafe(self._cancel)
         try:
             if not self._finished and not self._done.acquire(timeout=timeout):
+                _leave(interrupt, OutcomeUnknownError(f"{name} did not stop in time"))
                 interrupt.add_note(
                     f"{name} did not stop within {timeout:g} s after it was cancelled: it may "
                     f"still happen."
@@ -138,8 +139,12 @@ class Call(Generic[T]):
             interrupt.add_note(f"{name} had not begun: nothing was sent.")
             return
         if error is None:
+            _leave(interrupt, OutcomeUnknownError(f"{name} had completed; its result was lost"))
             interrupt.add_note(f"{name} had completed; only its result was lost.")
             return
+        left = error if isinstance(error, HelpdeskError) else getattr(error, "helpdesk_error", None)
+        if isinstance(left, HelpdeskError):
+            _leave(interrupt, left)
         if isinstance(error, HelpdeskError):
             interrupt.add_note(f"{name} ended with {type(error).__name__}: {error}")
         elif not isinstance(error, asyncio.CancelledError):
@@ -163,6 +168,11 @@ class Call(Generic[T]):
             raise error
         finally:
             del error  # it holds this frame: no cycle
+
+
+def _leave(interrupt: BaseException, error: HelpdeskError) -> None:
+    """Where ``interrupted_by`` finds it."""
+    interrupt.helpdesk_error = error  # type: ignore[attr-defined]
 
 
 def _closed_meanwhile(error: asyncio.CancelledError) -> OutcomeUnknownError:

@@ -22,6 +22,7 @@ from attrs import frozen
 from ..errors import (
     AuthenticationError,
     ClientStateError,
+    ConnectError,
     HelpdeskError,
     InvalidInputError,
     NoReplyError,
@@ -405,6 +406,15 @@ class Push(Generic[R]):
                 return False
             return self._now() - started + seconds <= self._patience
         if isinstance(error, OutcomeUnknownError) or not error.attempts:
+            return False
+        if isinstance(error, ConnectError) and self._tally["accepted"]:
+            # It worked a moment ago: a restart, most likely. All wait, as for "slow down".
+            seconds = self._gate.shut(None)
+            if seconds:
+                self._tell(PushPaused(seconds, "the service cannot be reached"))
+            if self._now() - started + seconds <= self._patience:
+                return True
+            self._stop_with(f"the service could not be reached for {self._patience:g} s")
             return False
         decision = decide(
             self._retry,

@@ -106,6 +106,16 @@ class Transport:
         """True after :meth:`aclose`."""
         return self._closed
 
+    def load(self) -> None:
+        """Import the HTTP library, unless that was done.
+
+        Not at import: a program that imports this package need not use it, and aiohttp alone
+        takes longer to import than the rest.
+        """
+        from . import attempt
+
+        self._wire = attempt
+
     async def aclose(self) -> None:
         """Close the session if it is ours. Calling it again does nothing."""
         if self._closed:
@@ -259,11 +269,7 @@ class Transport:
             raise ClientStateError("the client is closed")
         loop = asyncio.get_running_loop()
         if self._loop is None:
-            # Only now: a program that imports this package need not use it, and aiohttp alone
-            # takes longer to import than the rest.
-            from . import attempt
-
-            self._wire = attempt
+            self.load()
             self._loop = loop
             self._slots = asyncio.Semaphore(self.settings.max_connections)
         elif self._loop is not loop:
