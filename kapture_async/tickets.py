@@ -18,6 +18,15 @@ from ._core.push.rows import Row, Source
 from ._core.secret import Secret
 from ._core.transport.retry import NO_RETRY
 from ._core.transport.settings import check_headers
+from .bodies import (
+    callback_text,
+    checked_id,
+    checked_text,
+    get_switches,
+    merge_extra,
+    merge_given,
+    ticket_from,
+)
 from .models import AddedTicket, NewTicket, TicketDetail, TicketRow, UpdatedTicket
 from .service import (
     ADD_TICKET,
@@ -26,9 +35,7 @@ from .service import (
     PULL_TICKETS,
     UPDATE_TICKET,
     format_day,
-    format_moment,
     is_nothing_found,
-    parse_moment,
     rows_of,
     service_day,
 )
@@ -147,13 +154,13 @@ class Tickets:
             OutcomeUnknownError: it may or may not have been changed; get the ticket and see.
         """
         body = Payload(
-            ticket_id=_checked_id(ticket_id), sub_status=_checked_text("sub_status", sub_status)
+            ticket_id=checked_id(ticket_id), sub_status=checked_text("sub_status", sub_status)
         )
         codec = self._caller.codec
         if callback_time is not None:
-            body["callback_time"] = self._callback_text(callback_time)
-        _merge_given(body, comment=comment, queue=queue, disposition=disposition, status=status)
-        _merge_extra(body, extra)
+            body["callback_time"] = callback_text(callback_time, codec.zone)
+        merge_given(body, comment=comment, queue=queue, disposition=disposition, status=status)
+        merge_extra(body, extra)
         headers = check_headers(headers)
         del comment, extra  # not for tracebacks with variables
         judged = await self._caller.call(UPDATE_TICKET, body, headers=headers)
@@ -182,9 +189,9 @@ class Tickets:
             NotFoundError: the service does not know the ticket.
             HelpdeskError: the call failed; being a read, it is safe to ask again.
         """
-        switches = _switches(conversation_type, history_type, extra)
+        switches = get_switches(conversation_type, history_type, extra)
         headers = check_headers(headers)
-        ticket_id = _checked_id(ticket_id)
+        ticket_id = checked_id(ticket_id)
         found = await self._search([ticket_id], switches, headers)
         if not found:
             raise NotFoundError(
@@ -223,10 +230,10 @@ class Tickets:
             InvalidInputError: an id is empty or holds a comma.
             HelpdeskError: not one id could be asked; the first error is raised.
         """
-        ids = list(dict.fromkeys(_checked_id(ticket_id) for ticket_id in ticket_ids))
+        ids = list(dict.fromkeys(checked_id(ticket_id) for ticket_id in ticket_ids))
         if concurrency < 1:
             raise InvalidInputError("concurrency must be 1 or more")
-        switches = _switches(conversation_type, history_type, extra)
+        switches = get_switches(conversation_type, history_type, extra)
         headers = checked = check_headers(headers)
         slots = asyncio.Semaphore(concurrency)
         found: dict[str, TicketDetail] = {}
@@ -301,10 +308,8 @@ class Tickets:
         """
         zone = self._caller.codec.zone
         filters = Payload()
-        _merge_given(
-            filters, limit=limit, offset=offset, customer_code=customer_code, status=status
-        )
-        _merge_extra(filters, extra)
+        merge_given(filters, limit=limit, offset=offset, customer_code=customer_code, status=status)
+        merge_extra(filters, extra)
         checked = check_headers(headers)
         windows: list[str] | map[str]
         if start is None:
@@ -398,7 +403,7 @@ class Tickets:
                 raise InvalidInputError(
                     f"a row must be a NewTicket or a mapping, not {type(row).__name__}"
                 )
-            row = _ticket_from(row)
+            row = ticket_from(row)
         # One try only: what comes after it is the push's decision, for all workers together.
         return await self._add(self._caller_once, row, None)
 
@@ -424,69 +429,6 @@ class Tickets:
         if any(ticket.ticket_id and ticket.ticket_id not in ids for ticket in tickets):
             raise judged.unreadable("the answer holds a ticket that was not asked for")
         return tickets
-
-    def _callback_text(self, value: datetime | str) -> str:
-        zone = self._caller.codec.zone
-        if isinstance(value, datetime):
-            return format_moment(value, zone)
-        try:
-            # Read and written again: what the service would read otherwise never gets there.
-            moment = parse_moment(value, zone) if isinstance(value, str) else None
-        except ValueError:
-            moment = None
-        if moment is None or format_moment(moment, zone) != value.strip():
-            raise InvalidInputError(
-                "callback_time must be a datetime or text as YYYY-MM-DD HH:MM:SS",
-                fields={"callback_time": ("has another form",)},
-            )
-        return value.strip()
-
-
-def _ticket_from(row: Mapping[str, Any]) -> NewTicket:
-    try:
-        return NewTicket.from_mapping(row)
-    except InvalidInputError:
-        raise
-    except Exception as error:  # whatever a mapping of somebody else's may raise
-        raise InvalidInputError(f"the row cannot be read ({type(error).__name__})") from None
-
-
-def _checked_id(ticket_id: str) -> str:
-    if not isinstance(ticket_id, str):
-        raise InvalidInputError(
-            f"a ticket id is text, not {type(ticket_id).__name__}: as a number it may lose digits"
-        )
-    if not ticket_id.strip() or "," in ticket_id:
-        raise InvalidInputError(f"{ticket_id[:40]!r} is not a ticket id")
-    return ticket_id.strip()
-
-
-def _checked_text(name: str, value: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise InvalidInputError(f"{name} must be text that is not blank")
-    return value
-
-
-def _merge_given(body: Payload, **given: Any) -> None:
-    body.update((name, value) for name, value in given.items() if value is not None)
-
-
-def _merge_extra(body: dict[str, Any], extra: Mapping[str, Any] | None) -> None:
-    for name, value in (extra or {}).items():
-        if name in body:
-            raise InvalidInputError(f"{name} is given twice: as itself and in extra")
-        body[name] = value
-
-
-def _switches(
-    conversation_type: str | None, history_type: str | None, extra: Mapping[str, Any] | None
-) -> Payload:
-    switches = Payload()
-    _merge_given(switches, conversation_type=conversation_type, history_type=history_type)
-    _merge_extra(switches, extra)
-    if "ticket_ids" in switches:
-        raise InvalidInputError("ticket_ids is given twice: as itself and in extra")
-    return switches
 
 
 def _batches(ids: list[str], size: int) -> Iterable[list[str]]:

@@ -104,6 +104,7 @@ LAYERS = [
     ["kapture_async.sync"],
     ["kapture_async.client"],
     ["kapture_async.tickets"],
+    ["kapture_async.bodies"],
     ["kapture_async.service"],
     ["kapture_async._core.facade"],
     ["kapture_async._core.push"],

@@ -7,6 +7,7 @@ worse than one that is reported.
 
 from __future__ import annotations
 
+import abc
 import codecs
 import io
 import re
@@ -73,7 +74,7 @@ class Columns:
         }
 
 
-class FileRows(Iterator[Row[Any]]):
+class FileRows(Iterator[Row[Any]], abc.ABC):
     """The rows of one file, read as they are asked for.
 
     Attributes:
@@ -101,8 +102,8 @@ class FileRows(Iterator[Row[Any]]):
     def __next__(self) -> Row[Any]:
         return next(self._rows)
 
-    def _read(self) -> Iterator[Row[Any]]:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def _read(self) -> Iterator[Row[Any]]: ...
 
     def _row(self, line: int, key: str | None, make: Callable[[], dict[str, Any]]) -> Row[Any]:
         """A row that is fit to be pushed, or that carries what is wrong with it."""

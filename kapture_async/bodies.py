@@ -1,0 +1,86 @@
+"""The bodies of the ticket calls: made and checked before anything is sent. No I/O here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, tzinfo
+from typing import Any
+
+from ._core.caller import Payload
+from ._core.errors import InvalidInputError
+from .models import NewTicket
+from .service import format_moment, parse_moment
+
+
+def ticket_from(row: Mapping[str, Any]) -> NewTicket:
+    """A row of a push as a ticket. Whatever the mapping raises is the row's own problem."""
+    try:
+        return NewTicket.from_mapping(row)
+    except InvalidInputError:
+        raise
+    except Exception as error:  # whatever a mapping of somebody else's may raise
+        raise InvalidInputError(f"the row cannot be read ({type(error).__name__})") from None
+
+
+def checked_id(ticket_id: str) -> str:
+    """A ticket id that can be sent: text, not blank, only one."""
+    if not isinstance(ticket_id, str):
+        raise InvalidInputError(
+            f"a ticket id is text, not {type(ticket_id).__name__}: as a number it may lose digits"
+        )
+    if not ticket_id.strip() or "," in ticket_id:
+        raise InvalidInputError(f"{ticket_id[:40]!r} is not a ticket id")
+    return ticket_id.strip()
+
+
+def checked_text(name: str, value: str) -> str:
+    """A text that must not be blank."""
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidInputError(f"{name} must be text that is not blank")
+    return value
+
+
+def merge_given(body: Payload, **given: Any) -> None:
+    """Add the fields that were given; ``None`` is none."""
+    body.update((name, value) for name, value in given.items() if value is not None)
+
+
+def merge_extra(body: dict[str, Any], extra: Mapping[str, Any] | None) -> None:
+    """Add fields by their wire names; none of them may be there already."""
+    for name, value in (extra or {}).items():
+        if name in body:
+            raise InvalidInputError(f"{name} is given twice: as itself and in extra")
+        body[name] = value
+
+
+def get_switches(
+    conversation_type: str | None, history_type: str | None, extra: Mapping[str, Any] | None
+) -> Payload:
+    """The fields of Get Ticket beside the ids (kapture.md, section 3)."""
+    switches = Payload()
+    merge_given(switches, conversation_type=conversation_type, history_type=history_type)
+    merge_extra(switches, extra)
+    if "ticket_ids" in switches:
+        raise InvalidInputError("ticket_ids is given twice: as itself and in extra")
+    return switches
+
+
+def callback_text(value: datetime | str, zone: tzinfo) -> str:
+    """A call-back time as the service reads it.
+
+    Raises:
+        InvalidInputError: a text of another form.
+    """
+    if isinstance(value, datetime):
+        return format_moment(value, zone)
+    try:
+        # Read and written again: what the service would read otherwise never gets there.
+        moment = parse_moment(value, zone) if isinstance(value, str) else None
+    except ValueError:
+        moment = None
+    if moment is None or format_moment(moment, zone) != value.strip():
+        raise InvalidInputError(
+            "callback_time must be a datetime or text as YYYY-MM-DD HH:MM:SS",
+            fields={"callback_time": ("has another form",)},
+        )
+    return value.strip()
