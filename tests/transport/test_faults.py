@@ -162,11 +162,11 @@ async def test_waiting_for_a_slot_is_known_to_be_unsent(twin: KaptureTwin) -> No
             client.tickets.add(title="one", headers=Fault("silence_before").headers())
         )
         await asyncio.sleep(0)
-        with pytest.raises(NotSentError) as caught:
+        with pytest.raises(NotSentError, match="no free connection slot within") as caught:
             await client.tickets.add(title="two")
         assert caught.value.phase is Phase.WAITING
         assert isinstance(caught.value, TimeoutError)
-        with pytest.raises(ReplyTimeoutError) as silent:
+        with pytest.raises(ReplyTimeoutError, match="no answer within") as silent:
             await blocked
         assert not isinstance(silent.value, TimeoutError)  # no retry helper may repeat it
 

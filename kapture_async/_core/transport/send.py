@@ -56,6 +56,9 @@ _AFTER_SENDING: dict[str, type[OutcomeUnknownError]] = {
     "too_large": ReplyTooLargeError,
 }
 
+_MISSED = {Phase.WAITING: "no free connection slot", Phase.CONNECTING: "no connection"}
+"""What did not come in time, by how far the attempt got; beyond these, an answer."""
+
 
 class Transport:
     """Sends requests of one service: session, slots, deadline, attempts, errors.
@@ -186,7 +189,7 @@ class Transport:
                 attempts=tuple(attempts),
             )
         if last is None:
-            words = f"no answer within {total:g} seconds"
+            words = f"{_MISSED.get(live.phase, 'no answer')} within {total:g} seconds"
             raise self._error(request, attempts, words, "timeout", live.phase)
         raise self._error(request, attempts, last.words, last.kind, live.phase)
 
