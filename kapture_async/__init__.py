@@ -16,6 +16,7 @@ from ._core.errors import (
     ConnectError,
     HelpdeskError,
     InvalidInputError,
+    JournalError,
     NoReplyError,
     NotFoundError,
     NotSentError,
@@ -45,10 +46,10 @@ from ._core.phase import Attempt, Phase
 from ._core.pull.pages import Pages
 from ._core.push.engine import Push, PushCounts
 from ._core.push.rows import Row
+from ._core.transport.endings import interrupted_by
 from ._core.transport.retry import RetryPolicy
-from ._core.transport.send import interrupted_by
 from ._core.transport.settings import Timeout
-from ._version import __version__
+from ._core.version import __version__
 from .client import KaptureClient
 from .models import AddedTicket, NewTicket, Ticket, TicketDetail, TicketRow, UpdatedTicket
 from .tickets import TicketLookup, Tickets
@@ -71,6 +72,7 @@ __all__ = [
     "ConnectError",
     "HelpdeskError",
     "InvalidInputError",
+    "JournalError",
     "KaptureClient",
     "NewTicket",
     "NoReplyError",

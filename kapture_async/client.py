@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ._core.caller import Caller
-from ._core.codec import Codec
 from ._core.errors import ConfigurationError, InvalidInputError
 from ._core.phase import Effect
 from ._core.secret import Secret
@@ -27,17 +26,17 @@ from ._core.transport.settings import (
     check_headers,
     check_proxy,
 )
-from ._version import __version__
+from ._core.version import __version__
 from .service import (
+    ADVICE,
     INDIA,
     SERVICE,
     Credential,
     auth_of,
     base_url_of,
     claims_success,
-    format_moment,
+    codec_of,
     judge,
-    parse_moment,
 )
 from .tickets import Tickets
 
@@ -137,7 +136,8 @@ class KaptureClient:
             Caller(
                 transport=self._transport,
                 judge=judge,
-                codec=Codec(zone, parse_moment, format_moment),
+                advice=ADVICE,
+                codec=codec_of(zone),
                 options=CallOptions(timeout=Timeout.of(timeout), retry=retry),
             )
         )

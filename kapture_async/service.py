@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import orjson
 
+from ._core.codec import Codec
 from ._core.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -24,7 +25,7 @@ from ._core.errors import (
     UnreadableReplyError,
     ValidationError,
 )
-from ._core.replies import NOT_JSON, Judgement, json_of
+from ._core.replies import NOT_JSON, Advice, Judgement, json_of
 from ._core.secret import Secret
 from ._core.transport.auth import AuthHeaders, KeyPerApi, authorization, basic_authorization
 from ._core.transport.hosts import BaseUrl, check_subdomain, parse_base_url
@@ -68,6 +69,12 @@ PULL_TICKETS = Operation(
 )
 APIS: Final = ("add_ticket", "update_ticket", "get_ticket", "pull_tickets", "request")
 """The names of the single keys in ``credentials=``. Kapture issues one key per API (section 0)."""
+
+ADVICE: Final[Advice] = {
+    AuthenticationError: "Check the token and its expiry date; Kapture issues one key per API, so "
+    "a key for one call may not fit another.",
+}
+"""The safe next step, where the one of the error's class is too general."""
 
 GET_BATCH: Final = 50
 """Ids per Get Ticket call; the largest number seen to work (section "Batching")."""
@@ -116,15 +123,18 @@ def auth_of(
         raise ConfigurationError("a user name and a password belong together")
     default: AuthHeaders | None = None
     if token is not None:
-        default = {"Authorization": authorization(token)}
+        # Passed through as the console shows it (section 0).
+        default = {"Authorization": authorization(token, "Basic")}
     elif username is not None and password is not None:
         default = {"Authorization": basic_authorization(username, password)}
     by_api: dict[str, AuthHeaders] = {}
     for api, value in (credentials or {}).items():
         if api not in APIS:
             raise ConfigurationError(f"there is no API {api!r}; the names are {', '.join(APIS)}")
-        value = basic_authorization(*value) if isinstance(value, tuple) else authorization(value)
-        by_api[api] = {"Authorization": value}
+        if isinstance(value, tuple):
+            by_api[api] = {"Authorization": basic_authorization(*value)}
+        else:
+            by_api[api] = {"Authorization": authorization(value, "Basic")}
     if default is None and not by_api:
         raise ConfigurationError(
             "there are no credentials",
@@ -403,3 +413,8 @@ def service_day(value: date | datetime | str, zone: tzinfo, *, name: str) -> dat
     except (TypeError, ValueError):
         pass
     raise InvalidInputError(f"{name} must be a date or text such as 2024-04-19")
+
+
+def codec_of(zone: tzinfo) -> Codec:
+    """The codec: dates in ``zone``, and the number 0 where there is no id (section 1)."""
+    return Codec(zone, parse_moment, format_moment, zero_is_no_id=True)

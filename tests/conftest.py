@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -55,3 +56,12 @@ async def client(twin: KaptureTwin) -> AsyncIterator[KaptureClient]:
         base_url=twin.url, token=twin.token, timeout=5.0, retry=QUICK
     ) as client:
         yield client
+
+
+@pytest.fixture
+def logs(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """Everything that is logged, by anybody."""
+    caplog.set_level(logging.DEBUG)
+    for name in ("kapture_async", "support_async", "aiohttp", "asyncio"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    return caplog

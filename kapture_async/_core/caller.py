@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from .codec import Codec
 from .errors import HelpdeskError, InvalidInputError
-from .replies import Judgement
+from .replies import Advice, Judgement
 from .secret import Secret
 from .transport.bodies import NOTHING, Body, Form, form_body, json_body
-from .transport.message import Operation, Request
+from .transport.message import Operation, RawReply, Request
 from .transport.retry import RetryPolicy
 from .transport.send import Transport
 from .transport.settings import CallOptions
+from .transport.stream import OpenReply
 
 Judge = Callable[[Judgement], Any]
 """A service's rule of success: gives the decoded body, or raises the error that fits."""
@@ -30,12 +31,16 @@ class Payload(dict[str, Any]):
 
 @frozen(kw_only=True)
 class Caller:
-    """The transport, the service's rule of success, its codec and the options in force."""
+    """The transport, the service's rule of success, its codec and the options in force.
+
+    ``advice`` holds the service's own next steps for some classes of errors.
+    """
 
     transport: Transport
     judge: Judge
     codec: Codec
     options: CallOptions
+    advice: Advice = field(factory=dict)
 
     def with_options(self, **changes: Any) -> Caller:
         """The same with other options; the transport is shared."""
@@ -53,6 +58,7 @@ class Caller:
         path: str | None = None,
         query: tuple[tuple[str, str], ...] = (),
         headers: Mapping[str, Secret] | None = None,
+        secrets: tuple[Secret, ...] = (),
     ) -> Judgement:
         """Send ``data`` the way the operation wants it, and judge the reply.
 
@@ -62,6 +68,7 @@ class Caller:
             path: the path with ids filled in, if the operation's has any.
             query: what stands behind the question mark; names may repeat.
             headers: headers of this call alone.
+            secrets: what must be masked in the service's own words, beside all headers.
 
         Returns:
             The judgement the reply passed. It holds the decoded body, and makes the error
@@ -71,11 +78,47 @@ class Caller:
             InvalidInputError: the data cannot be encoded; nothing was sent.
             HelpdeskError: whatever fits; see the tree in :mod:`.errors`.
         """
+        _ = self.codec.converter  # whatever keeps it from loading must show before the sending
+        try:
+            request = self._request(operation, data, path, query, headers)
+        finally:
+            del data  # personal, and error trackers show variables
+        reply = await self.transport.send(request, self.options)
+        return self._judged(request, reply, secrets)
+
+    async def open(
+        self,
+        operation: Operation,
+        *,
+        path: str | None = None,
+        headers: Mapping[str, Secret] | None = None,
+    ) -> OpenReply:
+        """Send a read without data, and leave the body of a good reply to be read as it arrives.
+
+        Good is what HTTP calls so: such a body is a file, and says nothing of success itself.
+
+        Raises:
+            HelpdeskError: the reply is not good, or whatever else fits.
+        """
+        request = self._request(operation, None, path, (), headers)
+        reply = await self.transport.open(request, self.options)
+        if isinstance(reply, RawReply):
+            judgement = self._judged(request, reply)
+            raise judgement.unreadable("the answer is no file")
+        return reply
+
+    def _request(
+        self,
+        operation: Operation,
+        data: Any,
+        path: str | None,
+        query: tuple[tuple[str, str], ...],
+        headers: Mapping[str, Secret] | None,
+    ) -> Request:
         # Errors leave without the frames below this one, and this one without the data: their
         # variables hold what customers wrote, and error trackers show variables.
         problem: InvalidInputError | None = None
         body: Body | None = None
-        _ = self.codec.converter  # whatever keeps it from loading must show before the sending
         try:
             if not isinstance(data, Form):
                 data = self.codec.encode(data)
@@ -89,20 +132,30 @@ class Caller:
         if problem is not None:
             problem.__context__ = None
             raise problem
-        request = Request(
+        return Request(
             operation=operation,
             path=path if path is not None else operation.path,
             body=body,
             query=query,
             headers=headers or {},
         )
-        reply = await self.transport.send(request, self.options)
-        secrets = (*self.options.headers.values(), *request.headers.values())
-        judgement = Judgement(self.transport, operation, reply, secrets)
+
+    def _judged(
+        self, request: Request, reply: RawReply, secrets: tuple[Secret, ...] = ()
+    ) -> Judgement:
+        secrets = (*self.options.headers.values(), *request.headers.values(), *secrets)
+        judgement = Judgement(
+            self.transport,
+            request.operation,
+            reply,
+            secrets,
+            advice=self.advice,
+            with_file=request.body is not None and request.body.has_file,
+        )
         try:
             judgement.body = self.judge(judgement)
         except HelpdeskError as error:
-            raise error.with_traceback(None) from None
+            raise error.with_traceback(None) from error.__cause__
         return judgement
 
 

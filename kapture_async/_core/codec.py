@@ -17,7 +17,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from enum import Enum
 from functools import cached_property
@@ -37,9 +37,12 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound="WireModel")
 T = TypeVar("T")
 
-Kind = Literal["text", "words", "ident", "integer", "flag", "moment", "texts", "mapping", "items"]
+Kind = Literal[
+    "text", "words", "ident", "idents", "integer", "flag", "moment", "texts", "mapping", "items"
+]
 """What a wire field holds: ``text`` as it is, ``words`` HTML-unescaped, ``ident`` an id or phone
-number (text, also where the wire has a number), ``moment`` a date and time, the rest as named."""
+number (text, also where the wire has a number), ``idents`` a list of ids, ``moment`` a date and
+time, the rest as named."""
 
 _WIRE = "kapture_async.wire"
 
@@ -89,6 +92,12 @@ class WireModel:
         value = self.raw.get(key)
         return self._codec.decode(value, cls) if isinstance(value, dict) else None
 
+    def _parts(self, key: str, cls: type[M]) -> list[M]:
+        """The views over the objects of a list inside this one."""
+        value = self.raw.get(key)
+        found = value if isinstance(value, list) else [value]  # one alone may stand bare
+        return [self._codec.decode(item, cls) for item in found if isinstance(item, dict)]
+
     @property
     def extra(self) -> Mapping[str, Any]:
         """What came beyond the known keys, as it came."""
@@ -111,25 +120,38 @@ class WireModel:
         return f"<{type(self).__name__} {' '.join(shown)}>"
 
 
+def _parse_iso(value: Any, zone: tzinfo) -> datetime | None:
+    moment = datetime.fromisoformat(value)
+    return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment
+
+
+def _format_iso(moment: datetime, zone: tzinfo) -> str:
+    return (moment.replace(tzinfo=zone) if moment.tzinfo is None else moment).isoformat()
+
+
 class Codec:
-    """One converter for one client: its time zone and its service's date styles.
+    """One converter for one client: its time zone and its service's ways of writing.
 
     Args:
         zone: the zone of texts that carry none.
         parse_moment: reads a service's date styles; gives ``None`` for "no date", raises
-            ``ValueError`` for what it cannot read.
-        format_moment: writes a moment the way the service reads it.
+            ``ValueError`` for what it cannot read. By default ISO 8601.
+        format_moment: writes a moment the way the service reads it. By default ISO 8601.
+        zero_is_no_id: where an id is due, the service writes the number 0 for "none".
     """
 
     def __init__(
         self,
-        zone: tzinfo,
-        parse_moment: Callable[[Any, tzinfo], datetime | None],
-        format_moment: Callable[[datetime, tzinfo], str],
+        zone: tzinfo = UTC,
+        parse_moment: Callable[[Any, tzinfo], datetime | None] = _parse_iso,
+        format_moment: Callable[[datetime, tzinfo], str] = _format_iso,
+        *,
+        zero_is_no_id: bool = False,
     ) -> None:
         self.zone = zone
         self._parse_moment = parse_moment
         self._format_moment = format_moment
+        self._ident = _ident_or_none if zero_is_no_id else _ident
         self._structures: dict[type[Any], Callable[[Any, Any], Any]] = {}
 
     @cached_property
@@ -170,7 +192,8 @@ class Codec:
         return self.converter.unstructure(value)
 
     def __reduce__(self) -> Any:
-        return type(self), (self.zone, self._parse_moment, self._format_moment)
+        zero_is_no_id = self._ident is _ident_or_none
+        return _codec, (self.zone, self._parse_moment, self._format_moment, zero_is_no_id)
 
     def _datetime_text(self, value: datetime) -> str:
         return self._format_moment(value, self.zone)
@@ -184,7 +207,8 @@ class Codec:
             "unescape": unescape,
             "wrong": _wrong,
             "moment": self._moment,
-            "text_of": _ident,
+            "text_of": self._ident,
+            "texts_of": self._idents,
             "integer": _integer,
             "flag": _flag,
             "NO_OBJECT": MappingProxyType({}),
@@ -224,6 +248,17 @@ class Codec:
             problems.append(f"{key}: not a date in a known style")
             return None
 
+    def _idents(self, value: Any, key: str, problems: list[str]) -> list[str] | None:
+        if value.__class__ is not list:
+            _wrong(value, key, "a list of ids", problems)
+            return None
+        found = [item if type(item) is str else self._ident(item, key, problems) for item in value]
+        return [item for item in found if item]
+
+
+def _codec(zone: tzinfo, parse: Any, write: Any, zero_is_no_id: bool) -> Codec:
+    return Codec(zone, parse, write, zero_is_no_id=zero_is_no_id)
+
 
 def _field_lines(name: str, get: str, spec: _Wire) -> list[str]:
     """The source that takes one field: the expected type inline, anything else by a call."""
@@ -241,6 +276,8 @@ def _field_lines(name: str, get: str, spec: _Wire) -> list[str]:
     if kind == "ident":
         call = f"text_of({name}, {key!r}, problems)"
         return [take, f"    if {name}.__class__ is not str:", f"        {name} = {call}"]
+    if kind == "idents":
+        return [f"    {name} = texts_of({get}({key!r}), {key!r}, problems)"]
     if kind == "integer":
         call = f"integer({name}, {key!r}, problems)"
         return [take, f"    if {name}.__class__ is not int:", f"        {name} = {call}"]
@@ -279,15 +316,20 @@ def _wrong(value: Any, key: str, expected: str, problems: list[str]) -> Any:
 
 
 def _ident(value: Any, key: str, problems: list[str]) -> str | None:
-    """Ids are text. The wire's 0 means "none" (kapture.md, section 1), as its "" does."""
+    """Ids are text, also where the wire has a number."""
     if value.__class__ is int:
-        return str(value) if value else ""
+        return str(value)
     _wrong(value, key, "an id", problems)
     return None
 
 
+def _ident_or_none(value: Any, key: str, problems: list[str]) -> str | None:
+    """The same where 0 means "none", as "" does."""
+    return "" if value.__class__ is int and not value else _ident(value, key, problems)
+
+
 def _integer(value: Any, key: str, problems: list[str]) -> int | None:
-    """Old variants send numbers as text (kapture.md, section 4)."""
+    """A whole number, also where the wire has it as text."""
     if value.__class__ is str and value.isascii() and value.isdigit() and len(value) < 19:
         return int(value)
     _wrong(value, key, "a whole number", problems)

@@ -9,6 +9,7 @@
     │   ├── ClientStateError              (also RuntimeError) closed, other event loop, forked
     │   ├── ConnectError                  (also ConnectionError) DNS, refused, TLS, proxy
     │   ├── NotSentTimeoutError           (also TimeoutError) time ran out before sending
+    │   ├── JournalError                  the journal of a push cannot be opened, read or written
     │   └── PushStoppedError              a push gave up; the rest of its source was not read
     ├── RejectedError                 the service refused it: it has no effect
     │   ├── AuthenticationError           wrong, expired or missing credentials
@@ -54,7 +55,7 @@ class HelpdeskError(Exception):
 
     Attributes:
         message: what happened, in one clause.
-        service: ``"kapture"`` or ``"support"``; empty for what is no call to a service.
+        service: the name of the service; empty for what is no call to one.
         operation: the operation's name, such as ``"tickets.add"``.
         effect: ``"read"`` or ``"write"``; ``None`` where no operation is concerned.
         phase: the furthest :class:`Phase` the last attempt reached.
@@ -209,6 +210,12 @@ class NotSentTimeoutError(NotSentError, TimeoutError):
     """Time ran out while waiting for a connection, before the first byte was sent."""
 
 
+class JournalError(NotSentError):
+    """The journal of a push cannot be opened, read or written; nothing is sent without it."""
+
+    _next_step: ClassVar[str] = "Mend the cause, then run the same push again: it goes on."
+
+
 class PushStoppedError(NotSentError):
     """A push gave up before the end of its source. Every row it had taken has an outcome."""
 
@@ -236,10 +243,7 @@ class RejectedError(HelpdeskError):
 class AuthenticationError(RejectedError):
     """The credentials are wrong, expired, disabled or missing."""
 
-    _next_step: ClassVar[str] = (
-        "Check the token and its expiry date; Kapture issues one key per API, so a key for "
-        "one call may not fit another."
-    )
+    _next_step: ClassVar[str] = "Check the credentials, and whether they have expired."
 
 
 class PermissionDeniedError(RejectedError):

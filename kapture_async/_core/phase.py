@@ -15,7 +15,7 @@ from attrs import frozen
 Effect = Literal["read", "write"]
 """``read`` may be repeated at will; ``write`` must not be, once it may have reached the server.
 
-The HTTP verb says nothing here: Kapture's reads are POSTs (kapture.md, section 0).
+The HTTP verb says nothing here: one of the services reads by POST.
 """
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from html import unescape
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import orjson
@@ -37,6 +38,10 @@ from .transport.retry import parse_retry_after
 from .transport.send import Transport
 
 E = TypeVar("E", bound=HelpdeskError)
+
+Advice = Mapping[type[HelpdeskError], str]
+"""Class of error to the safe next step, as a service has it."""
+_NO_ADVICE: Advice = MappingProxyType({})
 
 NOT_JSON: Any = object()
 """What :func:`json_of` gives for a body that is no JSON."""
@@ -80,6 +85,10 @@ class Judgement:
     reply: RawReply
     secrets: tuple[Secret, ...] = field(default=(), repr=False)
     """Secrets of this call alone, beside those the transport knows."""
+    advice: Advice = _NO_ADVICE
+    """The service's own next steps, where those of the errors' classes are too general."""
+    with_file: bool = False
+    """The request carried a file."""
     body: Any = field(default=None, repr=False)
     """The decoded body, once the rule of success let it pass."""
 
@@ -103,7 +112,7 @@ class Judgement:
         """
         reply = self.reply
         told = self._clean(words) if words else None
-        return cls(
+        error = cls(
             message,
             service=self.transport.settings.service,
             operation=self.operation.name,
@@ -114,17 +123,19 @@ class Judgement:
             retry_after=self._retry_after(),
             vendor_message=told or None,
             fields={
-                name: tuple(self._clean(text) for text in texts)
+                self.mask(name): tuple(self._clean(text) for text in texts)
                 for name, texts in (fields or {}).items()
             },
-            next_step=next_step,
+            next_step=next_step or self.advice.get(cls),
         )
+        error.__cause__ = reply.cause
+        return error
 
     def by_status(self, words: str | None = None) -> HelpdeskError:
         """The error for a reply that the service's own rule does not know."""
         status = self.reply.status
         if words is None:
-            words = self._excerpt()
+            words = self.excerpt()
         if status in _REFUSALS:
             cls, message = _REFUSALS[status]
             return self.error(cls, message, words=words)
@@ -143,7 +154,7 @@ class Judgement:
         if why is None:
             kind = self.reply.content_type or "no content type"
             why = f"the answer is not readable as JSON ({kind}, {len(self.reply.body):,} bytes)"
-        return self.error(UnreadableReplyError, why, words=self._excerpt())
+        return self.error(UnreadableReplyError, why, words=self.excerpt())
 
     def _redirected(self) -> HelpdeskError:
         origin = origin_of(self.reply.headers.get("Location", ""))
@@ -153,7 +164,7 @@ class Judgement:
         )
         return self.error(UnreadableReplyError if doubtful else RedirectedError, message)
 
-    def _excerpt(self) -> str | None:
+    def excerpt(self) -> str | None:
         """The beginning of a page, for a person to recognize it by; nothing of data.
 
         A login page or a gateway's error page is worth quoting. What looks like JSON, broken or
@@ -164,12 +175,16 @@ class Judgement:
             return None
         return beginning.decode("utf-8", "replace")
 
+    def mask(self, text: str) -> str:
+        """``text`` without any secret of the client or of this call."""
+        return self.transport.mask(text, self.secrets)
+
     def _clean(self, words: str) -> str:
         """A service's words for a message: no markup, no secrets, one line, cut."""
         # Masked first: what markup and cutting leave of a secret would no longer be found.
-        text = self.transport.mask(words[: 16 * WORDS_CAP], self.secrets)
+        text = self.mask(words[: 16 * WORDS_CAP])
         text = unescape(_MARKUP.sub(" ", text[: 8 * WORDS_CAP]))
-        text = _BLANKS.sub(" ", self.transport.mask(text, self.secrets)).strip()
+        text = _BLANKS.sub(" ", self.mask(text)).strip()
         return text if len(text) <= WORDS_CAP else text[: WORDS_CAP - 1] + "…"
 
     def _retry_after(self) -> float | None:

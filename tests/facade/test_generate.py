@@ -143,6 +143,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
+from .download import Download
 from .pages import Pages
 
 DEFAULT = "default"
@@ -169,6 +170,17 @@ class Things:
         ...     await use(thing)
         """
         return Pages([[start, start + 1], [start + 2]])
+
+    def photo(self, key: str, *, large: bool = False) -> Download:
+        """A photo, as a ``Download``.
+
+        ::
+
+            async with things.photo("1") as photo:
+                async for chunk in photo:
+                    ...
+        """
+        return Download(f"photo of {key}", large)
 '''
 
 PAGES = """\
@@ -188,6 +200,37 @@ class Pages(Generic[T]):
 
     async def aclose(self) -> None:
         self._pages = []
+"""
+
+DOWNLOAD = """\
+from __future__ import annotations
+
+from typing import Any, Self
+
+
+class Download:
+    content_type = ""
+
+    def __init__(self, filename: str, large: bool) -> None:
+        self.filename = filename
+        self.size = None
+        self.received = 0
+        self._chunks = [b"one", b"two"] if large else [b"one"]
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: Any) -> None:
+        await self.aclose()
+
+    async def next_chunk(self) -> bytes | None:
+        return self._chunks.pop(0) if self._chunks else None
+
+    async def read(self) -> bytes:
+        return b"".join(self._chunks)
+
+    async def aclose(self) -> None:
+        self._chunks = []
 """
 
 TABLE = """\
@@ -227,6 +270,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from kapture_async._core.facade.base import SyncClient, SyncResource
+from kapture_async._core.facade.download import SyncDownload
 from kapture_async._core.facade.pages import SyncPages
 
 from .client import ShopClient
@@ -340,6 +384,17 @@ class SyncThings(SyncResource[Things]):
         ...     use(thing)
         """
         return SyncPages(self._loop, self._inner.list(start))
+
+    def photo(self, key: str, *, large: bool = False) -> SyncDownload:
+        """A photo, as a ``SyncDownload``.
+
+        ::
+
+            with things.photo("1") as photo:
+                for chunk in photo:
+                    ...
+        """
+        return SyncDownload(self._loop, self._inner.photo(key, large=large))
 '''
 
 FILES = {
@@ -348,6 +403,7 @@ FILES = {
     "shop/client.py": CLIENT,
     "shop/things.py": THINGS,
     "shop/pages.py": PAGES,
+    "shop/download.py": DOWNLOAD,
 }
 
 
@@ -414,6 +470,8 @@ def test_the_text_works(imported):
         assert type(client.things.get("1")).__name__ == "Thing"
         assert client.things.drop() is None
         assert client.things.list(5).all() == [5, 6, 7]
+        with client.things.photo("7", large=True) as photo:
+            assert (photo.filename, list(photo)) == ("photo of 7", [b"one", b"two"])
         assert client.request("/p") == ("/p", None)
         assert client.url("a", "b") == "host/a/b"
         other = client.with_options(timeout=9.0)
@@ -491,6 +549,11 @@ METHODS: list[tuple[str, str]] = [
         "self._loop, lambda source: self._inner.push(source, key=key), source)\n",
     ),
     (
+        "def x(self, key: str, /, *, large: bool = False) -> Download:",
+        "    def x(self, key: str, /, *, large: bool = False) -> SyncDownload:\n"
+        "        return SyncDownload(self._loop, self._inner.x(key, large=large))\n",
+    ),
+    (
         "def x(self) -> None:",
         "    def x(self) -> None:\n        self._inner.x()\n",
     ),
@@ -509,7 +572,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import ClassVar, Self, TypeVar
 
-from .pages import Pages, Push, Source
+from .pages import Download, Pages, Push, Source
 
 T = TypeVar("T")
 
@@ -593,6 +656,10 @@ def test_the_formatter_agrees_at_every_length(shop, length):
 REFUSED: list[tuple[str, str]] = [
     ("async def x(self) -> AsyncIterator[int]:", "an async method may not return AsyncIterator"),
     ("async def x(self) -> Pages[int]:", "an async method may not return Pages"),
+    ("async def x(self) -> Download:", "an async method may not return Download"),
+    ("def x(self) -> list[Download]:", "a plain method may not return Download"),
+    ("async def x(self, a: Download) -> None:", "a parameter may not be Download"),
+    ("@property\ndef x(self) -> Download:", "an attribute may not be Download"),
     ("async def x(self) -> Things:", "an async method may not return Things"),
     ("async def x(self):", "x has no return type"),
     ("async def x(self, a) -> None:", "parameter 'a' has no type"),
@@ -780,6 +847,7 @@ def test_written_once_then_left_alone(shop, command, capsys):
     assert sorted(os.listdir(shop / "shop")) == [
         "__init__.py",
         "client.py",
+        "download.py",
         "pages.py",
         "sync.py",
         "things.py",
@@ -793,6 +861,7 @@ def test_written_once_then_left_alone(shop, command, capsys):
         ("client.py", "path: str, headers", "where: str, headers"),
         ("client.py", '"""Call anything."""', '"""Call something."""'),
         ("things.py", "async def drop", "async def remove"),
+        ("things.py", "large: bool = False", "large: bool = True"),
         ("sync.py", "def drop", "def remove"),
         ("sync.py", "(start))\n", "(start))\n\n"),
     ],
@@ -859,6 +928,7 @@ def test_introspection_finds_no_drift(imported):
         ("start: int = 0", "first: int = 0", ["SyncThings.list: other parameters"]),
         ("self, start: int", "self, start: float", ["SyncThings.list: parameter start: another"]),
         ("SyncPages[int]:", "SyncPages[str]:", ["SyncThings.list: another return type"]),
+        ("-> SyncDownload:", "-> Download:", ["SyncThings.photo: another return type"]),
         ("    def drop", "    async def drop", ["SyncThings.drop: must not be async"]),
         ("    @property\n    def closed", "    def closed", ["SyncShopClient.closed: is a method"]),
         ("    def timeout", "    def time_out", ["SyncShopClient.time_out: has no", "timeout"]),

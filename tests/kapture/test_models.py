@@ -21,10 +21,10 @@ from kapture_async import (
     TicketRow,
     UpdatedTicket,
 )
-from kapture_async._core.codec import Codec, WireModel, _known_keys
-from kapture_async.service import INDIA, format_moment, parse_moment
+from kapture_async._core.codec import WireModel, _known_keys
+from kapture_async.service import INDIA, codec_of, format_moment, parse_moment
 
-CODEC = Codec(INDIA, parse_moment, format_moment)
+CODEC = codec_of(INDIA)
 MODELS: list[type[WireModel]] = [AddedTicket, UpdatedTicket, Ticket, TicketRow, TicketDetail]
 
 

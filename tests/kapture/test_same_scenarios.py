@@ -5,7 +5,6 @@ The sync client has no code of its own to test, so this replaces a second test s
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +12,6 @@ from typing import Any
 import pytest
 
 from kapture_async import (
-    HelpdeskError,
     KaptureClient,
     NewTicket,
     RetryPolicy,
@@ -22,38 +20,9 @@ from kapture_async import (
 )
 from kapture_async.testing import Fault, FaultPlan, KaptureTwin
 
+from ..scenarios import Do, plain, told_by_async, told_by_sync
+
 START = datetime(2024, 4, 19, 8, 49, 11, tzinfo=UTC)
-
-
-class Do:
-    """Calls a client the same way, whichever of the two it is."""
-
-    def __init__(self, client: Any, run: Callable[[Any], Any]) -> None:
-        self.client = client
-        self.tickets = client.tickets
-        self.run = run
-
-    def call(self, result: Any) -> Any:
-        return self.run(result) if asyncio.iscoroutine(result) else result
-
-    def rows(self, pages: Any) -> list[Any]:
-        async def read() -> list[Any]:
-            return [row async for row in pages]
-
-        return list(pages) if hasattr(pages, "__iter__") else self.run(read())
-
-    def outcomes(self, push: Any) -> list[Any]:
-        async def read() -> list[Any]:
-            async with push as outcomes:
-                return [outcome async for outcome in outcomes]
-
-        if hasattr(push, "__aenter__"):
-            return self.run(read())
-        with push as outcomes:
-            return list(outcomes)
-
-    def copy(self, **options: Any) -> Do:
-        return Do(self.client.with_options(**options), self.run)
 
 
 SCENARIOS: dict[str, Callable[[Do], Any]] = {
@@ -130,53 +99,27 @@ SCENARIOS: dict[str, Callable[[Do], Any]] = {
 }
 
 
-def story(name: str, do: Do, twin: KaptureTwin) -> dict[str, Any]:
-    twin.now = START
-    try:
-        ending = ("result", SCENARIOS[name](do))
-    except HelpdeskError as error:
-        attempts = [(a.number, a.phase, a.status, a.failure) for a in error.attempts]
-        ending = ("error", (type(error), str(error), attempts))
-    requests = [
-        (r.method, r.path, r.body, r.headers.get("authorization"), r.headers.get("user-agent"))
-        for r in twin.received
-    ]
-    return {
-        "ending": ending,
-        "requests": requests,
-        "ledger": [(entry.operation, entry.payload) for entry in twin.ledger.entries],
-    }
-
-
 SETTINGS: dict[str, Any] = {
     "timeout": Timeout(total=5.0),
     "retry": RetryPolicy(attempts=2, first_wait=0.001),
 }
 
 
-def through_async(name: str) -> dict[str, Any]:
-    with KaptureTwin(faults=FaultPlan(), clock=lambda: START.timestamp()).in_thread() as twin:
-        with asyncio.Runner() as runner:
-            client = KaptureClient(base_url=twin.url, token=twin.token, **SETTINGS)
-            told = story(name, Do(client, runner.run), twin)
-            runner.run(client.aclose())
-    return told
-
-
-def through_sync(name: str) -> dict[str, Any]:
-    with KaptureTwin(faults=FaultPlan(), clock=lambda: START.timestamp()).in_thread() as twin:
-        with SyncKaptureClient(base_url=twin.url, token=twin.token, **SETTINGS) as client:
-            return story(name, Do(client, lambda result: result), twin)
+def new_twin() -> KaptureTwin:
+    return KaptureTwin(faults=FaultPlan(), clock=lambda: START.timestamp())
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_both_clients_tell_the_same_story(name: str) -> None:
-    first, second = through_async(name), through_sync(name)
-    port = ":0"  # each twin has its own
-    assert _plain(first, port) == _plain(second, port)
-
-
-def _plain(value: Any, port: str) -> str:
-    import re
-
-    return re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1" + port, repr(value))
+    first, second = new_twin(), new_twin()
+    one = told_by_async(
+        SCENARIOS[name],
+        first,
+        lambda: KaptureClient(base_url=first.url, token=first.token, **SETTINGS),
+    )
+    other = told_by_sync(
+        SCENARIOS[name],
+        second,
+        lambda: SyncKaptureClient(base_url=second.url, token=second.token, **SETTINGS),
+    )
+    assert plain(one) == plain(other)

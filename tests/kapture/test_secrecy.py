@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
-import logging
-import pickle
 import sys
 import traceback
 from collections.abc import Awaitable, Callable
@@ -23,6 +20,9 @@ from kapture_async import (
 )
 from kapture_async.testing import KINDS, Fault, FaultPlan, KaptureTwin
 
+from .. import secrecy
+from ..secrecy import every_word_of
+
 TOKEN = "canary-token-5f2e9a"
 API_KEY = "canary-apikey-77b1"
 PERSON = "canary-person@example.com"
@@ -30,41 +30,8 @@ WORDS = "canary-words of a customer"
 CANARIES = (TOKEN, API_KEY, PERSON, WORDS)
 
 
-def every_word_of(error: BaseException) -> str:
-    """All that a careless logger or an error tracker could show of an exception."""
-    seen: list[str] = []
-    todo: list[BaseException | None] = [error]
-    done: set[int] = set()
-    while todo:
-        current = todo.pop()
-        if current is None or id(current) in done:
-            continue
-        done.add(id(current))
-        told = traceback.TracebackException.from_exception(current, capture_locals=True)
-        # This test's own frames hold the canaries on purpose.
-        for frame in told.stack:
-            if "/tests/" in frame.filename.replace("\\", "/"):
-                frame.locals = None
-        seen += [repr(current), str(current), *told.format(chain=False)]
-        seen += [repr(value) for value in vars(current).values()]
-        todo += [current.__cause__, current.__context__]
-        if isinstance(current, HelpdeskError):
-            seen.append(repr(pickle.dumps(current)))
-            seen.append(repr(vars(pickle.loads(pickle.dumps(current)))))
-            seen.append(str(copy.copy(current)))
-    return "\n".join(seen)
-
-
 def assert_clean(text: str) -> None:
-    assert not [canary for canary in CANARIES if canary in text], text
-
-
-@pytest.fixture
-def logs(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    caplog.set_level(logging.DEBUG)
-    for name in ("kapture_async", "aiohttp", "asyncio"):
-        caplog.set_level(logging.DEBUG, logger=name)
-    return caplog
+    secrecy.assert_clean(text, CANARIES)
 
 
 FAULTS = [Fault(kind) for kind in KINDS if kind not in ("slow", "late")]

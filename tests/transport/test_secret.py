@@ -48,13 +48,13 @@ def test_a_bad_header_name_is_refused(name: str) -> None:
     ],
 )
 def test_a_token_is_passed_through(token: str, sent: str) -> None:
-    assert authorization(token).reveal() == sent
+    assert authorization(token, "Basic").reveal() == sent
 
 
 @pytest.mark.parametrize("token", ["", "   "])
 def test_an_empty_token_is_refused(token: str) -> None:
     with pytest.raises(ConfigurationError):
-        authorization(token)
+        authorization(token, "Basic")
 
 
 def test_real_basic() -> None:

@@ -13,11 +13,22 @@ from typing import Any, Self, TypeVar
 import click
 
 from ..errors import HelpdeskError
-from ..transport.send import interrupted_by
+from ..transport.endings import interrupted_by
 from .exits import BUG, INTERRUPTED, USAGE, code_of_error
 from .screen import labelled, one_line, say, show_error
 
 T = TypeVar("T")
+
+
+def program_name(command: str, package: str) -> str:
+    """How this program was called, for commands to copy.
+
+    Args:
+        command: the name of its entry point.
+        package: the package that ``python -m`` runs.
+    """
+    called = os.path.basename(sys.argv[0])
+    return f"python -m {package}" if called == "__main__.py" else command
 
 
 def run_commands(commands: click.Command, *, name: str, debug_variable: str) -> None:

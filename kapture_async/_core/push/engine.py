@@ -28,6 +28,7 @@ from ..errors import (
     NoReplyError,
     NotFoundError,
     NotSentError,
+    OpenTicketLimitError,
     OutcomeUnknownError,
     PermissionDeniedError,
     PushStoppedError,
@@ -37,8 +38,8 @@ from ..errors import (
 )
 from ..outcome import Accepted, AnyOutcome, NotSent, Outcome, Rejected, Unknown
 from ..phase import Phase
+from ..transport.endings import interrupted_by
 from ..transport.retry import Ending, RetryPolicy, Wait, decide
-from ..transport.send import interrupted_by
 from .events import PushEvent, PushObserver, PushPaused, PushStopped, RowFinished
 from .pace import Gate, Pauser, pause_on_clock
 from .rows import Row, Rows, Source
@@ -502,6 +503,7 @@ def _is_hopeless(outcome: Outcome) -> bool:
         (
             AuthenticationError,
             NotFoundError,
+            OpenTicketLimitError,
             PermissionDeniedError,
             RateLimitedError,
             RedirectedError,

@@ -17,7 +17,7 @@ from yarl import URL
 
 from ..phase import Phase
 from .bodies import Body
-from .live import Answer, Failure, LiveAttempt
+from .live import Answer, Failure, LiveAttempt, OpenAnswer
 from .session import client_timeout, open_session
 from .settings import ERROR_BODY_CAP
 
@@ -48,6 +48,7 @@ class MarkedBody(Payload):
         """aiohttp looked at it. What answers in aiohttp's place (a mock) does not."""
         self.gone = False
         """It is out whole."""
+        self._protocol: Any = None
 
     @property
     def size(self) -> int:
@@ -58,6 +59,7 @@ class MarkedBody(Payload):
         self, writer: AbstractStreamWriter, content_length: int | None
     ) -> None:
         protocol: Any = getattr(writer, "protocol", None)
+        self._protocol = protocol
         if self._consumed or (protocol is not None and protocol.should_close):
             # Either it went out before, or the kept connection holds bytes that nobody asked
             # for: what would be read as the answer to this request is not.
@@ -76,6 +78,28 @@ class MarkedBody(Payload):
                 await writer.write(view[start : start + _CHUNK])
         live.phase = max(live.phase, Phase.SENT)
         self.gone = True
+
+    def keep_no_connection(self, response: aiohttp.ClientResponse) -> None:
+        """Let nobody use the connection again.
+
+        After an early refusal of a large body some servers say "keep-alive", and close all the
+        same: they have not read the rest. Whatever is sent next would be in doubt.
+        """
+        if self._protocol is None:
+            return
+        if response.connection is None:  # it is back in the pool already
+            self._protocol.close()
+        else:
+            self._protocol.force_close()
+
+    def hang_up(self) -> None:
+        """Break the connection off if the body did not go out whole: it is of no more use.
+
+        A server that has stopped reading would hold it, and the closing of the session, for ever.
+        """
+        transport = getattr(self._protocol, "transport", None)
+        if not self.gone and transport is not None:
+            transport.abort()
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         await self.write_with_length(writer, None)
@@ -100,7 +124,8 @@ async def attempt(
     headers: Mapping[str, str],
     cap: int,
     timeout: aiohttp.ClientTimeout | None,
-) -> Answer | Failure:
+    streamed: bool = False,
+) -> Answer | OpenAnswer | Failure:
     """Send once and read the whole answer.
 
     Args:
@@ -112,12 +137,14 @@ async def attempt(
         headers: all headers.
         cap: the most decoded bytes to accept.
         timeout: limits that differ from the session's own, if any.
+        streamed: leave the body of a good answer to be read by the caller.
 
     Raises:
         asyncio.CancelledError: without the frames of the HTTP library, whose locals hold
             the headers.
     """
     marked = None if body is None else MarkedBody(body, live)
+    live.hang_up = None if marked is None else marked.hang_up
     # Without a body there is no mark on its way out, so doubt is assumed from the start.
     live.phase = Phase.SENDING if marked is None else Phase.CONNECTING
     limits: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
@@ -139,13 +166,24 @@ async def attempt(
             return Failure("connect", "the kept connection held an answer to something else")
         live.phase = Phase.RECEIVING
         live.status = response.status
+        if marked is not None and response.status >= 400 and marked.size > _CHUNK:
+            marked.keep_no_connection(response)
+        if streamed and response.status < 300:
+            if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+                # It was asked for as it is. Unpacked, nothing would tell whether it came whole.
+                response.close()
+                return Failure("garbled", "the file came compressed, unasked for", True)
+            if (response.content_length or 0) > cap:
+                response.close()
+                return _too_large(cap)
+            return OpenAnswer(response.status, response.headers, _Arriving(response, live, cap))
         try:
             content = await _read(response, cap)
         except BaseException:
             response.close()
             raise
         if content is None:
-            return Failure("too_large", f"the answer unpacks to more than {cap:,} bytes", True)
+            return _too_large(cap)
         if marked is not None and marked.taken and not marked.gone and response.status < 300:
             return Failure("lost", "the service answered before it had the whole request")
         return Answer(response.status, response.headers, content)
@@ -154,6 +192,41 @@ async def attempt(
     except BaseException as error:
         error.__context__ = None
         raise error.with_traceback(None) from None
+    finally:
+        if marked is not None:
+            marked.hang_up()
+
+
+class _Arriving:
+    """The body of an answer on its way in, counted. See :class:`.live.Stream`."""
+
+    def __init__(self, response: aiohttp.ClientResponse, live: LiveAttempt, cap: int) -> None:
+        self._response = response
+        self._live = live
+        self._cap = cap
+        self._size = 0
+
+    async def next_chunk(self) -> bytes | Failure | None:
+        try:
+            part = await self._response.content.readany()
+        except Exception as error:
+            self._response.close()
+            return _failure(error, self._live)
+        except BaseException as error:
+            error.__context__ = None
+            raise error.with_traceback(None) from None
+        self._size += len(part)
+        if self._size > self._cap:
+            self._response.close()
+            return _too_large(self._cap)
+        return part or None
+
+    def close(self) -> None:
+        self._response.close()
+
+
+def _too_large(cap: int) -> Failure:
+    return Failure("too_large", f"the answer unpacks to more than {cap:,} bytes", True)
 
 
 async def _read(response: aiohttp.ClientResponse, cap: int) -> bytes | None:

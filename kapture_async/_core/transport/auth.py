@@ -38,11 +38,11 @@ class Auth(Protocol):
         ...
 
 
-def authorization(token: str | Secret) -> Secret:
+def authorization(token: str | Secret, scheme: str) -> Secret:
     """The value of ``Authorization`` for a ready-made token.
 
-    The token is passed through as it is; ``Basic`` is put before it only where no scheme
-    stands there already. It is never encoded again (kapture.md, section 0).
+    The token is passed through as it is; ``scheme`` is put before it only where a scheme does
+    not stand there already. It is never encoded again.
 
     Raises:
         ConfigurationError: it is empty or cannot stand in a header.
@@ -54,7 +54,7 @@ def authorization(token: str | Secret) -> Secret:
     text = Secret(token.reveal().strip())
     if _HAS_SCHEME.match(text.reveal()):
         return text
-    return Secret(f"Basic {text.reveal()}")
+    return Secret(f"{scheme} {text.reveal()}")
 
 
 def basic_authorization(username: str | Secret, password: str | Secret) -> Secret:

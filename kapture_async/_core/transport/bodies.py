@@ -1,8 +1,8 @@
 """Request bodies: made once, a known size, sendable again.
 
 A body is a row of byte segments, so that a form with a large file is never copied into one
-string, and a second attempt sends exactly the same bytes. The size is always known: stock
-Django behind gunicorn ignores chunked uploads altogether (support.md, section 8).
+string, and a second attempt sends exactly the same bytes. The size is always known: there are
+servers that ignore chunked uploads altogether.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ class Body:
     content_type: str
     segments: tuple[bytes, ...] = field(repr=False)
     size: int
+    has_file: bool = False
 
     @classmethod
-    def of(cls, content_type: str, *segments: bytes) -> Body:
+    def of(cls, content_type: str, *segments: bytes, has_file: bool = False) -> Body:
         """A body of these segments, one after the other."""
-        return cls(content_type, segments, sum(map(len, segments)))
+        return cls(content_type, segments, sum(map(len, segments)), has_file)
 
 
 NOTHING = Body.of("application/octet-stream")
@@ -43,7 +44,7 @@ NOTHING = Body.of("application/octet-stream")
 class Attachment:
     """A file for a form: its name, its bytes, its media type (guessed from the name)."""
 
-    filename: str
+    filename: str = field(repr=False)
     content: bytes = field(repr=False)
     content_type: str | None = None
 
@@ -74,7 +75,7 @@ def form_body(form: Form) -> Body:
     """A ``multipart/form-data`` body.
 
     File names go out as UTF-8, not percent-encoded, reduced to their last path part, without
-    quotes and control characters, as stock Django stores them (support.md, section 8).
+    quotes and control characters: the one form that every server stores as it was meant.
 
     Raises:
         InvalidInputError: a name or value cannot be written as UTF-8, or a name is empty or
@@ -87,14 +88,15 @@ def form_body(form: Form) -> Body:
             segments.append(_part_head(boundary, name) + value.encode() + b"\r\n")
         for name, file in form.files:
             filename = clean_filename(file.filename)
-            kind = file.content_type or mimetypes.guess_type(filename)[0]
-            head = _part_head(boundary, name, filename, kind or "application/octet-stream")
+            guessed = file.content_type or mimetypes.guess_type(filename)[0]
+            head = _part_head(boundary, name, filename, guessed or "application/octet-stream")
             segments += [head, file.content, b"\r\n"]
     except UnicodeEncodeError:
         segments = []
     else:
         segments.append(f"--{boundary}--\r\n".encode())
-        return Body.of(f"multipart/form-data; boundary={boundary}", *segments)
+        kind = f"multipart/form-data; boundary={boundary}"
+        return Body.of(kind, *segments, has_file=bool(form.files))
     raise InvalidInputError("the form holds text that is not valid Unicode")
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Literal, Protocol
 
 from attrs import define, field
 
@@ -22,6 +22,25 @@ class Answer:
     body: bytes = field(repr=False)
 
 
+class Stream(Protocol):
+    """The body of an answer, as it arrives."""
+
+    async def next_chunk(self) -> bytes | Failure | None:
+        """Decoded bytes; ``None`` at the end, a failure where it broke off."""
+
+    def close(self) -> None:
+        """Let go of the connection. May be called again."""
+
+
+@define
+class OpenAnswer:
+    """The head of a good answer, whose body is still to come."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: Stream = field(repr=False)
+
+
 @define
 class Failure:
     """No usable answer. ``words`` is our own text; it holds no secret and no payload."""
@@ -34,10 +53,14 @@ class Failure:
 class LiveAttempt:
     """The attempt that is under way: where it is, and since when."""
 
-    __slots__ = ("_clock", "number", "phase", "started_at", "status")
+    __slots__ = ("_clock", "hang_up", "number", "phase", "started_at", "status", "waits_for")
 
     def __init__(self) -> None:
         self.number = 0
+        self.waits_for = "free connection slot"
+        """What it waits for in :attr:`Phase.WAITING`."""
+        self.hang_up: Callable[[], None] | None = None
+        """Breaks off a body that is on its way out."""
         self.phase = Phase.WAITING
         self.status: int | None = None
         self.started_at = 0.0
@@ -50,6 +73,13 @@ class LiveAttempt:
         self.status = None
         self.started_at = time.time()
         self._clock = time.perf_counter()
+
+    @property
+    def missing(self) -> str:
+        """What has not come yet."""
+        if self.phase is Phase.WAITING:
+            return self.waits_for
+        return "connection" if self.phase is Phase.CONNECTING else "answer"
 
     def record(self, failure: str | None = None) -> Attempt:
         """The try as a value."""

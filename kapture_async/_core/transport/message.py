@@ -30,7 +30,7 @@ class Operation:
         name: such as ``"tickets.add"``; used in errors, logs and events.
         path: path template below the base URL, such as ``"/x/{attachment_id}/"``.
         effect: ``read`` or ``write``; decides what may be repeated.
-        api: which of the service's keys it needs (Kapture issues one key per API).
+        api: which of the service's credentials it needs, where there are several.
         method: HTTP verb.
         wrap: how its data travels.
         reply_cap: the most decoded bytes its reply may have.
@@ -70,6 +70,8 @@ class RawReply:
     """Case-insensitive."""
     body: bytes = field(repr=False)
     attempts: tuple[Attempt, ...] = ()
+    cause: Exception | None = field(default=None, repr=False)
+    """What kept the call from going on, beside the answer: a new token could not be had."""
 
     @property
     def content_type(self) -> str:

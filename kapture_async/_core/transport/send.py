@@ -12,21 +12,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from ..errors import (
-    ClientStateError,
-    ConnectError,
-    HelpdeskError,
-    NoReplyError,
-    NotSentError,
-    NotSentTimeoutError,
-    OutcomeUnknownError,
-    ReplyTimeoutError,
-    ReplyTooLargeError,
-    UnreadableReplyError,
-)
+from ..errors import ClientStateError, HelpdeskError, NotSentError
 from ..phase import Attempt, Phase
 from ..secret import Secret, mask
 from .auth import Auth, AuthHeaders
+from .endings import error_for
 from .events import (
     AttemptFinished,
     AttemptStarted,
@@ -35,10 +25,12 @@ from .events import (
     SlotWaiting,
     TransportEvent,
 )
-from .live import Answer, Failure, LiveAttempt
+from .live import Answer, Failure, LiveAttempt, OpenAnswer
 from .message import Operation, RawReply, Request
 from .retry import Ending, Stop, decide, parse_retry_after
 from .settings import CallOptions, TransportSettings
+from .stream import OpenReply
+from .tokens import BearerToken
 
 if TYPE_CHECKING:
     import aiohttp
@@ -46,18 +38,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("kapture_async.transport")
 
-_BEFORE_SENDING: dict[str, type[NotSentError]] = {
-    "timeout": NotSentTimeoutError,
-    "interrupted": NotSentError,
-}
-_AFTER_SENDING: dict[str, type[OutcomeUnknownError]] = {
-    "timeout": ReplyTimeoutError,
-    "garbled": UnreadableReplyError,
-    "too_large": ReplyTooLargeError,
-}
-
-_MISSED = {Phase.WAITING: "no free connection slot", Phase.CONNECTING: "no connection"}
-"""What did not come in time, by how far the attempt got; beyond these, an answer."""
+IsStale = Callable[[Operation, int, Mapping[str, str], bytes], bool]
+"""Whether an answer (its status, headers and body) says that the token is no longer good."""
 
 
 class Transport:
@@ -71,6 +53,7 @@ class Transport:
         session: a borrowed aiohttp session; it is used, never closed.
         observer: is told of every attempt and retry; see :mod:`.events`.
         claims_success: the service's mark of success in a body, whatever the status says.
+        is_stale: whether an answer says that a :class:`BearerToken` is no longer good.
         sleep, rand: replaceable for tests.
     """
 
@@ -82,6 +65,7 @@ class Transport:
         session: aiohttp.ClientSession | None = None,
         observer: Observer | None = None,
         claims_success: Callable[[bytes], bool] | None = None,
+        is_stale: IsStale | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rand: Callable[[], float] = random.random,
     ) -> None:
@@ -91,6 +75,8 @@ class Transport:
         self._session = session
         self._observer = observer
         self._claims_success = claims_success
+        self._tokens = auth if isinstance(auth, BearerToken) and auth.can_renew else None
+        self._is_stale = is_stale
         self._sleep = sleep
         self._rand = rand
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -98,6 +84,8 @@ class Transport:
         self._wire: ModuleType
         self._session_options: CallOptions | None = None
         self._closed = False
+        self._leaving: set[LiveAttempt] = set()
+        self._arriving: set[OpenReply] = set()
         self._urls: dict[str, URL] = {}
         self._headers: dict[str, tuple[AuthHeaders, Mapping[str, str]]] = {}
 
@@ -129,6 +117,11 @@ class Transport:
                 next_step="Close it where it was used, best with `async with`.",
             )
         self._closed = True
+        for reply in tuple(self._arriving):
+            reply.close()
+        for live in self._leaving:  # closing the session would wait for them, perhaps for ever
+            if live.hang_up is not None:
+                live.hang_up()
         if self._session is not None and not self._borrowed:
             await self._session.close()
             # Closed sockets are only let go by the loop's next turn; without it, a loop that
@@ -156,75 +149,93 @@ class Transport:
             asyncio.CancelledError: carries a note on what may have happened, and the same as
                 an error; see :func:`interrupted_by`.
         """
-        session = self._open(options)
-        live = LiveAttempt()
-        attempts: list[Attempt] = []
-        total = options.timeout.total
-        loop = asyncio.get_running_loop()
-        deadline = None if total is None else loop.time() + total
-        last: Answer | Failure | None = None
+        call = _Call(self._open(options), request, options)
+        last = await self._deliver(call)
+        assert isinstance(last, Answer)
+        return _whole(last, call)
+
+    async def open(self, request: Request, options: CallOptions) -> RawReply | OpenReply:
+        """Send, and leave the body of a good answer to be read as it arrives.
+
+        Args:
+            request: what to send; a read.
+            options: as for :meth:`send`; the time for the whole call ends with the head.
+
+        Returns:
+            An :class:`OpenReply` for HTTP 2xx, which must be closed: it holds a connection slot.
+            Any other answer comes whole.
+
+        Raises:
+            HelpdeskError: as :meth:`send`.
+        """
+        call = _Call(self._open(options), request, options, streamed=True)
+        last = await self._deliver(call)
+        if isinstance(last, Answer):
+            return _whole(last, call)
+        reply = OpenReply(
+            last,
+            tuple(call.attempts),
+            release=self._let_go,
+            broke_off=lambda failure: self._error(call, failure.words, failure.kind),
+        )
+        self._arriving.add(reply)
+        return reply
+
+    def _let_go(self, reply: OpenReply) -> None:
+        self._arriving.discard(reply)
+        self._slots.release()
+
+    async def _deliver(self, call: _Call) -> Answer | OpenAnswer:
+        total = call.options.timeout.total
+        if total is not None:
+            call.deadline = asyncio.get_running_loop().time() + total
+        last: Answer | OpenAnswer | Failure | None = None
         interrupted: asyncio.CancelledError | None = None
         try:
-            async with asyncio.timeout_at(deadline):
-                last = await self._try_until_settled(
-                    session, request, options, live, attempts, deadline
-                )
+            async with asyncio.timeout_at(call.deadline):
+                last = await self._try_until_settled(call)
         except TimeoutError:
-            self._cut_short(request, live, attempts, "the time for the whole call ran out")
+            self._cut_short(call, "the time for the whole call ran out")
         except asyncio.CancelledError as error:
             interrupted = error
-            self._cut_short(request, live, attempts, "interrupted")
+            self._cut_short(call, "interrupted")
         if interrupted is not None:
-            words = "the call was interrupted"
-            doubt = self._error(request, attempts, words, "interrupted", live.phase)
+            doubt = self._error(call, "the call was interrupted", "interrupted")
             interrupted.helpdesk_error = doubt  # type: ignore[attr-defined]
             interrupted.add_note(str(doubt))
             # Without the frames in between: their locals hold the headers.
             raise interrupted.with_traceback(None)
-        if isinstance(last, Answer):
-            return RawReply(
-                status=last.status,
-                headers=last.headers,
-                body=last.body,
-                attempts=tuple(attempts),
-            )
         if last is None:
-            words = f"{_MISSED.get(live.phase, 'no answer')} within {total:g} seconds"
-            raise self._error(request, attempts, words, "timeout", live.phase)
-        raise self._error(request, attempts, last.words, last.kind, live.phase)
+            raise self._error(call, f"no {call.live.missing} within {total:g} seconds", "timeout")
+        if isinstance(last, Failure):
+            raise self._error(call, last.words, last.kind)
+        return last
 
-    async def _try_until_settled(
-        self,
-        session: aiohttp.ClientSession,
-        request: Request,
-        options: CallOptions,
-        live: LiveAttempt,
-        attempts: list[Attempt],
-        deadline: float | None,
-    ) -> Answer | Failure:
-        operation = request.operation
+    async def _try_until_settled(self, call: _Call) -> Answer | OpenAnswer | Failure:
+        operation, live = call.request.operation, call.live
         while True:
-            last = await self._try_once(session, request, options, live)
-            if isinstance(last, Answer):
-                record = live.record()
+            if self._tokens is not None:
+                await self._have_token(self._tokens, call)
+            last = await self._try_once(call)
+            if isinstance(last, Failure):
+                self._finished(call, last.words)
+                ending = Ending(phase=live.phase, permanent=last.permanent)
+            else:
+                self._finished(call)
+                if isinstance(last, OpenAnswer):
+                    return last
+                if self._tokens is not None and await self._renewed(self._tokens, call, last):
+                    continue
                 if last.status < 300 or self._confirms(operation, last):
-                    self._finished(operation, record)
-                    attempts.append(record)
                     return last
                 wait = parse_retry_after(last.headers.get("Retry-After"), time.time())
                 ending = Ending(phase=live.phase, status=last.status, retry_after=wait)
-            else:
-                record = live.record(last.words)
-                ending = Ending(phase=live.phase, permanent=last.permanent)
-            self._finished(operation, record)
-            attempts.append(record)
-            now = asyncio.get_running_loop().time()
             decision = decide(
-                options.retry,
+                call.options.retry,
                 operation.effect,
                 ending,
-                attempt=live.number,
-                time_left=math.inf if deadline is None else deadline - now,
+                attempt=live.number - call.renewed,
+                time_left=call.time_left,
                 rand=self._rand(),
             )
             if isinstance(decision, Stop):
@@ -234,14 +245,8 @@ class Transport:
             live.phase = Phase.WAITING  # an interruption from here on finds nothing under way
             await self._sleep(decision.seconds)
 
-    async def _try_once(
-        self,
-        session: aiohttp.ClientSession,
-        request: Request,
-        options: CallOptions,
-        live: LiveAttempt,
-    ) -> Answer | Failure:
-        operation = request.operation
+    async def _try_once(self, call: _Call) -> Answer | OpenAnswer | Failure:
+        operation, live, options = call.request.operation, call.live, call.options
         if self._closed:  # while it waited to send again
             raise ClientStateError("the client was closed")
         live.begin()
@@ -254,18 +259,77 @@ class Transport:
         same = own is not None and (
             own.timeout is options.timeout or own.timeout == options.timeout
         )
-        async with self._slots:
-            ending: Answer | Failure = await self._wire.attempt(
-                session,
+        await self._slots.acquire()
+        kept = False
+        self._leaving.add(live)
+        try:
+            ending: Answer | OpenAnswer | Failure = await self._wire.attempt(
+                call.session,
                 operation.method,
-                self._url(request),
-                request.body,
+                self._url(call.request),
+                call.request.body,
                 live,
-                headers=self._all_headers(operation, request, options),
-                cap=self.settings.max_reply_bytes or operation.reply_cap,
+                headers=self._all_headers(call),
+                cap=self._cap(call),
                 timeout=None if same else self._wire.client_timeout(options.timeout),
+                streamed=call.streamed,
             )
+            kept = isinstance(ending, OpenAnswer)
             return ending
+        finally:
+            self._leaving.discard(live)
+            if not kept:
+                self._slots.release()
+
+    def _cap(self, call: _Call) -> int:
+        """The most bytes of the answer; a file's limit is the caller's own."""
+        own = call.request.operation.reply_cap
+        return own if call.streamed else self.settings.max_reply_bytes or own
+
+    async def _have_token(self, tokens: BearerToken, call: _Call) -> None:
+        """Fetch the first token, where there is none yet.
+
+        Raises:
+            NotSentError: whoever gives tokens failed; its error is the cause.
+        """
+        call.live.waits_for = "access token"
+        problem: Exception | None = None
+        try:
+            await tokens.ready(call.request.operation.api)
+        except Exception as error:
+            problem = error
+        call.live.waits_for = "free connection slot"
+        if problem is not None:
+            why = problem.message if isinstance(problem, HelpdeskError) else type(problem).__name__
+            words = f"no access token could be had: {why}"
+            where: dict[str, Any] = {
+                "service": self.settings.service,
+                "operation": call.request.operation.name,
+                "effect": call.request.operation.effect,
+            }
+            raise NotSentError(words, **where) from problem
+
+    async def _renewed(self, tokens: BearerToken, call: _Call, answer: Answer) -> bool:
+        """Whether it is worth trying once more, with another token than the service refused.
+
+        Safe for writes, too: they were refused at the door. Once per call only: a service that
+        refuses every token would otherwise be asked for ever.
+        """
+        operation, live, stale = call.request.operation, call.live, call.auth
+        is_stale = self._is_stale
+        if call.renewed or stale is None or is_stale is None:
+            return False
+        if not is_stale(operation, answer.status, answer.headers, answer.body):
+            return False
+        call.renewed = True
+        phase, live.phase = live.phase, Phase.WAITING
+        live.waits_for = "new access token"
+        try:
+            return await tokens.renew(stale)
+        except Exception as error:
+            call.cause = error
+            live.phase = phase
+            return False
 
     def _open(self, options: CallOptions) -> aiohttp.ClientSession:
         if self._closed:
@@ -303,16 +367,16 @@ class Transport:
             url = URL(f"{url}?{urlencode(request.query)}", encoded=True)
         return url
 
-    def _all_headers(
-        self, operation: Operation, request: Request, options: CallOptions
-    ) -> Mapping[str, str]:
-        auth = self._auth.headers(operation.api)
-        known = self._headers.get(operation.api)
+    def _all_headers(self, call: _Call) -> Mapping[str, str]:
+        api = call.request.operation.api
+        auth = call.auth = self._auth.headers(api)
+        known = self._headers.get(api)
         if known is None or known[0] is not auth:
             known = (auth, self._merge(auth, self.settings.headers))
-            self._headers[operation.api] = known
-        if request.headers or options.headers:
-            return self._merge(auth, self.settings.headers, options.headers, request.headers)
+            self._headers[api] = known
+        one, client = call.request.headers, call.options.headers
+        if one or client:
+            return self._merge(auth, self.settings.headers, client, one)
         return known[1]
 
     def _merge(self, *layers: Mapping[str, Secret]) -> Mapping[str, str]:
@@ -326,7 +390,9 @@ class Transport:
                 merged[name] = secret.reveal()
         return merged
 
-    def _finished(self, operation: Operation, record: Attempt) -> None:
+    def _finished(self, call: _Call, failure: str | None = None) -> None:
+        operation, record = call.request.operation, call.live.record(failure)
+        call.attempts.append(record)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug(
                 "%s %s attempt=%d status=%s phase=%s elapsed=%.3f",
@@ -352,58 +418,67 @@ class Transport:
         confirms = self._claims_success
         return operation.effect == "write" and confirms is not None and confirms(answer.body)
 
-    def _cut_short(
-        self, request: Request, live: LiveAttempt, attempts: list[Attempt], why: str
+    def _cut_short(self, call: _Call, why: str) -> None:
+        if call.live.number > len(call.attempts):  # else it was cut short between two attempts
+            self._finished(call, why)
+
+    def _error(self, call: _Call, words: str, kind: str) -> HelpdeskError:
+        phase = call.live.phase
+        return error_for(self.settings.service, call.request, call.attempts, words, kind, phase)
+
+
+class _Call:
+    """One call under way: what it was given, and how far it got."""
+
+    __slots__ = (
+        "attempts",
+        "auth",
+        "cause",
+        "deadline",
+        "live",
+        "options",
+        "renewed",
+        "request",
+        "session",
+        "streamed",
+    )
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        request: Request,
+        options: CallOptions,
+        *,
+        streamed: bool = False,
     ) -> None:
-        if live.number > len(attempts):  # else it was cut short between two attempts
-            attempts.append(live.record(why))
-            self._finished(request.operation, attempts[-1])
+        self.session = session
+        self.request = request
+        self.options = options
+        self.streamed = streamed
+        self.live = LiveAttempt()
+        self.attempts: list[Attempt] = []
+        self.deadline: float | None = None
+        """By the clock of the loop."""
+        self.auth: AuthHeaders | None = None
+        """The credentials the last try was made with."""
+        self.renewed = False
+        """Another token was asked for."""
+        self.cause: Exception | None = None
+        """Why none was given."""
 
-    def _error(
-        self, request: Request, attempts: list[Attempt], words: str, kind: str, phase: Phase
-    ) -> HelpdeskError:
-        """The error for a call without a whole answer: by how far it got, not by exception."""
-        cls: type[NotSentError] | type[OutcomeUnknownError]
-        if phase < Phase.SENDING:
-            cls = _BEFORE_SENDING.get(kind, ConnectError)
-        else:
-            cls = _AFTER_SENDING.get(kind, NoReplyError)
-        operation = request.operation
-        return cls(
-            words,
-            service=self.settings.service,
-            operation=operation.name,
-            effect=operation.effect,
-            phase=phase,
-            status=attempts[-1].status,
-            attempts=tuple(attempts),
-        )
+    @property
+    def time_left(self) -> float:
+        """Seconds until the deadline."""
+        if self.deadline is None:
+            return math.inf
+        return self.deadline - asyncio.get_running_loop().time()
 
 
-def interrupted_by(error: BaseException | None) -> HelpdeskError | None:
-    """What an interrupted call left behind, as an error that was not raised.
-
-    ::
-
-        try:
-            async with asyncio.timeout(5):
-                await client.tickets.add(title="Printer on fire")
-        except TimeoutError as error:
-            doubt = interrupted_by(error)   # NotSentError or OutcomeUnknownError
-
-    Args:
-        error: a ``CancelledError`` that came out of a call, or what was made of it: the chain
-            of causes is searched. (``anyio.move_on_after`` swallows it without a trace.)
-
-    Returns:
-        A :class:`NotSentError` or an :class:`OutcomeUnknownError`; ``None`` if no call was
-        interrupted.
-    """
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        found: Any = getattr(error, "helpdesk_error", None)
-        if isinstance(found, HelpdeskError):
-            return found
-        error = error.__cause__ or error.__context__
-    return None
+def _whole(answer: Answer, call: _Call) -> RawReply:
+    return RawReply(
+        status=answer.status,
+        headers=answer.headers,
+        body=answer.body,
+        attempts=tuple(call.attempts),
+        cause=call.cause,
+    )

@@ -29,13 +29,17 @@ def open_session(settings: TransportSettings, timeout: Timeout) -> aiohttp.Clien
     connector = aiohttp.TCPConnector(
         limit=0, keepalive_timeout=4.0, ssl=True if context is None else context
     )
-    return aiohttp.ClientSession(
+    session = aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=client_timeout(timeout),
         trust_env=False,
         proxy=proxy,
     )
+    # aiohttp repeats a GET by itself when a kept connection turns out dead, uncounted and unseen.
+    # There is no public switch (aiohttp#10790).
+    session._retry_connection = False
+    return session
 
 
 def client_timeout(timeout: Timeout) -> aiohttp.ClientTimeout:

@@ -24,6 +24,7 @@ class Wrapper:
 
 WRAPPERS: Mapping[str, Wrapper] = {
     "Pages": Wrapper("SyncPages", f"{FACADE}.pages"),
+    "Download": Wrapper("SyncDownload", f"{FACADE}.download"),
     "Push": Wrapper("SyncPush", f"{FACADE}.push", first="source"),
 }
 

@@ -1,0 +1,1 @@
+"""Saving what a service lets one download: its name, its bytes, and the way to them."""

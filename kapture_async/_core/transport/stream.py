@@ -1,0 +1,76 @@
+"""An answer whose body is read as it arrives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ..errors import ClientStateError, HelpdeskError
+from ..phase import Attempt
+from .live import Failure, OpenAnswer
+
+
+class OpenReply:
+    """The head of a good answer, and its body on the way. It holds a connection slot.
+
+    Args:
+        answer: what arrived.
+        attempts: the tries so far.
+        release: called once, when the connection slot is free again.
+        broke_off: makes the error for a body that does not come to its end.
+    """
+
+    def __init__(
+        self,
+        answer: OpenAnswer,
+        attempts: tuple[Attempt, ...],
+        *,
+        release: Callable[[OpenReply], None],
+        broke_off: Callable[[Failure], HelpdeskError],
+    ) -> None:
+        self.status = answer.status
+        self.headers: Mapping[str, str] = answer.headers
+        """Case-insensitive."""
+        self.attempts = attempts
+        self._body = answer.body
+        self._release = release
+        self._broke_off = broke_off
+        self._open = True
+        self._whole = False
+        self._failure: HelpdeskError | None = None
+
+    async def next_chunk(self) -> bytes | None:
+        """Decoded bytes, never empty; ``None`` when all of them have come, and only then.
+
+        A cancellation loses nothing: it can be asked again.
+
+        Raises:
+            OutcomeUnknownError: the body broke off, or unpacks to more than is accepted.
+            ClientStateError: it was closed before its end.
+        """
+        if self._whole:
+            return None
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)
+        if not self._open:
+            raise ClientStateError(
+                "the answer was closed before its end", next_step="Ask for it again."
+            )
+        chunk = await self._body.next_chunk()
+        if isinstance(chunk, bytes):
+            return chunk
+        self.close()
+        if chunk is not None:
+            self._failure = self._broke_off(chunk)
+            raise self._failure
+        self._whole = True
+        return None
+
+    def close(self) -> None:
+        """Let go of the connection and of its slot. Calling it again does nothing."""
+        if self._open:
+            self._open = False
+            self._body.close()
+            self._release(self)
+
+    def __repr__(self) -> str:
+        return f"<OpenReply {self.status}{'' if self._open else ' (closed)'}>"
