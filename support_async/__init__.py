@@ -1,13 +1,14 @@
-"""Client of the white-label Support Ticket API: announced, not here yet.
+"""Client of the white-label Support Ticket API: asyncio first, with a sync twin.
 
-This package already has the vocabulary that both clients share: the errors and the outcomes,
-the very same classes as in :mod:`kapture_async`. The client itself comes with the next
-release: categories, tags, tickets with attachments, conversations, status and downloads, async
-and sync, on the same send path.
+No ticket lost, none twice, and a list of every doubt.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+from kapture_async._core.download.stream import Download
+from kapture_async._core.download.transfer import DownloadProgress
 from kapture_async._core.errors import (
     AttachmentTooLargeError,
     AuthenticationError,
@@ -17,6 +18,7 @@ from kapture_async._core.errors import (
     ConnectError,
     HelpdeskError,
     InvalidInputError,
+    JournalError,
     NoReplyError,
     NotFoundError,
     NotSentError,
@@ -43,18 +45,63 @@ from kapture_async._core.outcome import (
     Unknown,
 )
 from kapture_async._core.phase import Attempt, Phase
+from kapture_async._core.pull.pages import Pages
+from kapture_async._core.push.engine import Push, PushCounts
+from kapture_async._core.push.rows import Row
+from kapture_async._core.secret import Secret
+from kapture_async._core.transport.endings import interrupted_by
+from kapture_async._core.transport.retry import RetryPolicy
+from kapture_async._core.transport.settings import Timeout
+from kapture_async._core.transport.tokens import TokenProvider
+from kapture_async._core.version import __version__
+
+from .attachments import Attachments
+from .categories import Categories
+from .client import SupportClient
+from .models import (
+    Category,
+    Conversation,
+    CreatedTicket,
+    NewTicket,
+    Priority,
+    Status,
+    Tag,
+    TicketAttachment,
+    TicketDetail,
+    TicketRow,
+    Tokens,
+)
+from .tags import Tags
+from .tickets import Tickets
+
+if TYPE_CHECKING:
+    from kapture_async._core.facade.download import SyncDownload
+    from kapture_async._core.facade.loop import SyncInAsyncWarning
+    from kapture_async._core.facade.pages import SyncPages
+    from kapture_async._core.facade.push import SyncPush
+
+    from .sync import SyncAttachments, SyncCategories, SyncSupportClient, SyncTags, SyncTickets
 
 __all__ = [
     "Accepted",
     "AttachmentTooLargeError",
+    "Attachments",
     "Attempt",
     "AuthenticationError",
+    "Categories",
+    "Category",
     "ClientStateError",
     "ConfigurationError",
     "ConflictError",
     "ConnectError",
+    "Conversation",
+    "CreatedTicket",
+    "Download",
+    "DownloadProgress",
     "HelpdeskError",
     "InvalidInputError",
+    "JournalError",
+    "NewTicket",
     "NoReplyError",
     "NotFoundError",
     "NotSent",
@@ -63,8 +110,12 @@ __all__ = [
     "OpenTicketLimitError",
     "Outcome",
     "OutcomeUnknownError",
+    "Pages",
     "PermissionDeniedError",
     "Phase",
+    "Priority",
+    "Push",
+    "PushCounts",
     "PushStoppedError",
     "RateLimitedError",
     "RedirectedError",
@@ -73,8 +124,59 @@ __all__ = [
     "ReplyTimeoutError",
     "ReplyTooLargeError",
     "RequestTooLargeError",
+    "RetryPolicy",
+    "Row",
+    "Secret",
     "ServerError",
+    "Status",
+    "SupportClient",
+    "SyncAttachments",
+    "SyncCategories",
+    "SyncDownload",
+    "SyncInAsyncWarning",
+    "SyncPages",
+    "SyncPush",
+    "SyncSupportClient",
+    "SyncTags",
+    "SyncTickets",
+    "Tag",
+    "Tags",
+    "TicketAttachment",
+    "TicketDetail",
+    "TicketRow",
+    "Tickets",
+    "Timeout",
+    "TokenProvider",
+    "Tokens",
     "Unknown",
     "UnreadableReplyError",
     "ValidationError",
+    "__version__",
+    "interrupted_by",
 ]
+
+_SYNC = {
+    "SyncAttachments": ".sync",
+    "SyncCategories": ".sync",
+    "SyncDownload": "kapture_async._core.facade.download",
+    "SyncInAsyncWarning": "kapture_async._core.facade.loop",
+    "SyncPages": "kapture_async._core.facade.pages",
+    "SyncPush": "kapture_async._core.facade.push",
+    "SyncSupportClient": ".sync",
+    "SyncTags": ".sync",
+    "SyncTickets": ".sync",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """The sync twin, loaded when first asked for: it is generated from what is loaded here."""
+    if name not in _SYNC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(_SYNC[name], __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

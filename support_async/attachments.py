@@ -1,0 +1,143 @@
+"""Attachments on their way in: downloads."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from attrs import evolve
+
+from kapture_async._core.caller import Caller
+from kapture_async._core.download.saving import Saving
+from kapture_async._core.download.stream import Download
+from kapture_async._core.download.transfer import ProgressObserver, save
+from kapture_async._core.secret import Secret
+from kapture_async._core.transport.hosts import fill_path
+from kapture_async._core.transport.message import MEBI
+from kapture_async._core.transport.retry import RetryPolicy
+from kapture_async._core.transport.settings import check_headers
+
+from .service import SERVICE, Installation
+from .values import checked_count, checked_id
+
+MAX_DOWNLOAD_BYTES = 64 * MEBI
+
+# A file comes as it is: compressed on the way, its length would not be known beforehand.
+_AS_IT_IS = {"Accept": Secret("*/*"), "Accept-Encoding": Secret("identity")}
+
+
+class Attachments:
+    """The files on tickets. Reached as ``client.attachments``.
+
+    Their ids stand in :attr:`TicketDetail.attachments`; to add one, give ``attachment=`` to
+    :meth:`Tickets.create` or :meth:`Tickets.reply`.
+    """
+
+    def __init__(self, caller: Caller, installation: Installation) -> None:
+        self._caller = caller
+        self._operation = installation.operations.download
+
+    async def download(
+        self,
+        attachment_id: str | int,
+        to: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        max_bytes: int = MAX_DOWNLOAD_BYTES,
+        on_progress: ProgressObserver | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+    ) -> Path:
+        """Download one file to the disk (support.md, section 3.7).
+
+        It is written to a hidden temporary file beside the target, which takes its place when
+        all of it is there: there is never half a file under that name. A transfer that breaks
+        off is begun again as the client's retry policy says, and nothing is left behind if it
+        fails for good.
+
+        Args:
+            attachment_id: the file's id.
+            to: the file to make; or a folder, if it is one or ends in a separator: then the
+                service names the file. Its name is made safe, never leads out of the folder, and
+                is ``attachment-<id>`` where the service gives none.
+            overwrite: replace a file that is there already.
+            max_bytes: the most bytes to accept, unpacked; default 64 MiB.
+            on_progress: told of every piece that arrived, in the event loop.
+            headers: headers of this call alone.
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            InvalidInputError: the folder is not there, or the file is there already; nothing
+                was sent.
+            NotFoundError: the service knows no such file.
+            ReplyTooLargeError: the file is larger than ``max_bytes``.
+            HelpdeskError: it did not arrive whole; being a read, it is safe to ask again.
+            OSError: it cannot be written; :class:`FileExistsError` if the name that the service
+                gave is taken.
+
+        A cancellation leaves nothing behind, unless it comes when the whole file just gets its
+        name.
+        """
+        begin = self._beginner(attachment_id, max_bytes, headers)
+        saving = await asyncio.to_thread(Saving.prepare, to, overwrite=overwrite)
+        return await save(
+            begin,
+            saving,
+            service=SERVICE,
+            operation=self._operation,
+            options=self._caller.options,
+            on_progress=on_progress,
+        )
+
+    def stream(
+        self,
+        attachment_id: str | int,
+        *,
+        max_bytes: int = MAX_DOWNLOAD_BYTES,
+        headers: Mapping[str, str | Secret] | None = None,
+    ) -> Download:
+        """Read one file as it arrives (support.md, section 3.7).
+
+        ::
+
+            async with client.attachments.stream("901") as download:
+                async for chunk in download:
+                    ...
+
+        The client's time for a whole call ends when the file begins to arrive; from then on
+        only its limit of silence counts.
+
+        Args:
+            attachment_id: the file's id.
+            max_bytes: the most bytes to accept, unpacked; default 64 MiB.
+            headers: headers of this call alone.
+
+        Returns:
+            A download, not yet running; see :class:`Download` for what it raises.
+
+        Raises:
+            InvalidInputError: the id or ``max_bytes`` is none.
+        """
+        begin = self._beginner(attachment_id, max_bytes, headers)
+        return begin(self._caller.options.retry)
+
+    def _beginner(
+        self, attachment_id: str | int, max_bytes: int, headers: Mapping[str, str | Secret] | None
+    ) -> Callable[[RetryPolicy], Download]:
+        file_id = checked_id("attachment_id", attachment_id)
+        checked_count("max_bytes", max_bytes, least=1)
+        operation = evolve(self._operation, reply_cap=max_bytes)
+        path = fill_path(operation.path, attachment_id=file_id)
+        merged = {**_AS_IT_IS, **check_headers(headers)}
+
+        def begin(retry: RetryPolicy) -> Download:
+            caller = self._caller.with_retry(retry)
+            return Download(
+                lambda: caller.open(operation, path=path, headers=merged),
+                default_name=f"attachment-{file_id}",
+            )
+
+        return begin

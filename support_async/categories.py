@@ -1,0 +1,37 @@
+"""Categories: what a ticket is about."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Mapping
+
+from kapture_async._core.caller import Caller
+from kapture_async._core.secret import Secret
+from kapture_async._core.transport.settings import check_headers
+
+from .models import Category
+from .service import Installation, rows_of
+
+
+class Categories:
+    """The categories that tickets can have. Reached as ``client.categories``."""
+
+    def __init__(self, caller: Caller, installation: Installation) -> None:
+        self._caller = caller
+        self._operations = installation.operations
+
+    async def list(
+        self, *, headers: Mapping[str, str | Secret] | None = None
+    ) -> builtins.list[Category]:
+        """All categories (support.md, section 3.1).
+
+        Args:
+            headers: headers of this call alone.
+
+        Raises:
+            HelpdeskError: the call failed; being a read, it is safe to ask again.
+        """
+        operation = self._operations.list_categories
+        judged = await self._caller.call(operation, headers=check_headers(headers))
+        decode = self._caller.codec.decode
+        return [decode(row, Category) for row in rows_of(judged, "CategoryList")]

@@ -1,0 +1,346 @@
+"""The client of one installation: its settings, one transport, and its resources."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Mapping
+from types import EllipsisType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+from kapture_async._core.caller import Caller, Payload
+from kapture_async._core.codec import Codec
+from kapture_async._core.errors import ConfigurationError, InvalidInputError
+from kapture_async._core.secret import Secret
+from kapture_async._core.transport.bodies import Form
+from kapture_async._core.transport.events import Observer
+from kapture_async._core.transport.retry import RetryPolicy
+from kapture_async._core.transport.send import Transport
+from kapture_async._core.transport.settings import (
+    CallOptions,
+    Timeout,
+    TransportSettings,
+    check_headers,
+    check_proxy,
+)
+from kapture_async._core.transport.tokens import TokenProvider
+from kapture_async._core.version import __version__
+
+from .attachments import Attachments
+from .categories import Categories
+from .files import MAX_ATTACHMENT_BYTES
+from .judging import claims_success, is_stale_token, judge
+from .models import Tokens
+from .service import (
+    SERVICE,
+    Installation,
+    Operations,
+    TicketIdIn,
+    auth_of,
+    base_url_of,
+)
+from .tags import Tags
+from .tickets import Tickets
+
+if TYPE_CHECKING:
+    import aiohttp
+
+
+class SupportClient:
+    """Client of one installation of the white-label Support Ticket API.
+
+    ::
+
+        async with SupportClient(
+            "https://support.example.com/api/v1", apikey="...", access_token="..."
+        ) as client:
+            await client.tickets.create(
+                subject="Printer on fire", comment="Since noon.", category=3, priority="3"
+            )
+
+    It can be made anywhere, also outside a running event loop.
+    It belongs to the loop of its first call, and serves any number of concurrent calls.
+
+    Args:
+        base_url: the whole address before ``/support/...``, with the installation's prefix and
+            version (support.md, section 2.1). Invisible characters of a copied address are
+            taken out.
+        apikey: the application key; goes with every call (section 2.2).
+        access_token: the access token of the user, a JWT, with or without ``Bearer`` before it.
+        token_provider: a function that gives a new access token, async or plain (a plain one is
+            called in a thread, so it may block). Asked before the first call if there is no
+            ``access_token``, and again, once per call, when the service refuses the token as no
+            longer good; the call is then sent once more, which is safe, as it was refused at the
+            door. The path of the service's own refresh call is not documented (section 2.3), so
+            it is not built in.
+        headers: extra headers of every call.
+        timeout: seconds for a whole call with its retries, or a :class:`Timeout`; ``None`` is no
+            limit. Default 60 seconds, of which 10 for connecting and 30 of silence.
+        retry: how often and how fast to send again where that is safe; see
+            :class:`RetryPolicy`. What is safe is not a setting.
+        paths: other paths for single operations, such as
+            ``{"tickets.create": "/creat/support/ticket/"}``: the vendor's samples differ from
+            its headings, which are used by default (section 5, A1).
+        ticket_id_in: where the detailed view gets its ticket id: in the ``"body"`` of the GET as
+            documented, in the ``"query"``, or in ``"both"`` (section 5, B3).
+        max_attachment_bytes: the size of a file that is checked before sending; 2 MiB as
+            documented (section 3.2).
+        session: an aiohttp session of your own to use; it is never closed.
+        proxy: a proxy's URL, or ``"env"`` to read the proxy variables (never a ``.netrc``).
+        ssl_context: for a private certificate authority. Verification cannot be turned off here.
+        max_connections: connections at most, and so requests in flight.
+        max_reply_bytes: the most decoded bytes of one reply; default 8 MiB, more for lists.
+            Downloads have a limit of their own.
+        allow_http: take a plain http address that is not loopback.
+        on_event: told of every attempt, retry and wait; see :mod:`support_async.events`.
+
+    Raises:
+        ConfigurationError: a setting is wrong. Secrets are never shown.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        apikey: str | Secret,
+        access_token: str | Secret | None = None,
+        token_provider: TokenProvider | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+        timeout: Timeout | float | None = Timeout(),  # noqa: B008 - immutable
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
+        paths: Mapping[str, str] | None = None,
+        ticket_id_in: TicketIdIn = "both",
+        max_attachment_bytes: int = MAX_ATTACHMENT_BYTES,
+        session: aiohttp.ClientSession | None = None,
+        proxy: str | Secret | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        max_connections: int = 100,
+        max_reply_bytes: int | None = None,
+        allow_http: bool = False,
+        on_event: Observer | None = None,
+    ) -> None:
+        # Wrapped before anything can fail: a traceback may show this frame's variables.
+        apikey, access_token = Secret.wrap(apikey), Secret.wrap(access_token)
+        proxy = Secret.wrap(proxy)
+        headers = {name: Secret.wrap(value) for name, value in (headers or {}).items()}
+        if session is not None and (proxy is not None or ssl_context is not None):
+            raise ConfigurationError(
+                "proxy= and ssl_context= have no effect on a session of your own",
+                next_step="Set them on that session.",
+            )
+        if ticket_id_in not in ("both", "body", "query"):
+            raise ConfigurationError("ticket_id_in must be 'both', 'body' or 'query'")
+        if type(max_attachment_bytes) is not int or max_attachment_bytes < 1:
+            raise ConfigurationError("max_attachment_bytes must be a whole number of 1 or more")
+        settings = TransportSettings(
+            service=SERVICE,
+            base_url=base_url_of(base_url, allow_http=allow_http),
+            # Texts of errors may be translated otherwise (section 2.2).
+            headers={"Accept-Language": Secret("en"), **check_headers(headers)},
+            user_agent=f"kapture-async/{__version__}",
+            max_connections=max_connections,
+            max_reply_bytes=max_reply_bytes,
+            proxy=check_proxy(proxy),
+            ssl_context=ssl_context,
+        )
+        self._token = auth_of(apikey, access_token, token_provider)
+        self._transport = Transport(
+            settings,
+            self._token,
+            session=session,
+            observer=on_event,
+            claims_success=claims_success,
+            is_stale=is_stale_token,
+        )
+        self._owner = True
+        self._installation = Installation(
+            operations=Operations.at(paths, ticket_id_in),
+            ticket_id_in=ticket_id_in,
+            max_attachment_bytes=max_attachment_bytes,
+        )
+        self._use(
+            Caller(
+                transport=self._transport,
+                judge=judge,
+                codec=Codec(),
+                options=CallOptions(timeout=Timeout.of(timeout), retry=retry),
+            )
+        )
+
+    @classmethod
+    def from_env(
+        cls,
+        *,
+        token_provider: TokenProvider | None = None,
+        timeout: Timeout | float | None = Timeout(),  # noqa: B008 - immutable
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
+        max_connections: int = 100,
+        on_event: Observer | None = None,
+    ) -> SupportClient:
+        """A client from the environment.
+
+        Reads ``SUPPORT_BASE_URL``, ``SUPPORT_APIKEY`` and ``SUPPORT_ACCESS_TOKEN``. An empty
+        variable counts as not set.
+
+        Args:
+            token_provider: as for the class; with one, ``SUPPORT_ACCESS_TOKEN`` may be missing.
+            timeout, retry, max_connections, on_event: as for the class.
+
+        Raises:
+            ConfigurationError: a variable is missing or wrong; it names the variables.
+        """
+        names = ["SUPPORT_BASE_URL", "SUPPORT_APIKEY"]
+        if token_provider is None:
+            names.append("SUPPORT_ACCESS_TOKEN")
+        missing = [name for name in names if not os.environ.get(name)]
+        if missing:
+            verb = "is" if len(missing) == 1 else "are"
+            raise ConfigurationError(
+                f"{' and '.join(missing)} {verb} not set",
+                next_step="SUPPORT_BASE_URL is such as https://support.example.com/api/v1.",
+            )
+        return cls(
+            os.environ["SUPPORT_BASE_URL"],
+            apikey=os.environ["SUPPORT_APIKEY"],
+            access_token=os.environ.get("SUPPORT_ACCESS_TOKEN") or None,
+            token_provider=token_provider,
+            timeout=timeout,
+            retry=retry,
+            max_connections=max_connections,
+            on_event=on_event,
+        )
+
+    def with_options(
+        self,
+        *,
+        timeout: Timeout | float | EllipsisType | None = ...,
+        retry: RetryPolicy | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+    ) -> SupportClient:
+        """The same client with other options, sharing its connections and its token. Cheap.
+
+        Args:
+            timeout: seconds for a whole call, a :class:`Timeout`, or ``None`` for no limit; left
+                out, it stays as it is.
+            retry: another retry policy.
+            headers: further headers, over those of this client.
+
+        Returns:
+            A client that need not be closed, and whose closing does nothing.
+        """
+        options = self._caller.options
+        changes: dict[str, Any] = {}
+        if not isinstance(timeout, EllipsisType):
+            changes["timeout"] = Timeout.of(timeout)
+        if retry is not None:
+            changes["retry"] = retry
+        if headers is not None:
+            changes["headers"] = {**options.headers, **check_headers(headers)}
+        other = object.__new__(type(self))
+        other._transport = self._transport
+        other._token = self._token
+        other._installation = self._installation
+        other._owner = False
+        other._use(self._caller.with_options(**changes))
+        return other
+
+    def _use(self, caller: Caller) -> None:
+        self._caller = caller
+        self._categories = Categories(caller, self._installation)
+        self._tags = Tags(caller, self._installation)
+        self._tickets = Tickets(caller, self._installation)
+        self._attachments = Attachments(caller, self._installation)
+
+    @property
+    def categories(self) -> Categories:
+        """What tickets are about."""
+        return self._categories
+
+    @property
+    def tags(self) -> Tags:
+        """What tickets are sorted by."""
+        return self._tags
+
+    @property
+    def tickets(self) -> Tickets:
+        """Create, list, get, update, reply to, close, reopen and push tickets."""
+        return self._tickets
+
+    @property
+    def attachments(self) -> Attachments:
+        """Download the files on tickets."""
+        return self._attachments
+
+    @property
+    def base_url(self) -> str:
+        """The address that requests go to."""
+        return str(self._transport.settings.base_url)
+
+    @property
+    def closed(self) -> bool:
+        """True after the client was closed."""
+        return self._transport.closed
+
+    async def login(self, username: str | Secret, password: str | Secret) -> Tokens:
+        """Log a user in (support.md, section 2.3); further calls use the new access token.
+
+        Needs only the apikey. As a token provider, so that a long run outlives its token::
+
+            async def provider():
+                return (await client.login(username, password)).access
+
+        Args:
+            username, password: of the user.
+
+        Returns:
+            Both tokens, as :class:`Secret`.
+
+        Raises:
+            AuthenticationError: the credentials or the apikey are refused, or the user is not
+                active.
+            HelpdeskError: the call failed; it is safe to try again.
+        """
+        username, password = Secret.wrap(username), Secret.wrap(password)
+        if not username or not password:
+            raise InvalidInputError("the user name and the password must not be empty")
+        form = Form((("username", username.reveal()), ("password", password.reveal())))
+        judged = await self._caller.call(
+            self._installation.operations.login, form, secrets=(username, password)
+        )
+        given = Payload(judged.body)
+        judged.body = None
+        self._token.use(given["access"])
+        refresh = given.get("refresh")
+        return Tokens(
+            access=Secret(given["access"]),
+            refresh=Secret(refresh) if isinstance(refresh, str) and refresh else None,
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections. Calling it again does nothing.
+
+        Raises:
+            ClientStateError: called from another event loop than the one that was used.
+        """
+        if self._owner:
+            await self._transport.aclose()
+
+    async def __aenter__(self) -> SupportClient:
+        # What is loaded when first needed is loaded here, where a service starts up, and not in
+        # its first request.
+        self._transport.load()
+        _ = self._caller.codec.converter
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        if not hasattr(self, "_transport"):  # a refused setting; tracebacks show it half made
+            return "<SupportClient, not made>"
+        return f"<SupportClient {self.base_url}{' (closed)' if self.closed else ''}>"

@@ -1,0 +1,189 @@
+"""Attachments on their way out: what may be given as one, and how it becomes bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import os
+import re
+import stat
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from kapture_async._core.errors import InvalidInputError
+from kapture_async._core.transport.bodies import Attachment, clean_filename
+from kapture_async._core.transport.message import MEBI
+
+FileLike = str | os.PathLike[str] | bytes | BinaryIO
+AttachmentLike = FileLike | tuple[str, FileLike]
+"""A path, bytes, an open binary file, or a pair of a name and one of these."""
+
+MAX_ATTACHMENT_BYTES: Final = 2 * MEBI
+"""The documented limit, which itself is allowed (support.md, sections 3.2 and 4.3)."""
+
+_LONGEST_NAME: Final = 100
+"""Characters of a file name: Django's usual limit (support.md, section 3.2)."""
+_POSITIONS = threading.Lock()
+"""One open file may stand on many rows of a push, and has only one position."""
+_UNNAMED: Final = "attachment"
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")  # a name on the disk that is no UTF-8
+_NO_WAITING: Final = getattr(os, "O_NONBLOCK", 0)
+
+
+def check_attachment(given: Any) -> None:
+    """See that something can be an attachment, without reading it.
+
+    Raises:
+        InvalidInputError: it cannot.
+    """
+    if given is None:
+        return
+    file = given
+    if isinstance(given, tuple):
+        if len(given) != 2 or not isinstance(given[0], str) or not given[0].strip():
+            raise _wrong("must be a pair of a name and its content")
+        file = given[1]
+    if isinstance(file, (str, os.PathLike)):
+        if not os.fspath(file):
+            raise _wrong("is an empty path")
+    elif not isinstance(file, (bytes, bytearray, memoryview)) and not _is_binary_file(file):
+        raise _wrong(f"must be a path, bytes or an open binary file, not {type(file).__name__}")
+
+
+async def read_attachment(given: AttachmentLike | None, limit: int) -> Attachment | None:
+    """The file with its name, read whole: the size of a body must be known beforehand
+    (support.md, section 8), and a second attempt must send the same bytes.
+
+    An open file is read from where it stands, and is put back there if it can be; it is not
+    closed. One that waits for its data (a pipe) is waited for without a limit: the client's
+    timeouts count from the sending on.
+
+    Args:
+        given: see :data:`AttachmentLike`.
+        limit: bytes that it may have.
+
+    Raises:
+        InvalidInputError: it is too large, cannot be read, or is no attachment.
+    """
+    problem: InvalidInputError
+    try:
+        return None if given is None else await _read_attachment(given, limit)
+    except InvalidInputError as error:
+        problem = error.with_traceback(None)
+    finally:
+        del given
+    # Without the frames of the reading: their variables hold the file, and trackers show them.
+    raise problem
+
+
+async def _read_attachment(given: AttachmentLike, limit: int) -> Attachment:
+    check_attachment(given)
+    name, file = given if isinstance(given, tuple) else (None, given)
+    if isinstance(file, (bytes, bytearray, memoryview)):
+        content = bytes(file)
+        if len(content) > limit:
+            raise _too_large(f"{len(content):,}", limit)
+    else:
+        # Disks block, and so do the pipes and network drives that look like them.
+        content = await asyncio.to_thread(_content_of, file, limit)
+    return Attachment(_kept_name(name or _name_of(file)), content)
+
+
+def _content_of(file: str | os.PathLike[str] | BinaryIO, limit: int) -> bytes:
+    problem = "cannot be read"
+    try:
+        if not isinstance(file, (str, os.PathLike)):
+            return _rest_of(file, limit)
+        with open(file, "rb", opener=_open_at_once) as opened:
+            found = os.fstat(opened.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise _wrong("is no ordinary file; open it, and give the open file")
+            if found.st_size > limit:
+                raise _too_large(f"{found.st_size:,}", limit)
+            return _rest_of(opened, limit)
+    except InvalidInputError:
+        raise
+    except OSError as error:
+        problem += f": {(error.strerror or type(error).__name__).lower()}"
+    except Exception as error:  # a path with a NUL, or whatever a caller's own file raises
+        problem += f" ({type(error).__name__})"
+    raise _wrong(problem)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    # Opening a pipe that nobody writes to would wait for ever, in a thread that nothing can end.
+    return os.open(path, flags | _NO_WAITING)
+
+
+def _rest_of(file: BinaryIO, limit: int) -> bytes:
+    if getattr(file, "closed", False):
+        raise _wrong("is a file that was closed")
+    if not getattr(file, "readable", lambda: True)():
+        raise _wrong("is a file that was not opened for reading")
+    if not getattr(file, "seekable", lambda: False)():
+        return _read(file, limit)
+    with _POSITIONS:
+        start = file.tell()
+        try:
+            return _read(file, limit)
+        finally:
+            file.seek(start)
+
+
+def _read(file: BinaryIO, limit: int) -> bytes:
+    read: Callable[[int], Any] = file.read
+    parts: list[bytes] = []
+    size = 0
+    while part := read(limit + 1 - size):  # an unbuffered file may give less at a time
+        if not isinstance(part, bytes):
+            raise _wrong("is a file that was not opened in binary mode")
+        parts.append(part)
+        size += len(part)
+        if size > limit:
+            raise _too_large(f"more than {limit:,}", limit)
+    if part is None:  # no end of the file: what comes later would be missing
+        raise _wrong("is a file that does not wait for its data")
+    return b"".join(parts)
+
+
+def _is_binary_file(file: Any) -> bool:
+    return callable(getattr(file, "read", None)) and not hasattr(file, "encoding")
+
+
+def _name_of(file: Any) -> str:
+    if isinstance(file, (str, os.PathLike)):
+        return Path(os.fsdecode(file)).name
+    name = getattr(file, "name", None)  # a number for a bare descriptor
+    return os.path.basename(name) if isinstance(name, str) else _UNNAMED
+
+
+def _kept_name(name: str) -> str:
+    """A name that a stock Django server keeps as it is (support.md, section 8).
+
+    It takes ``&amp;`` for what it stands for, drops what cannot be printed, and drops the whole
+    file, without a word, where nothing is left of its name.
+    """
+    name = clean_filename(_SURROGATE.sub("_", name))
+    if html.unescape(name) != name:
+        name = name.replace("&", "_")
+    name = "".join(filter(str.isprintable, name)).strip()
+    if name in ("", ".", ".."):
+        return _UNNAMED
+    stem, dot, ending = name.rpartition(".")
+    if len(name) <= _LONGEST_NAME or not stem or len(ending) > 20:
+        return name[:_LONGEST_NAME]
+    return stem[: _LONGEST_NAME - 1 - len(ending)] + dot + ending
+
+
+def _too_large(size: str, limit: int) -> InvalidInputError:
+    return InvalidInputError(
+        f"the attachment has {size} bytes, and {limit:,} are allowed",
+        fields={"attachment": ("is too large",)},
+        next_step="Send a smaller file; where the service takes more, set max_attachment_bytes.",
+    )
+
+
+def _wrong(problem: str) -> InvalidInputError:
+    return InvalidInputError(f"the attachment {problem}", fields={"attachment": (problem,)})

@@ -1,0 +1,213 @@
+"""What is sent to the support service, and what comes back.
+
+One meaning has one name, whichever endpoint it came from. Ids are text, also where the wire has
+a number; ``priority`` and ``status`` are codes as text (support.md, section 2.5). Codes are open:
+a deployment may have more than the documented ones. The decoded object stays in ``raw``. Nothing
+here holds a time: no answer of the service does (support.md, B17).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Final
+
+from attrs import define, field, frozen
+
+from kapture_async._core.codec import WireModel, wire
+from kapture_async._core.errors import HelpdeskError, InvalidInputError, OutcomeUnknownError
+from kapture_async._core.secret import Secret
+
+from .files import AttachmentLike, check_attachment
+from .values import checked_category, checked_comment, checked_priority, checked_subject
+
+
+class Priority(StrEnum):
+    """The documented codes of a ticket's priority (support.md, section 2.6)."""
+
+    LOW = "1"
+    MEDIUM = "2"
+    HIGH = "3"
+
+
+class Status(StrEnum):
+    """The documented codes of a ticket's status (support.md, section 2.6)."""
+
+    OPEN = "1"
+    PROCESSING = "2"
+    CLOSED = "3"
+
+
+WIRE_FIELDS: Final = ("subject", "comment", "category", "priority", "attachment")
+"""The fields of a new ticket by their wire names (support.md, section 3.2)."""
+
+
+@frozen(kw_only=True, repr=False)
+class NewTicket:
+    """A ticket to create. Its repr shows no text of it.
+
+    Attributes:
+        subject: at most 500 characters, outer blanks aside (support.md, section 3.2).
+        comment: the text; no limit is documented.
+        category: a category's id, from :meth:`Categories.list`.
+        priority: a code; see :class:`Priority`.
+        attachment: one file, at most 2 MiB: a path, bytes, an open binary file, or a pair of a
+            name and one of these. A path is read when the ticket is sent.
+
+    Raises:
+        InvalidInputError: a field is blank, too long, of the wrong type, or no id or code.
+    """
+
+    subject: str = field(converter=checked_subject)
+    comment: str = field(converter=checked_comment)
+    category: str = field(converter=checked_category)
+    priority: str = field(converter=checked_priority)
+    attachment: AttachmentLike | None = None
+
+    def __attrs_post_init__(self) -> None:
+        check_attachment(self.attachment)
+
+    @classmethod
+    def from_mapping(cls, row: Mapping[str, Any]) -> NewTicket:
+        """A ticket from a mapping of wire names.
+
+        Raises:
+            InvalidInputError: a field is missing or unknown, or as the class itself.
+        """
+        unknown = [name for name in row if name not in WIRE_FIELDS]
+        if unknown:
+            name = str(unknown[0])[:40]
+            raise InvalidInputError(
+                f"a ticket has no field {name!r}; its fields are {', '.join(WIRE_FIELDS)}",
+                fields={name: ("is not a field of a ticket",)},
+            )
+        for name in WIRE_FIELDS[:4]:
+            if name not in row:
+                raise InvalidInputError(f"{name} is missing", fields={name: ("is missing",)})
+        return cls(**row)
+
+    def __repr__(self) -> str:
+        if not hasattr(self, "attachment"):  # a refused field; tracebacks show it half made
+            return "<NewTicket, not made>"
+        file = ", with a file" if self.attachment is not None else ""
+        return f"<NewTicket category={self.category!r} priority={self.priority!r}{file}>"
+
+
+@define(eq=False, repr=False)
+class Category(WireModel):
+    """A category of tickets (support.md, section 3.1)."""
+
+    category_id: str | None = wire("id", "ident", shown=True)
+    title: str | None = wire("category", shown=True)
+    description: str | None = wire("description")
+
+
+@define(eq=False, repr=False)
+class Tag(WireModel):
+    """A tag that tickets can have (support.md, section 3.4)."""
+
+    tag_id: str | None = wire("id", "ident", shown=True)
+    title: str | None = wire("tag", shown=True)
+    keyword: str | None = wire("keyword")
+
+
+@define(eq=False, repr=False)
+class TicketRow(WireModel):
+    """A ticket as the history lists it (support.md, section 3.3)."""
+
+    ticket_id: str | None = wire("id", "ident", shown=True)
+    subject: str | None = wire("subject")
+    priority: str | None = wire("priority", "ident", shown=True)
+    category: str | None = wire("category", "ident", shown=True)
+    category_title: str | None = wire("category_title")
+    comment: str | None = wire("comment")
+    status: str | None = wire("status", "ident", shown=True)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether its status is the documented code for closed."""
+        return self.status == Status.CLOSED
+
+
+@define(eq=False, repr=False)
+class Conversation(WireModel):
+    """One reply on a ticket (support.md, section 3.6)."""
+
+    conversation_id: str | None = wire("id", "ident", shown=True)
+    ticket_id: str | None = wire("ticket", "ident", shown=True)
+    comment: str | None = wire("comment")
+    author: str | None = wire("author")
+    """An e-mail address."""
+
+
+@define(eq=False, repr=False)
+class TicketAttachment(WireModel):
+    """A file on a ticket; its name and size are only known when it is downloaded."""
+
+    attachment_id: str | None = wire("id", "ident", shown=True)
+    conversation_id: str | None = wire("conversation_id", "ident", shown=True)
+    """The reply it came with; ``None`` for a file that came with the ticket itself."""
+
+
+@define(eq=False, repr=False)
+class TicketDetail(WireModel):
+    """One ticket with all that belongs to it (support.md, section 3.6)."""
+
+    ticket_id: str | None = wire("id", "ident", section="ticket", shown=True)
+    subject: str | None = wire("subject", section="ticket")
+    priority: str | None = wire("priority", "ident", section="ticket", shown=True)
+    category: str | None = wire("category", "ident", section="ticket", shown=True)
+    comment: str | None = wire("comment", section="ticket")
+    status: str | None = wire("status", "ident", section="ticket", shown=True)
+    tags: list[str] | None = wire("tags", "idents", section="ticket", shown=True)
+    author: str | None = wire("author")
+    """An e-mail address."""
+    _conversations: list[Any] | None = wire("conversations", "items")
+    _attachments: list[Any] | None = wire("attachments", "items")
+
+    @property
+    def conversations(self) -> list[Conversation]:
+        """The replies, as the service orders them."""
+        return self._parts("conversations", Conversation)
+
+    @property
+    def attachments(self) -> list[TicketAttachment]:
+        """The files."""
+        return self._parts("attachments", TicketAttachment)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether its status is the documented code for closed."""
+        return self.status == Status.CLOSED
+
+
+@frozen(kw_only=True)
+class Tokens:
+    """What a login gives (support.md, section 2.3). Its repr shows no token.
+
+    Attributes:
+        access: goes with every call; its life is limited, by how much is not documented.
+        refresh: for the service's refresh call, whose path is not documented.
+    """
+
+    access: Secret
+    refresh: Secret | None = None
+
+
+@frozen(kw_only=True)
+class CreatedTicket:
+    """A ticket that was created, or perhaps was, and what was found of it afterwards.
+
+    Attributes:
+        ticket_id: its id, if exactly one new ticket looks like it; else ``None``.
+        candidates: the ids of all new tickets that look like it, newest first.
+        doubt: ``None`` if the service confirmed the create; else the doubt about it. With a
+            doubt, ``ticket_id`` is most likely the ticket, and no ``candidates`` do *not* prove
+            that there is none: it may still come.
+        lookup_error: why the look-up failed, if it did. The create itself is not concerned.
+    """
+
+    ticket_id: str | None
+    candidates: tuple[str, ...] = ()
+    doubt: OutcomeUnknownError | None = None
+    lookup_error: HelpdeskError | None = None

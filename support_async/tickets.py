@@ -1,0 +1,527 @@
+"""Tickets: create, find, list, get, update, reply, close, reopen, push."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from kapture_async._core.caller import Caller, Payload
+from kapture_async._core.errors import InvalidInputError, UnreadableReplyError
+from kapture_async._core.pull.offsets import OffsetReader
+from kapture_async._core.pull.pages import Pages
+from kapture_async._core.push.engine import DEFAULT_CONCURRENCY, Push
+from kapture_async._core.push.events import PushObserver
+from kapture_async._core.push.rows import Row, Source
+from kapture_async._core.secret import Secret
+from kapture_async._core.transport.retry import NO_RETRY
+from kapture_async._core.transport.settings import check_headers
+
+from .files import AttachmentLike, read_attachment
+from .finding import find_created
+from .forms import (
+    create_form,
+    detail_form,
+    reply_form,
+    status_form,
+    ticket_from,
+    ticket_of,
+    update_form,
+)
+from .models import CreatedTicket, NewTicket, Status, TicketDetail, TicketRow
+from .service import SERVICE, Installation, object_of, query_of, rows_of
+from .values import (
+    checked_category,
+    checked_code,
+    checked_comment,
+    checked_count,
+    checked_priority,
+    checked_subject,
+    checked_tags,
+    checked_ticket,
+)
+
+PAGE = 50
+"""Rows of a page: as many as the service gives by itself (support.md, section 3.3)."""
+
+
+class Tickets:
+    """The tickets of one user. Reached as ``client.tickets``."""
+
+    def __init__(self, caller: Caller, installation: Installation) -> None:
+        self._caller = caller
+        self._caller_once = caller.with_retry(NO_RETRY)
+        self._installation = installation
+
+    async def create(
+        self,
+        ticket: NewTicket | None = None,
+        *,
+        subject: str | None = None,
+        comment: str | None = None,
+        category: str | int | None = None,
+        priority: str | int | None = None,
+        attachment: AttachmentLike | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+    ) -> None:
+        """Create one ticket, given whole or by its fields.
+
+        The service does not tell the new ticket's id (support.md, B4); :meth:`create_and_find`
+        looks for it. A create is never sent again once it may have reached the service, which
+        has no idempotency key (B18).
+
+        Args:
+            ticket: the ticket; then no field may be given beside it.
+            subject: at most 500 characters.
+            comment: the text.
+            category: a category's id, from ``client.categories.list()``.
+            priority: a code; see :class:`Priority`.
+            attachment: one file of at most 2 MiB: a path, bytes, an open binary file, or a pair
+                of a name and one of these.
+            headers: headers of this call alone.
+
+        Raises:
+            InvalidInputError: the data cannot be sent as it is; nothing was sent.
+            NotSentError: it never left this machine; safe to send again.
+            OpenTicketLimitError: the user has too many open tickets; no ticket was made.
+            AttachmentTooLargeError: the service or a proxy before it refused the file.
+            RejectedError: the service refused it; no ticket was made.
+            OutcomeUnknownError: the ticket may or may not exist; look it up, do not send it
+                again blindly.
+        """
+        fields = Payload(
+            subject=subject,
+            comment=comment,
+            category=category,
+            priority=priority,
+            attachment=attachment,
+        )
+        del subject, comment, category, priority, attachment  # not for tracebacks with variables
+        await self._create(self._caller, ticket_of(ticket, fields), check_headers(headers))
+
+    async def create_and_find(
+        self,
+        ticket: NewTicket | None = None,
+        *,
+        subject: str | None = None,
+        comment: str | None = None,
+        category: str | int | None = None,
+        priority: str | int | None = None,
+        attachment: AttachmentLike | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+    ) -> CreatedTicket:
+        """Create one ticket, and look for its id in the history.
+
+        The history is read before and after; the new ticket is the one that was not there
+        before and has the same subject, comment, category and priority (support.md, B4). This
+        is a race: somebody who creates an equal ticket for the same user in between cannot be
+        told apart, and then no id is given but both as candidates. It takes three calls or more.
+
+        The look-up never hides what became of the create: a create in doubt is looked for, too,
+        and the doubt stands in the result; a look-up that fails leaves ``ticket_id`` empty.
+
+        Args:
+            ticket, subject, comment, category, priority, attachment, headers: as for
+                :meth:`create`.
+
+        Returns:
+            What was found; see :class:`CreatedTicket`.
+
+        Raises:
+            HelpdeskError: from the look *before* the create; nothing was created.
+            NotSentError, RejectedError: as for :meth:`create`; no ticket was made.
+        """
+        fields = Payload(
+            subject=subject,
+            comment=comment,
+            category=category,
+            priority=priority,
+            attachment=attachment,
+        )
+        del subject, comment, category, priority, attachment
+        ticket = ticket_of(ticket, fields)
+        checked = check_headers(headers)
+
+        async def look(offset: int) -> list[TicketRow]:
+            filters = Payload(category=ticket.category)
+            return await self._history(offset, PAGE, filters, headers=checked)
+
+        async def create() -> None:
+            await self._create(self._caller, ticket, checked)
+
+        return await find_created(ticket, create, look)
+
+    async def history(
+        self,
+        *,
+        offset: int = 0,
+        limit: int = PAGE,
+        subject: str | None = None,
+        category: str | int | None = None,
+        status: str | int | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+    ) -> list[TicketRow]:
+        """One page of the user's tickets, newest first as it seems (support.md, B5).
+
+        Args:
+            offset: tickets to pass over.
+            limit: tickets at most; what the service allows at most is not documented.
+            subject: only tickets with this subject, or with it in their subject: which of the
+                two is not documented (B7).
+            category: only tickets of this category.
+            status: only tickets in this status; see :class:`Status`.
+            headers: headers of this call alone.
+
+        Raises:
+            InvalidInputError: an argument cannot be meant; nothing was sent.
+            HelpdeskError: the call failed; being a read, it is safe to ask again.
+        """
+        given = Payload(subject=subject, category=category, status=status)
+        del subject  # not for tracebacks with variables
+        checked_count("offset", offset, least=0)
+        checked_count("limit", limit, least=1)
+        checked = check_headers(headers)
+        return await self._history(offset, limit, _filters(given), headers=checked)
+
+    def iter(
+        self,
+        *,
+        subject: str | None = None,
+        category: str | int | None = None,
+        status: str | int | None = None,
+        limit: int = PAGE,
+        headers: Mapping[str, str | Secret] | None = None,
+    ) -> Pages[TicketRow]:
+        """All of the user's tickets, page by page, each once.
+
+        Tickets that are created meanwhile move the others to later pages; what was seen is
+        dropped. With ``status``, tickets that change theirs while they are listed may be
+        missed: the list then shrinks under the reader, and the service gives no other way.
+
+        Args:
+            subject, category, status: as for :meth:`history`.
+            limit: tickets per call.
+            headers: headers of every call.
+
+        Returns:
+            An async iterator over the tickets; ``next_page()`` gives a page at a time.
+
+        Raises:
+            InvalidInputError: at once, for arguments that cannot be meant.
+            HelpdeskError: while iterating; being a read, it is safe to ask again.
+        """
+        given = Payload(subject=subject, category=category, status=status)
+        del subject  # not for tracebacks with variables
+        checked_count("limit", limit, least=1)
+        filters = _filters(given)
+        checked = check_headers(headers)
+
+        async def ask(offset: int) -> list[TicketRow]:
+            return await self._history(offset, limit, filters, headers=checked)
+
+        def not_moving() -> Exception:
+            return UnreadableReplyError(
+                "the list gives the same tickets at every offset, so its end cannot be found",
+                service=SERVICE,
+                operation=self._installation.operations.ticket_history.name,
+                effect="read",
+                next_step="Ask with history() for as many tickets as there are, in one page.",
+            )
+
+        reader = OffsetReader(ask, id_of=_id_of, not_moving=not_moving)
+        return Pages(reader.windows(), reader.fetch, id_of=lambda row: None, ahead=1)
+
+    async def get(
+        self,
+        ticket_id: str | int,
+        *,
+        headers: Mapping[str, str | Secret] | None = None,
+    ) -> TicketDetail:
+        """One ticket with its replies and the ids of its files (support.md, section 3.6).
+
+        Args:
+            ticket_id: the ticket.
+            headers: headers of this call alone.
+
+        Raises:
+            NotFoundError: the service does not know the ticket.
+            PermissionDeniedError: it belongs to somebody else.
+            HelpdeskError: the call failed; being a read, it is safe to ask again.
+        """
+        ticket_id = checked_ticket(ticket_id)
+        where = self._installation.ticket_id_in
+        judged = await self._caller.call(
+            self._installation.operations.get_ticket,
+            detail_form(ticket_id) if where != "query" else None,
+            query=query_of(ticket_id=ticket_id) if where != "body" else (),
+            headers=check_headers(headers),
+        )
+        ticket = self._caller.codec.decode(object_of(judged), TicketDetail)
+        if ticket.ticket_id != ticket_id:
+            raise judged.unreadable("the answer holds another ticket than was asked for")
+        return ticket
+
+    async def update(
+        self,
+        ticket_id: str | int,
+        *,
+        tags: Iterable[str | int],
+        priority: str | int | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+    ) -> None:
+        """Replace a ticket's tags, and perhaps change its priority (support.md, section 3.5).
+
+        Args:
+            ticket_id: the ticket.
+            tags: the ids of all tags it shall have, one at least; most likely they replace
+                those it has (B2a). From ``client.tags.list()``.
+            priority: a code; see :class:`Priority`. Left out, it stays. The service takes none
+                without tags; see :meth:`set_priority`.
+            headers: headers of this call alone.
+
+        Raises:
+            InvalidInputError: there is no tag, or the data cannot be sent; nothing was sent.
+            NotFoundError: the service does not know the ticket.
+            PermissionDeniedError: it belongs to somebody else.
+            NotSentError: it never left this machine; safe to send again.
+            RejectedError: the service refused it; nothing was changed.
+            OutcomeUnknownError: it may or may not have been changed; get the ticket and see.
+        """
+        form = update_form(
+            checked_ticket(ticket_id),
+            checked_tags(tags),
+            None if priority is None else checked_priority(priority),
+        )
+        operation = self._installation.operations.update_ticket
+        await self._caller.call(operation, form, headers=check_headers(headers))
+
+    async def set_priority(
+        self,
+        ticket_id: str | int,
+        priority: str | int,
+        *,
+        headers: Mapping[str, str | Secret] | None = None,
+    ) -> None:
+        """Change only a ticket's priority: read its tags, and send them back with it.
+
+        The service has no call for the priority alone (support.md, B2). So whoever changes the
+        tags between the two calls loses that change, and a ticket without tags cannot be
+        changed this way at all.
+
+        Args:
+            ticket_id: the ticket.
+            priority: a code; see :class:`Priority`.
+            headers: headers of both calls.
+
+        Raises:
+            InvalidInputError: the ticket has no tags; nothing was changed.
+            HelpdeskError: as for :meth:`get` and :meth:`update`.
+        """
+        priority = checked_priority(priority)
+        ticket = await self.get(ticket_id, headers=headers)
+        if ticket.tags is None or any(words.startswith("tags:") for words in ticket.problems):
+            raise UnreadableReplyError(
+                f"not all tags of ticket {ticket.ticket_id} can be read, and those that are not "
+                "sent back would be lost",
+                service=SERVICE,
+                operation=self._installation.operations.get_ticket.name,
+                effect="read",
+                next_step="Name all its tags with update(ticket_id, tags=..., priority=...).",
+            )
+        if not ticket.tags:
+            raise InvalidInputError(
+                f"ticket {ticket.ticket_id} has no tags, and the service changes a priority only "
+                "together with tags",
+                service=SERVICE,
+                operation=self._installation.operations.update_ticket.name,
+                effect="write",
+                next_step="Give it tags with update(ticket_id, tags=..., priority=...).",
+            )
+        await self.update(ticket_id, tags=ticket.tags, priority=priority, headers=headers)
+
+    async def reply(
+        self,
+        ticket_id: str | int,
+        comment: str,
+        *,
+        attachment: AttachmentLike | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+    ) -> None:
+        """Add a reply to a ticket (support.md, section 3.8). The reply's id is not told.
+
+        Args:
+            ticket_id: the ticket. Whether a closed one takes replies is not documented.
+            comment: the text.
+            attachment: one file; as for :meth:`create`.
+            headers: headers of this call alone.
+
+        Raises:
+            InvalidInputError: the data cannot be sent as it is; nothing was sent.
+            NotFoundError: the service does not know the ticket.
+            PermissionDeniedError: it belongs to somebody else.
+            AttachmentTooLargeError: the service or a proxy before it refused the file.
+            NotSentError: it never left this machine; safe to send again.
+            RejectedError: the service refused it; there is no reply.
+            OutcomeUnknownError: the reply may or may not be there; get the ticket and see.
+        """
+        given = Payload(comment=comment, attachment=attachment)
+        del comment, attachment  # not for tracebacks with variables
+        ticket_id = checked_ticket(ticket_id)
+        checked_comment(given["comment"])
+        checked = check_headers(headers)
+        limit = self._installation.max_attachment_bytes
+        file = await read_attachment(given["attachment"], limit)
+        form = reply_form(ticket_id, given["comment"], file)
+        del file, given
+        operation = self._installation.operations.reply_to_ticket
+        await self._caller.call(operation, form, headers=checked)
+
+    async def close(
+        self, ticket_id: str | int, *, headers: Mapping[str, str | Secret] | None = None
+    ) -> None:
+        """Close a ticket (support.md, sections 3.9 and 4.2).
+
+        Args:
+            ticket_id: the ticket.
+            headers: headers of this call alone.
+
+        Raises:
+            ConflictError: it is closed already. After an earlier close whose answer was lost,
+                that is a success.
+            NotFoundError: the service does not know the ticket.
+            PermissionDeniedError: it belongs to somebody else.
+            NotSentError: it never left this machine; safe to send again.
+            RejectedError: the service refused it; nothing was changed.
+            OutcomeUnknownError: it may or may not be closed; get the ticket and see.
+        """
+        await self._set_status(ticket_id, Status.CLOSED, headers)
+
+    async def reopen(
+        self, ticket_id: str | int, *, headers: Mapping[str, str | Secret] | None = None
+    ) -> None:
+        """Open a closed ticket again: it then counts as being processed
+        (support.md, sections 3.9 and 4.2).
+
+        Args:
+            ticket_id: the ticket.
+            headers: headers of this call alone.
+
+        Raises:
+            ConflictError: it is open or being processed already.
+            HelpdeskError: as for :meth:`close`.
+        """
+        await self._set_status(ticket_id, Status.PROCESSING, headers)
+
+    def push(
+        self,
+        source: Source[NewTicket | Mapping[str, Any] | Row[Any]],
+        *,
+        key: Callable[[Any], str] | None = None,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        patience: float = 300.0,
+        give_up_after: int | None = 100,
+        on_event: PushObserver | None = None,
+    ) -> Push[None]:
+        """Create many tickets at once, and say of each what became of it.
+
+        ::
+
+            async with client.tickets.push(rows) as outcomes:
+                async for outcome in outcomes:
+                    ...
+
+        A row that cannot be sent, or that the service refuses, never stops the others. What
+        never left this machine is sent again as the client's retry policy says; what may have
+        arrived is never sent again. When the service asks to slow down, all workers wait.
+        Attachments that are given as paths are read when their turn comes.
+
+        Args:
+            source: any iterable or async iterable of :class:`NewTicket`, of mappings by wire
+                names, or of :class:`Row` around either. It is read as fast as the service
+                takes the rows, never ahead of that.
+            key: gives a row's name for its outcome; a :class:`Row` brings its own.
+            concurrency: requests in flight at most. Needed: tickets per second times the
+                seconds the service takes for one. Raise the client's ``max_connections`` with
+                it if it goes beyond 100.
+            patience: seconds that one row may be put off, by "slow down" answers or because a
+                service that worked before cannot be reached, before it counts as rejected or
+                not sent.
+            give_up_after: stop after so many rows in a row failed for reasons that are not
+                theirs (service unreachable or silent, credentials refused, too many open
+                tickets); ``None``: never.
+            on_event: told of every outcome, pause and stop.
+
+        Returns:
+            A push, not yet running; see :class:`Push`. Its accepted outcomes carry no ticket
+            id, as the service tells none.
+
+        Raises:
+            InvalidInputError: the source is no iterable, or a setting is out of range.
+            PushStoppedError: from the iteration, after its last outcome: the push gave up.
+        """
+        return Push(
+            source,
+            self._create_row,
+            service=SERVICE,
+            operation=self._installation.operations.create_ticket.name,
+            retry=self._caller.options.retry,
+            key=key,
+            concurrency=concurrency,
+            patience=patience,
+            give_up_after=give_up_after,
+            on_event=on_event,
+        )
+
+    # --- below: no public names ----------------------------------------------------------------
+
+    async def _create_row(self, row: Any) -> None:
+        # One try only: what comes after it is the push's decision, for all workers together.
+        await self._create(self._caller_once, ticket_from(row), None)
+
+    async def _create(
+        self, caller: Caller, ticket: NewTicket, headers: Mapping[str, Secret] | None
+    ) -> None:
+        file = None
+        if ticket.attachment is not None:
+            limit = self._installation.max_attachment_bytes
+            file = await read_attachment(ticket.attachment, limit)
+        form = create_form(ticket, file)
+        del file
+        await caller.call(self._installation.operations.create_ticket, form, headers=headers)
+
+    async def _history(
+        self,
+        offset: int,
+        limit: int,
+        filters: Payload,
+        *,
+        headers: Mapping[str, Secret],
+    ) -> list[TicketRow]:
+        query = query_of(offset=offset, limit=limit, **filters)
+        operation = self._installation.operations.ticket_history
+        judged = await self._caller.call(operation, query=query, headers=headers)
+        decode = self._caller.codec.decode
+        rows = [decode(row, TicketRow) for row in rows_of(judged, "TicketList")]
+        if not all(row.ticket_id for row in rows):
+            raise judged.unreadable("the answer holds a ticket without an id")
+        return rows
+
+    async def _set_status(
+        self, ticket_id: str | int, status: str, headers: Mapping[str, str | Secret] | None
+    ) -> None:
+        form = status_form(checked_ticket(ticket_id), status)
+        operation = self._installation.operations.set_status
+        await self._caller.call(operation, form, headers=check_headers(headers))
+
+
+def _filters(given: Payload) -> Payload:
+    if given["subject"] is not None:
+        checked_subject(given["subject"])
+    if given["category"] is not None:
+        given["category"] = checked_category(given["category"])
+    if given["status"] is not None:
+        given["status"] = checked_code("status", given["status"])
+    return given
+
+
+def _id_of(row: TicketRow) -> str:
+    return row.ticket_id or ""
