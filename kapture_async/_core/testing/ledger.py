@@ -26,6 +26,8 @@ class LedgerEntry:
     """The machine's monotonic clock, which no test moves."""
     encoded: bytes = attrs.field(repr=False)
     """What the client sent, as JSON: ledgers grow to millions of entries."""
+    user: str = attrs.field(default="", repr=False)
+    """Who called; empty where the service does not know its callers apart."""
 
     @property
     def payload(self) -> Any:
@@ -58,7 +60,13 @@ class Ledger:
         return _read(Path(path))[0]
 
     def record(
-        self, operation: str, ticket_id: str, payload: Any, *, time_: float | None = None
+        self,
+        operation: str,
+        ticket_id: str,
+        payload: Any,
+        *,
+        time_: float | None = None,
+        user: str = "",
     ) -> LedgerEntry:
         """Append one executed call; it is in the file, if there is one, when this returns."""
         # A copy of the right size: orjson's own result occupies several times its length.
@@ -71,6 +79,7 @@ class Ledger:
                 time.time() if time_ is None else time_,
                 time.monotonic(),
                 encoded,
+                user,
             )
             if self.path is not None:
                 if self._file is None:
@@ -131,6 +140,8 @@ def _line(entry: LedgerEntry) -> bytes:
         "time": entry.time,
         "monotonic": entry.monotonic,
     }
+    if entry.user:
+        fields["user"] = entry.user
     return orjson.dumps(fields)[:-1] + b',"payload":' + entry.encoded + b"}\n"
 
 

@@ -51,6 +51,13 @@ class TwinReply:
     body: bytes = attrs.field(default=b"", repr=False)
     content_type: str = "application/json;charset=UTF-8"
     headers: tuple[tuple[str, str], ...] = ()
+    length: int | None = None
+    """What ``Content-Length`` says, where it is not the truth; the connection ends after the body.
+    Below zero there is no such header, and the end of the connection is the end of the body."""
+    piece: int = 0
+    """Send the body in pieces of so many bytes; 0 sends it at once."""
+    pause: float = 0.0
+    """Seconds before each piece."""
 
 
 def reason(status: int) -> str:

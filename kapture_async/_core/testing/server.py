@@ -108,18 +108,41 @@ class Connection(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing()
 
     def reply(self, reply: TwinReply) -> None:
-        """Answer the present request in full."""
+        """Answer the present request in full, or as the reply itself says."""
         keep_alive = self.request.keep_alive
-        head = self.head(reply, len(reply.body), keep_alive=keep_alive)
-        self.write(head if self.request.method == "HEAD" else head + reply.body)
+        length = len(reply.body)
+        if reply.length is not None and reply.length != length:
+            length, keep_alive = reply.length, False
+        head = self.head(reply, length, keep_alive=keep_alive)
+        if self.request.method == "HEAD":
+            self.write(head)
+        elif reply.piece > 0:
+            self.write(head)
+            self._drip(reply, 0, keep_alive=keep_alive)
+            return
+        else:
+            self.write(head + reply.body)
         self.finish(keep_alive=keep_alive)
 
+    def _drip(self, reply: TwinReply, start: int, *, keep_alive: bool) -> None:
+        if start >= len(reply.body):
+            self.finish(keep_alive=keep_alive)
+            return
+
+        def send() -> None:
+            end = start + reply.piece
+            self.write(reply.body[start:end])
+            self._drip(reply, end, keep_alive=keep_alive)
+
+        self.later(reply.pause, send)
+
     def head(self, reply: TwinReply, length: int, *, keep_alive: bool) -> bytes:
-        """Return the bytes of a reply's head, which may promise any ``length``."""
+        """Return the bytes of a reply's head, which may promise any ``length`` or none (-1)."""
         fields = "".join([f"{name}: {value}\r\n" for name, value in reply.headers])
+        promise = "" if length < 0 else f"Content-Length: {length}\r\n"
         return (
             f"HTTP/1.1 {reply.status} {reason(reply.status)}\r\n"
-            f"Content-Type: {reply.content_type}\r\nContent-Length: {length}\r\n{fields}"
+            f"Content-Type: {reply.content_type}\r\n{promise}{fields}"
             f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n\r\n"
         ).encode("latin-1")
 

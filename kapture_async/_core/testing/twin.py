@@ -24,6 +24,8 @@ from .server import Connection, Server
 
 T = TypeVar("T")
 _RECEIVED_KEPT = 100
+_RECEIVED_BYTES = 32 * 1024 * 1024
+_LARGE_BODY = 64 * 1024
 _CALL_SECONDS = 10.0
 
 
@@ -54,7 +56,7 @@ class Twin(abc.ABC):
         self.requests: Counter[str] = Counter()
         """How many requests arrived, by path; those that a fault cut short are counted too."""
         self.received: deque[TwinRequest] = deque(maxlen=_RECEIVED_KEPT)
-        """The last requests that arrived, in order."""
+        """The last requests that arrived, in order: up to 100, fewer where bodies are large."""
         self.faulted: Counter[str] = Counter()
         """How many requests suffered which kind of fault."""
         self.zone = zone
@@ -195,6 +197,8 @@ class Twin(abc.ABC):
     def on_request(self, connection: Connection) -> None:
         """Execute the request unless its fault forbids, then answer as its fault allows."""
         request, fault = connection.request, connection.fault
+        if len(request.body) > _LARGE_BODY:
+            self._let_go()
         if fault is None:
             if HEADER in request.headers:
                 connection.reply(_unreadable_fault(request.headers[HEADER]))
@@ -220,6 +224,12 @@ class Twin(abc.ABC):
             return Fault.parse(asked)
         except ValueError:
             return None
+
+    def _let_go(self) -> None:
+        """Forget the oldest requests until what is kept of bodies is no burden."""
+        kept = sum(len(request.body) for request in self.received)
+        while kept > _RECEIVED_BYTES and len(self.received) > 1:
+            kept -= len(self.received.popleft().body)
 
     def _execute_unseen(self, request: TwinRequest) -> None:
         self._execute(request)

@@ -1,0 +1,75 @@
+"""A Support Ticket server for your own tests: it knows what it executed, and fails on demand.
+
+    async with SupportTwin() as twin:           # in the running loop
+    with SupportTwin().in_thread() as twin:     # from synchronous code
+    with SupportTwin.in_process() as twin:      # in a process of its own
+
+Names are loaded when first used: the pytest plugin lives in this package, and every pytest run of
+every user imports it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kapture_async._core.testing.acts import bomb
+    from kapture_async._core.testing.faults import KINDS, WEATHER, Fault, FaultKind, FaultPlan
+    from kapture_async._core.testing.ledger import Ledger, LedgerEntry
+    from kapture_async._core.testing.message import TwinReply, TwinRequest
+    from kapture_async._core.testing.runner import TwinProcess
+
+    from .store import TwinAttachment, TwinConversation, TwinTicket
+    from .twin import SupportTwin, serve
+
+__all__ = [
+    "KINDS",
+    "WEATHER",
+    "Fault",
+    "FaultKind",
+    "FaultPlan",
+    "Ledger",
+    "LedgerEntry",
+    "SupportTwin",
+    "TwinAttachment",
+    "TwinConversation",
+    "TwinProcess",
+    "TwinReply",
+    "TwinRequest",
+    "TwinTicket",
+    "bomb",
+    "serve",
+]
+
+_CORE = "kapture_async._core.testing"
+_HOMES = {
+    "KINDS": f"{_CORE}.faults",
+    "WEATHER": f"{_CORE}.faults",
+    "Fault": f"{_CORE}.faults",
+    "FaultKind": f"{_CORE}.faults",
+    "FaultPlan": f"{_CORE}.faults",
+    "Ledger": f"{_CORE}.ledger",
+    "LedgerEntry": f"{_CORE}.ledger",
+    "SupportTwin": ".twin",
+    "TwinAttachment": ".store",
+    "TwinConversation": ".store",
+    "TwinProcess": f"{_CORE}.runner",
+    "TwinReply": f"{_CORE}.message",
+    "TwinRequest": f"{_CORE}.message",
+    "TwinTicket": ".store",
+    "bomb": f"{_CORE}.acts",
+    "serve": ".twin",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name], __package__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

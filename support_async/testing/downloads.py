@@ -1,0 +1,38 @@
+"""How the twin sends a file: as Django's ``FileResponse(as_attachment=True)`` does."""
+
+from __future__ import annotations
+
+import mimetypes
+import os.path
+import re
+import urllib.parse
+
+from kapture_async._core.testing.message import TwinReply
+
+_QUOTABLE = re.compile(r"[\t \x21-\x7e]*")
+# Packed files keep their packing, so that no client unpacks them on the way.
+_PACKED = {
+    "br": "application/x-brotli",
+    "bzip2": "application/x-bzip",
+    "compress": "application/x-compress",
+    "gzip": "application/gzip",
+    "xz": "application/x-xz",
+}
+
+
+def file_reply(name: str, content: bytes) -> TwinReply:
+    """Return the answer that sends a file."""
+    base = os.path.basename(name)
+    kind, packing = mimetypes.guess_type(base)
+    kind = _PACKED.get(packing or "", kind) or "application/octet-stream"
+    return TwinReply(200, content, kind, (("Content-Disposition", disposition(base)),))
+
+
+def disposition(name: str) -> str:
+    """Return ``Content-Disposition``: the name quoted, or percent-encoded where it cannot be."""
+    if not name:
+        return "attachment"
+    if _QUOTABLE.fullmatch(name):
+        quoted = name.replace("\\", "\\\\").replace('"', r"\"")
+        return f'attachment; filename="{quoted}"'
+    return f"attachment; filename*=utf-8''{urllib.parse.quote(name)}"

@@ -1,0 +1,185 @@
+"""The twin's tickets, replies and attachments, and the shapes in which the endpoints show them.
+
+Keys stand in wire order; ids are numbers, codes are texts (support.md, section 2.5).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+import attrs
+
+Json: TypeAlias = dict[str, Any]
+
+OPEN = "1"
+PROCESSING = "2"
+CLOSED = "3"
+PRIORITIES = frozenset({"1", "2", "3"})
+
+CATEGORIES: Mapping[int, tuple[str, str]] = {
+    3: ("Sample category A", "Neutral description A"),
+    4: ("Sample category B", ""),
+}
+"""Title and description by id, as in the samples."""
+
+TAGS: Mapping[int, tuple[str, str]] = {
+    1: ("Sample tag A", "sample-a"),
+    2: ("Sample tag B", "sample-b"),
+    3: ("Sample tag C", "sample-c"),
+}
+"""Title and keyword by id."""
+
+_FIRST_TICKET = 101
+_FIRST_CONVERSATION = 501
+_FIRST_ATTACHMENT = 901
+
+
+@attrs.frozen
+class TwinConversation:
+    """One reply to a ticket."""
+
+    id: int
+    comment: str = attrs.field(repr=False)
+    author: str = attrs.field(repr=False)
+
+
+@attrs.frozen
+class TwinAttachment:
+    """One file of a ticket; ``content`` is ``None`` when the twin that had it is gone."""
+
+    id: int
+    ticket_id: int
+    conversation_id: int | None
+    """``None`` for a file that came with the ticket itself."""
+    name: str
+    content_type: str
+    """What the client said of it; downloads say what the name suggests."""
+    content: bytes | None = attrs.field(repr=False)
+
+
+@attrs.define(eq=False)
+class TwinTicket:
+    """What the twin knows of a ticket."""
+
+    id: int
+    subject: str = attrs.field(repr=False)
+    comment: str = attrs.field(repr=False)
+    category: int
+    priority: str
+    author: str = attrs.field(repr=False)
+    status: str = OPEN
+    tags: list[int] = attrs.field(factory=list[int])
+    conversations: list[TwinConversation] = attrs.field(factory=list[TwinConversation])
+    attachments: list[TwinAttachment] = attrs.field(factory=list[TwinAttachment])
+
+
+class TicketStore:
+    """All tickets by id and by author, and all attachments by id."""
+
+    def __init__(self) -> None:
+        self.tickets: dict[int, TwinTicket] = {}
+        self.attachments: dict[int, TwinAttachment] = {}
+        self._of: dict[str, list[TwinTicket]] = {}
+        self.next_id = _FIRST_TICKET
+        self._conversation_ids = itertools.count(_FIRST_CONVERSATION)
+        self._attachment_ids = itertools.count(_FIRST_ATTACHMENT)
+
+    def add(self, ticket: TwinTicket) -> TwinTicket:
+        """Keep a new ticket."""
+        self.tickets[ticket.id] = ticket
+        self._of.setdefault(ticket.author, []).append(ticket)
+        self.next_id = max(self.next_id, ticket.id + 1)
+        return ticket
+
+    def reply(self, ticket: TwinTicket, comment: str, author: str) -> TwinConversation:
+        """Keep a reply; it changes nothing else, not even a closed ticket."""
+        conversation = TwinConversation(next(self._conversation_ids), comment, author)
+        ticket.conversations.append(conversation)
+        return conversation
+
+    def attach(
+        self,
+        ticket: TwinTicket,
+        conversation: TwinConversation | None,
+        name: str,
+        content_type: str,
+        content: bytes | None,
+    ) -> TwinAttachment:
+        """Keep a file of a ticket, or of a reply to it."""
+        number = next(self._attachment_ids)
+        conversation_id = None if conversation is None else conversation.id
+        attachment = TwinAttachment(number, ticket.id, conversation_id, name, content_type, content)
+        self.attachments[number] = attachment
+        ticket.attachments.append(attachment)
+        return attachment
+
+    def open_tickets(self, author: str) -> int:
+        """Return how many tickets of an author are not closed."""
+        return sum(ticket.status != CLOSED for ticket in self._of.get(author, ()))
+
+    def newest_first(
+        self, author: str, offset: int, limit: int, matches: Callable[[TwinTicket], bool] | None
+    ) -> Iterator[TwinTicket]:
+        """Yield a page of an author's tickets, of those that match if anything is asked."""
+        rows: Iterator[TwinTicket] = reversed(self._of.get(author, []))
+        if matches is not None:
+            rows = filter(matches, rows)
+        return itertools.islice(rows, offset, offset + limit)
+
+
+def category_list() -> Json:
+    """Return the answer of the category list (section 3.1)."""
+    return {
+        "CategoryList": [
+            {"id": number, "category": title, "description": description}
+            for number, (title, description) in CATEGORIES.items()
+        ]
+    }
+
+
+def tag_list() -> Json:
+    """Return the answer of the tag list (section 3.4)."""
+    return {
+        "TicketTagList": [
+            {"id": number, "tag": title, "keyword": keyword}
+            for number, (title, keyword) in TAGS.items()
+        ]
+    }
+
+
+def history_row(ticket: TwinTicket) -> Json:
+    """Return a ticket as the history shows it (section 3.3)."""
+    return {
+        "id": ticket.id,
+        "subject": ticket.subject,
+        "priority": ticket.priority,
+        "category": ticket.category,
+        "category_title": CATEGORIES[ticket.category][0],
+        "comment": ticket.comment,
+        "status": ticket.status,
+    }
+
+
+def detailed_view(ticket: TwinTicket) -> Json:
+    """Return a ticket with all that belongs to it (section 3.6)."""
+    return {
+        "ticket": {
+            "id": ticket.id,
+            "subject": ticket.subject,
+            "priority": ticket.priority,
+            "category": ticket.category,
+            "comment": ticket.comment,
+            "status": ticket.status,
+            "tags": ticket.tags,
+        },
+        "author": ticket.author,
+        "conversations": [
+            {"id": one.id, "ticket": ticket.id, "comment": one.comment, "author": one.author}
+            for one in ticket.conversations
+        ],
+        "attachments": [
+            {"id": one.id, "conversation_id": one.conversation_id} for one in ticket.attachments
+        ],
+    }
