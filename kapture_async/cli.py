@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from ._core.cli.extra import need_extra
 
@@ -18,44 +14,40 @@ need_extra("kapture-async", "click", "rich")
 import click  # noqa: E402
 
 from ._core.cli.exits import DONE, REJECTED, code_of_error  # noqa: E402
-from ._core.cli.options import Target, extra_pairs, extra_shape, target_options  # noqa: E402
-from ._core.cli.pushfile import PushOptions, Service, push_file, push_options  # noqa: E402
-from ._core.cli.running import run, run_commands  # noqa: E402
+from ._core.cli.listing import listing_options, put_rows, refuse_both  # noqa: E402
+from ._core.cli.options import Target, json_option, target_options, timeout_option  # noqa: E402
+from ._core.cli.pushfile import Service, push_file  # noqa: E402
+from ._core.cli.pushing import connect_by  # noqa: E402
+from ._core.cli.pushoptions import PushOptions, push_options  # noqa: E402
+from ._core.cli.running import program_name, run, run_commands  # noqa: E402
 from ._core.cli.screen import json_line, one_line, say, show_error, warn  # noqa: E402
+from ._core.cli.trials import DemoOptions, demo_options, run_twin, twin_options  # noqa: E402
 from ._core.cli.words import count  # noqa: E402
 from ._core.errors import HelpdeskError  # noqa: E402
 from ._core.push.sources import Columns  # noqa: E402
 from ._core.transport.settings import Timeout  # noqa: E402
-from ._version import __version__  # noqa: E402
+from ._core.version import __version__  # noqa: E402
+from .cli_options import (  # noqa: E402
+    KapturePushOptions,
+    KaptureTarget,
+    extra_pairs,
+    extra_shape,
+)
 from .client import KaptureClient  # noqa: E402
 from .models import KNOWN_FIELDS, NewTicket, TicketDetail, TicketRow  # noqa: E402
 from .service import INDIA  # noqa: E402
 
 if TYPE_CHECKING:
     from ._core.cli.demo import DemoTicket
-    from ._core.push.engine import Push
-    from ._core.push.events import PushObserver
+    from ._core.outcome import Outcome
     from ._core.testing.ledger import LedgerEntry
-    from .models import AddedTicket
 
-Start = Callable[[Any, "PushObserver"], "Push[AddedTicket]"]
-
-TIMEOUT = click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=60.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="For the whole call.",
-)
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="The service's own JSON, raw.")
 EXTRA = click.option(
     "--extra",
     multiple=True,
     metavar="OBJECT.FIELD=VALUE",
     help="A field of an object that your tenant defines. Repeatable.",
 )
-RATE = click.FloatRange(0, 1)
 
 
 def main() -> None:
@@ -65,8 +57,7 @@ def main() -> None:
 
 def program() -> str:
     """How this program was called, for commands to copy."""
-    called = os.path.basename(sys.argv[0])
-    return "python -m kapture_async" if called == "__main__.py" else "kapture-async"
+    return program_name("kapture-async", "kapture_async")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -80,36 +71,26 @@ def commands() -> None:
 
 
 @commands.command(short_help="Push tickets into a server of its own.")
-@click.option("--tickets", type=click.IntRange(1), help="How many.  [default: 2000, or the file]")
-@click.option(
-    "--faults", type=RATE, default=0.0, metavar="RATE", help="Share of requests that fail."
-)
-@click.option(
-    "--file", type=click.Path(exists=True, dir_okay=False), help="Take tickets from a CSV file."
-)
-@click.option("--concurrency", type=click.IntRange(1, 1000), default=32, show_default=True)
-@click.option("--seed", type=int, default=0, help="Of the tickets and the faults.")
-def demo(tickets: int | None, faults: float, file: str | None, concurrency: int, seed: int) -> None:
+@demo_options
+def demo(options: DemoOptions) -> None:
     """Push tickets into a Kapture server of its own, on this machine.
 
     Ends with what the client believes, held against what that server executed.
     """
-    from ._core.cli.play import DemoOptions, DemoService, play_demo
+    from ._core.cli.play import DemoService, play_demo
     from .testing import KaptureTwin
 
-    options = DemoOptions(
-        tickets=tickets, faults=faults, file=file, concurrency=concurrency, seed=seed
-    )
+    faults, seed = options.faults, options.seed
     name = program()
     worse = ("the same on a bad day:", f"{name} demo --faults 0.05")
-    more = ("ten times as many:", f"{name} demo --tickets {10 * (tickets or 2000)}")
+    more = ("ten times as many:", f"{name} demo --tickets {10 * (options.tickets or 2000)}")
     service = DemoService(
         name="Kapture",
         twin=lambda ledger: KaptureTwin.in_process(fault_rate=faults, seed=seed, ledger=ledger),
         settings=lambda url: {"base_url": url, "token": "twin-token"},
         ticket=_demo_ticket,
         number_of=_demo_number,
-        connect=_connect,
+        connect=connect_by(KaptureClient),
         look_around=_look_around,
         next_commands=(
             more if faults else worse,
@@ -145,11 +126,11 @@ def _demo_number(entry: LedgerEntry) -> int | None:
     return int(entry.payload["demo"][0]["number"])
 
 
-async def _look_around(client: KaptureClient, ids: list[str]) -> list[str]:
+async def _look_around(client: KaptureClient, accepted: list[Outcome]) -> list[str]:
     """Update a few tickets and pull the day back."""
     told = []
     updated = 0
-    for ticket_id in ids:
+    for ticket_id in [outcome.ticket_id for outcome in accepted if outcome.ticket_id]:
         try:
             await client.tickets.update(ticket_id, sub_status="RS", comment="Solved in the demo.")
             updated += 1
@@ -167,38 +148,26 @@ async def _look_around(client: KaptureClient, ids: list[str]) -> list[str]:
 
 
 @commands.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True)
-@click.option("--token", default="twin-token", show_default=True, help="What clients must send.")
-@click.option(
-    "--faults", type=RATE, default=0.0, metavar="RATE", help="Share of requests that fail."
+@twin_options(
+    click.option(
+        "--token", default="twin-token", show_default=True, help="What clients must send."
+    ),
+    port=8765,
 )
-@click.option("--seed", type=int, default=0, help="Of the faults.")
-@click.option("--ledger", metavar="FILE", help="One JSON line per executed call.")
-@click.option("--latency", type=click.FloatRange(0), default=0.0, metavar="SECONDS")
-def twin(
-    port: int, token: str, faults: float, seed: int, ledger: str | None, latency: float
-) -> None:
+def twin(token: str, **settings: Any) -> None:
     """Run a Kapture server for trials, until Ctrl-C."""
     from .testing import serve
 
-    if port:
-        say("To push into it, set in another terminal:", style="dim", stderr=True)
-        say(f"  export KAPTURE_BASE_URL=http://127.0.0.1:{port}", stderr=True)
-        say(f"  export KAPTURE_TOKEN={token}", stderr=True)
-    try:
-        serve(port=port, token=token, fault_rate=faults, seed=seed, ledger=ledger, latency=latency)
-    except OSError as error:
-        raise click.UsageError(f"the twin cannot run: {error.strerror or error}") from None
-    except KeyboardInterrupt:
-        pass
+    exports = {"KAPTURE_BASE_URL": "{url}", "KAPTURE_TOKEN": token}
+    run_twin(serve, exports, token=token, **settings)
 
 
 # --- push --------------------------------------------------------------------------------------
 
 
 @commands.command(short_help="Push a file of tickets.")
-@push_options
-@target_options("KAPTURE")
+@push_options(KapturePushOptions)
+@target_options(KaptureTarget)
 def push(options: PushOptions, target: Target) -> None:
     """Push a FILE of tickets: CSV with a header line, or JSON Lines; `-` is standard input.
 
@@ -212,7 +181,7 @@ def push(options: PushOptions, target: Target) -> None:
         required=("title",),
         build=NewTicket.from_mapping,
         check=_check_encoding,
-        connect=_connect,
+        connect=connect_by(KaptureClient),
         look_up=f"{program()} pull --from {datetime.now(INDIA).date()} --out seen.jsonl",
     )
     sys.exit(push_file(options, target, service))
@@ -225,20 +194,6 @@ def _check_encoding(ticket: NewTicket) -> None:
     json_body(dict(ticket.to_wire()))
 
 
-@asynccontextmanager
-async def _connect(
-    settings: Mapping[str, Any], concurrency: int, timeout: float
-) -> AsyncIterator[tuple[KaptureClient, Start]]:
-    """A client, and the function that starts a push with it."""
-    connections = max(100, concurrency)
-    async with KaptureClient(**settings, timeout=timeout, max_connections=connections) as client:
-
-        def start(source: Any, observer: PushObserver) -> Push[AddedTicket]:
-            return client.tickets.push(source, concurrency=concurrency, on_event=observer)
-
-        yield client, start
-
-
 # --- single calls ------------------------------------------------------------------------------
 
 
@@ -249,9 +204,9 @@ async def _connect(
 @click.option("--due", metavar="DATE", help="Such as '2026-01-31 18:00:00'; sent as it is.")
 @EXTRA
 @extra_shape
-@TIMEOUT
-@AS_JSON
-@target_options("KAPTURE")
+@timeout_option
+@json_option
+@target_options(KaptureTarget)
 def add(
     title: str,
     details: str | None,
@@ -296,9 +251,9 @@ def add(
 @click.option("--status", metavar="LABEL", help="Such as Complete; not documented.")
 @EXTRA
 @extra_shape
-@TIMEOUT
-@AS_JSON
-@target_options("KAPTURE")
+@timeout_option
+@json_option
+@target_options(KaptureTarget)
 def update(
     ticket_id: str,
     extra: tuple[str, ...],
@@ -326,9 +281,9 @@ def update(
 
 @commands.command()
 @click.argument("ticket_ids", nargs=-1, required=True, metavar="ID...")
-@TIMEOUT
-@AS_JSON
-@target_options("KAPTURE")
+@timeout_option
+@json_option
+@target_options(KaptureTarget)
 def get(ticket_ids: tuple[str, ...], timeout: float, as_json: bool, target: Target) -> None:
     """Get tickets by their ids. With --json, one line per ticket.
 
@@ -359,44 +314,24 @@ def get(ticket_ids: tuple[str, ...], timeout: float, as_json: bool, target: Targ
 @commands.command(short_help="Pull the tickets created on some days.")
 @click.option("--from", "start", required=True, metavar="DAY", help="Such as 2026-01-31.")
 @click.option("--to", "end", metavar="DAY", help="The last day; otherwise the first.")
-@click.option("--out", metavar="FILE.jsonl", help="Write JSON Lines there; `-` is stdout.")
-@TIMEOUT
-@click.option("--json", "as_json", is_flag=True, help="The same as --out -")
-@target_options("KAPTURE")
+@listing_options
+@target_options(KaptureTarget)
 def pull(
     start: str, end: str | None, out: str | None, timeout: float, as_json: bool, target: Target
 ) -> None:
     """Pull the tickets created on the days from DAY to DAY, as the service's calendar has them."""
-    if as_json and out not in (None, "-"):
-        raise click.UsageError("--json writes to stdout, --out to a file: give one of them")
+    refuse_both(out, as_json=as_json)
     settings = target.settings()
-    to_stdout = as_json or out == "-"
-    part = Path(f"{out}.part") if out is not None and not to_stdout else None
 
-    async def call(file: BinaryIO | None) -> int:
-        number = 0
+    async def rows() -> AsyncGenerator[TicketRow, None]:
         async with (
             KaptureClient(**settings, timeout=timeout) as client,
-            client.tickets.pull(start, end) as rows,
+            client.tickets.pull(start, end) as pulled,
         ):
-            async for row in rows:
-                number += 1
-                if file is not None:
-                    file.write(json.dumps(row.raw, ensure_ascii=False).encode() + b"\n")
-                elif to_stdout:
-                    print(json_line(row.raw))
-                else:
-                    _show_row(row)
-        return number
+            async for row in pulled:
+                yield row
 
-    if part is None:
-        number = run(lambda: call(None))
-    else:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-        with open(os.open(part, flags, 0o600), "wb") as file:
-            number = run(lambda: call(file))
-        part.replace(str(out))
-    where = f" to {out}" if part is not None else ""
+    number, where = put_rows(rows, _show_row, out=out, as_json=as_json)
     say(f"{count(number, 'ticket')}{where}", style="dim", stderr=True)
 
 

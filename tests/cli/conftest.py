@@ -1,4 +1,4 @@
-"""The command line as a process of its own, against a twin on a loopback socket."""
+"""The command lines as processes of their own, against twins on loopback sockets."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 
 from kapture_async.testing import KaptureTwin
+from support_async.testing import SupportTwin
+from support_async.testing.twin import PASSWORD
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
@@ -25,27 +28,76 @@ def server() -> Iterator[KaptureTwin]:
 @pytest.fixture
 def environment(server: KaptureTwin, tmp_path: Path) -> dict[str, str]:
     """Only what a command line needs, and nothing that the machine has set by chance."""
-    kept = ("PATH", "PYTHONPATH", "SYSTEMROOT", "COVERAGE_PROCESS_START")
-    variables = {name: os.environ[name] for name in kept if name in os.environ}
-    return variables | {
+    return bare_environment(tmp_path) | {
         "KAPTURE_BASE_URL": server.url,
         "KAPTURE_TOKEN": "twin-token",
-        "PYTHONUTF8": "1",
-        "PYTHONWARNINGS": "error",
-        "HOME": str(tmp_path),
-        "COLUMNS": "200",
     }
 
 
 @pytest.fixture
 def run_cli(environment: dict[str, str], tmp_path: Path) -> Run:
     """Runs the command line to its end."""
+    return runner("kapture_async", environment, tmp_path)
 
+
+@pytest.fixture
+def start_cli(environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
+    """Starts the command line and leaves it running; what is left at the end is killed."""
+    yield from starter("kapture_async", environment, tmp_path)
+
+
+@pytest.fixture
+def support_server() -> Iterator[SupportTwin]:
+    with SupportTwin().in_thread() as twin:
+        yield twin
+
+
+@pytest.fixture
+def support_environment(support_server: SupportTwin, tmp_path: Path) -> dict[str, str]:
+    return bare_environment(tmp_path) | {
+        "SUPPORT_BASE_URL": support_server.url,
+        "SUPPORT_APIKEY": support_server.apikey,
+        "SUPPORT_ACCESS_TOKEN": support_server.token,
+    }
+
+
+@pytest.fixture
+def run_support(support_environment: dict[str, str], tmp_path: Path) -> Run:
+    return runner("support_async", support_environment, tmp_path)
+
+
+@pytest.fixture
+def start_support(support_environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
+    yield from starter("support_async", support_environment, tmp_path)
+
+
+@pytest.fixture
+def as_user() -> dict[str, str]:
+    """What makes the support command line log in by itself."""
+    return {
+        "SUPPORT_ACCESS_TOKEN": "",
+        "SUPPORT_USERNAME": "member@example.com",
+        "SUPPORT_PASSWORD": PASSWORD,
+    }
+
+
+def bare_environment(home: Path) -> dict[str, str]:
+    kept = ("PATH", "PYTHONPATH", "SYSTEMROOT", "COVERAGE_PROCESS_START")
+    variables = {name: os.environ[name] for name in kept if name in os.environ}
+    return variables | {
+        "PYTHONUTF8": "1",
+        "PYTHONWARNINGS": "error",
+        "HOME": str(home),
+        "COLUMNS": "200",
+    }
+
+
+def runner(module: str, environment: dict[str, str], folder: Path) -> Run:
     def run(*arguments: str, env: dict[str, str] | None = None, **options: Any) -> Any:
         return subprocess.run(
-            [sys.executable, "-m", "kapture_async", *arguments],
+            [sys.executable, "-m", module, *arguments],
             env=environment | (env or {}),
-            cwd=tmp_path,
+            cwd=folder,
             capture_output=True,
             encoding="utf-8",
             timeout=60,
@@ -55,18 +107,16 @@ def run_cli(environment: dict[str, str], tmp_path: Path) -> Run:
     return run
 
 
-@pytest.fixture
-def start_cli(
-    environment: dict[str, str], tmp_path: Path
-) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts the command line and leaves it running; what is left at the end is killed."""
+def starter(module: str, environment: dict[str, str], folder: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
 
-    def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    def start(
+        *arguments: str, env: dict[str, str] | None = None, **options: Any
+    ) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "kapture_async", *arguments],
-            env=environment,
-            cwd=tmp_path,
+            [sys.executable, "-m", module, *arguments],
+            env=environment | (env or {}),
+            cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             encoding="utf-8",

@@ -43,7 +43,14 @@ _GREETINGS = ("Hello,", "Good morning,", "Dear team,", "Hi there,", "नमस�
 _NAMES = ("Asha", "Ben", "Chen", "Dana", "Emre", "Farah", "Goran", "Hana", "Imran", "Jo")
 _HEADERS = {
     "title": ("title", "subject", "ticket subject", "summary"),
-    "details": ("details", "ticket_details", "description", "ticket description", "body"),
+    "details": (
+        "details",
+        "ticket_details",
+        "description",
+        "ticket description",
+        "body",
+        "comment",
+    ),
     "email": ("email_id", "email", "e-mail", "customer email", "requester email"),
 }
 

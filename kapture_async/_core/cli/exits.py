@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from ..errors import ConfigurationError, HelpdeskError, InvalidInputError
@@ -44,6 +45,12 @@ def code_of_push(
         (summary.counts["rejected"] > 0, REJECTED),
     )
     return next((code for holds, code in facts if holds), DONE)
+
+
+def worst_of(codes: Iterable[int]) -> int:
+    """The exit code of several calls, by the order in which those of a push are weighed."""
+    found = set(codes)
+    return next((code for code in (UNKNOWN, USAGE, NOT_SENT, REJECTED) if code in found), DONE)
 
 
 def code_of_error(error: HelpdeskError) -> int:

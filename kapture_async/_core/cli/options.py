@@ -2,42 +2,88 @@
 
 from __future__ import annotations
 
+import abc
 import functools
 import os
 import stat
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import click
-from attrs import frozen
+from attrs import field, fields, frozen
 
 from ..errors import ConfigurationError
 from ..secret import Secret
 from .screen import warn
 
 Command = Callable[..., Any]
+Decorator = Callable[[Command], Command]
+
+timeout_option = click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="For the whole call.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="The service's own JSON, raw.")
+
+
+def as_secret(value: str | Secret | None) -> Secret | None:
+    """The converter of attributes that hold what an option gave and nobody may see."""
+    return Secret.wrap(value)
+
+
+@frozen
+class UserAndPassword:
+    """Who somebody is, where it is no token."""
+
+    username: Secret
+    password: Secret
 
 
 @frozen(kw_only=True)
-class Target:
+class Target(abc.ABC):
     """Where requests go and as whom, as the options say; the environment fills the rest.
 
+    What only one service has, its own subclass adds: an attribute, the option that gives it, and
+    what a client is to make of it.
+
     Attributes:
-        prefix: of the environment variables, such as ``"KAPTURE"``.
+        prefix: of the environment variables, such as ``"EXAMPLE"``.
+        token_name: of the variable that holds the token, after the prefix.
+        header_example: a pair for the help of ``--header``.
+        own_options: the options of the subclass, as the help lists them.
     """
 
-    prefix: str
+    prefix: ClassVar[str]
+    token_name: ClassVar[str] = "TOKEN"  # noqa: S105 - the name of a variable
+    header_example: ClassVar[str]
+    own_options: ClassVar[tuple[Decorator, ...]] = ()
+
     base_url: str | None = None
-    subdomain: str | None = None
     username: str | None = None
-    token: Secret | None = None
+    token: Secret | None = field(default=None, converter=as_secret)
     token_file: str | None = None
     headers: tuple[str, ...] = ()
     headers_env: tuple[str, ...] = ()
-    proxy: Secret | None = None
+    proxy: Secret | None = field(default=None, converter=as_secret)
     allow_http: bool = False
+
+    @abc.abstractmethod
+    def own_settings(self, *, may_prompt: bool) -> dict[str, Any]:
+        """The arguments of a client that differ from service to service.
+
+        Raises:
+            ConfigurationError: something is missing or contradicts itself.
+        """
+
+    @abc.abstractmethod
+    def own_arguments(self) -> list[str]:
+        """The own options once more, without what may be secret."""
 
     def settings(self, *, may_prompt: bool = True) -> dict[str, Any]:
         """The arguments of a client: options first, then ``<PREFIX>_...`` variables.
@@ -46,8 +92,7 @@ class Target:
             ConfigurationError: something is missing or contradicts itself.
         """
         return {
-            **self._address(),
-            **self._credentials(may_prompt),
+            **self.own_settings(may_prompt=may_prompt),
             "headers": self._headers(),
             "proxy": self.proxy,
             "allow_http": self.allow_http,
@@ -55,18 +100,69 @@ class Target:
 
     def as_arguments(self) -> list[str]:
         """The options once more, without what may be secret."""
-        given = {
-            "--base-url": self.base_url,
-            "--subdomain": self.subdomain,
-            "--username": self.username,
-            "--token-file": self.token_file,
-        }
-        again = [part for name, value in given.items() if value for part in (name, value)]
+        again = [
+            *given_again({"--base-url": self.base_url}),
+            *self.own_arguments(),
+            *given_again({"--username": self.username, "--token-file": self.token_file}),
+        ]
         for pair in self.headers_env:
             again += ["--header-env", pair]
         if self.proxy is not None and self.proxy.reveal() == "env":
             again += ["--proxy", "env"]
         return [*again, "--allow-http"] if self.allow_http else again
+
+    def variable(self, name: str) -> str | None:
+        """An environment variable of this service; an empty one counts as not set."""
+        return os.environ.get(f"{self.prefix}_{name}") or None
+
+    def given_secret(
+        self, option: str, name: str, value: Secret | None, file: str | None
+    ) -> Secret | None:
+        """A secret from its option, which is warned of, or from the file of another option.
+
+        Args:
+            option: the one that holds it, such as ``"--token"``; ``<option>-file`` is the other.
+            name: of the variable that is better than both, after the prefix.
+            value, file: what was given.
+        """
+        if value:
+            warn(
+                f"{option} is visible to other users of this machine and stays in the shell's "
+                f"history; {self.prefix}_{name} or {option}-file is not"
+            )
+            return value
+        return _secret_in(file, option.lstrip("-")) if file else None
+
+    def credentials(self, *, may_prompt: bool) -> Secret | UserAndPassword:
+        """A token; or else a user with a password, which is asked for if that may be.
+
+        Raises:
+            ConfigurationError: there is neither, or there is more than one.
+        """
+        if sum(map(bool, (self.token, self.token_file, self.username))) > 1:
+            raise ConfigurationError("give one of --token, --token-file and --username")
+        token = self.given_secret("--token", self.token_name, self.token, self.token_file)
+        if token:
+            return token
+        username = self.username
+        if not username:
+            if known := self.variable(self.token_name):
+                return Secret(known)
+            username = self.variable("USERNAME")
+        if not username:
+            raise ConfigurationError(
+                "there are no credentials",
+                next_step=f"Set {self.prefix}_{self.token_name}, or give --token-file, or "
+                "--username.",
+            )
+        password = self.variable("PASSWORD")
+        if not password and may_prompt and sys.stdin.isatty():
+            password = click.prompt(f"Password of {username}", hide_input=True, err=True)
+        if not password:
+            raise ConfigurationError(
+                "there is no password", next_step=f"Set {self.prefix}_PASSWORD."
+            )
+        return UserAndPassword(Secret(username), Secret(password))
 
     def _headers(self) -> dict[str, Secret]:
         found = {
@@ -78,62 +174,13 @@ class Target:
             found[name] = Secret(os.environ[variable])
         return found
 
-    def _variable(self, name: str) -> str | None:
-        return os.environ.get(f"{self.prefix}_{name}") or None
 
-    def _address(self) -> dict[str, str]:
-        base_url, subdomain = self.base_url, self.subdomain
-        if base_url and subdomain:
-            raise ConfigurationError("give either --base-url or --subdomain, not both")
-        if not base_url and not subdomain:
-            base_url = self._variable("BASE_URL")
-            subdomain = None if base_url else self._variable("SUBDOMAIN")
-        if base_url:
-            return {"base_url": base_url}
-        if subdomain:
-            return {"subdomain": subdomain}
-        raise ConfigurationError(
-            "it is not said where to send to",
-            next_step=f"Give --subdomain or --base-url, or set {self.prefix}_SUBDOMAIN or "
-            f"{self.prefix}_BASE_URL.",
-        )
-
-    def _credentials(self, may_prompt: bool) -> dict[str, Secret]:
-        if sum(map(bool, (self.token, self.token_file, self.username))) > 1:
-            raise ConfigurationError("give one of --token, --token-file and --username")
-        if self.token:
-            warn(
-                "--token is visible to other users of this machine and stays in the shell's "
-                f"history; {self.prefix}_TOKEN or --token-file is not"
-            )
-            return {"token": self.token}
-        if self.token_file:
-            return {"token": _token_in(self.token_file)}
-        username = self.username
-        if not username:
-            if token := self._variable("TOKEN"):
-                return {"token": Secret(token)}
-            username = self._variable("USERNAME")
-        if not username:
-            raise ConfigurationError(
-                "there are no credentials",
-                next_step=f"Set {self.prefix}_TOKEN, or give --token-file, or --username.",
-            )
-        password = self._variable("PASSWORD")
-        if not password and may_prompt and sys.stdin.isatty():
-            password = click.prompt(f"Password of {username}", hide_input=True, err=True)
-        if not password:
-            raise ConfigurationError(
-                "there is no password", next_step=f"Set {self.prefix}_PASSWORD."
-            )
-        return {"username": Secret(username), "password": Secret(password)}
-
-
-def target_options(prefix: str) -> Callable[[Command], Command]:
+def target_options(target: type[Target]) -> Decorator:
     """Give a command the options of a target; it gets them as ``target=``."""
-    options = (
+    prefix = target.prefix
+    options: tuple[Decorator, ...] = (
         click.option("--base-url", metavar="URL", help=f"Whole address.  [{prefix}_BASE_URL]"),
-        click.option("--subdomain", metavar="NAME", help=f"The tenant.  [{prefix}_SUBDOMAIN]"),
+        *target.own_options,
         click.option(
             "--username",
             metavar="NAME",
@@ -141,7 +188,9 @@ def target_options(prefix: str) -> Callable[[Command], Command]:
             f"{prefix}_PASSWORD]",
         ),
         click.option(
-            "--token-file", metavar="FILE", help=f"File that holds the token.  [{prefix}_TOKEN]"
+            "--token-file",
+            metavar="FILE",
+            help=f"File that holds the token.  [{prefix}_{target.token_name}]",
         ),
         click.option("--token", metavar="TOKEN", help="The token itself. Others can see it."),
         click.option(
@@ -149,7 +198,7 @@ def target_options(prefix: str) -> Callable[[Command], Command]:
             "headers",
             multiple=True,
             metavar="NAME=VALUE",
-            help="An extra header, such as x-api-type=TICKET. Repeatable.",
+            help=f"An extra header, such as {target.header_example}. Repeatable.",
         ),
         click.option(
             "--header-env",
@@ -161,42 +210,44 @@ def target_options(prefix: str) -> Callable[[Command], Command]:
         click.option("--proxy", metavar="URL", help="Or `env`, for the proxy variables."),
         click.option("--allow-http", is_flag=True, help="Send in clear text, to any host."),
     )
+    return gathering("target", target, options)
+
+
+def gathering(name: str, gathered: type[Any], options: Iterable[Decorator]) -> Decorator:
+    """Give a command some options, which it gets as one object.
+
+    Args:
+        name: under which the command gets it.
+        gathered: an attrs class; each of its attributes is an option's name.
+        options: in the order of the help.
+    """
+    names = [attribute.name for attribute in fields(gathered)]
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
-        def wrapper(
-            *,
-            base_url: str | None,
-            subdomain: str | None,
-            username: str | None,
-            token: str | None,
-            token_file: str | None,
-            headers: tuple[str, ...],
-            headers_env: tuple[str, ...],
-            proxy: str | None,
-            allow_http: bool,
-            **rest: Any,
-        ) -> Any:
-            target = Target(
-                prefix=prefix,
-                base_url=base_url,
-                subdomain=subdomain,
-                username=username,
-                token=Secret.wrap(token),
-                token_file=token_file,
-                headers=headers,
-                headers_env=headers_env,
-                proxy=Secret.wrap(proxy),
-                allow_http=allow_http,
-            )
-            return command(target=target, **rest)
+        def wrapper(**given: Any) -> Any:
+            ours = {attribute: given.pop(attribute) for attribute in names}
+            return command(**{name: gathered(**ours)}, **given)
 
-        wrapped: Command = wrapper
-        for option in reversed(options):
-            wrapped = option(wrapped)
-        return wrapped
+        return with_options(options)(wrapper)
 
     return decorate
+
+
+def with_options(options: Iterable[Decorator]) -> Decorator:
+    """Give a command some options, in the order of the help."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(tuple(options)):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def given_again(options: dict[str, str | None]) -> list[str]:
+    """Options with their values as they are typed, without those that were not given."""
+    return [part for name, value in options.items() if value for part in (name, value)]
 
 
 def pairs(texts: Iterable[str], *, option: str) -> dict[str, str]:
@@ -216,34 +267,14 @@ def pairs(texts: Iterable[str], *, option: str) -> dict[str, str]:
     return found
 
 
-def extra_pairs(texts: Iterable[str]) -> dict[tuple[str, str], str]:
-    """``OBJECT.FIELD=VALUE`` texts as a mapping; a field's name may hold dots itself."""
-    found: dict[tuple[str, str], str] = {}
-    for name, value in pairs(texts, option="--extra").items():
-        outer, dot, inner = name.partition(".")
-        if not dot or not outer or not inner:
-            raise click.BadParameter(f"{name!r} is not OBJECT.FIELD", param_hint="--extra")
-        found[outer, inner] = value
-    return found
-
-
-extra_shape = click.option(
-    "--extra-shape",
-    type=click.Choice(["array", "object"]),
-    default="array",
-    show_default=True,
-    help="How such an object is sent; most tenants want an array of one.",
-)
-
-
-def _token_in(path: str) -> Secret:
+def _secret_in(path: str, what: str) -> Secret:
     file = Path(path)
     if os.name == "posix" and stat.S_IMODE(file.stat().st_mode) & 0o077:
         warn(f"{path} can be read by others; chmod 600 it")
     try:
-        token = file.read_text(encoding="utf-8").strip()
+        secret = file.read_text(encoding="utf-8").strip()
     except UnicodeDecodeError:
-        token = ""
-    if not token:
-        raise ConfigurationError(f"the token file {path} holds no token")
-    return Secret(token)
+        secret = ""
+    if not secret:
+        raise ConfigurationError(f"the {what} file {path} holds no {what}")
+    return Secret(secret)

@@ -24,26 +24,11 @@ from .progress import Progress
 from .pushing import Connect, PushRun
 from .running import run
 from .screen import console, one_line, say, show_error
+from .trials import DemoOptions
 from .words import count
 
 _USUAL_NUMBER = 2000
 _LOOKED_AFTER = 5
-
-
-@frozen(kw_only=True)
-class DemoOptions:
-    """What was asked for on the command line."""
-
-    tickets: int | None
-    faults: float
-    file: str | None
-    concurrency: int
-    seed: int
-
-    @property
-    def timeout(self) -> float:
-        """Seconds for a request: short where some answers never come."""
-        return 2.0 if self.faults else 30.0
 
 
 @frozen(kw_only=True)
@@ -58,7 +43,8 @@ class DemoService:
         number_of: finds that number in an entry of the ledger; ``None`` if it is no create.
         connect: makes a client from settings, a concurrency and a timeout; entered, it gives
             itself and the function that starts a push.
-        look_around: updates the tickets with these ids, pulls all back, and tells of it.
+        look_around: does something with the first tickets that were accepted, whose outcomes it
+            gets, and tells of it; a key there is the ticket's number.
         next_commands: what to try next.
     """
 
@@ -68,7 +54,7 @@ class DemoService:
     ticket: Callable[[DemoTicket, int], Any]
     number_of: Callable[[LedgerEntry], int | None]
     connect: Connect
-    look_around: Callable[[Any, list[str]], Awaitable[list[str]]]
+    look_around: Callable[[Any, list[Outcome]], Awaitable[list[str]]]
     next_commands: tuple[tuple[str, str], ...]
 
 
@@ -79,12 +65,12 @@ def play_demo(options: DemoOptions, service: DemoService) -> int:
         rows, number = _rows(options, service)
         say(f"Starting a {service.name} server on this machine, in a process of its own.")
         beliefs = Beliefs()
-        ids: list[str] = []
+        first: list[Outcome] = []
 
         def on_outcome(outcome: Outcome) -> None:
             beliefs.add(outcome)
-            if outcome.ticket_id and len(ids) < _LOOKED_AFTER:
-                ids.append(outcome.ticket_id)
+            if outcome.name == "accepted" and len(first) < _LOOKED_AFTER:
+                first.append(outcome)
 
         def done(finished: int) -> float | None:
             return finished / number if number else None
@@ -96,7 +82,7 @@ def play_demo(options: DemoOptions, service: DemoService) -> int:
             connection = service.connect(settings, options.concurrency, options.timeout)
             async with connection as (client, start):
                 await pushing.go(start, rows)
-                return [] if pushing.interrupted else await service.look_around(client, ids)
+                return [] if pushing.interrupted else await service.look_around(client, first)
 
         with service.twin(ledger) as twin:
             told = run(lambda: main(twin.url))

@@ -3,38 +3,35 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import os
 import shlex
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 import click
-from attrs import frozen
+from attrs import Factory, frozen
 
 from ..errors import InvalidInputError
 from ..push.csv_rows import CsvRows
-from ..push.engine import DEFAULT_CONCURRENCY
 from ..push.jsonl_rows import JsonlRows
 from ..push.report import ReportFile
 from ..push.rows import Row
-from ..push.sources import Build, Columns, FileRows, format_of
+from ..push.sources import Build, FileRows, format_of, listed
 from .again import Again
 from .endreport import show_commands, show_failures, show_meanings, show_summary
-from .exits import DONE, EXIT_CODES, USAGE
-from .options import Command, Target, extra_pairs, extra_shape, pairs
+from .exits import DONE, USAGE
+from .options import Target
 from .progress import Progress
 from .pushing import Connect, PushRun
+from .pushoptions import PushOptions
 from .running import run
 from .screen import console, json_line, labelled, one_line, say, show_error, warn
 from .words import count
 
-_ENCODING_HELP = "Otherwise told from a byte order mark, or UTF-8. Excel on Windows: cp1252."
 _STDIN = "-"
-DEFAULT_TIMEOUT = 60.0
 
 
 @frozen(kw_only=True)
@@ -42,9 +39,11 @@ class Service:
     """What a push must know of the service.
 
     Attributes:
-        command: the command line as it is typed, such as ``"kapture-async push"``.
+        command: the command line as it is typed, such as ``"example push"``.
         wire_fields: fields that are taken from columns of their name.
         required: fields without which nothing can be pushed.
+        fills: further required fields, each with what an option of its name fills in where a
+            row lacks it; ``None`` if that was not given.
         build: a row from a mapping by wire names.
         check: raises ``InvalidInputError`` for a row that could not be encoded.
         connect: makes a client.
@@ -58,134 +57,16 @@ class Service:
     check: Callable[[Any], None]
     connect: Connect
     look_up: str
-
-
-@frozen(kw_only=True)
-class PushOptions:
-    """What was asked for on the command line."""
-
-    file: str
-    format: str | None
-    map: tuple[str, ...]
-    key: str | None
-    extra: tuple[str, ...]
-    extra_shape: str
-    delimiter: str | None
-    encoding: str | None
-    concurrency: int
-    timeout: float
-    report: str | None
-    no_report: bool
-    again_from: str | None
-    from_line: int | None
-    check: bool
-    as_json: bool
+    fills: Mapping[str, str | None] = Factory(dict)
 
     @property
-    def columns(self) -> Columns:
-        """Which column goes where."""
-        return Columns(
-            fields=pairs(self.map, option="--map"),
-            extra=extra_pairs(self.extra),
-            extra_as_list=self.extra_shape == "array",
-            key=self.key,
-        )
+    def filled_in(self) -> dict[str, str]:
+        """What rows get that lack it."""
+        return {name: value for name, value in self.fills.items() if value is not None}
 
-    def as_arguments(self) -> list[str]:
-        """The options that say what is pushed, once more."""
-        arguments = [self.file]
-        given = {
-            "--format": self.format,
-            "--key": self.key,
-            "--delimiter": self.delimiter,
-            "--encoding": self.encoding,
-        }
-        for name, value in given.items():
-            arguments += [name, value] if value else []
-        for name, values in (("--map", self.map), ("--extra", self.extra)):
-            arguments += [part for value in values for part in (name, value)]
-        if self.extra_shape != "array":
-            arguments += ["--extra-shape", self.extra_shape]
-        if self.concurrency != DEFAULT_CONCURRENCY:
-            arguments += ["--concurrency", str(self.concurrency)]
-        if self.timeout != DEFAULT_TIMEOUT:
-            arguments += ["--timeout", f"{self.timeout:g}"]
-        return arguments
-
-
-def push_options(command: Command) -> Command:
-    """Give a command the options of a push; it gets them as ``options=``."""
-    options = (
-        click.argument("file", type=click.Path(allow_dash=True)),
-        click.option(
-            "--map",
-            multiple=True,
-            metavar="WIRE=COLUMN",
-            help="Send COLUMN as the field WIRE. Without it, columns named like the service's "
-            "documented fields are sent. Repeatable.",
-        ),
-        click.option("--key", metavar="COLUMN", help="Names a row; else its line number does."),
-        click.option(
-            "--extra",
-            multiple=True,
-            metavar="OBJECT.FIELD=COLUMN",
-            help="Send COLUMN in an object that your tenant defines. Repeatable.",
-        ),
-        extra_shape,
-        click.option(
-            "--concurrency",
-            type=click.IntRange(1, 10_000),
-            default=DEFAULT_CONCURRENCY,
-            show_default=True,
-            help="Requests in flight at most.",
-        ),
-        click.option(
-            "--timeout",
-            type=click.FloatRange(min=0, min_open=True),
-            default=DEFAULT_TIMEOUT,
-            show_default=True,
-            metavar="SECONDS",
-            help="For one request.",
-        ),
-        click.option(
-            "--report",
-            metavar="FILE.csv",
-            help="Write key, outcome, ticket_id and reason of every row, as they come.  "
-            "[default: FILE.report.csv here, with a number if that exists]",
-        ),
-        click.option(
-            "--no-report", is_flag=True, help="Write none; doubts are on the screen only."
-        ),
-        click.option("--json", "as_json", is_flag=True, help="End with one JSON object on stdout."),
-        click.option("--check", is_flag=True, help="Read everything, send nothing."),
-        click.option(
-            "--again-from",
-            metavar="REPORT.csv",
-            help="Push only rows that an earlier report of this file lists as not_sent or "
-            "rejected: they are surely not in the helpdesk.",
-        ),
-        click.option("--from-line", type=click.IntRange(1), metavar="N", help="Skip rows before."),
-        click.option(
-            "--format", type=click.Choice(["csv", "jsonl"]), help="Otherwise told from the name."
-        ),
-        click.option(
-            "--delimiter", metavar="CHAR", help="Of a CSV file; otherwise told from its header."
-        ),
-        click.option("--encoding", metavar="NAME", help=_ENCODING_HELP),
-    )
-
-    @functools.wraps(command)
-    def wrapper(**given: Any) -> Any:
-        ours = {name: given.pop(name) for name in PushOptions.__annotations__}
-        if ours["delimiter"] == "\\t":
-            ours["delimiter"] = "\t"  # as it can be typed
-        return command(options=PushOptions(**ours), **given)
-
-    wrapped: Command = wrapper
-    for option in reversed(options):
-        wrapped = option(wrapped)
-    wrapped.__doc__ = f"{inspect.cleandoc(command.__doc__ or '')}\n\n{EXIT_CODES}"
-    return wrapped
+    def build_row(self, content: dict[str, Any]) -> Any:
+        """A row with all that it shall have."""
+        return self.build(self.filled_in | content)
 
 
 def push_file(options: PushOptions, target: Target, service: Service) -> int:
@@ -193,12 +74,11 @@ def push_file(options: PushOptions, target: Target, service: Service) -> int:
     stream = _opened(options.file)
     with stream:
         rows = _rows_of(stream, options, service)
-        _announce(rows, options)
+        _announce(rows, service)
         if options.check:
             return _check(rows, options, service)
         settings = target.settings(may_prompt=options.file != _STDIN)
         chosen = _chosen(rows, options)
-        report = _report_for(options)
         size = _size_of(stream)
         name = "standard input" if options.file == _STDIN else os.path.basename(options.file)
 
@@ -207,11 +87,9 @@ def push_file(options: PushOptions, target: Target, service: Service) -> int:
 
         async def main() -> PushRun:
             pushing = PushRun(progress=Progress(f"Pushing {one_line(name, 40)}", done))
-            pushing.report = report
-            async with service.connect(settings, options.concurrency, options.timeout) as (
-                _,
-                start,
-            ):
+            connection = service.connect(settings, options.concurrency, options.timeout)
+            async with connection as (_, start):
+                pushing.report = _report_for(options)  # there may be nobody to push to
                 await pushing.go(start, chosen, pipe=size is None)
             return pushing
 
@@ -254,7 +132,7 @@ def _rows_of(stream: BinaryIO, options: PushOptions, service: Service) -> FileRo
         raise click.UsageError("the name does not tell the format; add --format csv or jsonl")
     if options.delimiter is not None and len(options.delimiter) != 1:
         raise click.BadParameter("it is one character, or \\t", param_hint="--delimiter")
-    build = service.build
+    build = service.build_row
     if options.check:
         build = functools.partial(_built_and_checked, service)
     if format_ == "jsonl":
@@ -265,7 +143,7 @@ def _rows_of(stream: BinaryIO, options: PushOptions, service: Service) -> FileRo
             wire_fields=service.wire_fields,
             encoding=options.encoding,
         )
-    return CsvRows(
+    rows = CsvRows(
         stream,
         options.columns,
         build,
@@ -274,19 +152,30 @@ def _rows_of(stream: BinaryIO, options: PushOptions, service: Service) -> FileRo
         delimiter=options.delimiter,
         encoding=options.encoding,
     )
+    for name, value in service.fills.items():
+        if value is None and name not in rows.used:
+            raise InvalidInputError(
+                f"no column goes to {name!r}; the columns are {listed(rows.header)}",
+                next_step=f"Name the column for it with --map {name}=COLUMN, or give --{name} "
+                "for all rows.",
+            )
+    return rows
 
 
 def _built_and_checked(service: Service, content: dict[str, Any]) -> Any:
-    row = service.build(content)
+    row = service.build_row(content)
     service.check(row)
     return row
 
 
-def _announce(rows: FileRows, options: PushOptions) -> None:
+def _announce(rows: FileRows, service: Service) -> None:
     """Say what is sent and what is not, before anything is."""
     if rows.used:
         sent = (n if n == c else f"{n} from {c!r}" for n, c in rows.used.items())
         say(f"columns sent: {', '.join(sent)}", stderr=True)
+    if service.filled_in:
+        given = (f"{name} {value}" for name, value in service.filled_in.items())
+        say(f"where a row has none: {', '.join(given)}", stderr=True)
     if rows.unused:
         shown = ", ".join(map(repr, rows.unused[:12]))
         more = f" and {len(rows.unused) - 12} more" if len(rows.unused) > 12 else ""

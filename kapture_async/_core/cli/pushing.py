@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from attrs import define, field
@@ -28,8 +28,35 @@ Connect = Callable[[Mapping[str, Any], int, float], AbstractAsyncContextManager[
 """Makes a client from its settings, a concurrency and a timeout; entered, it gives itself and
 the function that starts a push."""
 
+_LEAST_CONNECTIONS = 100
 _SHOWN_FAILURES = 20
 _ROWS_PER_TURN = 500
+
+
+def connect_by(client: Callable[..., AbstractAsyncContextManager[Any]]) -> Connect:
+    """How to connect, from what makes a client; its ``tickets.push`` is what is started.
+
+    Args:
+        client: called with the client's settings, ``timeout`` and ``max_connections``.
+    """
+
+    @asynccontextmanager
+    async def connect(
+        settings: Mapping[str, Any], concurrency: int, timeout: float
+    ) -> AsyncIterator[tuple[Any, Start]]:
+        connections = max(_LEAST_CONNECTIONS, concurrency)
+        making = client(**settings, timeout=timeout, max_connections=connections)
+        async with making as made:
+
+            def start(source: Any, observer: PushObserver) -> Push[Any]:
+                push: Push[Any] = made.tickets.push(
+                    source, concurrency=concurrency, on_event=observer
+                )
+                return push
+
+            yield made, start
+
+    return connect
 
 
 @define

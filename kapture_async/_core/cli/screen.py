@@ -66,9 +66,16 @@ def warn(text: str) -> None:
     labelled(("warning", text, "yellow"))
 
 
-def show_error(error: HelpdeskError) -> None:
-    """What happened and whether anything was sent; below it the safe next step."""
+def show_error(error: HelpdeskError, *, about: str = "") -> None:
+    """What happened and whether anything was sent; below it the safe next step.
+
+    Args:
+        error: what is told.
+        about: what it concerns, where that is one of several.
+    """
     story = str(error).removesuffix(error.next_step).strip()
+    if about:
+        story = f"{about}: {story}"
     labelled(("error", story, "bold red"), ("next", error.next_step, "bold"))
 
 

@@ -1,0 +1,116 @@
+"""The options of the command line that only this service has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import click
+from attrs import frozen
+
+from ._core.cli.options import (
+    Decorator,
+    Target,
+    UserAndPassword,
+    given_again,
+    pairs,
+)
+from ._core.cli.pushoptions import PushOptions
+from ._core.errors import ConfigurationError
+from ._core.push.sources import Columns
+
+extra_shape = click.option(
+    "--extra-shape",
+    type=click.Choice(["array", "object"]),
+    default="array",
+    show_default=True,
+    help="How such an object is sent; most tenants want an array of one.",
+)
+
+
+@frozen(kw_only=True)
+class KaptureTarget(Target):
+    """A tenant, and a token or a user as the service has them."""
+
+    prefix: ClassVar[str] = "KAPTURE"
+    header_example: ClassVar[str] = "x-api-type=TICKET"
+    own_options: ClassVar[tuple[Decorator, ...]] = (
+        click.option("--subdomain", metavar="NAME", help="The tenant.  [KAPTURE_SUBDOMAIN]"),
+    )
+
+    subdomain: str | None = None
+
+    def own_settings(self, *, may_prompt: bool) -> dict[str, Any]:
+        """See :class:`Target`."""
+        settings: dict[str, Any] = self._address()
+        who = self.credentials(may_prompt=may_prompt)
+        if isinstance(who, UserAndPassword):
+            return settings | {"username": who.username, "password": who.password}
+        return settings | {"token": who}
+
+    def own_arguments(self) -> list[str]:
+        """See :class:`Target`."""
+        return given_again({"--subdomain": self.subdomain})
+
+    def _address(self) -> dict[str, str]:
+        base_url, subdomain = self.base_url, self.subdomain
+        if base_url and subdomain:
+            raise ConfigurationError("give either --base-url or --subdomain, not both")
+        if not base_url and not subdomain:
+            base_url = self.variable("BASE_URL")
+            subdomain = None if base_url else self.variable("SUBDOMAIN")
+        if base_url:
+            return {"base_url": base_url}
+        if subdomain:
+            return {"subdomain": subdomain}
+        raise ConfigurationError(
+            "it is not said where to send to",
+            next_step="Give --subdomain or --base-url, or set KAPTURE_SUBDOMAIN or "
+            "KAPTURE_BASE_URL.",
+        )
+
+
+@frozen(kw_only=True)
+class KapturePushOptions(PushOptions):
+    """With the columns that go into objects of the tenant's own."""
+
+    own_options: ClassVar[tuple[Decorator, ...]] = (
+        click.option(
+            "--extra",
+            multiple=True,
+            metavar="OBJECT.FIELD=COLUMN",
+            help="Send COLUMN in an object that your tenant defines. Repeatable.",
+        ),
+        extra_shape,
+    )
+
+    extra: tuple[str, ...]
+    extra_shape: str
+
+    @property
+    def columns(self) -> Columns:
+        """Which column goes where."""
+        return Columns(
+            fields=pairs(self.map, option="--map"),
+            extra=extra_pairs(self.extra),
+            extra_as_list=self.extra_shape == "array",
+            key=self.key,
+        )
+
+    def own_arguments(self) -> list[str]:
+        """See :class:`PushOptions`."""
+        arguments = [part for value in self.extra for part in ("--extra", value)]
+        return arguments + given_again(
+            {"--extra-shape": "" if self.extra_shape == "array" else self.extra_shape}
+        )
+
+
+def extra_pairs(texts: Iterable[str]) -> dict[tuple[str, str], str]:
+    """``OBJECT.FIELD=VALUE`` texts as a mapping; a field's name may hold dots itself."""
+    found: dict[tuple[str, str], str] = {}
+    for name, value in pairs(texts, option="--extra").items():
+        outer, dot, inner = name.partition(".")
+        if not dot or not outer or not inner:
+            raise click.BadParameter(f"{name!r} is not OBJECT.FIELD", param_hint="--extra")
+        found[outer, inner] = value
+    return found
