@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import kapture_async
 import support_async
 from kapture_async._core import errors, outcome
+
+RESOURCES = ("Tickets", "Categories", "Tags", "Attachments")
 
 
 @pytest.mark.parametrize("package", [kapture_async, support_async])
@@ -33,17 +37,51 @@ def test_both_packages_share_the_very_same_classes() -> None:
             assert getattr(support_async, name) is cls
 
 
-def test_public_classes_have_docstrings() -> None:
-    for name in kapture_async.__all__:
-        value = getattr(kapture_async, name)
+@pytest.mark.parametrize("package", [kapture_async, support_async])
+def test_public_classes_have_docstrings(package: Any) -> None:
+    for name in package.__all__:
+        value = getattr(package, name)
         if inspect.isclass(value):
             assert value.__doc__, name
-            for member, function in inspect.getmembers(value, inspect.isfunction):
-                if not member.startswith("_"):
-                    assert function.__doc__, f"{name}.{member}"
+            for member, found in inspect.getmembers(value):
+                if member.startswith("_") or not (
+                    inspect.isroutine(found) or isinstance(found, property)
+                ):
+                    continue
+                if any(member in vars(cls) for cls in value.__mro__ if _is_ours(cls)):
+                    assert found.__doc__, f"{name}.{member}"
 
 
-@pytest.mark.parametrize("package", ["kapture_async", "support_async", "kapture_async.testing"])
+@pytest.mark.parametrize("package", [kapture_async, support_async])
+def test_public_calls_say_what_they_take_and_raise(package: Any) -> None:
+    """Every argument of a public method stands in its docstring, and so does what goes wrong."""
+    classes = [name for name in package.__all__ if name.endswith(("Client", *RESOURCES))]
+    assert len(classes) >= 4
+    for name in classes:
+        for member, function in inspect.getmembers(getattr(package, name), inspect.isfunction):
+            if member.startswith("_"):
+                continue
+            doc = inspect.getdoc(function) or ""
+            _, _, listed = doc.partition("Args:\n")
+            for argument in inspect.signature(function).parameters:
+                assert argument == "self" or re.search(
+                    rf"^ +(\w+, )*{argument}(, \w+)*:", listed, re.M
+                ), f"{name}.{member}: {argument}"
+            if inspect.iscoroutinefunction(function):
+                assert "Raises:" in doc, f"{name}.{member}"
+
+
+def _is_ours(cls: type) -> bool:
+    return cls.__module__.partition(".")[0] in ("kapture_async", "support_async")
+
+
+@pytest.mark.parametrize(
+    "package",
+    [
+        *("kapture_async", "kapture_async.events", "kapture_async.testing"),
+        *("support_async", "support_async.events", "support_async.testing"),
+    ],
+)
 def test_each_imports_by_itself(package: str) -> None:
     program = f"import {package} as p; [getattr(p, name) for name in p.__all__]"
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
