@@ -146,9 +146,17 @@ class KaptureClient:
     def from_env(
         cls,
         *,
+        credentials: Mapping[str, Credential] | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
         timeout: Timeout | float | None = Timeout(),  # noqa: B008 - immutable
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
+        timezone: tzinfo | str | None = None,
+        session: aiohttp.ClientSession | None = None,
+        proxy: str | Secret | None = None,
+        ssl_context: ssl.SSLContext | None = None,
         max_connections: int = 100,
+        max_reply_bytes: int | None = None,
+        allow_http: bool = False,
         on_event: Observer | None = None,
     ) -> KaptureClient:
         """A client from the environment.
@@ -157,11 +165,16 @@ class KaptureClient:
         ``KAPTURE_USERNAME`` with ``KAPTURE_PASSWORD``. An empty variable counts as not set.
 
         Args:
-            timeout, retry, max_connections, on_event: as for the class.
+            credentials: as for the class, over the key from the environment.
+            headers, timeout, retry, timezone, session, proxy, ssl_context, max_connections,
+                max_reply_bytes, allow_http, on_event: as for the class.
 
         Raises:
             ConfigurationError: a variable is missing or wrong; it names the variables.
         """
+        proxy = Secret.wrap(proxy)  # as in __init__: a traceback may show this frame, too
+        credentials = _wrapped_credentials(credentials)
+        headers = {name: Secret.wrap(value) for name, value in (headers or {}).items()}
         base_url = os.environ.get("KAPTURE_BASE_URL") or None
         subdomain = os.environ.get("KAPTURE_SUBDOMAIN") or None
         if base_url is None and subdomain is None:
@@ -180,9 +193,17 @@ class KaptureClient:
             token=os.environ.get("KAPTURE_TOKEN") or None,
             username=os.environ.get("KAPTURE_USERNAME") or None,
             password=os.environ.get("KAPTURE_PASSWORD") or None,
+            credentials=credentials,
+            headers=headers,
             timeout=timeout,
             retry=retry,
+            timezone=timezone,
+            session=session,
+            proxy=proxy,
+            ssl_context=ssl_context,
             max_connections=max_connections,
+            max_reply_bytes=max_reply_bytes,
+            allow_http=allow_http,
             on_event=on_event,
         )
 
@@ -204,18 +225,11 @@ class KaptureClient:
         Returns:
             A client that need not be closed, and whose closing does nothing.
         """
-        options = self._caller.options
-        changes: dict[str, Any] = {}
-        if not isinstance(timeout, EllipsisType):
-            changes["timeout"] = Timeout.of(timeout)
-        if retry is not None:
-            changes["retry"] = retry
-        if headers is not None:
-            changes["headers"] = {**options.headers, **check_headers(headers)}
+        options = self._caller.options.changed(timeout=timeout, retry=retry, headers=headers)
         other = object.__new__(type(self))
         other._transport = self._transport
         other._owner = False
-        other._use(self._caller.with_options(**changes))
+        other._use(self._caller.with_options(options))
         return other
 
     def _use(self, caller: Caller) -> None:

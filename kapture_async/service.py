@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from typing import Any, Final
 
-import orjson
-
 from ._core.codec import Codec
 from ._core.errors import (
     AuthenticationError,
@@ -201,7 +199,7 @@ def judge(judgement: Judgement) -> Any:
     Raises:
         HelpdeskError: anything else.
     """
-    body = json_of(judgement.reply)
+    body = json_of(judgement.reply.body)
     ok = 200 <= judgement.reply.status < 300
     if body is NOT_JSON:
         raise judgement.unreadable() if ok else judgement.by_status()
@@ -222,10 +220,7 @@ def judge(judgement: Judgement) -> Any:
 
 def claims_success(body: bytes) -> bool:
     """Whether a body carries the mark of success, whatever the HTTP status says."""
-    try:
-        return _mark_of(orjson.loads(body)) == "success"
-    except orjson.JSONDecodeError:
-        return False
+    return _mark_of(json_of(body)) == "success"
 
 
 def _needs_no_mark(operation: Operation, body: Any) -> bool:

@@ -19,6 +19,7 @@ from kapture_async._core.transport.message import MEBI
 from kapture_async._core.transport.retry import RetryPolicy
 from kapture_async._core.transport.settings import check_headers
 
+from .judging import is_file
 from .service import SERVICE, Installation
 from .values import checked_count, checked_id
 
@@ -39,6 +40,9 @@ class Attachments:
         self._caller = caller
         self._operation = installation.operations.download
 
+    def __repr__(self) -> str:
+        return f"<Attachments of {self._caller.transport.settings.base_url}>"
+
     async def download(
         self,
         attachment_id: str | int,
@@ -56,13 +60,17 @@ class Attachments:
         off is begun again as the client's retry policy says, and nothing is left behind if it
         fails for good.
 
+        The client's time for a whole call (60 seconds by default) covers the whole transfer,
+        with all its tries. For large files or slow lines give it more:
+        ``client.with_options(timeout=600).attachments.download(...)``.
+
         Args:
             attachment_id: the file's id.
             to: the file to make; or a folder, if it is one or ends in a separator: then the
                 service names the file. Its name is made safe, never leads out of the folder, and
                 is ``attachment-<id>`` where the service gives none.
             overwrite: replace a file that is there already.
-            max_bytes: the most bytes to accept, unpacked; default 64 MiB.
+            max_bytes: the most bytes to accept; default 64 MiB.
             on_progress: told of every piece that arrived, in the event loop.
             headers: headers of this call alone.
 
@@ -73,6 +81,8 @@ class Attachments:
             InvalidInputError: the folder is not there, or the file is there already; nothing
                 was sent.
             NotFoundError: the service knows no such file.
+            UnreadableReplyError: what came is no file (a login page, say), or nothing would tell
+                whether it came whole; nothing was written.
             ReplyTooLargeError: the file is larger than ``max_bytes``.
             HelpdeskError: it did not arrive whole; being a read, it is safe to ask again.
             OSError: it cannot be written; :class:`FileExistsError` if the name that the service
@@ -112,7 +122,7 @@ class Attachments:
 
         Args:
             attachment_id: the file's id.
-            max_bytes: the most bytes to accept, unpacked; default 64 MiB.
+            max_bytes: the most bytes to accept; default 64 MiB.
             headers: headers of this call alone.
 
         Returns:
@@ -136,7 +146,7 @@ class Attachments:
         def begin(retry: RetryPolicy) -> Download:
             caller = self._caller.with_retry(retry)
             return Download(
-                lambda: caller.open(operation, path=path, headers=merged),
+                lambda: caller.open(operation, is_file=is_file, path=path, headers=merged),
                 default_name=f"attachment-{file_id}",
             )
 

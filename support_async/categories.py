@@ -20,6 +20,9 @@ class Categories:
         self._caller = caller
         self._operations = installation.operations
 
+    def __repr__(self) -> str:
+        return f"<Categories of {self._caller.transport.settings.base_url}>"
+
     async def list(
         self, *, headers: Mapping[str, str | Secret] | None = None
     ) -> builtins.list[Category]:
@@ -33,5 +36,5 @@ class Categories:
         """
         operation = self._operations.list_categories
         judged = await self._caller.call(operation, headers=check_headers(headers))
-        decode = self._caller.codec.decode
-        return [decode(row, Category) for row in rows_of(judged, "CategoryList")]
+        decode = self._caller.decode
+        return [decode(judged, row, Category) for row in rows_of(judged, "CategoryList")]

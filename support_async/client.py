@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kapture_async._core.caller import Caller, Payload
 from kapture_async._core.codec import Codec
 from kapture_async._core.errors import ConfigurationError, InvalidInputError
+from kapture_async._core.phase import Effect
 from kapture_async._core.secret import Secret
 from kapture_async._core.transport.bodies import Form
 from kapture_async._core.transport.events import Observer
@@ -36,8 +37,10 @@ from .service import (
     Installation,
     Operations,
     TicketIdIn,
+    any_operation,
     auth_of,
     base_url_of,
+    pairs_of,
 )
 from .tags import Tags
 from .tickets import Tickets
@@ -68,11 +71,13 @@ class SupportClient:
         apikey: the application key; goes with every call (section 2.2).
         access_token: the access token of the user, a JWT, with or without ``Bearer`` before it.
         token_provider: a function that gives a new access token, async or plain (a plain one is
-            called in a thread, so it may block). Asked before the first call if there is no
-            ``access_token``, and again, once per call, when the service refuses the token as no
-            longer good; the call is then sent once more, which is safe, as it was refused at the
-            door. The path of the service's own refresh call is not documented (section 2.3), so
-            it is not built in.
+            called in a thread of its own, so it may block); see :data:`TokenProvider`. Asked
+            before the first call if there is no ``access_token``, and again, once per call, when
+            the service refuses the token as no longer good; the call is then sent once more,
+            which is safe, as it was refused at the door. However many calls need another token,
+            it is asked once. Of this client it may call :meth:`login` only. The path of the
+            service's own refresh call is not documented (section 2.3), so it is not built in;
+            see :meth:`request`.
         headers: extra headers of every call.
         timeout: seconds for a whole call with its retries, or a :class:`Timeout`; ``None`` is no
             limit. Default 60 seconds, of which 10 for connecting and 30 of silence.
@@ -172,9 +177,18 @@ class SupportClient:
         cls,
         *,
         token_provider: TokenProvider | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
         timeout: Timeout | float | None = Timeout(),  # noqa: B008 - immutable
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
+        paths: Mapping[str, str] | None = None,
+        ticket_id_in: TicketIdIn = "both",
+        max_attachment_bytes: int = MAX_ATTACHMENT_BYTES,
+        session: aiohttp.ClientSession | None = None,
+        proxy: str | Secret | None = None,
+        ssl_context: ssl.SSLContext | None = None,
         max_connections: int = 100,
+        max_reply_bytes: int | None = None,
+        allow_http: bool = False,
         on_event: Observer | None = None,
     ) -> SupportClient:
         """A client from the environment.
@@ -184,11 +198,15 @@ class SupportClient:
 
         Args:
             token_provider: as for the class; with one, ``SUPPORT_ACCESS_TOKEN`` may be missing.
-            timeout, retry, max_connections, on_event: as for the class.
+            headers, timeout, retry, paths, ticket_id_in, max_attachment_bytes, session, proxy,
+                ssl_context, max_connections, max_reply_bytes, allow_http, on_event: as for the
+                class.
 
         Raises:
             ConfigurationError: a variable is missing or wrong; it names the variables.
         """
+        proxy = Secret.wrap(proxy)  # as in __init__: a traceback may show this frame, too
+        headers = {name: Secret.wrap(value) for name, value in (headers or {}).items()}
         names = ["SUPPORT_BASE_URL", "SUPPORT_APIKEY"]
         if token_provider is None:
             names.append("SUPPORT_ACCESS_TOKEN")
@@ -204,9 +222,18 @@ class SupportClient:
             apikey=os.environ["SUPPORT_APIKEY"],
             access_token=os.environ.get("SUPPORT_ACCESS_TOKEN") or None,
             token_provider=token_provider,
+            headers=headers,
             timeout=timeout,
             retry=retry,
+            paths=paths,
+            ticket_id_in=ticket_id_in,
+            max_attachment_bytes=max_attachment_bytes,
+            session=session,
+            proxy=proxy,
+            ssl_context=ssl_context,
             max_connections=max_connections,
+            max_reply_bytes=max_reply_bytes,
+            allow_http=allow_http,
             on_event=on_event,
         )
 
@@ -228,20 +255,13 @@ class SupportClient:
         Returns:
             A client that need not be closed, and whose closing does nothing.
         """
-        options = self._caller.options
-        changes: dict[str, Any] = {}
-        if not isinstance(timeout, EllipsisType):
-            changes["timeout"] = Timeout.of(timeout)
-        if retry is not None:
-            changes["retry"] = retry
-        if headers is not None:
-            changes["headers"] = {**options.headers, **check_headers(headers)}
+        options = self._caller.options.changed(timeout=timeout, retry=retry, headers=headers)
         other = object.__new__(type(self))
         other._transport = self._transport
         other._token = self._token
         other._installation = self._installation
         other._owner = False
-        other._use(self._caller.with_options(**changes))
+        other._use(self._caller.with_options(options))
         return other
 
     def _use(self, caller: Caller) -> None:
@@ -315,6 +335,68 @@ class SupportClient:
             access=Secret(given["access"]),
             refresh=Secret(refresh) if isinstance(refresh, str) and refresh else None,
         )
+
+    async def request(
+        self,
+        path: str,
+        *,
+        method: str = "POST",
+        form: Mapping[str, Any] | None = None,
+        query: Mapping[str, Any] | None = None,
+        effect: Effect = "write",
+        authenticated: bool = True,
+        marks_success: bool = True,
+        headers: Mapping[str, str | Secret] | None = None,
+    ) -> Any:
+        """Call any path of the service, with the same sending, retrying and judging.
+
+        For what the platform serves beside the documented calls, such as the refresh of a token
+        where an installation tells its path::
+
+            async def provider():
+                answer = await client.request(
+                    "/user/token/refresh/", form={"refresh": refresh}, effect="read",
+                    authenticated=False, marks_success=False,
+                )
+                return answer["access"]
+
+        Args:
+            path: such as ``"/user/profile/"``; its parts percent-encoded, with its last slash.
+            method: HTTP verb.
+            form: the fields of a multipart form, as texts or numbers; a list is the same field
+                several times (support.md, B1), ``None`` leaves it out.
+            query: what stands behind the question mark; as for ``form``.
+            effect: ``"read"`` only if the call changes nothing: reads are sent again when their
+                answer is lost, writes never.
+            authenticated: send the access token; without, only the apikey goes along.
+            marks_success: the answer has the documented envelope (section 2.4). False for bare
+                ones; then any JSON object or list that reports no error is taken.
+            headers: headers of this call alone.
+
+        Returns:
+            The decoded answer, in its envelope if it has one.
+
+        Raises:
+            InvalidInputError: an argument cannot be meant, or sent; nothing was sent.
+            HelpdeskError: as for every call.
+        """
+        given = Payload(form=form, query=query)
+        del form, query  # not for tracebacks with variables
+        checked = check_headers(headers)
+        operation = any_operation(
+            path,
+            method=method,
+            effect=effect,
+            authenticated=authenticated,
+            marks_success=marks_success,
+            has_form=given["form"] is not None,
+        )
+        data = None if given["form"] is None else Form(pairs_of("form", given["form"]))
+        pairs = pairs_of("query", given["query"] or {})
+        del given
+        call = self._caller.call(operation, data, query=pairs, headers=checked)
+        del data, pairs
+        return (await call).body
 
     async def aclose(self) -> None:
         """Close the connections. Calling it again does nothing.

@@ -5,18 +5,28 @@ from __future__ import annotations
 import asyncio
 import html
 import os
-import re
 import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final, Protocol
 
 from kapture_async._core.errors import InvalidInputError
 from kapture_async._core.transport.bodies import Attachment, clean_filename
 from kapture_async._core.transport.message import MEBI
 
-FileLike = str | os.PathLike[str] | bytes | BinaryIO
+from .values import LONE_SURROGATE
+
+
+class SupportsRead(Protocol):
+    """An open binary file, as far as it is needed: it gives bytes, and none at its end."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """At most so many bytes."""
+        ...
+
+
+FileLike = str | os.PathLike[str] | bytes | bytearray | memoryview | SupportsRead
 AttachmentLike = FileLike | tuple[str, FileLike]
 """A path, bytes, an open binary file, or a pair of a name and one of these."""
 
@@ -28,7 +38,6 @@ _LONGEST_NAME: Final = 100
 _POSITIONS = threading.Lock()
 """One open file may stand on many rows of a push, and has only one position."""
 _UNNAMED: Final = "attachment"
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")  # a name on the disk that is no UTF-8
 _NO_WAITING: Final = getattr(os, "O_NONBLOCK", 0)
 
 
@@ -50,6 +59,23 @@ def check_attachment(given: Any) -> None:
             raise _wrong("is an empty path")
     elif not isinstance(file, (bytes, bytearray, memoryview)) and not _is_binary_file(file):
         raise _wrong(f"must be a path, bytes or an open binary file, not {type(file).__name__}")
+
+
+def check_no_path_text(given: Any) -> None:
+    """See that an attachment out of somebody else's data does not name a file of this machine.
+
+    Raises:
+        InvalidInputError: it is a text, or a pair of a name and a text.
+    """
+    file = given[1] if isinstance(given, tuple) and len(given) == 2 else given
+    if isinstance(file, str) and file:
+        problem = "is a text, which in a mapping is not taken for a path"
+        raise InvalidInputError(
+            f"the attachment {problem}",
+            fields={"attachment": (problem,)},
+            next_step="If the path is your own, give a Path, bytes, an open file, or a pair of a "
+            "name and one of these.",
+        )
 
 
 async def read_attachment(given: AttachmentLike | None, limit: int) -> Attachment | None:
@@ -91,7 +117,7 @@ async def _read_attachment(given: AttachmentLike, limit: int) -> Attachment:
     return Attachment(_kept_name(name or _name_of(file)), content)
 
 
-def _content_of(file: str | os.PathLike[str] | BinaryIO, limit: int) -> bytes:
+def _content_of(file: str | os.PathLike[str] | SupportsRead, limit: int) -> bytes:
     problem = "cannot be read"
     try:
         if not isinstance(file, (str, os.PathLike)):
@@ -117,7 +143,7 @@ def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | _NO_WAITING)
 
 
-def _rest_of(file: BinaryIO, limit: int) -> bytes:
+def _rest_of(file: Any, limit: int) -> bytes:
     if getattr(file, "closed", False):
         raise _wrong("is a file that was closed")
     if not getattr(file, "readable", lambda: True)():
@@ -132,7 +158,7 @@ def _rest_of(file: BinaryIO, limit: int) -> bytes:
             file.seek(start)
 
 
-def _read(file: BinaryIO, limit: int) -> bytes:
+def _read(file: SupportsRead, limit: int) -> bytes:
     read: Callable[[int], Any] = file.read
     parts: list[bytes] = []
     size = 0
@@ -165,7 +191,7 @@ def _kept_name(name: str) -> str:
     It takes ``&amp;`` for what it stands for, drops what cannot be printed, and drops the whole
     file, without a word, where nothing is left of its name.
     """
-    name = clean_filename(_SURROGATE.sub("_", name))
+    name = clean_filename(LONE_SURROGATE.sub("_", name))
     if html.unescape(name) != name:
         name = name.replace("&", "_")
     name = "".join(filter(str.isprintable, name)).strip()

@@ -34,7 +34,7 @@ async def find_created(
         HelpdeskError: from the look before, or because it was not created.
     """
     try:
-        known = {row.ticket_id or "" for row in await look(0)}
+        known = {row.ticket_id for row in await look(0)}
     except HelpdeskError as error:
         error.add_note("while looking at the history before the create; nothing was created")
         raise
@@ -67,21 +67,26 @@ async def _new_ones(ticket: NewTicket, known: set[str], look: Look) -> list[str]
     """The ids of the tickets that look like it and were not there before."""
     # Ids grow, as far as is known. An equal ticket with a lower one is an old one that the first
     # look did not get to see.
-    highest = max((int(row_id) for row_id in known if row_id.isdecimal()), default=-1)
+    highest = max((_number(row_id) for row_id in known), default=-1)
     found: dict[str, None] = {}
     offset = 0
     for _ in range(_PAGES):
         rows = await look(offset)
         offset += len(rows)
         for row in rows:
-            row_id = row.ticket_id or ""
-            if row_id.isdecimal() and int(row_id) > highest and _alike(row, ticket):
+            row_id = row.ticket_id
+            if _number(row_id) > highest and _alike(row, ticket):
                 found[row_id] = None
         # What was there before ends the search: the new ones come first. Without it, a list
         # in another order would be read to its end.
         if not rows or any(row.ticket_id in known for row in rows):
             break
     return list(found)
+
+
+def _number(row_id: str) -> int:
+    """An id that grows; what is none comes before all that are."""
+    return int(row_id) if row_id.isdecimal() and len(row_id) <= 100 else -1
 
 
 def _created_unfound() -> OutcomeUnknownError:

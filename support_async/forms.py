@@ -31,7 +31,7 @@ def ticket_of(ticket: NewTicket | None, fields: Mapping[str, Any]) -> NewTicket:
         return ticket
     problem: InvalidInputError
     try:
-        return NewTicket.from_mapping(given)
+        return NewTicket.of_fields(given)
     except InvalidInputError as error:
         problem = error.with_traceback(None)
     # Without the frames of the checks: their variables hold the texts, and trackers show them.

@@ -10,17 +10,18 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from kapture_async._core.errors import HelpdeskError, UnreadableReplyError
 from kapture_async._core.replies import NOT_JSON, Judgement, json_of
 from kapture_async._core.transport.message import Operation
 
 from .refusals import ENVELOPE, Refusal, refusal_of, status_code_of
-from .verdicts import DOWNLOAD, LOGIN, RENEWABLE, status_of, unauthenticated, verdict_on
+from .verdicts import DOWNLOAD, LOGIN, REQUEST, may_renew, status_of, verdict_on
 
-_LISTS = frozenset({"categories.list", "tags.list", "tickets.history"})
+_LISTS = frozenset({"categories.list", "tags.list", "tickets.history", REQUEST})
 _EXPLAINS = frozenset({"status_code", "detail", "code", "message", "error", "error_type"})
+_NO_FILE_BY_ITSELF = frozenset(
+    {"text/html", "application/xhtml+xml", "application/json", "application/problem+json"}
+)
 _SAYS_401 = re.compile(rb'"status_code"\s*:\s*"?401\b')
 
 
@@ -38,7 +39,7 @@ def judge(judgement: Judgement) -> Any:
         HelpdeskError: anything else.
     """
     status = judgement.reply.status
-    body = json_of(judgement.reply)
+    body = json_of(judgement.reply.body)
     if 200 <= status < 300:
         return _confirmed(judgement, body)
     if _says_success(body) or (judgement.operation.name == LOGIN and _tokens_in(body)):
@@ -52,7 +53,20 @@ def judge(judgement: Judgement) -> Any:
 
 def claims_success(body: bytes) -> bool:
     """Whether a body says that the call was carried out, whatever the HTTP status says."""
-    return _says_success(_loads(body))
+    return _says_success(json_of(body))
+
+
+def is_file(status: int, headers: Mapping[str, str]) -> bool:
+    """Whether an answer to a download is the file (section 3.7): HTTP 200, and not the page of a
+    login or an envelope, which some installations answer with 200, too.
+
+    A page or JSON is a file where a ``Content-Disposition`` says so; files of other types may
+    come without one.
+    """
+    if status != 200:  # half a file (206) was not asked for, and "accepted" (202) is none
+        return False
+    kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return kind not in _NO_FILE_BY_ITSELF or "Content-Disposition" in headers
 
 
 def is_stale_token(
@@ -61,7 +75,8 @@ def is_stale_token(
     """Whether an answer says that the access token is no longer good (section 6.4).
 
     It is asked before a call is tried once more with another token, so it says no wherever
-    another token cannot help: for the open-ticket limit, a refused apikey and a login.
+    another token cannot help (the open-ticket limit, a refused apikey, a login), and for a
+    write wherever nothing shows that it was refused at the door.
 
     Args:
         operation: what was called.
@@ -75,18 +90,20 @@ def is_stale_token(
         inside = status == 400 or (200 <= status < 300 and operation.name != DOWNLOAD)
         if not inside or not _SAYS_401.search(body):
             return False
-    decoded = _loads(body)
+    decoded = json_of(body)
     if _says_success(decoded) or (status != 401 and status_code_of(decoded) != 401):
         return False
     refusal = None if decoded is NOT_JSON else refusal_of(decoded)
     if status_of(status, refusal) != 401:
         return False
-    return unauthenticated(operation, headers, refusal) in RENEWABLE
+    return may_renew(operation, headers, refusal)
 
 
 def _confirmed(judgement: Judgement, body: Any) -> Any:
     if body is NOT_JSON:
         raise _not_json(judgement)
+    if isinstance(body, list) and not judgement.operation.marks_success:
+        return body
     if not isinstance(body, dict):
         kind = "a list" if isinstance(body, list) else f"a bare {type(body).__name__}"
         raise judgement.unreadable(f"the answer is {kind}, not an object")
@@ -102,6 +119,8 @@ def _confirmed(judgement: Judgement, body: Any) -> Any:
         if holder is None:
             raise _unclear(judgement, body, "the answer holds no access token")
         return holder
+    if not judgement.operation.marks_success:
+        return body
     data = body.get("data")
     if isinstance(data, dict) or (isinstance(data, list) and judgement.operation.name in _LISTS):
         return body
@@ -110,7 +129,7 @@ def _confirmed(judgement: Judgement, body: Any) -> Any:
 
 def _not_json(judgement: Judgement) -> HelpdeskError:
     page = judgement.reply.body.lstrip()[:1] == b"<"
-    if judgement.operation.name == LOGIN and not page:
+    if judgement.operation.name in (LOGIN, REQUEST) and not page:
         # It may be the token itself, which must not be quoted.
         return judgement.error(UnreadableReplyError, "the answer is not readable as JSON")
     return judgement.unreadable()
@@ -194,10 +213,3 @@ def _tokens_in(body: Any) -> dict[str, Any] | None:
 
 def _is_empty(value: Any) -> bool:
     return value is None or value in ({}, [], "")
-
-
-def _loads(body: bytes) -> Any:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return NOT_JSON

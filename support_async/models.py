@@ -18,7 +18,7 @@ from kapture_async._core.codec import WireModel, wire
 from kapture_async._core.errors import HelpdeskError, InvalidInputError, OutcomeUnknownError
 from kapture_async._core.secret import Secret
 
-from .files import AttachmentLike, check_attachment
+from .files import AttachmentLike, check_attachment, check_no_path_text
 from .values import checked_category, checked_comment, checked_priority, checked_subject
 
 
@@ -71,6 +71,21 @@ class NewTicket:
     def from_mapping(cls, row: Mapping[str, Any]) -> NewTicket:
         """A ticket from a mapping of wire names.
 
+        A mapping may be a stranger's (a row of a file, a request), who must not be able to have
+        any file of this machine sent. So here no text counts as the path of an attachment.
+
+        Raises:
+            InvalidInputError: a field is missing or unknown, the attachment is a text or a pair
+                with one, or as the class itself.
+        """
+        ticket = cls.of_fields(row)
+        check_no_path_text(ticket.attachment)
+        return ticket
+
+    @classmethod
+    def of_fields(cls, row: Mapping[str, Any]) -> NewTicket:
+        """The same from the caller's own fields, where a text is the path of an attachment.
+
         Raises:
             InvalidInputError: a field is missing or unknown, or as the class itself.
         """
@@ -97,7 +112,7 @@ class NewTicket:
 class Category(WireModel):
     """A category of tickets (support.md, section 3.1)."""
 
-    category_id: str | None = wire("id", "ident", shown=True)
+    category_id: str = wire("id", "ident", shown=True, id_of="a category")
     title: str | None = wire("category", shown=True)
     description: str | None = wire("description")
 
@@ -106,7 +121,7 @@ class Category(WireModel):
 class Tag(WireModel):
     """A tag that tickets can have (support.md, section 3.4)."""
 
-    tag_id: str | None = wire("id", "ident", shown=True)
+    tag_id: str = wire("id", "ident", shown=True, id_of="a tag")
     title: str | None = wire("tag", shown=True)
     keyword: str | None = wire("keyword")
 
@@ -115,7 +130,7 @@ class Tag(WireModel):
 class TicketRow(WireModel):
     """A ticket as the history lists it (support.md, section 3.3)."""
 
-    ticket_id: str | None = wire("id", "ident", shown=True)
+    ticket_id: str = wire("id", "ident", shown=True, id_of="a ticket")
     subject: str | None = wire("subject")
     priority: str | None = wire("priority", "ident", shown=True)
     category: str | None = wire("category", "ident", shown=True)
@@ -133,7 +148,7 @@ class TicketRow(WireModel):
 class Conversation(WireModel):
     """One reply on a ticket (support.md, section 3.6)."""
 
-    conversation_id: str | None = wire("id", "ident", shown=True)
+    conversation_id: str = wire("id", "ident", shown=True, id_of="a reply")
     ticket_id: str | None = wire("ticket", "ident", shown=True)
     comment: str | None = wire("comment")
     author: str | None = wire("author")
@@ -144,7 +159,7 @@ class Conversation(WireModel):
 class TicketAttachment(WireModel):
     """A file on a ticket; its name and size are only known when it is downloaded."""
 
-    attachment_id: str | None = wire("id", "ident", shown=True)
+    attachment_id: str = wire("id", "ident", shown=True, id_of="an attachment")
     conversation_id: str | None = wire("conversation_id", "ident", shown=True)
     """The reply it came with; ``None`` for a file that came with the ticket itself."""
 
@@ -153,7 +168,7 @@ class TicketAttachment(WireModel):
 class TicketDetail(WireModel):
     """One ticket with all that belongs to it (support.md, section 3.6)."""
 
-    ticket_id: str | None = wire("id", "ident", section="ticket", shown=True)
+    ticket_id: str = wire("id", "ident", section="ticket", shown=True, id_of="a ticket")
     subject: str | None = wire("subject", section="ticket")
     priority: str | None = wire("priority", "ident", section="ticket", shown=True)
     category: str | None = wire("category", "ident", section="ticket", shown=True)
@@ -164,6 +179,10 @@ class TicketDetail(WireModel):
     """An e-mail address."""
     _conversations: list[Any] | None = wire("conversations", "items")
     _attachments: list[Any] | None = wire("attachments", "items")
+
+    def __attrs_post_init__(self) -> None:
+        # Looked at once, so that whoever reads them later meets no error.
+        _ = self.conversations, self.attachments
 
     @property
     def conversations(self) -> list[Conversation]:
@@ -199,7 +218,9 @@ class CreatedTicket:
     """A ticket that was created, or perhaps was, and what was found of it afterwards.
 
     Attributes:
-        ticket_id: its id, if exactly one new ticket looks like it; else ``None``.
+        ticket_id: most likely its id: exactly one ticket that was not seen before looks like it;
+            else ``None``. No more than likely, since the service does not tell it, and a history
+            that lags behind may show another one that is equal.
         candidates: the ids of all new tickets that look like it, newest first.
         doubt: ``None`` if the service confirmed the create; else the doubt about it. With a
             doubt, ``ticket_id`` is most likely the ticket, and no ``candidates`` do *not* prove

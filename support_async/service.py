@@ -5,7 +5,6 @@ The facts are in the fact sheet ``support.md``; each is named with its section.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final, Literal
@@ -14,6 +13,7 @@ from attrs import evolve, fields, frozen
 
 from kapture_async._core.caller import Payload
 from kapture_async._core.errors import ConfigurationError, InvalidInputError
+from kapture_async._core.phase import Effect
 from kapture_async._core.replies import Judgement
 from kapture_async._core.secret import Secret, check_header
 from kapture_async._core.transport.hosts import BaseUrl, check_path, parse_base_url
@@ -21,9 +21,12 @@ from kapture_async._core.transport.message import MEBI, Operation
 from kapture_async._core.transport.tokens import BearerToken, TokenProvider
 
 from .files import MAX_ATTACHMENT_BYTES
+from .values import LONE_SURROGATE
+from .verdicts import REQUEST
 
 SERVICE: Final = "support"
 LOGIN_API: Final = "login"
+"""The calls that only need the apikey."""
 
 TicketIdIn = Literal["both", "body", "query"]
 """Where the detailed view's ``ticket_id`` stands. Documented is the body of a GET, which some
@@ -102,6 +105,43 @@ class Operations:
         return table
 
 
+def any_operation(
+    path: str,
+    *,
+    method: str,
+    effect: Effect,
+    authenticated: bool,
+    marks_success: bool,
+    has_form: bool,
+) -> Operation:
+    """An operation that is not documented.
+
+    Raises:
+        InvalidInputError: there can be no such call.
+    """
+    if effect not in ("read", "write"):
+        raise InvalidInputError("effect must be 'read' or 'write'")
+    if not isinstance(method, str) or not method.isascii() or not method.isalpha():
+        raise InvalidInputError("method must be an HTTP verb")
+    method = method.upper()
+    if effect == "write" and method in ("GET", "HEAD", "OPTIONS", "TRACE"):
+        raise InvalidInputError(
+            f"a {method} that changes something cannot be sent safely: everything on the way may "
+            "repeat it",
+            next_step='Say effect="read" if it changes nothing.',
+        )
+    return Operation(
+        name=REQUEST,
+        path=check_path(path),
+        effect=effect,
+        api="" if authenticated else LOGIN_API,
+        method=method,
+        wrap="form" if has_form else "none",
+        reply_cap=64 * MEBI,
+        marks_success=marks_success,
+    )
+
+
 def _checked_path(operation: Operation, path: object) -> str:
     where, hole = f"paths[{operation.name!r}]", "{attachment_id}"
     if not isinstance(path, str):
@@ -176,8 +216,6 @@ def auth_of(
 
 # --- what lists look like (sections 2.4 and 3) -------------------------------------------------
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
 
 def rows_of(judged: Judgement, key: str) -> list[dict[str, Any]]:
     """The objects of a list reply, under ``key`` in ``data``.
@@ -218,6 +256,9 @@ class Query(tuple[tuple[str, str], ...]):
         return f"<Query with {', '.join(name for name, _ in self)}>"
 
 
+_NO_UNICODE = "holds text that is not valid Unicode"
+
+
 def query_of(**given: Any) -> Query:
     """A query string of what was given.
 
@@ -227,7 +268,40 @@ def query_of(**given: Any) -> Query:
     query = Payload((name, str(value)) for name, value in given.items() if value is not None)
     del given  # personal, and error trackers show variables
     for name in query:
-        if _SURROGATE.search(query[name]):
-            words = "holds text that is not valid Unicode"
-            raise InvalidInputError(f"{name} {words}", fields={name: (words,)})
+        if LONE_SURROGATE.search(query[name]):
+            raise InvalidInputError(f"{name} {_NO_UNICODE}", fields={name: (_NO_UNICODE,)})
     return Query(query.items())
+
+
+def pairs_of(where: str, given: Mapping[str, Any]) -> Query:
+    """Fields of any names, in parts: a list is the same field several times (B1).
+
+    Raises:
+        InvalidInputError: it is no mapping, or a value is neither text nor a number.
+    """
+    if not isinstance(given, Mapping):
+        raise InvalidInputError(f"{where} must be a mapping, not {type(given).__name__}")
+    # A problem comes back and is raised here: further down, variables hold personal data.
+    pairs, name, words = _pairs(given)
+    del given
+    if words:
+        del pairs
+        raise InvalidInputError(f"{where}: {name} {words}", fields={name: (words,)})
+    return Query(pairs)
+
+
+def _pairs(given: Mapping[str, Any]) -> tuple[list[tuple[str, str]], str, str]:
+    """The fields up to a problem, if there is one; its field, and what it is."""
+    pairs: list[tuple[str, str]] = []
+    for name in given:
+        value = given[name]
+        for one in value if isinstance(value, (list, tuple)) else (value,):
+            if one is None:
+                continue
+            if isinstance(one, bool) or not isinstance(one, (str, int, float)):
+                return [], name, f"must be text or a number, not {type(one).__name__}"
+            text = str(one)
+            if LONE_SURROGATE.search(text):
+                return [], name, _NO_UNICODE
+            pairs.append((name, text))
+    return pairs, "", ""

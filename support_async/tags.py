@@ -20,6 +20,9 @@ class Tags:
         self._caller = caller
         self._operations = installation.operations
 
+    def __repr__(self) -> str:
+        return f"<Tags of {self._caller.transport.settings.base_url}>"
+
     async def list(
         self, *, headers: Mapping[str, str | Secret] | None = None
     ) -> builtins.list[Tag]:
@@ -33,5 +36,5 @@ class Tags:
         """
         operation = self._operations.list_tags
         judged = await self._caller.call(operation, headers=check_headers(headers))
-        decode = self._caller.codec.decode
-        return [decode(row, Tag) for row in rows_of(judged, "TicketTagList")]
+        decode = self._caller.decode
+        return [decode(judged, row, Tag) for row in rows_of(judged, "TicketTagList")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -9,6 +10,12 @@ from kapture_async._core.errors import InvalidInputError
 
 SUBJECT_CHARACTERS: Final = 500
 """By code points, after outer blanks are trimmed (support.md, section 3.2)."""
+LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+"""What stands in a text that is not valid Unicode, such as a file name that is no UTF-8."""
+
+_LONGEST_ID: Final = 100
+"""Digits. No database numbers its rows any further."""
+_TOO_LARGE: Final = 10**_LONGEST_ID
 
 
 def checked_id(name: str, value: Any) -> str:
@@ -17,11 +24,15 @@ def checked_id(name: str, value: Any) -> str:
     Raises:
         InvalidInputError: it is neither a whole number of 0 or more nor text of its digits.
     """
+    if isinstance(value, int) and value >= _TOO_LARGE:
+        raise _wrong(name, "has too many digits")  # Python writes no number of thousands of them
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return str(int(value))  # a member of an enumeration has a text of its own
     text = value.strip() if isinstance(value, str) else ""
     if not text.isascii() or not text.isdigit():
         raise _wrong(name, f"must be an id such as 101, not {_shown(value)}")
+    if len(text) > _LONGEST_ID:
+        raise _wrong(name, "has too many digits")
     return text.lstrip("0") or "0"  # as the service writes it, so that ids can be compared
 
 

@@ -21,13 +21,9 @@ from kapture_async._core.errors import (
     NotFoundError,
     OpenTicketLimitError,
     PermissionDeniedError,
-    RateLimitedError,
-    RejectedError,
-    ReplyTimeoutError,
-    RequestTooLargeError,
-    ServerError,
     ValidationError,
 )
+from kapture_async._core.replies import meaning_of
 from kapture_async._core.transport.message import Operation
 
 from .refusals import Refusal
@@ -36,6 +32,7 @@ CREATE: Final = "tickets.create"
 SET_STATUS: Final = "tickets.set_status"
 DOWNLOAD: Final = "attachments.download"
 LOGIN: Final = "login"
+REQUEST: Final = "request"
 _OF_ONE_TICKET = frozenset({"tickets.get", "tickets.update", "tickets.reply", SET_STATUS})
 _WITH_FILE = frozenset({CREATE, "tickets.reply"})
 
@@ -52,38 +49,13 @@ class Verdict:
 _CHECK_ADDRESS = (
     "Check the base URL; if this installation serves other paths, name them with paths=."
 )
-_BY_STATUS = {
-    400: Verdict(ValidationError, "the service refused the data"),
-    403: Verdict(
-        PermissionDeniedError,
-        "the service forbids this call",
-        "Check the apikey, for a wrong one may be answered like this; else use an account that "
-        "may do this.",
-    ),
-    404: Verdict(
-        NotFoundError,
-        "the service has no such address",
-        _CHECK_ADDRESS,
-    ),
-    405: Verdict(
-        RejectedError,
-        "the service takes no such call at this address",
-        _CHECK_ADDRESS,
-    ),
-    406: Verdict(RejectedError, "the service cannot answer in JSON"),
-    408: Verdict(ReplyTimeoutError, "the service gave up waiting"),
-    409: Verdict(
-        ConflictError,
-        "the service reports a conflict",
-        "See what is there now, then decide whether to send it again.",
-    ),
-    413: Verdict(RequestTooLargeError, "the request is too large for the service"),
-    415: Verdict(RejectedError, "the service does not take this kind of body"),
-    422: Verdict(ValidationError, "the service refused the data"),
-    429: Verdict(RateLimitedError, "the service asks to slow down"),
+_NEXT_STEPS = {
+    403: "Check the apikey, for a wrong one may be answered like this; else use an account that "
+    "may do this.",
+    404: _CHECK_ADDRESS,
+    405: _CHECK_ADDRESS,
+    409: "See what is there now, then decide whether to send it again.",
 }
-_OTHERWISE = Verdict(RejectedError, "the service refused the request")
-_FAILED = Verdict(ServerError, "the service failed")
 
 _PAGE_INSTEAD = Verdict(
     ValidationError,
@@ -131,8 +103,6 @@ _SOMETHING_REFUSED = Verdict(
     "Check the access token and the apikey; where its words speak of something else, neither "
     "is the cause.",
 )
-RENEWABLE: Final = frozenset({_TOKEN_REFUSED, _SOMETHING_REFUSED})
-"""The refusals after which another access token may help."""
 _APIKEY_REFUSED = Verdict(
     AuthenticationError,
     "the service refused the apikey",
@@ -193,8 +163,6 @@ def verdict_on(
         refusal: what the body says; ``None`` for a page, or nothing at all, in place of JSON.
         with_file: the request carried a file.
     """
-    if status >= 500:
-        return _FAILED
     if status in (400, 422):
         return _invalid(operation, status, refusal)
     if status == 401:
@@ -203,13 +171,18 @@ def verdict_on(
         return _missing(operation, refusal)
     if status == 413 and with_file:
         return _UPLOAD_TOO_LARGE
-    return _BY_STATUS.get(status, _OTHERWISE)
+    return _by_http(status)
+
+
+def _by_http(status: int) -> Verdict:
+    """What a status means without any fact of this service."""
+    return Verdict(*meaning_of(status), _NEXT_STEPS.get(status))
 
 
 def _invalid(operation: Operation, status: int, refusal: Refusal | None) -> Verdict:
     """Bad data, or one of the refusals that the service also answers with 400 (section 3)."""
     if refusal is None:
-        return _PAGE_INSTEAD if status == 400 else _BY_STATUS[status]
+        return _PAGE_INSTEAD if status == 400 else _by_http(status)
     if operation.name in _OF_ONE_TICKET:
         said = _said_of(refusal, "ticket_id", "ticket")
         if _FOREIGN.search(said):
@@ -231,7 +204,7 @@ def _invalid(operation: Operation, status: int, refusal: Refusal | None) -> Verd
         said = _said_of(refusal, "attachment", "file", "attachment")
         if _TOO_BIG.search(said):
             return _FILE_TOO_LARGE
-    return _BY_STATUS[status]
+    return _by_http(status)
 
 
 def _said_of(refusal: Refusal, name: str, *words: str) -> str:
@@ -259,6 +232,18 @@ def unauthenticated(
     return _LOGIN_REFUSED if operation.name == LOGIN else _TOKEN_REFUSED
 
 
+def may_renew(operation: Operation, headers: Mapping[str, str], refusal: Refusal | None) -> bool:
+    """Whether another access token may help against a 401.
+
+    A write is only sent again after what is clearly about the token: a view that refuses by hand
+    (section 6.4) ran, and who knows what it did before. A read harms nobody.
+    """
+    verdict = unauthenticated(operation, headers, refusal)
+    if verdict is _SOMETHING_REFUSED:
+        return operation.effect == "read" or bool(headers.get("WWW-Authenticate"))
+    return verdict is _TOKEN_REFUSED
+
+
 def _is_open_ticket_limit(said: str, challenge: str) -> bool:
     # A proxy may add a challenge to anything, so a clear text wins over one.
     if "ticket" in said and _CLEAR_LIMIT.search(said):
@@ -273,4 +258,4 @@ def _missing(operation: Operation, refusal: Refusal | None) -> Verdict:
             return _NO_SUCH_TICKET
         if operation.name == DOWNLOAD:
             return _NO_SUCH_ATTACHMENT
-    return _BY_STATUS[404]
+    return _by_http(404)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import evolve, field, frozen
 
-from .codec import Codec
-from .errors import HelpdeskError, InvalidInputError
+from .codec import Codec, WireModel
+from .errors import HelpdeskError, InvalidInputError, UnreadableReplyError
 from .replies import Advice, Judgement
 from .secret import Secret
 from .transport.bodies import NOTHING, Body, Form, form_body, json_body
+from .transport.live import IsFile
 from .transport.message import Operation, RawReply, Request
 from .transport.retry import RetryPolicy
 from .transport.send import Transport
 from .transport.settings import CallOptions
 from .transport.stream import OpenReply
+
+M = TypeVar("M", bound=WireModel)
 
 Judge = Callable[[Judgement], Any]
 """A service's rule of success: gives the decoded body, or raises the error that fits."""
@@ -42,13 +45,13 @@ class Caller:
     options: CallOptions
     advice: Advice = field(factory=dict)
 
-    def with_options(self, **changes: Any) -> Caller:
+    def with_options(self, options: CallOptions) -> Caller:
         """The same with other options; the transport is shared."""
-        return evolve(self, options=evolve(self.options, **changes))
+        return evolve(self, options=options)
 
     def with_retry(self, retry: RetryPolicy) -> Caller:
         """The same with another retry policy."""
-        return self.with_options(retry=retry)
+        return self.with_options(self.options.changed(retry=retry))
 
     async def call(
         self,
@@ -86,26 +89,45 @@ class Caller:
         reply = await self.transport.send(request, self.options)
         return self._judged(request, reply, secrets)
 
+    def decode(self, judged: Judgement, value: Mapping[str, Any], cls: type[M]) -> M:
+        """The typed view over an object of a reply.
+
+        Raises:
+            UnreadableReplyError: it lacks what makes it one.
+        """
+        try:
+            return self.codec.decode(value, cls)
+        except UnreadableReplyError as error:
+            problem = error.message
+        raise judged.unreadable(problem)
+
     async def open(
         self,
         operation: Operation,
         *,
+        is_file: IsFile,
         path: str | None = None,
         headers: Mapping[str, Secret] | None = None,
     ) -> OpenReply:
-        """Send a read without data, and leave the body of a good reply to be read as it arrives.
+        """Send a read without data, and leave the file that comes to be read as it arrives.
 
-        Good is what HTTP calls so: such a body is a file, and says nothing of success itself.
+        Args:
+            operation: what to call.
+            is_file: the service's rule: whether a head is that of a file.
+            path: the path with ids filled in, if the operation's has any.
+            headers: headers of this call alone.
 
         Raises:
-            HelpdeskError: the reply is not good, or whatever else fits.
+            UnreadableReplyError: something came that is neither a file nor a refusal.
+            HelpdeskError: whatever else fits.
         """
         request = self._request(operation, None, path, (), headers)
-        reply = await self.transport.open(request, self.options)
-        if isinstance(reply, RawReply):
-            judgement = self._judged(request, reply)
-            raise judgement.unreadable("the answer is no file")
-        return reply
+        reply = await self.transport.open(request, self.options, is_file=is_file)
+        if isinstance(reply, OpenReply):
+            return reply
+        if reply.status >= 300:
+            self._judged(request, reply)  # raises: what is no success is never confirmed
+        raise self._judgement(request, reply).no_file()
 
     def _request(
         self,
@@ -143,20 +165,24 @@ class Caller:
     def _judged(
         self, request: Request, reply: RawReply, secrets: tuple[Secret, ...] = ()
     ) -> Judgement:
-        secrets = (*self.options.headers.values(), *request.headers.values(), *secrets)
-        judgement = Judgement(
-            self.transport,
-            request.operation,
-            reply,
-            secrets,
-            advice=self.advice,
-            with_file=request.body is not None and request.body.has_file,
-        )
+        judgement = self._judgement(request, reply, secrets)
         try:
             judgement.body = self.judge(judgement)
         except HelpdeskError as error:
             raise error.with_traceback(None) from error.__cause__
         return judgement
+
+    def _judgement(
+        self, request: Request, reply: RawReply, secrets: tuple[Secret, ...] = ()
+    ) -> Judgement:
+        return Judgement(
+            self.transport,
+            request.operation,
+            reply,
+            (*self.options.headers.values(), *request.headers.values(), *secrets),
+            advice=self.advice,
+            with_file=request.body is not None and request.body.has_file,
+        )
 
 
 def _body(operation: Operation, data: Any) -> Body | None:

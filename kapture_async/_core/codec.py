@@ -6,6 +6,7 @@ those traps. What a service sends is never dropped and never cast silently:
 
 - a reply model keeps the decoded object as :attr:`WireModel.raw`, and encodes back to it;
 - a field whose value has the wrong type is ``None`` in the view and named in ``problems``;
+- an object without the id that it always has is refused;
 - ids and phone numbers stay text, codes stay open, texts are unescaped in the view only.
 
 The constructor call for each model is written out as source and compiled, once, when the model
@@ -29,7 +30,7 @@ from uuid import UUID
 import attrs
 from attrs import define, field
 
-from .errors import InvalidInputError
+from .errors import InvalidInputError, UnreadableReplyError
 
 if TYPE_CHECKING:
     import cattrs
@@ -53,6 +54,7 @@ class _Wire:
     kind: Kind
     section: str | None
     shown: bool
+    id_of: str | None
 
 
 def wire(
@@ -61,6 +63,7 @@ def wire(
     *,
     section: str | None = None,
     shown: bool = False,
+    id_of: str | None = None,
 ) -> Any:
     """A field of a reply model.
 
@@ -69,8 +72,10 @@ def wire(
         kind: what it holds.
         section: the key of the object inside the reply that holds it, if not the reply itself.
         shown: stands in the repr. Only for ids and codes: a repr must not hold personal data.
+        id_of: for an ``ident`` that is never missing: what it is the id of. An object without
+            it is refused.
     """
-    return field(default=None, metadata={_WIRE: _Wire(key, kind, section, shown)})
+    return field(default=None, metadata={_WIRE: _Wire(key, kind, section, shown, id_of)})
 
 
 @define(eq=False, repr=False)
@@ -173,7 +178,11 @@ class Codec:
         return converter
 
     def decode(self, value: Mapping[str, Any], cls: type[M]) -> M:
-        """The typed view over a decoded JSON object."""
+        """The typed view over a decoded JSON object.
+
+        Raises:
+            UnreadableReplyError: an id is missing that is never missing.
+        """
         structure = self._structures.get(cls)
         if structure is None:
             structure = self._structures[cls] = self.converter.get_structure_hook(cls)
@@ -211,6 +220,7 @@ class Codec:
             "texts_of": self._idents,
             "integer": _integer,
             "flag": _flag,
+            "without_id": _without_id,
             "NO_OBJECT": MappingProxyType({}),
         }
         lines = ["def structure(raw, _cls):", "    problems = []", "    get = raw.get"]
@@ -275,7 +285,10 @@ def _field_lines(name: str, get: str, spec: _Wire) -> list[str]:
         return lines
     if kind == "ident":
         call = f"text_of({name}, {key!r}, problems)"
-        return [take, f"    if {name}.__class__ is not str:", f"        {name} = {call}"]
+        lines = [take, f"    if {name}.__class__ is not str:", f"        {name} = {call}"]
+        if spec.id_of is not None:
+            lines += [f"    if not {name}:", f"        without_id({spec.id_of!r})"]
+        return lines
     if kind == "idents":
         return [f"    {name} = texts_of({get}({key!r}), {key!r}, problems)"]
     if kind == "integer":
@@ -326,6 +339,10 @@ def _ident(value: Any, key: str, problems: list[str]) -> str | None:
 def _ident_or_none(value: Any, key: str, problems: list[str]) -> str | None:
     """The same where 0 means "none", as "" does."""
     return "" if value.__class__ is int and not value else _ident(value, key, problems)
+
+
+def _without_id(what: str) -> None:
+    raise UnreadableReplyError(f"the answer holds {what} without an id")
 
 
 def _integer(value: Any, key: str, problems: list[str]) -> int | None:

@@ -52,12 +52,14 @@ WORDS_CAP = 500
 _MARKUP = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 _BLANKS = re.compile(r"\s+")
 
-_REFUSALS: dict[int, tuple[type[RejectedError], str]] = {
-    400: (ValidationError, "the service refused the request"),
+_MEANINGS: dict[int, tuple[type[HelpdeskError], str]] = {
+    400: (ValidationError, "the service refused the data"),
     401: (AuthenticationError, "the service refused the credentials"),
     403: (PermissionDeniedError, "the service forbids this call"),
     404: (NotFoundError, "the service has no such address"),
     405: (RejectedError, "the service takes no such call at this address"),
+    406: (RejectedError, "the service cannot answer in JSON"),
+    408: (ReplyTimeoutError, "the service gave up waiting"),
     409: (ConflictError, "the service reports a conflict"),
     413: (RequestTooLargeError, "the request is too large for the service"),
     415: (RejectedError, "the service does not take this kind of body"),
@@ -68,12 +70,19 @@ _REFUSALS: dict[int, tuple[type[RejectedError], str]] = {
 _REDIRECT_AFTER_THE_FACT = frozenset({302, 303})
 
 
-def json_of(reply: RawReply) -> Any:
-    """The body as JSON, whatever its content type says; :data:`NOT_JSON` if it is none."""
+def json_of(body: bytes) -> Any:
+    """A body as JSON, whatever its content type says; :data:`NOT_JSON` if it is none."""
     try:
-        return orjson.loads(reply.body)
+        return orjson.loads(body)
     except orjson.JSONDecodeError:
         return NOT_JSON
+
+
+def meaning_of(status: int) -> tuple[type[HelpdeskError], str]:
+    """What a status of failure, 4xx or 5xx, means by HTTP alone: the class and the words."""
+    if status >= 500:
+        return ServerError, "the service failed"
+    return _MEANINGS.get(status, (RejectedError, "the service refused the request"))
 
 
 @define
@@ -136,17 +145,11 @@ class Judgement:
         status = self.reply.status
         if words is None:
             words = self.excerpt()
-        if status in _REFUSALS:
-            cls, message = _REFUSALS[status]
+        if status >= 400:
+            cls, message = meaning_of(status)
             return self.error(cls, message, words=words)
-        if 300 <= status < 400:
+        if status >= 300:
             return self._redirected()
-        if status == 408:
-            return self.error(ReplyTimeoutError, "the service gave up waiting", words=words)
-        if 400 <= status < 500:
-            return self.error(RejectedError, "the service refused the request", words=words)
-        if status >= 500:
-            return self.error(ServerError, "the service failed", words=words)
         return self.unreadable()
 
     def unreadable(self, why: str | None = None) -> UnreadableReplyError:
@@ -155,6 +158,20 @@ class Judgement:
             kind = self.reply.content_type or "no content type"
             why = f"the answer is not readable as JSON ({kind}, {len(self.reply.body):,} bytes)"
         return self.error(UnreadableReplyError, why, words=self.excerpt())
+
+    def no_file(self) -> UnreadableReplyError:
+        """The error for an answer of success that is not the file that was asked for.
+
+        Only a page is quoted: anything else may be a part of somebody's file.
+        """
+        reply = self.reply
+        kind = reply.content_type or "no content type"
+        page = reply.content_type == "text/html" and "Content-Disposition" not in reply.headers
+        return self.error(
+            UnreadableReplyError,
+            f"the answer is not the file that was asked for ({kind})",
+            words=self.excerpt() if page else None,
+        )
 
     def _redirected(self) -> HelpdeskError:
         origin = origin_of(self.reply.headers.get("Location", ""))

@@ -10,8 +10,9 @@ every user imports it.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from .._core.lazy import loaded_late
 
 if TYPE_CHECKING:
     from .._core.testing.faults import KINDS, WEATHER, Fault, FaultKind, FaultPlan
@@ -54,12 +55,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name], __package__), name)
-    globals()[name] = value
-    return value
+__getattr__ = loaded_late(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -5,35 +5,19 @@ The process runner starts twins this way, so that it depends on no command-line 
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
+from .._core.testing.command import parser_of, run
 from .twin import TOKEN, serve
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to stop; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m kapture_async.testing", description="A Kapture server for tests."
-    )
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser = parser_of("kapture_async.testing", "A Kapture server for tests.")
     parser.add_argument("--token", default=TOKEN)
-    parser.add_argument("--faults", type=float, default=0.0, metavar="RATE", dest="fault_rate")
-    parser.add_argument("--seed", type=int, default=0, help="of the faults")
-    parser.add_argument("--ledger", metavar="FILE", help="one JSON line per executed call")
-    parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--failed-status", type=int, default=200, metavar="HTTP")
-    parser.add_argument("--stdin-closes", action="store_true", help="end when stdin does")
-    settings = parser.parse_args(arguments)
-    try:
-        serve(**vars(settings))
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return run(parser, serve, arguments)
 
 
 if __name__ == "__main__":

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import mimetypes
 import os.path
 import re
 import urllib.parse
 
+from kapture_async._core.media import media_type_of
 from kapture_async._core.testing.message import TwinReply
 
 _QUOTABLE = re.compile(r"[\t \x21-\x7e]*")
-# Packed files keep their packing, so that no client unpacks them on the way.
-_PACKED = {
-    "br": "application/x-brotli",
-    "bzip2": "application/x-bzip",
-    "compress": "application/x-compress",
-    "gzip": "application/gzip",
-    "xz": "application/x-xz",
-}
 
 
 def file_reply(name: str, content: bytes) -> TwinReply:
     """Return the answer that sends a file."""
     base = os.path.basename(name)
-    kind, packing = mimetypes.guess_type(base)
-    kind = _PACKED.get(packing or "", kind) or "application/octet-stream"
+    kind = media_type_of(base)
     return TwinReply(200, content, kind, (("Content-Disposition", disposition(base)),))
 
 

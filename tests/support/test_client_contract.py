@@ -186,7 +186,7 @@ async def test_push(member: SupportClient) -> None:
         NewTicket(subject=f"Number {n}", comment="x", category="3", priority="1") for n in range(20)
     ]
     tickets[7] = NewTicket(subject="Number 7", comment="x", category="999", priority="1")
-    push = member.tickets.push(tickets, concurrency=4)
+    push = member.tickets.push(tickets, max_concurrency=4)
     async with push as outcomes:
         found = [outcome async for outcome in outcomes]
     assert Counter(type(outcome) for outcome in found) == {Accepted: 19, Rejected: 1}

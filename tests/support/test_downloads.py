@@ -262,7 +262,8 @@ async def test_a_file_may_look_like_an_answer(
     twin: SupportTwin, client: SupportClient, folder: Path
 ) -> None:
     body = b'{"status_code":401,"errors":{"detail":"x"},"data":{}}'
-    twin.downloads[ID] = TwinReply(200, body)
+    named = (("Content-Disposition", "attachment"),)
+    twin.downloads[ID] = TwinReply(200, body, headers=named)
     path = await client.attachments.download(ID, folder / "a.json")
     assert path.read_bytes() == body
     assert sum(twin.requests.values()) == 1

@@ -319,6 +319,11 @@ async def test_ids_that_are_no_numbers_are_not_compared() -> None:
     assert (found.ticket_id, found.candidates) == (None, ())
 
 
+async def test_ids_of_thousands_of_digits_are_not_compared() -> None:
+    found, _ = await looked([row("9" * 5000)], [row("9" * 5001), row("9" * 5000)])
+    assert (found.ticket_id, found.candidates) == (None, ())
+
+
 def test_the_result_pickles_with_its_doubt() -> None:
     error = NoReplyError("lost", service="support", operation="tickets.create", effect="write")
     result = CreatedTicket(ticket_id=None, candidates=("1", "2"), doubt=error)

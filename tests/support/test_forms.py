@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -126,3 +127,32 @@ def test_rows_that_make_no_ticket(row: Any, words: str) -> None:
 def test_text_that_is_no_unicode_is_refused_before_sending() -> None:
     with pytest.raises(InvalidInputError, match="not valid Unicode"):
         form_body(reply_form("7", "\ud800", None))
+
+
+# --- whose path it is --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", ["/etc/passwd", "file.txt", ("a.txt", "/etc/passwd")])
+def test_a_text_in_a_mapping_is_no_path(given: Any) -> None:
+    """A mapping may be a stranger's, who must not have any file of this machine sent."""
+    row = {"subject": "s", "comment": "c", "category": "3", "priority": "1", "attachment": given}
+    for build in (NewTicket.from_mapping, ticket_from):
+        with pytest.raises(InvalidInputError, match="not taken for a path") as caught:
+            build(row)
+        assert "give a Path" in caught.value.next_step
+        assert list(caught.value.fields) == ["attachment"]
+        assert "passwd" not in str(caught.value)
+
+
+@pytest.mark.parametrize("given", ["file.txt", ("a.txt", "file.txt")])
+def test_the_caller_s_own_text_is_a_path(given: Any) -> None:
+    fields = {"subject": "s", "comment": "c", "category": "3", "priority": "1", "attachment": given}
+    ticket = NewTicket(**fields)
+    assert ticket.attachment == ticket_of(None, fields).attachment == given
+    assert ticket_from(ticket) is ticket
+
+
+@pytest.mark.parametrize("given", [Path("file.txt"), b"x", ("a.txt", b"x"), ("a", Path("b"))])
+def test_a_mapping_may_hold_any_other_attachment(given: Any) -> None:
+    row = {"subject": "s", "comment": "c", "category": "3", "priority": "1", "attachment": given}
+    assert ticket_from(row).attachment == given

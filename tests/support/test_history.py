@@ -16,6 +16,7 @@ from support_async import (
     RetryPolicy,
     ServerError,
     SupportClient,
+    SyncSupportClient,
     UnreadableReplyError,
 )
 from support_async.testing import FaultPlan, SupportTwin, TwinReply, TwinRequest
@@ -158,7 +159,9 @@ async def test_a_page_that_fails_is_asked_again_and_then_ends_the_iteration(
         async for row in pages:
             seen.append(row.subject)
     assert seen == ["t5", "t4", "t3", "t2"]
-    assert caught.value.__notes__ == ["while pulling 4; earlier windows were delivered whole"]
+    assert caught.value.__notes__ == [
+        "while reading the tickets from offset 4 on; earlier pages were delivered whole"
+    ]
     with pytest.raises(ServerError):  # never a silent end
         await anext(pages)
 
@@ -214,3 +217,28 @@ async def test_one_attempt_is_one_request(support_twin: SupportTwin) -> None:
         with pytest.raises(NoReplyError, match="It was a read: nothing was changed"):
             await client.tickets.history()
     assert sent(support_twin) == 1
+
+
+def test_everything_says_what_it_is() -> None:
+    client = SupportClient("https://support.example.com/api", apikey="k", access_token="t")
+    url = "https://support.example.com/api"
+    for name in ("Tickets", "Categories", "Tags", "Attachments"):
+        assert repr(getattr(client, name.lower())) == f"<{name} of {url}>"
+    assert repr(client.tickets.iter(subject="private")) == "<Pages of tickets, not begun>"
+
+
+async def test_pages_tell_how_far_they_are(support_twin: SupportTwin) -> None:
+    for number in range(3):
+        support_twin.seed(subject=f"t{number}")
+    async with client_of(support_twin) as client:
+        pages = client.tickets.iter(limit=2)
+        await pages.next_page()
+        assert repr(pages) == "<Pages of tickets, 1 page handed out>"
+        await pages.all()
+        assert repr(pages) == "<Pages of tickets, 3 pages handed out, closed>"
+
+
+def test_so_do_their_blocking_twins() -> None:
+    with SyncSupportClient("https://support.example.com", apikey="k", access_token="t") as client:
+        assert repr(client.tickets) == "<SyncTickets of https://support.example.com>"
+        assert repr(client.tickets.iter()) == "<SyncPages of tickets, not begun>"

@@ -422,14 +422,98 @@ async def test_heads_that_are_none(folder: Path, tmp_path: Path, head: str) -> N
     assert len(str(caught.value)) < 1000
 
 
-@pytest.mark.parametrize("status", [201, 204, 206, 299])
-async def test_other_statuses_of_success(folder: Path, status: int) -> None:
-    """Half a file (206) was not asked for; whatever comes is at least no error to hide."""
-    body = b"" if status == 204 else b"x"
-    async with serving(says(answer(body, status=f"{status} Fine"))) as served:
-        async with SupportClient(**settings_for(served.url)) as client:
-            path = await client.attachments.download(ID, folder)
-    assert path.read_bytes() == body
+@pytest.mark.parametrize("status", [201, 202, 203, 204, 206, 226, 299])
+@pytest.mark.parametrize("form", ["file", "stream"])
+async def test_only_200_is_a_file(folder: Path, tmp_path: Path, form: str, status: int) -> None:
+    """Half a file (206) was not asked for, "accepted" (202) is none, and neither is quoted."""
+    body = b"" if status == 204 else b"canary"
+    not_this = answer(body, "Content-Disposition: attachment", status=f"{status} Fine")
+    async with serving(says(not_this, answer(b"x"))) as served:
+        async with SupportClient(**settings_for(served.url, max_connections=1)) as client:
+            with nothing_changes(tmp_path):
+                with pytest.raises(UnreadableReplyError, match="not the file") as caught:
+                    if form == "file":
+                        await client.attachments.download(ID, folder)
+                    else:
+                        await client.attachments.stream(ID).__aenter__()
+            await client.attachments.download(ID, folder)  # the slot is free
+    assert caught.value.status == status
+    assert not caught.value.may_have_been_applied
+    assert len(caught.value.attempts) == 1
+    assert "canary" not in str(caught.value)
+
+
+PAGE = b"<html><head><title>Sign in</title></head><body><h1>Sign in</h1> first</body></html>"
+ENVELOPE = b'{"status_code": 404, "errors": {"detail": "canary"}, "data": {}}'
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("text/html", PAGE),
+        ("Text/HTML; charset=utf-8", PAGE),
+        ("application/xhtml+xml", PAGE),
+        ("application/json", ENVELOPE),
+        ("application/json; charset=utf-8", ENVELOPE),
+        ("application/problem+json", ENVELOPE),
+    ],
+)
+async def test_a_page_and_an_envelope_are_no_files_by_themselves(
+    twin: SupportTwin, folder: Path, tmp_path: Path, kind: str, body: bytes
+) -> None:
+    async with client_of(twin, max_connections=1) as client:
+        twin.downloads[ID] = TwinReply(200, body, kind)
+        for _ in range(2):
+            with nothing_changes(tmp_path), pytest.raises(UnreadableReplyError) as caught:
+                await client.attachments.download(ID, folder)
+            assert "not the file that was asked for" in str(caught.value)
+            assert "canary" not in str(caught.value)
+            assert ("Sign in" in str(caught.value)) == kind.lower().startswith("text/html")
+        for disposition in ("attachment", "inline; filename=a"):
+            twin.downloads[ID] = TwinReply(200, body, kind, (("Content-Disposition", disposition),))
+            path = await client.attachments.download(ID, folder / "genuine", overwrite=True)
+            assert path.read_bytes() == body
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "image/png", "application/zip", "text/csv", BINARY])
+async def test_other_types_need_no_disposition(twin: SupportTwin, folder: Path, kind: str) -> None:
+    async with client_of(twin) as client:
+        twin.downloads[ID] = TwinReply(200, PAGE, kind)
+        assert (await client.attachments.download(ID, folder)).read_bytes() == PAGE
+
+
+async def test_a_page_without_an_end_is_not_read_for_long(folder: Path, tmp_path: Path) -> None:
+    async def script(
+        served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await served.head(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n")
+        while True:
+            writer.write(b"<p>page</p>" * 1000)
+            await writer.drain()
+
+    async with serving(script) as served:
+        async with SupportClient(**settings_for(served.url, max_connections=1)) as client:
+            for _ in range(2):
+                with nothing_changes(tmp_path), pytest.raises(UnreadableReplyError, match="page"):
+                    await client.attachments.download(ID, folder)
+    assert len(served.heads) == 2
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
+async def test_a_file_whose_end_is_only_the_end_of_the_connection(
+    folder: Path, tmp_path: Path, version: str
+) -> None:
+    """A server that dies in the middle looks the same."""
+    raw = answer(b"the first half", length="").replace(b"HTTP/1.1", version.encode())
+    async with serving(says(raw)) as served:
+        async with SupportClient(**settings_for(served.url, max_connections=1)) as client:
+            with nothing_changes(tmp_path):
+                with pytest.raises(UnreadableReplyError, match="cannot be told from a break"):
+                    await client.attachments.download(ID, folder)
+                with pytest.raises(UnreadableReplyError, match="cannot be told from a break"):
+                    await client.attachments.stream(ID).__aenter__()
+    assert len(served.heads) == 2
 
 
 def test_blocking_calls_are_as_careful(folder: Path, tmp_path: Path) -> None:

@@ -169,6 +169,41 @@ async def test_another_ticket_than_asked_for_is_no_answer(sample: Any) -> None:
                 await client.tickets.get(7)
 
 
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ({"ticket": {"subject": "canary"}}, "a ticket"),
+        ({"conversations": [{"comment": "canary"}]}, "a reply"),
+        ({"attachments": [{"name": "canary"}]}, "an attachment"),
+    ],
+)
+async def test_what_has_no_id_makes_an_answer_unreadable(
+    sample: Any, part: Any, words: str
+) -> None:
+    body = sample("support/detailed_view.response")
+    body["data"] |= part
+    with aioresponses() as mock:
+        mock.get(f"{DETAIL}?ticket_id=101", payload=body)
+        mock.get(
+            f"{HOST}/support/get/category-list/",
+            payload={**body, "data": {"CategoryList": [{"category": "canary"}]}},
+        )
+        mock.get(
+            f"{HOST}/support/get/ticket/tags/",
+            payload={**body, "data": {"TicketTagList": [{"id": 1}, {"tag": "canary"}]}},
+        )
+        async with new_client() as client:
+            for call, what in (
+                (client.tickets.get(101), words),
+                (client.categories.list(), "a category"),
+                (client.tags.list(), "a tag"),
+            ):
+                with pytest.raises(UnreadableReplyError, match=f"{what} without an id") as caught:
+                    await call
+                assert "canary" not in str(caught.value)
+                assert (caught.value.service, caught.value.status) == ("support", 200)
+
+
 async def test_the_ticket_id_may_come_as_text(sample: Any) -> None:
     body = sample("support/detailed_view.response")
     body["data"]["ticket"]["id"] = "101"

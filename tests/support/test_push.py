@@ -126,7 +126,7 @@ async def test_a_path_is_read_when_its_turn_comes(
 ) -> None:
     paths = [tmp_path / f"{number}.txt" for number in range(3)]
     tickets = [NewTicket(**row(number), attachment=path) for number, path in enumerate(paths)]
-    push = client.tickets.push(tickets, concurrency=1)
+    push = client.tickets.push(tickets, max_concurrency=1)
     paths[0].write_bytes(b"0")
     seen = []
     async with push as outcomes:
@@ -149,10 +149,15 @@ async def test_many_files_at_once_are_not_mixed_up(
             content = f"content of {number}".encode() * 1000
             path = tmp_path / f"{number}.txt"
             path.write_bytes(content)
-            forms = [path, str(path), (path.name, content), (path.name, io.BytesIO(content))]
+            forms = [
+                path,
+                (path.name, path),
+                (path.name, content),
+                (path.name, io.BytesIO(content)),
+            ]
             yield {**row(number), "attachment": forms[number % 4]}
 
-    seen = await drain(client.tickets.push(source(), concurrency=16))
+    seen = await drain(client.tickets.push(source(), max_concurrency=16))
     assert {type(outcome) for outcome in seen} == {Accepted}
     for entry in support_twin.ledger:
         number = int(entry.payload["subject"][1:])
@@ -168,7 +173,7 @@ async def test_the_same_open_file_on_many_rows_is_sent_whole_each_time(
     path.write_bytes(content)
     with path.open("rb", buffering=0) as opened:
         source = [{**row(number), "attachment": opened} for number in range(24)]
-        seen = await drain(client.tickets.push(source, concurrency=12))
+        seen = await drain(client.tickets.push(source, max_concurrency=12))
     assert {type(outcome) for outcome in seen} == {Accepted}
     wanted = told_of("log.bin", content, "application/octet-stream")
     assert [entry.payload["attachment"] for entry in support_twin.ledger] == [wanted] * 24
@@ -198,7 +203,7 @@ async def test_too_many_open_tickets_stop_the_push(envelope: Any) -> None:
         client_of(twin) as client,
     ):
         push = client.tickets.push(
-            rows(5000), concurrency=4, give_up_after=10, on_event=events.append
+            rows(5000), max_concurrency=4, give_up_after=10, on_event=events.append
         )
         with pytest.raises(PushStoppedError, match="too many open tickets") as caught:
             async with push as outcomes:
@@ -238,7 +243,7 @@ async def test_a_token_that_expires_in_the_middle_is_renewed_once(
 
     async with client_of(support_twin, token_provider=provider) as client:
         seen: list[Outcome] = []
-        async with client.tickets.push(rows(300), concurrency=16) as outcomes:
+        async with client.tickets.push(rows(300), max_concurrency=16) as outcomes:
             async for outcome in outcomes:
                 seen.append(outcome)
                 if len(seen) == 100:
@@ -290,7 +295,7 @@ async def test_faults_at_every_phase_never_make_an_outcome_lie() -> None:
 async def test_leaving_early_finishes_what_is_in_flight(
     support_twin: SupportTwin, client: SupportClient
 ) -> None:
-    push = client.tickets.push(rows(10_000), concurrency=4)
+    push = client.tickets.push(rows(10_000), max_concurrency=4)
     seen = []
     async with push as outcomes:
         async for outcome in outcomes:
@@ -304,7 +309,7 @@ async def test_leaving_early_finishes_what_is_in_flight(
 async def test_a_second_cancellation_cuts_off_and_stays_truthful(support_twin: SupportTwin) -> None:
     support_twin.faults = FaultPlan.rate(1, kinds=[Fault("silence_after"), Fault("silence_before")])
     async with client_of(support_twin, max_connections=4, timeout=None) as client:
-        push = client.tickets.push(rows(1000), concurrency=8)
+        push = client.tickets.push(rows(1000), max_concurrency=8)
         task = asyncio.ensure_future(drain(push))
         while sent(support_twin) < 4:
             await asyncio.sleep(0.001)
@@ -338,7 +343,7 @@ async def test_outcomes_show_no_personal_data(client: SupportClient) -> None:
         {"source": "rows.csv"},
         {"source": 7},
         {"source": NewTicket(**TICKET)},
-        {"source": [], "concurrency": 0},
+        {"source": [], "max_concurrency": 0},
         {"source": [], "give_up_after": 0},
         {"source": [], "patience": -1},
     ],

@@ -55,7 +55,7 @@ def file_of(do: Do, folder: Path, **more: Any) -> tuple[str, bytes]:
 
 
 def outcomes_of(do: Do, *args: Any, **more: Any) -> list[Any]:
-    push: Push[None] | SyncPush[None] = do.tickets.push(*args, concurrency=1, **more)
+    push: Push[None] | SyncPush[None] = do.tickets.push(*args, max_concurrency=1, **more)
     return sorted(
         (o.index, o.name, o.key, o.reason, type(getattr(o, "error", None)).__name__)
         for o in do.outcomes(push)

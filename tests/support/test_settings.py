@@ -13,6 +13,7 @@ import pytest
 from support_async import (
     ClientStateError,
     ConfigurationError,
+    InvalidInputError,
     NotFoundError,
     NotSentTimeoutError,
     ReplyTimeoutError,
@@ -168,6 +169,38 @@ async def test_a_client_from_the_environment_works(
     no_variables.setenv("SUPPORT_ACCESS_TOKEN", f"Bearer {support_twin.token}")
     async with SupportClient.from_env() as client:
         assert len(await client.categories.list()) == 2
+
+
+async def test_what_is_not_in_the_environment_can_be_given(
+    no_variables: pytest.MonkeyPatch, support_twin: SupportTwin
+) -> None:
+    no_variables.setenv("SUPPORT_BASE_URL", support_twin.url)
+    no_variables.setenv("SUPPORT_APIKEY", support_twin.apikey)
+    no_variables.setenv("SUPPORT_ACCESS_TOKEN", support_twin.token)
+    events: list[Any] = []
+    async with aiohttp.ClientSession() as session:
+        client = SupportClient.from_env(
+            headers={"X-One": "1"},
+            paths={"tags.list": "/other/"},
+            ticket_id_in="query",
+            max_attachment_bytes=1,
+            max_reply_bytes=10_000,
+            session=session,
+            retry=QUICK,
+            on_event=events.append,
+        )
+        async with client:
+            with pytest.raises(NotFoundError):
+                await client.tags.list()
+            with pytest.raises(InvalidInputError, match="1 are allowed"):
+                await client.tickets.create(**TICKET, attachment=b"12")
+            with pytest.raises(NotFoundError):
+                await client.tickets.get(1)
+        assert not session.closed
+    first, second = support_twin.received
+    assert (first.path, first.headers["x-one"]) == ("/other/", "1")
+    assert (second.query, second.body) == ("ticket_id=1", b"")
+    assert events
 
 
 # Paths.

@@ -625,7 +625,7 @@ async def test_bad_input_never_leaves(
         lambda: t.iter(limit=0),
         lambda: t.iter(category="Sales"),
         lambda: t.push({"subject": "one row"}),
-        lambda: t.push([], concurrency=0),
+        lambda: t.push([], max_concurrency=0),
         lambda: a.stream("x"),
     ):
         with pytest.raises(InvalidInputError):

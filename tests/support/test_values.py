@@ -175,3 +175,19 @@ def test_counts_are_whole_numbers(value: Any) -> None:
     with pytest.raises(InvalidInputError, match="offset must be a whole number of 0 or more"):
         checked_count("offset", value, least=0)
     assert checked_count("offset", 0, least=0) == 0
+
+
+@pytest.mark.parametrize(
+    "value",
+    [10**100, 10**5000, "9" * 101, "9" * 5000, -(10**5000)],
+    ids=["number", "long number", "text", "long text", "below 0"],
+)
+def test_ids_of_thousands_of_digits_are_refused(value: Any) -> None:
+    """Python itself writes no number of more than 4,300 digits."""
+    with pytest.raises(InvalidInputError) as caught:
+        checked_id("ticket_id", value)
+    assert len(str(caught.value)) < 200
+
+
+def test_the_longest_ids_are_taken() -> None:
+    assert checked_id("ticket_id", 10**100 - 1) == "9" * 100 == checked_id("ticket_id", "9" * 100)

@@ -276,13 +276,16 @@ UNAUTHORIZED: list[tuple[str, Any, dict[str, str], type[HelpdeskError], bool]] =
     ("tickets.create", {"detail": "Limit reached"}, BEARER, AuthenticationError, True),
     ("tickets.create", {"detail": "Too many open tickets"}, {}, OpenTicketLimitError, False),
     ("tickets.create", {"detail": "The token is past its limit"}, {}, AuthenticationError, True),
-    ("tickets.create", {"detail": "Unlimited access denied"}, {}, AuthenticationError, True),
+    ("tickets.create", {"detail": "Unlimited access denied"}, {}, AuthenticationError, False),
     ("tickets.create", {"detail": LIMIT, "code": CODES[0]}, {}, AuthenticationError, True),
-    ("tickets.create", {"detail": "Request Failed"}, {}, AuthenticationError, True),
-    ("tickets.create", b"", {}, AuthenticationError, True),
+    ("tickets.create", {"detail": "Request Failed"}, {}, AuthenticationError, False),
+    ("tickets.create", b"", {}, AuthenticationError, False),
     ("tickets.create", b"<h1>401</h1>", BEARER, AuthenticationError, True),
-    ("tickets.update", {"detail": LIMIT}, {}, AuthenticationError, True),
-    ("tickets.reply", {"detail": LIMIT}, {}, AuthenticationError, True),
+    ("tickets.update", {"detail": LIMIT}, {}, AuthenticationError, False),
+    ("tickets.reply", {"detail": LIMIT}, {}, AuthenticationError, False),
+    ("tickets.update", {"detail": LIMIT}, BEARER, AuthenticationError, True),
+    ("tickets.get", {"detail": LIMIT}, {}, AuthenticationError, True),
+    ("tags.list", b"", {}, AuthenticationError, True),
     ("tickets.get", {"detail": "Token is invalid or expired"}, {}, AuthenticationError, True),
     (DOWNLOAD, {"detail": "Token is invalid or expired"}, BEARER, AuthenticationError, True),
     (
@@ -366,23 +369,28 @@ def test_a_breakdown_inside_a_401_is_not_about_the_token() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "headers", "of_the_token"),
+    ("body", "headers", "of_the_token", "at_the_door"),
     [
-        (b"", {}, False),
-        (b"", BEARER, True),
-        ({"detail": "Nope"}, {}, False),
-        ({"detail": "Nope"}, BEARER, True),
-        ({"detail": "Nope"}, {"WWW-Authenticate": "Basic"}, False),
-        ({"detail": "Authentication credentials were not provided."}, {}, True),
-        ({"message": "Token expired"}, {}, True),
+        (b"", {}, False, False),
+        (b"<html>no</html>", {}, False, False),
+        (b"", BEARER, True, True),
+        ({"detail": "Nope"}, {}, False, False),
+        ({"errors": {"": ["Feature is switched off."]}, "data": {}}, {}, False, False),
+        ({"detail": "Nope"}, BEARER, True, True),
+        ({"detail": "Nope"}, {"WWW-Authenticate": "Basic"}, False, True),
+        ({"detail": "Authentication credentials were not provided."}, {}, True, True),
+        ({"detail": "Nope", "code": "user_inactive"}, {}, True, True),
+        ({"message": "Token expired"}, {}, True, True),
     ],
 )
 def test_only_what_speaks_of_the_token_is_told_as_such(
-    body: Any, headers: dict[str, str], of_the_token: bool
+    body: Any, headers: dict[str, str], of_the_token: bool, at_the_door: bool
 ) -> None:
-    error = refused("tickets.update", body, 401, headers)
-    assert ("access token" in error.message) == of_the_token
-    assert stale("tickets.update", body, 401, headers)
+    """A write goes again only after a refusal at the door; a read may in any case."""
+    for name in PLAIN:
+        error = refused(name, body, 401, headers)
+        assert ("access token" in error.message) == of_the_token
+        assert stale(name, body, 401, headers) == (at_the_door or name not in WRITES)
 
 
 def test_a_file_that_reads_like_a_refusal_is_a_file() -> None:

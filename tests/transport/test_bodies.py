@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kapture_async import InvalidInputError
+from kapture_async._core.media import media_type_of
 from kapture_async._core.transport.bodies import Attachment, Body, Form, form_body, json_body
 
 
@@ -92,3 +93,22 @@ def test_any_content_survives(files: list[tuple[str, bytes]]) -> None:
     assert len(joined) == body.size
     for _, data in files:
         assert b"\r\n\r\n" + data + b"\r\n" in joined
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("a.json", "application/json"),
+        ("a.json.gz", "application/gzip"),
+        ("a.tar.gz", "application/gzip"),
+        ("a.tgz", "application/gzip"),
+        ("a.txt.bz2", "application/x-bzip"),
+        ("a.tar.xz", "application/x-xz"),
+        ("a", "application/octet-stream"),
+        ("a.unheard-of", "application/octet-stream"),
+    ],
+)
+def test_what_is_packed_is_of_the_packing_s_type(name: str, kind: str) -> None:
+    assert media_type_of(name) == kind
+    body = form_body(Form((), (("file", Attachment(name, b"x")),)))
+    assert f"Content-Type: {kind}\r\n".encode() in b"".join(body.segments)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import gzip
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -25,10 +25,16 @@ from kapture_async._core.transport.auth import KeyPerApi
 from kapture_async._core.transport.endings import interrupted_by
 from kapture_async._core.transport.events import AttemptFinished, AttemptStarted
 from kapture_async._core.transport.hosts import parse_base_url
+from kapture_async._core.transport.live import Failure, OpenAnswer
 from kapture_async._core.transport.message import Operation, RawReply, Request
 from kapture_async._core.transport.retry import RetryPolicy
 from kapture_async._core.transport.send import Transport
-from kapture_async._core.transport.settings import CallOptions, Timeout, TransportSettings
+from kapture_async._core.transport.settings import (
+    ERROR_BODY_CAP,
+    CallOptions,
+    Timeout,
+    TransportSettings,
+)
 from kapture_async._core.transport.stream import OpenReply
 
 ONCE = CallOptions(retry=RetryPolicy(attempts=1))
@@ -117,8 +123,12 @@ def a_read(cap: int = 2 * len(BODY)) -> Request:
     return Request(operation=operation, path=operation.path)
 
 
+def good(status: int, headers: Mapping[str, str]) -> bool:
+    return status == 200 and headers.get("X-Kind") != "page"
+
+
 async def opened(transport: Transport, cap: int = 2 * len(BODY)) -> OpenReply:
-    reply = await transport.open(a_read(cap), ONCE)
+    reply = await transport.open(a_read(cap), ONCE, is_file=good)
     assert isinstance(reply, OpenReply)
     return reply
 
@@ -140,7 +150,9 @@ async def test_the_body_comes_piece_by_piece_and_the_slot_is_kept_until_its_end(
             assert (reply.status, reply.headers["x-kind"]) == (200, "file")
             assert [attempt.phase for attempt in reply.attempts] == [Phase.RECEIVING]
             with pytest.raises(NotSentTimeoutError, match="no free connection slot"):
-                await transport.open(a_read(), CallOptions(timeout=Timeout(total=0.02)))
+                await transport.open(
+                    a_read(), CallOptions(timeout=Timeout(total=0.02)), is_file=good
+                )
             assert await rest_of(reply) == BODY
             assert await reply.next_chunk() is None
     assert server.requests == 3
@@ -153,23 +165,62 @@ async def test_its_cap_is_the_operation_s_own() -> None:
     async with serving(Server(whole()), max_reply_bytes=10) as transport:
         assert await rest_of(await opened(transport, len(BODY))) == BODY
         with pytest.raises(ReplyTooLargeError):
-            await transport.open(a_read(len(BODY) - 1), ONCE)
+            await transport.open(a_read(len(BODY) - 1), ONCE, is_file=good)
 
 
-@pytest.mark.parametrize("status", [301, 400, 404, 413, 429, 500, 503])
+@pytest.mark.parametrize("status", [201, 202, 206, 299, 301, 400, 404, 413, 429, 500, 503])
 async def test_any_other_answer_comes_whole_and_frees_the_slot(status: int) -> None:
     async with serving(Server(whole(b"words", status=f"{status} Words"))) as transport:
         for _ in range(3):
-            reply = await transport.open(a_read(), ONCE)
+            reply = await transport.open(a_read(), ONCE, is_file=good)
             assert isinstance(reply, RawReply)
             assert (reply.status, reply.body) == (status, b"words")
+
+
+@pytest.mark.parametrize("lines", [("X-Kind: page",), ("X-Kind: page", "Content-Encoding: gzip")])
+async def test_what_is_no_file_is_cut_and_frees_the_slot(lines: tuple[str, ...]) -> None:
+    body = gzip.compress(bytes(2**25), 1) if len(lines) > 1 else BODY
+    async with serving(Server(whole(body, *lines)), max_reply_bytes=None) as transport:
+        for _ in range(3):
+            reply = await transport.open(a_read(2**26), ONCE, is_file=good)
+            assert isinstance(reply, RawReply)
+            assert (reply.status, len(reply.body)) == (200, ERROR_BODY_CAP)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        head() + BODY,
+        head("Connection: close") + BODY,
+        (head() + BODY).replace(b"HTTP/1.1", b"HTTP/1.0"),
+        head("Transfer-Encoding: identity") + BODY,
+    ],
+    ids=["1.1", "close", "1.0", "identity"],
+)
+async def test_without_a_length_nothing_tells_its_end_from_a_break(answer: bytes) -> None:
+    server = Server(answer, after="close")
+    async with serving(server) as transport:
+        for _ in range(2):
+            with pytest.raises(UnreadableReplyError) as caught:
+                await opened(transport)
+            assert len(caught.value.attempts) == 1
+            assert not caught.value.may_have_been_applied
+        await server.all_left()
+
+
+async def test_chunks_of_an_old_server_are_a_length_as_well() -> None:
+    """HTTP/1.0 knows none; whoever sends them all the same must send their end, too."""
+    chunks = b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
+    async with serving(Server(chunks, after="close")) as transport:
+        with pytest.raises(HelpdeskError):
+            await rest_of(await opened(transport))
 
 
 async def test_heads_are_asked_for_again_as_any_read() -> None:
     server = Server(whole(b"busy", status="503 Busy"), whole())
     async with serving(server) as transport:
         options = CallOptions(retry=RetryPolicy(attempts=2, first_wait=0.001))
-        reply = await transport.open(a_read(), options)
+        reply = await transport.open(a_read(), options, is_file=good)
         assert isinstance(reply, OpenReply)
         assert [attempt.status for attempt in reply.attempts] == [503, 200]
         assert await rest_of(reply) == BODY
@@ -194,7 +245,7 @@ async def test_silence_is_noticed() -> None:
     server = Server(head("Content-Length: 10") + b"12345")
     async with serving(server) as transport:
         options = CallOptions(timeout=Timeout(read=0.05), retry=RetryPolicy(attempts=1))
-        reply = await transport.open(a_read(), options)
+        reply = await transport.open(a_read(), options, is_file=good)
         assert isinstance(reply, OpenReply)
         assert await reply.next_chunk() == b"12345"
         with pytest.raises(ReplyTimeoutError, match="stopped arriving"):
@@ -215,7 +266,7 @@ async def test_closing_gives_back_slot_and_connection_once() -> None:
             await reply.next_chunk()
         second = await opened(transport)
         with pytest.raises(NotSentTimeoutError):  # closed thrice, and still one slot only
-            await transport.open(a_read(), CallOptions(timeout=Timeout(total=0.02)))
+            await transport.open(a_read(), CallOptions(timeout=Timeout(total=0.02)), is_file=good)
         assert await rest_of(second) == BODY
         assert repr(second) == "<OpenReply 200 (closed)>"
 
@@ -248,7 +299,7 @@ async def test_cancelled_before_the_head_it_holds_nothing() -> None:
     """After n turns of the loop, for every n."""
     async with serving(Server(whole())) as transport:
         for turns in range(40):
-            call = asyncio.ensure_future(transport.open(a_read(), ONCE))
+            call = asyncio.ensure_future(transport.open(a_read(), ONCE, is_file=good))
             for _ in range(turns):
                 await asyncio.sleep(0)
             call.cancel()
@@ -293,7 +344,7 @@ async def test_closed_or_elsewhere_it_does_not_begin() -> None:
         await rest_of(await opened(transport))
         await transport.aclose()
         with pytest.raises(ClientStateError, match="closed"):
-            await transport.open(a_read(), ONCE)
+            await transport.open(a_read(), ONCE, is_file=good)
 
 
 async def test_many_share_the_slots() -> None:
@@ -308,6 +359,51 @@ async def test_many_share_the_slots() -> None:
         await asyncio.gather(*(one() for _ in range(20)))
     assert server.connections <= 4
     assert server.requests == 20
+
+
+def dropped(kept: list[Any]) -> None:
+    """Let go of what nobody else holds, and see that it says so."""
+    with pytest.warns(ResourceWarning, match="dropped before its end"):
+        kept.clear()
+
+
+async def test_one_that_is_dropped_gives_its_slot_back_and_says_so() -> None:
+    server = Server(head("Content-Length: 10") + b"12345")
+    async with serving(server) as transport:
+        for in_thread in (False, True):
+            kept = [await opened(transport)]
+            assert await kept[0].next_chunk() == b"12345"
+            if in_thread:  # where the garbage collector may run as well
+                await asyncio.to_thread(dropped, kept)
+            else:
+                dropped(kept)
+            await server.all_left()
+        second = await opened(transport)  # the only slot
+        second.close()
+        del second
+        gc.collect()  # closed, it has nothing to say
+
+
+async def test_dropped_after_its_end_it_has_nothing_to_say() -> None:
+    async with serving(Server(whole())) as transport:
+        for _ in range(3):
+            await rest_of(await opened(transport))
+        gc.collect()
+
+
+def test_dropped_after_its_loop_it_still_says_so() -> None:
+    class Body:
+        async def next_chunk(self) -> bytes | Failure | None:
+            return b""
+
+        def close(self) -> None:
+            raise AssertionError
+
+    async def begin() -> OpenReply:
+        answer = OpenAnswer(200, {}, Body())
+        return OpenReply(answer, (), release=Body().close, broke_off=lambda _: HelpdeskError("x"))
+
+    dropped([asyncio.run(begin())])
 
 
 async def test_nothing_of_a_failure_holds_the_answer_alive() -> None:

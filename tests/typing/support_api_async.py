@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
+from tempfile import NamedTemporaryFile, TemporaryFile
 from typing import Any, assert_never, assert_type
 
 from support_async import (
     Accepted,
+    AttachmentLike,
     Attachments,
     Categories,
     Category,
@@ -76,6 +78,11 @@ async def clients() -> None:
         await client.aclose()
 
 
+def attachments() -> list[AttachmentLike]:
+    with NamedTemporaryFile() as named, TemporaryFile() as unnamed, Path("x").open("rb") as opened:
+        return [named, unnamed, opened, bytearray(b"x"), memoryview(b"x"), ("a.txt", named)]
+
+
 async def calls(client: SupportClient) -> None:
     assert_type(await client.categories.list(), list[Category])
     assert_type(await client.tags.list(), list[Tag])
@@ -98,11 +105,15 @@ async def calls(client: SupportClient) -> None:
     assert_type(await tickets.set_priority("1", Priority.LOW), None)
     assert_type(await tickets.reply(1, "c", attachment=Path("a.txt")), None)
     assert_type(await tickets.reply(1, "c", attachment=("a.txt", BytesIO(b"x"))), None)
+    for given in attachments():
+        await tickets.reply(1, "c", attachment=given)
     assert_type(await tickets.close(1), None)
     assert_type(await tickets.reopen("1"), None)
     detail = await tickets.get("1")
     assert_type(detail, TicketDetail)
-    assert_type(detail.ticket_id, str | None)
+    assert_type(detail.ticket_id, str)
+    assert_type(detail.conversations[0].conversation_id, str)
+    assert_type(detail.attachments[0].attachment_id, str)
     assert_type(detail.tags, list[str] | None)
     assert_type(detail.is_closed, bool)
     assert_type(detail.conversations, list[Conversation])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
+from tempfile import NamedTemporaryFile, TemporaryFile
 from typing import assert_never, assert_type
 
 from support_async import (
     Accepted,
+    AttachmentLike,
     Category,
     CreatedTicket,
     NewTicket,
@@ -67,6 +69,10 @@ def calls(client: SyncSupportClient) -> None:
     tickets.set_priority("1", 2)
     tickets.reply(1, "c", attachment=Path("a.txt"))
     tickets.reply(1, "c", attachment=("a.txt", BytesIO(b"x")))
+    with NamedTemporaryFile() as named, TemporaryFile() as unnamed, Path("x").open("rb") as opened:
+        given: list[AttachmentLike] = [named, unnamed, opened, bytearray(b"x"), ("a.txt", named)]
+    for one in given:
+        tickets.reply(1, "c", attachment=one)
     tickets.close(1)
     tickets.reopen("1")
 

@@ -59,9 +59,7 @@ class Download:
     def size(self) -> int | None:
         """Bytes of the whole file, if that is known beforehand."""
         length = self._head.headers.get("Content-Length", "")
-        if "Content-Encoding" in self._head.headers or not length.isascii():
-            return None
-        return int(length) if length.isdigit() else None
+        return int(length) if length.isascii() and length.isdigit() else None
 
     @property
     def received(self) -> int:

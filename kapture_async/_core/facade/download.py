@@ -99,7 +99,7 @@ class SyncDownload:
 
     @property
     def size(self) -> int | None:
-        """The file's size in bytes; ``None`` if the service does not say, or compresses it.
+        """The file's size in bytes; ``None`` if the service does not say.
 
         Raises:
             ClientStateError: before ``with``.

@@ -77,6 +77,9 @@ class SyncPages(Generic[T]):
             self._ended = True
         return page
 
+    def __repr__(self) -> str:
+        return repr(self._pager).replace(type(self._pager).__name__, type(self).__name__, 1)
+
     def __enter__(self) -> Self:
         return self
 

@@ -26,6 +26,11 @@ def days_between(start: date, end: date) -> Iterator[date]:
     return (start + timedelta(days=n) for n in range((end - start).days + 1))
 
 
+def _pulling(window: object) -> str:
+    where = f" {window}" if window else ""
+    return f"while pulling{where}; earlier windows were delivered whole"
+
+
 class Pages(Generic[T]):
     """Rows of one or more windows, as an async iterator over the rows or page by page.
 
@@ -41,6 +46,14 @@ class Pages(Generic[T]):
     say) loses nothing: the iteration can be gone on with.
 
     Leaving the loop early: :meth:`aclose` or ``async with`` cancels what was fetched ahead.
+
+    Args:
+        windows: what to fetch, one after the other.
+        fetch: gives the rows of a window.
+        id_of: a row's id; what has none is never dropped.
+        ahead: windows in flight at most.
+        of: what the rows are, for the repr.
+        where: tells in the note of an error which window failed.
     """
 
     def __init__(
@@ -50,6 +63,8 @@ class Pages(Generic[T]):
         *,
         id_of: Callable[[T], str | None],
         ahead: int = 4,
+        of: str = "rows",
+        where: Callable[[W], str] = _pulling,
     ) -> None:
         if ahead < 1:
             raise InvalidInputError("ahead must be 1 or more")
@@ -57,6 +72,9 @@ class Pages(Generic[T]):
         self._fetch: Callable[[Any], Coroutine[Any, Any, list[T]]] = fetch
         self._id_of = id_of
         self._ahead = ahead
+        self._of = of
+        self._where: Callable[[Any], str] = where
+        self._handed_out = 0
         self._under_way: deque[tuple[Any, asyncio.Task[list[T]]]] = deque()
         self._before: frozenset[str] = frozenset()
         self._rows: Iterator[T] = iter(())
@@ -85,8 +103,7 @@ class Pages(Generic[T]):
             rows = task.result()
         except Exception as error:
             if isinstance(error, HelpdeskError):
-                where = f" {window}" if window else ""
-                error.add_note(f"while pulling{where}; earlier windows were delivered whole")
+                error.add_note(self._where(window))
             self._failure = error
             await self.aclose()
             raise
@@ -151,7 +168,13 @@ class Pages(Generic[T]):
                 seen.add(row_id)
             kept.append(row)
         self._before = frozenset(seen)
+        self._handed_out += 1
         return kept
+
+    def __repr__(self) -> str:
+        count = self._handed_out
+        pages = f"{count:,} page{'s' * (count > 1)} handed out" if count else "not begun"
+        return f"<Pages of {self._of}, {pages}{', closed' if self._closed else ''}>"
 
 
 def _look_at(task: asyncio.Task[Any]) -> None:

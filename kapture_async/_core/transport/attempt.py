@@ -17,7 +17,7 @@ from yarl import URL
 
 from ..phase import Phase
 from .bodies import Body
-from .live import Answer, Failure, LiveAttempt, OpenAnswer
+from .live import Answer, Failure, IsFile, LiveAttempt, OpenAnswer
 from .session import client_timeout, open_session
 from .settings import ERROR_BODY_CAP
 
@@ -124,7 +124,7 @@ async def attempt(
     headers: Mapping[str, str],
     cap: int,
     timeout: aiohttp.ClientTimeout | None,
-    streamed: bool = False,
+    is_file: IsFile | None = None,
 ) -> Answer | OpenAnswer | Failure:
     """Send once and read the whole answer.
 
@@ -137,7 +137,8 @@ async def attempt(
         headers: all headers.
         cap: the most decoded bytes to accept.
         timeout: limits that differ from the session's own, if any.
-        streamed: leave the body of a good answer to be read by the caller.
+        is_file: whether the head of an answer is that of the file that was asked for, whose
+            body is then left to be read by the caller. Any other answer is cut, as errors are.
 
     Raises:
         asyncio.CancelledError: without the frames of the HTTP library, whose locals hold
@@ -168,17 +169,15 @@ async def attempt(
         live.status = response.status
         if marked is not None and response.status >= 400 and marked.size > _CHUNK:
             marked.keep_no_connection(response)
-        if streamed and response.status < 300:
-            if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-                # It was asked for as it is. Unpacked, nothing would tell whether it came whole.
+        if is_file is not None and is_file(response.status, response.headers):
+            problem = _never_whole(response, cap)
+            if problem is not None:
                 response.close()
-                return Failure("garbled", "the file came compressed, unasked for", True)
-            if (response.content_length or 0) > cap:
-                response.close()
-                return _too_large(cap)
+                return problem
             return OpenAnswer(response.status, response.headers, _Arriving(response, live, cap))
         try:
-            content = await _read(response, cap)
+            quoted = is_file is not None or response.status >= 300
+            content = await _read(response, cap, quoted=quoted)
         except BaseException:
             response.close()
             raise
@@ -195,6 +194,25 @@ async def attempt(
     finally:
         if marked is not None:
             marked.hang_up()
+
+
+def _never_whole(response: aiohttp.ClientResponse, cap: int) -> Failure | None:
+    """What keeps a file from ever being known to be here whole, as its head shows."""
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        # It was asked for as it is. Unpacked, nothing would tell whether it came whole.
+        return Failure("garbled", "the file came compressed, unasked for", True)
+    length = response.content_length
+    if length is None and not _in_chunks(response):
+        # Only the end of the connection ends it, which also comes when the server dies.
+        return Failure(
+            "garbled", "the file came without a length: its end cannot be told from a break", True
+        )
+    return _too_large(cap, "file has") if (length or 0) > cap else None
+
+
+def _in_chunks(response: aiohttp.ClientResponse) -> bool:
+    coding = response.headers.get("Transfer-Encoding", "").lower()
+    return coding.rpartition(",")[2].strip() == "chunked"
 
 
 class _Arriving:
@@ -218,27 +236,29 @@ class _Arriving:
         self._size += len(part)
         if self._size > self._cap:
             self._response.close()
-            return _too_large(self._cap)
+            return _too_large(self._cap, "file has")
         return part or None
 
     def close(self) -> None:
         self._response.close()
 
 
-def _too_large(cap: int) -> Failure:
-    return Failure("too_large", f"the answer unpacks to more than {cap:,} bytes", True)
+def _too_large(cap: int, what: str = "answer unpacks to") -> Failure:
+    return Failure("too_large", f"the {what} more than {cap:,} bytes", True)
 
 
-async def _read(response: aiohttp.ClientResponse, cap: int) -> bytes | None:
-    """The whole body; ``None`` if it is larger than ``cap``. Error bodies are cut instead."""
-    is_error = response.status >= 300
-    if is_error:
+async def _read(response: aiohttp.ClientResponse, cap: int, *, quoted: bool) -> bytes | None:
+    """The whole body; ``None`` if it is larger than ``cap``.
+
+    One that is only ``quoted`` is cut instead.
+    """
+    if quoted:
         cap = min(cap, ERROR_BODY_CAP)
     length = response.content_length
     encoded = "Content-Encoding" in response.headers
     if length is not None and not encoded and length <= cap:
         return await response.read()  # the parser never delivers more than Content-Length
-    if length is not None and length > cap and not encoded and not is_error:
+    if length is not None and length > cap and not encoded and not quoted:
         response.close()
         return None
     # A Content-Length says nothing of what a compressed body unpacks to, so count.
@@ -248,7 +268,7 @@ async def _read(response: aiohttp.ClientResponse, cap: int) -> bytes | None:
         size += len(part)
         if size > cap:
             response.close()
-            if not is_error:
+            if not quoted:
                 return None
             parts.append(part[: cap - size])
             break

@@ -22,6 +22,11 @@ _HAS_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9-]*[ \t]+\S")
 class Auth(Protocol):
     """Gives the headers that authenticate a call."""
 
+    @property
+    def can_renew(self) -> bool:
+        """Whether credentials can expire and be had anew; if not, nobody is ever asked to."""
+        ...
+
     def headers(self, api: str) -> AuthHeaders:
         """The headers for one API of the service.
 
@@ -36,6 +41,28 @@ class Auth(Protocol):
     def secrets(self) -> tuple[Secret, ...]:
         """Every text that must be masked wherever it might be shown."""
         ...
+
+    async def ready(self, api: str) -> None:
+        """Have credentials for an API, before every try.
+
+        Raises:
+            ClientStateError: the client was closed, or would wait for itself.
+            NotSentError: they could not be had; the cause says why, and holds no frames.
+        """
+
+    async def renew(self, stale: AuthHeaders) -> bool:
+        """Have other credentials than those that the service refused.
+
+        Returns:
+            Whether there are others now.
+
+        Raises:
+            NotSentError: as :meth:`ready`.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Stop what is under way; there will be no more calls."""
 
 
 def authorization(token: str | Secret, scheme: str) -> Secret:
@@ -90,6 +117,11 @@ class KeyPerApi:
         self._by_api = dict(by_api)
         self._also = also
 
+    @property
+    def can_renew(self) -> bool:
+        """See :class:`Auth`; keys do not expire under way."""
+        return False
+
     def headers(self, api: str) -> AuthHeaders:
         """See :class:`Auth`."""
         found = self._by_api.get(api, self._default)
@@ -110,3 +142,13 @@ class KeyPerApi:
                 if blank and scheme:
                     found.append(Secret(rest.strip()))
         return tuple(found)
+
+    async def ready(self, api: str) -> None:
+        """See :class:`Auth`; there is nothing to be fetched."""
+
+    async def renew(self, stale: AuthHeaders) -> bool:
+        """See :class:`Auth`; there are no others."""
+        return False
+
+    async def aclose(self) -> None:
+        """See :class:`Auth`."""

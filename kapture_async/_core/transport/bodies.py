@@ -7,7 +7,6 @@ servers that ignore chunked uploads altogether.
 
 from __future__ import annotations
 
-import mimetypes
 import re
 import secrets
 from typing import Any
@@ -16,6 +15,7 @@ import orjson
 from attrs import define, field, frozen
 
 from ..errors import InvalidInputError
+from ..media import media_type_of
 
 JSON = "application/json"
 _UNSAFE_IN_NAME = re.compile(r'[\x00-\x1f\x7f"\\/]')
@@ -88,15 +88,15 @@ def form_body(form: Form) -> Body:
             segments.append(_part_head(boundary, name) + value.encode() + b"\r\n")
         for name, file in form.files:
             filename = clean_filename(file.filename)
-            guessed = file.content_type or mimetypes.guess_type(filename)[0]
-            head = _part_head(boundary, name, filename, guessed or "application/octet-stream")
+            kind = file.content_type or media_type_of(filename)
+            head = _part_head(boundary, name, filename, kind)
             segments += [head, file.content, b"\r\n"]
     except UnicodeEncodeError:
         segments = []
     else:
         segments.append(f"--{boundary}--\r\n".encode())
-        kind = f"multipart/form-data; boundary={boundary}"
-        return Body.of(kind, *segments, has_file=bool(form.files))
+        whole = f"multipart/form-data; boundary={boundary}"
+        return Body.of(whole, *segments, has_file=bool(form.files))
     raise InvalidInputError("the form holds text that is not valid Unicode")
 
 

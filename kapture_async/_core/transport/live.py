@@ -12,10 +12,13 @@ from ..phase import Attempt, Phase
 
 FailureKind = Literal["connect", "timeout", "lost", "garbled", "too_large"]
 
+IsFile = Callable[[int, Mapping[str, str]], bool]
+"""Whether the head of an answer (its status and headers) is that of the file asked for."""
+
 
 @define
 class Answer:
-    """A whole answer. An error answer may be cut; see :data:`~.settings.ERROR_BODY_CAP`."""
+    """A whole answer. What is only quoted may be cut; see :data:`~.settings.ERROR_BODY_CAP`."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -34,7 +37,7 @@ class Stream(Protocol):
 
 @define
 class OpenAnswer:
-    """The head of a good answer, whose body is still to come."""
+    """The head of a file, whose body is still to come."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)

@@ -70,7 +70,7 @@ class RawReply:
     """Case-insensitive."""
     body: bytes = field(repr=False)
     attempts: tuple[Attempt, ...] = ()
-    cause: Exception | None = field(default=None, repr=False)
+    cause: BaseException | None = field(default=None, repr=False)
     """What kept the call from going on, beside the answer: a new token could not be had."""
 
     @property

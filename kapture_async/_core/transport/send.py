@@ -7,9 +7,10 @@ import logging
 import math
 import random
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from ..errors import ClientStateError, HelpdeskError, NotSentError
@@ -25,12 +26,11 @@ from .events import (
     SlotWaiting,
     TransportEvent,
 )
-from .live import Answer, Failure, LiveAttempt, OpenAnswer
+from .live import Answer, Failure, IsFile, LiveAttempt, OpenAnswer
 from .message import Operation, RawReply, Request
 from .retry import Ending, Stop, decide, parse_retry_after
 from .settings import CallOptions, TransportSettings
 from .stream import OpenReply
-from .tokens import BearerToken
 
 if TYPE_CHECKING:
     import aiohttp
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("kapture_async.transport")
 
 IsStale = Callable[[Operation, int, Mapping[str, str], bytes], bool]
-"""Whether an answer (its status, headers and body) says that the token is no longer good."""
+"""Whether an answer (its status, headers and body) says that the credentials have expired."""
 
 
 class Transport:
@@ -53,7 +53,7 @@ class Transport:
         session: a borrowed aiohttp session; it is used, never closed.
         observer: is told of every attempt and retry; see :mod:`.events`.
         claims_success: the service's mark of success in a body, whatever the status says.
-        is_stale: whether an answer says that a :class:`BearerToken` is no longer good.
+        is_stale: whether an answer says that the credentials have expired.
         sleep, rand: replaceable for tests.
     """
 
@@ -75,7 +75,7 @@ class Transport:
         self._session = session
         self._observer = observer
         self._claims_success = claims_success
-        self._tokens = auth if isinstance(auth, BearerToken) and auth.can_renew else None
+        self._renews = auth.can_renew
         self._is_stale = is_stale
         self._sleep = sleep
         self._rand = rand
@@ -85,7 +85,8 @@ class Transport:
         self._session_options: CallOptions | None = None
         self._closed = False
         self._leaving: set[LiveAttempt] = set()
-        self._arriving: set[OpenReply] = set()
+        # Weak: what nobody holds any longer must give its slot back.
+        self._arriving: weakref.WeakSet[OpenReply] = weakref.WeakSet()
         self._urls: dict[str, URL] = {}
         self._headers: dict[str, tuple[AuthHeaders, Mapping[str, str]]] = {}
 
@@ -122,11 +123,14 @@ class Transport:
         for live in self._leaving:  # closing the session would wait for them, perhaps for ever
             if live.hang_up is not None:
                 live.hang_up()
-        if self._session is not None and not self._borrowed:
-            await self._session.close()
-            # Closed sockets are only let go by the loop's next turn; without it, a loop that
-            # ends right now leaves a ResourceWarning behind.
-            await asyncio.sleep(0)
+        try:
+            await self._auth.aclose()
+        finally:
+            if self._session is not None and not self._borrowed:
+                await self._session.close()
+                # Closed sockets are only let go by the loop's next turn; without it, a loop that
+                # ends right now leaves a ResourceWarning behind.
+                await asyncio.sleep(0)
 
     def mask(self, text: str, also: Iterable[Secret] = ()) -> str:
         """``text`` without any of the secrets this transport knows, and those in ``also``."""
@@ -154,36 +158,36 @@ class Transport:
         assert isinstance(last, Answer)
         return _whole(last, call)
 
-    async def open(self, request: Request, options: CallOptions) -> RawReply | OpenReply:
-        """Send, and leave the body of a good answer to be read as it arrives.
+    async def open(
+        self, request: Request, options: CallOptions, *, is_file: IsFile
+    ) -> RawReply | OpenReply:
+        """Send, and leave the body of a file to be read as it arrives.
 
         Args:
             request: what to send; a read.
             options: as for :meth:`send`; the time for the whole call ends with the head.
+            is_file: whether a head is that of the file asked for.
 
         Returns:
-            An :class:`OpenReply` for HTTP 2xx, which must be closed: it holds a connection slot.
-            Any other answer comes whole.
+            An :class:`OpenReply` for the file, which must be closed: it holds a connection slot.
+            Any other answer is read at once, and cut where it is long.
 
         Raises:
-            HelpdeskError: as :meth:`send`.
+            HelpdeskError: as :meth:`send`; also for a file of which nothing would tell whether
+                it came whole.
         """
-        call = _Call(self._open(options), request, options, streamed=True)
+        call = _Call(self._open(options), request, options, is_file=is_file)
         last = await self._deliver(call)
         if isinstance(last, Answer):
             return _whole(last, call)
         reply = OpenReply(
             last,
             tuple(call.attempts),
-            release=self._let_go,
+            release=self._slots.release,
             broke_off=lambda failure: self._error(call, failure.words, failure.kind),
         )
         self._arriving.add(reply)
         return reply
-
-    def _let_go(self, reply: OpenReply) -> None:
-        self._arriving.discard(reply)
-        self._slots.release()
 
     async def _deliver(self, call: _Call) -> Answer | OpenAnswer:
         total = call.options.timeout.total
@@ -214,8 +218,8 @@ class Transport:
     async def _try_until_settled(self, call: _Call) -> Answer | OpenAnswer | Failure:
         operation, live = call.request.operation, call.live
         while True:
-            if self._tokens is not None:
-                await self._have_token(self._tokens, call)
+            if self._renews:
+                await self._have_token(call)
             last = await self._try_once(call)
             if isinstance(last, Failure):
                 self._finished(call, last.words)
@@ -224,7 +228,7 @@ class Transport:
                 self._finished(call)
                 if isinstance(last, OpenAnswer):
                     return last
-                if self._tokens is not None and await self._renewed(self._tokens, call, last):
+                if self._renews and await self._renewed(call, last):
                     continue
                 if last.status < 300 or self._confirms(operation, last):
                     return last
@@ -272,7 +276,7 @@ class Transport:
                 headers=self._all_headers(call),
                 cap=self._cap(call),
                 timeout=None if same else self._wire.client_timeout(options.timeout),
-                streamed=call.streamed,
+                is_file=call.is_file,
             )
             kept = isinstance(ending, OpenAnswer)
             return ending
@@ -284,36 +288,33 @@ class Transport:
     def _cap(self, call: _Call) -> int:
         """The most bytes of the answer; a file's limit is the caller's own."""
         own = call.request.operation.reply_cap
-        return own if call.streamed else self.settings.max_reply_bytes or own
+        return own if call.is_file is not None else self.settings.max_reply_bytes or own
 
-    async def _have_token(self, tokens: BearerToken, call: _Call) -> None:
+    async def _have_token(self, call: _Call) -> None:
         """Fetch the first token, where there is none yet.
 
         Raises:
             NotSentError: whoever gives tokens failed; its error is the cause.
+            ClientStateError: the client was closed meanwhile, or would wait for itself.
         """
+        operation = call.request.operation
         call.live.waits_for = "access token"
-        problem: Exception | None = None
         try:
-            await tokens.ready(call.request.operation.api)
-        except Exception as error:
-            problem = error
+            await self._auth.ready(operation.api)
+        except NotSentError as error:
+            error.service, error.operation = self.settings.service, operation.name
+            error.effect = operation.effect
+            raise
         call.live.waits_for = "free connection slot"
-        if problem is not None:
-            why = problem.message if isinstance(problem, HelpdeskError) else type(problem).__name__
-            words = f"no access token could be had: {why}"
-            where: dict[str, Any] = {
-                "service": self.settings.service,
-                "operation": call.request.operation.name,
-                "effect": call.request.operation.effect,
-            }
-            raise NotSentError(words, **where) from problem
 
-    async def _renewed(self, tokens: BearerToken, call: _Call, answer: Answer) -> bool:
+    async def _renewed(self, call: _Call, answer: Answer) -> bool:
         """Whether it is worth trying once more, with another token than the service refused.
 
         Safe for writes, too: they were refused at the door. Once per call only: a service that
         refuses every token would otherwise be asked for ever.
+
+        Raises:
+            ClientStateError: the client was closed meanwhile, or would wait for itself.
         """
         operation, live, stale = call.request.operation, call.live, call.auth
         is_stale = self._is_stale
@@ -325,9 +326,11 @@ class Transport:
         phase, live.phase = live.phase, Phase.WAITING
         live.waits_for = "new access token"
         try:
-            return await tokens.renew(stale)
-        except Exception as error:
-            call.cause = error
+            return await self._auth.renew(stale)
+        except ClientStateError:
+            raise
+        except NotSentError as error:
+            call.cause = error.__cause__
             live.phase = phase
             return False
 
@@ -435,12 +438,12 @@ class _Call:
         "auth",
         "cause",
         "deadline",
+        "is_file",
         "live",
         "options",
         "renewed",
         "request",
         "session",
-        "streamed",
     )
 
     def __init__(
@@ -449,12 +452,12 @@ class _Call:
         request: Request,
         options: CallOptions,
         *,
-        streamed: bool = False,
+        is_file: IsFile | None = None,
     ) -> None:
         self.session = session
         self.request = request
         self.options = options
-        self.streamed = streamed
+        self.is_file = is_file
         self.live = LiveAttempt()
         self.attempts: list[Attempt] = []
         self.deadline: float | None = None
@@ -463,7 +466,7 @@ class _Call:
         """The credentials the last try was made with."""
         self.renewed = False
         """Another token was asked for."""
-        self.cause: Exception | None = None
+        self.cause: BaseException | None = None
         """Why none was given."""
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import ssl
 from collections.abc import Mapping
+from types import EllipsisType
 
 from attrs import field, frozen
 
@@ -73,6 +74,24 @@ class CallOptions:
     retry: RetryPolicy = field(default=RetryPolicy(), validator=_check_retry)
     headers: Mapping[str, Secret] = field(factory=dict)
 
+    def changed(
+        self,
+        *,
+        timeout: Timeout | float | EllipsisType | None = ...,
+        retry: RetryPolicy | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+    ) -> CallOptions:
+        """The same with other options; what is left out stays, and headers come on top.
+
+        Raises:
+            ConfigurationError: one is wrong.
+        """
+        return CallOptions(
+            timeout=self.timeout if isinstance(timeout, EllipsisType) else Timeout.of(timeout),
+            retry=self.retry if retry is None else retry,
+            headers={**self.headers, **check_headers(headers)} if headers else self.headers,
+        )
+
 
 def check_headers(headers: Mapping[str, str | Secret] | None) -> dict[str, Secret]:
     """Extra headers, wrapped and checked.
@@ -133,4 +152,5 @@ class TransportSettings:
 
 
 ERROR_BODY_CAP = MEBI // 4
-"""An answer of 4xx or 5xx is read up to here and then cut: it is only quoted, never used."""
+"""What is no success, or not the file that was asked for, is read up to here and then cut: it is
+only quoted, never used."""

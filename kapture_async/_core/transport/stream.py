@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from ..errors import ClientStateError, HelpdeskError
 from ..phase import Attempt
-from .live import Failure, OpenAnswer
+from .live import Failure, OpenAnswer, Stream
 
 
 class OpenReply:
-    """The head of a good answer, and its body on the way. It holds a connection slot.
+    """The head of a file, and its body on the way. It holds a connection slot.
 
     Args:
         answer: what arrived.
@@ -24,7 +27,7 @@ class OpenReply:
         answer: OpenAnswer,
         attempts: tuple[Attempt, ...],
         *,
-        release: Callable[[OpenReply], None],
+        release: Callable[[], None],
         broke_off: Callable[[Failure], HelpdeskError],
     ) -> None:
         self.status = answer.status
@@ -34,6 +37,7 @@ class OpenReply:
         self._body = answer.body
         self._release = release
         self._broke_off = broke_off
+        self._loop = asyncio.get_running_loop()
         self._open = True
         self._whole = False
         self._failure: HelpdeskError | None = None
@@ -44,7 +48,7 @@ class OpenReply:
         A cancellation loses nothing: it can be asked again.
 
         Raises:
-            OutcomeUnknownError: the body broke off, or unpacks to more than is accepted.
+            OutcomeUnknownError: the body broke off, or is more than is accepted.
             ClientStateError: it was closed before its end.
         """
         if self._whole:
@@ -70,7 +74,26 @@ class OpenReply:
         if self._open:
             self._open = False
             self._body.close()
-            self._release(self)
+            self._release()
+
+    def __del__(self) -> None:
+        # Dropped, perhaps by a thread that has nothing to do with the loop.
+        if getattr(self, "_open", False):
+            self._open = False
+            with suppress(RuntimeError):  # the loop is closed: nobody waits for the slot
+                self._loop.call_soon_threadsafe(_give_back, self._body, self._release)
+            warnings.warn(
+                "a download was dropped before its end: use it in an `async with` statement, or "
+                "call aclose()",
+                ResourceWarning,
+                source=self,
+                stacklevel=2,
+            )
 
     def __repr__(self) -> str:
         return f"<OpenReply {self.status}{'' if self._open else ' (closed)'}>"
+
+
+def _give_back(body: Stream, release: Callable[[], None]) -> None:
+    body.close()
+    release()

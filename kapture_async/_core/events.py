@@ -1,0 +1,40 @@
+"""What ``on_event=`` callbacks are told: of a client's attempts, and of a push."""
+
+from __future__ import annotations
+
+from .push.events import (
+    PushEvent,
+    PushObserver,
+    PushPaused,
+    PushStopped,
+    RowFinished,
+    RowKnown,
+)
+from .push.reconcile import Looked, ReconcileEvent, ReconcileObserver, Settling
+from .transport.events import (
+    AttemptFinished,
+    AttemptStarted,
+    Observer,
+    RetryScheduled,
+    SlotWaiting,
+    TransportEvent,
+)
+
+__all__ = [
+    "AttemptFinished",
+    "AttemptStarted",
+    "Looked",
+    "Observer",
+    "PushEvent",
+    "PushObserver",
+    "PushPaused",
+    "PushStopped",
+    "ReconcileEvent",
+    "ReconcileObserver",
+    "RetryScheduled",
+    "RowFinished",
+    "RowKnown",
+    "Settling",
+    "SlotWaiting",
+    "TransportEvent",
+]
