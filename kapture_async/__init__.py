@@ -5,7 +5,7 @@ No ticket lost, none twice, and a list of every doubt.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ._core.errors import (
     AttachmentTooLargeError,
@@ -35,6 +35,7 @@ from ._core.errors import (
     UnreadableReplyError,
     ValidationError,
 )
+from ._core.lazy import loaded_late
 from ._core.outcome import (
     Accepted,
     NotSent,
@@ -44,7 +45,10 @@ from ._core.outcome import (
 )
 from ._core.phase import Attempt, Phase
 from ._core.pull.pages import Pages
+from ._core.push.doctor import Diagnosis
 from ._core.push.engine import Push, PushCounts
+from ._core.push.journal.reading import ReadJournal
+from ._core.push.reconcile import Reconciliation, Resolved
 from ._core.push.rows import Row
 from ._core.transport.endings import interrupted_by
 from ._core.transport.retry import RetryPolicy
@@ -52,6 +56,7 @@ from ._core.transport.settings import Timeout
 from ._core.version import __version__
 from .client import KaptureClient
 from .models import AddedTicket, NewTicket, Ticket, TicketDetail, TicketRow, UpdatedTicket
+from .references import Field
 from .tickets import TicketLookup, Tickets
 
 if TYPE_CHECKING:
@@ -70,6 +75,8 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "ConnectError",
+    "Diagnosis",
+    "Field",
     "HelpdeskError",
     "InvalidInputError",
     "JournalError",
@@ -90,12 +97,15 @@ __all__ = [
     "PushCounts",
     "PushStoppedError",
     "RateLimitedError",
+    "ReadJournal",
+    "Reconciliation",
     "RedirectedError",
     "Rejected",
     "RejectedError",
     "ReplyTimeoutError",
     "ReplyTooLargeError",
     "RequestTooLargeError",
+    "Resolved",
     "RetryPolicy",
     "Row",
     "ServerError",
@@ -127,14 +137,8 @@ _SYNC = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """The sync twin, loaded when first asked for: it is generated from what is loaded here."""
-    if name not in _SYNC:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = globals()[name] = getattr(import_module(_SYNC[name], __name__), name)
-    return value
+# The sync twin is loaded when first asked for: it is generated from what is loaded here.
+__getattr__ = loaded_late(__name__, _SYNC)
 
 
 def __dir__() -> list[str]:

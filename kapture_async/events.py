@@ -1,27 +1,6 @@
-"""What ``on_event=`` callbacks are told: of a client's attempts, and of a push."""
+"""What ``on_event=`` callbacks are told: of a client's attempts, of a push, and of a look."""
 
 from __future__ import annotations
 
-from ._core.push.events import PushEvent, PushObserver, PushPaused, PushStopped, RowFinished
-from ._core.transport.events import (
-    AttemptFinished,
-    AttemptStarted,
-    Observer,
-    RetryScheduled,
-    SlotWaiting,
-    TransportEvent,
-)
-
-__all__ = [
-    "AttemptFinished",
-    "AttemptStarted",
-    "Observer",
-    "PushEvent",
-    "PushObserver",
-    "PushPaused",
-    "PushStopped",
-    "RetryScheduled",
-    "RowFinished",
-    "SlotWaiting",
-    "TransportEvent",
-]
+from ._core.events import *  # noqa: F403 - one list of names for all clients
+from ._core.events import __all__ as __all__

@@ -6,19 +6,21 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, tzinfo
 from functools import cached_property
 from types import EllipsisType, TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ._core.facade.base import SyncClient, SyncResource
 from ._core.facade.pages import SyncPages
 from ._core.facade.push import SyncPush
 from ._core.phase import Effect
-from ._core.push.engine import DEFAULT_CONCURRENCY
+from ._core.push.doctor import Diagnosis
 from ._core.push.events import PushObserver
+from ._core.push.reconcile import ReconcileObserver, Reconciliation
 from ._core.push.rows import Row
 from ._core.secret import Secret
 from ._core.transport.events import Observer
@@ -26,8 +28,12 @@ from ._core.transport.retry import RetryPolicy
 from ._core.transport.settings import Timeout
 from .client import KaptureClient
 from .models import AddedTicket, NewTicket, TicketDetail, TicketRow, UpdatedTicket
+from .references import TEXT, ReferencePlace
 from .service import Credential
 from .tickets import TicketLookup, Tickets
+
+if TYPE_CHECKING:
+    import aiohttp
 
 __all__ = ["SyncKaptureClient", "SyncTickets"]
 
@@ -122,9 +128,17 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
     def from_env(
         cls,
         *,
+        credentials: Mapping[str, Credential] | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
         timeout: Timeout | float | None = Timeout(),
         retry: RetryPolicy = RetryPolicy(),
+        timezone: tzinfo | str | None = None,
+        session: aiohttp.ClientSession | None = None,
+        proxy: str | Secret | None = None,
+        ssl_context: ssl.SSLContext | None = None,
         max_connections: int = 100,
+        max_reply_bytes: int | None = None,
+        allow_http: bool = False,
         on_event: Observer | None = None,
     ) -> SyncKaptureClient:
         """A client from the environment.
@@ -133,14 +147,27 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         ``KAPTURE_USERNAME`` with ``KAPTURE_PASSWORD``. An empty variable counts as not set.
 
         Args:
-            timeout, retry, max_connections, on_event: as for the class.
+            credentials: as for the class, over the key from the environment.
+            headers, timeout, retry, timezone, session, proxy, ssl_context, max_connections,
+                max_reply_bytes, allow_http, on_event: as for the class.
 
         Raises:
             ConfigurationError: a variable is missing or wrong; it names the variables.
         """
         return cls._wrap(
             KaptureClient.from_env(
-                timeout=timeout, retry=retry, max_connections=max_connections, on_event=on_event
+                credentials=credentials,
+                headers=headers,
+                timeout=timeout,
+                retry=retry,
+                timezone=timezone,
+                session=session,
+                proxy=proxy,
+                ssl_context=ssl_context,
+                max_connections=max_connections,
+                max_reply_bytes=max_reply_bytes,
+                allow_http=allow_http,
+                on_event=on_event,
             )
         )
 
@@ -504,10 +531,15 @@ class SyncTickets(SyncResource[Tickets]):
         source: Iterable[NewTicket | Mapping[str, Any] | Row[Any]],
         *,
         key: Callable[[Any], str] | None = None,
-        concurrency: int = DEFAULT_CONCURRENCY,
+        max_concurrency: int | None = None,
+        max_rate: float | None = None,
         patience: float = 300.0,
         give_up_after: int | None = 100,
         on_event: PushObserver | None = None,
+        journal: str | os.PathLike[str] | None = None,
+        reference: ReferencePlace = TEXT,
+        payloads: bool = True,
+        from_journal: bool = False,
     ) -> SyncPush[AddedTicket]:
         """Add many tickets at once, and say of each what became of it.
 
@@ -526,21 +558,33 @@ class SyncTickets(SyncResource[Tickets]):
                 names, or of :class:`Row` around either. It is read as fast as the service
                 takes the rows, never ahead of that.
             key: gives a row's name for its outcome; a :class:`Row` brings its own.
-            concurrency: requests in flight at most. Needed: tickets per second times the
-                seconds the service takes for one. Raise the client's ``max_connections`` with
-                it if it goes beyond 100.
+            max_concurrency: requests in flight at most; by default as many as the client has
+                connections. How many are best, the push finds out by itself.
+            max_rate: requests per second at most, for a service whose limit is known.
             patience: seconds that one row may be put off, by "slow down" answers or because a
                 service that worked before cannot be reached, before it counts as rejected or
                 not sent.
             give_up_after: stop after so many rows in a row failed for reasons that are not
                 theirs (service unreachable or silent, credentials refused); ``None``: never.
             on_event: told of every outcome, pause and stop.
+            journal: the file of a journal, made if it is not there. With it the push survives
+                crashes: what was accepted before is not sent again, what is in doubt is not
+                either (see :meth:`reconcile`), and all else goes on. Each row is found again by
+                its key, or by its content if it has none.
+            reference: where a row's reference travels, by which a lost answer is looked up:
+                ``"text"``, a line at the end of ``ticket_details``; a :class:`Field` of an
+                associate object; or ``None``: then a doubt becomes "probable" at best. Used
+                only with a journal.
+            payloads: keep what is needed to send a row again in the journal, until it is in the
+                helpdesk. Without, the source must be given again.
+            from_journal: after the source, send what only the journal still holds.
 
         Returns:
             A push, not yet running; see :class:`SyncPush`.
 
         Raises:
             InvalidInputError: the source is no iterable, or a setting is out of range.
+            JournalError: on entering it: the journal cannot be used. Nothing was sent.
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
         return SyncPush(
@@ -548,10 +592,76 @@ class SyncTickets(SyncResource[Tickets]):
             lambda source: self._inner.push(
                 source,
                 key=key,
-                concurrency=concurrency,
+                max_concurrency=max_concurrency,
+                max_rate=max_rate,
                 patience=patience,
                 give_up_after=give_up_after,
                 on_event=on_event,
+                journal=journal,
+                reference=reference,
+                payloads=payloads,
+                from_journal=from_journal,
             ),
             source,
         )
+
+    def reconcile(
+        self,
+        journal: str | os.PathLike[str],
+        *,
+        reference: ReferencePlace = TEXT,
+        settle: float | None = None,
+        on_event: ReconcileObserver | None = None,
+    ) -> Reconciliation:
+        """Find out what became of the doubts in a journal, and write it down there.
+
+        Waits until the settle time is over, pulls the days concerned, and looks for the
+        references; what is not found is looked for a second time. Absent rows can be sent
+        again, by the same push. It holds as long as pulls list every ticket within the settle
+        time, references come back with them, and nobody else writes them; :meth:`doctor` puts
+        that to the test.
+
+        Args:
+            journal: the file.
+            reference: as for the push.
+            settle: seconds after the last sign of a doubtful row until the first look. Default
+                300, or twice the client's time for a call if that is more; not less than that.
+            on_event: told of waits and looks.
+
+        Returns:
+            What became of each doubt.
+
+        Raises:
+            InvalidInputError: ``settle`` is too short.
+            JournalError: the journal cannot be used, or belongs to another push.
+            HelpdeskError: a pull failed. What was resolved before stands in the journal.
+        """
+        return self._loop.run(
+            self._inner.reconcile(journal, reference=reference, settle=settle, on_event=on_event)
+        )
+
+    def doctor(
+        self,
+        trial: NewTicket | None = None,
+        *,
+        reference: ReferencePlace = TEXT,
+        patience: float = 120.0,
+    ) -> Diagnosis:
+        """Find out with one trial ticket which guarantee a journaled push has here.
+
+        Creates a ticket that says it is a trial, and looks for its reference until it comes
+        back. Close it afterwards.
+
+        Args:
+            trial: another ticket to try it with, where the tenant needs certain fields.
+            reference: as for the push.
+            patience: seconds to wait for the reference at most.
+
+        Returns:
+            The guarantee that holds, and why.
+
+        Raises:
+            InvalidInputError: there is nowhere for a reference to travel.
+            HelpdeskError: the trial ticket was not created, or that is in doubt.
+        """
+        return self._loop.run(self._inner.doctor(trial, reference=reference, patience=patience))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
@@ -12,8 +13,12 @@ from attrs import field, frozen
 from ._core.caller import Caller, Payload
 from ._core.errors import HelpdeskError, InvalidInputError, NotFoundError, RejectedError
 from ._core.pull.pages import Pages, days_between
-from ._core.push.engine import DEFAULT_CONCURRENCY, Push
+from ._core.push.doctor import Diagnosis, examine
+from ._core.push.engine import Push
 from ._core.push.events import PushObserver
+from ._core.push.journal.writer import Journal
+from ._core.push.reconcile import ReconcileObserver, Reconciliation, reconcile, settle_time
+from ._core.push.recorder import Recorder
 from ._core.push.rows import Row, Source
 from ._core.secret import Secret
 from ._core.transport.retry import NO_RETRY
@@ -27,7 +32,9 @@ from .bodies import (
     merge_given,
     ticket_from,
 )
+from .journaled import job_of, look_of, packed_content, records_of
 from .models import AddedTicket, NewTicket, TicketDetail, TicketRow, UpdatedTicket
+from .references import TEXT, ReferencePlace, check_place, mark
 from .service import (
     ADD_TICKET,
     GET_BATCH,
@@ -39,6 +46,9 @@ from .service import (
     rows_of,
     service_day,
 )
+
+TRIAL_TITLE = "Trial of an import, please ignore"
+TRIAL_TEXT = "It tests whether tickets can be found again. It can be closed."
 
 
 @frozen(kw_only=True)
@@ -343,10 +353,15 @@ class Tickets:
         source: Source[NewTicket | Mapping[str, Any] | Row[Any]],
         *,
         key: Callable[[Any], str] | None = None,
-        concurrency: int = DEFAULT_CONCURRENCY,
+        max_concurrency: int | None = None,
+        max_rate: float | None = None,
         patience: float = 300.0,
         give_up_after: int | None = 100,
         on_event: PushObserver | None = None,
+        journal: str | os.PathLike[str] | None = None,
+        reference: ReferencePlace = TEXT,
+        payloads: bool = True,
+        from_journal: bool = False,
     ) -> Push[AddedTicket]:
         """Add many tickets at once, and say of each what became of it.
 
@@ -365,35 +380,143 @@ class Tickets:
                 names, or of :class:`Row` around either. It is read as fast as the service
                 takes the rows, never ahead of that.
             key: gives a row's name for its outcome; a :class:`Row` brings its own.
-            concurrency: requests in flight at most. Needed: tickets per second times the
-                seconds the service takes for one. Raise the client's ``max_connections`` with
-                it if it goes beyond 100.
+            max_concurrency: requests in flight at most; by default as many as the client has
+                connections. How many are best, the push finds out by itself.
+            max_rate: requests per second at most, for a service whose limit is known.
             patience: seconds that one row may be put off, by "slow down" answers or because a
                 service that worked before cannot be reached, before it counts as rejected or
                 not sent.
             give_up_after: stop after so many rows in a row failed for reasons that are not
                 theirs (service unreachable or silent, credentials refused); ``None``: never.
             on_event: told of every outcome, pause and stop.
+            journal: the file of a journal, made if it is not there. With it the push survives
+                crashes: what was accepted before is not sent again, what is in doubt is not
+                either (see :meth:`reconcile`), and all else goes on. Each row is found again by
+                its key, or by its content if it has none.
+            reference: where a row's reference travels, by which a lost answer is looked up:
+                ``"text"``, a line at the end of ``ticket_details``; a :class:`Field` of an
+                associate object; or ``None``: then a doubt becomes "probable" at best. Used
+                only with a journal.
+            payloads: keep what is needed to send a row again in the journal, until it is in the
+                helpdesk. Without, the source must be given again.
+            from_journal: after the source, send what only the journal still holds.
 
         Returns:
             A push, not yet running; see :class:`Push`.
 
         Raises:
             InvalidInputError: the source is no iterable, or a setting is out of range.
+            JournalError: on entering it: the journal cannot be used. Nothing was sent.
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
+        check_place(reference)
+        settings = self._caller.transport.settings
+        recorder = None
+        if journal is not None:
+            keys = None if key is None else "key"
+            job = job_of(settings, reference, payloads=payloads, keys=keys)
+            recorder = Recorder(journal, records_of(job, self._caller.codec, reference))
+        elif from_journal:
+            raise InvalidInputError("from_journal needs a journal")
+        most = settings.max_connections if max_concurrency is None else max_concurrency
         return Push(
             source,
             self._add_row,
-            service=self._caller.transport.settings.service,
+            service=settings.service,
             operation=ADD_TICKET.name,
             retry=self._caller.options.retry,
             key=key,
-            concurrency=concurrency,
+            max_concurrency=most,
+            max_rate=max_rate,
             patience=patience,
             give_up_after=give_up_after,
             on_event=on_event,
+            recorder=recorder,
+            held=from_journal,
         )
+
+    async def reconcile(
+        self,
+        journal: str | os.PathLike[str],
+        *,
+        reference: ReferencePlace = TEXT,
+        settle: float | None = None,
+        on_event: ReconcileObserver | None = None,
+    ) -> Reconciliation:
+        """Find out what became of the doubts in a journal, and write it down there.
+
+        Waits until the settle time is over, pulls the days concerned, and looks for the
+        references; what is not found is looked for a second time. Absent rows can be sent
+        again, by the same push. It holds as long as pulls list every ticket within the settle
+        time, references come back with them, and nobody else writes them; :meth:`doctor` puts
+        that to the test.
+
+        Args:
+            journal: the file.
+            reference: as for the push.
+            settle: seconds after the last sign of a doubtful row until the first look. Default
+                300, or twice the client's time for a call if that is more; not less than that.
+            on_event: told of waits and looks.
+
+        Returns:
+            What became of each doubt.
+
+        Raises:
+            InvalidInputError: ``settle`` is too short.
+            JournalError: the journal cannot be used, or belongs to another push.
+            HelpdeskError: a pull failed. What was resolved before stands in the journal.
+        """
+        check_place(reference)
+        codec = self._caller.codec
+        seconds = settle_time(settle, self._caller.options.timeout.total)
+        opened = await Journal.open(
+            journal, job=job_of(self._caller.transport.settings, reference), create=False
+        )
+        try:
+            return await reconcile(
+                opened,
+                look_of(self.pull, codec, reference),
+                settle=seconds,
+                content_of=packed_content if reference is None else None,
+                on_event=on_event,
+            )
+        finally:
+            await opened.aclose()
+
+    async def doctor(
+        self,
+        trial: NewTicket | None = None,
+        *,
+        reference: ReferencePlace = TEXT,
+        patience: float = 120.0,
+    ) -> Diagnosis:
+        """Find out with one trial ticket which guarantee a journaled push has here.
+
+        Creates a ticket that says it is a trial, and looks for its reference until it comes
+        back. Close it afterwards.
+
+        Args:
+            trial: another ticket to try it with, where the tenant needs certain fields.
+            reference: as for the push.
+            patience: seconds to wait for the reference at most.
+
+        Returns:
+            The guarantee that holds, and why.
+
+        Raises:
+            InvalidInputError: there is nowhere for a reference to travel.
+            HelpdeskError: the trial ticket was not created, or that is in doubt.
+        """
+        check_place(reference)
+        if reference is None:
+            raise InvalidInputError("without a reference there is nothing to be found again")
+        ticket = trial or NewTicket(title=TRIAL_TITLE, ticket_details=TRIAL_TEXT)
+
+        async def create(name: str) -> str | None:
+            return (await self._add(self._caller, mark(ticket, name, reference), None)).ticket_id
+
+        look = look_of(self.pull, self._caller.codec, reference)
+        return await examine(create, look, patience=patience)
 
     # --- below: no public names ----------------------------------------------------------------
 

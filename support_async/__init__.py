@@ -5,10 +5,10 @@ No ticket lost, none twice, and a list of every doubt.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kapture_async._core.download.stream import Download
-from kapture_async._core.download.transfer import DownloadProgress
+from kapture_async._core.download.transfer import DownloadProgress, ProgressObserver
 from kapture_async._core.errors import (
     AttachmentTooLargeError,
     AuthenticationError,
@@ -37,6 +37,7 @@ from kapture_async._core.errors import (
     UnreadableReplyError,
     ValidationError,
 )
+from kapture_async._core.lazy import loaded_late
 from kapture_async._core.outcome import (
     Accepted,
     NotSent,
@@ -46,7 +47,10 @@ from kapture_async._core.outcome import (
 )
 from kapture_async._core.phase import Attempt, Phase
 from kapture_async._core.pull.pages import Pages
+from kapture_async._core.push.doctor import Diagnosis
 from kapture_async._core.push.engine import Push, PushCounts
+from kapture_async._core.push.journal.reading import ReadJournal
+from kapture_async._core.push.reconcile import Reconciliation, Resolved
 from kapture_async._core.push.rows import Row
 from kapture_async._core.secret import Secret
 from kapture_async._core.transport.endings import interrupted_by
@@ -58,6 +62,7 @@ from kapture_async._core.version import __version__
 from .attachments import Attachments
 from .categories import Categories
 from .client import SupportClient
+from .files import AttachmentLike
 from .models import (
     Category,
     Conversation,
@@ -71,6 +76,7 @@ from .models import (
     TicketRow,
     Tokens,
 )
+from .service import TicketIdIn
 from .tags import Tags
 from .tickets import Tickets
 
@@ -84,6 +90,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Accepted",
+    "AttachmentLike",
     "AttachmentTooLargeError",
     "Attachments",
     "Attempt",
@@ -96,6 +103,7 @@ __all__ = [
     "ConnectError",
     "Conversation",
     "CreatedTicket",
+    "Diagnosis",
     "Download",
     "DownloadProgress",
     "HelpdeskError",
@@ -114,16 +122,20 @@ __all__ = [
     "PermissionDeniedError",
     "Phase",
     "Priority",
+    "ProgressObserver",
     "Push",
     "PushCounts",
     "PushStoppedError",
     "RateLimitedError",
+    "ReadJournal",
+    "Reconciliation",
     "RedirectedError",
     "Rejected",
     "RejectedError",
     "ReplyTimeoutError",
     "ReplyTooLargeError",
     "RequestTooLargeError",
+    "Resolved",
     "RetryPolicy",
     "Row",
     "Secret",
@@ -143,6 +155,7 @@ __all__ = [
     "Tags",
     "TicketAttachment",
     "TicketDetail",
+    "TicketIdIn",
     "TicketRow",
     "Tickets",
     "Timeout",
@@ -168,14 +181,8 @@ _SYNC = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """The sync twin, loaded when first asked for: it is generated from what is loaded here."""
-    if name not in _SYNC:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = globals()[name] = getattr(import_module(_SYNC[name], __name__), name)
-    return value
+# The sync twin is loaded when first asked for: it is generated from what is loaded here.
+__getattr__ = loaded_late(__name__, _SYNC)
 
 
 def __dir__() -> list[str]:

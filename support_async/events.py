@@ -1,33 +1,6 @@
-"""What ``on_event=`` callbacks are told: of a client's attempts, and of a push."""
+"""What ``on_event=`` callbacks are told: of a client's attempts, of a push, and of a look."""
 
 from __future__ import annotations
 
-from kapture_async._core.push.events import (
-    PushEvent,
-    PushObserver,
-    PushPaused,
-    PushStopped,
-    RowFinished,
-)
-from kapture_async._core.transport.events import (
-    AttemptFinished,
-    AttemptStarted,
-    Observer,
-    RetryScheduled,
-    SlotWaiting,
-    TransportEvent,
-)
-
-__all__ = [
-    "AttemptFinished",
-    "AttemptStarted",
-    "Observer",
-    "PushEvent",
-    "PushObserver",
-    "PushPaused",
-    "PushStopped",
-    "RetryScheduled",
-    "RowFinished",
-    "SlotWaiting",
-    "TransportEvent",
-]
+from kapture_async._core.events import *  # noqa: F403 - one list of names for all clients
+from kapture_async._core.events import __all__ as __all__

@@ -16,15 +16,17 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import EllipsisType, TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kapture_async._core.download.transfer import ProgressObserver
 from kapture_async._core.facade.base import SyncClient, SyncResource
 from kapture_async._core.facade.download import SyncDownload
 from kapture_async._core.facade.pages import SyncPages
 from kapture_async._core.facade.push import SyncPush
-from kapture_async._core.push.engine import DEFAULT_CONCURRENCY
+from kapture_async._core.phase import Effect
+from kapture_async._core.push.doctor import Diagnosis
 from kapture_async._core.push.events import PushObserver
+from kapture_async._core.push.reconcile import ReconcileObserver, Reconciliation
 from kapture_async._core.push.rows import Row
 from kapture_async._core.secret import Secret
 from kapture_async._core.transport.events import Observer
@@ -36,10 +38,14 @@ from .attachments import MAX_DOWNLOAD_BYTES, Attachments
 from .categories import Categories
 from .client import SupportClient
 from .files import MAX_ATTACHMENT_BYTES, AttachmentLike
+from .journaled import TEXT, ReferencePlace
 from .models import Category, CreatedTicket, NewTicket, Tag, TicketDetail, TicketRow, Tokens
 from .service import TicketIdIn
 from .tags import Tags
 from .tickets import PAGE, Tickets
+
+if TYPE_CHECKING:
+    import aiohttp
 
 __all__ = ["SyncAttachments", "SyncCategories", "SyncSupportClient", "SyncTags", "SyncTickets"]
 
@@ -66,11 +72,13 @@ class SyncSupportClient(SyncClient[SupportClient]):
         apikey: the application key; goes with every call (section 2.2).
         access_token: the access token of the user, a JWT, with or without ``Bearer`` before it.
         token_provider: a function that gives a new access token, async or plain (a plain one is
-            called in a thread, so it may block). Asked before the first call if there is no
-            ``access_token``, and again, once per call, when the service refuses the token as no
-            longer good; the call is then sent once more, which is safe, as it was refused at the
-            door. The path of the service's own refresh call is not documented (section 2.3), so
-            it is not built in.
+            called in a thread of its own, so it may block); see :data:`TokenProvider`. Asked
+            before the first call if there is no ``access_token``, and again, once per call, when
+            the service refuses the token as no longer good; the call is then sent once more,
+            which is safe, as it was refused at the door. However many calls need another token,
+            it is asked once. Of this client it may call :meth:`login` only. The path of the
+            service's own refresh call is not documented (section 2.3), so it is not built in;
+            see :meth:`request`.
         headers: extra headers of every call.
         timeout: seconds for a whole call with its retries, or a :class:`Timeout`; ``None`` is no
             limit. Default 60 seconds, of which 10 for connecting and 30 of silence.
@@ -146,9 +154,18 @@ class SyncSupportClient(SyncClient[SupportClient]):
         cls,
         *,
         token_provider: TokenProvider | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
         timeout: Timeout | float | None = Timeout(),
         retry: RetryPolicy = RetryPolicy(),
+        paths: Mapping[str, str] | None = None,
+        ticket_id_in: TicketIdIn = "both",
+        max_attachment_bytes: int = MAX_ATTACHMENT_BYTES,
+        session: aiohttp.ClientSession | None = None,
+        proxy: str | Secret | None = None,
+        ssl_context: ssl.SSLContext | None = None,
         max_connections: int = 100,
+        max_reply_bytes: int | None = None,
+        allow_http: bool = False,
         on_event: Observer | None = None,
     ) -> SyncSupportClient:
         """A client from the environment.
@@ -158,7 +175,9 @@ class SyncSupportClient(SyncClient[SupportClient]):
 
         Args:
             token_provider: as for the class; with one, ``SUPPORT_ACCESS_TOKEN`` may be missing.
-            timeout, retry, max_connections, on_event: as for the class.
+            headers, timeout, retry, paths, ticket_id_in, max_attachment_bytes, session, proxy,
+                ssl_context, max_connections, max_reply_bytes, allow_http, on_event: as for the
+                class.
 
         Raises:
             ConfigurationError: a variable is missing or wrong; it names the variables.
@@ -166,9 +185,18 @@ class SyncSupportClient(SyncClient[SupportClient]):
         return cls._wrap(
             SupportClient.from_env(
                 token_provider=token_provider,
+                headers=headers,
                 timeout=timeout,
                 retry=retry,
+                paths=paths,
+                ticket_id_in=ticket_id_in,
+                max_attachment_bytes=max_attachment_bytes,
+                session=session,
+                proxy=proxy,
+                ssl_context=ssl_context,
                 max_connections=max_connections,
+                max_reply_bytes=max_reply_bytes,
+                allow_http=allow_http,
                 on_event=on_event,
             )
         )
@@ -248,6 +276,63 @@ class SyncSupportClient(SyncClient[SupportClient]):
             return self._loop.run(self._inner.login(username, password))
         finally:
             del username, password
+
+    def request(
+        self,
+        path: str,
+        *,
+        method: str = "POST",
+        form: Mapping[str, Any] | None = None,
+        query: Mapping[str, Any] | None = None,
+        effect: Effect = "write",
+        authenticated: bool = True,
+        marks_success: bool = True,
+        headers: Mapping[str, str | Secret] | None = None,
+    ) -> Any:
+        """Call any path of the service, with the same sending, retrying and judging.
+
+        For what the platform serves beside the documented calls, such as the refresh of a token
+        where an installation tells its path::
+
+            def provider():
+                answer = client.request(
+                    "/user/token/refresh/", form={"refresh": refresh}, effect="read",
+                    authenticated=False, marks_success=False,
+                )
+                return answer["access"]
+
+        Args:
+            path: such as ``"/user/profile/"``; its parts percent-encoded, with its last slash.
+            method: HTTP verb.
+            form: the fields of a multipart form, as texts or numbers; a list is the same field
+                several times (support.md, B1), ``None`` leaves it out.
+            query: what stands behind the question mark; as for ``form``.
+            effect: ``"read"`` only if the call changes nothing: reads are sent again when their
+                answer is lost, writes never.
+            authenticated: send the access token; without, only the apikey goes along.
+            marks_success: the answer has the documented envelope (section 2.4). False for bare
+                ones; then any JSON object or list that reports no error is taken.
+            headers: headers of this call alone.
+
+        Returns:
+            The decoded answer, in its envelope if it has one.
+
+        Raises:
+            InvalidInputError: an argument cannot be meant, or sent; nothing was sent.
+            HelpdeskError: as for every call.
+        """
+        return self._loop.run(
+            self._inner.request(
+                path,
+                method=method,
+                form=form,
+                query=query,
+                effect=effect,
+                authenticated=authenticated,
+                marks_success=marks_success,
+                headers=headers,
+            )
+        )
 
     def close(self) -> None:
         """Close the connections. Calling it again does nothing.
@@ -377,6 +462,9 @@ class SyncTickets(SyncResource[Tickets]):
         before and has the same subject, comment, category and priority (support.md, B4). This
         is a race: somebody who creates an equal ticket for the same user in between cannot be
         told apart, and then no id is given but both as candidates. It takes three calls or more.
+        An id that is given is most likely the right one, and no more than that: where the history
+        is read from a copy of the data that lags behind (a replica), it may show an equal ticket
+        of somebody else and not yet this one, or an equal one that was there before.
 
         The look-up never hides what became of the create: a create in doubt is looked for, too,
         and the doubt stands in the result; a look-up that fails leaves ``ticket_id`` empty.
@@ -459,7 +547,11 @@ class SyncTickets(SyncResource[Tickets]):
 
         Tickets that are created meanwhile move the others to later pages; what was seen is
         dropped. With ``status``, tickets that change theirs while they are listed may be
-        missed: the list then shrinks under the reader, and the service gives no other way.
+        missed: the list then shrinks under the reader. So whoever closes or answers what is
+        listed reads the whole list first::
+
+            for row in client.tickets.iter(status="1").all():
+                client.tickets.close(row.ticket_id)
 
         Args:
             subject, category, status: as for :meth:`history`.
@@ -641,10 +733,15 @@ class SyncTickets(SyncResource[Tickets]):
         source: Iterable[NewTicket | Mapping[str, Any] | Row[Any]],
         *,
         key: Callable[[Any], str] | None = None,
-        concurrency: int = DEFAULT_CONCURRENCY,
+        max_concurrency: int | None = None,
+        max_rate: float | None = None,
         patience: float = 300.0,
         give_up_after: int | None = 100,
         on_event: PushObserver | None = None,
+        journal: str | os.PathLike[str] | None = None,
+        reference: ReferencePlace = TEXT,
+        payloads: bool = True,
+        from_journal: bool = False,
     ) -> SyncPush[None]:
         """Create many tickets at once, and say of each what became of it.
 
@@ -664,9 +761,9 @@ class SyncTickets(SyncResource[Tickets]):
                 names, or of :class:`Row` around either. It is read as fast as the service
                 takes the rows, never ahead of that.
             key: gives a row's name for its outcome; a :class:`Row` brings its own.
-            concurrency: requests in flight at most. Needed: tickets per second times the
-                seconds the service takes for one. Raise the client's ``max_connections`` with
-                it if it goes beyond 100.
+            max_concurrency: requests in flight at most; by default as many as the client has
+                connections. How many are best, the push finds out by itself.
+            max_rate: requests per second at most, for a service whose limit is known.
             patience: seconds that one row may be put off, by "slow down" answers or because a
                 service that worked before cannot be reached, before it counts as rejected or
                 not sent.
@@ -674,6 +771,16 @@ class SyncTickets(SyncResource[Tickets]):
                 theirs (service unreachable or silent, credentials refused, too many open
                 tickets); ``None``: never.
             on_event: told of every outcome, pause and stop.
+            journal: the file of a journal, made if it is not there. With it the push survives
+                crashes: what was accepted before is not sent again, what is in doubt is not
+                either (see :meth:`reconcile`), and all else goes on. Each row is found again by
+                its key, or by its content if it has none. Attachments must be paths then.
+            reference: where a row's reference travels, by which a lost answer is looked up:
+                ``"text"``, a line at the end of the comment; or ``None``: then a doubt becomes
+                "probable" at best. Used only with a journal.
+            payloads: keep what is needed to send a row again in the journal, until it is in the
+                helpdesk. Without, the source must be given again.
+            from_journal: after the source, send what only the journal still holds.
 
         Returns:
             A push, not yet running; see :class:`SyncPush`. Its accepted outcomes carry no ticket
@@ -681,6 +788,7 @@ class SyncTickets(SyncResource[Tickets]):
 
         Raises:
             InvalidInputError: the source is no iterable, or a setting is out of range.
+            JournalError: on entering it: the journal cannot be used. Nothing was sent.
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
         return SyncPush(
@@ -688,13 +796,75 @@ class SyncTickets(SyncResource[Tickets]):
             lambda source: self._inner.push(
                 source,
                 key=key,
-                concurrency=concurrency,
+                max_concurrency=max_concurrency,
+                max_rate=max_rate,
                 patience=patience,
                 give_up_after=give_up_after,
                 on_event=on_event,
+                journal=journal,
+                reference=reference,
+                payloads=payloads,
+                from_journal=from_journal,
             ),
             source,
         )
+
+    def reconcile(
+        self,
+        journal: str | os.PathLike[str],
+        *,
+        reference: ReferencePlace = TEXT,
+        settle: float | None = None,
+        on_event: ReconcileObserver | None = None,
+    ) -> Reconciliation:
+        """Find out what became of the doubts in a journal, and write it down there.
+
+        Waits until the settle time is over, reads the user's whole history, and looks for the
+        references; what is not found is looked for a second time. Absent rows can be sent
+        again, by the same push. It holds as long as the history lists every ticket within the
+        settle time, comments come back whole, and nobody else writes the references;
+        :meth:`doctor` puts that to the test.
+
+        Args:
+            journal: the file.
+            reference: as for the push.
+            settle: seconds after the last sign of a doubtful row until the first look. Default
+                300, or twice the client's time for a call if that is more; not less than that.
+            on_event: told of waits and looks.
+
+        Returns:
+            What became of each doubt.
+
+        Raises:
+            InvalidInputError: ``settle`` is too short.
+            JournalError: the journal cannot be used, or belongs to another push.
+            HelpdeskError: a look failed. What was resolved before stands in the journal.
+        """
+        return self._loop.run(
+            self._inner.reconcile(journal, reference=reference, settle=settle, on_event=on_event)
+        )
+
+    def doctor(
+        self, trial: NewTicket, *, reference: ReferencePlace = TEXT, patience: float = 120.0
+    ) -> Diagnosis:
+        """Find out with one trial ticket which guarantee a journaled push has here.
+
+        Creates the ticket, and looks for its reference until it comes
+        back. Close it afterwards.
+
+        Args:
+            trial: a ticket to try it with; best one that says so.
+            reference: as for the push.
+            patience: seconds to wait for the reference at most.
+
+        Returns:
+            The guarantee that holds, and why.
+
+        Raises:
+            InvalidInputError: there is nowhere for a reference to travel.
+            HelpdeskError: the trial ticket was not created, or that is in doubt.
+        """
+        return self._loop.run(self._inner.doctor(trial, reference=reference, patience=patience))
 
 
 class SyncAttachments(SyncResource[Attachments]):
@@ -721,13 +891,17 @@ class SyncAttachments(SyncResource[Attachments]):
         off is begun again as the client's retry policy says, and nothing is left behind if it
         fails for good.
 
+        The client's time for a whole call (60 seconds by default) covers the whole transfer,
+        with all its tries. For large files or slow lines give it more:
+        ``client.with_options(timeout=600).attachments.download(...)``.
+
         Args:
             attachment_id: the file's id.
             to: the file to make; or a folder, if it is one or ends in a separator: then the
                 service names the file. Its name is made safe, never leads out of the folder, and
                 is ``attachment-<id>`` where the service gives none.
             overwrite: replace a file that is there already.
-            max_bytes: the most bytes to accept, unpacked; default 64 MiB.
+            max_bytes: the most bytes to accept; default 64 MiB.
             on_progress: told of every piece that arrived, in the event loop.
             headers: headers of this call alone.
 
@@ -738,6 +912,8 @@ class SyncAttachments(SyncResource[Attachments]):
             InvalidInputError: the folder is not there, or the file is there already; nothing
                 was sent.
             NotFoundError: the service knows no such file.
+            UnreadableReplyError: what came is no file (a login page, say), or nothing would tell
+                whether it came whole; nothing was written.
             ReplyTooLargeError: the file is larger than ``max_bytes``.
             HelpdeskError: it did not arrive whole; being a read, it is safe to ask again.
             OSError: it cannot be written; :class:`FileExistsError` if the name that the service
@@ -780,7 +956,7 @@ class SyncAttachments(SyncResource[Attachments]):
 
         Args:
             attachment_id: the file's id.
-            max_bytes: the most bytes to accept, unpacked; default 64 MiB.
+            max_bytes: the most bytes to accept; default 64 MiB.
             headers: headers of this call alone.
 
         Returns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -9,8 +10,17 @@ from kapture_async._core.caller import Caller, Payload
 from kapture_async._core.errors import InvalidInputError, UnreadableReplyError
 from kapture_async._core.pull.offsets import OffsetReader
 from kapture_async._core.pull.pages import Pages
-from kapture_async._core.push.engine import DEFAULT_CONCURRENCY, Push
+from kapture_async._core.push.doctor import Diagnosis, examine
+from kapture_async._core.push.engine import Push
 from kapture_async._core.push.events import PushObserver
+from kapture_async._core.push.journal.writer import Journal
+from kapture_async._core.push.reconcile import (
+    ReconcileObserver,
+    Reconciliation,
+    reconcile,
+    settle_time,
+)
+from kapture_async._core.push.recorder import Recorder
 from kapture_async._core.push.rows import Row, Source
 from kapture_async._core.secret import Secret
 from kapture_async._core.transport.retry import NO_RETRY
@@ -26,6 +36,16 @@ from .forms import (
     ticket_from,
     ticket_of,
     update_form,
+)
+from .journaled import (
+    TEXT,
+    ReferencePlace,
+    check_place,
+    job_of,
+    look_of,
+    mark,
+    packed_content,
+    records_of,
 )
 from .models import CreatedTicket, NewTicket, Status, TicketDetail, TicketRow
 from .service import SERVICE, Installation, object_of, query_of, rows_of
@@ -51,6 +71,9 @@ class Tickets:
         self._caller = caller
         self._caller_once = caller.with_retry(NO_RETRY)
         self._installation = installation
+
+    def __repr__(self) -> str:
+        return f"<Tickets of {self._caller.transport.settings.base_url}>"
 
     async def create(
         self,
@@ -115,6 +138,9 @@ class Tickets:
         before and has the same subject, comment, category and priority (support.md, B4). This
         is a race: somebody who creates an equal ticket for the same user in between cannot be
         told apart, and then no id is given but both as candidates. It takes three calls or more.
+        An id that is given is most likely the right one, and no more than that: where the history
+        is read from a copy of the data that lags behind (a replica), it may show an equal ticket
+        of somebody else and not yet this one, or an equal one that was there before.
 
         The look-up never hides what became of the create: a create in doubt is looked for, too,
         and the doubt stands in the result; a look-up that fails leaves ``ticket_id`` empty.
@@ -195,7 +221,11 @@ class Tickets:
 
         Tickets that are created meanwhile move the others to later pages; what was seen is
         dropped. With ``status``, tickets that change theirs while they are listed may be
-        missed: the list then shrinks under the reader, and the service gives no other way.
+        missed: the list then shrinks under the reader. So whoever closes or answers what is
+        listed reads the whole list first::
+
+            for row in await client.tickets.iter(status="1").all():
+                await client.tickets.close(row.ticket_id)
 
         Args:
             subject, category, status: as for :meth:`history`.
@@ -228,7 +258,14 @@ class Tickets:
             )
 
         reader = OffsetReader(ask, id_of=_id_of, not_moving=not_moving)
-        return Pages(reader.windows(), reader.fetch, id_of=lambda row: None, ahead=1)
+        return Pages(
+            reader.windows(),
+            reader.fetch,
+            id_of=lambda row: None,
+            ahead=1,
+            of="tickets",
+            where=_from_offset,
+        )
 
     async def get(
         self,
@@ -255,7 +292,7 @@ class Tickets:
             query=query_of(ticket_id=ticket_id) if where != "body" else (),
             headers=check_headers(headers),
         )
-        ticket = self._caller.codec.decode(object_of(judged), TicketDetail)
+        ticket = self._caller.decode(judged, object_of(judged), TicketDetail)
         if ticket.ticket_id != ticket_id:
             raise judged.unreadable("the answer holds another ticket than was asked for")
         return ticket
@@ -416,10 +453,15 @@ class Tickets:
         source: Source[NewTicket | Mapping[str, Any] | Row[Any]],
         *,
         key: Callable[[Any], str] | None = None,
-        concurrency: int = DEFAULT_CONCURRENCY,
+        max_concurrency: int | None = None,
+        max_rate: float | None = None,
         patience: float = 300.0,
         give_up_after: int | None = 100,
         on_event: PushObserver | None = None,
+        journal: str | os.PathLike[str] | None = None,
+        reference: ReferencePlace = TEXT,
+        payloads: bool = True,
+        from_journal: bool = False,
     ) -> Push[None]:
         """Create many tickets at once, and say of each what became of it.
 
@@ -439,9 +481,9 @@ class Tickets:
                 names, or of :class:`Row` around either. It is read as fast as the service
                 takes the rows, never ahead of that.
             key: gives a row's name for its outcome; a :class:`Row` brings its own.
-            concurrency: requests in flight at most. Needed: tickets per second times the
-                seconds the service takes for one. Raise the client's ``max_connections`` with
-                it if it goes beyond 100.
+            max_concurrency: requests in flight at most; by default as many as the client has
+                connections. How many are best, the push finds out by itself.
+            max_rate: requests per second at most, for a service whose limit is known.
             patience: seconds that one row may be put off, by "slow down" answers or because a
                 service that worked before cannot be reached, before it counts as rejected or
                 not sent.
@@ -449,6 +491,16 @@ class Tickets:
                 theirs (service unreachable or silent, credentials refused, too many open
                 tickets); ``None``: never.
             on_event: told of every outcome, pause and stop.
+            journal: the file of a journal, made if it is not there. With it the push survives
+                crashes: what was accepted before is not sent again, what is in doubt is not
+                either (see :meth:`reconcile`), and all else goes on. Each row is found again by
+                its key, or by its content if it has none. Attachments must be paths then.
+            reference: where a row's reference travels, by which a lost answer is looked up:
+                ``"text"``, a line at the end of the comment; or ``None``: then a doubt becomes
+                "probable" at best. Used only with a journal.
+            payloads: keep what is needed to send a row again in the journal, until it is in the
+                helpdesk. Without, the source must be given again.
+            from_journal: after the source, send what only the journal still holds.
 
         Returns:
             A push, not yet running; see :class:`Push`. Its accepted outcomes carry no ticket
@@ -456,20 +508,113 @@ class Tickets:
 
         Raises:
             InvalidInputError: the source is no iterable, or a setting is out of range.
+            JournalError: on entering it: the journal cannot be used. Nothing was sent.
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
+        check_place(reference)
+        settings = self._caller.transport.settings
+        operation = self._installation.operations.create_ticket.name
+        recorder = None
+        if journal is not None:
+            keys = None if key is None else "key"
+            job = job_of(settings, operation, reference, payloads=payloads, keys=keys)
+            recorder = Recorder(journal, records_of(job, reference))
+        elif from_journal:
+            raise InvalidInputError("from_journal needs a journal")
+        most = settings.max_connections if max_concurrency is None else max_concurrency
         return Push(
             source,
             self._create_row,
             service=SERVICE,
-            operation=self._installation.operations.create_ticket.name,
+            operation=operation,
             retry=self._caller.options.retry,
             key=key,
-            concurrency=concurrency,
+            max_concurrency=most,
+            max_rate=max_rate,
             patience=patience,
             give_up_after=give_up_after,
             on_event=on_event,
+            recorder=recorder,
+            held=from_journal,
         )
+
+    async def reconcile(
+        self,
+        journal: str | os.PathLike[str],
+        *,
+        reference: ReferencePlace = TEXT,
+        settle: float | None = None,
+        on_event: ReconcileObserver | None = None,
+    ) -> Reconciliation:
+        """Find out what became of the doubts in a journal, and write it down there.
+
+        Waits until the settle time is over, reads the user's whole history, and looks for the
+        references; what is not found is looked for a second time. Absent rows can be sent
+        again, by the same push. It holds as long as the history lists every ticket within the
+        settle time, comments come back whole, and nobody else writes the references;
+        :meth:`doctor` puts that to the test.
+
+        Args:
+            journal: the file.
+            reference: as for the push.
+            settle: seconds after the last sign of a doubtful row until the first look. Default
+                300, or twice the client's time for a call if that is more; not less than that.
+            on_event: told of waits and looks.
+
+        Returns:
+            What became of each doubt.
+
+        Raises:
+            InvalidInputError: ``settle`` is too short.
+            JournalError: the journal cannot be used, or belongs to another push.
+            HelpdeskError: a look failed. What was resolved before stands in the journal.
+        """
+        check_place(reference)
+        seconds = settle_time(settle, self._caller.options.timeout.total)
+        settings = self._caller.transport.settings
+        operation = self._installation.operations.create_ticket.name
+        job = job_of(settings, operation, reference)
+        opened = await Journal.open(journal, job=job, create=False)
+        try:
+            return await reconcile(
+                opened,
+                look_of(self.iter, reference),
+                settle=seconds,
+                content_of=packed_content if reference is None else None,
+                on_event=on_event,
+            )
+        finally:
+            await opened.aclose()
+
+    async def doctor(
+        self, trial: NewTicket, *, reference: ReferencePlace = TEXT, patience: float = 120.0
+    ) -> Diagnosis:
+        """Find out with one trial ticket which guarantee a journaled push has here.
+
+        Creates the ticket, and looks for its reference until it comes
+        back. Close it afterwards.
+
+        Args:
+            trial: a ticket to try it with; best one that says so.
+            reference: as for the push.
+            patience: seconds to wait for the reference at most.
+
+        Returns:
+            The guarantee that holds, and why.
+
+        Raises:
+            InvalidInputError: there is nowhere for a reference to travel.
+            HelpdeskError: the trial ticket was not created, or that is in doubt.
+        """
+        check_place(reference)
+        if reference is None:
+            raise InvalidInputError("without a reference there is nothing to be found again")
+
+        async def create(name: str) -> str | None:
+            await self._create(self._caller, mark(trial, name, reference), None)
+            return None
+
+        return await examine(create, look_of(self.iter, reference), patience=patience)
 
     # --- below: no public names ----------------------------------------------------------------
 
@@ -499,11 +644,8 @@ class Tickets:
         query = query_of(offset=offset, limit=limit, **filters)
         operation = self._installation.operations.ticket_history
         judged = await self._caller.call(operation, query=query, headers=headers)
-        decode = self._caller.codec.decode
-        rows = [decode(row, TicketRow) for row in rows_of(judged, "TicketList")]
-        if not all(row.ticket_id for row in rows):
-            raise judged.unreadable("the answer holds a ticket without an id")
-        return rows
+        decode = self._caller.decode
+        return [decode(judged, row, TicketRow) for row in rows_of(judged, "TicketList")]
 
     async def _set_status(
         self, ticket_id: str | int, status: str, headers: Mapping[str, str | Secret] | None
@@ -523,5 +665,9 @@ def _filters(given: Payload) -> Payload:
     return given
 
 
+def _from_offset(offset: int) -> str:
+    return f"while reading the tickets from offset {offset} on; earlier pages were delivered whole"
+
+
 def _id_of(row: TicketRow) -> str:
-    return row.ticket_id or ""
+    return row.ticket_id

@@ -94,3 +94,26 @@ def test_the_version_is_the_distributions() -> None:
 def test_types_are_shipped() -> None:
     for package in (kapture_async, support_async):
         assert (Path(package.__file__).parent / "py.typed").exists()
+
+
+@pytest.mark.parametrize(
+    ("cls", "from_environment"),
+    [
+        (
+            kapture_async.KaptureClient,
+            {"subdomain", "base_url", "token", "username", "password"},
+        ),
+        (support_async.SupportClient, {"base_url", "apikey", "access_token"}),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_from_env_takes_every_other_setting(cls: Any, from_environment: set[str]) -> None:
+    by_hand = inspect.signature(cls).parameters
+    found = inspect.signature(cls.from_env).parameters
+    assert list(found) == [name for name in by_hand if name not in from_environment]
+    for name, parameter in found.items():
+        assert parameter.kind is parameter.KEYWORD_ONLY
+        assert (parameter.default, parameter.annotation) == (
+            by_hand[name].default,
+            by_hand[name].annotation,
+        )

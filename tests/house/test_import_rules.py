@@ -146,6 +146,7 @@ LAYERS = [
         *("support_async.tickets", "support_async.attachments"),
         *("support_async.categories", "support_async.tags"),
     ],
+    ["kapture_async.journaled", "support_async.journaled"],
     ["kapture_async.bodies", "support_async.forms", "support_async.finding"],
     ["kapture_async.references"],
     ["kapture_async.models", "support_async.models"],
@@ -156,6 +157,7 @@ LAYERS = [
     ["kapture_async._core.cli"],
     ["kapture_async._core.testing"],
     ["kapture_async._core.facade"],
+    ["kapture_async._core.events"],
     ["kapture_async._core.push", "kapture_async._core.pull", "kapture_async._core.download"],
     ["kapture_async._core.caller"],
     ["kapture_async._core.replies"],
@@ -175,6 +177,7 @@ LAYERS = [
     ["kapture_async._core.outcome"],
     ["kapture_async._core.errors"],
     ["kapture_async._core.phase", "kapture_async._core.version"],
+    ["kapture_async._core.lazy", "kapture_async._core.media"],
 ]
 """From the roof to the ground. A star stands for the rest of a name."""
 

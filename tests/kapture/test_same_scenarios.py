@@ -86,14 +86,14 @@ SCENARIOS: dict[str, Callable[[Do], Any]] = {
             do.tickets.push(
                 [{"title": "a"}, {"title": ""}, NewTicket(title="c"), 5],
                 key=lambda row: "k",
-                concurrency=1,
+                max_concurrency=1,
             )
         )
     ),
     "push of one row": lambda do: do.outcomes(do.tickets.push({"title": "a"})),
     "push with a wrong key": lambda do: do.outcomes(
         do.copy(headers={"Authorization": "Basic wrong"}).tickets.push(
-            [{"title": "a"}] * 10, give_up_after=1, concurrency=1
+            [{"title": "a"}] * 10, give_up_after=1, max_concurrency=1
         )
     ),
 }

@@ -58,7 +58,7 @@ async def test_any_ending(seed: int) -> None:
         source: Any = rows() if dice.random() < 0.5 else [{"title": f"t{n}"} for n in range(count)]
         push = client.tickets.push(
             source,
-            concurrency=dice.choice([1, 4, 32]),
+            max_concurrency=dice.choice([1, 4, 32]),
             patience=dice.choice([0.2, 5]),
             give_up_after=dice.choice([5, 100]),
         )

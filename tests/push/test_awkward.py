@@ -100,7 +100,7 @@ async def test_stopping_twice_cuts_nothing_off() -> None:
 
         for n in range(8):
             queue.put_nowait({"title": str(n)})
-        push = client.tickets.push(source(), concurrency=16)
+        push = client.tickets.push(source(), max_concurrency=16)
         seen: list[Outcome] = []
         async with push as outcomes:
             async for outcome in outcomes:
@@ -116,7 +116,7 @@ async def test_unread_in_the_middle_does_not_stall(client: KaptureClient) -> Non
     source = [{"title": str(n)} for n in range(100)]
     count = 0
     async with asyncio.timeout(20):
-        async with client.tickets.push(source, concurrency=2) as outcomes:
+        async with client.tickets.push(source, max_concurrency=2) as outcomes:
             async for _ in outcomes:
                 count += 1 + len(outcomes.unread())
     assert count == 100
@@ -133,7 +133,7 @@ async def test_a_bug_after_the_sending_is_a_doubt_and_not_the_refusal_before(
             raise KeyError("zone table")
 
         monkeypatch.setattr(client._caller.codec, "decode", broken)
-        push = client.tickets.push([{"title": "a"}], concurrency=1)
+        push = client.tickets.push([{"title": "a"}], max_concurrency=1)
         seen: list[Outcome] = []
         with pytest.raises(KeyError, match="zone table"):
             async with push as outcomes:
@@ -149,7 +149,7 @@ async def test_leaving_before_the_end_does_not_hide_a_failure(client: KaptureCli
         raise ValueError("bad line")
 
     with pytest.raises(ValueError, match="bad line"):
-        async with client.tickets.push(source(), concurrency=1) as outcomes:
+        async with client.tickets.push(source(), max_concurrency=1) as outcomes:
             async for _ in outcomes:
                 await asyncio.sleep(0.05)
                 break
@@ -158,7 +158,7 @@ async def test_leaving_before_the_end_does_not_hide_a_failure(client: KaptureCli
 async def test_a_push_that_was_cut_off_does_not_end_like_a_whole_one(twin: KaptureTwin) -> None:
     twin.faults = FaultPlan.rate(1, kinds=[Fault("silence_before")])
     async with KaptureClient(base_url=twin.url, token=twin.token) as client:
-        push = client.tickets.push([{"title": str(n)} for n in range(100)], concurrency=2)
+        push = client.tickets.push([{"title": str(n)} for n in range(100)], max_concurrency=2)
         await push.__aenter__()
         assert push._runner is not None
         while sum(twin.requests.values()) < 2:
@@ -203,7 +203,7 @@ async def test_the_sources_generator_is_closed_when_it_is_left(client: KaptureCl
         finally:
             closed = True
 
-    async with client.tickets.push(source(), concurrency=2) as outcomes:
+    async with client.tickets.push(source(), max_concurrency=2) as outcomes:
         async for _ in outcomes:
             break
     assert closed
@@ -212,7 +212,7 @@ async def test_the_sources_generator_is_closed_when_it_is_left(client: KaptureCl
 async def test_stopped_rows_that_were_refused_keep_their_refusal(twin: KaptureTwin) -> None:
     twin.faults = FaultPlan.rate(1, kinds=[Fault("status", status=429, retry_after="60")])
     async with KaptureClient(base_url=twin.url, token=twin.token) as client:
-        push = client.tickets.push([{"title": str(n)} for n in range(50)], concurrency=2)
+        push = client.tickets.push([{"title": str(n)} for n in range(50)], max_concurrency=2)
         async with push:
             while sum(twin.requests.values()) < 1:
                 await asyncio.sleep(0.001)

@@ -98,7 +98,7 @@ async def test_an_async_source(twin: KaptureTwin, client: KaptureClient) -> None
             await asyncio.sleep(0)
             yield row
 
-    async with client.tickets.push(source(), concurrency=7) as outcomes:
+    async with client.tickets.push(source(), max_concurrency=7) as outcomes:
         seen = [outcome async for outcome in outcomes]
     check_against_ledger(twin, seen, 100)
 
@@ -129,7 +129,7 @@ async def test_told_to_slow_down_all_wait_and_nothing_is_lost(twin: KaptureTwin)
     events: list[Any] = []
     async with (
         KaptureClient(base_url=twin.url, token=twin.token) as client,
-        client.tickets.push(rows(100), concurrency=8, on_event=events.append) as outcomes,
+        client.tickets.push(rows(100), max_concurrency=8, on_event=events.append) as outcomes,
     ):
         seen = [outcome async for outcome in outcomes]
     check_against_ledger(twin, seen, 100)
@@ -146,7 +146,7 @@ async def test_a_wait_beyond_all_patience_stops_the_push_at_once(
     twin.faults = FaultPlan.rate(1.0, kinds=[Fault("status", status=429, retry_after="3600")])
     seen: list[Outcome] = []
     with pytest.raises(PushStoppedError, match="asks to wait 3600 s") as caught:
-        async with client.tickets.push(rows(5000), patience=10, concurrency=4) as outcomes:
+        async with client.tickets.push(rows(5000), patience=10, max_concurrency=4) as outcomes:
             async for outcome in outcomes:
                 seen.append(outcome)
     assert caught.value.retry_after == 3600
@@ -205,7 +205,7 @@ async def test_a_restart_of_the_server_is_waited_for() -> None:
             twin.listen_again()
 
         seen: list[Outcome] = []
-        async with client.tickets.push(rows(300), concurrency=8, on_event=note) as outcomes:
+        async with client.tickets.push(rows(300), max_concurrency=8, on_event=note) as outcomes:
             async for outcome in outcomes:
                 seen.append(outcome)
                 if len(seen) == 50:
@@ -221,7 +221,9 @@ async def test_an_outage_beyond_all_patience_stops_the_push(twin: KaptureTwin) -
     seen: list[Outcome] = []
     async with KaptureClient(base_url=twin.url, token=twin.token, timeout=5.0) as client:
         with pytest.raises(PushStoppedError, match="could not be reached"):
-            async with client.tickets.push(rows(10_000), concurrency=4, patience=0.2) as outcomes:
+            async with client.tickets.push(
+                rows(10_000), max_concurrency=4, patience=0.2
+            ) as outcomes:
                 async for outcome in outcomes:
                     seen.append(outcome)
                     if len(seen) == 20:
@@ -234,8 +236,9 @@ async def test_a_wrong_key_ends_the_push(twin: KaptureTwin) -> None:
         with pytest.raises(PushStoppedError, match="key is missing, wrong"):
             async with client.tickets.push(rows(10_000)) as outcomes:
                 async for outcome in outcomes:
-                    assert isinstance(outcome, Rejected)
-        assert outcomes.counts.rejected == outcomes.counts.rows < 200
+                    # A few were drawn already, and never sent.
+                    assert isinstance(outcome, Rejected) or not outcome.attempts
+        assert 100 <= outcomes.counts.rejected <= outcomes.counts.rows < 250
 
 
 async def test_rejected_rows_do_not_end_the_push(client: KaptureClient) -> None:
@@ -261,7 +264,7 @@ async def test_a_failing_source_loses_nothing(twin: KaptureTwin, client: Kapture
 async def test_leaving_early_finishes_what_is_in_flight(
     twin: KaptureTwin, client: KaptureClient
 ) -> None:
-    push = client.tickets.push(rows(10_000), concurrency=4)
+    push = client.tickets.push(rows(10_000), max_concurrency=4)
     seen = []
     async with push as outcomes:
         async for outcome in outcomes:
@@ -294,7 +297,7 @@ async def test_a_cancellation_finishes_what_is_in_flight() -> None:
         KaptureTwin(latency=0.05) as twin,
         KaptureClient(base_url=twin.url, token=twin.token) as client,
     ):
-        push = client.tickets.push(rows(1000), concurrency=8)
+        push = client.tickets.push(rows(1000), max_concurrency=8)
         seen: list[Outcome] = []
 
         async def consume() -> None:
@@ -316,7 +319,7 @@ async def test_a_cancellation_finishes_what_is_in_flight() -> None:
 async def test_a_second_cancellation_cuts_off_and_stays_truthful(twin: KaptureTwin) -> None:
     twin.faults = FaultPlan.rate(1.0, kinds=[Fault("silence_after"), Fault("silence_before")])
     async with KaptureClient(base_url=twin.url, token=twin.token, max_connections=4) as client:
-        push = client.tickets.push(rows(1000), concurrency=8)
+        push = client.tickets.push(rows(1000), max_concurrency=8)
 
         async def consume() -> None:
             async with push as outcomes:
@@ -349,7 +352,7 @@ async def test_a_slow_consumer_slows_the_push_down(
             taken += 1
             yield row
 
-    async with client.tickets.push(source(), concurrency=4) as outcomes:
+    async with client.tickets.push(source(), max_concurrency=4) as outcomes:
         await anext(aiter(outcomes))
         for _ in range(200):
             await asyncio.sleep(0.001)
@@ -394,8 +397,8 @@ async def test_a_push_runs_once(client: KaptureClient) -> None:
         {"source": {"title": "x"}},
         {"source": "rows.csv"},
         {"source": 7},
-        {"source": [], "concurrency": 0},
-        {"source": [], "concurrency": True},
+        {"source": [], "max_concurrency": 0},
+        {"source": [], "max_concurrency": True},
         {"source": [], "give_up_after": 0},
         {"source": [], "patience": -1},
     ],

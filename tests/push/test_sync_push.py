@@ -105,7 +105,7 @@ def test_a_failing_source_loses_nothing(
 def test_leaving_early_finishes_what_is_in_flight(
     kapture_twin: KaptureTwin, sync_client: SyncKaptureClient
 ) -> None:
-    push = sync_client.tickets.push(rows(100_000), concurrency=4)
+    push = sync_client.tickets.push(rows(100_000), max_concurrency=4)
     seen: list[Outcome] = []
     with push as outcomes:
         for outcome in outcomes:

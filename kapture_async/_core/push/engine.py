@@ -9,63 +9,72 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 import anyio
+from anyio.abc import TaskGroup
 from attrs import frozen
 
 from ..errors import (
-    AuthenticationError,
     ClientStateError,
     ConnectError,
     HelpdeskError,
     InvalidInputError,
+    JournalError,
     NoReplyError,
-    NotFoundError,
     NotSentError,
-    OpenTicketLimitError,
     OutcomeUnknownError,
-    PermissionDeniedError,
     PushStoppedError,
     RateLimitedError,
-    RedirectedError,
-    RejectedError,
 )
-from ..outcome import Accepted, AnyOutcome, NotSent, Outcome, Rejected, Unknown
+from ..outcome import Accepted, AnyOutcome, NotSent
 from ..phase import Phase
 from ..transport.endings import interrupted_by
 from ..transport.retry import Ending, RetryPolicy, Wait, decide
-from .events import PushEvent, PushObserver, PushPaused, PushStopped, RowFinished
-from .pace import Gate, Pauser, pause_on_clock
+from .events import PushEvent, PushObserver, PushPaused, PushStopped, RowFinished, RowKnown
+from .journal.facts import Taken
+from .line import Pauser, pause_on_clock
+from .live import Live, is_hopeless, sign_of
+from .pace import Pace
+from .recorder import Recorder
 from .rows import Row, Rows, Source
 
 R = TypeVar("R")
 
 logger = logging.getLogger("kapture_async.push")
 
-DEFAULT_CONCURRENCY = 32
-"""Past the knee of what one core can send; more only pays where the service answers slowly."""
+MAX_CONCURRENCY = 100
+"""As many as a client has connections by default. How many are used, the pace finds out."""
+_DRAWN_AHEAD = 8
+"""Rows that are drawn from the source and not yet sent; so a fresh one is there when it is due."""
 
 
 @frozen
 class PushCounts:
-    """How many rows were taken from the source, and what became of them so far."""
+    """How many rows were taken from the source, and what became of them so far.
+
+    ``earlier`` counts those that a journal knew from earlier runs and that were passed over.
+    """
 
     rows: int = 0
     accepted: int = 0
     rejected: int = 0
     not_sent: int = 0
     unknown: int = 0
+    earlier: int = 0
 
     @property
     def in_flight(self) -> int:
         """Rows that were taken and have no outcome yet."""
-        return self.rows - self.accepted - self.rejected - self.not_sent - self.unknown
+        ended = self.accepted + self.rejected + self.not_sent + self.unknown + self.earlier
+        return self.rows - ended
 
 
 class Push(Generic[R]):
@@ -97,16 +106,21 @@ class Push(Generic[R]):
         operation: str,
         retry: RetryPolicy,
         key: Callable[[Any], str] | None = None,
-        concurrency: int = DEFAULT_CONCURRENCY,
+        max_concurrency: int = MAX_CONCURRENCY,
+        max_rate: float | None = None,
         patience: float = 300.0,
         give_up_after: int | None = 100,
         on_event: PushObserver | None = None,
+        recorder: Recorder | None = None,
+        held: bool = False,
         now: Callable[[], float] = time.monotonic,
         pause: Pauser = pause_on_clock,
         rand: Callable[[], float] = random.random,
     ) -> None:
-        if type(concurrency) is not int or not 1 <= concurrency <= 10_000:
-            raise InvalidInputError("concurrency must be a whole number from 1 to 10,000")
+        if type(max_concurrency) is not int or not 1 <= max_concurrency <= 10_000:
+            raise InvalidInputError("max_concurrency must be a whole number from 1 to 10,000")
+        if max_rate is not None and not 0 < max_rate < math.inf:
+            raise InvalidInputError("max_rate must be more than 0 requests per second")
         if give_up_after is not None and give_up_after < 1:
             raise InvalidInputError("give_up_after must be 1 or more, or None for never")
         if patience < 0:
@@ -117,17 +131,26 @@ class Push(Generic[R]):
         self._operation = operation
         self._retry = retry
         self._key = key
-        self._concurrency = concurrency
+        self._workers = max_concurrency
         self._patience = patience
         self._give_up_after = give_up_after
         self._on_event = on_event
         self._now = now
         self._rand = rand
         self._pause = pause
-        self._gate = Gate(now, pause)
+        self._pace = Pace(
+            max_concurrency=max_concurrency, max_rate=max_rate, now=now, pause=pause, rand=rand
+        )
+        self._recorder = recorder
+        self._held = held
+        self._hired = 0
+        self._group: TaskGroup
+        self._drawing = asyncio.Semaphore(_DRAWN_AHEAD)
         self._taken = 0
-        self._tally = {"accepted": 0, "rejected": 0, "not_sent": 0, "unknown": 0}
+        names = ("accepted", "rejected", "not_sent", "unknown", "earlier")
+        self._tally: dict[str, int] = dict.fromkeys(names, 0)
         self._hopeless = 0
+        self._worked = False
         self._buffer: deque[AnyOutcome[R]] = deque()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
@@ -152,9 +175,9 @@ class Push(Generic[R]):
 
     def stop(self, reason: str = "stopped by the caller") -> None:
         """Take no further rows. What is in flight finishes, and its outcomes still come."""
-        if self._gate.stopped.is_set():
+        if self._pace.stopped.is_set():
             return
-        self._gate.stopped.set()
+        self._pace.stopped.set()
         if not self._exhausted:
             self._stop_reason = reason
             self._tell(PushStopped(reason))
@@ -175,7 +198,11 @@ class Push(Generic[R]):
             raise ClientStateError(
                 "a push runs once", next_step="Call push() again for another run."
             )
-        self._runner = asyncio.create_task(self._run(), name="kapture-push")
+        if self._recorder is not None:
+            await self._recorder.open()
+            if self._held:
+                self._rows.then(self._recorder.held())
+        self._runner = asyncio.create_task(self._run(), name="push")
         return self
 
     async def __aexit__(
@@ -278,36 +305,54 @@ class Push(Generic[R]):
     async def _run(self) -> None:
         try:
             async with anyio.create_task_group() as group:
-                for _ in range(self._concurrency):
-                    group.start_soon(self._work)
+                self._group = group
+                self._hire()
         finally:
             try:
                 await self._rows.aclose()
             finally:
+                await self._close_journal()
                 # Readers look at the runner only after this turn of the loop, when it is done.
                 asyncio.get_running_loop().call_soon(self._wake.set)
 
+    def _hire(self) -> None:
+        """As many workers as may send at a time: others would only wait in line.
+
+        With a journal twice as many, since half of them wait for the disk.
+        """
+        wanted = min(self._pace.room, self._workers)
+        while self._hired < (wanted if self._recorder is None else 2 * wanted):
+            self._hired += 1
+            self._group.start_soon(self._work)
+
+    def _is_over(self) -> bool:
+        return self._stop_reason is not None or self._exhausted
+
     async def _work(self) -> None:
-        while self._stop_reason is None and not self._exhausted:
-            if len(self._buffer) >= 2 * self._concurrency:
+        while not self._is_over():
+            if len(self._buffer) >= 2 * self._workers:
                 self._room.clear()
                 await self._room.wait()
                 continue
-            if not await self._gate.passed():
+            # Held until the row has its turn to be sent, so that few are drawn ahead of that.
+            await self._drawing.acquire()
+            if self._is_over():  # while we waited
+                self._drawing.release()
                 return
             try:
                 row = await self._take()
-            except StopAsyncIteration:
-                self._exhausted = True
-                return
-            except _Stopped:
-                return
-            except Exception as error:
-                error.add_note(
-                    f"raised by the source of the push after {self._taken} rows; every row "
-                    "taken before has its outcome"
-                )
-                self._fail(error, f"the source failed with {type(error).__name__}")
+            except BaseException as error:
+                self._drawing.release()
+                if isinstance(error, StopAsyncIteration):
+                    self._exhausted = True
+                elif isinstance(error, Exception) and not isinstance(error, _Stopped):
+                    error.add_note(
+                        f"raised by the source of the push after {self._taken} rows; every row "
+                        "taken before has its outcome"
+                    )
+                    self._fail(error, f"the source failed with {type(error).__name__}")
+                elif not isinstance(error, Exception):
+                    raise
                 return
             index = self._taken
             self._taken += 1
@@ -322,7 +367,7 @@ class Push(Generic[R]):
         except asyncio.CancelledError:
             if self._cut_off:
                 raise
-            if not self._gate.stopped.is_set():
+            if not self._pace.stopped.is_set():
                 raise RuntimeError("the source of the push was cancelled") from None
             worker.uncancel()
             raise _Stopped from None
@@ -336,67 +381,103 @@ class Push(Generic[R]):
 
     async def _settle(self, index: int, row: Any) -> None:
         """Bring one row to its outcome. Nothing leaves here without one."""
-        started = self._now()
-        key, problem = None, None
-        value = row
-        if isinstance(row, Row):
-            key, problem, value = row.key, row.problem, row.value
-        tries = 0
-        last: HelpdeskError | None = None
+        live: Live[R] = Live(row, self._now())
         interruption: BaseException | None = None
-        result: list[R] = []
         try:
-            if key is None and self._key is not None:
-                key = self._key_of(value)
-            if problem is not None:
-                raise problem
-            while await self._gate.passed():
-                tries += 1
-                last = None
-                try:
-                    result.append(await self._send(value))
-                    break
-                except HelpdeskError as error:
-                    last = error.with_traceback(None)  # its frames would keep the row alive
-                if not await self._worth_again(last, tries, started):
-                    break
-            else:
-                # Stopped while it waited. If it was tried before, that error stands.
-                last = last or NotSentError("the push was stopped before it was sent", **self._us)
+            if live.key is None and self._key is not None:
+                live.key = live.own_key = self._key_of(live.value)
+            await self._send_row(live)
         except HelpdeskError as error:
-            last = error.with_traceback(None)
+            live.last = error.with_traceback(None)
+            if isinstance(error, JournalError):
+                self._fail(error, "the journal failed")
         except BaseException as error:
             interruption = error
-            last = interrupted_by(error) or last or self._story_of(error, tries)
+            live.last = interrupted_by(error) or live.last or self._story_of(error, live.tries)
             if not self._cut_off:
                 error.add_note(f"while pushing row {index}")
                 self._fail(_not_a_cancellation(error), f"row {index} met {_name_of(error)}")
-        common: dict[str, Any] = {
-            "index": index,
-            "key": key,
-            "row": row,
-            "attempts": tries,
-            "elapsed": self._now() - started,
-        }
-        if result:
-            self._finish(Accepted(result=result[0], **common))
-        elif isinstance(last, RejectedError):
-            self._finish(Rejected(error=last, **common))
-        elif isinstance(last, NotSentError):
-            self._finish(NotSent(error=last, **common))
+        if live.drawing:
+            self._drawing.release()
+        if live.has_turn:
+            self._pace.unused()
+        if live.known is not None:
+            self._pass_over(index, live, live.known)
         else:
-            assert isinstance(last, OutcomeUnknownError)
-            self._finish(Unknown(error=last, **common))
+            outcome = live.outcome(index, self._now())
+            if live.entry is not None and self._recorder is not None:
+                self._recorder.end(live.entry, outcome, partial(self._written, outcome))
+            else:
+                self._finish(outcome)
         if interruption is not None and self._cut_off:
             raise interruption
 
-    async def _worth_again(self, error: HelpdeskError, tries: int, started: float) -> bool:
-        """Whether to send the row again; waits as long as that needs."""
+    async def _send_row(self, live: Live[R]) -> None:
+        recorder, pace = self._recorder, self._pace
+        if live.problem is not None:
+            if recorder is not None:
+                await recorder.refuse(live.own_key, live.row, live.problem)
+            raise live.problem
+        if recorder is not None and await pace.clear():
+            # Before its turn, so that nobody's turn is spent on waiting for the disk.
+            live.drawing = False
+            self._drawing.release()
+            begun = await recorder.begin(live.own_key, live.row, live.value)
+            if isinstance(begun, Taken):
+                live.known = begun
+                return
+            live.entry, live.value = begun, begun.value
+        live.has_turn = await pace.enter()
+        if live.drawing:
+            live.drawing = False
+            self._drawing.release()
+        while live.has_turn:
+            live.tries += 1
+            live.last = None
+            began = self._now()
+            try:
+                live.result.append(await self._send(live.value))
+            except HelpdeskError as error:
+                live.last = error.with_traceback(None)  # its frames would keep the row alive
+            wait = self._leave(live, began)
+            if live.last is None or not await self._worth_again(live.last, live, wait):
+                return
+            if recorder is not None and live.entry is not None:
+                recorder.put_off(live.entry, live.last)
+                entry, live.entry = live.entry, None
+                live.has_turn = await pace.enter(again=True)
+                if live.has_turn:
+                    live.entry = await recorder.again(entry)
+            else:
+                live.has_turn = await pace.enter(again=True)
+        # Stopped while it waited. If it was tried before, that error stands.
+        live.last = live.last or NotSentError("the push was stopped before it was sent", **self._us)
+
+    def _leave(self, live: Live[R], began: float) -> float:
+        """Give the turn back; returns the seconds all wait because of how the try ended."""
+        live.has_turn = False
+        error = live.last
+        sign = "ok" if error is None else sign_of(error)
+        if sign is None:
+            self._pace.unused()
+            return 0.0
+        retry_after = error.retry_after if error is not None else None
+        wait = self._pace.leave(sign, self._now() - began, retry_after)
+        if self._hired < self._pace.room:
+            self._hire()
+        if wait:
+            reason = "the service asks to slow down" if sign == "slow_down" else "it is down"
+            self._tell(PushPaused(wait, reason))
+        return wait
+
+    async def _worth_again(self, error: HelpdeskError, live: Live[R], wait: float) -> bool:
+        """Whether to send the row again."""
+        passed = self._now() - live.started
+        if wait and self._pace.state.shut_for > self._patience:
+            self._stop_with(f"the service has not worked for {self._patience:g} s")
+            return False
         if isinstance(error, RateLimitedError):
             asked = error.retry_after
-            seconds = self._gate.shut(asked)
-            if seconds:
-                self._tell(PushPaused(seconds, "the service asks to slow down"))
             if asked is not None and asked > self._patience:
                 # Nobody's row will fare better, and asking on would only anger the service.
                 self._stop_with(
@@ -405,15 +486,12 @@ class Push(Generic[R]):
                     retry_after=asked,
                 )
                 return False
-            return self._now() - started + seconds <= self._patience
+            return passed + wait <= self._patience
         if isinstance(error, OutcomeUnknownError) or not error.attempts:
             return False
-        if isinstance(error, ConnectError) and self._tally["accepted"]:
+        if isinstance(error, ConnectError) and self._worked:
             # It worked a moment ago: a restart, most likely. All wait, as for "slow down".
-            seconds = self._gate.shut(None)
-            if seconds:
-                self._tell(PushPaused(seconds, "the service cannot be reached"))
-            if self._now() - started + seconds <= self._patience:
+            if passed + wait <= self._patience:
                 return True
             self._stop_with(f"the service could not be reached for {self._patience:g} s")
             return False
@@ -421,14 +499,33 @@ class Push(Generic[R]):
             self._retry,
             "write",
             Ending(phase=error.phase or Phase.WAITING, status=error.status),
-            attempt=tries,
-            time_left=self._patience - (self._now() - started),
+            attempt=live.tries,
+            time_left=self._patience - passed,
             rand=self._rand(),
         )
         if isinstance(decision, Wait):
-            await self._pause(self._gate.stopped, decision.seconds)
+            await self._pause(self._pace.stopped, decision.seconds)
             return True
         return False
+
+    def _pass_over(self, index: int, live: Live[R], known: Taken) -> None:
+        """A row that the journal knows, and that is not to be sent now."""
+        if known.action in _OUT_OF_ORDER:
+            live.last = InvalidInputError(_OUT_OF_ORDER[known.action], **self._us)
+            self._finish(live.outcome(index, self._now()))
+            return
+        self._tally["earlier"] += 1
+        self._wake.set()
+        self._tell(RowKnown(live.key, known.state.value))
+
+    def _written(self, outcome: AnyOutcome[R], problem: JournalError | None) -> None:
+        if problem is not None:
+            self._fail(problem, "the journal failed")
+        self._finish(outcome)
+
+    async def _close_journal(self) -> None:
+        if self._recorder is not None:
+            await self._recorder.aclose()
 
     def _key_of(self, value: Any) -> str:
         assert self._key is not None
@@ -451,9 +548,8 @@ class Push(Generic[R]):
         self._tally[outcome.name] += 1
         self._buffer.append(outcome)
         self._wake.set()
-        if isinstance(outcome, Accepted):
-            self._gate.accepted()
-        if _is_hopeless(outcome):
+        self._worked = self._worked or isinstance(outcome, Accepted)
+        if is_hopeless(outcome):
             self._hopeless += 1
             if self._hopeless == self._give_up_after and self._stop_reason is None:
                 self._give_up(outcome)
@@ -488,27 +584,15 @@ class Push(Generic[R]):
             logger.exception("an observer failed; the push goes on")
 
 
+_OUT_OF_ORDER = {
+    "changed": "this row was pushed before with other content, and is in the helpdesk",
+    "repeated": "its key stood in an earlier row of this push",
+}
+"""Rows that a journaled push does not send, and why."""
+
+
 class _Stopped(Exception):
     """A worker was called back from a source that had no row for it yet."""
-
-
-def _is_hopeless(outcome: Outcome) -> bool:
-    """Failures that say something of the service or the settings, not of the row."""
-    if isinstance(outcome, Unknown):
-        return True
-    if isinstance(outcome, NotSent):
-        return not isinstance(outcome.error, InvalidInputError)
-    return isinstance(outcome, Rejected) and isinstance(
-        outcome.error,
-        (
-            AuthenticationError,
-            NotFoundError,
-            OpenTicketLimitError,
-            PermissionDeniedError,
-            RateLimitedError,
-            RedirectedError,
-        ),
-    )
 
 
 def _name_of(error: BaseException) -> str:

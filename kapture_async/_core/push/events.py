@@ -17,6 +17,15 @@ class RowFinished:
 
 
 @frozen
+class RowKnown:
+    """The journal knows the row from an earlier run, and it is not sent now."""
+
+    key: str | None
+    state: str
+    """``accepted``, ``rejected``, ``not_sent``, ``unknown``, ``ambiguous`` or ``probable``."""
+
+
+@frozen
 class PushPaused:
     """All workers wait."""
 
@@ -31,7 +40,7 @@ class PushStopped:
     reason: str
 
 
-PushEvent = RowFinished | PushPaused | PushStopped
+PushEvent = RowFinished | RowKnown | PushPaused | PushStopped
 PushObserver = Callable[[PushEvent], None]
 """Called in the event loop, synchronously: it must not block. What it raises is logged and
 otherwise ignored."""

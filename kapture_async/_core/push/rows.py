@@ -28,12 +28,15 @@ class Row(Generic[T]):
         key: the caller's name for the row; stands in its outcome.
         line: where it began in its file, from 1.
         problem: why it cannot be sent; it then becomes a ``NotSent`` without being tried.
+        keyed: the key is the row's own, and names it for good. A line number does not: it
+            changes when a line is put in before it, so a journal goes by the content then.
     """
 
     value: T = field(repr=False)
     key: str | None = None
     line: int | None = None
     problem: InvalidInputError | None = None
+    keyed: bool = True
 
 
 Source = Iterable[T] | AsyncIterable[T]
@@ -49,6 +52,7 @@ class Rows:
     def __init__(self, source: Source[Any]) -> None:
         self._sync: Iterator[Any] | None = None
         self._async: AsyncIterator[Any] | None = None
+        self._then: AsyncIterator[Any] | None = None
         self._turn = asyncio.Lock()
         self._ended = False
         if isinstance(source, (str, bytes, dict)):
@@ -64,6 +68,10 @@ class Rows:
                 f"a push takes an iterable of rows, not {type(source).__name__}"
             )
 
+    def then(self, rows: AsyncIterator[Any]) -> None:
+        """Go on with these when the source is at its end."""
+        self._then = rows
+
     async def take(self) -> Any:
         """The next row.
 
@@ -74,18 +82,26 @@ class Rows:
         if self._sync is not None:
             for row in self._sync:
                 return row
-            raise StopAsyncIteration
+            if self._then is None:
+                raise StopAsyncIteration
+            self._sync, self._async, self._then = None, self._then, None
         assert self._async is not None
         async with self._turn:  # an async generator cannot be asked by two at once
-            if self._ended:  # asked once more, an iterator may wait for ever
-                raise StopAsyncIteration
-            try:
-                return await anext(self._async)
-            except asyncio.CancelledError:
-                raise
-            except BaseException:
-                self._ended = True
-                raise
+            while True:
+                if self._ended:  # asked once more, an iterator may wait for ever
+                    raise StopAsyncIteration
+                try:
+                    return await anext(self._async)
+                except asyncio.CancelledError:
+                    raise
+                except StopAsyncIteration:
+                    if self._then is None:
+                        self._ended = True
+                        raise
+                    self._async, self._then = self._then, None
+                except BaseException:
+                    self._ended = True
+                    raise
 
     async def aclose(self) -> None:
         """Let an async generator that is left early clean up now, and not when it is collected."""

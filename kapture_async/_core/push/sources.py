@@ -107,6 +107,7 @@ class FileRows(Iterator[Row[Any]], abc.ABC):
 
     def _row(self, line: int, key: str | None, make: Callable[[], dict[str, Any]]) -> Row[Any]:
         """A row that is fit to be pushed, or that carries what is wrong with it."""
+        keyed = bool(key) and self.columns.key is not None
         if not key:
             key = str(line) if self.columns.key is None else f"line {line}"
         elif self.columns.key is not None and len(self._seen) < _KEYS_COMPARED:
@@ -114,9 +115,9 @@ class FileRows(Iterator[Row[Any]], abc.ABC):
             self.repeated_keys += mark in self._seen
             self._seen.add(mark)
         try:
-            return Row(self._build(make()), key, line)
+            return Row(self._build(make()), key, line, keyed=keyed)
         except InvalidInputError as error:
-            return Row(None, key, line, at_line(line, error))
+            return Row(None, key, line, at_line(line, error), keyed=keyed)
 
     def _unfit(self, name: str) -> InvalidInputError:
         return InvalidInputError(

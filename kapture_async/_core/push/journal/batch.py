@@ -1,0 +1,218 @@
+"""Many rows that come in at once: what to do with each, and the few statements for all."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from .facts import STATE_AFTER, Action, Identity, Job, State, Taken, action_for
+from .memory import Memory, writable
+from .reference import reference_of
+from .statements import (
+    Known,
+    delete_payloads,
+    insert_facts,
+    insert_intents,
+    insert_rows,
+    known_by_content,
+    known_by_key,
+    put_payloads,
+)
+
+
+class Incoming(NamedTuple):
+    """A row that comes in."""
+
+    identity: Identity
+    payload: bytes | None
+    """The body it is sent with; ``None`` to keep it out of the journal."""
+    at: float
+    refusal: tuple[str, str] | None = None
+    """Why it cannot be sent at all: the error's class name, and words for a person."""
+
+
+class Batch:
+    """Decides for rows one after the other, then writes for all: :meth:`write`.
+
+    Args:
+        connection: in a transaction.
+        memory: of the run.
+        job: what the journal is for.
+        incoming: the rows that will come; looked up in advance.
+        again: class names of refusals after which the same content may be sent again.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        memory: Memory,
+        job: Job,
+        incoming: Sequence[Incoming],
+        again: frozenset[str],
+    ) -> None:
+        self._connection = connection
+        self._memory = memory
+        self._job = job
+        self._again = again
+        self._rows: list[Any] = []
+        self._facts: list[Any] = []
+        self._intents: list[Any] = []
+        self._payloads: list[Any] = []
+        self._gone: list[int] = []
+        self._mended: list[tuple[bytes, int | None, int]] = []
+        self._by_key: dict[str, Known] = {}
+        self._by_content: dict[tuple[bytes, int], Known] = {}
+        self._next: dict[bytes, int] = {}  # content -> the number of its next occurrence
+        keys: list[str] = []
+        contents: list[tuple[bytes, int]] = []
+        for one in incoming:
+            identity = one.identity
+            if identity.key is not None:
+                keys.append(identity.key)
+            else:
+                contents.append((identity.digest, memory.equal.get(identity.digest, 0)))
+        if keys:
+            self._by_key = known_by_key(connection, keys)
+        if contents:
+            self._by_content = known_by_content(connection, list(dict.fromkeys(contents)))
+
+    def take(self, one: Incoming) -> Taken:
+        """Decide for the next row."""
+        identity, payload, at, refusal = one
+        key, digest, line = identity
+        occurrence = 0
+        if key is not None:
+            known = self._by_key.get(key)
+        else:
+            occurrence, known = self._find_equal(digest)
+        if known is None:
+            return self._new(one, occurrence)
+        if self._memory.came(known.row):
+            return self.answer("repeated", known)
+        # Only what comes is marked, and equals in their order: so those that came are always
+        # the first ones. A row that is taken again by its number has not come.
+        self._memory.mark(known.row)
+        state = STATE_AFTER[known.kind]
+        same = known.digest == digest
+        if refusal is None:
+            action = action_for(state, same=same, error=known.error, again=self._again)
+            if action != "send":
+                return self.answer(action, known)
+        elif state is State.NOT_SENT or state is State.REJECTED:
+            action = "refused"
+        else:
+            return self.answer(action_for(state, same=same, error=None), known)
+        if not same:
+            # Nothing of the row is in the helpdesk, so it may become another.
+            self._mended.append((digest, line, known.row))
+            self._gone.append(known.row)
+        if payload is not None and self._job.payloads:
+            self._payloads += (known.row, payload)
+        if refusal is None:
+            return self.resend(known, at)
+        return self._refuse(known, refusal, at, same=same)
+
+    def _find_equal(self, digest: bytes) -> tuple[int, Known | None]:
+        """The occurrence number this row has among its equals, and the row if it is known."""
+        memory = self._memory
+        number = self._next.get(digest)
+        if number is None:
+            number = memory.equal.get(digest, 0)
+            known = self._by_content.get((digest, number))
+            # The bits alone tell a content that came once from one that did not come.
+            while known is not None and memory.came(known.row):
+                number += 1
+                known = self._look_up(digest, number)
+        else:
+            known = self._look_up(digest, number)
+        self._next[digest] = number + 1
+        if number:
+            memory.equal[digest] = number + 1
+        return number, known
+
+    def _look_up(self, digest: bytes, number: int) -> Known | None:
+        return known_by_content(self._connection, [(digest, number)]).get((digest, number))
+
+    def _new(self, one: Incoming, occurrence: int) -> Taken:
+        (key, digest, line), payload, at, refusal = one
+        memory = self._memory
+        row = memory.next_row
+        memory.next_row = row + 1
+        memory.mark(row)
+        self._rows += (row, key, digest, occurrence, line, at)
+        if payload is not None and self._job.payloads:
+            self._payloads += (row, payload)
+        reference = reference_of(self._job.job_id, key, digest, occurrence)
+        if refusal is None:
+            memory.intent(self._intents, row, 1, at)
+            memory.move(None, State.UNKNOWN)
+            taken = Taken("send", row, reference, 1, State.UNKNOWN)
+            kind, attempt, error, words = "intent", 1, None, None
+        else:
+            error, words = refusal
+            memory.fact(self._facts, row, "not_sent", 0, at, error=error, words=words)
+            memory.move(None, State.NOT_SENT)
+            taken = Taken("refused", row, reference, 0, State.NOT_SENT, None, error, words)
+            kind, attempt = "not_sent", 0
+        if key is not None:  # it may come again in this very batch
+            self._by_key[key] = Known(
+                row, key, digest, 0, kind, attempt, None, None, error, words, attempt
+            )
+        return taken
+
+    def resend(self, known: Known, at: float) -> Taken:
+        """A new attempt of a row the journal holds, under the same reference."""
+        memory, row = self._memory, known.row
+        attempt = known.attempts + 1
+        memory.intent(self._intents, row, attempt, at)
+        memory.move(STATE_AFTER[known.kind], State.UNKNOWN)
+        return Taken("send", row, self._reference(known), attempt, State.UNKNOWN)
+
+    def _refuse(self, known: Known, refusal: tuple[str, str], at: float, *, same: bool) -> Taken:
+        memory, row = self._memory, known.row
+        error, words = refusal
+        said = (known.kind, known.attempt, known.error, known.words)
+        if not same or said != ("not_sent", 0, error, writable(words)):
+            memory.fact(self._facts, row, "not_sent", 0, at, error=error, words=words)
+            memory.move(STATE_AFTER[known.kind], State.NOT_SENT)
+        return Taken(
+            "refused",
+            row,
+            self._reference(known),
+            known.attempts,
+            State.NOT_SENT,
+            None,
+            error,
+            words,
+        )
+
+    def answer(self, action: Action, known: Known) -> Taken:
+        """An answer by which nothing is sent."""
+        return Taken(
+            action,
+            known.row,
+            self._reference(known),
+            known.attempts,
+            STATE_AFTER[known.kind],
+            known.ticket_id,
+            known.error,
+            known.words,
+            known.status,
+        )
+
+    def write(self) -> None:
+        """Write what was decided."""
+        connection = self._connection
+        insert_rows(connection, self._rows)
+        if self._mended:
+            connection.executemany(
+                "UPDATE rows SET digest = ?, line = ? WHERE row = ?", self._mended
+            )
+            delete_payloads(connection, self._gone)
+        put_payloads(connection, self._payloads)
+        insert_intents(connection, self._intents)
+        insert_facts(connection, self._facts)
+
+    def _reference(self, known: Known) -> str:
+        return reference_of(self._job.job_id, known.key, known.digest, known.occurrence)

@@ -1,0 +1,123 @@
+"""What a run keeps in memory of its journal: counters, and one bit for each row."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from .facts import STATE_AFTER, State
+
+TALLY = "SELECT kind, count(*), max(fact) FROM last_facts GROUP BY kind"
+
+
+class Memory:
+    """Numbers that go on, rows that came in this run, and attempts that are under way."""
+
+    def __init__(self) -> None:
+        self.next_row = self.next_fact = 1
+        self.tally: dict[State, int] = {}
+        self.open: dict[int, int] = {}
+        """Row to attempt, of what this run has under way."""
+        self.equal: dict[bytes, int] = {}
+        """Content to how often it came in this run, if that was more than once."""
+        self._seen = bytearray()
+        self._marked: list[int] = []
+        self._begun: list[int] = []
+        self._ended: list[tuple[int, int]] = []
+
+    def load(self, connection: sqlite3.Connection) -> None:
+        """Take counters and numbers from the journal."""
+        self.tally = dict.fromkeys(State, 0)
+        last = 0
+        for kind, count, fact in connection.execute(TALLY).fetchall():
+            self.tally[STATE_AFTER[kind]] += count
+            last = max(last, fact)
+        self.next_fact = last + 1
+        (row,) = connection.execute("SELECT max(row) FROM rows").fetchone()
+        self.next_row = (row or 0) + 1
+
+    def came(self, row: int) -> bool:
+        """Whether the row came in this run."""
+        place = row >> 3
+        return place < len(self._seen) and bool(self._seen[place] & (1 << (row & 7)))
+
+    def mark(self, row: int) -> None:
+        """It comes now."""
+        place = row >> 3
+        if place >= len(self._seen):
+            self._seen.extend(bytes(place + 1 - len(self._seen)))
+        bit = 1 << (row & 7)
+        if not self._seen[place] & bit:
+            self._seen[place] |= bit
+            self._marked.append(row)
+
+    def end(self, row: int) -> None:
+        """It is not any more."""
+        self._ended.append((row, self.open.pop(row)))
+
+    def move(self, old: State | None, new: State) -> None:
+        """A row goes from one state to another; ``None`` if it is new."""
+        if old is not None:
+            self.tally[old] -= 1
+        self.tally[new] += 1
+
+    def fact(
+        self,
+        facts: list[Any],
+        row: int,
+        kind: str,
+        attempt: int,
+        at: float,
+        phase: int | None = None,
+        status: int | None = None,
+        ticket_id: str | None = None,
+        error: str | None = None,
+        words: str | None = None,
+        evidence: str | None = None,
+    ) -> None:
+        """Add the columns of a new fact to a flat list of such."""
+        number = self.next_fact
+        self.next_fact = number + 1
+        facts += (
+            row,
+            number,
+            kind,
+            attempt,
+            at,
+            phase if phase is None else int(phase),  # SQLite is slow with enums
+            status,
+            ticket_id and writable(ticket_id),
+            error,
+            words and writable(words),
+            evidence and writable(evidence),
+        )
+
+    def intent(self, intents: list[Any], row: int, attempt: int, at: float) -> None:
+        """An attempt is about to be made: the columns of its fact, as above."""
+        number = self.next_fact
+        self.next_fact = number + 1
+        intents += (row, number, attempt, at)
+        self.open[row] = attempt
+        self._begun.append(row)
+
+    def keep(self) -> None:
+        """The transaction is durable."""
+        self._marked.clear()
+        self._begun.clear()
+        self._ended.clear()
+
+    def undo(self) -> None:
+        """The transaction never was. Counters come back with :meth:`load`."""
+        self.open.update(self._ended)
+        for row in self._begun:
+            self.open.pop(row, None)
+        for row in self._marked:
+            self._seen[row >> 3] &= ~(1 << (row & 7))
+        self.keep()
+        self.equal.clear()  # only a short cut: counting begins anew, from the bits
+
+
+def writable(text: str) -> str:
+    """The text without lone surrogates, which UTF-8 has no bytes for: an odd sign in a
+    service's words must not cost us the fact that they belong to."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

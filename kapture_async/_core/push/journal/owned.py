@@ -1,0 +1,291 @@
+"""A journal's file in one pair of hands: opened, written to in transactions, closed."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Self
+
+from attrs import evolve
+
+from ...errors import JournalError
+from .facts import LATER, Job
+from .lock import Lock
+from .memory import Memory
+from .reading import ReadJournal
+from .schema import WAL_BYTES, connect, disconnect, examine, make
+from .statements import insert_facts
+from .trouble import same_again, text_of, trouble, trouble_of
+
+_DEAD = "its process ended while it was under way"
+
+
+class OwnedJournal(ReadJournal):
+    """A journal opened for writing, by one process, from one thread at a time.
+
+    Attributes:
+        broken: why nothing more can be made durable, once that is so.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        connection: sqlite3.Connection,
+        job: Job,
+        lock: Lock,
+        seen: os.stat_result,
+        again: frozenset[str],
+    ) -> None:
+        super().__init__(path, connection, job)
+        self.broken: JournalError | None = None
+        self._lock = lock
+        self._again = again
+        self._inode = (seen.st_dev, seen.st_ino)
+        self._wal_inode: tuple[int, int] | None = None
+        self._wal_limit = 0
+        self._half_through = False
+        self._run = 0
+        self._memory = Memory()
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        job: Job | None,
+        create: bool,
+        at: float,
+        again: frozenset[str] = LATER,
+    ) -> Self:
+        """Open a journal, alone.
+
+        Rows whose attempt has no end become unknown: their process died.
+
+        Args:
+            path: its file.
+            job: what it must be for; ``None`` takes it as it is. Its payload setting can only
+                take away: what is kept is what both want.
+            create: make it if it is not there; needs ``job``.
+            at: the wall clock.
+            again: class names of refusals after which the same content may be sent again.
+
+        Raises:
+            JournalError: see its message; nothing was changed.
+        """
+        text = text_of(path)
+        lock = Lock(text)
+        lock.acquire(at)
+        store: Self | None = None
+        try:
+            if create and job is not None and not os.path.lexists(text):
+                make(text, job, at)
+            reader, stored, seen = examine(text)
+            disconnect(reader, text)
+            _check_links(text, seen)
+            if job is not None and not create:
+                # Whoever goes on with what it holds brings no rows, so none of another shape.
+                job = evolve(job, keys=stored.keys, shape=stored.shape)
+            differences = stored.differences(job) if job is not None else []
+            if differences:
+                raise trouble(
+                    text,
+                    f"it belongs to another push: its {'; its '.join(differences)}",
+                    "Name another journal, or push as before.",
+                )
+            if job is not None:
+                keeps = stored.payloads and job.payloads
+                stored = evolve(stored, payloads=keeps, source=job.source or stored.source)
+            store = cls(text, connect(text, "mode=rw"), stored, lock, seen, again)
+            store._begin_run(at)
+        except BaseException as error:
+            if store is not None:
+                store._let_go()
+            lock.release()
+            if isinstance(error, (OSError, sqlite3.Error)):
+                raise trouble_of(text, error) from error
+            raise
+        return store
+
+    def _begin_run(self, at: float) -> None:
+        execute = self._connection.execute
+        for pragma in (
+            "synchronous = FULL",
+            "foreign_keys = OFF",
+            "secure_delete = ON",  # payloads are gone when they are deleted
+            "wal_autocheckpoint = 0",  # see _write_through
+            "journal_size_limit = 0",  # so that the -wal file is as long as what is in it
+            "cache_size = -8000",
+        ):
+            execute(f"PRAGMA {pragma}")
+        if execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+            raise trouble(self.path, "its file system allows no WAL", "Put it on a local disk.")
+        # A row that its index does not know any more would be taken for new.
+        problem = execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if problem != "ok":
+            raise trouble(self.path, f"the file is damaged ({problem})", "Restore it.")
+        execute("BEGIN IMMEDIATE")
+        self._memory.load(self._connection)
+        cursor = execute(
+            "INSERT INTO runs (began, pid, host) VALUES (?, ?, ?)",
+            (at, os.getpid(), socket.gethostname()),
+        )
+        assert cursor.lastrowid is not None
+        self._run = cursor.lastrowid
+        execute("UPDATE job SET source = ?", (self.job.source,))
+        facts: list[Any] = []
+        for row, attempt in execute(
+            "SELECT row, attempt FROM last_facts WHERE kind = 'intent'"
+        ).fetchall():
+            self._memory.fact(facts, row, "unknown", attempt, at, words=_DEAD)
+        insert_facts(self._connection, facts)
+        execute("COMMIT")
+        self._wal_inode = _place_of(f"{self.path}-wal")[0]
+        self._write_through()
+        self._check_place()
+
+    def _write_through(self) -> None:
+        """Write the ``-wal`` file through to the main file.
+
+        The main file gets the state in which the journal is not whole; that it is whole is
+        again the first thing in the ``-wal`` file. So the main file alone is never taken for
+        the journal.
+        """
+        execute = self._connection.execute
+        self._half_through = True
+        execute("UPDATE job SET whole = 0")
+        execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        execute("UPDATE job SET whole = 1")
+        self._half_through = False
+        # If someone reads, it may have stayed as long as it was.
+        self._wal_limit = _place_of(f"{self.path}-wal")[1] + WAL_BYTES
+
+    # --- transactions --------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything inside becomes durable when it is left, or nothing.
+
+        Raises:
+            JournalError: it could not be made durable. The store takes nothing more then.
+        """
+        self.begin()
+        try:
+            yield
+        except BaseException as error:
+            self.rollback()
+            if isinstance(error, (OSError, sqlite3.Error)):
+                raise self._break(error) from error
+            raise
+        self.commit()
+
+    def begin(self) -> None:
+        """Begin a transaction; see :meth:`transaction`."""
+        if self.broken is not None:
+            raise same_again(self.broken)
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            (run,) = self._connection.execute("SELECT max(run) FROM runs").fetchone()
+        except sqlite3.Error as error:
+            self.rollback()
+            raise self._break(error) from error
+        if run != self._run:
+            # Its lock file was deleted, or its disk is shared with another machine.
+            self.rollback()
+            raise self._break(
+                trouble(self.path, "another process has begun to push with it", "Let it finish.")
+            )
+
+    def commit(self) -> None:
+        """Make it durable. Raises JournalError if it cannot be relied upon that it is."""
+        try:
+            self._connection.execute("COMMIT")
+            if self._check_place() > self._wal_limit:
+                self._write_through()
+        except (OSError, sqlite3.Error, JournalError) as error:
+            self.rollback()
+            raise self._break(error) from error
+        self._memory.keep()
+
+    def rollback(self) -> None:
+        """Forget everything since :meth:`begin`."""
+        self._memory.undo()
+        with suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            self._memory.load(self._connection)
+
+    def _break(self, error: BaseException) -> JournalError:
+        self.broken = trouble_of(self.path, error)
+        return self.broken
+
+    def _check_place(self) -> int:
+        """Files that were moved or deleted are still written to, but nobody would find them.
+        Returns the length of the ``-wal`` file."""
+        if _place_of(self.path)[0] != self._inode:
+            raise trouble(
+                self.path,
+                "the file was moved, deleted or replaced while the push ran",
+                "Put it back, with its -wal file; then run the same push again.",
+            )
+        inode, size = _place_of(f"{self.path}-wal")
+        if inode != self._wal_inode:
+            raise trouble(
+                self.path,
+                "its -wal file was moved, deleted or replaced while the push ran",
+                "Put it back; then run the same push again.",
+            )
+        return size
+
+    def close(self, at: float | None = None) -> None:
+        """Close it, and give the lock back. May be called again.
+
+        Args:
+            at: the wall clock; notes the end of the run, and makes the journal one single file.
+
+        Raises:
+            JournalError: that did not succeed; closed it is nevertheless.
+        """
+        if not self._lock.held:
+            return
+        try:
+            if at is not None and self.broken is None:
+                self._check_place()
+                with self.transaction():
+                    self._connection.execute(
+                        "UPDATE runs SET ended = ? WHERE run = ?", (at, self._run)
+                    )
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except (OSError, sqlite3.Error) as error:
+            raise trouble_of(self.path, error) from error
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        with suppress(sqlite3.Error):
+            if self._half_through:
+                # SQLite may be about to write the rest through, and to remove the -wal file.
+                self._connection.execute("UPDATE job SET whole = 1")
+        with suppress(sqlite3.Error):
+            super().close()
+        self._lock.release()
+
+
+def _place_of(path: str) -> tuple[tuple[int, int] | None, int]:
+    """Device and inode, and length."""
+    try:
+        seen = os.stat(path)
+    except FileNotFoundError:
+        return None, 0
+    return (seen.st_dev, seen.st_ino), seen.st_size
+
+
+def _check_links(path: str, seen: os.stat_result) -> None:
+    if seen.st_nlink > 1:
+        raise trouble(
+            path,
+            "the file has a second name (a hard link), and the journal's other files have not",
+            "Copy it to a file of its own, and use that.",
+        )

@@ -1,0 +1,249 @@
+"""What a journal answers: counts, doubts, rows. Reading only, also while a push writes."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from .facts import DOUBTS, LATER, STATE_AFTER, Counts, Doubt, Job, Kind, Look, RowView, Run, State
+from .memory import TALLY
+from .reference import reference_of
+from .schema import disconnect, examine
+from .trouble import text_of, trouble_of
+
+_ROWS = """
+SELECT r.row, r.key, r.digest, r.occurrence, r.line, f.kind, f.ticket_id, f.status, f.error,
+    f.words, p.payload, f.at, (SELECT max(g.attempt) FROM facts AS g WHERE g.row = r.row)
+FROM rows AS r
+CROSS JOIN facts AS f
+    ON f.row = r.row AND f.fact = (SELECT max(g.fact) FROM facts AS g WHERE g.row = r.row)
+LEFT JOIN payloads AS p ON p.row = r.row
+WHERE f.kind IN ({kinds}) {more}
+ORDER BY r.row
+"""
+
+_DOUBTS = """
+SELECT r.row, r.key, r.digest, r.occurrence, r.line, f.kind, p.payload,
+    (SELECT max(g.attempt) FROM facts AS g WHERE g.row = r.row),
+    (SELECT min(g.at) FROM facts AS g WHERE g.row = r.row AND g.kind = 'intent'),
+    (SELECT max(g.at) FROM facts AS g WHERE g.row = r.row AND g.kind IN ('intent', 'unknown')),
+    (SELECT count(*) FROM facts AS g WHERE g.row = r.row AND g.kind = 'missing'
+        AND g.fact > i.fact),
+    (SELECT max(g.at) FROM facts AS g WHERE g.row = r.row AND g.kind = 'missing'
+        AND g.fact > i.fact),
+    u.error, u.words
+FROM rows AS r
+CROSS JOIN facts AS f
+    ON f.row = r.row AND f.fact = (SELECT max(g.fact) FROM facts AS g WHERE g.row = r.row)
+CROSS JOIN facts AS i
+    ON i.row = r.row AND i.fact = (
+        SELECT max(g.fact) FROM facts AS g WHERE g.row = r.row AND g.kind = 'intent')
+LEFT JOIN facts AS u
+    ON u.row = r.row AND u.fact = (
+        SELECT max(g.fact) FROM facts AS g WHERE g.row = r.row AND g.kind = 'unknown')
+LEFT JOIN payloads AS p ON p.row = r.row
+WHERE f.kind IN ({kinds})
+ORDER BY r.row
+"""
+
+_REASONS = """
+SELECT kind, error, status, words, attempt = 0, count(*) FROM last_facts WHERE kind IN ({kinds})
+GROUP BY kind, error, status, words, attempt = 0
+"""
+
+
+class Reason(NamedTuple):
+    """Why some rows are where they are."""
+
+    state: State
+    kind: Kind
+    """Of their last fact."""
+    error: str | None
+    """Class name of the error."""
+    status: int | None
+    words: str | None
+    never: bool
+    """They cannot be sent as they are."""
+    rows: int
+
+
+def kinds_of(states: tuple[State, ...]) -> list[str]:
+    """The kinds of facts that put a row into one of these states."""
+    return [kind for kind, state in STATE_AFTER.items() if state in states]
+
+
+class ReadJournal:
+    """A journal opened for reading. Holds nobody up, and sees what is on the disk.
+
+    While a push runs, the rows it has under way show as unknown; see :func:`.owner_of`.
+    Use from one thread at a time. Close it, or use it as a context manager.
+    """
+
+    def __init__(self, path: str, connection: sqlite3.Connection, job: Job) -> None:
+        self.path = path
+        self.job = job
+        self._connection = connection
+        self._closed = False
+
+    @classmethod
+    def open_to_read(cls, path: str | os.PathLike[str]) -> ReadJournal:
+        """Open a journal for reading. Changes nothing in it.
+
+        Raises:
+            JournalError: it is not there, is no journal, or a part of it is lost.
+        """
+        text = text_of(path)
+        connection, job, _ = examine(text)
+        return ReadJournal(text, connection, job)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close it. May be called again."""
+        if not self._closed:
+            self._closed = True
+            disconnect(self._connection, self.path)
+
+    def counts(self) -> Counts:
+        """How many rows are in which state."""
+        tally: dict[str, int] = {}
+        for kind, count, _ in self._all(TALLY):
+            name = STATE_AFTER[kind].value
+            tally[name] = tally.get(name, 0) + count
+        return Counts(**tally)
+
+    def kinds(self) -> dict[Kind, int]:
+        """How many rows have which kind of last fact: ``intent`` is under way, if anything is."""
+        return {Kind(kind): count for kind, count, _ in self._all(TALLY)}
+
+    def reasons(self, *states: State) -> Iterator[Reason]:
+        """Why rows are in these states: equal reasons together, in no order."""
+        kinds = kinds_of(states)
+        for kind, error, status, words, never, rows in self._each(
+            _REASONS.format(kinds=_marks(kinds)), kinds
+        ):
+            yield Reason(
+                STATE_AFTER[kind], Kind(kind), error, status, words, never=bool(never), rows=rows
+            )
+
+    def doubts(self) -> Iterator[Doubt]:
+        """Rows that may be in the helpdesk, in the order they came."""
+        kinds = kinds_of(tuple(DOUBTS))
+        for found in self._each(_DOUBTS.format(kinds=_marks(kinds)), kinds):
+            row, key, digest, occurrence, line, kind, payload, attempts, *rest = found
+            first_at, last_at, looks, looked_at, error, words = rest
+            yield Doubt(
+                row=row,
+                key=key,
+                line=line,
+                reference=reference_of(self.job.job_id, key, digest, occurrence),
+                state=STATE_AFTER[kind],
+                payload=payload,
+                attempts=attempts,
+                first_intent_at=first_at,
+                last_at=last_at,
+                error=error,
+                words=words,
+                absent_looks=looks,
+                last_look_at=looked_at,
+            )
+
+    def rows_in(self, *states: State) -> Iterator[RowView]:
+        """Rows in any of these states, in the order they came."""
+        return self._views(kinds_of(states), "", [])
+
+    def pending(self, again: frozenset[str] = LATER, *, after: int = 0) -> Iterator[RowView]:
+        """Rows that can be sent from what the journal holds, without their source.
+
+        Args:
+            again: class names of refusals after which a row may be sent as it is.
+            after: only rows beyond this one.
+        """
+        kinds = kinds_of((State.NOT_SENT, State.REJECTED))
+        names = sorted(again)
+        more = (
+            "AND p.payload IS NOT NULL AND ((f.kind IN ('not_sent', 'absent') AND f.attempt > 0) "
+            f"OR (f.kind = 'rejected' AND f.error IN ({_marks(names)}))) AND r.row > ?"
+        )
+        return self._views(kinds, more, [*names, after])
+
+    def evidence_of(self, row: int) -> str | None:
+        """What the last verdict on a row is based on, as JSON."""
+        question = "SELECT evidence FROM last_facts WHERE row = ?"
+        found = list(self._each(question, [row]))
+        return found[0][0] if found else None
+
+    def runs(self) -> list[Run]:
+        """Every process's time with the journal, the latest last."""
+        found = self._all("SELECT run, began, ended, pid, host FROM runs ORDER BY run")
+        return [
+            Run(run=run, began=began, ended=ended, pid=pid, host=host)
+            for run, began, ended, pid, host in found
+        ]
+
+    def looks(self) -> list[Look]:
+        """Every look at the helpdesk, the latest last."""
+        found = self._all("SELECT look, at, evidence FROM looks ORDER BY look")
+        return [Look(look=look, at=at, evidence=evidence) for look, at, evidence in found]
+
+    def _views(self, kinds: list[str], more: str, values: list[Any]) -> Iterator[RowView]:
+        question = _ROWS.format(kinds=_marks(kinds), more=more)
+        for found in self._each(question, [*kinds, *values]):
+            row, key, digest, occurrence, line, kind, ticket_id, status, *rest = found
+            error, words, payload, at, attempts = rest
+            yield RowView(
+                row=row,
+                key=key,
+                line=line,
+                reference=reference_of(self.job.job_id, key, digest, occurrence),
+                state=STATE_AFTER[kind],
+                kind=Kind(kind),
+                ticket_id=ticket_id,
+                status=status,
+                error=error,
+                words=words,
+                payload=payload,
+                at=at,
+                attempts=attempts,
+            )
+
+    def _all(self, question: str) -> list[Any]:
+        with self._our_errors():
+            return self._connection.execute(question).fetchall()
+
+    def _each(self, question: str, values: Sequence[Any]) -> Iterator[Any]:
+        with self._our_errors():
+            cursor = self._connection.execute(question, values)
+        try:
+            while True:
+                with self._our_errors():
+                    found = cursor.fetchmany(500)
+                if not found:
+                    return
+                yield from found
+        finally:
+            cursor.close()
+
+    @contextmanager
+    def _our_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise trouble_of(self.path, error) from error
+
+
+def _marks(values: list[str]) -> str:
+    return ",".join("?" * len(values))

@@ -1,0 +1,96 @@
+"""The reference of a row: what finds it again in the helpdesk. Pure.
+
+100 bits of a hash: it gives nothing of the row away, cannot be guessed without the journal, and
+no text holds it by chance. So looking for it can be generous (a helpdesk may escape, wrap or
+fold a text) without ever finding what is not there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import re
+
+LENGTH = 20
+"""Characters of a reference, each of ``a-z2-7``: few digits, so that no run of them looks like a
+phone or card number that someone masks."""
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS = [one + two for one in _LETTERS for two in _LETTERS]
+
+# A helpdesk may break a line anywhere, in its own way: as text, as mail or as HTML.
+_GAP = r"(?:\s|=\r?\n|<(?:br|wbr)\s*/?>)*"
+_MARKER = re.compile(
+    r"\[" + _GAP + _GAP.join(["r", "e", "f", ":"]) + f"((?:{_GAP}[a-z2-7]){{{LENGTH}}}){_GAP}\\]",
+    re.IGNORECASE | re.ASCII,
+)
+_NOT_REFERENCE = re.compile(r"=\r?\n|<[^>]*>|[^a-z2-7]", re.IGNORECASE | re.ASCII)
+
+# What helpdesks slip in, and what folding case under a Turkish locale makes of an i.
+_ODD = str.maketrans(
+    {
+        **dict.fromkeys("\u00ad\u200b\u200c\u200d\u2060\ufeff\u0307", None),
+        **dict.fromkeys("\u00a0\u1680\u2028\u2029\u202f\u205f\u3000\u0085", " "),
+        **dict.fromkeys((chr(code) for code in range(0x2000, 0x200B)), " "),
+        "\u0130": "i",
+        "\u0131": "i",
+    }
+)
+
+
+def digest_of(content: bytes) -> bytes:
+    """The 16 bytes that stand for a row's content; equal only for equal contents."""
+    return hashlib.sha256(content).digest()[:16]
+
+
+def reference_of(job_id: str, key: str | None, digest: bytes = b"", occurrence: int = 0) -> str:
+    """The reference of a row: always the same for the same row of the same job.
+
+    Args:
+        job_id: of the journal.
+        key: the row's key; the rest has no meaning then.
+        digest: of the row's content, if it has no key.
+        occurrence: how many rows of equal content came before it.
+    """
+    if key is not None:
+        name = f"{job_id}\0key\0{key}".encode()
+    else:
+        name = f"{job_id}\0content\0{occurrence}\0".encode() + digest
+    number = int.from_bytes(hashlib.sha256(name).digest()[:13], "big") >> 4
+    text = ""
+    for shift in range(90, -1, -10):
+        text += _PAIRS[number >> shift & 1023]
+    return text
+
+
+def marker_of(reference: str) -> str:
+    """The reference as it stands in a text: one short line of printable ASCII."""
+    return f"[ref:{reference}]"
+
+
+def append_marker(text: str | None, reference: str) -> str:
+    """The text with the marker on a line of its own at the end; otherwise untouched.
+
+    A text that ends with this very marker already stays as it is.
+    """
+    marker = marker_of(reference)
+    if not text:
+        return marker
+    if text.endswith(marker):
+        return text
+    return f"{text}{marker}" if text.endswith("\n") else f"{text}\n{marker}"
+
+
+def references_in(text: str | None) -> set[str]:
+    """Every reference whose marker stands in a text.
+
+    Found in any case, HTML-escaped once or twice, with line breaks, blanks or invisible
+    characters slipped in. A marker that was cut short is not found.
+    """
+    if not text or ("[" not in text and "&" not in text):
+        return set()
+    if "&" in text:
+        text = html.unescape(html.unescape(text))
+    if not text.isascii():
+        text = text.translate(_ODD)
+    return {_NOT_REFERENCE.sub("", match[1]).lower() for match in _MARKER.finditer(text)}

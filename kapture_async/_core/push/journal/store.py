@@ -1,0 +1,217 @@
+"""The writing side of a journal: synchronous, one thread at a time, no asyncio.
+
+Speed here is a matter of how often the interpreter's lock changes hands: SQLite gives it up for
+every statement, and gets it back only when the event loop's thread next waits. So a batch of
+rows is a handful of statements, whatever its size.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...errors import JournalError
+from .batch import Batch, Incoming
+from .facts import (
+    DOUBTS,
+    OUTCOMES,
+    STATE_AFTER,
+    VERDICTS,
+    Counts,
+    Identity,
+    Kind,
+    Settled,
+    State,
+    Taken,
+    action_for,
+    check_identity,
+)
+from .owned import OwnedJournal
+from .statements import delete_payloads, insert_facts, known_by_number
+from .trouble import trouble
+
+# SQLite's module is slow with enums.
+_OUTCOMES: dict[str, str] = {kind.value: kind.value for kind in OUTCOMES}
+
+
+class Store(OwnedJournal):
+    """A journal opened for writing, by one process, from one thread at a time.
+
+    Facts are written inside :meth:`transaction`. What it has made durable when it is left may
+    be acted upon, and nothing before.
+    """
+
+    def take(self, identity: Identity, payload: bytes | None, at: float) -> Taken:
+        """Decide what to do with a row; with ``send``, its intent is written.
+
+        Args:
+            identity: which row it is.
+            payload: the body it would be sent with; ``None`` to keep it out of the journal.
+            at: the wall clock.
+
+        Raises:
+            InvalidInputError: its key is empty or unreadable. Nothing was written.
+        """
+        check_identity(identity)
+        return self.take_many([Incoming(identity, payload, at)])[0]
+
+    def refuse(
+        self, identity: Identity, payload: bytes | None, error: str, words: str, at: float
+    ) -> Taken:
+        """Note a row that cannot be sent as it is: ``refused``, unless it is in the helpdesk
+        already, in doubt, or repeated.
+
+        Args:
+            identity: which row it is.
+            payload: whatever helps to mend it.
+            error: the error's class name.
+            words: why, for a person.
+            at: the wall clock.
+        """
+        check_identity(identity)
+        return self.take_many([Incoming(identity, payload, at, (error, words))])[0]
+
+    def take_many(self, incoming: Sequence[Incoming]) -> list[Taken]:
+        """:meth:`take` or :meth:`refuse` for each, in order; identities are checked before."""
+        self._check_transaction()
+        batch = Batch(self._connection, self._memory, self.job, incoming, self._again)
+        taken = [batch.take(one) for one in incoming]
+        batch.write()
+        return taken
+
+    def take_again(self, row: int, at: float) -> Taken:
+        """Decide what to do with a row the journal holds, as it holds it: to send it once more in
+        this run, or from its payload without the source.
+
+        Raises:
+            JournalError: there is no such row.
+        """
+        self._check_transaction()
+        known = known_by_number(self._connection, row)
+        if known is None:
+            raise trouble(self.path, f"it has no row {row}")
+        batch = Batch(self._connection, self._memory, self.job, [], self._again)
+        if known.kind == "not_sent" and known.attempt == 0:
+            taken = batch.answer("refused", known)
+        else:
+            action = action_for(
+                STATE_AFTER[known.kind], same=True, error=known.error, again=self._again
+            )
+            taken = batch.resend(known, at) if action == "send" else batch.answer(action, known)
+        batch.write()
+        return taken
+
+    def settle(
+        self,
+        row: int,
+        attempt: int,
+        kind: Kind | str,
+        at: float,
+        *,
+        phase: int | None = None,
+        status: int | None = None,
+        ticket_id: str | None = None,
+        error: str | None = None,
+        words: str | None = None,
+    ) -> None:
+        """Write how an attempt of this run ended.
+
+        Raises:
+            JournalError: that attempt is not under way. Nothing was written.
+        """
+        end = Settled(row, attempt, kind, at, phase, status, ticket_id, error, words)
+        (problem,) = self.settle_many([end])
+        if problem is not None:
+            raise problem
+
+    def settle_many(self, ends: Sequence[Settled]) -> list[JournalError | None]:
+        """:meth:`settle` for each; gives for each ``None``, or why it was not written."""
+        self._check_transaction()
+        problems: list[JournalError | None] = []
+        facts: list[Any] = []
+        gone: list[int] = []
+        memory = self._memory
+        for row, attempt, named, at, phase, status, ticket_id, error, words in ends:
+            kind = _OUTCOMES.get(named)
+            if kind is None or memory.open.get(row) != attempt:
+                words = f"row {row} has no attempt {attempt} under way that could end as {named}"
+                problems.append(trouble(self.path, words))
+                continue
+            memory.end(row)
+            memory.fact(facts, row, kind, attempt, at, phase, status, ticket_id, error, words)
+            memory.move(State.UNKNOWN, STATE_AFTER[kind])
+            if kind == "accepted":
+                gone.append(row)
+            problems.append(None)
+        insert_facts(self._connection, facts)
+        if self.job.payloads:
+            delete_payloads(self._connection, gone)
+        return problems
+
+    def verdict(
+        self,
+        row: int,
+        kind: Kind | str,
+        at: float,
+        *,
+        ticket_id: str | None = None,
+        evidence: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write what a look at the helpdesk said of a row in doubt.
+
+        Args:
+            row: the row.
+            kind: one of ``missing``, ``present``, ``absent``, ``ambiguous``, ``probable``.
+            at: the wall clock.
+            ticket_id: the ticket that was found.
+            evidence: what it is based on; anything JSON can hold.
+
+        Raises:
+            JournalError: the row is not in doubt, or under way just now.
+        """
+        self._check_transaction()
+        known = known_by_number(self._connection, row)
+        state = None if known is None else STATE_AFTER[known.kind]
+        if known is None or state not in DOUBTS or row in self._memory.open or kind not in VERDICTS:
+            raise trouble(self.path, f"row {row} is not in doubt; it cannot be {kind}")
+        facts: list[Any] = []
+        self._memory.fact(
+            facts,
+            row,
+            Kind(kind).value,
+            known.attempts,
+            at,
+            ticket_id=ticket_id,
+            evidence=None if evidence is None else json.dumps(evidence),
+        )
+        insert_facts(self._connection, facts)
+        self._memory.move(state, STATE_AFTER[kind])
+        if kind == Kind.PRESENT:
+            delete_payloads(self._connection, [row])
+
+    def look(self, at: float, evidence: Mapping[str, Any]) -> int:
+        """Note a look at the helpdesk. Returns its number."""
+        self._check_transaction()
+        cursor = self._connection.execute(
+            "INSERT INTO looks (at, evidence) VALUES (?, ?)", (at, json.dumps(evidence))
+        )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def counts(self) -> Counts:
+        """How many rows are in which state, from memory."""
+        return Counts(**{state.value: count for state, count in self._memory.tally.items()})
+
+    def came(self, row: int) -> bool:
+        """Whether the row came from the source in this run."""
+        return self._memory.came(row)
+
+    @property
+    def under_way(self) -> int:
+        """How many rows have an attempt of this run without an end."""
+        return len(self._memory.open)
+
+    def _check_transaction(self) -> None:
+        if not self._connection.in_transaction:
+            raise RuntimeError("facts are written inside a transaction")

@@ -1,0 +1,216 @@
+"""What a journaled push does with a row beside sending it.
+
+The order of facts: the reference is fixed and the intent is on the disk before the row is sent;
+its outcome is on the disk before anybody hears of it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable
+from itertools import islice
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from attrs import evolve, field, frozen
+
+from ..errors import HelpdeskError, InvalidInputError, JournalError
+from ..outcome import Outcome
+from .journal.facts import LATER, Identity, Job, Taken
+from .journal.reference import digest_of
+from .journal.writer import Journal
+from .rows import Row
+
+V = TypeVar("V")
+
+_HELD_AT_ONCE = 500
+_WORDS = 500
+
+
+@frozen(kw_only=True)
+class Records(Generic[V]):
+    """How the rows of one operation stand in a journal.
+
+    Attributes:
+        job: what the journal is for.
+        ready: a row as what is sent; raises ``InvalidInputError``.
+        pack: that as bytes, always the same for the same content.
+        unpack: the bytes as what is sent.
+        mark: what is sent, with a reference in it.
+    """
+
+    job: Job
+    ready: Callable[[Any], V]
+    pack: Callable[[V], bytes]
+    unpack: Callable[[bytes], V]
+    mark: Callable[[V, str], V]
+
+
+class Entry(NamedTuple):
+    """A row whose intent is on the disk: send ``value``, then :meth:`Recorder.end`."""
+
+    row: int
+    attempt: int
+    value: Any
+
+
+class Held(NamedTuple):
+    """A row that only the journal holds."""
+
+    row: int
+    payload: bytes
+
+
+@frozen
+class JournalFile(os.PathLike[str]):
+    """The path of a journal, with what it shall say of the rows' source; see :class:`.Job`.
+
+    Given as ``journal=`` to a push whose rows come from a file.
+
+    Attributes:
+        again: class names of refusals after which a row may be sent once more as it is.
+    """
+
+    path: str
+    keys: str | None = None
+    shape: str | None = field(default=None, repr=False)
+    source: str | None = field(default=None, repr=False)
+    again: frozenset[str] = LATER
+
+    def __fspath__(self) -> str:
+        return self.path
+
+
+class Recorder:
+    """Between the engine and the journal of one push.
+
+    Args:
+        path: the journal's file.
+        records: how rows stand in it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], records: Records[Any]) -> None:
+        if isinstance(path, JournalFile):
+            job = evolve(records.job, keys=path.keys, shape=path.shape, source=path.source)
+            records = evolve(records, job=job)
+        self._refusals = path.again if isinstance(path, JournalFile) else LATER
+        self._path = path
+        self._records = records
+        self._journal: Journal | None = None
+
+    @property
+    def journal(self) -> Journal:
+        """The journal, open."""
+        assert self._journal is not None
+        return self._journal
+
+    async def open(self) -> None:
+        """Open the journal, or make it.
+
+        Raises:
+            JournalError: it cannot be used; nothing was sent.
+        """
+        self._journal = await Journal.open(self._path, job=self._records.job, again=self._refusals)
+
+    async def begin(self, key: str | None, row: Any, value: Any) -> Entry | Taken:
+        """Ask whether a row may be sent. With an entry, its intent is on the disk.
+
+        Raises:
+            InvalidInputError: the row cannot be sent as it is.
+            JournalError: the journal failed: the row must not be sent.
+        """
+        records, journal = self._records, self.journal
+        if isinstance(value, Held):
+            taken = await journal.take_again(value.row)
+            ready = records.unpack(value.payload)
+        else:
+            try:
+                ready = records.ready(value)
+                packed = records.pack(ready)
+            except InvalidInputError as error:
+                await self.refuse(key, row, error)
+                raise
+            line = row.line if isinstance(row, Row) else None
+            taken = await journal.take(Identity(key, digest_of(packed), line), packed)
+        if taken.action != "send":
+            return taken
+        try:
+            marked = records.mark(ready, taken.reference)
+        except InvalidInputError as error:
+            journal.settle_soon(
+                taken.row, taken.attempt, "not_sent", error=type(error).__name__, words=str(error)
+            )
+            raise
+        return Entry(taken.row, taken.attempt, marked)
+
+    async def refuse(self, key: str | None, row: Any, error: InvalidInputError) -> None:
+        """Note a row that cannot be sent as it is, if it has a name to be found again by."""
+        if key is None:
+            return
+        line = row.line if isinstance(row, Row) else None
+        identity = Identity(key, digest_of(error.message.encode(errors="replace")), line)
+        await self.journal.refuse(identity, None, type(error).__name__, error.message[:_WORDS])
+
+    def end(
+        self, entry: Entry, outcome: Outcome, done: Callable[[JournalError | None], None]
+    ) -> None:
+        """Write down what became of a row; ``done`` is called when that is on the disk."""
+        error: HelpdeskError | None = getattr(outcome, "error", None)
+        self.journal.settle_soon(
+            entry.row,
+            entry.attempt,
+            outcome.name,
+            done,
+            phase=None if error is None or error.phase is None else int(error.phase),
+            status=None if error is None else error.status,
+            ticket_id=outcome.ticket_id,
+            error=None if error is None else type(error).__name__,
+            words=None if error is None else _words_of(error),
+        )
+
+    def put_off(self, entry: Entry, error: HelpdeskError) -> None:
+        """Write down that a row was not taken, and will be tried again."""
+        self.journal.settle_soon(
+            entry.row,
+            entry.attempt,
+            "not_sent",
+            status=error.status,
+            error=type(error).__name__,
+            words=_words_of(error),
+        )
+
+    async def again(self, entry: Entry) -> Entry:
+        """A new attempt of a row that was put off.
+
+        Raises:
+            JournalError: the journal failed: the row must not be sent.
+        """
+        taken = await self.journal.take_again(entry.row)
+        if taken.action != "send":  # somebody else has it: sent now, it would be sent twice
+            raise JournalError(f"a row that was put off was taken meanwhile ({taken.action})")
+        return Entry(taken.row, taken.attempt, entry.value)
+
+    async def held(self) -> AsyncIterator[Row[Held]]:
+        """The rows that can be sent from what the journal holds."""
+        after = 0
+        while True:
+            found = await self.journal.call(
+                lambda store, after=after: [  # type: ignore[misc]
+                    (view, store.came(view.row))
+                    for view in islice(store.pending(self._refusals, after=after), _HELD_AT_ONCE)
+                ]
+            )
+            for view, came in found:
+                if view.payload is not None and not came:  # else it had its turn, or waits for it
+                    yield Row(Held(view.row, view.payload), view.key, view.line)
+            if len(found) < _HELD_AT_ONCE:
+                return
+            after = found[-1][0].row
+
+    async def aclose(self) -> None:
+        """Write what waits, and give the journal back."""
+        if self._journal is not None:
+            await self._journal.aclose()
+
+
+def _words_of(error: HelpdeskError) -> str:
+    return (error.vendor_message or error.message)[:_WORDS]

@@ -1,0 +1,81 @@
+"""What a journal must know of Kapture's tickets: their bytes, their mark, and how to find them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from ._core.codec import Codec
+from ._core.pull.pages import Pages
+from ._core.push.journal.facts import Job
+from ._core.push.reconcile import Look, Seen
+from ._core.push.recorder import Records
+from ._core.transport.settings import TransportSettings
+from .bodies import ticket_from
+from .models import NewTicket, TicketRow
+from .references import ReferencePlace, content_of, describe, mark, references_of
+from .service import ADD_TICKET
+
+
+def job_of(
+    settings: TransportSettings,
+    place: ReferencePlace,
+    *,
+    payloads: bool = True,
+    keys: str | None = None,
+    source: str | None = None,
+) -> Job:
+    """What a journal of new tickets is for."""
+    return Job(
+        service=settings.service,
+        operation=ADD_TICKET.name,
+        target=str(settings.base_url),
+        place=describe(place),
+        keys=keys,
+        payloads=payloads,
+        source=source,
+    )
+
+
+def records_of(job: Job, codec: Codec, place: ReferencePlace) -> Records[NewTicket]:
+    """How new tickets stand in a journal."""
+
+    def pack(ticket: NewTicket) -> bytes:
+        return orjson.dumps(codec.encode(ticket.to_wire()), option=orjson.OPT_SORT_KEYS)
+
+    return Records(
+        job=job,
+        ready=_ready,
+        pack=pack,
+        unpack=lambda payload: NewTicket.from_mapping(orjson.loads(payload)),
+        mark=lambda ticket, reference: mark(ticket, reference, place),
+    )
+
+
+def _ready(row: Any) -> NewTicket:
+    return row if isinstance(row, NewTicket) else ticket_from(row)
+
+
+def look_of(
+    pull: Callable[[datetime, datetime], Pages[TicketRow]], codec: Codec, place: ReferencePlace
+) -> Look:
+    """How to see every ticket of a time: the days concerned, in the service's calendar."""
+
+    async def look(since: float, until: float) -> AsyncIterator[Seen]:
+        first, last = (datetime.fromtimestamp(moment, codec.zone) for moment in (since, until))
+        async with pull(first, last) as rows:
+            async for row in rows:
+                if row.ticket_id:
+                    content = content_of(row.title, row.detail) if place is None else None
+                    yield Seen(row.ticket_id, references_of(row, place), content)
+
+    return look
+
+
+def packed_content(payload: bytes) -> str:
+    """What is compared of a row where no reference travels."""
+    body = orjson.loads(payload)
+    return content_of(body.get("title"), body.get("ticket_details"))

@@ -1,0 +1,102 @@
+"""Where a row's reference travels: into a new ticket, and out of a pulled one.
+
+Kapture knows no idempotency key (kapture.md, "Batching, rate, timeouts, retries"). A reference
+of our own, which comes back with a pull, lets a lost answer be looked up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from attrs import evolve, field, frozen
+
+from ._core.errors import InvalidInputError
+from ._core.push.journal.reference import append_marker, references_in
+from .models import NewTicket, TicketRow
+
+TEXT: Final = "text"
+
+
+def _check_path(_field: object, _attribute: object, path: str) -> None:
+    outer, _, inner = path.partition(".") if isinstance(path, str) else ("", "", "")
+    if not outer or not inner:
+        raise InvalidInputError("a reference field is named as 'object.field'")
+
+
+@frozen
+class Field:
+    """A field of a tenant's associate object that carries references.
+
+    Attributes:
+        path: ``"object.field"``; the field's name may hold dots itself.
+        as_list: send the object as a list of one, as most tenants have it.
+    """
+
+    path: str = field(validator=_check_path)
+    as_list: bool = True
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Object and field."""
+        outer, _, inner = self.path.partition(".")
+        return outer, inner
+
+
+ReferencePlace = Field | Literal["text"] | None
+"""A field of the tenant's, a line at the end of the ticket's text, or nowhere."""
+
+
+def check_place(place: Any) -> None:
+    """See that something is a place.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
+    if place is not None and place != TEXT and not isinstance(place, Field):
+        raise InvalidInputError("reference must be a Field, 'text', or None for nowhere")
+
+
+def describe(place: ReferencePlace) -> str:
+    """The place in a word, as a journal keeps it."""
+    if isinstance(place, Field):
+        return f"field {place.path}"
+    return "ticket_details" if place == TEXT else "none"
+
+
+def mark(ticket: NewTicket, reference: str, place: ReferencePlace) -> NewTicket:
+    """The ticket with its reference.
+
+    Raises:
+        InvalidInputError: the place is taken by the ticket's own data.
+    """
+    if place is None:
+        return ticket
+    if not isinstance(place, Field):
+        return evolve(ticket, ticket_details=append_marker(ticket.ticket_details, reference))
+    outer, inner = place.names
+    there = ticket.extra.get(outer)
+    fields = there[0] if isinstance(there, list) and len(there) == 1 else there
+    if fields is not None and not isinstance(fields, Mapping):
+        raise InvalidInputError(f"{outer} is no object, so it cannot carry the reference")
+    if fields and inner in fields:
+        raise InvalidInputError(f"{place.path} is taken, so it cannot carry the reference")
+    merged = {**(fields or {}), inner: reference}
+    as_list = isinstance(there, list) if there is not None else place.as_list
+    return evolve(ticket, extra={**ticket.extra, outer: [merged] if as_list else merged})
+
+
+def references_of(row: TicketRow, place: ReferencePlace) -> frozenset[str]:
+    """The references a pulled ticket carries."""
+    if not isinstance(place, Field):
+        return frozenset(references_in(row.detail or ""))
+    outer, inner = place.names
+    found = (row.associate_fields or {}).get(outer)
+    objects = found if isinstance(found, list) else [found]
+    values = (item.get(inner) for item in objects if isinstance(item, Mapping))
+    return frozenset(v.strip().lower() for v in values if isinstance(v, str) and v.strip())
+
+
+def content_of(title: str | None, details: str | None) -> str:
+    """What is compared where no reference travels. White space does not survive every way."""
+    return "\n".join(" ".join((text or "").split()) for text in (title, details))

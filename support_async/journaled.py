@@ -1,0 +1,134 @@
+"""What a journal must know of this service's tickets: their bytes, their mark, how to find them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final, Literal
+
+import orjson
+from attrs import evolve
+
+from kapture_async._core.errors import InvalidInputError
+from kapture_async._core.pull.pages import Pages
+from kapture_async._core.push.journal.facts import Job
+from kapture_async._core.push.journal.reference import append_marker, references_in
+from kapture_async._core.push.reconcile import Look, Seen
+from kapture_async._core.push.recorder import Records
+from kapture_async._core.transport.settings import TransportSettings
+
+from .files import AttachmentLike
+from .forms import ticket_from
+from .models import NewTicket, TicketRow
+from .service import SERVICE
+
+TEXT: Final = "text"
+ReferencePlace = Literal["text"] | None
+"""A line at the end of the comment, or nowhere: the service has no fields of a tenant's own."""
+
+
+def check_place(place: Any) -> None:
+    """See that something is a place.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
+    if place is not None and place != TEXT:
+        raise InvalidInputError("reference must be 'text', or None for nowhere")
+
+
+def job_of(
+    settings: TransportSettings,
+    operation: str,
+    place: ReferencePlace,
+    *,
+    payloads: bool = True,
+    keys: str | None = None,
+    source: str | None = None,
+) -> Job:
+    """What a journal of new tickets is for."""
+    return Job(
+        service=SERVICE,
+        operation=operation,
+        target=str(settings.base_url),
+        place="comment" if place == TEXT else "none",
+        keys=keys,
+        payloads=payloads,
+        source=source,
+    )
+
+
+def records_of(job: Job, place: ReferencePlace) -> Records[NewTicket]:
+    """How new tickets stand in a journal."""
+
+    return Records(
+        job=job,
+        ready=ticket_from,
+        pack=_pack,
+        unpack=_unpack,
+        mark=lambda ticket, reference: mark(ticket, reference, place),
+    )
+
+
+def mark(ticket: NewTicket, reference: str, place: ReferencePlace) -> NewTicket:
+    """The ticket with its reference."""
+    if place is None:
+        return ticket
+    return evolve(ticket, comment=append_marker(ticket.comment, reference))
+
+
+def _pack(ticket: NewTicket) -> bytes:
+    fields = {
+        "subject": ticket.subject,
+        "comment": ticket.comment,
+        "category": ticket.category,
+        "priority": ticket.priority,
+    }
+    if ticket.attachment is not None:
+        fields["attachment"] = _path_of(ticket.attachment)
+    return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
+
+
+def _path_of(attachment: AttachmentLike) -> Any:
+    """An attachment as a journal keeps it: its path, perhaps with another name.
+
+    Raises:
+        InvalidInputError: it is content, which a later run could not read again.
+    """
+    name, file = attachment if isinstance(attachment, tuple) else (None, attachment)
+    if not isinstance(file, (str, os.PathLike)):
+        problem = "must be a path in a push with a journal, which may have to read it again"
+        raise InvalidInputError(f"the attachment {problem}", fields={"attachment": (problem,)})
+    path = os.path.abspath(os.fspath(file))
+    return path if name is None else [name, path]
+
+
+def _unpack(payload: bytes) -> NewTicket:
+    fields = orjson.loads(payload)
+    if isinstance(fields.get("attachment"), list):
+        fields["attachment"] = tuple(fields["attachment"])
+    return NewTicket(**fields)
+
+
+def look_of(history: Callable[[], Pages[TicketRow]], place: ReferencePlace) -> Look:
+    """How to see every ticket: the whole history, since it tells no times (support.md, B17)."""
+
+    async def look(since: float, until: float) -> AsyncIterator[Seen]:
+        async with history() as rows:
+            async for row in rows:
+                if row.ticket_id:
+                    content = content_of(row.subject, row.comment) if place is None else None
+                    yield Seen(row.ticket_id, frozenset(references_in(row.comment)), content)
+
+    return look
+
+
+def content_of(subject: str | None, comment: str | None) -> str:
+    """What is compared where no reference travels. White space does not survive every way."""
+    return "\n".join(" ".join((text or "").split()) for text in (subject, comment))
+
+
+def packed_content(payload: bytes) -> str:
+    """The same of a row in a journal."""
+    fields = orjson.loads(payload)
+    return content_of(fields["subject"], fields["comment"])

@@ -1,0 +1,229 @@
+"""Random lives of a journal against a model that knows nothing of SQLite."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from kapture_async._core.push.journal.batch import Incoming
+from kapture_async._core.push.journal.facts import LATER, Identity, Job, State
+from kapture_async._core.push.journal.reading import ReadJournal
+from kapture_async._core.push.journal.reference import digest_of
+from kapture_async._core.push.journal.store import Store
+
+JOB = Job(service="s", operation="o", target="https://example.com", place="none")
+ERRORS = ("RateLimitedError", "ValidationError")
+
+names = st.one_of(
+    st.tuples(st.sampled_from("abc"), st.sampled_from("xy")),  # a key, and what is in the row
+    st.tuples(st.none(), st.sampled_from("xyz")),
+)
+
+
+@define
+class Line:
+    """A row as the model sees it: what was done to it, in plain words."""
+
+    content: str
+    reference: str
+    sent: int = 0
+    may_be_there: bool = False
+    """Whether the helpdesk may hold it. The one thing that must never be got wrong."""
+    story: list[str] = field(factory=list)
+
+
+class Lives(RuleBasedStateMachine):
+    """Runs of a push: rows come, are sent, end in some way or none; processes die."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # In memory, where it can be: nothing here is about the disk, and much about time.
+        memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
+        self.folder = Path(tempfile.mkdtemp(dir=memory))
+        self.deaths = 0
+        self.by_key: dict[str, Line] = {}
+        self.by_content: dict[str, list[Line]] = {"x": [], "y": [], "z": []}
+        self.lines: dict[int, Line] = {}
+        self.seen_keys: set[str] = set()
+        self.seen_contents: Counter[str] = Counter()
+        self.under_way: dict[int, int] = {}
+
+    @initialize()
+    def open(self) -> None:
+        path = self.folder / str(self.deaths)
+        self.store = Store.open(path, job=JOB, create=True, at=1.0)
+
+    def teardown(self) -> None:
+        self.store.close()
+        shutil.rmtree(self.folder)
+
+    @rule(batch=st.lists(names, min_size=1, max_size=6))
+    def rows_come(self, batch: list[tuple[str | None, str]]) -> None:
+        incoming = [
+            Incoming(Identity(key, digest_of(content.encode())), content.encode(), 1.0)
+            for key, content in batch
+        ]
+        with self.store.transaction():
+            taken = self.store.take_many(incoming)
+        for one, (key, content) in zip(taken, batch, strict=True):
+            self.check(one, key, content)
+
+    def check(self, taken: Any, key: str | None, content: str) -> None:
+        if key is not None:
+            line = self.by_key.get(key)
+            repeated = key in self.seen_keys
+            self.seen_keys.add(key)
+        else:
+            number = self.seen_contents[content]
+            self.seen_contents[content] += 1
+            equals = self.by_content[content]
+            line = equals[number] if number < len(equals) else None
+            repeated = False
+        if line is None:
+            assert taken.action == "send"
+            assert taken.row not in self.lines
+            line = Line(content, taken.reference)
+            assert all(line.reference != other.reference for other in self.lines.values())
+            self.lines[taken.row] = line
+            if key is not None:
+                self.by_key[key] = line
+            else:
+                self.by_content[content].append(line)
+        assert self.lines[taken.row] is line
+        assert taken.reference == line.reference
+        if repeated:
+            assert taken.action == "repeated"
+            return
+        self.check_action(taken, line, content)
+
+    def check_action(self, taken: Any, line: Line, content: str) -> None:
+        if taken.action == "send":
+            assert not line.may_be_there, (line, "sent twice")
+            line.sent += 1
+            assert taken.attempt == line.sent
+            line.may_be_there = True
+            line.content = content
+            line.story.append("sent")
+            self.under_way[taken.row] = taken.attempt
+            return
+        last = line.story[-1]
+        if last in {"accepted", "present"}:
+            assert taken.action == ("done" if content == line.content else "changed")
+        elif last.startswith("rejected"):
+            assert taken.action == "rejected"
+            assert content == line.content
+            assert last.split()[1] not in LATER
+        else:  # and all that was cleared is sent
+            assert taken.action == "doubt"
+            assert last in {"sent", "unknown", "missing", "ambiguous", "probable"}
+
+    @rule(data=st.data(), kind=st.sampled_from(["accepted", "rejected", "not_sent", "unknown"]))
+    def some_end(self, data: st.DataObject, kind: str) -> None:
+        if not self.under_way:
+            return
+        chosen = data.draw(st.sets(st.sampled_from(sorted(self.under_way)), min_size=1))
+        error = data.draw(st.sampled_from(ERRORS)) if kind == "rejected" else None
+        with self.store.transaction():
+            for row in chosen:
+                self.store.settle(row, self.under_way.pop(row), kind, 2.0, error=error)
+        for row in chosen:
+            self.lines[row].may_be_there = kind in {"accepted", "unknown"}
+            self.lines[row].story.append(f"rejected {error}" if error else kind)
+
+    @rule(
+        data=st.data(),
+        kind=st.sampled_from(["missing", "present", "absent", "ambiguous", "probable"]),
+    )
+    def someone_looks(self, data: st.DataObject, kind: str) -> None:
+        doubts = {doubt.row for doubt in self.store.doubts()} - set(self.under_way)
+        if not doubts:
+            return
+        row = data.draw(st.sampled_from(sorted(doubts)))
+        line = self.lines[row]
+        assert line.may_be_there
+        with self.store.transaction():
+            self.store.verdict(row, kind, 3.0)
+        line.may_be_there = kind != "absent"
+        line.story.append(kind)
+
+    @rule(data=st.data())
+    def once_more(self, data: st.DataObject) -> None:
+        if not self.lines:
+            return
+        row = data.draw(st.sampled_from(sorted(self.lines)))
+        with self.store.transaction():
+            taken = self.store.take_again(row, 4.0)
+        line = self.lines[row]
+        assert taken.reference == line.reference
+        self.check_action(taken, line, line.content)
+
+    @rule()
+    def a_transaction_fails(self) -> None:
+        try:
+            with self.store.transaction():
+                for content in "xyz":
+                    self.store.take(Identity(None, digest_of(content.encode())), None, 1.0)
+                self.store.take(Identity("a", digest_of(b"x")), None, 1.0)
+                for row, attempt in self.under_way.items():
+                    self.store.settle(row, attempt, "not_sent", 1.0)
+                raise ZeroDivisionError
+        except ZeroDivisionError:
+            pass
+
+    @rule(orderly=st.booleans(), midway=st.booleans())
+    def the_process_ends(self, orderly: bool, midway: bool) -> None:
+        old = self.store
+        if orderly:
+            old.close(5.0)
+        elif midway:
+            old.begin()
+            old.take(Identity("a", digest_of(b"x")), b"x", 1.0)
+            for row, attempt in self.under_way.items():
+                old.settle(row, attempt, "not_sent", 1.0)
+        self.deaths += 1
+        for end in ("", "-wal", "-shm"):  # what a kill leaves on the disk
+            left = self.folder / f"{self.deaths - 1}{end}"
+            if left.exists():
+                shutil.copy(left, self.folder / f"{self.deaths}{end}")
+        if not orderly:
+            if midway:
+                old.rollback()
+            old.close()
+        self.under_way.clear()
+        self.seen_keys.clear()
+        self.seen_contents.clear()
+        self.open()
+
+    @invariant()
+    def the_books_agree(self) -> None:
+        if not hasattr(self, "store"):
+            return
+        counts = self.store.counts()
+        assert counts.rows == len(self.lines)
+        lines = self.lines.values()
+        there = counts.accepted + counts.unknown + counts.ambiguous + counts.probable
+        assert there == sum(line.may_be_there for line in lines)
+        assert counts.accepted == sum(line.story[-1] in {"accepted", "present"} for line in lines)
+        with ReadJournal.open_to_read(self.store.path) as reader:
+            assert reader.counts() == counts
+            views = list(reader.rows_in(*State))
+        assert {view.row: view.reference for view in views} == {
+            row: line.reference for row, line in self.lines.items()
+        }
+        assert all(view.attempts == self.lines[view.row].sent for view in views)
+
+
+# `JOURNAL_LIVES=5000 pytest tests/journal/test_model.py` for a long run.
+TestLives = Lives.TestCase
+TestLives.settings = settings(
+    max_examples=int(os.environ.get("JOURNAL_LIVES", "40")), stateful_step_count=30, deadline=None
+)

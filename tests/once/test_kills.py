@@ -1,0 +1,209 @@
+"""Pushes that are killed at random moments, under faults: each row once, none lost.
+
+A process of its own pushes, reconciles and pushes again; it is killed (SIGKILL) and started
+again, until it has nothing left to do. `ONCE_ROWS=100000 ONCE_KILLS=20 ONCE_SECONDS=3000` makes it
+as large as you like; see the numbers with `-s`.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import orjson
+import pytest
+
+import kapture_async
+from kapture_async import KaptureClient, Row
+from kapture_async._core.push.journal.facts import State
+from kapture_async._core.testing.faults import WEATHER
+from kapture_async._core.testing.twin import Twin
+from kapture_async.testing import Fault, FaultPlan, KaptureTwin
+from support_async import SupportClient
+from support_async.testing import SupportTwin
+
+from .judge import each_once, judge, rows_in, tickets_in
+from .programs.source import contents, kapture_rows, support_rows
+
+ROWS = int(os.environ.get("ONCE_ROWS", "1500"))
+KILLS = int(os.environ.get("ONCE_KILLS", "5"))
+SECONDS = float(os.environ.get("ONCE_SECONDS", "60"))
+PUSHER = Path(__file__).parent / "programs" / "pusher.py"
+ROOT = Path(kapture_async.__file__).parent.parent
+
+
+def _in_a_hurry(fault: Fault) -> Fault:
+    """The same fault; but a service that says "wait" means a moment."""
+    if not fault.settings.get("retry_after"):
+        return fault
+    return Fault(fault.kind, **{**fault.settings, "retry_after": "0.02"})
+
+
+FAULTS = [_in_a_hurry(fault) for fault in WEATHER]
+
+
+class Pusher:
+    """The process that is killed, and what it told before."""
+
+    def __init__(self, service: str, twin: KaptureTwin | SupportTwin, folder: Path, count: int):
+        self.journal = folder / "push.journal"
+        self.told = folder / "told"
+        self.told.touch()
+        program = [service, twin.url, twin.token, self.journal, count, self.told]
+        self._command = [sys.executable, "-W", "error", str(PUSHER), *map(str, program)]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            self._command, env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True
+        )
+
+    @property
+    def running(self) -> bool:
+        assert self._process is not None
+        return self._process.poll() is None
+
+    def kill(self) -> int:
+        assert self._process is not None
+        self._process.kill()
+        return self._process.wait(10)
+
+    def lines(self) -> list[list[str]]:
+        return [line.split("\t") for line in self.told.read_text().splitlines()]
+
+    def looks(self) -> int:
+        return self.told.read_text().count("look\n")
+
+
+def until_done(pusher: Pusher, twin: Twin, kills: int, dice: random.Random, count: int) -> int:
+    """Kill it so often, then let it finish. Gives how often it was killed."""
+    by_rows = sorted(dice.randrange(1, count) for _ in range(kills))
+    end = time.monotonic() + SECONDS
+    killed = 0
+    pusher.start()
+    for number, due in enumerate(by_rows):
+        looks = pusher.looks()
+        moment = time.monotonic() + dice.uniform(0.2, 1.0)
+        while pusher.running:
+            assert time.monotonic() < end, "it does not end"
+            if number % 5 == 3:  # at any moment, perhaps while it starts
+                over = time.monotonic() > moment
+                time.sleep(0.005)
+            elif number % 5 == 4:  # while it reconciles
+                over = pusher.looks() > looks
+                time.sleep(0.01)
+            else:
+                over = twin.ledger.wait_for(due, 0.02)
+            if over:
+                time.sleep(dice.choice([0.0, dice.uniform(0, 0.02), dice.uniform(0, 0.4)]))
+                killed += pusher.kill() == -9
+                pusher.start()
+                break
+    while pusher.running:
+        assert time.monotonic() < end, "it does not end"
+        time.sleep(0.02)
+    assert pusher.kill() == 0
+    return killed
+
+
+def check_told(pusher: Pusher, twin: Twin, *, ids: bool) -> None:
+    """What the process heard before it was killed was true as well."""
+    told = [line for line in pusher.lines() if not line[0].startswith("look")]
+    accepted = [line for line in told if line[0] == "accepted"]
+    made = {ticket.ticket_id: ticket.title for ticket in tickets_in(twin.ledger)}
+    if ids:
+        assert max(Counter(ticket_id for _, ticket_id, _ in accepted).values()) == 1
+        assert all(made[ticket_id] == title for _, ticket_id, title in accepted)
+    heard = Counter(title for _, _, title in accepted)
+    assert heard - Counter(made.values()) == Counter()
+
+
+def mended(rows: Iterable[Row], names: Counter[tuple[str | None, str]], title: str) -> list[Row]:
+    """The rows again, those that were rejected with another title."""
+    left, found = names.copy(), []
+    for row in rows:
+        name = (row.key, "" if row.key else row.value[title])
+        if left[name]:
+            left[name] -= 1
+            value = {**row.value, title: f"{row.value[title]}, mended"}
+            row = Row(value, row.key)
+        found.append(row)
+    assert not left.total()
+    return found
+
+
+def rejected(journal: Path, title: str) -> Counter[tuple[str | None, str]]:
+    """The rows that were rejected: by key, or else by what they say."""
+    found: Counter[tuple[str | None, str]] = Counter()
+    for row in rows_in(journal):
+        if row.state is State.REJECTED:
+            assert row.payload is not None
+            content = orjson.loads(row.payload)[title]
+            found[row.key, "" if row.key else content] += 1
+    return found
+
+
+@pytest.mark.parametrize("service", ["kapture", "sync"])
+async def test_killed_and_started_again(service: str, tmp_path: Path) -> None:
+    count, kills = (ROWS, KILLS) if service == "kapture" else (min(ROWS, 300), 2)
+    dice = random.Random(f"{service} 4")
+    began = time.monotonic()
+    with KaptureTwin(faults=FaultPlan.rate(0.05, seed=4, kinds=FAULTS)).in_thread() as twin:
+        pusher = Pusher(service, twin, tmp_path, count)
+        killed = until_done(pusher, twin, kills, dice, count)
+        seconds = time.monotonic() - began
+        assert killed >= kills - 1  # it may be done before the last
+        counts = judge(pusher.journal, twin.ledger)
+        assert counts.accepted == len(twin.ledger)
+        assert counts.accepted + counts.rejected == counts.rows == count
+        check_told(pusher, twin, ids=True)
+        print(
+            f"\n{service}: {count:,} rows, {killed} kills, {seconds:.0f} s,"
+            f" {twin.faulted.total():,} faults, {pusher.looks()} looks: accepted"
+            f" {counts.accepted:,} = ledger {len(twin.ledger):,}, rejected {counts.rejected:,},"
+            f" doubts {counts.unknown}"
+        )
+
+        # What the service refused is mended, and goes again under its own key.
+        twin.faults = FaultPlan()
+        rows = mended(kapture_rows(count), rejected(pusher.journal, "title"), "title")
+        async with KaptureClient(base_url=twin.url, token=twin.token) as client:
+            async with client.tickets.push(rows, journal=pusher.journal) as outcomes:
+                seen = [outcome async for outcome in outcomes]
+        assert {outcome.name for outcome in seen} <= {"accepted"}
+        assert len(seen) == counts.rejected
+        each_once(twin.ledger, (row.value["title"] for row in rows))
+        judge(pusher.journal, twin.ledger)
+
+
+async def test_the_support_service(tmp_path: Path) -> None:
+    count, kills = min(ROWS, 300), min(KILLS, 3)
+    dice = random.Random(5)
+    with SupportTwin(faults=FaultPlan.rate(0.05, seed=5, kinds=FAULTS)).in_thread() as twin:
+        pusher = Pusher("support", twin, tmp_path, count)
+        killed = until_done(pusher, twin, kills, dice, count)
+        assert killed >= kills - 1
+        counts = judge(pusher.journal, twin.ledger)
+        assert counts.accepted == len(twin.ledger)
+        assert counts.accepted + counts.rejected == counts.rows == count
+        check_told(pusher, twin, ids=False)
+
+        twin.faults = FaultPlan()
+        rows = mended(support_rows(count), rejected(pusher.journal, "subject"), "subject")
+        async with SupportClient(twin.url, apikey=twin.apikey, access_token=twin.token) as client:
+            async with client.tickets.push(rows, journal=pusher.journal) as outcomes:
+                seen = [outcome async for outcome in outcomes]
+        assert {outcome.name for outcome in seen} <= {"accepted"}
+        each_once(twin.ledger, (row.value["subject"] for row in rows))
+        judge(pusher.journal, twin.ledger)
+
+
+def test_the_rows_are_what_they_should_be() -> None:
+    titles = Counter(content for content, _ in contents(400))
+    assert sorted(set(titles.values())) == [1, 2]

@@ -1,0 +1,414 @@
+"""Random lives of a journaled push against a model of the service: no path leads to a double.
+
+The real store on real files, the real recorder and the real reconciliation; the clock and the
+service are models, and nothing waits for anything. A process may die at every point: before a row
+is sent, after it, while it is looked for. The service may execute a request as late as the settle
+time allows.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from attrs import define, field
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from kapture_async import (
+    ConnectError,
+    HelpdeskError,
+    NoReplyError,
+    RateLimitedError,
+    RejectedError,
+    Row,
+)
+from kapture_async._core.push.journal.facts import Job, State
+from kapture_async._core.push.journal.reference import append_marker, references_in
+from kapture_async._core.push.journal.store import Store
+from kapture_async._core.push.reconcile import Seen, reconcile
+from kapture_async._core.push.recorder import Entry, Held, Recorder, Records
+
+T = TypeVar("T")
+SETTLE = 300.0
+JOB = Job(service="s", operation="o", target="https://example.com", place="text")
+RECORDS: Records[str] = Records(
+    job=JOB, ready=str, pack=str.encode, unpack=bytes.decode, mark=append_marker
+)
+
+ENDINGS = (
+    "accepted",
+    "rejected",
+    "turned away",
+    "not sent",
+    "lost before",  # no answer; it was not executed, and never will be
+    "lost after",  # no answer; it was executed
+    "late",  # no answer; it is executed at some time within the settle time
+)
+DEATHS = ("before it is sent", "after it was executed", "and it is executed late")
+
+
+class Died(Exception):
+    """The process was killed."""
+
+
+@define
+class Service:
+    """Executes what it gets: at once, late or never."""
+
+    now: float = 1_000_000.0
+    tickets: list[tuple[str, str]] = field(factory=list)
+    """Reference and text, as executed."""
+    due: list[tuple[float, str]] = field(factory=list)
+
+    def execute(self, text: str) -> str:
+        (reference,) = references_in(text)
+        self.tickets.append((reference, text.rpartition("\n")[0]))
+        return str(len(self.tickets))
+
+    def pass_time(self, seconds: float) -> None:
+        end = self.now + seconds
+        while self.due and min(self.due)[0] <= end:
+            first = min(self.due)
+            self.due.remove(first)
+            self.execute(first[1])
+        self.now = end
+
+    async def look(self, since: float, until: float) -> AsyncIterator[Seen]:
+        assert since < self.now < until
+        for number, (reference, _) in enumerate(self.tickets, 1):
+            yield Seen(str(number), frozenset({reference}))
+
+
+@define
+class Books:
+    """A journal without its thread."""
+
+    store: Store
+    now: Callable[[], float]
+
+    async def take(self, identity: Any, payload: Any) -> Any:
+        with self.store.transaction():
+            return self.store.take(identity, payload, self.now())
+
+    async def take_again(self, row: int) -> Any:
+        with self.store.transaction():
+            return self.store.take_again(row, self.now())
+
+    def settle_soon(self, row: int, attempt: int, kind: str, done: Any = None, **more: Any) -> None:
+        with self.store.transaction():
+            self.store.settle(row, attempt, kind, self.now(), **more)
+        if done is not None:
+            done(None)
+
+    async def call(self, function: Callable[[Store], T]) -> T:
+        with self.store.transaction():
+            return function(self.store)
+
+
+@define
+class Ended:
+    """As much of an outcome as a recorder wants to know."""
+
+    name: str
+    error: HelpdeskError | None = None
+    ticket_id: str | None = None
+
+
+def at_once(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run what never has to wait."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+    raise AssertionError("it waits")
+
+
+class Lives(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
+        self.folder = Path(tempfile.mkdtemp(dir=memory))
+        self.processes = 0
+        self.service = Service()
+        self.source: list[Row[str]] = []
+        self.left: list[Row[Any]] = []
+        self.in_flight: list[Entry] = []
+        self.accepted: set[str] = set()
+
+    @initialize()
+    def begin(self) -> None:
+        path = self.folder / str(self.processes)
+        self.store = Store.open(path, job=JOB, create=True, at=self.service.now)
+        self.books = Books(self.store, lambda: self.service.now)
+        self.recorder = Recorder(path, RECORDS)
+        self.recorder._journal = self.books  # type: ignore[assignment]
+        self.left = list(self.source)
+
+    def teardown(self) -> None:
+        try:
+            if hasattr(self, "store"):
+                self.all_ends_well()
+        finally:
+            self.store.close()
+            shutil.rmtree(self.folder)
+
+    # --- the source -----------------------------------------------------------------------------
+
+    @rule(keys=st.lists(st.sampled_from("abcdef"), max_size=3, unique=True))
+    def rows_with_keys_are_added(self, keys: list[str]) -> None:
+        known = {row.key for row in self.source}
+        added = [Row(f"{key} 1", key) for key in keys if key not in known]
+        self.source += added
+        self.left += added
+
+    @rule(contents=st.lists(st.sampled_from("xyz"), max_size=3))
+    def rows_without_keys_are_added(self, contents: list[str]) -> None:
+        added = [Row(content) for content in contents]
+        self.source += added
+        self.left += added
+
+    @precondition(lambda self: any(row.key for row in self.source))
+    @rule(data=st.data())
+    def a_row_is_changed(self, data: st.DataObject) -> None:
+        places = [number for number, row in enumerate(self.source) if row.key]
+        place = data.draw(st.sampled_from(places))
+        row = self.source[place]
+        version = int(row.value.split()[1]) + 1
+        self.source[place] = Row(f"{row.key} {version}", row.key)
+
+    @rule(random=st.randoms(use_true_random=False))
+    def the_source_is_reordered(self, random: Any) -> None:
+        random.shuffle(self.source)
+
+    # --- a run ----------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.left)
+    @rule(
+        count=st.integers(1, 4),
+        endings=st.lists(st.sampled_from([*ENDINGS, "in flight", "put off"]), min_size=4),
+        delays=st.lists(st.floats(0, SETTLE - 1), min_size=4, max_size=4),
+    )
+    def rows_are_sent(self, count: int, endings: list[str], delays: list[float]) -> None:
+        for ending, delay in zip(endings[:count], delays, strict=False):
+            if not self.left:
+                return
+            entry = self.intend(self.left.pop(0))
+            if entry is not None:
+                self.finish(entry, ending, delay)
+
+    @precondition(lambda self: self.in_flight)
+    @rule(
+        data=st.data(),
+        ending=st.sampled_from([*ENDINGS, "put off"]),
+        delay=st.floats(0, SETTLE - 1),
+    )
+    def one_in_flight_ends(self, data: st.DataObject, ending: str, delay: float) -> None:
+        place = data.draw(st.integers(0, len(self.in_flight) - 1))
+        self.finish(self.in_flight.pop(place), ending, delay)
+
+    @rule()
+    def the_rows_of_the_journal_are_drawn(self) -> None:
+        """As a push from the journal does it, once its source is at its end."""
+        if self.in_flight:
+            return
+        self.left = at_once(self.held())
+
+    async def held(self) -> list[Row[Any]]:
+        return [row async for row in self.recorder.held()]
+
+    def intend(self, row: Row[Any]) -> Entry | None:
+        """What the engine does before it sends; ``None`` if it shall not."""
+        own_key = None if isinstance(row.value, Held) else row.key
+        begun = at_once(self.recorder.begin(own_key, row, row.value))
+        if not isinstance(begun, Entry):
+            return None
+        self.check_unsent(begun)
+        return begun
+
+    def check_unsent(self, entry: Entry) -> None:
+        """Nothing of what is about to be sent is there, or may still come."""
+        (reference,) = references_in(entry.value)
+        assert reference not in dict(self.service.tickets), "sent twice"
+        assert all(reference not in text for _, text in self.service.due), "sent twice, and late"
+
+    def finish(self, entry: Entry, ending: str, delay: float) -> None:
+        done: Callable[[Any], None] = lambda problem: None  # noqa: E731
+        end = self.recorder.end
+        if ending == "in flight":
+            self.in_flight.append(entry)
+        elif ending == "put off":
+            self.recorder.put_off(entry, RateLimitedError("wait"))
+            self.service.pass_time(1.0)
+            again = at_once(self.recorder.again(entry))
+            self.check_unsent(again)
+            self.in_flight.append(again)
+        elif ending == "accepted":
+            ticket_id = self.service.execute(entry.value)
+            end(entry, Ended("accepted", ticket_id=ticket_id), done)  # type: ignore[arg-type]
+        elif ending in {"rejected", "turned away"}:
+            kind = RejectedError if ending == "rejected" else RateLimitedError
+            end(entry, Ended("rejected", kind("no")), done)  # type: ignore[arg-type]
+        elif ending == "not sent":
+            end(entry, Ended("not_sent", ConnectError("no")), done)  # type: ignore[arg-type]
+        else:
+            self.reach(entry, ending, delay)
+            end(entry, Ended("unknown", NoReplyError("?")), done)  # type: ignore[arg-type]
+
+    def reach(self, entry: Entry, how: str, delay: float) -> None:
+        if how in {"lost after", "after it was executed"}:
+            self.service.execute(entry.value)
+        elif "late" in how:
+            self.service.due.append((self.service.now + delay, entry.value))
+
+    @precondition(lambda self: self.left)
+    @rule(death=st.sampled_from(DEATHS), delay=st.floats(0, SETTLE - 1))
+    def it_dies_with_a_row(self, death: str, delay: float) -> None:
+        entry = self.intend(self.left.pop(0))
+        if entry is not None:
+            self.reach(entry, death, delay)
+            self.it_dies(0.0)
+
+    @rule(delay=st.floats(0, SETTLE - 1), data=st.data())
+    def it_dies_with_all_in_flight(self, delay: float, data: st.DataObject) -> None:
+        for entry in self.in_flight:
+            self.reach(entry, data.draw(st.sampled_from(DEATHS)), delay)
+        self.it_dies(0.0)
+
+    def it_dies(self, pause: float) -> None:
+        old = self.store
+        self.processes += 1
+        for end in ("", "-wal", "-shm"):  # what a kill leaves on the disk
+            kept = self.folder / f"{self.processes - 1}{end}"
+            if kept.exists():
+                shutil.copy(kept, self.folder / f"{self.processes}{end}")
+        old.close()
+        self.in_flight.clear()
+        self.service.pass_time(pause)
+        self.begin()
+
+    @rule(pause=st.floats(0, 2 * SETTLE))
+    def it_ends_and_starts_again(self, pause: float) -> None:
+        for entry in self.in_flight:
+            self.reach(entry, "lost before", 0.0)
+            self.recorder.end(
+                entry,
+                Ended("unknown", NoReplyError("cut off")),  # type: ignore[arg-type]
+                lambda problem: None,
+            )
+        self.in_flight.clear()
+        self.store.close(self.service.now)
+        self.service.pass_time(pause)
+        path = self.folder / str(self.processes)
+        self.store = Store.open(path, job=JOB, create=False, at=self.service.now)
+        self.books.store = self.store
+        self.left = list(self.source)
+
+    @rule(seconds=st.floats(0, 2 * SETTLE))
+    def time_passes(self, seconds: float) -> None:
+        if not self.in_flight:  # no call takes that long
+            self.service.pass_time(seconds)
+
+    # --- reconciling ----------------------------------------------------------------------------
+
+    @rule(dies_at=st.sampled_from([None, None, "wait", "look 1", "pause", "look 2"]))
+    def it_reconciles(self, dies_at: str | None) -> None:
+        """In a process of its own, as the lock of the journal has it."""
+        self.it_ends_and_starts_again(0.0)
+        steps = iter(("wait", "look 1", "pause", "look 2"))
+        if not self.waits():
+            next(steps)
+
+        async def sleep(seconds: float) -> None:
+            if next(steps, None) == dies_at and dies_at is not None:
+                self.service.pass_time(seconds / 2)
+                raise Died
+            self.service.pass_time(seconds)
+
+        async def look(since: float, until: float) -> AsyncIterator[Seen]:
+            dies = next(steps, None) == dies_at and dies_at is not None
+            async for seen in self.service.look(since, until):
+                if dies:
+                    raise Died
+                yield seen
+            if dies:
+                raise Died
+
+        try:
+            at_once(self.look_up(look, sleep))
+        except Died:
+            self.it_dies(1.0)
+
+    def waits(self) -> bool:
+        """Whether a reconciliation begins with the settle time."""
+        doubts = [d for d in self.store.doubts() if d.state is State.UNKNOWN]
+        last = max((doubt.last_at for doubt in doubts), default=0.0)
+        return last + SETTLE > self.service.now
+
+    async def look_up(self, look: Any, sleep: Any) -> Any:
+        return await reconcile(
+            self.books,  # type: ignore[arg-type]
+            look,
+            settle=SETTLE,
+            now=lambda: self.service.now,
+            sleep=sleep,
+        )
+
+    # --- what must hold -------------------------------------------------------------------------
+
+    @invariant()
+    def nothing_is_there_twice(self) -> None:
+        references = Counter(reference for reference, _ in self.service.tickets)
+        assert max(references.values(), default=0) <= 1, references
+        keys = Counter(text.split()[0] for _, text in self.service.tickets if " " in text)
+        assert max(keys.values(), default=0) <= 1, keys
+        contents = Counter(text for _, text in self.service.tickets if " " not in text)
+        assert contents <= Counter(row.value for row in self.source if row.key is None)
+
+    @invariant()
+    def the_journal_tells_the_truth(self) -> None:
+        if not hasattr(self, "store"):
+            return
+        there = dict(self.service.tickets)
+        for row in self.store.rows_in(State.ACCEPTED):
+            assert row.reference in there
+        for row in self.store.rows_in(State.REJECTED, State.NOT_SENT):
+            assert row.reference not in there
+            assert all(row.reference not in text for _, text in self.service.due)
+        assert not list(self.store.rows_in(State.AMBIGUOUS, State.PROBABLE))
+
+    def all_ends_well(self) -> None:
+        """In the end, with a kind service, each row is there once, or was refused as it is."""
+        for _ in range(2):  # what the source refused is mended the second time
+            self.it_reconciles(None)
+            assert not list(self.store.doubts())
+            while self.left:
+                entry = self.intend(self.left.pop(0))
+                if entry is not None:
+                    self.finish(entry, "accepted", 0.0)
+            refused = {row.key for row in self.store.rows_in(State.REJECTED)}
+            self.source = [
+                Row(f"{row.key} 99", row.key) if row.key and row.key in refused else row
+                for row in self.source
+            ]
+        self.nothing_is_there_twice()
+        self.the_journal_tells_the_truth()
+        there = Counter(text.split()[0] for _, text in self.service.tickets)
+        for row in self.store.rows_in(State.REJECTED):  # without a key, a mended row is a new one
+            assert row.key is None
+            assert row.payload is not None
+            there[row.payload.decode()] += 1
+        assert there == Counter(row.value.split()[0] for row in self.source)
+
+
+# `ONCE_LIVES=5000 pytest tests/once/test_machine.py` for a long run.
+TestLives = Lives.TestCase
+TestLives.settings = settings(
+    max_examples=int(os.environ.get("ONCE_LIVES", "60")), stateful_step_count=30, deadline=None
+)
