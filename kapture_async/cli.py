@@ -14,13 +14,15 @@ need_extra("kapture-async", "click", "rich")
 import click  # noqa: E402
 
 from ._core.cli.exits import DONE, REJECTED, code_of_error  # noqa: E402
+from ._core.cli.journalcommands import add_journal_commands  # noqa: E402
 from ._core.cli.listing import listing_options, put_rows, refuse_both  # noqa: E402
 from ._core.cli.options import Target, json_option, target_options, timeout_option  # noqa: E402
-from ._core.cli.pushfile import Service, push_file  # noqa: E402
+from ._core.cli.pushfile import push_file  # noqa: E402
 from ._core.cli.pushing import connect_by  # noqa: E402
 from ._core.cli.pushoptions import PushOptions, push_options  # noqa: E402
 from ._core.cli.running import program_name, run, run_commands  # noqa: E402
 from ._core.cli.screen import json_line, one_line, say, show_error, warn  # noqa: E402
+from ._core.cli.service import Service  # noqa: E402
 from ._core.cli.trials import DemoOptions, demo_options, run_twin, twin_options  # noqa: E402
 from ._core.cli.words import count  # noqa: E402
 from ._core.errors import HelpdeskError  # noqa: E402
@@ -32,15 +34,19 @@ from .cli_options import (  # noqa: E402
     KaptureTarget,
     extra_pairs,
     extra_shape,
+    place_in,
 )
 from .client import KaptureClient  # noqa: E402
 from .models import KNOWN_FIELDS, NewTicket, TicketDetail, TicketRow  # noqa: E402
+from .references import TEXT, Field, mark  # noqa: E402
 from .service import INDIA  # noqa: E402
+from .tickets import TRIAL_TEXT, TRIAL_TITLE  # noqa: E402
 
 if TYPE_CHECKING:
     from ._core.cli.demo import DemoTicket
     from ._core.outcome import Outcome
     from ._core.testing.ledger import LedgerEntry
+    from .models import AddedTicket
 
 EXTRA = click.option(
     "--extra",
@@ -82,7 +88,7 @@ def demo(options: DemoOptions) -> None:
 
     faults, seed = options.faults, options.seed
     name = program()
-    worse = ("the same on a bad day:", f"{name} demo --faults 0.05")
+    worse = ("the same on a bad day:", f"{name} demo --faults 0.05 --journal")
     more = ("ten times as many:", f"{name} demo --tickets {10 * (options.tickets or 2000)}")
     service = DemoService(
         name="Kapture",
@@ -97,12 +103,12 @@ def demo(options: DemoOptions) -> None:
             ("a server to play with, in another terminal:", f"{name} twin --port 8765"),
             (
                 "what of your own file would be sent there, and what not:",
-                f"{name} push tickets.csv --map title=Subject --check",
+                f"{name} plan tickets.csv --map title=Subject",
             ),
             (
                 "push it:",
                 "KAPTURE_BASE_URL=http://127.0.0.1:8765 KAPTURE_TOKEN=twin-token "
-                f"{name} push tickets.csv --map title=Subject --report report.csv",
+                f"{name} push tickets.csv --map title=Subject",
             ),
         ),
     )
@@ -173,18 +179,35 @@ def push(options: PushOptions, target: Target) -> None:
 
     A CSV cell is sent as the text it is, an empty one is left out, and columns that are not
     mapped are not sent. A row that cannot be sent, or is refused, never stops the others.
-    Ctrl-C finishes what is in flight and completes the report; a second one cuts that off too.
+
+    What was sent and what became of it is kept in a journal, and the same command again goes on
+    where it stopped, however it stopped: what is in the helpdesk is not sent again, and neither
+    is what may be there; `reconcile` finds out about that. Ctrl-C finishes what is in flight; a
+    second one cuts that off too.
     """
-    service = Service(
-        command=f"{program()} push",
+    sys.exit(push_file(options, target, _service(options)))
+
+
+def _service(options: PushOptions | None = None) -> Service:
+    return Service(
+        program=program(),
+        target=KaptureTarget,
         wire_fields=KNOWN_FIELDS,
         required=("title",),
         build=NewTicket.from_mapping,
         check=_check_encoding,
         connect=connect_by(KaptureClient),
         look_up=f"{program()} pull --from {datetime.now(INDIA).date()} --out seen.jsonl",
+        place_in=place_in,
+        wire=lambda ticket, reference, place: mark(ticket, reference, place).to_wire(),
+        answer=_answer,
     )
-    sys.exit(push_file(options, target, service))
+
+
+def _answer(outcome: Outcome) -> dict[str, str | None]:
+    """What the service said of a ticket that it added."""
+    added: AddedTicket = outcome.result  # type: ignore[attr-defined]
+    return {"ticket id": added.ticket_id, "title": added.title, "url": added.url}
 
 
 def _check_encoding(ticket: NewTicket) -> None:
@@ -192,6 +215,63 @@ def _check_encoding(ticket: NewTicket) -> None:
     from ._core.transport.bodies import json_body
 
     json_body(dict(ticket.to_wire()))
+
+
+add_journal_commands(commands, KapturePushOptions, KaptureTarget, _service)
+
+
+@commands.command(short_help="Which guarantee a push has here.")
+@click.option(
+    "--reference",
+    metavar="[text|OBJECT.FIELD]",
+    default="text",
+    show_default=True,
+    help="Where the reference travels, as for push.",
+)
+@click.option("--title", metavar="TEXT", help="Of the trial ticket, instead of one that says so.")
+@EXTRA
+@extra_shape
+@click.option(
+    "--patience",
+    type=click.FloatRange(min=0),
+    default=120.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to look for it.",
+)
+@timeout_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@target_options(KaptureTarget)
+def doctor(
+    reference: str,
+    title: str | None,
+    extra: tuple[str, ...],
+    extra_shape: str,
+    patience: float,
+    timeout: float,
+    as_json: bool,
+    target: Target,
+) -> None:
+    """Create one trial ticket, look for it, and say which guarantee a push has here.
+
+    Exit code 0 if lost answers can be looked up, 3 if they cannot. The ticket stays open.
+    """
+    from ._core.cli.examining import examine_service
+
+    place = Field(reference, as_list=extra_shape == "array") if reference != TEXT else TEXT
+    objects = _objects(extra, extra_shape)
+    trial = None
+    if title is not None or objects:
+        trial = NewTicket(title=title or TRIAL_TITLE, ticket_details=TRIAL_TEXT, extra=objects)
+    code = examine_service(
+        target,
+        _service(),
+        lambda client: client.tickets.doctor(trial, reference=place, patience=patience),
+        timeout=timeout,
+        close=lambda ticket_id: None,
+        as_json=as_json,
+    )
+    sys.exit(code)
 
 
 # --- single calls ------------------------------------------------------------------------------

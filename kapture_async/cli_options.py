@@ -18,6 +18,7 @@ from ._core.cli.options import (
 from ._core.cli.pushoptions import PushOptions
 from ._core.errors import ConfigurationError
 from ._core.push.sources import Columns
+from .references import TEXT, Field, ReferencePlace
 
 extra_shape = click.option(
     "--extra-shape",
@@ -74,6 +75,7 @@ class KaptureTarget(Target):
 class KapturePushOptions(PushOptions):
     """With the columns that go into objects of the tenant's own."""
 
+    reference_places: ClassVar[str] = "text|none|OBJECT.FIELD"
     own_options: ClassVar[tuple[Decorator, ...]] = (
         click.option(
             "--extra",
@@ -97,6 +99,13 @@ class KapturePushOptions(PushOptions):
             key=self.key,
         )
 
+    @property
+    def place(self) -> ReferencePlace:
+        """Where references travel."""
+        if self.reference is None or self.reference in ("text", "none"):
+            return None if self.reference == "none" else TEXT
+        return Field(self.reference, as_list=self.extra_shape == "array")
+
     def own_arguments(self) -> list[str]:
         """See :class:`PushOptions`."""
         arguments = [part for value in self.extra for part in ("--extra", value)]
@@ -114,3 +123,10 @@ def extra_pairs(texts: Iterable[str]) -> dict[tuple[str, str], str]:
             raise click.BadParameter(f"{name!r} is not OBJECT.FIELD", param_hint="--extra")
         found[outer, inner] = value
     return found
+
+
+def place_in(place: str) -> ReferencePlace:
+    """Where references travel, from the word that a journal has for it."""
+    if place.startswith("field "):
+        return Field(place.removeprefix("field "))
+    return None if place == "none" else TEXT

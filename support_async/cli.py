@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -15,6 +16,7 @@ need_extra("kapture-async", "click", "rich")
 import click  # noqa: E402
 
 from kapture_async._core.cli.exits import DONE, UNKNOWN, USAGE  # noqa: E402
+from kapture_async._core.cli.journalcommands import add_journal_commands  # noqa: E402
 from kapture_async._core.cli.listing import listing_options, put_rows, refuse_both  # noqa: E402
 from kapture_async._core.cli.options import (  # noqa: E402
     Command,
@@ -24,11 +26,12 @@ from kapture_async._core.cli.options import (  # noqa: E402
     timeout_option,
     with_options,
 )
-from kapture_async._core.cli.pushfile import Service, push_file  # noqa: E402
+from kapture_async._core.cli.pushfile import push_file  # noqa: E402
 from kapture_async._core.cli.pushing import connect_by  # noqa: E402
-from kapture_async._core.cli.pushoptions import push_options  # noqa: E402
+from kapture_async._core.cli.pushoptions import PushOptions, push_options  # noqa: E402
 from kapture_async._core.cli.running import program_name, run_commands  # noqa: E402
 from kapture_async._core.cli.screen import json_line, labelled, say  # noqa: E402
+from kapture_async._core.cli.service import Service  # noqa: E402
 from kapture_async._core.cli.transfer import TransferBar  # noqa: E402
 from kapture_async._core.cli.trials import (  # noqa: E402
     DemoOptions,
@@ -50,8 +53,9 @@ from .cli_options import (  # noqa: E402
     comment_of,
     comment_options,
     ident,
+    place_in,
 )
-from .cli_rows import check_encoding, row_builder  # noqa: E402
+from .cli_rows import TRIAL_SUBJECT, TRIAL_TEXT, check_encoding, row_builder, wire_of  # noqa: E402
 from .cli_show import (  # noqa: E402
     Table,
     created_json,
@@ -147,19 +151,80 @@ def push(options: SupportPushOptions, target: Target) -> None:
 
     A CSV cell is sent as the text it is, an empty one is left out, and columns that are not
     mapped are not sent. A row that cannot be sent, or is refused, never stops the others.
-    Ctrl-C finishes what is in flight and completes the report; a second one cuts that off too.
+
+    What was sent and what became of it is kept in a journal, and the same command again goes on
+    where it stopped, however it stopped: what is in the helpdesk is not sent again, and neither
+    is what may be there; `reconcile` finds out about that. Ctrl-C finishes what is in flight; a
+    second one cuts that off too.
     """
-    service = Service(
-        command=f"{program()} push",
+    sys.exit(push_file(options, target, _service(options)))
+
+
+def _service(options: PushOptions | None = None) -> Service:
+    assert options is None or isinstance(options, SupportPushOptions)
+    return Service(
+        program=program(),
+        target=SupportTarget,
         wire_fields=WIRE_FIELDS,
         required=("subject", "comment"),
-        fills=options.fills,
-        build=row_builder(options.attachments),
+        fills={} if options is None else options.fills,
+        build=row_builder(None if options is None else options.attachments),
         check=check_encoding,
         connect=connect_by(client_of),
         look_up=f"{program()} history --all --out seen.jsonl",
+        place_in=place_in,
+        wire=wire_of,
+        answer=lambda outcome: {"ticket id": "the service tells none"},
     )
-    sys.exit(push_file(options, target, service))
+
+
+add_journal_commands(commands, SupportPushOptions, SupportTarget, _service)
+
+
+@commands.command(short_help="Which guarantee a push has here.")
+@click.option("--category", **ID, required=True, help="Of the trial ticket; see `categories`.")
+@click.option("--priority", **PRIORITY, required=True, help="Of the trial ticket.")
+@click.option(
+    "--subject", metavar="TEXT", default=TRIAL_SUBJECT, help="Instead of one that says so."
+)
+@click.option(
+    "--patience",
+    type=click.FloatRange(min=0),
+    default=120.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to look for it.",
+)
+@timeout_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@target_options(SupportTarget)
+def doctor(
+    category: str,
+    priority: str,
+    subject: str,
+    patience: float,
+    timeout: float,
+    as_json: bool,
+    target: Target,
+) -> None:
+    """Create one trial ticket, look for it, and say which guarantee a push has here.
+
+    Exit code 0 if lost answers can be looked up, 3 if they cannot. The ticket stays open.
+    """
+    from kapture_async._core.cli.examining import examine_service
+
+    trial = NewTicket(subject=subject, comment=TRIAL_TEXT, category=category, priority=priority)
+    close = shlex.join([*program().split(), "close"])
+    again = shlex.join(target.as_arguments())
+    code = examine_service(
+        target,
+        _service(),
+        lambda client: client.tickets.doctor(trial, patience=patience),
+        timeout=timeout,
+        close=lambda ticket_id: " ".join(filter(None, (close, ticket_id, again))),
+        as_json=as_json,
+    )
+    sys.exit(code)
 
 
 # --- lists -------------------------------------------------------------------------------------

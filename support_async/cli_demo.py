@@ -37,7 +37,7 @@ def demo_service(options: DemoOptions, name: str) -> DemoService:
     """
     faults, seed = options.faults, options.seed
     fill = f"--map subject=Subject --map comment=Text --category {_CATEGORY} --priority medium"
-    worse = ("the same on a bad day:", f"{name} demo --faults 0.05")
+    worse = ("the same on a bad day:", f"{name} demo --faults 0.05 --journal")
     more = ("ten times as many:", f"{name} demo --tickets {10 * (options.tickets or 2000)}")
     return DemoService(
         name="Support Ticket",
@@ -56,13 +56,13 @@ def demo_service(options: DemoOptions, name: str) -> DemoService:
             ("a server to play with, in another terminal:", f"{name} twin --port 8766"),
             (
                 "what of your own file would be sent there, and what not:",
-                f"{name} push tickets.csv {fill} --check",
+                f"{name} plan tickets.csv {fill}",
             ),
             (
                 "push it:",
                 f"SUPPORT_BASE_URL=http://127.0.0.1:8766 SUPPORT_APIKEY={APIKEY} "
                 f"SUPPORT_USERNAME={next(iter(USERS))} SUPPORT_PASSWORD={PASSWORD} "
-                f"{name} push tickets.csv {fill} --report report.csv",
+                f"{name} push tickets.csv {fill}",
             ),
         ),
     )
@@ -83,7 +83,8 @@ def _demo_number(entry: LedgerEntry) -> int | None:
     """The number of a ticket that the ledger says was created."""
     if entry.operation != "tickets.create":
         return None
-    return int(entry.payload["comment"].rpartition(_MARK)[2])
+    # A reference may stand below it.
+    return int(entry.payload["comment"].rpartition(_MARK)[2].split()[0])
 
 
 async def _look_around(client: SupportClient, accepted: list[Outcome]) -> list[str]:

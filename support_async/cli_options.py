@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,7 @@ from kapture_async._core.cli.pushoptions import PushOptions
 from kapture_async._core.errors import ConfigurationError, InvalidInputError
 from kapture_async._core.secret import Secret
 
+from .journaled import TEXT, ReferencePlace
 from .models import Priority, Status
 from .values import checked_code, checked_id
 
@@ -82,6 +84,7 @@ class SupportTarget(Target):
     prefix: ClassVar[str] = "SUPPORT"
     token_name: ClassVar[str] = "ACCESS_TOKEN"  # noqa: S105 - the name of a variable
     header_example: ClassVar[str] = "Accept-Language=de"
+    path_options: ClassVar[tuple[str, ...]] = ("--token-file", "--apikey-file")
     own_options: ClassVar[tuple[Decorator, ...]] = (
         click.option(
             "--apikey-file", metavar="FILE", help="File that holds the apikey.  [SUPPORT_APIKEY]"
@@ -156,6 +159,7 @@ class SupportTarget(Target):
 class SupportPushOptions(PushOptions):
     """With what rows get that do not say it themselves."""
 
+    path_options: ClassVar[tuple[str, ...]] = ("--attachments",)
     own_options: ClassVar[tuple[Decorator, ...]] = (
         click.option("--category", **ID, help="For rows that have none."),
         click.option("--priority", **PRIORITY, help="For rows that have none."),
@@ -170,6 +174,19 @@ class SupportPushOptions(PushOptions):
     category: str | None
     priority: str | None
     attachments: str | None
+
+    @property
+    def place(self) -> ReferencePlace:
+        """Where references travel."""
+        if self.reference not in (None, "text", "none"):
+            raise click.BadParameter("it is text or none", param_hint="--reference")
+        return None if self.reference == "none" else TEXT
+
+    @property
+    def shaping(self) -> dict[str, str | None]:
+        """See :class:`PushOptions`."""
+        folder = None if self.attachments is None else os.path.abspath(self.attachments)
+        return {**super().shaping, "attachments": folder}
 
     @property
     def fills(self) -> dict[str, str | None]:
@@ -220,3 +237,8 @@ def comment_of(text: str | None, path: str | None) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise click.BadParameter("it is not UTF-8 text", param_hint="--comment-file") from None
+
+
+def place_in(place: str) -> ReferencePlace:
+    """Where references travel, from the word that a journal has for it."""
+    return None if place == "none" else TEXT

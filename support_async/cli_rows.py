@@ -13,9 +13,12 @@ from kapture_async._core.transport.bodies import form_body
 from .cli_options import PRIORITIES
 from .files import MAX_ATTACHMENT_BYTES
 from .forms import create_form
-from .models import NewTicket
+from .journaled import ReferencePlace, mark
+from .models import WIRE_FIELDS, NewTicket
 from .values import checked_priority
 
+TRIAL_SUBJECT = "Trial ticket, please close"
+TRIAL_TEXT = "It was created to see whether tickets are found again by their reference."
 _CORRECT = "Correct the path; it counts from the folder of --attachments."
 
 
@@ -37,6 +40,13 @@ def check_encoding(ticket: NewTicket) -> None:
         InvalidInputError: it cannot.
     """
     form_body(create_form(ticket, None))
+
+
+def wire_of(ticket: NewTicket, reference: str, place: ReferencePlace) -> dict[str, Any]:
+    """A ticket with its reference, as it is sent, by wire names; of a file only its path."""
+    marked = mark(ticket, reference, place)
+    fields = {name: getattr(marked, name) for name in WIRE_FIELDS}
+    return {name: str(value) for name, value in fields.items() if value is not None}
 
 
 def _ticket_in(folder: Path | None, content: dict[str, Any]) -> NewTicket:

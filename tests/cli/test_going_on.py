@@ -38,7 +38,7 @@ def test_a_wrong_token_costs_no_row(
     run_cli: Run, server: KaptureTwin, tmp_path: Path, key: tuple[str, ...], count: int
 ) -> None:
     table(tmp_path / "t.csv", [(f"k{n}", f"t{n}") for n in range(count)])
-    done = run_cli("push", "t.csv", *key, env={"KAPTURE_TOKEN": "wrong"})
+    done = run_cli("push", "t.csv", "--no-journal", *key, env={"KAPTURE_TOKEN": "wrong"})
     assert done.returncode in (1, 4)
     again = run_cli(*offered(done.stderr))
     assert again.returncode == 0, again.stderr
@@ -50,7 +50,7 @@ def test_a_service_that_says_come_back_later_costs_no_row(
 ) -> None:
     table(tmp_path / "t.csv", [(f"k{n}", f"t{n}") for n in range(50)])
     server.faults = FaultPlan.rate(1, kinds=[Fault("status", status=429, retry_after="3600")])
-    done = run_cli("push", "t.csv", "--key", "id")
+    done = run_cli("push", "t.csv", "--no-journal", "--key", "id")
     assert "asks to wait 3600 s" in done.stderr
     server.faults = FaultPlan()
     assert run_cli(*offered(done.stderr)).returncode == 0
@@ -62,7 +62,7 @@ def test_mended_rows_are_not_forgotten_in_silence(
 ) -> None:
     path = tmp_path / "t.csv"
     path.write_text('id,title\nA1,one\nA2,"two"x\nA3,three\n', encoding="utf-8")
-    done = run_cli("push", "t.csv", "--key", "id")
+    done = run_cli("push", "t.csv", "--no-journal", "--key", "id")
     assert done.returncode == 4
     path.write_text("id,title\nA1,one\nA2,two\nA3,three\n", encoding="utf-8")
     again = run_cli(*offered(done.stderr))
@@ -77,7 +77,7 @@ def test_lines_that_may_have_moved_are_not_pushed_again(
 ) -> None:
     path = tmp_path / "t.csv"
     path.write_text('title\n"two, broken"x\nthree\n', encoding="utf-8")
-    done = run_cli("push", "t.csv")
+    done = run_cli("push", "t.csv", "--no-journal")
     path.write_text('title\n"two,\nmended"\nthree\n', encoding="utf-8")
     later = (tmp_path / "t.report.csv").stat().st_mtime + 5
     os.utime(path, (later, later))
@@ -89,8 +89,10 @@ def test_lines_that_may_have_moved_are_not_pushed_again(
 
 def test_another_key_is_noticed(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> None:
     table(tmp_path / "t.csv", [("A1", ""), ("A2", "two")])
-    assert run_cli("push", "t.csv", "--key", "id", "--report", "r.csv").returncode == 4
-    again = run_cli("push", "t.csv", "--key", "title", "--again-from", "r.csv")
+    assert (
+        run_cli("push", "t.csv", "--no-journal", "--key", "id", "--report", "r.csv").returncode == 4
+    )
+    again = run_cli("push", "t.csv", "--no-journal", "--key", "title", "--again-from", "r.csv")
     assert again.returncode == 4
     assert "not in the file" in again.stderr
     assert len(server.ledger) == 1
@@ -101,7 +103,9 @@ def test_doubts_are_named_without_a_report(
 ) -> None:
     table(tmp_path / "t.csv", [(f"key-{n}", f"t{n}") for n in range(60)])
     server.faults = FaultPlan.rate(0.5, seed=1, kinds=["reset_after"])
-    done = run_cli("push", "t.csv", "--key", "id", "--no-report", env={"COLUMNS": "80"})
+    done = run_cli(
+        "push", "t.csv", "--no-journal", "--key", "id", "--no-report", env={"COLUMNS": "80"}
+    )
     assert done.returncode == 3
     doubts = [line.split()[0] for line in done.stdout.splitlines() if " unknown " in line]
     titles = {key.replace("key-", "t") for key in doubts if key.startswith("key-")}
@@ -126,7 +130,8 @@ def test_a_report_that_breaks_off_still_names_every_doubt(
         "    real(self)\n"
         "report.ReportFile.save = save\n"
         "from kapture_async.cli import main\n"
-        "sys.argv = ['kapture-async', 'push', 't.csv', '--key', 'id', '--concurrency', '2']\n"
+        "sys.argv = ['kapture-async', 'push', 't.csv', '--key', 'id',\n"
+        "    '--no-journal', '--max-concurrency', '2']\n"
         "main()\n"
     )
     environment = os.environ | {

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -46,6 +47,15 @@ def last_json(text: str) -> Any:
     return json.loads(text.splitlines()[-1])
 
 
+MARK = re.compile(r"\[ref:[a-z2-7]{20}\]")
+
+
+def split_mark(text: str) -> tuple[str, str]:
+    """A pushed text, and the reference on its last line."""
+    mark = text[text.rindex("[ref:") :]
+    return text.removesuffix(mark).removesuffix("\n"), mark
+
+
 def titles(server: KaptureTwin) -> list[str]:
     return [entry.payload["title"] for entry in server.ledger]
 
@@ -72,6 +82,8 @@ def test_what_arrives_is_what_stands_in_the_file(
     assert "not sent: 'Not sent'" in done.stderr
     summary = last_json(done.stdout)
     assert summary.pop("seconds") > 0
+    assert summary.pop("journal")["accepted"] == 300
+    assert summary.pop("earlier") == {}
     assert summary == {"rows": 300, "accepted": 300, "rejected": 0, "not_sent": 0, "unknown": 0}
     sent = {entry.payload["info"][0]["phone no."]: entry for entry in server.ledger}
     assert len(server.ledger) == len(sent) == 300
@@ -79,7 +91,12 @@ def test_what_arrives_is_what_stands_in_the_file(
         expected: dict[str, Any] = {"title": row["Subject"], "info": [{"phone no.": row["Phone"]}]}
         if row["Body"]:
             expected["ticket_details"] = row["Body"]
-        assert sent[row["Phone"]].payload == expected
+        payload = dict(sent[row["Phone"]].payload)
+        payload["ticket_details"], mark = split_mark(payload["ticket_details"])
+        assert MARK.fullmatch(mark)
+        if not row["Body"]:
+            del payload["ticket_details"]
+        assert payload == expected
     report = read_report(tmp_path / "out.csv")
     assert {line["key"]: line["ticket_id"] for line in report} == {
         key: entry.ticket_id for key, entry in sent.items()
@@ -114,15 +131,16 @@ def test_check_sends_nothing(run_cli: Run, server: KaptureTwin, tmp_path: Path) 
     no_target = {"KAPTURE_BASE_URL": "", "KAPTURE_TOKEN": ""}
     done = run_cli("push", "bad.csv", "--check", env=no_target)
     assert done.returncode == 2
-    assert done.stdout.splitlines() == [
-        "line 3: title is blank",
-        "line 4: cannot be read as CSV (a quote is opened and never closed)",
-        "3 rows read, 2 bad; nothing was sent",
-    ]
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    first = lines.index("line 3: title is blank")
+    assert lines[first + 1] == "line 4: cannot be read as CSV (a quote is opened and never closed)"
+    assert "Plan for bad.csv; nothing is sent" in lines
     numbered(tmp_path / "good.csv", 3)
     done = run_cli("push", "good.csv", "--check", "--json", env=no_target)
     assert done.returncode == 0
-    assert last_json(done.stdout) | {"seconds": 0} == {"rows": 3, "bad": 0, "seconds": 0}
+    told = last_json(done.stdout)
+    assert (told["rows"], told["bad"], told["to_send"], told["remarks"]) == (3, 0, 3, [])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.csv", "good.csv"]
     assert not server.requests
 
 
@@ -139,7 +157,7 @@ def test_exit_codes(
 ) -> None:
     server.faults = FaultPlan.script(rule)
     numbered(tmp_path / "t.csv", 3)
-    done = run_cli("push", "t.csv", "--concurrency", "1", "--json")
+    done = run_cli("push", "t.csv", "--max-concurrency", "1", "--json")
     assert done.returncode == code, done.stderr
     summary = last_json(done.stdout)
     assert sum(summary[name] for name in ("accepted", "rejected", "not_sent", "unknown")) == 3
@@ -167,7 +185,9 @@ def test_interrupted_once_finishes_what_is_in_flight(
 ) -> None:
     server.latency = 0.2
     numbered(tmp_path / "t.csv", 400)
-    process = start_cli("push", "t.csv", "--concurrency", "4", "--report", "out.csv", "--json")
+    process = start_cli(
+        "push", "t.csv", "--no-journal", "--max-concurrency", "4", "--report", "out.csv", "--json"
+    )
     assert server.ledger.wait_for(6, timeout=30)
     process.send_signal(signal.SIGINT)
     out, errors = process.communicate(timeout=30)
@@ -197,7 +217,9 @@ def test_interrupted_twice_cuts_off_and_still_reports(
 ) -> None:
     server.faults = FaultPlan.rate(1.0, kinds=["silence_after"])
     numbered(tmp_path / "t.csv", 50)
-    process = start_cli("push", "t.csv", "--concurrency", "4", "--report", "out.csv", "--json")
+    process = start_cli(
+        "push", "t.csv", "--no-journal", "--max-concurrency", "4", "--report", "out.csv", "--json"
+    )
     assert server.ledger.wait_for(4, timeout=30)
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
@@ -219,7 +241,7 @@ def test_interrupted_without_a_report_says_from_which_line_to_go_on(
 ) -> None:
     server.latency = 0.2
     numbered(tmp_path / "t.csv", 400)
-    process = start_cli("push", "t.csv", "--concurrency", "2", "--no-report")
+    process = start_cli("push", "t.csv", "--no-journal", "--max-concurrency", "2", "--no-report")
     assert server.ledger.wait_for(3, timeout=30)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
@@ -236,7 +258,9 @@ def test_a_killed_push_has_reported_what_it_knew(
 ) -> None:
     server.faults = FaultPlan.script([None, None, *["silence_before"] * 100])
     numbered(tmp_path / "t.csv", 50)
-    process = start_cli("push", "t.csv", "--concurrency", "1", "--report", "out.csv")
+    process = start_cli(
+        "push", "t.csv", "--no-journal", "--max-concurrency", "1", "--report", "out.csv"
+    )
     path = "/add-ticket-from-other-source.html/v.2.0"
     while server.requests[path] < 3:
         assert process.poll() is None
@@ -249,14 +273,14 @@ def test_a_killed_push_has_reported_what_it_knew(
 def test_a_server_that_is_not_there(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> None:
     server.stop_listening()
     numbered(tmp_path / "t.csv", 300)
-    done = run_cli("push", "t.csv", "--report", "out.csv", "--json")
+    done = run_cli("push", "t.csv", "--no-journal", "--report", "out.csv", "--json")
     assert done.returncode == 4, done.stderr
     assert "gave up" in done.stderr
     assert "Traceback" not in done.stderr
     report = read_report(tmp_path / "out.csv")
     assert len(report) == 300
     assert {line["outcome"] for line in report} == {"not_sent"}
-    assert any(line["reason"].startswith("not tried: 100 rows in a row") for line in report)
+    assert any(line["reason"].startswith("not tried: nobody could be") for line in report)
 
 
 def test_a_tab_as_it_can_be_typed(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> None:
@@ -274,6 +298,7 @@ def test_standard_input(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> No
     assert done.returncode == 4, done.stderr
     payloads = sorted((entry.payload for entry in server.ledger), key=lambda p: p["title"])
     assert payloads == [{"title": "a", "phone": "007"}, {"title": "b"}]
+    assert "there is no journal for standard input" in done.stderr
     assert last_json(done.stdout)["accepted"] == 2
     [bad] = [line for line in read_report(tmp_path / "stdin.report.csv") if not line["ticket_id"]]
     assert bad["reason"].startswith("line 3: not JSON")
@@ -303,8 +328,15 @@ def test_a_pipe_that_never_ends_can_be_interrupted(start_cli: Start, server: Kap
         (["t.csv", "--extra", "x=id"], "is not OBJECT.FIELD"),
         (["t.csv", "--delimiter", "::"], "one character"),
         (["t.csv", "--encoding", "nonsense"], "no encoding 'nonsense'"),
-        (["t.csv", "--concurrency", "0"], "--concurrency"),
-        (["t.csv", "--key", "id", "--again-from", "t.csv"], "is not a report"),
+        (["t.csv", "--max-concurrency", "0"], "--max-concurrency"),
+        (["t.csv", "--key", "id", "--no-journal", "--again-from", "t.csv"], "is not a report"),
+        (["t.csv", "--again-from", "t.csv"], "goes with --no-journal"),
+        (["t.csv", "--from-line", "3"], "goes with --no-journal"),
+        (["t.csv", "--no-journal", "--trial"], "--trial needs a journal"),
+        (["t.csv", "--no-journal", "--journal", "j"], "--journal needs a journal"),
+        (["-", "--format", "csv", "--trial"], "--trial needs a file"),
+        (["t.csv", "--reference", "nonsense"], "'object.field'"),
+        (["t.csv", "--key", "_key"], "no column '_key'"),
         (["t.csv", "--report", "t.csv"], "exists already"),
         (["-"], "add --format"),
     ],
@@ -325,11 +357,12 @@ def test_cells_that_a_spreadsheet_would_run(
 ) -> None:
     keys = ["=1+1", "+49", "-1", "@x", "'=y", "plain", "'z"]
     write_csv(tmp_path / "t.csv", [{"id": key, "title": ""} for key in keys])
-    assert run_cli("push", "t.csv", "--key", "id", "--report", "out.csv").returncode == 4
+    push = ("push", "t.csv", "--key", "id", "--no-journal")
+    assert run_cli(*push, "--report", "out.csv").returncode == 4
     shown = [line["key"] for line in read_report(tmp_path / "out.csv")]
     assert sorted(shown) == sorted(["'=1+1", "'+49", "'-1", "'@x", "''=y", "plain", "'z"])
     write_csv(tmp_path / "t.csv", [{"id": key, "title": key} for key in keys])
-    done = run_cli("push", "t.csv", "--key", "id", "--again-from", "out.csv")
+    done = run_cli(*push, "--again-from", "out.csv")
     assert done.returncode == 0, done.stderr
     assert sorted(titles(server)) == sorted(keys)
 

@@ -221,7 +221,7 @@ def test_json_lines() -> None:
     assert rows == [
         Row({"phone": "007", "x": None, "title": "a", "info": [{"n": 1}]}, "7", 1),
         Row({"title": "c"}, "b", 3),
-        Row({"title": "d"}, "line 4", 4),
+        Row({"title": "d"}, "line 4", 4, keyed=False),
     ]
 
 

@@ -30,7 +30,10 @@ def test_help(command: str) -> None:
 
 
 def test_the_commands_are_complete() -> None:
-    names = "demo twin categories tags create history show reply close reopen download push"
+    names = (
+        "demo twin categories tags create history show reply close reopen download push "
+        "plan status reconcile resume rejects doctor"
+    )
     assert set(commands.commands) == set(names.split())
 
 

@@ -102,6 +102,10 @@ class Beliefs:
         """Take down an outcome."""
         self._codes[int(outcome.key or outcome.index)] = NAMES.index(outcome.name)
 
+    def add_state(self, key: str, state: str) -> None:
+        """Take down what a journal says of a row."""
+        self._codes[int(key)] = NAMES.index(state if state in NAMES else "unknown")
+
     def compare(self, executed: Iterable[int]) -> Truth:
         """Hold them against the rows that the server executed, each as often as it did."""
         times = Counter(executed)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ..errors import HelpdeskError
@@ -13,13 +14,32 @@ from .words import MEANINGS, STYLES, WORDS, count, duration
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
+NOTHING: Mapping[str, int] = MappingProxyType({})
 _BAR = 28
 _REASONS_SHOWN = 8
+_EARLIER = {
+    "accepted": "already there",
+    "rejected": "rejected earlier",
+    "not_sent": "could not be sent earlier",
+    "unknown": "in doubt since an earlier run",
+    "ambiguous": "ambiguous since an earlier look",
+    "probable": "probable since an earlier look",
+}
 
 
-def show_summary(screen: Console, summary: Summary, title: str) -> None:
-    """Counts, rate, latency and reasons."""
+def show_summary(
+    screen: Console, summary: Summary, title: str, earlier: Mapping[str, int] = NOTHING
+) -> None:
+    """Counts, rate, latency and reasons.
+
+    Args:
+        screen: where.
+        summary: of the rows that were tried.
+        title: what was done.
+        earlier: rows that were passed over, by the state that earlier runs left them in.
+    """
     from rich.table import Table
     from rich.text import Text
 
@@ -56,6 +76,7 @@ def show_summary(screen: Console, summary: Summary, title: str) -> None:
         parts = [f"p{n} {duration(summary.latency.percentile(n))}" for n in (50, 90, 99)]
         longest = f"longest {duration(summary.latency.longest)}"
         facts.add_row("", "latency", "   ".join([*parts, longest]))
+    _add_earlier(facts, earlier)
     screen.print(facts)
     _show_reasons(screen, summary)
 
@@ -91,7 +112,9 @@ def show_failures(screen: Console, failures: Sequence[Outcome], total: int) -> N
     screen.print(table)
 
 
-def show_meanings(screen: Console, summary: Summary) -> None:
+def show_meanings(
+    screen: Console, summary: Summary, meanings: Mapping[str, str] = MEANINGS
+) -> None:
     """What the outcomes that came mean, and what is safe to do next; nothing if all is well."""
     from rich.table import Table
     from rich.text import Text
@@ -104,7 +127,7 @@ def show_meanings(screen: Console, summary: Summary) -> None:
     table.add_column(min_width=10)
     table.add_column()
     for name in came:
-        table.add_row("", Text(WORDS[name], STYLES[name]), Text(MEANINGS[name], "dim"))
+        table.add_row("", Text(WORDS[name], STYLES[name]), Text(meanings[name], "dim"))
     heading(screen, "Which means")
     screen.print(table)
 
@@ -117,6 +140,30 @@ def show_commands(screen: Console, title: str, commands: Sequence[tuple[str, str
     for what, command in commands:
         screen.print(Text(f"  {what}", style="dim"))
         screen.print(Text(f"  {clean(command)}"), soft_wrap=True)
+
+
+def show_nothing_new(screen: Console, title: str, earlier: Mapping[str, int]) -> None:
+    """The end of a push that passed over every row."""
+    from rich.table import Table
+
+    heading(screen, f"{title}: nothing new in {count(sum(earlier.values()), 'row')}")
+    facts = Table.grid(padding=(0, 2, 0, 0))
+    facts.add_column(width=1)
+    facts.add_column(style="dim", min_width=10)
+    facts.add_column()
+    _add_earlier(facts, earlier)
+    screen.print(facts)
+
+
+def _add_earlier(facts: Table, earlier: Mapping[str, int]) -> None:
+    from rich.text import Text
+
+    name = "earlier"
+    for state, words in _EARLIER.items():
+        if number := earlier.get(state, 0):
+            style = "" if state == "accepted" else STYLES.get(state, "red")
+            facts.add_row("", name, Text(f"{words}: {number:,}", style))
+            name = ""
 
 
 def _show_reasons(screen: Console, summary: Summary) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Final
 
-from ..errors import ConfigurationError, HelpdeskError, InvalidInputError
+from ..errors import ConfigurationError, HelpdeskError, InvalidInputError, JournalError
 from ..push.report import Summary
 
 DONE: Final = 0
@@ -21,11 +22,21 @@ EXIT_CODES: Final = """\
 Exit codes:
   0    all accepted
   1    some rejected
-  2    wrong usage, or input that cannot be read
+  2    wrong usage, or input or a journal that cannot be used
   3    some unknown: they may or may not be in the helpdesk
   4    some not sent
   130  interrupted
 If several hold: 130, then 3, 2, 4, 1.
+"""
+
+RECONCILE_CODES: Final = """\
+\b
+Exit codes:
+  0    no row is in doubt any more
+  2    wrong usage, or a journal that cannot be used
+  3    doubts remain
+  4    the helpdesk could not be asked
+  130  interrupted; everything is as it was
 """
 
 
@@ -35,14 +46,25 @@ def code_of_push(
     interrupted: bool = False,
     unreadable: bool = False,
     left_over: bool = False,
+    earlier: Mapping[str, int] = MappingProxyType({}),
 ) -> int:
-    """The exit code of a push; the worst of what happened decides."""
+    """The exit code of a push; the worst of what happened decides.
+
+    Args:
+        summary: what became of the rows that were tried.
+        interrupted: Ctrl-C came.
+        unreadable: the source could not be read to its end.
+        left_over: rows were left that no count has.
+        earlier: rows that were passed over, by the state that earlier runs left them in.
+    """
+    counts = summary.counts
+    doubts = sum(earlier.get(state, 0) for state in ("unknown", "ambiguous", "probable"))
     facts = (
         (interrupted, INTERRUPTED),
-        (summary.counts["unknown"] > 0, UNKNOWN),
+        (counts["unknown"] + doubts > 0, UNKNOWN),
         (unreadable, USAGE),
-        (summary.counts["not_sent"] > 0 or left_over, NOT_SENT),
-        (summary.counts["rejected"] > 0, REJECTED),
+        (counts["not_sent"] + earlier.get("not_sent", 0) > 0 or left_over, NOT_SENT),
+        (counts["rejected"] + earlier.get("rejected", 0) > 0, REJECTED),
     )
     return next((code for holds, code in facts if holds), DONE)
 
@@ -55,6 +77,6 @@ def worst_of(codes: Iterable[int]) -> int:
 
 def code_of_error(error: HelpdeskError) -> int:
     """The exit code of a single call that failed."""
-    if isinstance(error, (ConfigurationError, InvalidInputError)):
+    if isinstance(error, (ConfigurationError, InvalidInputError, JournalError)):
         return USAGE
     return {"rejected": REJECTED, "unknown": UNKNOWN, "not_sent": NOT_SENT}[error.outcome]

@@ -57,12 +57,14 @@ class Target(abc.ABC):
         token_name: of the variable that holds the token, after the prefix.
         header_example: a pair for the help of ``--header``.
         own_options: the options of the subclass, as the help lists them.
+        path_options: options whose value is a path.
     """
 
     prefix: ClassVar[str]
     token_name: ClassVar[str] = "TOKEN"  # noqa: S105 - the name of a variable
     header_example: ClassVar[str]
     own_options: ClassVar[tuple[Decorator, ...]] = ()
+    path_options: ClassVar[tuple[str, ...]] = ("--token-file",)
 
     base_url: str | None = None
     username: str | None = None

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
 from ..errors import HelpdeskError, InvalidInputError
 from ..outcome import Outcome
 from ..push.csv_rows import CsvRows
+from ..push.journal.facts import State
+from ..push.journal.reading import ReadJournal
 from ..push.rows import Row
 from ..push.sources import Columns
 from ..testing.ledger import LedgerEntry
@@ -21,14 +24,20 @@ from .demo import Beliefs, DemoTicket, guess_columns, invent_tickets
 from .endreport import heading, show_commands, show_meanings, show_summary
 from .exits import BUG, DONE, INTERRUPTED
 from .progress import Progress
-from .pushing import Connect, PushRun
+from .pushing import Connect, PushRun, Start
+from .reconciling import patiently, present_between
 from .running import run
 from .screen import console, one_line, say, show_error
+from .standing import standing_of
 from .trials import DemoOptions
-from .words import count
+from .words import WORDS, count
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _USUAL_NUMBER = 2000
 _LOOKED_AFTER = 5
+_ROUNDS = 10
 
 
 @frozen(kw_only=True)
@@ -62,6 +71,7 @@ def play_demo(options: DemoOptions, service: DemoService) -> int:
     """Run the demo; returns the exit code: 0 if nothing contradicts the ledger."""
     with tempfile.TemporaryDirectory(prefix="demo-") as folder:
         ledger = Path(folder) / "ledger.jsonl"
+        journal = Path(folder) / "demo.journal"
         rows, number = _rows(options, service)
         say(f"Starting a {service.name} server on this machine, in a process of its own.")
         beliefs = Beliefs()
@@ -81,12 +91,19 @@ def play_demo(options: DemoOptions, service: DemoService) -> int:
             settings = service.settings(url)
             connection = service.connect(settings, options.concurrency, options.timeout)
             async with connection as (client, start):
+                if options.journal:
+                    await pushing.go(start, rows, journal=journal)
+                    if pushing.interrupted:
+                        return []
+                    return await _go_on(client, start, journal, 2 * options.timeout)
                 await pushing.go(start, rows)
                 return [] if pushing.interrupted else await service.look_around(client, first)
 
         with service.twin(ledger) as twin:
             told = run(lambda: main(twin.url))
             executed = [n for n in map(service.number_of, twin.entries) if n is not None]
+        if options.journal:
+            beliefs = _beliefs_of(journal)
     truth = beliefs.compare(executed)
 
     screen = console()
@@ -94,12 +111,20 @@ def play_demo(options: DemoOptions, service: DemoService) -> int:
     title = f"{count(pushing.summary.rows, 'ticket')}, {options.concurrency} at a time{bad}"
     show_summary(screen, pushing.summary, title)
     show_meanings(screen, pushing.summary)
+    story = [one_line(line) for line in told]
+    if options.journal:
+        _tell(screen, "And then, with the journal", story)
     heading(screen, "The truth, from the server's ledger of what it executed")
     truth.show(screen)
-    if told:
-        heading(screen, "And then")
-        for line in told:
-            screen.print(f"  {one_line(line)}")
+    if options.journal:
+        lost = truth.believed["accepted"] - truth.there["accepted"]
+        screen.print()
+        screen.print(
+            f"  unresolved doubts: {truth.believed['unknown']:,}, twice: {truth.twice:,}, "
+            f"lost: {lost:,}"
+        )
+    else:
+        _tell(screen, "And then", story)
     for error in (pushing.stopped, pushing.unreadable):
         if isinstance(error, HelpdeskError):
             screen.print()
@@ -109,6 +134,46 @@ def play_demo(options: DemoOptions, service: DemoService) -> int:
     if truth.contradictions:
         return BUG
     return INTERRUPTED if pushing.interrupted else DONE
+
+
+def _tell(screen: Console, title: str, story: list[str]) -> None:
+    if story:
+        heading(screen, title)
+        for line in story:
+            screen.print(f"  {line}")
+
+
+async def _go_on(client: Any, start: Start, journal: Path, settle: float) -> list[str]:
+    """Look up the doubts and push what is not there, until there are no doubts left."""
+    told: list[str] = []
+    for _ in range(_ROUNDS):
+        before = standing_of(str(journal))
+        if not before.in_doubt and told:
+            break
+        say(f"Giving the server {settle:g} s for what is in doubt, then looking it up.")
+        found = await patiently(lambda: client.tickets.reconcile(journal, settle=settle))
+        present = present_between(before, standing_of(str(journal)))
+        told.append(
+            f"looked up {count(before.in_doubt, 'row')} in doubt: {present:,} found, "
+            f"{len(found.absent):,} not there"
+        )
+        sent: Counter[str] = Counter()
+        async with start([], lambda _: None, journal=journal, from_journal=True) as outcomes:
+            async for outcome in outcomes:
+                sent[outcome.name] += 1
+        if not sent:
+            break
+        words = ", ".join(f"{number:,} {WORDS[name]}" for name, number in sent.items())
+        told.append(f"pushed {count(sent.total(), 'row')} again: {words}")
+    return told
+
+
+def _beliefs_of(journal: Path) -> Beliefs:
+    beliefs = Beliefs()
+    with ReadJournal.open_to_read(journal) as read:
+        for row in read.rows_in(*State):
+            beliefs.add_state(row.key or "0", row.state.value)
+    return beliefs
 
 
 def _rows(options: DemoOptions, service: DemoService) -> tuple[Iterable[Row[Any]], int | None]:

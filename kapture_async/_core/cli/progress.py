@@ -10,9 +10,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from ..push.events import PushEvent, PushPaused, RowFinished
+from ..push.events import PushEvent, PushPaused, RowFinished, RowKnown
 from .screen import console
-from .words import STYLES, WORDS, clock
+from .words import STYLES, WORDS, clock, duration
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -35,6 +35,7 @@ class Progress:
         self._done = done
         self._console = console(stderr=True)
         self._counts: Counter[str] = Counter()
+        self._known = 0
         self._note = ""
         self._note_until = 0.0
         self._began = time.monotonic()
@@ -45,8 +46,10 @@ class Progress:
         """Take notice of what a push tells."""
         if isinstance(event, RowFinished):
             self._counts[event.outcome.name] += 1
+        elif isinstance(event, RowKnown):
+            self._known += 1
         elif isinstance(event, PushPaused):
-            self.note(f"waiting {event.seconds:g} s: {event.reason}", seconds=event.seconds)
+            self.note(f"waiting {duration(event.seconds)}: {event.reason}", seconds=event.seconds)
 
     def note(self, text: str, *, seconds: float) -> None:
         """Show a line below the counts, for so long."""
@@ -99,13 +102,14 @@ class Progress:
     def _figures(self) -> tuple[int, float, float | None]:
         rows = self._counts.total()
         seconds = time.monotonic() - self._began
-        return rows, rows / seconds if seconds > 0 else 0.0, self._done(rows)
+        return rows, rows / seconds if seconds > 0 else 0.0, self._done(rows + self._known)
 
     def _line(self) -> str:
         rows, rate, done = self._figures()
         share = "" if done is None else f" ({done:.0%})"
         counts = ", ".join(f"{self._counts[name]:,} {WORDS[name]}" for name in WORDS)
-        return f"{self._title}: {rows:,} rows{share}: {counts}; {rate:,.0f}/s{self._noted()}"
+        known = f", {self._known:,} from earlier runs" if self._known else ""
+        return f"{self._title}: {rows:,} rows{share}: {counts}{known}; {rate:,.0f}/s{self._noted()}"
 
     def _noted(self) -> str:
         return f"; {self._note}" if time.monotonic() < self._note_until else ""
@@ -127,6 +131,8 @@ class Progress:
             number = self._counts[name]
             counts.append(f"{number:,} {WORDS[name]}", style=STYLES[name] if number else "dim")
             counts.append("   ")
+        if self._known:
+            counts.append(f"{self._known:,} earlier   ", style="dim")
         counts.append(f"{rate:,.0f}/s", style="bold")
         note = Text(f"  {self._noted()[2:]}", style="yellow")
         return Group(head, counts, note)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from attrs import define, field
 
-from ..errors import InvalidInputError, PushStoppedError
+from ..errors import ConnectError, HelpdeskError, InvalidInputError, JournalError, PushStoppedError
 from ..outcome import NotSent, Outcome
 from ..push.engine import Push
-from ..push.events import PushObserver
+from ..push.events import PushEvent, PushObserver, RowFinished, RowKnown
 from ..push.report import ReportFile, Summary
 from ..push.rows import Row
 from .exits import code_of_push
@@ -21,8 +22,14 @@ from .pipe import ReadInThread
 from .progress import Progress
 from .running import Interrupts
 
-Start = Callable[[Any, PushObserver], Push[Any]]
-"""Makes a push of a source, with an observer."""
+
+class Start(Protocol):
+    """Makes a push of a source, with an observer."""
+
+    def __call__(self, source: Any, observer: PushObserver, **settings: Any) -> Push[Any]:
+        """The settings are those of ``tickets.push``."""
+        ...
+
 
 Connect = Callable[[Mapping[str, Any], int, float], AbstractAsyncContextManager[tuple[Any, Start]]]
 """Makes a client from its settings, a concurrency and a timeout; entered, it gives itself and
@@ -30,6 +37,8 @@ the function that starts a push."""
 
 _LEAST_CONNECTIONS = 100
 _SHOWN_FAILURES = 20
+_FIRST_UNREACHED = 20
+_SHOWN_WITH_JOURNAL = 8
 _ROWS_PER_TURN = 500
 
 
@@ -48,9 +57,9 @@ def connect_by(client: Callable[..., AbstractAsyncContextManager[Any]]) -> Conne
         making = client(**settings, timeout=timeout, max_connections=connections)
         async with making as made:
 
-            def start(source: Any, observer: PushObserver) -> Push[Any]:
+            def start(source: Any, observer: PushObserver, **settings: Any) -> Push[Any]:
                 push: Push[Any] = made.tickets.push(
-                    source, concurrency=concurrency, on_event=observer
+                    source, **{"max_concurrency": concurrency, "on_event": observer, **settings}
                 )
                 return push
 
@@ -67,32 +76,39 @@ class PushRun:
         progress: the display.
         report: where each row is written, if anywhere.
         on_outcome: called with each outcome, beside all else.
+        journaled: a journal knows what was not tried, so nobody has to list it.
         summary: the counts; complete when :meth:`go` has returned.
+        earlier: rows that the journal knew from earlier runs, by their state.
         interrupted: Ctrl-C came.
         cut_off: it came twice: what was in flight was not waited for.
-        stopped: why the push gave up.
+        stopped: why the push gave up, or could not go on.
         unreadable: why the source could not be read to its end.
         report_error: why the report could not be written.
         unlisted: the rest of the source was neither tried nor read.
         disagreed: file and earlier report do not name the same rows.
         failures: rows that were not accepted and stand in no report; of those that were not
-            sent only the first.
+            sent only the first, and with a journal only those that are bad.
+        bad: rows that cannot be sent as they are.
         first_untried_line: where in its file the first row stands that was never tried.
     """
 
     progress: Progress
     report: ReportFile | None = None
     on_outcome: Callable[[Outcome], None] | None = None
+    journaled: bool = False
     summary: Summary = field(factory=Summary)
+    earlier: Counter[str] = field(factory=Counter)
     interrupted: bool = False
     cut_off: bool = False
-    stopped: PushStoppedError | None = None
+    stopped: HelpdeskError | None = None
     unreadable: Exception | None = None
     report_error: OSError | None = None
     unlisted: bool = False
     disagreed: bool = False
     failures: list[Outcome] = field(factory=list)
+    bad: int = 0
     first_untried_line: int | None = None
+    _unreached: int | None = 0
     _unsaved: list[Outcome] = field(factory=list)
     _source_error: Exception | None = None
     _listing: bool = False
@@ -107,22 +123,51 @@ class PushRun:
             interrupted=self.interrupted,
             unreadable=self.unreadable is not None,
             left_over=self.disagreed or self.unlisted,
+            earlier=self.earlier,
         )
 
-    async def go(self, start: Start, rows: Iterable[Row[Any]], *, pipe: bool = False) -> None:
+    def on_event(self, event: PushEvent) -> None:
+        """Take notice of what the push tells."""
+        if isinstance(event, RowKnown):
+            self.earlier[event.state] += 1
+        elif isinstance(event, RowFinished) and self._unreached is not None:
+            self._watch_first(event.outcome)
+        self.progress.on_event(event)
+
+    def _watch_first(self, outcome: Outcome) -> None:
+        """Stop early where nobody answers: it is the address, most likely, and not the service."""
+        error = getattr(outcome, "error", None)
+        if not isinstance(error, ConnectError):
+            self._unreached = None if outcome.attempts else self._unreached
+            return
+        assert self._unreached is not None
+        self._unreached += 1
+        if self._unreached == _FIRST_UNREACHED:
+            self._unreached = None
+            words = f"nobody could be reached for the first {_FIRST_UNREACHED} rows"
+            self.stopped = PushStoppedError(f"the push gave up: {words}: {error.message}")
+            self._stop(words)
+
+    async def go(
+        self, start: Start, rows: Iterable[Row[Any]], *, pipe: bool = False, **settings: Any
+    ) -> None:
         """Push all rows. Returns when each has its outcome, also after Ctrl-C.
 
         Args:
             start: makes the push.
             rows: what is pushed.
             pipe: reading them may block.
+            settings: for ``start``.
+
+        Raises:
+            JournalError: the journal cannot be used; nothing was sent.
         """
         task = asyncio.current_task()
         assert task is not None
         iterator = self._watched(iter(rows))
         if pipe:
             self._source = ReadInThread(iterator)
-        push = self._push = start(self._source or iterator, self.progress.on_event)
+        push = self._push = start(self._source or iterator, self.on_event, **settings)
 
         def press(number: int) -> None:
             self.interrupted = True
@@ -146,7 +191,9 @@ class PushRun:
                             raise
                         while task.uncancel():
                             pass
-                    except PushStoppedError as error:
+                    except (PushStoppedError, JournalError) as error:
+                        if not push.counts.rows and isinstance(error, JournalError):
+                            raise
                         self.stopped = error
                     except Exception as error:
                         if error is self._source_error:
@@ -197,6 +244,7 @@ class PushRun:
     def _take(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
             self.summary.add(outcome)
+            self.bad += _is_bad(outcome)
             if self.report is None or self.report_error is not None:
                 self._name(outcome)
             else:
@@ -209,10 +257,13 @@ class PushRun:
             self._unsaved.clear()
 
     def _name(self, outcome: Outcome) -> None:
-        """Keep a row for the screen. Every doubt, and the first of the others."""
-        if outcome.name == "unknown" or (
-            outcome.name != "accepted" and len(self.failures) < _SHOWN_FAILURES
-        ):
+        """Keep a row for the screen: where nothing else names them, every doubt."""
+        if outcome.name == "accepted":
+            return
+        if self.journaled:
+            if _is_bad(outcome) and len(self.failures) < _SHOWN_WITH_JOURNAL:
+                self.failures.append(outcome)
+        elif outcome.name == "unknown" or len(self.failures) < _SHOWN_FAILURES:
             self.failures.append(outcome)
 
     def _write(self, act: Callable[[ReportFile], None]) -> None:
@@ -239,6 +290,9 @@ class PushRun:
         push = self._push
         assert push is not None
         if push.stop_reason is None or self.unreadable is not None:
+            return
+        if self.journaled:
+            self.unlisted = True
             return
         reason = f"not tried: {push.stop_reason}"
         presses = interrupts.presses
@@ -269,3 +323,7 @@ class PushRun:
         self.summary.add_untried(reason)
         key = row.key if row.key is not None else str(row.line)
         self._write(lambda report: report.write(key, "not_sent", "", reason))
+
+
+def _is_bad(outcome: Outcome) -> bool:
+    return isinstance(getattr(outcome, "error", None), InvalidInputError)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import click
 from attrs import frozen
 
-from ..push.engine import DEFAULT_CONCURRENCY
+from ..errors import RejectedError
+from ..push.engine import MAX_CONCURRENCY
+from ..push.journal.facts import LATER
 from ..push.sources import Columns
 from .exits import EXIT_CODES
+from .note import beside
 from .options import Command, Decorator, gathering, given_again, pairs
 
+STDIN = "-"
 _DEFAULT_TIMEOUT = 60.0
 _ENCODING_HELP = "Otherwise told from a byte order mark, or UTF-8. Excel on Windows: cp1252."
 
@@ -23,9 +27,13 @@ class PushOptions:
 
     Attributes:
         own_options: the options of the subclass, as the help lists them.
+        reference_places: what ``--reference`` takes.
+        path_options: options whose value is a path.
     """
 
     own_options: ClassVar[tuple[Decorator, ...]] = ()
+    reference_places: ClassVar[str] = "text|none"
+    path_options: ClassVar[tuple[str, ...]] = ()
 
     file: str
     format: str | None
@@ -33,8 +41,15 @@ class PushOptions:
     key: str | None
     delimiter: str | None
     encoding: str | None
-    concurrency: int
+    max_concurrency: int
+    max_rate: float | None
     timeout: float
+    journal: str | None
+    no_journal: bool
+    reference: str | None
+    no_payload: bool
+    rejected_too: bool
+    trial: bool
     report: str | None
     no_report: bool
     again_from: str | None
@@ -47,29 +62,86 @@ class PushOptions:
         """Which column goes where."""
         return Columns(fields=pairs(self.map, option="--map"), key=self.key)
 
+    @property
+    def journal_path(self) -> str | None:
+        """Where the journal is or shall be; ``None`` if there is to be none."""
+        if self.no_journal:
+            return None
+        return self.journal or (None if self.file == STDIN else beside(self.file))
+
+    @property
+    def again(self) -> frozenset[str]:
+        """Names of the refusals after which a row is sent again as it is."""
+        return LATER | _names_below(RejectedError) if self.rejected_too else LATER
+
+    @property
+    def place(self) -> Any:
+        """Where references travel, as the library has it."""
+        return None if self.reference == "none" else "text"
+
+    @property
+    def shaping(self) -> dict[str, str | None]:
+        """Settings, beside the columns, that change what is sent."""
+        return {"encoding": self.encoding}
+
     def own_arguments(self) -> list[str]:
         """The own options once more."""
         return []
 
+    def check_together(self) -> None:
+        """See that the options go together.
+
+        Raises:
+            click.UsageError: they do not.
+        """
+        if self.no_journal:
+            for option, given in (
+                ("--journal", self.journal),
+                ("--reference", self.reference),
+                ("--no-payload", self.no_payload),
+                ("--rejected-too", self.rejected_too),
+                ("--trial", self.trial),
+            ):
+                if given:
+                    raise click.UsageError(
+                        f"{option} needs a journal, and --no-journal allows none"
+                    )
+            return
+        for option, value in (("--again-from", self.again_from), ("--from-line", self.from_line)):
+            if value is not None:
+                raise click.UsageError(
+                    f"{option} goes with --no-journal; with a journal the same command again "
+                    "pushes what is not in the helpdesk yet"
+                )
+        if self.trial and self.file == STDIN:
+            raise click.UsageError("--trial needs a file, since it is read twice")
+        if self.journal_path is None and (self.reference or self.no_payload):
+            raise click.UsageError("--reference and --no-payload need a journal: --journal PATH")
+
     def as_arguments(self) -> list[str]:
-        """The options that say what is pushed, once more."""
+        """The options that say what is pushed, once more; the file is the first of them."""
         given = {
             "--format": self.format,
             "--key": self.key,
             "--delimiter": self.delimiter,
             "--encoding": self.encoding,
+            "--journal": self.journal,
+            "--reference": self.reference,
         }
         arguments = [self.file, *given_again(given)]
         arguments += [part for value in self.map for part in ("--map", value)]
         arguments += self.own_arguments()
-        if self.concurrency != DEFAULT_CONCURRENCY:
-            arguments += ["--concurrency", str(self.concurrency)]
+        if self.max_concurrency != MAX_CONCURRENCY:
+            arguments += ["--max-concurrency", str(self.max_concurrency)]
+        if self.max_rate is not None:
+            arguments += ["--max-rate", f"{self.max_rate:g}"]
         if self.timeout != _DEFAULT_TIMEOUT:
             arguments += ["--timeout", f"{self.timeout:g}"]
-        return arguments
+        arguments += ["--no-payload"] if self.no_payload else []
+        return [*arguments, "--no-journal"] if self.no_journal else arguments
 
 
-def push_options(options: type[PushOptions]) -> Decorator:
+def push_options(options: type[PushOptions], exit_codes: str = EXIT_CODES) -> Decorator:
     """Give a command the options of a push; it gets them as ``options=``."""
     all_options: tuple[Decorator, ...] = (
         click.argument("file", type=click.Path(allow_dash=True)),
@@ -80,14 +152,25 @@ def push_options(options: type[PushOptions]) -> Decorator:
             help="Send COLUMN as the field WIRE. Without it, columns named like the service's "
             "documented fields are sent. Repeatable.",
         ),
-        click.option("--key", metavar="COLUMN", help="Names a row; else its line number does."),
+        click.option(
+            "--key",
+            metavar="COLUMN",
+            help="Names each row for good, so that a mended row is known again; otherwise a row "
+            "is known by its content.",
+        ),
         *options.own_options,
         click.option(
-            "--concurrency",
+            "--max-concurrency",
             type=click.IntRange(1, 10_000),
-            default=DEFAULT_CONCURRENCY,
+            default=MAX_CONCURRENCY,
             show_default=True,
-            help="Requests in flight at most.",
+            help="Requests in flight at most; how many are best is found out.",
+        ),
+        click.option(
+            "--max-rate",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="PER_SECOND",
+            help="Requests per second at most, where a limit is known.",
         ),
         click.option(
             "--timeout",
@@ -98,23 +181,59 @@ def push_options(options: type[PushOptions]) -> Decorator:
             help="For one request.",
         ),
         click.option(
+            "--journal",
+            metavar="PATH",
+            help="Where to keep what was sent and what became of it.  [default: FILE.journal]",
+        ),
+        click.option(
+            "--no-journal",
+            is_flag=True,
+            help="Keep none: a push that breaks off cannot be gone on with in full.",
+        ),
+        click.option(
+            "--reference",
+            metavar=f"[{options.reference_places}]",
+            help="Where the reference travels by which a lost answer is looked up; text is a line "
+            "at the end of the ticket's text.  [default: text]",
+        ),
+        click.option(
+            "--no-payload",
+            is_flag=True,
+            help="Keep the content of rows out of the journal; FILE is needed to go on, then.",
+        ),
+        click.option(
+            "--rejected-too",
+            is_flag=True,
+            help="Send rows that were rejected in an earlier run once more as they are; none of "
+            "them is in the helpdesk.",
+        ),
+        click.option(
+            "--trial", is_flag=True, help="Push one row, show it whole, and ask before the rest."
+        ),
+        click.option(
             "--report",
             metavar="FILE.csv",
             help="Write key, outcome, ticket_id and reason of every row, as they come.  "
-            "[default: FILE.report.csv here, with a number if that exists]",
+            "[default: none with a journal; else FILE.report.csv here, with a number if that "
+            "exists]",
         ),
         click.option(
             "--no-report", is_flag=True, help="Write none; doubts are on the screen only."
         ),
         click.option("--json", "as_json", is_flag=True, help="End with one JSON object on stdout."),
-        click.option("--check", is_flag=True, help="Read everything, send nothing."),
+        click.option("--check", is_flag=True, help="Send nothing: the same as `plan`."),
         click.option(
             "--again-from",
             metavar="REPORT.csv",
-            help="Push only rows that an earlier report of this file lists as not_sent or "
-            "rejected: they are surely not in the helpdesk.",
+            help="With --no-journal: push only rows that an earlier report of this file lists as "
+            "not_sent or rejected: they are surely not in the helpdesk.",
         ),
-        click.option("--from-line", type=click.IntRange(1), metavar="N", help="Skip rows before."),
+        click.option(
+            "--from-line",
+            type=click.IntRange(1),
+            metavar="N",
+            help="With --no-journal: skip rows before.",
+        ),
         click.option(
             "--format", type=click.Choice(["csv", "jsonl"]), help="Otherwise told from the name."
         ),
@@ -129,10 +248,14 @@ def push_options(options: type[PushOptions]) -> Decorator:
 
     def decorate(command: Command) -> Command:
         wrapped = gathering("options", options, all_options)(command)
-        wrapped.__doc__ = f"{inspect.cleandoc(command.__doc__ or '')}\n\n{EXIT_CODES}"
+        wrapped.__doc__ = f"{inspect.cleandoc(command.__doc__ or '')}\n\n{exit_codes}"
         return wrapped
 
     return decorate
+
+
+def _names_below(kind: type[Exception]) -> frozenset[str]:
+    return frozenset({kind.__name__}).union(*map(_names_below, kind.__subclasses__()))
 
 
 def _as_typed(_: click.Context, __: click.Parameter, given: str | None) -> str | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import HelpdeskError
@@ -64,6 +66,17 @@ def say(text: str, *, style: str = "", stderr: bool = False) -> None:
 def warn(text: str) -> None:
     """A line about something that is not as it should be, and does not stop the work."""
     labelled(("warning", text, "yellow"))
+
+
+def to_stdout(show: Callable[[], None]) -> None:
+    """What cannot be shown there (a closed pipe, a full disk) must not cost the exit code."""
+    try:
+        show()
+        sys.stdout.flush()
+    except OSError as error:
+        warn(f"standard output could not be written: {error.strerror or 'closed'}")
+        # The interpreter flushes it once more at its end, and would complain again.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def show_error(error: HelpdeskError, *, about: str = "") -> None:

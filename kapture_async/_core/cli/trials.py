@@ -28,6 +28,7 @@ class DemoOptions:
     file: str | None
     concurrency: int
     seed: int
+    journal: bool
 
     @property
     def timeout(self) -> float:
@@ -49,6 +50,11 @@ def demo_options(command: Command) -> Command:
         ),
         click.option("--concurrency", type=click.IntRange(1, 1000), default=32, show_default=True),
         click.option("--seed", type=int, default=0, help="Of the tickets and the faults."),
+        click.option(
+            "--journal",
+            is_flag=True,
+            help="Keep a journal, look up what is in doubt, and go on until nothing is.",
+        ),
     )
     return gathering("options", DemoOptions, options)(command)
 

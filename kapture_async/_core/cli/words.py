@@ -16,6 +16,11 @@ MEANINGS = {
     "unknown": "it may or may not have happened; look it up, never send it again blindly",
 }
 
+JOURNALED = MEANINGS | {
+    "unknown": "it may or may not have happened; it is not sent again before `reconcile`",
+}
+"""The same where a journal is kept."""
+
 
 def duration(seconds: float) -> str:
     """A length of time: ``8.2 ms``, ``1.93 s``, ``4:05``, ``1:02:03``."""

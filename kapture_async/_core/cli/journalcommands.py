@@ -1,0 +1,155 @@
+"""The commands around a journal, for any service: status, reconcile, resume, rejects, plan."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from typing import Any
+
+import click
+
+from .exits import EXIT_CODES, RECONCILE_CODES
+from .options import Command, Decorator, Target, target_options
+from .pushoptions import PushOptions, push_options
+
+_JOURNAL = click.argument("journal", type=click.Path())
+_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+
+
+def add_journal_commands(
+    group: click.Group,
+    options: type[PushOptions],
+    target: type[Target],
+    service_of: Any,
+) -> None:
+    """Give a command line the commands around a journal.
+
+    Args:
+        group: the command line.
+        options: the class of the options of its push.
+        target: the class of its targets.
+        service_of: makes a :class:`.Service` from the options of a push, or from ``None``.
+    """
+
+    @group.command(short_help="What a push would do; sends nothing.")
+    @push_options(options, _PLAN_CODES)
+    @target_options(target)
+    @click.option(
+        "--rate",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="PER_SECOND",
+        help="Tickets per second, for the estimate of the time.",
+    )
+    def plan(options: PushOptions, target: Target, rate: float | None) -> None:
+        """Say what a push of FILE would do: what cannot be sent, what looks wrong, how long it
+        takes, and what the journal has of it already. Nothing is sent.
+
+        It takes the options of push, so that one word is all that has to be changed.
+        """
+        from .plan import plan_file
+
+        sys.exit(plan_file(options, service_of(options), target, rate=rate))
+
+    @group.command(short_help="How a push stands.")
+    @_JOURNAL
+    @_JSON
+    def status(journal: str, as_json: bool) -> None:
+        """Say how a push stands: what is in the helpdesk, what is not and why, what is in doubt,
+        and what to type next. Nobody is asked, and a push that runs is not held up.
+        """
+        from .status import show_status
+
+        sys.exit(show_status(journal, service_of(None).program, as_json=as_json))
+
+    @_described(RECONCILE_CODES)
+    def reconcile(
+        journal: str, settle: float | None, timeout: float | None, as_json: bool, target: Target
+    ) -> None:
+        """Find out what became of the rows in doubt, by their references, and note it in JOURNAL.
+
+        First it waits until the service has had its time, since a lost answer says nothing of
+        when the work is done. Rows found once are in the helpdesk. Rows that two looks do not
+        find are not; the next push sends them. What is found more than once is for you to judge.
+        Nothing is sent. Where to look is known from the push; options say otherwise.
+        """
+        from .reconciling import reconcile_journal
+
+        sys.exit(
+            reconcile_journal(
+                journal,
+                target,
+                service_of(None),
+                settle=settle,
+                timeout=timeout,
+                as_json=as_json,
+            )
+        )
+
+    reconcile = target_options(target)(reconcile)
+    for option in (
+        _JSON,
+        click.option(
+            "--timeout",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="SECONDS",
+            help="For one request.  [default: as the push had it]",
+        ),
+        click.option(
+            "--settle",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="SECONDS",
+            help="How long to give the service after the last sign of a row in doubt; at least "
+            "twice --timeout.  [default: 300]",
+        ),
+        _JOURNAL,
+    ):
+        reconcile = option(reconcile)
+    group.command(short_help="Find out what became of rows in doubt.")(reconcile)
+
+    @group.command(
+        short_help="Go on with a push.", context_settings={"ignore_unknown_options": True}
+    )
+    @_JOURNAL
+    @click.argument("again", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF PUSH]...")
+    @_described(EXIT_CODES)
+    def resume(journal: str, again: tuple[str, ...]) -> None:
+        """Go on with the push of JOURNAL: with its file and its options, as they are noted in it.
+
+        Options of push may follow, and win over those that are noted. Secrets are not noted:
+        they come from the environment or from files, as for the push. If the file is gone or was
+        changed, only what the journal itself still holds is pushed.
+        """
+        from .resuming import resume_push
+
+        sys.exit(resume_push(journal, again, options, service_of))
+
+    @group.command(short_help="Rows that must be mended, as a file.")
+    @_JOURNAL
+    @click.option("--out", required=True, metavar="FILE", help="The file to make: .csv or .jsonl.")
+    def rejects(journal: str, out: str) -> None:
+        """Write the rows that the service refused, and those that cannot be sent as they are, to
+        FILE, with the reason of each. Columns that begin with _ are added, and never sent.
+
+        Mend the rows, and push them: with `--key _key` and the same journal if the rows have
+        keys, for then each goes on under its own name; rows without keys are a new file, with a
+        journal of its own, and the old journal goes on listing them as rejected.
+        """
+        from .rejects import write_rejects
+
+        sys.exit(write_rejects(journal, out, service_of(None)))
+
+
+_PLAN_CODES = """\
+\b
+Exit codes:
+  0    every row can be sent
+  2    some cannot, or the input cannot be read
+"""
+
+
+def _described(exit_codes: str) -> Decorator:
+    def decorate(command: Command) -> Command:
+        command.__doc__ = f"{inspect.cleandoc(command.__doc__ or '')}\n\n{exit_codes}"
+        return command
+
+    return decorate

@@ -1,0 +1,176 @@
+"""The end of a push: what became of the rows, and what to type next."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import Any
+
+from ..errors import JournalError
+from ..push.sources import FileRows
+from .advice import ways_on
+from .endreport import (
+    show_commands,
+    show_failures,
+    show_meanings,
+    show_nothing_new,
+    show_summary,
+)
+from .options import Target
+from .pushing import PushRun
+from .pushoptions import STDIN, PushOptions
+from .rowsfile import name_of_file, warn_of_keys
+from .screen import console, labelled, one_line, say, to_stdout, warn
+from .service import Service
+from .standing import Standing, counts_json, standing_of
+from .words import JOURNALED, MEANINGS, count
+
+
+def end_json(pushing: PushRun, options: PushOptions) -> dict[str, Any]:
+    """The numbers of a push, for programs.
+
+    ``rows`` and the outcomes are of this run; ``earlier`` counts the rows that were passed over,
+    by the state that earlier runs left them in; ``journal`` is how all of them stand.
+    """
+    told = pushing.summary.as_json()
+    standing = _standing(options)
+    if standing is None:
+        return told
+    journal = {**counts_json(standing.counts), "path": standing.path}
+    return {**told, "earlier": dict(pushing.earlier), "journal": journal}
+
+
+def show_end(
+    pushing: PushRun,
+    rows: FileRows | None,
+    options: PushOptions,
+    target: Target,
+    service: Service,
+) -> None:
+    """Tell the person at the terminal how it went, and what to type next.
+
+    Args:
+        pushing: the push.
+        rows: of the file; ``None`` if only what the journal holds was pushed.
+        options, target, service: of the push.
+    """
+    summary = pushing.summary
+    standing = _standing(options)
+    unnamed = pushing.report is None or pushing.report_error is not None
+
+    def show() -> None:
+        screen = console(stderr=options.as_json)
+        title = f"Pushed {'what the journal holds' if rows is None else name_of_file(options)}"
+        if summary.rows or not pushing.earlier:
+            show_summary(screen, summary, title, pushing.earlier)
+        else:
+            show_nothing_new(screen, title, pushing.earlier)
+        show_meanings(screen, summary, MEANINGS if standing is None else JOURNALED)
+        if unnamed:
+            tried = summary.rows - summary.untried
+            failed = tried - summary.counts["accepted"]
+            # The journal names the others.
+            show_failures(screen, pushing.failures, failed if standing is None else pushing.bad)
+
+    to_stdout(show)
+    print(file=sys.stderr)
+    _say_how_it_ended(pushing, rows, options)
+    if standing is not None:
+        say(f"journal: {standing.path}: {_in_words(standing)}", stderr=True)
+        ways = ways_on(
+            standing,
+            service.program,
+            push=None if rows is None else options.as_arguments(),
+            target=target.as_arguments(),
+            unread=pushing.unlisted or pushing.stopped is not None,
+        )
+        if target.headers and ways:
+            warn("the values of --header are not repeated below, since they may be secret")
+    else:
+        ways = _ways_on(pushing, options, target, service)
+    if ways:
+        show_commands(console(stderr=True), "To go on", ways)
+
+
+def _standing(options: PushOptions) -> Standing | None:
+    if options.journal_path is None:
+        return None
+    try:
+        return standing_of(options.journal_path)
+    except JournalError as error:
+        warn(error.message)
+        return None
+
+
+def _in_words(standing: Standing) -> str:
+    counts = standing.counts
+    parts = [f"{counts.accepted:,} of {count(counts.rows, 'row')} in the helpdesk"]
+    for number, words in (
+        (counts.rejected, "rejected"),
+        (counts.not_sent, "not sent"),
+        (standing.in_doubt, "in doubt"),
+        (counts.ambiguous, "ambiguous"),
+        (counts.probable, "probable"),
+    ):
+        if number:
+            parts.append(f"{number:,} {words}")
+    return ", ".join(parts)
+
+
+def _say_how_it_ended(pushing: PushRun, rows: FileRows | None, options: PushOptions) -> None:
+    if rows is not None:
+        warn_of_keys(rows)
+    if pushing.cut_off:
+        warn("interrupted twice: what was in flight was cut off")
+    elif pushing.interrupted:
+        warn("interrupted: what was in flight has finished")
+    if pushing.stopped is not None:
+        lines = [("error", one_line(pushing.stopped.message, 400), "bold red")]
+        if isinstance(pushing.stopped, JournalError):
+            lines.append(("next", pushing.stopped.next_step, "bold"))
+        labelled(*lines)
+    if pushing.unreadable is not None:
+        what = one_line(str(getattr(pushing.unreadable, "message", pushing.unreadable)))
+        labelled(("error", f"the rest could not be read: {what}", "bold red"))
+    if pushing.unlisted:
+        warn("the rest of the input was not read, and is in no count")
+    if pushing.bad and options.journal_path is not None:
+        which = "it is" if pushing.bad == 1 else "they are"
+        listed = "`plan`, with the same options, lists all such rows"
+        warn(f"{count(pushing.bad, 'row')} cannot be sent as {which}; {listed}")
+    if pushing.report_error is not None:
+        words = f"the report is not complete: {pushing.report_error.strerror}"
+        labelled(("error", words, "bold red"))
+    elif pushing.report is not None:
+        say(f"report: {pushing.report.path}", stderr=True)
+
+
+def _ways_on(
+    pushing: PushRun, options: PushOptions, target: Target, service: Service
+) -> list[tuple[str, str]]:
+    """Without a journal: for what is surely not in the helpdesk, and for what is in doubt."""
+    counts = pushing.summary.counts
+    reported = pushing.report is not None and pushing.report_error is None
+    where = f"marked unknown in {pushing.report.path}" if reported and pushing.report else "above"
+    again = []
+    if counts["unknown"]:
+        what = f"look up the {count(counts['unknown'], 'row')} {where}, before anything else:"
+        again.append((what, service.look_up))
+    if options.file == STDIN or not (counts["not_sent"] or counts["rejected"]):
+        return again
+    command = [
+        *service.program.split(),
+        "push",
+        *options.as_arguments(),
+        *target.as_arguments(),
+    ]
+    if reported and pushing.report is not None:
+        number = count(counts["not_sent"] + counts["rejected"], "row")
+        command += ["--again-from", str(pushing.report.path)]
+        what = f"push the {number} listed as not_sent or rejected, once the cause is mended:"
+        again.append((what, shlex.join(command)))
+    elif pushing.first_untried_line is not None and options.again_from is None:
+        command += ["--from-line", str(pushing.first_untried_line)]
+        what = "push the rows that were not tried (all from this line on; not those listed above):"
+        again.append((what, shlex.join(command)))
+    return again

@@ -1,0 +1,72 @@
+"""The journal of a push: where it is, and what it notes of the command line."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ..errors import JournalError
+from ..push.recorder import JournalFile
+from ..push.sources import FileRows
+from .note import Note, check_shape, job_in, seen_now, shape_of, whole_paths, without
+from .options import Target
+from .pushoptions import STDIN, PushOptions
+from .rowsfile import KEY
+from .screen import say
+from .service import Service
+
+
+def push_settings(options: PushOptions, journal: JournalFile | None) -> dict[str, Any]:
+    """What ``tickets.push`` is told beside its rows."""
+    settings: dict[str, Any] = {"max_rate": options.max_rate}
+    if journal is not None:
+        settings |= {
+            "journal": journal,
+            "reference": options.place,
+            "payloads": not options.no_payload,
+        }
+    return settings
+
+
+def journal_for(
+    rows: FileRows, options: PushOptions, target: Target, service: Service
+) -> JournalFile | None:
+    """The journal of a push, with what it is to note; ``None`` if there is to be none.
+
+    Raises:
+        JournalError: there is one, and it is of other rows.
+    """
+    path = options.journal_path
+    if path is None:
+        if not options.no_journal:
+            say(
+                "there is no journal for standard input: name one with --journal PATH, and this "
+                "push can be gone on with",
+                stderr=True,
+            )
+        return None
+    shape = shape_of(options.columns, rows.used, service.filled_in, options.shaping)
+    stored = job_in(path)
+    if options.key == KEY:
+        # Rows that `rejects` made into a file go on under the names the journal has for them.
+        if stored is None or stored.keys is None:
+            what = "there is none" if stored is None else "its rows have no keys"
+            raise JournalError(
+                f"the journal {path!r}: {what}, and --key {KEY} names rows as it does",
+                next_step="Name the journal that the rows came from with --journal; rows without "
+                "keys are pushed as a new file, without --key.",
+            )
+        return JournalFile(path, stored.keys, stored.shape, again=options.again)
+    if stored is not None:
+        check_shape(path, stored, options.key, shape)
+        say(f"going on with {path}", stderr=True)
+    note = Note(
+        file=None if options.file == STDIN else os.path.abspath(options.file),
+        arguments=whole_paths(
+            without(options.as_arguments()[1:], "--journal"), *options.path_options
+        ),
+        target=whole_paths(target.as_arguments(), *target.path_options),
+        headers=tuple(pair.partition("=")[0] for pair in target.headers),
+        timeout=options.timeout,
+    )
+    return JournalFile(path, options.key, shape, seen_now(note).as_text(), options.again)

@@ -1,0 +1,255 @@
+"""The ``reconcile`` command: look up what is in doubt, and say what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from attrs import evolve, fields
+
+from ..errors import (
+    ConfigurationError,
+    HelpdeskError,
+    InvalidInputError,
+    JournalError,
+    RejectedError,
+)
+from ..push.reconcile import Looked, Reconciliation, Resolved, Settling
+from .advice import ways_on
+from .endreport import heading, show_commands
+from .exits import DONE, UNKNOWN
+from .note import Note
+from .options import Target, target_options
+from .running import run
+from .screen import clean, console, json_line, one_line, warn
+from .service import Service
+from .standing import Standing, standing_of
+from .status import name_of, show_standing
+from .words import clock, count
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+
+_SHOWN = 10
+_TRIES = 3
+_BETWEEN_TRIES = 2.0
+_TIMEOUT = 60.0
+
+
+def reconcile_journal(
+    path: str,
+    target: Target,
+    service: Service,
+    *,
+    settle: float | None,
+    timeout: float | None,
+    as_json: bool,
+) -> int:
+    """Look up the doubts of a journal; returns the exit code.
+
+    Args:
+        path: of the journal.
+        target: where to look; what it leaves out is as the push had it.
+        service: how.
+        settle: seconds to give the service; ``None`` for the default.
+        timeout: seconds for a request; ``None`` for what the push had.
+        as_json: end with one JSON object on stdout.
+    """
+    before = standing_of(path)
+    target = target_of(before, target)
+    if timeout is None:
+        timeout = before.note.timeout if before.note is not None else None
+    if not before.in_doubt:  # nobody has to be asked
+        found = Reconciliation()
+    else:
+        settings = target.settings()
+        place = service.place_in(before.job.place)
+        seconds = timeout or _TIMEOUT
+        waiting = _Waiting()
+
+        async def main() -> Reconciliation:
+            connection = service.connect(settings, 1, seconds)
+            async with connection as (client, _):
+                return await patiently(
+                    lambda: client.tickets.reconcile(
+                        path, reference=place, settle=settle, on_event=waiting.on_event
+                    )
+                )
+
+        with waiting:
+            found = run(main)
+    after = standing_of(path)
+    left = after.counts.unknown + after.counts.ambiguous + after.counts.probable
+    if as_json:
+        present = present_between(before, after)
+        told = {**after.as_json(), "present": present, "absent": len(found.absent)}
+        print(json_line({**told, "still_open": len(found.open)}), flush=True)
+    screen = console(stderr=as_json)
+    _show(screen, found, before, after)
+    ways = ways_on(after, service.program, target=target.as_arguments())
+    if ways:
+        show_commands(screen, "To go on", ways)
+    screen.print()
+    return UNKNOWN if left else DONE
+
+
+async def patiently(look: Callable[[], Awaitable[Reconciliation]]) -> Reconciliation:
+    """Ask again if the helpdesk could not be asked: nothing is sent, so that is safe."""
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            return await look()
+        except (ConfigurationError, InvalidInputError, JournalError, RejectedError):
+            raise
+        except HelpdeskError as error:
+            if tries == _TRIES:
+                raise
+            warn(f"a look failed and is tried again: {error.message}")
+            await asyncio.sleep(_BETWEEN_TRIES)
+
+
+def target_of(standing: Standing, given: Target) -> Target:
+    """Where the push went, unless the command line says otherwise."""
+    noted = _noted(type(given), standing.note)
+    changes: dict[str, Any] = {}
+    who = {"token", "token_file", "username"}
+    said_who = any(getattr(given, name) for name in who)
+    for attribute in fields(type(given)):
+        mine, theirs = getattr(given, attribute.name), getattr(noted, attribute.name)
+        kept = said_who and attribute.name in who
+        if mine == attribute.default and theirs != mine and not kept:
+            changes[attribute.name] = theirs
+    target = evolve(given, **changes)
+    if target.base_url is None and standing.note is None and not target.variable("BASE_URL"):
+        target = evolve(target, base_url=standing.job.target)
+    if standing.note is not None and standing.note.headers and not given.headers:
+        names = ", ".join(standing.note.headers)
+        warn(f"the push had extra headers ({names}); if they are needed, give --header again")
+    return target
+
+
+def _noted(kind: type[Target], note: Note | None) -> Target:
+    import click
+
+    @click.command()
+    @target_options(kind)
+    def read(target: Target) -> Target:
+        return target
+
+    arguments = [] if note is None else list(note.target)
+    noted: Target = read.main(args=arguments, prog_name="noted", standalone_mode=False)
+    return noted
+
+
+class _Waiting:
+    """The countdown on a terminal; a line elsewhere."""
+
+    def __init__(self) -> None:
+        self._console = console(stderr=True)
+        self._until = 0.0
+        self._words = "looking"
+        self._live: Live | None = None
+
+    def on_event(self, event: Settling | Looked) -> None:
+        """Take notice of how far it is."""
+        if isinstance(event, Settling):
+            self._until = time.monotonic() + event.seconds
+            at = datetime.now() + timedelta(seconds=event.seconds)
+            rows = count(event.doubts, "row")
+            self._words = f"the service has until {at:%H:%M:%S} to finish {rows}"
+            if self._live is None:
+                wait = clock(event.seconds)
+                self._say(f"waiting {wait}: {self._words}; Ctrl-C leaves all as it is")
+        else:
+            self._until = 0.0
+            seen = count(event.tickets, "ticket")
+            words = f"looked at {seen}: found {event.found:,}, not found {event.missing:,}"
+            self._say(words)
+            self._words = "looking again in a moment, for what was not found"
+
+    def _say(self, words: str) -> None:
+        self._console.print(words, soft_wrap=not self._console.is_terminal)
+
+    def __rich__(self) -> Any:
+        from rich.text import Text
+
+        left = self._until - time.monotonic()
+        if left <= 0:
+            return Text(f"{self._words}...", "dim")
+        tail = "; Ctrl-C leaves all as it is"
+        return Text.assemble((clock(left), "bold"), f"  {self._words}", (tail, "dim"))
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal and not self._console.is_dumb_terminal:
+            from rich.live import Live
+
+            self._live = Live(self, console=self._console, refresh_per_second=4, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+
+def _show(screen: Console, found: Reconciliation, before: Standing, after: Standing) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    if not before.in_doubt:
+        heading(screen, f"{before.path}: there was nothing to look up")
+    else:
+        present = present_between(before, after)
+        heading(screen, f"What became of the {count(before.in_doubt, 'row')} in doubt")
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column(width=1)
+        table.add_column(min_width=15)
+        table.add_column(justify="right")
+        table.add_column()
+        kinds = (
+            ("present", present, "green", "they are in the helpdesk, each once"),
+            ("absent", len(found.absent), "cyan", "they are not; the next push sends them"),
+            ("ambiguous", len(found.ambiguous), "red", "several tickets carry the reference"),
+            ("probable", len(found.probable), "red", "one ticket has the same content; no proof"),
+            ("still open", len(found.open), "red", "not found by their content; no proof"),
+        )
+        for words, rows, style, told in kinds:
+            if rows or words in ("present", "absent"):
+                shown = style if rows else "dim"
+                meaning = Text(told if rows else "", "dim")
+                table.add_row("", Text(words, shown), Text(f"{rows:,}", shown), meaning)
+        screen.print(table)
+        judge = [*found.ambiguous, *found.probable, *found.open]
+        if judge:
+            _show_rows(screen, judge)
+    heading(screen, f"{after.path} now")
+    show_standing(screen, after)
+
+
+def present_between(before: Standing, after: Standing) -> int:
+    """Rows that turned out to be in the helpdesk, also by looks that failed later on."""
+    return after.counts.accepted - before.counts.accepted
+
+
+def _show_rows(screen: Console, rows: Sequence[Resolved]) -> None:
+    from rich.text import Text
+
+    heading(screen, "For you to judge; none of them is sent")
+    for row in rows[:_SHOWN]:
+        tickets = ", ".join(map(one_line, row.ticket_ids))
+        words = f"tickets {tickets}" if tickets else "no ticket found"
+        name = one_line(name_of(row.key, row.line), 40)
+        screen.print(Text.assemble(f"  {clean(name)}  ", (words, "dim")))
+    if len(rows) > _SHOWN:
+        screen.print(Text(f"  and {len(rows) - _SHOWN:,} more", "dim"))

@@ -1,0 +1,201 @@
+"""The ``rejects`` command: the rows that must be mended, as a file that can be pushed again."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any, TextIO
+
+import click
+from attrs import define, field
+
+from ..errors import InvalidInputError
+from ..push.journal.facts import LATER, RowView, State
+from ..push.journal.reading import ReadJournal
+from ..push.report import harmless
+from ..push.sources import format_of
+from .endreport import show_commands
+from .exits import DONE
+from .note import Note, without
+from .rowsfile import ADDED, KEY
+from .screen import console, say, warn
+from .service import Service
+from .standing import LINE
+from .words import count
+
+_PATH = "."
+_OPTIONS = ("--map", "--extra", "--key", "--format", "--delimiter", "--encoding", "--journal")
+
+
+@define
+class _Shape:
+    """What the rows have, as far as they can be told."""
+
+    rows: int = 0
+    bare: int = 0
+    plain: dict[str, None] = field(factory=dict)
+    nested: dict[str, None] = field(factory=dict)
+    objects: set[str] = field(factory=set)
+
+
+def write_rejects(path: str, out: str, service: Service) -> int:
+    """Write the rows of a journal that must be mended; returns the exit code.
+
+    Raises:
+        click.UsageError: the file is there already, or its name tells no format.
+        InvalidInputError: a row has what no CSV cell can hold.
+        JournalError: the journal cannot be read.
+    """
+    format_ = format_of(out)
+    if format_ is None:
+        raise click.UsageError("the name of --out ends in .csv or .jsonl")
+    with ReadJournal.open_to_read(path) as journal:
+        shape = _shape_of(journal, flat=format_ == "csv")
+        known = [name for name in service.wire_fields if name in shape.plain]
+        shape.plain = dict.fromkeys([*known, *shape.plain])
+        if not shape.rows:
+            say("no row must be mended; no file was written", stderr=True)
+            return DONE
+        try:
+            descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            raise click.UsageError(
+                f"{out} is there already, and may hold rows that somebody has mended; give "
+                "another name"
+            ) from None
+        try:
+            with open(descriptor, "w", encoding="utf-8", newline="") as file:
+                if format_ == "csv":
+                    _write_csv(file, journal, shape)
+                else:
+                    _write_jsonl(file, journal)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(out)
+            raise
+        job = journal.job
+    say(f"{count(shape.rows, 'row')} to {out}, each with its reason in _reason", stderr=True)
+    if shape.bare:
+        warn(
+            f"of {count(shape.bare, 'row')} the journal has no content, only {KEY}, _line and "
+            "_reason: mend them where they came from"
+        )
+    if shape.bare < shape.rows:
+        ways = [_way_on(path, out, Note.of(job), job.keys, shape, service, flat=format_ == "csv")]
+        show_commands(console(stderr=True), "To go on", ways)
+    return DONE
+
+
+def _to_mend(journal: ReadJournal) -> Iterator[RowView]:
+    for row in journal.rows_in(State.REJECTED, State.NOT_SENT):
+        if row.state is State.REJECTED:
+            if row.error not in LATER:
+                yield row
+        elif not row.attempts:
+            yield row
+
+
+def _content(row: RowView) -> dict[str, Any]:
+    try:
+        content = json.loads(row.payload or b"{}")
+    except ValueError:
+        content = {}
+    return content if isinstance(content, dict) else {}
+
+
+def _shape_of(journal: ReadJournal, *, flat: bool) -> _Shape:
+    shape = _Shape()
+    for row in _to_mend(journal):
+        shape.rows += 1
+        content = _content(row)
+        shape.bare += not content
+        for name, value in content.items():
+            inner = _object(value)
+            if inner is None and isinstance(value, (Mapping, list)) and flat:
+                raise InvalidInputError(
+                    f"{name!r} of a row is a list or an object that no CSV cell can hold",
+                    next_step="Write a .jsonl file.",
+                )
+            if inner is None:
+                shape.plain[name] = None
+                continue
+            shape.nested.update(dict.fromkeys(f"{name}{_PATH}{part}" for part in inner))
+            if isinstance(value, Mapping):
+                shape.objects.add(name)
+    return shape
+
+
+def _object(value: Any) -> Mapping[str, Any] | None:
+    """The one flat object that a value is or holds; ``None`` if it is something else."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if not isinstance(value, Mapping):
+        return None
+    return None if any(isinstance(v, (Mapping, list)) for v in value.values()) else value
+
+
+def _added(row: RowView) -> dict[str, str | int | None]:
+    reason = LINE.sub("", " ".join((row.words or "").split()))
+    if row.status not in (None, 200):
+        reason = f"{reason} (HTTP {row.status})"
+    values = (row.key, row.line, reason, row.ticket_id)
+    return dict(zip(ADDED, values, strict=True))
+
+
+def _write_csv(file: TextIO, journal: ReadJournal, shape: _Shape) -> None:
+    columns = [*shape.plain, *shape.nested]
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([*ADDED, *columns])
+    for row in _to_mend(journal):
+        cells: dict[str, Any] = {}
+        for name, value in _content(row).items():
+            inner = _object(value)
+            if inner is None:
+                cells[name] = value
+            else:
+                cells |= {f"{name}{_PATH}{part}": text for part, text in inner.items()}
+        added = _added(row)
+        # Those two are for reading only. The others are taken at their word when they are pushed.
+        for name in ("_reason", "_ticket"):
+            added[name] = harmless(str(added[name] or ""))
+        writer.writerow([*added.values(), *(_cell(cells.get(name)) for name in columns)])
+
+
+def _cell(value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value)
+
+
+def _write_jsonl(file: TextIO, journal: ReadJournal) -> None:
+    for row in _to_mend(journal):
+        file.write(json.dumps({**_added(row), **_content(row)}, ensure_ascii=False) + "\n")
+
+
+def _way_on(
+    path: str,
+    out: str,
+    note: Note | None,
+    keys: str | None,
+    shape: _Shape,
+    service: Service,
+    *,
+    flat: bool,
+) -> tuple[str, str]:
+    command = [*service.program.split(), "push", out]
+    if flat:
+        if set(shape.plain) - set(service.wire_fields):
+            command += [part for name in shape.plain for part in ("--map", f"{name}={name}")]
+        command += [part for name in shape.nested for part in ("--extra", f"{name}={name}")]
+    if note is not None:
+        command += without(note.arguments, *_OPTIONS)
+    if keys is None:
+        what = "mend them, and push them as a new file, with a journal of its own:"
+    else:
+        what = "mend them, and push them under their keys, with the same journal:"
+        command += ["--key", KEY, "--journal", path]
+    return what, shlex.join([*command, *(note.target if note is not None else ())])

@@ -1,0 +1,143 @@
+"""The rows of the file that a command line names, and what is said of them beforehand."""
+
+from __future__ import annotations
+
+import functools
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+
+from ..errors import InvalidInputError
+from ..push.csv_rows import CsvRows
+from ..push.jsonl_rows import JsonlRows
+from ..push.rows import Row
+from ..push.sources import FileRows, format_of, listed
+from .again import Again
+from .pushoptions import STDIN, PushOptions
+from .screen import say, warn
+from .words import count
+
+if TYPE_CHECKING:
+    from .service import Service
+
+KEY = "_key"
+ADDED = (KEY, "_line", "_reason", "_ticket")
+"""The columns that ``rejects`` adds to those of the rows; they are never sent."""
+
+
+def opened(path: str) -> BinaryIO:
+    """A file, or standard input, as bytes."""
+    # Not sys.stdin: a thread that waits inside its buffer would break the interpreter's end.
+    return open(0 if path == STDIN else path, "rb", buffering=0, closefd=path != STDIN)
+
+
+def size_of(stream: BinaryIO) -> int | None:
+    """The bytes of a regular file; ``None`` for what may block or has no end."""
+    found = os.fstat(stream.fileno())
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def name_of_file(options: PushOptions) -> str:
+    """What the source is called on the screen."""
+    return "standard input" if options.file == STDIN else os.path.basename(options.file)
+
+
+def rows_of(
+    stream: BinaryIO,
+    options: PushOptions,
+    service: Service,
+    watch: Callable[[Mapping[str, Any]], None] | None = None,
+) -> FileRows:
+    """The rows of the file as the options say.
+
+    Args:
+        stream: the file.
+        options: what was asked for.
+        service: what is pushed to.
+        watch: told of the content of each row, by wire names; encoding is checked, too, then.
+
+    Raises:
+        InvalidInputError: its header cannot be used.
+        click.UsageError: the options do not say enough.
+    """
+    format_ = options.format or format_of(options.file)
+    if format_ is None:
+        raise click.UsageError("the name does not tell the format; add --format csv or jsonl")
+    if options.delimiter is not None and len(options.delimiter) != 1:
+        raise click.BadParameter("it is one character, or \\t", param_hint="--delimiter")
+    build = service.build_row
+    if watch is not None:
+        build = functools.partial(_built_and_watched, service, watch)
+    if format_ == "jsonl":
+        return JsonlRows(
+            stream,
+            options.columns,
+            functools.partial(_built_without_added, build),
+            wire_fields=service.wire_fields,
+            encoding=options.encoding,
+        )
+    rows = CsvRows(
+        stream,
+        options.columns,
+        build,
+        wire_fields=service.wire_fields,
+        required=service.required,
+        delimiter=options.delimiter,
+        encoding=options.encoding,
+    )
+    for name, value in service.fills.items():
+        if value is None and name not in rows.used:
+            raise InvalidInputError(
+                f"no column goes to {name!r}; the columns are {listed(rows.header)}",
+                next_step=f"Name the column for it with --map {name}=COLUMN, or give --{name} "
+                "for all rows.",
+            )
+    return rows
+
+
+def _built_and_watched(
+    service: Service, watch: Callable[[Mapping[str, Any]], None], content: dict[str, Any]
+) -> Any:
+    watch(content)
+    row = service.build_row(content)
+    service.check(row)
+    return row
+
+
+def _built_without_added(build: Callable[[dict[str, Any]], Any], content: dict[str, Any]) -> Any:
+    return build({name: value for name, value in content.items() if name not in ADDED})
+
+
+def announce(rows: FileRows, service: Service) -> None:
+    """Say what is sent and what is not, before anything is."""
+    if rows.used:
+        sent = (n if n == c else f"{n} from {c!r}" for n, c in rows.used.items())
+        say(f"columns sent: {', '.join(sent)}", stderr=True)
+    if service.filled_in:
+        given = (f"{name} {value}" for name, value in service.filled_in.items())
+        say(f"where a row has none: {', '.join(given)}", stderr=True)
+    if rows.unused:
+        shown = ", ".join(map(repr, rows.unused[:12]))
+        more = f" and {len(rows.unused) - 12} more" if len(rows.unused) > 12 else ""
+        say(f"columns not sent: {shown}{more}", style="dim", stderr=True)
+
+
+def chosen(rows: FileRows, options: PushOptions) -> Iterator[Row[Any]]:
+    """The rows that were asked for."""
+    chosen: Iterator[Row[Any]] = rows
+    if options.from_line is not None:
+        first = options.from_line
+        chosen = (row for row in chosen if row.line is None or row.line >= first)
+    if options.again_from is not None:
+        by_line = options.key is None
+        return Again(chosen, options.again_from, options.file, by_line=by_line)
+    return chosen
+
+
+def warn_of_keys(rows: FileRows) -> None:
+    """Say how many rows bear a key that came before."""
+    if rows.repeated_keys:
+        warn(f"{count(rows.repeated_keys, 'row')} with a key that an earlier row has")

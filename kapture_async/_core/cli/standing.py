@@ -1,0 +1,190 @@
+"""How a push stands, as its journal has it: for ``status`` and for the end of other commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+from attrs import frozen
+
+from ..push.journal.facts import LATER, Counts, Doubt, Job, Kind, Look, Run, State
+from ..push.journal.lock import Owner, owner_of
+from ..push.journal.reading import ReadJournal, Reason
+from .note import Note
+
+_DOUBTS_NAMED = 5
+_OPEN_NAMED = 5
+LINE = re.compile(r"^line \d+: ")
+"""What stands before a reason that is told beside its line anyway."""
+_LOST = "no outcome was written down"
+_ABSENT = "looked up twice and not found; the next push sends it"
+
+
+@frozen
+class Open:
+    """A row for a person to judge, with the tickets that may be it."""
+
+    key: str | None
+    line: int | None
+    state: State
+    ticket_ids: tuple[str, ...]
+
+
+@frozen(kw_only=True)
+class Standing:
+    """What is in the helpdesk, what is not, and what is in doubt.
+
+    Attributes:
+        path: of the journal.
+        job: what it is for.
+        note: the command line that fills it, if one does.
+        counts: rows by their state.
+        under_way: of the unknown ones, those a running push is sending just now.
+        owner: who pushes or reconciles just now.
+        last_run: the latest process that had it.
+        last_look: the latest look at the helpdesk.
+        later: rejected rows that the next push sends again as they are.
+        refused: rows not sent that cannot be sent as they are.
+        reasons: why rows are not in the helpdesk, by state, the most frequent first.
+        doubts: the first rows in doubt.
+        doubts_since: when the first of them was sent.
+        doubts_until: when one of them was last under way.
+        open: the first rows for a person to judge.
+    """
+
+    path: str
+    job: Job
+    note: Note | None
+    counts: Counts
+    under_way: int
+    owner: Owner | None
+    last_run: Run | None
+    last_look: Look | None
+    later: int
+    refused: int
+    reasons: tuple[tuple[State, str, int], ...]
+    doubts: tuple[Doubt, ...]
+    doubts_since: float | None
+    doubts_until: float | None
+    open: tuple[Open, ...]
+
+    @property
+    def in_doubt(self) -> int:
+        """Rows without an outcome that are not under way just now."""
+        return self.counts.unknown - self.under_way
+
+    @property
+    def sendable(self) -> int:
+        """Rows the next push sends, as far as the journal knows them."""
+        return self.counts.not_sent - self.refused + self.later
+
+    @property
+    def to_mend(self) -> int:
+        """Rows that the next push does not send unless they are mended."""
+        return self.counts.rejected - self.later + self.refused
+
+    def as_json(self) -> dict[str, Any]:
+        """The numbers, for programs."""
+        owner, look = self.owner, self.last_look
+        return {
+            **counts_json(self.counts),
+            "under_way": self.under_way,
+            "running": None
+            if owner is None
+            else {"pid": owner.pid, "host": owner.host, "since": moment(owner.since)},
+            "in_doubt_since": moment(self.doubts_since),
+            "last_look": None if look is None else moment(look.at),
+            "sendable": self.sendable,
+            "service": self.job.service,
+            "operation": self.job.operation,
+            "target": self.job.target,
+            "reference": self.job.place,
+            "journal": self.path,
+        }
+
+
+def counts_json(counts: Counts) -> dict[str, int]:
+    """The counts under the names that every command gives them."""
+    names = ("rows", *(state.value for state in State))
+    return {name: getattr(counts, name) for name in names}
+
+
+def moment(at: float | None) -> str | None:
+    """A moment as ISO 8601 text in UTC."""
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+
+
+def standing_of(path: str) -> Standing:
+    """Read how things stand. Also while a push runs, which is not held up.
+
+    Raises:
+        JournalError: there is no journal, or it cannot be read.
+    """
+    owner = owner_of(os.path.realpath(path))
+    with ReadJournal.open_to_read(path) as journal:
+        kinds = journal.kinds()
+        doubts = [d for d in journal.doubts() if d.state is State.UNKNOWN]
+        reasons, later, refused = _reasons(journal)
+        runs, looks = journal.runs(), journal.looks()
+        return Standing(
+            path=path,
+            job=journal.job,
+            note=Note.of(journal.job),
+            counts=journal.counts(),
+            under_way=0 if owner is None else kinds.get(Kind.INTENT, 0),
+            owner=owner,
+            last_run=runs[-1] if runs else None,
+            last_look=looks[-1] if looks else None,
+            later=later,
+            refused=refused,
+            reasons=reasons,
+            doubts=tuple(doubts[:_DOUBTS_NAMED]),
+            doubts_since=min((d.first_intent_at for d in doubts), default=None),
+            doubts_until=max((d.last_at for d in doubts), default=None),
+            open=tuple(_open(journal)),
+        )
+
+
+def _reasons(journal: ReadJournal) -> tuple[tuple[tuple[State, str, int], ...], int, int]:
+    found: Counter[tuple[State, str]] = Counter()
+    later = refused = 0
+    for reason in journal.reasons(*(set(State) - {State.ACCEPTED})):
+        if reason.kind is Kind.INTENT:
+            continue
+        found[reason.state, _words(reason)] += reason.rows
+        later += reason.rows if reason.kind is Kind.REJECTED and reason.error in LATER else 0
+        refused += reason.rows if reason.kind is Kind.NOT_SENT and reason.never else 0
+    return (
+        tuple((state, words, rows) for (state, words), rows in found.most_common()),
+        later,
+        refused,
+    )
+
+
+def _words(reason: Reason) -> str:
+    if reason.kind is Kind.ABSENT:
+        return _ABSENT
+    if reason.kind is Kind.MISSING:
+        return "looked up once and not found yet"
+    words = LINE.sub("", reason.words or _LOST)
+    return f"{words} (HTTP {reason.status})" if reason.status not in (None, 200) else words
+
+
+def _open(journal: ReadJournal) -> list[Open]:
+    rows = journal.rows_in(State.AMBIGUOUS, State.PROBABLE)
+    return [
+        Open(row.key, row.line, row.state, _ticket_ids(journal.evidence_of(row.row)))
+        for row in islice(rows, _OPEN_NAMED)
+    ]
+
+
+def _ticket_ids(evidence: str | None) -> tuple[str, ...]:
+    try:
+        return tuple(map(str, json.loads(evidence or "{}").get("ticket_ids", ())))
+    except (ValueError, AttributeError, TypeError):
+        return ()

@@ -1,0 +1,235 @@
+"""The ``status`` command: how a push stands, on one screen."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from ..push.journal.facts import State
+from .advice import ways_on
+from .endreport import heading, show_commands
+from .exits import DONE
+from .screen import console, json_line, one_line
+from .standing import Standing, standing_of
+from .words import count, duration
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_REASONS_SHOWN = 6
+_STYLES = {
+    State.ACCEPTED: "green",
+    State.REJECTED: "yellow",
+    State.NOT_SENT: "cyan",
+    State.UNKNOWN: "red",
+    State.AMBIGUOUS: "red",
+    State.PROBABLE: "red",
+}
+_WORDS = {
+    State.ACCEPTED: "in the helpdesk",
+    State.REJECTED: "rejected",
+    State.NOT_SENT: "not sent",
+    State.UNKNOWN: "in doubt",
+    State.AMBIGUOUS: "ambiguous",
+    State.PROBABLE: "probable",
+}
+
+
+def show_status(path: str, program: str, *, as_json: bool) -> int:
+    """Show how a push stands; returns the exit code.
+
+    Args:
+        path: of its journal.
+        program: the command line as it is typed.
+        as_json: one JSON object on stdout instead.
+    """
+    standing = standing_of(path)
+    if as_json:
+        print(json_line(standing.as_json()))
+        return DONE
+    screen = console()
+    job = standing.job
+    heading(screen, f"{path}: {job.service} {job.operation} to {job.target}")
+    show_standing(screen, standing)
+    ways = ways_on(standing, program)
+    if ways:
+        show_commands(screen, "To go on", ways)
+    elif not standing.counts.rows:
+        heading(screen, "Nothing was pushed yet.")
+    else:
+        _judged(screen, standing)
+    screen.print()
+    return DONE
+
+
+def show_standing(screen: Console, standing: Standing) -> None:
+    """Counts, reasons, doubts and what has been going on."""
+    _show_counts(screen, standing)
+    _show_reasons(screen, standing)
+    _show_doubts(screen, standing)
+    _show_open(screen, standing)
+    _show_times(screen, standing)
+
+
+def _show_counts(screen: Console, standing: Standing) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    counts = standing.counts
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(width=1)
+    table.add_column(min_width=15, no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column()
+
+    def line(words: str, number: int, style: str, meaning: str) -> None:
+        shown = style if number else "dim"
+        told = Text(meaning if number else "", "dim")
+        table.add_row("", Text(words, shown), Text(f"{number:,}", shown), told)
+
+    line(_WORDS[State.ACCEPTED], counts.accepted, "green", _of_all(standing))
+    if standing.owner is not None:
+        line("under way", standing.under_way, "bold", "being sent just now")
+    mended = standing.counts.rejected - standing.later
+    told = "refused by the service, not in the helpdesk"
+    if standing.later:
+        told += f"; {standing.later:,} go again by themselves" if mended else "; they go again"
+    line(_WORDS[State.REJECTED], counts.rejected, "yellow", told)
+    refused = f"; {standing.refused:,} cannot be sent as they are" if standing.refused else ""
+    line(_WORDS[State.NOT_SENT], counts.not_sent, "cyan", f"not in the helpdesk{refused}")
+    since = standing.doubts_since
+    told = "may be in the helpdesk or not" + ("" if since is None else f"; since {_clock(since)}")
+    line(_WORDS[State.UNKNOWN], standing.in_doubt, "red", told)
+    if counts.ambiguous:
+        line("ambiguous", counts.ambiguous, "red", "several tickets match: look at them")
+    if counts.probable:
+        line("probable", counts.probable, "red", "a ticket with the same content is there")
+    screen.print(table)
+
+
+def _of_all(standing: Standing) -> str:
+    rows = standing.counts.rows
+    return f"of {count(rows, 'row')}" if standing.counts.accepted < rows else "all of them"
+
+
+def _show_reasons(screen: Console, standing: Standing) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    # Of each state the most frequent one, and then whatever is frequent.
+    seen: set[State] = set()
+    first = []
+    for found in standing.reasons:
+        if found[0] not in seen:
+            seen.add(found[0])
+            first.append(found)
+    rest = [found for found in standing.reasons if found not in first]
+    shown = [*first, *rest][:_REASONS_SHOWN]
+    if not shown:
+        return
+    heading(screen, "Why")
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(width=1)
+    table.add_column(min_width=8, no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(ratio=1)
+    order = list(State)
+    for state, words, rows in sorted(shown, key=lambda found: (order.index(found[0]), -found[2])):
+        table.add_row("", Text(_WORDS[state], _STYLES[state]), f"{rows:,}", one_line(words, 150))
+    left = sum(rows for _, _, rows in standing.reasons) - sum(rows for _, _, rows in shown)
+    if left:
+        table.add_row("", "", f"{left:,}", Text("for other reasons", "dim"))
+    screen.print(table)
+
+
+def _show_doubts(screen: Console, standing: Standing) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    if not standing.in_doubt or standing.owner is not None:
+        return
+    shown = standing.doubts
+    more = f", the first {len(shown)} of them" if standing.in_doubt > len(shown) else ""
+    heading(screen, f"In doubt{more}")
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(width=1)
+    table.add_column(no_wrap=True, overflow="ellipsis", max_width=30)
+    table.add_column(no_wrap=True)
+    for doubt in shown:
+        sent = Text(f"sent {_clock(doubt.first_intent_at)}", "dim")
+        table.add_row("", one_line(name_of(doubt.key, doubt.line)), sent)
+    screen.print(table)
+
+
+def _show_open(screen: Console, standing: Standing) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    if not standing.open:
+        return
+    total = standing.counts.ambiguous + standing.counts.probable
+    more = f", the first {len(standing.open)} of them" if total > len(standing.open) else ""
+    heading(screen, f"For you to judge{more}")
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(width=1)
+    table.add_column(no_wrap=True, overflow="ellipsis", max_width=30)
+    table.add_column(no_wrap=True)
+    table.add_column(ratio=1)
+    for row in standing.open:
+        tickets = ", ".join(map(one_line, row.ticket_ids)) or "no ticket is noted"
+        word = Text(_WORDS[row.state], _STYLES[row.state])
+        table.add_row("", one_line(name_of(row.key, row.line)), word, f"tickets {tickets}")
+    screen.print(table)
+
+
+def _show_times(screen: Console, standing: Standing) -> None:
+    from rich.text import Text
+
+    lines = []
+    if (owner := standing.owner) is not None:
+        who = f"process {owner.pid} on {one_line(owner.host, 40)}" if owner.pid else "a process"
+        since = f" since {_clock(owner.since)}" if owner.since else ""
+        lines.append(f"{who} has the journal{since}")
+    elif (run := standing.last_run) is not None:
+        ended = "was cut off" if run.ended is None else f"ended {_clock(run.ended)}"
+        lines.append(f"the last run began {_clock(run.began)} and {ended}")
+    if (look := standing.last_look) is not None:
+        try:
+            tickets = f"; {count(int(json.loads(look.evidence)['tickets']), 'ticket')} seen"
+        except (ValueError, KeyError, TypeError):
+            tickets = ""
+        lines.append(f"the last look at the helpdesk was {_clock(look.at)}{tickets}")
+    if lines:
+        screen.print()
+        for text in lines:
+            screen.print(Text(f"  {text}", "dim"))
+
+
+def _judged(screen: Console, standing: Standing) -> None:
+    open_rows = standing.counts.ambiguous + standing.counts.probable
+    if open_rows:
+        verb = "is" if open_rows == 1 else "are"
+        heading(screen, f"Nothing to type: {count(open_rows, 'row')} {verb} for you to judge.")
+    else:
+        heading(screen, "Nothing is left to do.")
+
+
+def name_of(key: str | None, line: int | None) -> str:
+    """A row's name for a person: its key, and else its line."""
+    if key is not None:
+        return key if line is None else f"{key} (line {line})"
+    return "a row without a name" if line is None else f"line {line}"
+
+
+def _clock(at: float) -> str:
+    """A moment in local time, and how long ago it was."""
+    then = datetime.fromtimestamp(at)
+    passed = int(time.time() - at)
+    ago = ""
+    if 0 <= passed < 3600:
+        ago = " (just now)" if passed < 2 else f" ({duration(passed)} ago)"
+    if then.date() == datetime.now().date():
+        return f"{then:%H:%M:%S}{ago}"
+    return f"{then:%Y-%m-%d %H:%M}{ago}"
