@@ -158,8 +158,9 @@ async def test_waiting_for_a_slot_is_known_to_be_unsent(twin: KaptureTwin) -> No
     async with KaptureClient(
         base_url=twin.url, token=twin.token, timeout=0.3, max_connections=1
     ) as client:
+        patient = client.with_options(timeout=0.8)  # so that the slot is not free again too soon
         blocked = asyncio.ensure_future(
-            client.tickets.add(title="one", headers=Fault("silence_before").headers())
+            patient.tickets.add(title="one", headers=Fault("silence_before").headers())
         )
         await asyncio.sleep(0)
         with pytest.raises(NotSentError, match="no free connection slot within") as caught:

@@ -473,7 +473,8 @@ class Push(Generic[R]):
     async def _worth_again(self, error: HelpdeskError, live: Live[R], wait: float) -> bool:
         """Whether to send the row again."""
         passed = self._now() - live.started
-        if wait and self._pace.state.shut_for > self._patience:
+        told = isinstance(error, RateLimitedError)  # then each row has its own patience
+        if wait and not told and self._pace.state.shut_for > self._patience:
             self._stop_with(f"the service has not worked for {self._patience:g} s")
             return False
         if isinstance(error, RateLimitedError):
