@@ -97,7 +97,10 @@ async def push_for(seconds: float, twin: KaptureTwin, traffic: Traffic) -> dict[
             try:
                 async with push as outcomes:
                     async for outcome in outcomes:
-                        counts[outcome.name] = counts.get(outcome.name, 0) + 1
+                        name = outcome.name
+                        if push.stop_reason is not None and name in ("rejected", "not_sent"):
+                            name = "waiting at the end"
+                        counts[name] = counts.get(name, 0) + 1
             except PushStoppedError as error:
                 print(error)
             stop.cancel()

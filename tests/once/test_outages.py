@@ -1,7 +1,8 @@
 """The pace of a push on real sockets, in short. In full: ``python -m benchmarks.outages``.
 
-What it reaches in the long run is shown in simulated time, in ``tests/push/test_pace.py``. Here
-the bounds are loose: some seconds tell little of a pace that is learned.
+What it reaches is shown in simulated time, in ``tests/push/test_pace.py``. Some seconds on a busy
+machine tell nothing of that, so no share and no time is asserted here: what has to hold at any
+speed is that a row which was turned away goes again, and that being turned away is no doubt.
 """
 
 from __future__ import annotations
@@ -18,16 +19,11 @@ def test_hidden_limits_and_an_outage() -> None:
     command = [sys.executable, "-m", "benchmarks.outages", "--quick"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     *limits, whole, outage = done.stdout.splitlines()
-    shares = [float(line.split()[-3]) for line in limits]
-    assert shares[0] > 0.4, done.stdout
-    assert shares[1] > 0.5, done.stdout  # there may be some left from before
-    found = re.search(r"([\d.]+) refused, outcomes (.*)", whole)
+    assert [line.split()[1] for line in limits] == ["50/s", "10/s", "80/s"]
+    found = re.search(r"outcomes (.*)", whole)
     assert found is not None, done.stdout
-    assert float(found[1]) < 0.3, done.stdout
-    assert "rejected" not in found[2], done.stdout  # what was turned away went again
-    assert "unknown" not in found[2], done.stdout
-
-    found = re.search(r"tries ([\d.]+) of normal, back after ([\d.]+) s", outage)
-    assert found is not None, done.stdout
-    assert float(found[1]) < 0.2, done.stdout
-    assert float(found[2]) < 4, done.stdout
+    assert "accepted" in found[1], done.stdout
+    assert "rejected" not in found[1], done.stdout
+    assert "not_sent" not in found[1], done.stdout
+    assert "unknown" not in found[1], done.stdout
+    assert re.search(r"tries [\d.]+ of normal, back after", outage), done.stdout
