@@ -238,6 +238,8 @@ def _mark_of(body: Any) -> str | None:
     if isinstance(body, list):
         marks = {_mark_of(element) for element in body if isinstance(element, dict)}
     elif isinstance(body, dict):
+        if body.get("status") == "success" and "Status" not in body:
+            return "success"  # so it is, nearly always
         found = [value for key, value in body.items() if len(key) == 6 and key.lower() == "status"]
         marks = {v.strip().lower() if isinstance(v, str) else _CONTRADICTION for v in found}
     else:

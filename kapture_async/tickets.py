@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -520,7 +520,7 @@ class Tickets:
 
     # --- below: no public names ----------------------------------------------------------------
 
-    async def _add_row(self, row: Any) -> AddedTicket:
+    def _add_row(self, row: Any) -> Awaitable[AddedTicket]:
         if not isinstance(row, NewTicket):
             if not isinstance(row, Mapping):
                 raise InvalidInputError(
@@ -528,7 +528,7 @@ class Tickets:
                 )
             row = ticket_from(row)
         # One try only: what comes after it is the push's decision, for all workers together.
-        return await self._add(self._caller_once, row, None)
+        return self._add(self._caller_once, row, None)
 
     async def _add(
         self, caller: Caller, ticket: NewTicket, headers: Mapping[str, Secret] | None

@@ -86,8 +86,7 @@ class Caller:
             request = self._request(operation, data, path, query, headers)
         finally:
             del data  # personal, and error trackers show variables
-        reply = await self.transport.send(request, self.options)
-        return self._judged(request, reply, secrets)
+        return self._judged(request, await self.transport.send(request, self.options), secrets)
 
     def decode(self, judged: Judgement, value: Mapping[str, Any], cls: type[M]) -> M:
         """The typed view over an object of a reply.
@@ -175,25 +174,27 @@ class Caller:
     def _judgement(
         self, request: Request, reply: RawReply, secrets: tuple[Secret, ...] = ()
     ) -> Judgement:
+        if self.options.headers or request.headers:
+            secrets = (*self.options.headers.values(), *request.headers.values(), *secrets)
         return Judgement(
             self.transport,
             request.operation,
             reply,
-            (*self.options.headers.values(), *request.headers.values(), *secrets),
-            advice=self.advice,
-            with_file=request.body is not None and request.body.has_file,
+            secrets,
+            self.advice,
+            request.body is not None and request.body.has_file,
         )
 
 
 def _body(operation: Operation, data: Any) -> Body | None:
-    match operation.wrap:
-        case "array":
-            return json_body([data])
-        case "object":
-            return json_body(data)
-        case "form" if isinstance(data, Form):
-            return form_body(data)
-        case "none" if data is None:
-            # A GET has no body at all; the others get one that can be marked.
-            return None if operation.method in ("GET", "HEAD") else NOTHING
+    wrap = operation.wrap
+    if wrap == "array":
+        return json_body([data])
+    if wrap == "object":
+        return json_body(data)
+    if wrap == "form" and isinstance(data, Form):
+        return form_body(data)
+    if wrap == "none" and data is None:
+        # A GET has no body at all; the others get one that can be marked.
+        return None if operation.method in ("GET", "HEAD") else NOTHING
     raise InvalidInputError(f"{operation.name} does not take this kind of data")

@@ -46,6 +46,8 @@ number (text, also where the wire has a number), ``idents`` a list of ids, ``mom
 time, the rest as named."""
 
 _WIRE = "kapture_async.wire"
+_MOMENTS = 4096
+"""Texts of moments whose meaning is kept: more than a day has minutes."""
 
 
 @attrs.frozen
@@ -157,6 +159,7 @@ class Codec:
         self._parse_moment = parse_moment
         self._format_moment = format_moment
         self._ident = _ident_or_none if zero_is_no_id else _ident
+        self._moments: dict[str, datetime | None] = {}
         self._structures: dict[type[Any], Callable[[Any, Any], Any]] = {}
 
     @cached_property
@@ -196,8 +199,12 @@ class Codec:
             InvalidInputError: it holds a number that is none (``nan``, ``inf``), or a type
                 that has no JSON form.
         """
-        if value.__class__ is dict and all(v.__class__ is str for v in value.values()):
-            return value  # the usual ticket; saves a walk through the converter
+        if value.__class__ is dict:
+            for part in value.values():
+                if part.__class__ is not str:
+                    break
+            else:
+                return value  # the usual ticket; saves a walk through the converter
         return self.converter.unstructure(value)
 
     def __reduce__(self) -> Any:
@@ -216,6 +223,7 @@ class Codec:
             "unescape": unescape,
             "wrong": _wrong,
             "moment": self._moment,
+            "moments": self._moments,
             "text_of": self._ident,
             "texts_of": self._idents,
             "integer": _integer,
@@ -253,7 +261,12 @@ class Codec:
         if value is None:
             return None
         try:
-            return self._parse_moment(value, self.zone)
+            moment = self._parse_moment(value, self.zone)
+            if value.__class__ is str:  # a service writes the same minute many times over
+                if len(self._moments) >= _MOMENTS:
+                    self._moments.clear()
+                self._moments[value] = moment
+            return moment
         except (ValueError, TypeError, OverflowError, OSError):
             problems.append(f"{key}: not a date in a known style")
             return None
@@ -298,7 +311,13 @@ def _field_lines(name: str, get: str, spec: _Wire) -> list[str]:
         call = f"flag({name}, {key!r}, problems)"
         return [take, f"    if {name}.__class__ is not bool:", f"        {name} = {call}"]
     if kind == "moment":
-        return [f"    {name} = moment({get}({key!r}), {key!r}, problems)"]
+        return [
+            take,
+            f"    if {name}.__class__ is str and {name} in moments:",
+            f"        {name} = moments[{name}]",
+            "    else:",
+            f"        {name} = moment({name}, {key!r}, problems)",
+        ]
     if kind == "texts":
         bad = f"{name}.__class__ is not list or any(i.__class__ is not str for i in {name})"
         call = f"wrong({name}, {key!r}, 'a list of texts', problems)"

@@ -176,7 +176,7 @@ class NotSentError(HelpdeskError):
     _next_step: ClassVar[str] = "It is safe to send it again."
 
     def _consequence(self) -> str:
-        return "Nothing was sent."
+        return "Nothing was sent." if self.status is None else "It has no effect there."
 
 
 class ConfigurationError(NotSentError, ValueError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Literal
 
-from attrs import frozen
+from attrs import define
 
 Effect = Literal["read", "write"]
 """``read`` may be repeated at will; ``write`` must not be, once it may have reached the server.
@@ -39,9 +39,13 @@ class Phase(IntEnum):
         return self.name.lower()
 
 
-@frozen
+@define
 class Attempt:
-    """One try at one request, as an error or an event carries it. Holds no payload."""
+    """One try at one request, as an error or an event carries it. Holds no payload.
+
+    Not to be changed; not declared frozen, as one is made for every request, and that would
+    cost half a microsecond.
+    """
 
     number: int
     """1 for the first try."""

@@ -424,7 +424,7 @@ def test_a_loop_that_is_closed_while_it_writes(
     monkeypatch.setattr(Store, "commit", slow)
 
     async def begin() -> None:
-        journal._worker.put_take(_incoming(row("A-1")))
+        journal._worker.put_take(_incoming(row("A-1")), loop.create_future())
         while not inside.is_set():
             await asyncio.sleep(0.001)
 

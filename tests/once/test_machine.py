@@ -33,7 +33,7 @@ from kapture_async._core.push.journal.facts import Job, State
 from kapture_async._core.push.journal.reference import append_marker, references_in
 from kapture_async._core.push.journal.store import Store
 from kapture_async._core.push.reconcile import Seen, reconcile
-from kapture_async._core.push.recorder import Entry, Held, Recorder, Records
+from kapture_async._core.push.recorder import Begun, Entry, Held, Recorder, Records
 
 T = TypeVar("T")
 SETTLE = 300.0
@@ -93,9 +93,16 @@ class Books:
     store: Store
     now: Callable[[], float]
 
-    async def take(self, identity: Any, payload: Any) -> Any:
+    def take_soon(self, identity: Any, payload: Any, done: Any, *, refusal: Any = None) -> None:
+        assert refusal is None
         with self.store.transaction():
-            return self.store.take(identity, payload, self.now())
+            taken = self.store.take(identity, payload, self.now())
+        done(taken, None)
+
+    def take_again_soon(self, row: int, done: Any) -> None:
+        with self.store.transaction():
+            taken = self.store.take_again(row, self.now())
+        done(taken, None)
 
     async def take_again(self, row: int) -> Any:
         with self.store.transaction():
@@ -226,7 +233,9 @@ class Lives(RuleBasedStateMachine):
     def intend(self, row: Row[Any]) -> Entry | None:
         """What the engine does before it sends; ``None`` if it shall not."""
         own_key = None if isinstance(row.value, Held) else row.key
-        begun = at_once(self.recorder.begin(own_key, row, row.value))
+        answers: list[Begun] = []
+        self.recorder.begin(own_key, row, row.value, None, answers.append)
+        (begun,) = answers
         if not isinstance(begun, Entry):
             return None
         self.check_unsent(begun)

@@ -1,8 +1,9 @@
 """The push itself: a fixed set of workers between a source of rows and a stream of outcomes.
 
-Walk of one row: taken from the source → passes the gate → is sent, once → if that is safe and
-of use, sent again → its outcome stands in the buffer → is read by the caller. Every row that
-is taken gets exactly one outcome, whatever happens: error, cancellation, a bug in here.
+Walk of one row: drawn from the source (``drawing``) → written down, if there is a journal
+(``journaled``) → sent in its turn, once, and again if that is safe and of use (``sender``) → its
+outcome stands in the buffer → is read by the caller. Every row that is taken gets exactly one
+outcome, whatever happens: error, cancellation, a bug in here.
 """
 
 from __future__ import annotations
@@ -24,27 +25,26 @@ from attrs import frozen
 
 from ..errors import (
     ClientStateError,
-    ConnectError,
     HelpdeskError,
     InvalidInputError,
     JournalError,
     NoReplyError,
     NotSentError,
-    OutcomeUnknownError,
     PushStoppedError,
-    RateLimitedError,
 )
 from ..outcome import Accepted, AnyOutcome, NotSent
-from ..phase import Phase
 from ..transport.endings import interrupted_by
-from ..transport.retry import Ending, RetryPolicy, Wait, decide
+from ..transport.retry import RetryPolicy
+from .drawing import DirectFeed, Drawing, Feed
 from .events import PushEvent, PushObserver, PushPaused, PushStopped, RowFinished, RowKnown
 from .journal.facts import Taken
+from .journaled import JournaledFeed
 from .line import Pauser, pause_on_clock
-from .live import Live, is_hopeless, sign_of
+from .live import NOTHING, Live, is_hopeless
 from .pace import Pace
 from .recorder import Recorder
 from .rows import Row, Rows, Source
+from .sender import Sender
 
 R = TypeVar("R")
 
@@ -52,8 +52,6 @@ logger = logging.getLogger("kapture_async.push")
 
 MAX_CONCURRENCY = 100
 """As many as a client has connections by default. How many are used, the pace finds out."""
-_DRAWN_AHEAD = 8
-"""Rows that are drawn from the source and not yet sent; so a fresh one is there when it is due."""
 
 
 @frozen
@@ -126,47 +124,58 @@ class Push(Generic[R]):
         if patience < 0:
             raise InvalidInputError("patience must be 0 seconds or more")
         self._rows = Rows(source)
-        self._send = send
-        self._service = service
-        self._operation = operation
-        self._retry = retry
-        self._key = key
+        self._service, self._operation = service, operation
+        self._us: dict[str, Any] = {"service": service, "operation": operation, "effect": "write"}
         self._workers = max_concurrency
-        self._patience = patience
+        self._full = 2 * max_concurrency
         self._give_up_after = give_up_after
         self._on_event = on_event
         self._now = now
-        self._rand = rand
-        self._pause = pause
-        self._pace = Pace(
-            max_concurrency=max_concurrency, max_rate=max_rate, now=now, pause=pause, rand=rand
-        )
         self._recorder = recorder
         self._held = held
         self._hired = 0
         self._group: TaskGroup
-        self._drawing = asyncio.Semaphore(_DRAWN_AHEAD)
-        self._taken = 0
         names = ("accepted", "rejected", "not_sent", "unknown", "earlier")
         self._tally: dict[str, int] = dict.fromkeys(names, 0)
         self._hopeless = 0
-        self._worked = False
         self._buffer: deque[AnyOutcome[R]] = deque()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._stop_reason: str | None = None
-        self._exhausted = False
         self._failure: BaseException | None = None
         self._runner: asyncio.Task[None] | None = None
         self._reported = False
-        self._takers: set[asyncio.Task[Any]] = set()
+        self._pace = Pace(
+            max_concurrency=max_concurrency, max_rate=max_rate, now=now, pause=pause, rand=rand
+        )
+        self._drawing: Drawing[R] = Drawing(self._rows, key, now, self._fail, self._is_cut_off)
+        self._journaled: JournaledFeed[R] | None = None
+        if recorder is not None:
+            self._journaled = JournaledFeed(
+                self._drawing, recorder, self._pace, self._keep_up, self._end
+            )
+        self._feed: Feed[R] = self._journaled or DirectFeed(self._drawing)
+        self._sender: Sender[R] = Sender(
+            send,
+            self._pace,
+            recorder,
+            retry=retry,
+            patience=patience,
+            us=self._us,
+            now=now,
+            pause=pause,
+            rand=rand,
+            on_pause=lambda seconds, reason: self._tell(PushPaused(seconds, reason)),
+            on_room=self._hire,
+            give_up=self._stop_with,
+        )
 
     # --- for the caller ------------------------------------------------------------------------
 
     @property
     def counts(self) -> PushCounts:
         """How many rows so far, and what became of them."""
-        return PushCounts(rows=self._taken, **self._tally)
+        return PushCounts(rows=self._drawing.taken, **self._tally)
 
     @property
     def stop_reason(self) -> str | None:
@@ -178,12 +187,13 @@ class Push(Generic[R]):
         if self._pace.stopped.is_set():
             return
         self._pace.stopped.set()
-        if not self._exhausted:
+        if not self._drawing.exhausted:
             self._stop_reason = reason
             self._tell(PushStopped(reason))
         self._room.set()
-        for worker in self._takers:  # an async source may never give another row
-            worker.cancel()
+        self._drawing.stop()
+        if self._journaled is not None:
+            self._journaled.stop()
 
     def unread(self) -> list[AnyOutcome[R]]:
         """Outcomes that finished and were not read from the iterator; each is given once."""
@@ -255,9 +265,9 @@ class Push(Generic[R]):
         """Give rows that were drawn from a source, and never taken from it, their outcome."""
         error = NotSentError("the push was stopped before it was taken", **self._us)
         for row in rows:
-            index = self._taken
-            self._taken += 1
             key = row.key if isinstance(row, Row) else None
+            index = self._drawing.taken
+            self._drawing.taken += 1
             self._finish(NotSent(index=index, key=key, row=row, attempts=0, error=error))
 
     def wake(self) -> None:
@@ -306,6 +316,8 @@ class Push(Generic[R]):
         try:
             async with anyio.create_task_group() as group:
                 self._group = group
+                if self._journaled is not None:
+                    group.start_soon(self._journaled.run)
                 self._hire()
         finally:
             try:
@@ -316,208 +328,85 @@ class Push(Generic[R]):
                 asyncio.get_running_loop().call_soon(self._wake.set)
 
     def _hire(self) -> None:
-        """As many workers as may send at a time: others would only wait in line.
-
-        With a journal twice as many, since half of them wait for the disk.
-        """
-        wanted = min(self._pace.room, self._workers)
-        while self._hired < (wanted if self._recorder is None else 2 * wanted):
+        """As many workers as may send at a time: others would only wait in line."""
+        while self._hired < min(self._pace.room, self._workers):
             self._hired += 1
             self._group.start_soon(self._work)
 
-    def _is_over(self) -> bool:
-        return self._stop_reason is not None or self._exhausted
-
     async def _work(self) -> None:
-        while not self._is_over():
-            if len(self._buffer) >= 2 * self._workers:
-                self._room.clear()
-                await self._room.wait()
+        feed, sender = self._feed, self._sender
+        while True:
+            if len(self._buffer) >= self._full:
+                await self._keep_up()
+            live = await feed.next()
+            if live is None:
+                return
+            if live.problem is not None:
+                live.last = live.problem
+                self._end(live)
                 continue
-            # Held until the row has its turn to be sent, so that few are drawn ahead of that.
-            await self._drawing.acquire()
-            if self._is_over():  # while we waited
-                self._drawing.release()
-                return
             try:
-                row = await self._take()
+                await sender.bring(live)
+            except HelpdeskError as error:
+                live.last = error.with_traceback(None)
             except BaseException as error:
-                self._drawing.release()
-                if isinstance(error, StopAsyncIteration):
-                    self._exhausted = True
-                elif isinstance(error, Exception) and not isinstance(error, _Stopped):
-                    error.add_note(
-                        f"raised by the source of the push after {self._taken} rows; every row "
-                        "taken before has its outcome"
-                    )
-                    self._fail(error, f"the source failed with {type(error).__name__}")
-                elif not isinstance(error, Exception):
+                self._interrupted(live, error)
+                self._end(live)
+                if self._is_cut_off():
                     raise
-                return
-            index = self._taken
-            self._taken += 1
-            await self._settle(index, row)
+                continue
+            self._end(live)
 
-    async def _take(self) -> Any:
-        worker = asyncio.current_task()
-        assert worker is not None
-        self._takers.add(worker)
-        try:
-            return await self._rows.take()
-        except asyncio.CancelledError:
-            if self._cut_off:
-                raise
-            if not self._pace.stopped.is_set():
-                raise RuntimeError("the source of the push was cancelled") from None
-            worker.uncancel()
-            raise _Stopped from None
-        finally:
-            self._takers.discard(worker)
+    async def _keep_up(self) -> None:
+        """Wait for a consumer that is slow."""
+        while len(self._buffer) >= self._full and not self._pace.stopped.is_set():
+            self._room.clear()
+            await self._room.wait()
 
-    @property
-    def _cut_off(self) -> bool:
+    def _is_cut_off(self) -> bool:
         """Whether the push itself is being cancelled, and not something inside it."""
         return self._runner is not None and self._runner.cancelling() > 0
 
-    async def _settle(self, index: int, row: Any) -> None:
-        """Bring one row to its outcome. Nothing leaves here without one."""
-        live: Live[R] = Live(row, self._now())
-        interruption: BaseException | None = None
-        try:
-            if live.key is None and self._key is not None:
-                live.key = live.own_key = self._key_of(live.value)
-            await self._send_row(live)
-        except HelpdeskError as error:
-            live.last = error.with_traceback(None)
-            if isinstance(error, JournalError):
-                self._fail(error, "the journal failed")
-        except BaseException as error:
-            interruption = error
-            live.last = interrupted_by(error) or live.last or self._story_of(error, live.tries)
-            if not self._cut_off:
-                error.add_note(f"while pushing row {index}")
-                self._fail(_not_a_cancellation(error), f"row {index} met {_name_of(error)}")
-        if live.drawing:
-            self._drawing.release()
+    def _interrupted(self, live: Live[R], error: BaseException) -> None:
+        """Say what may have become of a row that something broke into."""
         if live.has_turn:
             self._pace.unused()
+        if live.drawn is not None:
+            live.drawn.release()
+            live.drawn = None
+        live.last = interrupted_by(error) or live.last or self._story_of(error, live.tries)
+        if not self._is_cut_off():
+            error.add_note(f"while pushing row {live.index}")
+            self._fail(_not_a_cancellation(error), f"row {live.index} met {_name_of(error)}")
+
+    def _end(self, live: Live[R]) -> None:
+        """Give a row its outcome; with a journal once that is written down."""
         if live.known is not None:
-            self._pass_over(index, live, live.known)
+            self._pass_over(live, live.known)
+            return
+        if live.result is NOTHING:
+            if live.last is None:
+                words = "the push was stopped before it was sent"
+                live.last = NotSentError(words, **self._us)
+            if isinstance(live.last, JournalError):
+                self._fail(live.last, "the journal failed")
+        outcome = live.outcome(self._now)
+        if live.entry is not None and self._recorder is not None:
+            self._recorder.end(live.entry, outcome, partial(self._written, outcome))
         else:
-            outcome = live.outcome(index, self._now())
-            if live.entry is not None and self._recorder is not None:
-                self._recorder.end(live.entry, outcome, partial(self._written, outcome))
-            else:
-                self._finish(outcome)
-        if interruption is not None and self._cut_off:
-            raise interruption
+            self._finish(outcome)
 
-    async def _send_row(self, live: Live[R]) -> None:
-        recorder, pace = self._recorder, self._pace
-        if live.problem is not None:
-            if recorder is not None:
-                await recorder.refuse(live.own_key, live.row, live.problem)
-            raise live.problem
-        if recorder is not None and await pace.clear():
-            # Before its turn, so that nobody's turn is spent on waiting for the disk.
-            live.drawing = False
-            self._drawing.release()
-            begun = await recorder.begin(live.own_key, live.row, live.value)
-            if isinstance(begun, Taken):
-                live.known = begun
-                return
-            live.entry, live.value = begun, begun.value
-        live.has_turn = await pace.enter()
-        if live.drawing:
-            live.drawing = False
-            self._drawing.release()
-        while live.has_turn:
-            live.tries += 1
-            live.last = None
-            began = self._now()
-            try:
-                live.result.append(await self._send(live.value))
-            except HelpdeskError as error:
-                live.last = error.with_traceback(None)  # its frames would keep the row alive
-            wait = self._leave(live, began)
-            if live.last is None or not await self._worth_again(live.last, live, wait):
-                return
-            if recorder is not None and live.entry is not None:
-                recorder.put_off(live.entry, live.last)
-                entry, live.entry = live.entry, None
-                live.has_turn = await pace.enter(again=True)
-                if live.has_turn:
-                    live.entry = await recorder.again(entry)
-            else:
-                live.has_turn = await pace.enter(again=True)
-        # Stopped while it waited. If it was tried before, that error stands.
-        live.last = live.last or NotSentError("the push was stopped before it was sent", **self._us)
-
-    def _leave(self, live: Live[R], began: float) -> float:
-        """Give the turn back; returns the seconds all wait because of how the try ended."""
-        live.has_turn = False
-        error = live.last
-        sign = "ok" if error is None else sign_of(error)
-        if sign is None:
-            self._pace.unused()
-            return 0.0
-        retry_after = error.retry_after if error is not None else None
-        wait = self._pace.leave(sign, self._now() - began, retry_after)
-        if self._hired < self._pace.room:
-            self._hire()
-        if wait:
-            reason = "the service asks to slow down" if sign == "slow_down" else "it is down"
-            self._tell(PushPaused(wait, reason))
-        return wait
-
-    async def _worth_again(self, error: HelpdeskError, live: Live[R], wait: float) -> bool:
-        """Whether to send the row again."""
-        passed = self._now() - live.started
-        told = isinstance(error, RateLimitedError)  # then each row has its own patience
-        if wait and not told and self._pace.state.shut_for > self._patience:
-            self._stop_with(f"the service has not worked for {self._patience:g} s")
-            return False
-        if isinstance(error, RateLimitedError):
-            asked = error.retry_after
-            if asked is not None and asked > self._patience:
-                # Nobody's row will fare better, and asking on would only anger the service.
-                self._stop_with(
-                    f"the service asks to wait {asked:g} s, which is more than the patience of "
-                    f"{self._patience:g} s",
-                    retry_after=asked,
-                )
-                return False
-            return passed + wait <= self._patience
-        if isinstance(error, OutcomeUnknownError) or not error.attempts:
-            return False
-        if isinstance(error, ConnectError) and self._worked:
-            # It worked a moment ago: a restart, most likely. All wait, as for "slow down".
-            if passed + wait <= self._patience:
-                return True
-            self._stop_with(f"the service could not be reached for {self._patience:g} s")
-            return False
-        decision = decide(
-            self._retry,
-            "write",
-            Ending(phase=error.phase or Phase.WAITING, status=error.status),
-            attempt=live.tries,
-            time_left=self._patience - passed,
-            rand=self._rand(),
-        )
-        if isinstance(decision, Wait):
-            await self._pause(self._pace.stopped, decision.seconds)
-            return True
-        return False
-
-    def _pass_over(self, index: int, live: Live[R], known: Taken) -> None:
+    def _pass_over(self, live: Live[R], known: Taken) -> None:
         """A row that the journal knows, and that is not to be sent now."""
         if known.action in _OUT_OF_ORDER:
+            live.known = None
             live.last = InvalidInputError(_OUT_OF_ORDER[known.action], **self._us)
-            self._finish(live.outcome(index, self._now()))
+            self._finish(live.outcome(self._now))
             return
         self._tally["earlier"] += 1
         self._wake.set()
-        self._tell(RowKnown(live.key, known.state.value))
+        if self._on_event is not None:
+            self._tell(RowKnown(live.key, known.state.value))
 
     def _written(self, outcome: AnyOutcome[R], problem: JournalError | None) -> None:
         if problem is not None:
@@ -525,19 +414,10 @@ class Push(Generic[R]):
         self._finish(outcome)
 
     async def _close_journal(self) -> None:
+        if self._journaled is not None:
+            self._journaled.leave()
         if self._recorder is not None:
             await self._recorder.aclose()
-
-    def _key_of(self, value: Any) -> str:
-        assert self._key is not None
-        try:
-            return str(self._key(value))
-        except Exception as error:
-            raise InvalidInputError(f"key= failed on it with {_name_of(error)}") from None
-
-    @property
-    def _us(self) -> dict[str, Any]:
-        return {"service": self._service, "operation": self._operation, "effect": "write"}
 
     def _story_of(self, error: BaseException, tries: int) -> HelpdeskError:
         words = f"interrupted by {_name_of(error)}"
@@ -549,22 +429,22 @@ class Push(Generic[R]):
         self._tally[outcome.name] += 1
         self._buffer.append(outcome)
         self._wake.set()
-        self._worked = self._worked or isinstance(outcome, Accepted)
-        if is_hopeless(outcome):
+        if isinstance(outcome, Accepted) or not is_hopeless(outcome):
+            self._hopeless = 0
+        else:
             self._hopeless += 1
             if self._hopeless == self._give_up_after and self._stop_reason is None:
                 self._give_up(outcome)
-        else:
-            self._hopeless = 0
-        self._tell(RowFinished(outcome))
+        if self._on_event is not None:
+            self._tell(RowFinished(outcome))
 
     def _give_up(self, outcome: AnyOutcome[R]) -> None:
         cause: HelpdeskError = getattr(outcome, "error")  # noqa: B009 - only failures get here
         self._stop_with(f"{self._hopeless} rows in a row failed, the last with: {cause.message}")
 
-    def _stop_with(self, reason: str, *, retry_after: float | None = None) -> None:
+    def _stop_with(self, reason: str, retry_after: float | None = None) -> None:
         error = PushStoppedError(
-            f"the push gave up after {self._taken:,} rows: {reason}",
+            f"the push gave up after {self._drawing.taken:,} rows: {reason}",
             service=self._service,
             operation=self._operation,
             retry_after=retry_after,
@@ -590,10 +470,6 @@ _OUT_OF_ORDER = {
     "repeated": "its key stood in an earlier row of this push",
 }
 """Rows that a journaled push does not send, and why."""
-
-
-class _Stopped(Exception):
-    """A worker was called back from a source that had no row for it yet."""
 
 
 def _name_of(error: BaseException) -> str:

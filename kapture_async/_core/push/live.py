@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable
+from typing import Any, Final, Generic, TypeVar
 
 from ..errors import (
     AuthenticationError,
@@ -20,6 +21,7 @@ from ..errors import (
     ReplyTimeoutError,
 )
 from ..outcome import Accepted, AnyOutcome, NotSent, Outcome, Rejected, Unknown
+from ..transport.slots import Slots
 from .journal.facts import Taken
 from .pace import Sign
 from .recorder import Entry
@@ -27,14 +29,37 @@ from .rows import Row
 
 R = TypeVar("R")
 
+NOTHING: Final[Any] = object()
+"""The result of a row that has none."""
+
 
 class Live(Generic[R]):
-    """One row under way."""
+    """One row under way.
+
+    Attributes:
+        index: its place in the source.
+        row: as the source gave it.
+        value: what is sent.
+        key: its name for its outcome.
+        own_key: the key, if it names the row for good.
+        problem: why it cannot be sent at all.
+        started: when it was taken from the source.
+        ended: when its last try ended well.
+        tries: how many were made.
+        result: what the call returned.
+        last: how the last try ended, if not well.
+        known: what the journal knows of it, if it is not to be sent.
+        entry: its place in the journal, while it has an intent there.
+        drawn: has a slot of these until its turn comes.
+        has_turn: it is out, as far as the pace is concerned.
+    """
 
     __slots__ = (
-        "drawing",
+        "drawn",
+        "ended",
         "entry",
         "has_turn",
+        "index",
         "key",
         "known",
         "last",
@@ -47,36 +72,43 @@ class Live(Generic[R]):
         "value",
     )
 
-    def __init__(self, row: Any, started: float) -> None:
+    def __init__(self, index: int, row: Any, started: float) -> None:
+        self.index = index
         self.row = row
-        self.started = started
+        self.started = self.ended = started
         self.value = row
         self.key: str | None = None
         self.own_key: str | None = None
-        """The key, if it names the row for good."""
         self.problem: InvalidInputError | None = None
         if isinstance(row, Row):
             self.key, self.problem, self.value = row.key, row.problem, row.value
             self.own_key = row.key if row.keyed else None
         self.tries = 0
-        self.result: list[R] = []
+        self.result: R = NOTHING
         self.last: HelpdeskError | None = None
         self.known: Taken | None = None
         self.entry: Entry | None = None
-        self.drawing = True
+        self.drawn: Slots | None = None
         self.has_turn = False
 
-    def outcome(self, index: int, now: float) -> AnyOutcome[R]:
+    def outcome(self, now: Callable[[], float]) -> AnyOutcome[R]:
         """What became of it."""
+        if self.result is not NOTHING:
+            return Accepted(
+                index=self.index,
+                key=self.key,
+                row=self.row,
+                attempts=self.tries,
+                elapsed=self.ended - self.started,
+                result=self.result,
+            )
         common: dict[str, Any] = {
-            "index": index,
+            "index": self.index,
             "key": self.key,
             "row": self.row,
             "attempts": self.tries,
-            "elapsed": now - self.started,
+            "elapsed": now() - self.started,
         }
-        if self.result:
-            return Accepted(result=self.result[0], **common)
         if isinstance(self.last, RejectedError):
             return Rejected(error=self.last, **common)
         if isinstance(self.last, NotSentError):

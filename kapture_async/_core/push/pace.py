@@ -114,7 +114,7 @@ class Pace:
         self._pause = pause
         self._max_rate = inf if max_rate is None else max_rate
         self._in_flight = 0
-        self._window = Window(max_concurrency)
+        self.window = Window(max_concurrency)
         self._learned = LearnedRate(start)
         self._door = Door(longest=_LONGEST_WAIT, rand=rand)
         self._budget = RetryBudget(start, floor=float(max(10, max_concurrency)))
@@ -142,8 +142,9 @@ class Pace:
         self._turned_away = 0
         self._refused_at = start
         self._worked_at = start
-        self._before = self._window.limit
+        self._before = self.window.limit
         self._free = False
+        self._over = False
         self._find_free(start)
 
     # --- for the workers -----------------------------------------------------------------------
@@ -164,11 +165,6 @@ class Pace:
             self._budget.earn()
             if self._retries.waiting:
                 self._retries.advance()
-        if self._free and not self._turns.waiting and self._in_flight < self._window.limit:
-            if self.stopped.is_set():
-                return False
-            self._in_flight += 1
-            return True
         if not self._turns.waiting and not self.stopped.is_set():
             now = self._now()
             if self._wait_for(now) <= 0.0:
@@ -181,19 +177,46 @@ class Pace:
                 self._budget.give_back()
             raise
 
-    def leave(self, sign: Sign, latency: float, retry_after: float | None = None) -> float:
+    def enter_at_once(self) -> bool:
+        """:meth:`enter` where nobody has to wait, which is the usual case.
+
+        Returns:
+            True: send now, and call :meth:`leave` afterwards. False: call :meth:`enter`.
+        """
+        if (
+            not self._free
+            or self._turns.waiting
+            or self._retries.waiting
+            or self._in_flight >= self.window.limit
+            or self._over
+        ):
+            return False
+        self._budget.earn()
+        self._in_flight += 1
+        return True
+
+    def leave(
+        self,
+        sign: Sign,
+        latency: float,
+        retry_after: float | None = None,
+        *,
+        now: float | None = None,
+    ) -> float:
         """Give the turn back, and say how the try ended.
 
         Args:
             sign: how it ended.
             latency: seconds from :meth:`enter` to the end.
             retry_after: seconds the service asks to wait, if it says so.
+            now: the time, if it is known.
 
         Returns:
             Seconds all wait from now because of this try; 0 if it brought no new pause.
         """
-        now = self._now()
-        in_use = self._in_flight + 1.0 > self._window.limit
+        if now is None:
+            now = self._now()
+        in_use = self._in_flight + 1.0 > self.window.limit
         self._in_flight -= 1
         wait = 0.0
         if sign == "ok" or sign == "refused":
@@ -201,7 +224,7 @@ class Pace:
             self._worked_at = now
             if not self._worked or self._streak or self._turned_away or not self._free:
                 self._works(now, now - latency)
-            self._window.worked(latency, in_use)
+            self.window.worked(latency, in_use)
         elif sign == "slow_down":
             wait = self._slow_down(now, now - latency, retry_after)
         else:
@@ -215,7 +238,7 @@ class Pace:
     @property
     def room(self) -> int:
         """How many may be out at a time, as of now."""
-        return int(self._window.limit)
+        return int(self.window.limit)
 
     async def clear(self) -> bool:
         """Wait while everybody waits, without taking a turn.
@@ -243,7 +266,7 @@ class Pace:
         rate = min(self._max_rate, self._learned.at(now))
         paused = self._door.wait_for(now)
         cause = self._door.cause
-        window = self._window
+        window = self.window
         mode: Mode
         if self._door.probing:
             mode = "probing"
@@ -277,7 +300,7 @@ class Pace:
         return await self._retries.join()
 
     def _wait_for(self, now: float) -> float:
-        if self._in_flight + 1.0 > self._window.limit:
+        if self._in_flight + 1.0 > self.window.limit:
             return inf
         wait = self._door.wait_for(now)
         return max(wait, self._slot_at - now)
@@ -298,6 +321,7 @@ class Pace:
         self._in_flight -= 1
 
     def _stop(self) -> None:
+        self._over = True
         self._turns.close()
         self._retries.close()
 
@@ -328,7 +352,7 @@ class Pace:
         if door.cause == "down":
             if now - door.shut_at < _HICCUP:  # the load was too much, rather
                 self._before = max(1.0, 0.7 * self._before)
-            self._window.restart(now, self._before)
+            self.window.restart(now, self._before)
             self._learned.resumed(now)
         else:
             self._learned.opened(now, door.shut_at, self._refused_at)
@@ -366,11 +390,11 @@ class Pace:
                 return 0.0
             door.probing = False
             return door.wait_for(now)
-        self._window.failed()
+        self.window.failed()
         if self._streak < _STREAK:
             return 0.0
         if now - door.opened_at > 5.0:  # else the window is still on its way back
-            self._before = self._window.limit
+            self._before = self.window.limit
         self._free = False
         return door.shut(now, "down", 0.5)
 
@@ -385,5 +409,5 @@ class Pace:
         self._learn(now)
         if in_use or not self._turns.waiting or self._learned.at(now) > 3.0 * sent + 20.0:
             self._learned.idle(now, passed)
-        self._window.tick(now, passed)
-        self._learned.round_trip = self._window.usual
+        self.window.tick(now, passed)
+        self._learned.round_trip = self.window.usual

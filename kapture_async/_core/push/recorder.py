@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -51,6 +52,10 @@ class Entry(NamedTuple):
     row: int
     attempt: int
     value: Any
+
+
+Begun = Entry | Taken | InvalidInputError | JournalError
+"""What a journal says to a row that is to be sent."""
 
 
 class Held(NamedTuple):
@@ -111,44 +116,93 @@ class Recorder:
         """
         self._journal = await Journal.open(self._path, job=self._records.job, again=self._refusals)
 
-    async def begin(self, key: str | None, row: Any, value: Any) -> Entry | Taken:
-        """Ask whether a row may be sent. With an entry, its intent is on the disk.
+    def begin(
+        self,
+        key: str | None,
+        row: Any,
+        value: Any,
+        problem: InvalidInputError | None,
+        done: Callable[[Begun], None],
+    ) -> None:
+        """Ask whether a row may be sent, without waiting for the answer.
 
-        Raises:
-            InvalidInputError: the row cannot be sent as it is.
-            JournalError: the journal failed: the row must not be sent.
+        Args:
+            key: its name, if it has one for good.
+            row: as the source gave it.
+            value: what is to be sent.
+            problem: why it cannot be.
+            done: called with the answer: an :class:`Entry`, and its intent is on the disk; or
+                what the journal knows, and it is not to be sent; or why it cannot be.
         """
-        records, journal = self._records, self.journal
+        records = self._records
         if isinstance(value, Held):
-            taken = await journal.take_again(value.row)
             ready = records.unpack(value.payload)
-        else:
+            self.journal.take_again_soon(value.row, partial(self._has_taken, ready, done))
+            return
+        if problem is None:
             try:
                 ready = records.ready(value)
                 packed = records.pack(ready)
+                line = row.line if isinstance(row, Row) else None
+                identity = Identity(key, digest_of(packed), line)
+                self.journal.take_soon(identity, packed, partial(self._has_taken, ready, done))
             except InvalidInputError as error:
-                await self.refuse(key, row, error)
-                raise
-            line = row.line if isinstance(row, Row) else None
-            taken = await journal.take(Identity(key, digest_of(packed), line), packed)
-        if taken.action != "send":
-            return taken
-        try:
-            marked = records.mark(ready, taken.reference)
-        except InvalidInputError as error:
-            journal.settle_soon(
-                taken.row, taken.attempt, "not_sent", error=type(error).__name__, words=str(error)
-            )
-            raise
-        return Entry(taken.row, taken.attempt, marked)
+                problem = error
+            except JournalError as error:
+                done(error)
+                return
+            else:
+                return
+        self._refuse(key, row, problem, done)
 
-    async def refuse(self, key: str | None, row: Any, error: InvalidInputError) -> None:
+    def _has_taken(
+        self,
+        ready: Any,
+        done: Callable[[Begun], None],
+        taken: Taken | None,
+        error: JournalError | None,
+    ) -> None:
+        if taken is None or taken.action != "send":
+            begun = taken if taken is not None else error
+            assert begun is not None
+            done(begun)
+            return
+        try:
+            marked = self._records.mark(ready, taken.reference)
+        except InvalidInputError as problem:
+            self.journal.settle_soon(
+                taken.row,
+                taken.attempt,
+                "not_sent",
+                error=type(problem).__name__,
+                words=str(problem),
+            )
+            done(problem)
+            return
+        done(Entry(taken.row, taken.attempt, marked))
+
+    def _refuse(
+        self,
+        key: str | None,
+        row: Any,
+        problem: InvalidInputError,
+        done: Callable[[Begun], None],
+    ) -> None:
         """Note a row that cannot be sent as it is, if it has a name to be found again by."""
         if key is None:
+            done(problem)
             return
         line = row.line if isinstance(row, Row) else None
-        identity = Identity(key, digest_of(error.message.encode(errors="replace")), line)
-        await self.journal.refuse(identity, None, type(error).__name__, error.message[:_WORDS])
+        words = problem.message[:_WORDS]
+        try:
+            self.journal.take_soon(
+                Identity(key, digest_of(problem.message.encode(errors="replace")), line),
+                None,
+                lambda _, error: done(error or problem),
+                refusal=(type(problem).__name__, words),
+            )
+        except (InvalidInputError, JournalError) as error:
+            done(error)
 
     def end(
         self, entry: Entry, outcome: Outcome, done: Callable[[JournalError | None], None]

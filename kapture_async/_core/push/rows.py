@@ -50,7 +50,8 @@ class Rows:
     """
 
     def __init__(self, source: Source[Any]) -> None:
-        self._sync: Iterator[Any] | None = None
+        self.at_once: Iterator[Any] | None = None
+        """The source itself, if it keeps nobody waiting."""
         self._async: AsyncIterator[Any] | None = None
         self._then: AsyncIterator[Any] | None = None
         self._turn = asyncio.Lock()
@@ -62,7 +63,7 @@ class Rows:
         if isinstance(source, AsyncIterable):
             self._async = aiter(source)
         elif isinstance(source, Iterable):
-            self._sync = iter(source)
+            self.at_once = iter(source)
         else:
             raise InvalidInputError(
                 f"a push takes an iterable of rows, not {type(source).__name__}"
@@ -70,6 +71,9 @@ class Rows:
 
     def then(self, rows: AsyncIterator[Any]) -> None:
         """Go on with these when the source is at its end."""
+        if self.at_once is not None:
+            self._async = _awaited(self.at_once)
+            self.at_once = None
         self._then = rows
 
     async def take(self) -> Any:
@@ -79,12 +83,10 @@ class Rows:
             StopAsyncIteration: there is none left.
             Exception: what the source itself raised.
         """
-        if self._sync is not None:
-            for row in self._sync:
+        if self.at_once is not None:
+            for row in self.at_once:
                 return row
-            if self._then is None:
-                raise StopAsyncIteration
-            self._sync, self._async, self._then = None, self._then, None
+            raise StopAsyncIteration
         assert self._async is not None
         async with self._turn:  # an async generator cannot be asked by two at once
             while True:
@@ -107,3 +109,8 @@ class Rows:
         """Let an async generator that is left early clean up now, and not when it is collected."""
         if isinstance(self._async, AsyncGenerator):
             await self._async.aclose()
+
+
+async def _awaited(rows: Iterator[Any]) -> AsyncIterator[Any]:
+    for row in rows:
+        yield row

@@ -8,6 +8,7 @@ was sent (reliability: one ``TimeoutError`` for a full pool and for a silent ser
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 import aiohttp
@@ -17,11 +18,13 @@ from yarl import URL
 
 from ..phase import Phase
 from .bodies import Body
-from .live import Answer, Failure, IsFile, LiveAttempt, OpenAnswer
-from .session import client_timeout, open_session
+from .live import Failure, IsFile, LiveCall, OpenAnswer
+from .message import RawReply
+from .session import open_session
 from .settings import ERROR_BODY_CAP
+from .ways import Ways
 
-__all__ = ["attempt", "client_timeout", "open_session"]
+__all__ = ["Ways", "attempt", "open_session"]
 
 _CHUNK = 64 * 1024
 
@@ -39,7 +42,7 @@ class MarkedBody(Payload):
     _autoclose = True
     _value: Body
 
-    def __init__(self, body: Body, live: LiveAttempt) -> None:
+    def __init__(self, body: Body, live: LiveCall) -> None:
         super().__init__(body, content_type=body.content_type)
         self._length = body.size
         self._live = live
@@ -68,7 +71,8 @@ class MarkedBody(Payload):
             raise ConnectionError("not sent on this connection")
         self._consumed = True
         live = self._live
-        live.phase = max(live.phase, Phase.SENDING)
+        if live.phase < Phase.SENDING:
+            live.phase = Phase.SENDING
         for segment in self._value.segments:
             if len(segment) <= _CHUNK:
                 await writer.write(segment)
@@ -76,7 +80,9 @@ class MarkedBody(Payload):
             view = memoryview(segment)
             for start in range(0, len(view), _CHUNK):
                 await writer.write(view[start : start + _CHUNK])
-        live.phase = max(live.phase, Phase.SENT)
+        if live.phase < Phase.SENT:
+            live.phase = Phase.SENT
+            live.heard()  # from now on an answer is due
         self.gone = True
 
     def keep_no_connection(self, response: aiohttp.ClientResponse) -> None:
@@ -119,13 +125,13 @@ async def attempt(
     method: str,
     url: URL,
     body: Body | None,
-    live: LiveAttempt,
+    live: LiveCall,
     *,
     headers: Mapping[str, str],
     cap: int,
     timeout: aiohttp.ClientTimeout | None,
     is_file: IsFile | None = None,
-) -> Answer | OpenAnswer | Failure:
+) -> RawReply | OpenAnswer | Failure:
     """Send once and read the whole answer.
 
     Args:
@@ -166,33 +172,36 @@ async def attempt(
             response.close()
             return Failure("connect", "the kept connection held an answer to something else")
         live.phase = Phase.RECEIVING
-        live.status = response.status
-        if marked is not None and response.status >= 400 and marked.size > _CHUNK:
+        live.status = status = response.status
+        if marked is not None and status >= 400 and marked.size > _CHUNK:
             marked.keep_no_connection(response)
-        if is_file is not None and is_file(response.status, response.headers):
+        if is_file is not None and is_file(status, response.headers):
             problem = _never_whole(response, cap)
             if problem is not None:
                 response.close()
                 return problem
-            return OpenAnswer(response.status, response.headers, _Arriving(response, live, cap))
+            return OpenAnswer(status, response.headers, _Arriving(response, live, cap))
         try:
-            quoted = is_file is not None or response.status >= 300
-            content = await _read(response, cap, quoted=quoted)
+            quoted = is_file is not None or status >= 300
+            content = await _read(response, live, cap, quoted=quoted)
         except BaseException:
             response.close()
             raise
         if content is None:
             return _too_large(cap)
-        if marked is not None and marked.taken and not marked.gone and response.status < 300:
+        if marked is not None and marked.taken and not marked.gone and status < 300:
             return Failure("lost", "the service answered before it had the whole request")
-        return Answer(response.status, response.headers, content)
+        return RawReply(status=status, headers=response.headers, body=content)
     except Exception as error:
         return _failure(error, live)
     except BaseException as error:
+        if live.was_broken_off("silence"):
+            return _silence(live)
         error.__context__ = None
         raise error.with_traceback(None) from None
     finally:
-        if marked is not None:
+        live.silent_at = inf
+        if marked is not None and not marked.gone:
             marked.hang_up()
 
 
@@ -218,7 +227,7 @@ def _in_chunks(response: aiohttp.ClientResponse) -> bool:
 class _Arriving:
     """The body of an answer on its way in, counted. See :class:`.live.Stream`."""
 
-    def __init__(self, response: aiohttp.ClientResponse, live: LiveAttempt, cap: int) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, live: LiveCall, cap: int) -> None:
         self._response = response
         self._live = live
         self._cap = cap
@@ -247,17 +256,21 @@ def _too_large(cap: int, what: str = "answer unpacks to") -> Failure:
     return Failure("too_large", f"the {what} more than {cap:,} bytes", True)
 
 
-async def _read(response: aiohttp.ClientResponse, cap: int, *, quoted: bool) -> bytes | None:
+async def _read(
+    response: aiohttp.ClientResponse, live: LiveCall, cap: int, *, quoted: bool
+) -> bytes | None:
     """The whole body; ``None`` if it is larger than ``cap``.
 
     One that is only ``quoted`` is cut instead.
     """
     if quoted:
         cap = min(cap, ERROR_BODY_CAP)
+    elif response.content.is_eof():  # all of it is here already
+        content = await response.read()
+        return content if len(content) <= cap else None
     length = response.content_length
     encoded = "Content-Encoding" in response.headers
-    if length is not None and not encoded and length <= cap:
-        return await response.read()  # the parser never delivers more than Content-Length
+    live.heard()
     if length is not None and length > cap and not encoded and not quoted:
         response.close()
         return None
@@ -265,6 +278,7 @@ async def _read(response: aiohttp.ClientResponse, cap: int, *, quoted: bool) -> 
     parts: list[bytes] = []
     size = 0
     async for part in response.content.iter_any():
+        live.heard()
         size += len(part)
         if size > cap:
             response.close()
@@ -276,16 +290,14 @@ async def _read(response: aiohttp.ClientResponse, cap: int, *, quoted: bool) -> 
     return b"".join(parts)
 
 
-def _failure(error: Exception, live: LiveAttempt) -> Failure:
+def _failure(error: Exception, live: LiveCall) -> Failure:
     """Translate what was raised into our own words."""
     unconnected = _no_connection(error)
     if unconnected is not None:
         live.phase = Phase.CONNECTING
         return unconnected
     if isinstance(error, TimeoutError):  # aiohttp's SocketTimeoutError among them
-        if live.phase is Phase.RECEIVING:
-            return Failure("timeout", "the answer stopped arriving")
-        return Failure("timeout", "the server stayed silent")
+        return _silence(live)
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return Failure("lost", "the server closed the connection before it answered")
     if isinstance(error, aiohttp.ClientPayloadError):
@@ -297,6 +309,12 @@ def _failure(error: Exception, live: LiveAttempt) -> Failure:
     # A bug, here or in the HTTP library. The call still needs a truthful outcome, and the
     # exception itself cannot be shown: its frames hold the headers.
     return Failure("lost", f"the HTTP library failed with {type(error).__name__}", True)
+
+
+def _silence(live: LiveCall) -> Failure:
+    if live.phase is Phase.RECEIVING:
+        return Failure("timeout", "the answer stopped arriving")
+    return Failure("timeout", "the server stayed silent")
 
 
 def _no_connection(error: Exception) -> Failure | None:

@@ -64,7 +64,8 @@ def json_body(value: Any) -> Body:
         InvalidInputError: it holds something JSON cannot carry, or text that is no Unicode.
     """
     try:
-        return Body.of(JSON, orjson.dumps(value))
+        content = orjson.dumps(value)
+        return Body(JSON, (content,), len(content))
     except (TypeError, ValueError, RecursionError) as error:
         reason = str(error)
     # Raised outside the handler: the codec's error would carry the payload along.

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import random
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
 from ..errors import ClientStateError, HelpdeskError, NotSentError
-from ..phase import Attempt, Phase
+from ..phase import Phase
 from ..secret import Secret, mask
-from .auth import Auth, AuthHeaders
+from .auth import Auth
 from .endings import error_for
 from .events import (
     AttemptFinished,
@@ -26,15 +24,18 @@ from .events import (
     SlotWaiting,
     TransportEvent,
 )
-from .live import Answer, Failure, IsFile, LiveAttempt, OpenAnswer
+from .live import Failure, IsFile, LiveCall, OpenAnswer
 from .message import Operation, RawReply, Request
-from .retry import Ending, Stop, decide, parse_retry_after
+from .retry import Ending, Stop, Wait, decide, parse_retry_after
 from .settings import CallOptions, TransportSettings
+from .slots import Slots
 from .stream import OpenReply
+from .watch import Watch
 
 if TYPE_CHECKING:
     import aiohttp
-    from yarl import URL
+
+    from .ways import Ways
 
 logger = logging.getLogger("kapture_async.transport")
 
@@ -80,15 +81,13 @@ class Transport:
         self._sleep = sleep
         self._rand = rand
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._slots: asyncio.Semaphore
+        self._slots: Slots
+        self._watch: Watch
+        self._ways: Ways
         self._wire: ModuleType
-        self._session_options: CallOptions | None = None
         self._closed = False
-        self._leaving: set[LiveAttempt] = set()
         # Weak: what nobody holds any longer must give its slot back.
         self._arriving: weakref.WeakSet[OpenReply] = weakref.WeakSet()
-        self._urls: dict[str, URL] = {}
-        self._headers: dict[str, tuple[AuthHeaders, Mapping[str, str]]] = {}
 
     def __repr__(self) -> str:
         return f"<Transport to {self.settings.base_url}{' (closed)' if self._closed else ''}>"
@@ -120,9 +119,10 @@ class Transport:
         self._closed = True
         for reply in tuple(self._arriving):
             reply.close()
-        for live in self._leaving:  # closing the session would wait for them, perhaps for ever
-            if live.hang_up is not None:
-                live.hang_up()
+        if self._loop is not None:
+            for call in self._watch.all:
+                if call.hang_up is not None:  # closing the session would wait for it for ever
+                    call.hang_up()
         try:
             await self._auth.aclose()
         finally:
@@ -153,10 +153,10 @@ class Transport:
             asyncio.CancelledError: carries a note on what may have happened, and the same as
                 an error; see :func:`interrupted_by`.
         """
-        call = _Call(self._open(options), request, options)
-        last = await self._deliver(call)
-        assert isinstance(last, Answer)
-        return _whole(last, call)
+        call = self._begin(request, options)
+        reply = await self._deliver(call)
+        assert isinstance(reply, RawReply)
+        return reply
 
     async def open(
         self, request: Request, options: CallOptions, *, is_file: IsFile
@@ -176,10 +176,10 @@ class Transport:
             HelpdeskError: as :meth:`send`; also for a file of which nothing would tell whether
                 it came whole.
         """
-        call = _Call(self._open(options), request, options, is_file=is_file)
+        call = self._begin(request, options, is_file)
         last = await self._deliver(call)
-        if isinstance(last, Answer):
-            return _whole(last, call)
+        if isinstance(last, RawReply):
+            return last
         reply = OpenReply(
             last,
             tuple(call.attempts),
@@ -189,108 +189,107 @@ class Transport:
         self._arriving.add(reply)
         return reply
 
-    async def _deliver(self, call: _Call) -> Answer | OpenAnswer:
-        total = call.options.timeout.total
-        if total is not None:
-            call.deadline = asyncio.get_running_loop().time() + total
-        last: Answer | OpenAnswer | Failure | None = None
+    async def _deliver(self, call: LiveCall) -> RawReply | OpenAnswer:
+        """Bring a call to its end, in time. All ways out of here are told apart."""
         interrupted: asyncio.CancelledError | None = None
+        last: RawReply | OpenAnswer | Failure | None = None
         try:
-            async with asyncio.timeout_at(call.deadline):
-                last = await self._try_until_settled(call)
-        except TimeoutError:
-            self._cut_short(call, "the time for the whole call ran out")
+            last = await self._try_until_settled(call)
         except asyncio.CancelledError as error:
             interrupted = error
-            self._cut_short(call, "interrupted")
+        finally:
+            self._watch.remove(call)
+            # Looked at also where somebody swallowed the cancellation.
+            ours = call.broken_off is not None and call.was_broken_off()
+        if ours and interrupted is not None:
+            interrupted = None
+            self._cut_short(call, "the time for the whole call ran out")
+        if isinstance(last, RawReply):
+            last.attempts, last.cause = tuple(call.attempts), call.cause
+            return last
         if interrupted is not None:
+            self._cut_short(call, "interrupted")
             doubt = self._error(call, "the call was interrupted", "interrupted")
             interrupted.helpdesk_error = doubt  # type: ignore[attr-defined]
             interrupted.add_note(str(doubt))
             # Without the frames in between: their locals hold the headers.
             raise interrupted.with_traceback(None)
         if last is None:
-            raise self._error(call, f"no {call.live.missing} within {total:g} seconds", "timeout")
+            total = call.options.timeout.total
+            raise self._error(call, f"no {call.missing} within {total:g} seconds", "timeout")
         if isinstance(last, Failure):
             raise self._error(call, last.words, last.kind)
         return last
 
-    async def _try_until_settled(self, call: _Call) -> Answer | OpenAnswer | Failure:
-        operation, live = call.request.operation, call.live
+    async def _try_until_settled(self, call: LiveCall) -> RawReply | OpenAnswer | Failure:
+        request, slots, observer = call.request, self._slots, self._observer
+        operation = request.operation
         while True:
             if self._renews:
                 await self._have_token(call)
-            last = await self._try_once(call)
-            if isinstance(last, Failure):
-                self._finished(call, last.words)
-                ending = Ending(phase=live.phase, permanent=last.permanent)
+            if self._closed:  # while it waited to send again
+                raise ClientStateError("the client was closed")
+            call.begin()
+            if observer is not None:
+                self._tell(AttemptStarted(operation.name, call.number))
+                if not slots.free:
+                    self._tell(SlotWaiting(operation.name, call.number))
+            if slots.free:
+                slots.free -= 1
             else:
-                self._finished(call)
-                if isinstance(last, OpenAnswer):
-                    return last
+                await slots.wait()
+            kept = False
+            try:
+                call.auth = auth = self._auth.headers(operation.api)
+                way = self._ways.of(call, auth)
+                last: RawReply | OpenAnswer | Failure = await self._wire.attempt(
+                    self._session,
+                    operation.method,
+                    way.url,
+                    request.body,
+                    call,
+                    headers=way.headers,
+                    cap=way.cap,
+                    timeout=way.limits,
+                    is_file=call.is_file,
+                )
+                kept = isinstance(last, OpenAnswer)
+            finally:
+                if not kept:
+                    slots.release()
+            self._finished(call, last.words if isinstance(last, Failure) else None)
+            if isinstance(last, OpenAnswer):
+                return last
+            if isinstance(last, RawReply):
                 if self._renews and await self._renewed(call, last):
                     continue
                 if last.status < 300 or self._confirms(operation, last):
                     return last
-                wait = parse_retry_after(last.headers.get("Retry-After"), time.time())
-                ending = Ending(phase=live.phase, status=last.status, retry_after=wait)
-            decision = decide(
-                call.options.retry,
-                operation.effect,
-                ending,
-                attempt=live.number - call.renewed,
-                time_left=call.time_left,
-                rand=self._rand(),
-            )
+            decision = self._decide(call, last)
             if isinstance(decision, Stop):
                 return last
-            if self._observer is not None:
-                self._tell(RetryScheduled(operation.name, live.number, decision.seconds))
-            live.phase = Phase.WAITING  # an interruption from here on finds nothing under way
+            if observer is not None:
+                self._tell(RetryScheduled(operation.name, call.number, decision.seconds))
+            call.phase = Phase.WAITING  # an interruption from here on finds nothing under way
             await self._sleep(decision.seconds)
 
-    async def _try_once(self, call: _Call) -> Answer | OpenAnswer | Failure:
-        operation, live, options = call.request.operation, call.live, call.options
-        if self._closed:  # while it waited to send again
-            raise ClientStateError("the client was closed")
-        live.begin()
-        if self._observer is not None:
-            self._tell(AttemptStarted(operation.name, live.number))
-            if self._slots.locked():
-                self._tell(SlotWaiting(operation.name, live.number))
-        # The session keeps the limits it was made with; others cost a little per request.
-        own = self._session_options
-        same = own is not None and (
-            own.timeout is options.timeout or own.timeout == options.timeout
+    def _decide(self, call: LiveCall, last: RawReply | Failure) -> Wait | Stop:
+        """Whether to try again after one that did not succeed."""
+        if isinstance(last, Failure):
+            ending = Ending(phase=call.phase, permanent=last.permanent)
+        else:
+            wait = parse_retry_after(last.headers.get("Retry-After"), time.time())
+            ending = Ending(phase=call.phase, status=last.status, retry_after=wait)
+        return decide(
+            call.options.retry,
+            call.request.operation.effect,
+            ending,
+            attempt=call.number - call.renewed,
+            time_left=call.deadline - asyncio.get_running_loop().time(),
+            rand=self._rand(),
         )
-        await self._slots.acquire()
-        kept = False
-        self._leaving.add(live)
-        try:
-            ending: Answer | OpenAnswer | Failure = await self._wire.attempt(
-                call.session,
-                operation.method,
-                self._url(call.request),
-                call.request.body,
-                live,
-                headers=self._all_headers(call),
-                cap=self._cap(call),
-                timeout=None if same else self._wire.client_timeout(options.timeout),
-                is_file=call.is_file,
-            )
-            kept = isinstance(ending, OpenAnswer)
-            return ending
-        finally:
-            self._leaving.discard(live)
-            if not kept:
-                self._slots.release()
 
-    def _cap(self, call: _Call) -> int:
-        """The most bytes of the answer; a file's limit is the caller's own."""
-        own = call.request.operation.reply_cap
-        return own if call.is_file is not None else self.settings.max_reply_bytes or own
-
-    async def _have_token(self, call: _Call) -> None:
+    async def _have_token(self, call: LiveCall) -> None:
         """Fetch the first token, where there is none yet.
 
         Raises:
@@ -298,16 +297,16 @@ class Transport:
             ClientStateError: the client was closed meanwhile, or would wait for itself.
         """
         operation = call.request.operation
-        call.live.waits_for = "access token"
+        call.waits_for = "access token"
         try:
             await self._auth.ready(operation.api)
         except NotSentError as error:
             error.service, error.operation = self.settings.service, operation.name
             error.effect = operation.effect
             raise
-        call.live.waits_for = "free connection slot"
+        call.waits_for = "free connection slot"
 
-    async def _renewed(self, call: _Call, answer: Answer) -> bool:
+    async def _renewed(self, call: LiveCall, answer: RawReply) -> bool:
         """Whether it is worth trying once more, with another token than the service refused.
 
         Safe for writes, too: they were refused at the door. Once per call only: a service that
@@ -316,86 +315,63 @@ class Transport:
         Raises:
             ClientStateError: the client was closed meanwhile, or would wait for itself.
         """
-        operation, live, stale = call.request.operation, call.live, call.auth
+        operation, stale = call.request.operation, call.auth
         is_stale = self._is_stale
         if call.renewed or stale is None or is_stale is None:
             return False
         if not is_stale(operation, answer.status, answer.headers, answer.body):
             return False
         call.renewed = True
-        phase, live.phase = live.phase, Phase.WAITING
-        live.waits_for = "new access token"
+        phase, call.phase = call.phase, Phase.WAITING
+        call.waits_for = "new access token"
         try:
             return await self._auth.renew(stale)
         except ClientStateError:
             raise
         except NotSentError as error:
             call.cause = error.__cause__
-            live.phase = phase
+            call.phase = phase
             return False
 
-    def _open(self, options: CallOptions) -> aiohttp.ClientSession:
+    def _begin(
+        self, request: Request, options: CallOptions, is_file: IsFile | None = None
+    ) -> LiveCall:
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop or self._closed or self._borrowed:
+            self._open(loop, options)
+        now = loop.time()
+        call = LiveCall(loop, now, request, options, is_file)
+        self._watch.add(call, now)
+        return call
+
+    def _open(self, loop: asyncio.AbstractEventLoop, options: CallOptions) -> None:
+        """Get ready to send; or say why that cannot be."""
         if self._closed:
             raise ClientStateError("the client is closed")
-        loop = asyncio.get_running_loop()
-        if self._loop is None:
-            self.load()
-            self._loop = loop
-            self._slots = asyncio.Semaphore(self.settings.max_connections)
-        elif self._loop is not loop:
+        if self._loop is not None and self._loop is not loop:
             raise ClientStateError(
                 "the client belongs to another event loop; its connections cannot be used here",
                 next_step="Make one client per event loop (in tests: one per test).",
             )
+        first = self._loop is None
+        if first:
+            self.load()
+        own = None
         if self._session is None:
             self._session = self._wire.open_session(self.settings, options.timeout)
-            self._session_options = options
+            own = options.timeout
         if self._session.closed:
             raise ClientStateError("the session the client was given is closed")
         if self._borrowed and getattr(self._session, "_loop", loop) is not loop:
             raise ClientStateError("the session the client was given belongs to another event loop")
-        return self._session
+        if first:
+            self._loop = loop
+            self._slots = Slots(self.settings.max_connections)
+            self._watch = Watch(loop)
+            self._ways = self._wire.Ways(self.settings, own)
 
-    def _url(self, request: Request) -> URL:
-        url = self._urls.get(request.path)
-        if url is None:
-            from yarl import URL
-
-            url = URL(self.settings.base_url.join(request.path), encoded=True)
-            if request.path == request.operation.path:  # fixed paths only: ids are without end
-                self._urls[request.path] = url
-        if request.query:
-            from yarl import URL
-
-            url = URL(f"{url}?{urlencode(request.query)}", encoded=True)
-        return url
-
-    def _all_headers(self, call: _Call) -> Mapping[str, str]:
-        api = call.request.operation.api
-        auth = call.auth = self._auth.headers(api)
-        known = self._headers.get(api)
-        if known is None or known[0] is not auth:
-            known = (auth, self._merge(auth, self.settings.headers))
-            self._headers[api] = known
-        one, client = call.request.headers, call.options.headers
-        if one or client:
-            return self._merge(auth, self.settings.headers, client, one)
-        return known[1]
-
-    def _merge(self, *layers: Mapping[str, Secret]) -> Mapping[str, str]:
-        from multidict import CIMultiDict
-
-        merged: CIMultiDict[str] = CIMultiDict()
-        merged["Accept"] = "application/json"
-        merged["User-Agent"] = self.settings.user_agent
-        for layer in layers:
-            for name, secret in layer.items():
-                merged[name] = secret.reveal()
-        return merged
-
-    def _finished(self, call: _Call, failure: str | None = None) -> None:
-        operation, record = call.request.operation, call.live.record(failure)
-        call.attempts.append(record)
+    def _finished(self, call: LiveCall, failure: str | None = None) -> None:
+        operation, record = call.request.operation, call.finish(failure)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug(
                 "%s %s attempt=%d status=%s phase=%s elapsed=%.3f",
@@ -416,72 +392,15 @@ class Transport:
         except Exception:
             logger.exception("an observer failed; the call goes on")
 
-    def _confirms(self, operation: Operation, answer: Answer) -> bool:
+    def _confirms(self, operation: Operation, answer: RawReply) -> bool:
         """An answer to a write that claims success in spite of its status is never repeated."""
         confirms = self._claims_success
         return operation.effect == "write" and confirms is not None and confirms(answer.body)
 
-    def _cut_short(self, call: _Call, why: str) -> None:
-        if call.live.number > len(call.attempts):  # else it was cut short between two attempts
+    def _cut_short(self, call: LiveCall, why: str) -> None:
+        if call.number > len(call.attempts):  # else it was cut short between two attempts
             self._finished(call, why)
 
-    def _error(self, call: _Call, words: str, kind: str) -> HelpdeskError:
-        phase = call.live.phase
+    def _error(self, call: LiveCall, words: str, kind: str) -> HelpdeskError:
+        phase = call.phase
         return error_for(self.settings.service, call.request, call.attempts, words, kind, phase)
-
-
-class _Call:
-    """One call under way: what it was given, and how far it got."""
-
-    __slots__ = (
-        "attempts",
-        "auth",
-        "cause",
-        "deadline",
-        "is_file",
-        "live",
-        "options",
-        "renewed",
-        "request",
-        "session",
-    )
-
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        request: Request,
-        options: CallOptions,
-        *,
-        is_file: IsFile | None = None,
-    ) -> None:
-        self.session = session
-        self.request = request
-        self.options = options
-        self.is_file = is_file
-        self.live = LiveAttempt()
-        self.attempts: list[Attempt] = []
-        self.deadline: float | None = None
-        """By the clock of the loop."""
-        self.auth: AuthHeaders | None = None
-        """The credentials the last try was made with."""
-        self.renewed = False
-        """Another token was asked for."""
-        self.cause: BaseException | None = None
-        """Why none was given."""
-
-    @property
-    def time_left(self) -> float:
-        """Seconds until the deadline."""
-        if self.deadline is None:
-            return math.inf
-        return self.deadline - asyncio.get_running_loop().time()
-
-
-def _whole(answer: Answer, call: _Call) -> RawReply:
-    return RawReply(
-        status=answer.status,
-        headers=answer.headers,
-        body=answer.body,
-        attempts=tuple(call.attempts),
-        cause=call.cause,
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import urllib.request
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -32,7 +33,7 @@ def open_session(settings: TransportSettings, timeout: Timeout) -> aiohttp.Clien
     session = aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=client_timeout(timeout),
+        timeout=client_timeout(timeout, silence=False),
         trust_env=False,
         proxy=proxy,
     )
@@ -42,9 +43,17 @@ def open_session(settings: TransportSettings, timeout: Timeout) -> aiohttp.Clien
     return session
 
 
-def client_timeout(timeout: Timeout) -> aiohttp.ClientTimeout:
-    """The parts of a timeout that one attempt keeps by itself."""
-    return aiohttp.ClientTimeout(total=None, sock_connect=timeout.connect, sock_read=timeout.read)
+@lru_cache(16)
+def client_timeout(timeout: Timeout, *, silence: bool) -> aiohttp.ClientTimeout:
+    """The parts of a timeout that aiohttp keeps for one attempt.
+
+    Args:
+        timeout: what is asked for.
+        silence: with the limit on silence, which else is the business of :mod:`.watch`.
+    """
+    return aiohttp.ClientTimeout(
+        total=None, sock_connect=timeout.connect, sock_read=timeout.read if silence else None
+    )
 
 
 def proxy_url(settings: TransportSettings) -> str | None:

@@ -13,6 +13,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
@@ -32,6 +33,7 @@ _AT_EXIT = 5.0
 """Seconds the interpreter's end waits for the last commit."""
 
 Done = Callable[[JournalError | None], None]
+TakenDone = Callable[[Taken | None, JournalError | None], None]
 _Call = tuple[asyncio.Future[Any], Callable[[Store], Any]]
 _Results = list[tuple[Any, Any, BaseException | None]]
 
@@ -65,12 +67,12 @@ class Worker:
         self._open_store = open_store
         self._path = path
         self._now = now
-        self._takes: deque[tuple[asyncio.Future[Taken], Incoming | Again]] = deque()
+        self._takes: deque[tuple[asyncio.Future[Taken] | TakenDone, Incoming | Again]] = deque()
         self._ends: deque[tuple[asyncio.Future[None] | Done | None, Settled]] = deque()
         self._calls: deque[_Call] = deque()
         self._signal: SimpleQueue[None] = SimpleQueue()
         self._asked = False
-        self._stopping = False
+        self.stopping = False
         self._thread = threading.Thread(target=self._work, name="kapture-journal", daemon=True)
 
     # --- in the loop ---------------------------------------------------------------------------
@@ -80,12 +82,10 @@ class Worker:
         self._thread.start()
         atexit.register(self._at_exit)
 
-    def put_take(self, one: Incoming | Again) -> asyncio.Future[Taken]:
+    def put_take(self, one: Incoming | Again, waiter: asyncio.Future[Taken] | TakenDone) -> None:
         """Have a row taken. A future that is cancelled in time takes nothing."""
-        future: asyncio.Future[Taken] = self.loop.create_future()
-        self._takes.append((future, one))
+        self._takes.append((waiter, one))
         self._ask()
-        return future
 
     def put_end(self, waiter: asyncio.Future[None] | Done | None, end: Settled) -> None:
         """Have the end of an attempt written, whatever becomes of who waits for it."""
@@ -113,7 +113,7 @@ class Worker:
 
     def stop(self) -> None:
         """Write what waits, then close; ``ended`` tells when."""
-        self.closing = self._stopping = True
+        self.closing = self.stopping = True
         self._signal.put(None)
 
     def join(self) -> None:
@@ -149,7 +149,7 @@ class Worker:
             return
         self.store = store
         listening = self._post([(self.opened, None, None)])
-        while listening and not (self._stopping and self._nothing_waits()):
+        while listening and not (self.stopping and self._nothing_waits()):
             try:
                 self._signal.get(timeout=_POLL)
             except Empty:
@@ -167,7 +167,7 @@ class Worker:
     def _write(self, store: Store) -> bool:
         """One group: ends first, because what ended may be taken again. False if the loop is
         gone."""
-        takes = [one for one in _drain(self._takes) if not one[0].cancelled()]
+        takes = [one for one in _drain(self._takes) if not _is_gone(one[0])]
         ends = _drain(self._ends)
         if not ends and not takes:
             return True
@@ -184,17 +184,18 @@ class Worker:
                 incoming = [(f, one) for f, one in takes if isinstance(one, Incoming)]
                 answers = store.take_many([one for _, one in incoming])
                 results += [
-                    (future, taken, None)
-                    for (future, _), taken in zip(incoming, answers, strict=True)
+                    _told(waiter, taken, None)
+                    for (waiter, _), taken in zip(incoming, answers, strict=True)
                 ]
                 if len(incoming) < len(takes):
-                    for future, one in takes:
+                    for waiter, one in takes:
                         if isinstance(one, Again):
-                            results.append(_take_again(store, future, one))
+                            results.append(_told(waiter, *_take_again(store, one)))
         except BaseException as error:
             # Nothing of the group is durable, whatever it was: so nothing of it is sent.
             broken = self._note(store, error)
-            results = [(waiter, None, same_again(broken)) for waiter, _ in (*ends, *takes)]
+            results = [(waiter, None, same_again(broken)) for waiter, _ in ends]
+            results += [_told(waiter, None, same_again(broken)) for waiter, _ in takes]
         return self._post(results)
 
     def _call_all(self, store: Store, calls: list[_Call]) -> bool:
@@ -260,10 +261,20 @@ def _unsent(taken: Taken, at: float) -> Settled:
     return Settled(taken.row, taken.attempt, Kind.NOT_SENT, at, None, None, None, None, words)
 
 
-def _take_again(
-    store: Store, future: asyncio.Future[Taken], one: Again
-) -> tuple[asyncio.Future[Taken], Taken | None, JournalError | None]:
+def _take_again(store: Store, one: Again) -> tuple[Taken | None, JournalError | None]:
     try:
-        return future, store.take_again(one.row, one.at), None
+        return store.take_again(one.row, one.at), None
     except JournalError as error:  # there is no such row; nothing was written for it
-        return future, None, error
+        return None, error
+
+
+def _is_gone(waiter: asyncio.Future[Taken] | TakenDone) -> bool:
+    return isinstance(waiter, asyncio.Future) and waiter.cancelled()
+
+
+def _told(
+    waiter: asyncio.Future[Taken] | TakenDone, taken: Taken | None, error: JournalError | None
+) -> tuple[Any, Taken | None, JournalError | None]:
+    if isinstance(waiter, asyncio.Future):
+        return waiter, taken, error
+    return partial(waiter, taken), taken, error

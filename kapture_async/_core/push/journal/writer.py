@@ -19,7 +19,7 @@ from ...errors import JournalError
 from .batch import Incoming
 from .facts import LATER, Counts, Identity, Job, Kind, Settled, Taken, check_identity
 from .store import Store
-from .thread import Again, Done, Worker
+from .thread import Again, Done, TakenDone, Worker
 from .trouble import same_again, text_of, trouble
 
 T = TypeVar("T")
@@ -121,6 +121,37 @@ class Journal:
         check_identity(identity)
         return await self._take(Incoming(identity, payload, self._now()))
 
+    def take_soon(
+        self,
+        identity: Identity,
+        payload: bytes | None,
+        done: TakenDone,
+        *,
+        refusal: tuple[str, str] | None = None,
+    ) -> None:
+        """:meth:`take` without waiting, or :meth:`refuse`.
+
+        Every ``send`` must be settled, also when it comes after :meth:`aclose` was called, which
+        waits for that.
+
+        Args:
+            identity, payload: as for :meth:`take`.
+            done: called in the loop with the answer and ``None``, or with ``None`` and an error.
+            refusal: why it cannot be sent at all: the error's class name, and words.
+
+        Raises:
+            InvalidInputError: its key is empty or unreadable. Nothing was written.
+            JournalError: the journal can be used no more.
+        """
+        check_identity(identity)
+        self._check_usable()
+        self._worker.put_take(Incoming(identity, payload, self._now(), refusal), done)
+
+    def take_again_soon(self, row: int, done: TakenDone) -> None:
+        """:meth:`take_again` without waiting; see :meth:`take_soon`."""
+        self._check_usable()
+        self._worker.put_take(Again(row, self._now()), done)
+
     async def take_again(self, row: int) -> Taken:
         """:meth:`take` for a row the journal holds: to try it once more in this run, or to send
         it from its payload without the source.
@@ -201,7 +232,7 @@ class Journal:
         """
         end = Settled(row, attempt, kind, self._now(), phase, status, ticket_id, error, words)
         try:
-            self._check_usable()
+            self._check_usable(ending=True)
         except JournalError as problem:
             if done is not None:
                 self._worker.loop.call_soon(done, problem)
@@ -243,7 +274,8 @@ class Journal:
 
     async def _take(self, one: Incoming | Again) -> Taken:
         self._check_usable()
-        future = self._worker.put_take(one)
+        future: asyncio.Future[Taken] = self._worker.loop.create_future()
+        self._worker.put_take(one, future)
         try:
             return await future
         except asyncio.CancelledError:
@@ -251,11 +283,12 @@ class Journal:
                 self._worker.unsend(future.result())
             raise
 
-    def _check_usable(self) -> None:
+    def _check_usable(self, *, ending: bool = False) -> None:
+        """Args: ending: what was taken before the closing may end while that is under way."""
         worker = self._worker
         if worker.broken is not None:
             raise same_again(worker.broken)
-        if worker.closing:
+        if worker.stopping if ending else worker.closing:
             raise trouble(self.path, "it is closed", "Open it again.")
         if os.getpid() != worker.pid:
             raise trouble(self.path, "it was opened before a fork", "Open it in this process.")

@@ -1,0 +1,187 @@
+"""Bringing one row to its end: a try in its turn, and again where that is safe and of use."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeVar
+
+from ..errors import (
+    ConnectError,
+    HelpdeskError,
+    NotSentError,
+    OutcomeUnknownError,
+    RateLimitedError,
+)
+from ..phase import Phase
+from ..transport.retry import Ending, RetryPolicy, Wait, decide
+from .line import Pauser
+from .live import Live, sign_of
+from .pace import Pace
+from .recorder import Recorder
+
+R = TypeVar("R")
+
+
+class Sender(Generic[R]):
+    """Sends rows, each in its turn.
+
+    Args:
+        send: sends one row, once.
+        pace: gives the turns.
+        recorder: notes the attempts, if there is a journal.
+        retry: how often what never left may be tried.
+        patience: seconds that a row may be put off.
+        us: what errors of our own carry: service, operation, effect.
+        now, pause, rand: clock, waiting, and a random number in [0, 1).
+        on_pause: told when all have to wait, for how long, and why.
+        on_room: called when more may be out at a time than before.
+        give_up: stops the push, for this reason, and perhaps seconds to wait.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[Any], Awaitable[R]],
+        pace: Pace,
+        recorder: Recorder | None,
+        *,
+        retry: RetryPolicy,
+        patience: float,
+        us: dict[str, Any],
+        now: Callable[[], float],
+        pause: Pauser,
+        rand: Callable[[], float],
+        on_pause: Callable[[float, str], None],
+        on_room: Callable[[], None],
+        give_up: Callable[[str, float | None], None],
+    ) -> None:
+        self._send = send
+        self._pace = pace
+        self._recorder = recorder
+        self._retry = retry
+        self._patience = patience
+        self._us = us
+        self._now = now
+        self._pause = pause
+        self._rand = rand
+        self._on_pause = on_pause
+        self._on_room = on_room
+        self._give_up = give_up
+        self._room = pace.room
+        self._worked = False
+
+    async def bring(self, live: Live[R]) -> None:
+        """Try a row until it is settled. ``live`` holds what it came to.
+
+        Raises:
+            JournalError: the journal failed between two tries.
+        """
+        pace = self._pace
+        live.has_turn = pace.enter_at_once() or await pace.enter()
+        if live.drawn is not None:
+            live.drawn.release()
+            live.drawn = None
+        while live.has_turn:
+            live.tries += 1
+            live.last = None
+            began = self._now()
+            try:
+                live.result = await self._send(live.value)
+            except HelpdeskError as error:
+                live.last = error.with_traceback(None)  # its frames would keep the row alive
+            else:
+                live.has_turn = False
+                self._worked = True
+                live.ended = now = self._now()
+                pace.leave("ok", now - began, now=now)
+                if pace.window.limit >= self._room + 1:
+                    self._room = pace.room
+                    self._on_room()
+                return
+            wait = self._leave(live, live.last, began)
+            if not await self._worth_again(live.last, live, wait):
+                return
+            await self._enter_again(live, live.last)
+        live.last = self._stopped_while_it_waited(live.last)
+
+    async def _enter_again(self, live: Live[R], error: HelpdeskError) -> None:
+        recorder, entry = self._recorder, live.entry
+        if recorder is None or entry is None:
+            live.has_turn = await self._pace.enter(again=True)
+            return
+        recorder.put_off(entry, error)
+        live.entry = None
+        live.has_turn = await self._pace.enter(again=True)
+        if live.has_turn:
+            live.entry = await recorder.again(entry)
+
+    def _leave(self, live: Live[R], error: HelpdeskError, began: float) -> float:
+        """Give the turn back; returns the seconds all wait because of how the try ended."""
+        live.has_turn = False
+        sign = sign_of(error)
+        if sign is None:
+            self._pace.unused()
+            return 0.0
+        wait = self._pace.leave(sign, self._now() - began, error.retry_after)
+        if wait:
+            why = "the service asks to slow down" if sign == "slow_down" else "it is down"
+            self._on_pause(wait, why)
+        return wait
+
+    async def _worth_again(self, error: HelpdeskError, live: Live[R], wait: float) -> bool:
+        """Whether to send the row again."""
+        passed = self._now() - live.started
+        told = isinstance(error, RateLimitedError)  # then each row has its own patience
+        if wait and not told and self._pace.state.shut_for > self._patience:
+            self._give_up(f"the service has not worked for {self._patience:g} s", None)
+            return False
+        if told:
+            asked = error.retry_after
+            if asked is not None and asked > self._patience:
+                # Nobody's row will fare better, and asking on would only anger the service.
+                self._give_up(
+                    f"the service asks to wait {asked:g} s, which is more than the patience of "
+                    f"{self._patience:g} s",
+                    asked,
+                )
+                return False
+            return passed + wait <= self._patience
+        if isinstance(error, OutcomeUnknownError) or not error.attempts:
+            return False
+        if isinstance(error, ConnectError) and self._worked:
+            # It worked a moment ago: a restart, most likely. All wait, as for "slow down".
+            if passed + wait <= self._patience:
+                return True
+            self._give_up(f"the service could not be reached for {self._patience:g} s", None)
+            return False
+        decision = decide(
+            self._retry,
+            "write",
+            Ending(phase=error.phase or Phase.WAITING, status=error.status),
+            attempt=live.tries,
+            time_left=self._patience - passed,
+            rand=self._rand(),
+        )
+        if isinstance(decision, Wait):
+            await self._pause(self._pace.stopped, decision.seconds)
+            return True
+        return False
+
+    def _stopped_while_it_waited(self, last: HelpdeskError | None) -> HelpdeskError:
+        """Why a row ended that had no turn any more. If it was tried before, that error stands.
+
+        But "slow down" is no verdict on a row: it is free to go again.
+        """
+        if last is None:
+            return NotSentError("the push was stopped before it was sent", **self._us)
+        if not isinstance(last, RateLimitedError):
+            return last
+        error = NotSentError(
+            "the service asked to slow down, and the push was stopped before its next turn",
+            status=last.status,
+            attempts=last.attempts,
+            retry_after=last.retry_after,
+            vendor_message=last.vendor_message,
+            **self._us,
+        )
+        error.__cause__ = last
+        return error

@@ -1,0 +1,48 @@
+"""Slots for requests: so many may be under way at a time, first come, first served."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+
+class Slots:
+    """A semaphore whose fast way is an attribute::
+
+        if slots.free:
+            slots.free -= 1
+        else:
+            await slots.wait()
+        ...
+        slots.release()
+
+    Args:
+        count: how many there are.
+    """
+
+    __slots__ = ("_waiters", "free")
+
+    def __init__(self, count: int) -> None:
+        self.free = count
+        """More than 0 only while nobody waits."""
+        self._waiters: deque[asyncio.Future[None]] = deque()
+
+    async def wait(self) -> None:
+        """Wait for a slot, and take it."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(turn)
+        try:
+            await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled():  # it was ours already
+                self.release()
+            raise
+
+    def release(self) -> None:
+        """Give a slot back, or on to who waits for the longest time."""
+        while self._waiters:
+            turn = self._waiters.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self.free += 1
