@@ -73,7 +73,7 @@ def mark(ticket: NewTicket, reference: str, place: ReferencePlace) -> NewTicket:
     if place is None:
         return ticket
     if not isinstance(place, Field):
-        return evolve(ticket, ticket_details=append_marker(ticket.ticket_details, reference))
+        return ticket.with_details(append_marker(ticket.ticket_details, reference))
     outer, inner = place.names
     there = ticket.extra.get(outer)
     fields = there[0] if isinstance(there, list) and len(there) == 1 else there

@@ -12,7 +12,14 @@ from typing import Any
 import orjson
 import pytest
 
-from kapture_async import InvalidInputError, KaptureClient, NewTicket, PushStoppedError, Row
+from kapture_async import (
+    ConflictError,
+    InvalidInputError,
+    KaptureClient,
+    NewTicket,
+    PushStoppedError,
+    Row,
+)
 from kapture_async.testing import Fault, FaultPlan, KaptureTwin
 
 from .judge import each_once, judge, tickets_in
@@ -45,8 +52,8 @@ async def test_new_rows_are_planned_and_changed_ones_told_of(
     story = await push(client, keyed(a="one", b="TWO", c="three"), journal)
     assert story.states == {"accepted": 1}
     changed, new = sorted(story.outcomes, key=lambda outcome: outcome.key)
-    assert (changed.key, changed.name, changed.attempts) == ("b", "not_sent", 0)
-    assert isinstance(changed.error, InvalidInputError)
+    assert (changed.key, changed.name, changed.attempts) == ("b", "rejected", 0)
+    assert isinstance(changed.error, ConflictError)
     assert "is in the helpdesk" in changed.reason
     assert (new.key, new.name) == ("c", "accepted")
     assert titles(twin) == Counter(["one", "two", "three"])
@@ -122,7 +129,7 @@ async def test_a_key_that_comes_twice(
     rows = [*keyed(a="one"), *keyed(a="one"), *keyed(a="other")]
     for _ in range(2):
         story = await push(client, rows, journal)
-        repeated = [outcome for outcome in story.outcomes if outcome.name == "not_sent"]
+        repeated = [outcome for outcome in story.outcomes if outcome.name == "rejected"]
         assert len(repeated) == 2
         assert all("earlier row" in outcome.reason for outcome in repeated)
     assert titles(twin).total() == 1

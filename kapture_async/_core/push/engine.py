@@ -25,6 +25,7 @@ from attrs import frozen
 
 from ..errors import (
     ClientStateError,
+    ConflictError,
     HelpdeskError,
     InvalidInputError,
     JournalError,
@@ -400,7 +401,8 @@ class Push(Generic[R]):
         """A row that the journal knows, and that is not to be sent now."""
         if known.action in _OUT_OF_ORDER:
             live.known = None
-            live.last = InvalidInputError(_OUT_OF_ORDER[known.action], **self._us)
+            words, next_step = _OUT_OF_ORDER[known.action]
+            live.last = ConflictError(words, next_step=next_step, **self._us)
             self._finish(live.outcome(self._now))
             return
         self._tally["earlier"] += 1
@@ -466,10 +468,17 @@ class Push(Generic[R]):
 
 
 _OUT_OF_ORDER = {
-    "changed": "this row was pushed before with other content, and is in the helpdesk",
-    "repeated": "its key stood in an earlier row of this push",
+    "changed": (
+        "this row was pushed before with other content, and is in the helpdesk",
+        "Change the ticket there, or give the row a key of its own if it is another ticket.",
+    ),
+    "repeated": (
+        "its key stood in an earlier row of this push",
+        "Give it a key of its own if it is another ticket; else nothing is left to do.",
+    ),
 }
-"""Rows that a journaled push does not send, and why."""
+"""Rows that a journaled push refuses to send, why, and what to do. Never "not sent": that would
+say that it is safe to send them."""
 
 
 def _name_of(error: BaseException) -> str:

@@ -15,9 +15,6 @@ from .recorder import Begun, Entry, Recorder
 
 R = TypeVar("R")
 
-_LEAST = 16
-"""Rows ahead at least: a commit takes about as long for one row as for many."""
-
 
 class JournaledFeed(Generic[R]):
     """Has rows written down ahead of the workers, so that nobody's turn is spent on the disk.
@@ -93,7 +90,7 @@ class JournaledFeed(Generic[R]):
 
     @property
     def _most(self) -> int:
-        return max(_LEAST, 2 * self._pace.room)
+        return 2 * self._pace.room
 
     @property
     def _wanted(self) -> int:

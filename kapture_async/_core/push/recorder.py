@@ -208,17 +208,20 @@ class Recorder:
         self, entry: Entry, outcome: Outcome, done: Callable[[JournalError | None], None]
     ) -> None:
         """Write down what became of a row; ``done`` is called when that is on the disk."""
+        row, attempt, name = entry.row, entry.attempt, outcome.name
         error: HelpdeskError | None = getattr(outcome, "error", None)
+        if error is None:
+            self.journal.settle_soon(row, attempt, name, done, ticket_id=outcome.ticket_id)
+            return
         self.journal.settle_soon(
-            entry.row,
-            entry.attempt,
-            outcome.name,
+            row,
+            attempt,
+            name,
             done,
-            phase=None if error is None or error.phase is None else int(error.phase),
-            status=None if error is None else error.status,
-            ticket_id=outcome.ticket_id,
-            error=None if error is None else type(error).__name__,
-            words=None if error is None else _words_of(error),
+            phase=None if error.phase is None else int(error.phase),
+            status=error.status,
+            error=type(error).__name__,
+            words=_words_of(error),
         )
 
     def put_off(self, entry: Entry, error: HelpdeskError) -> None:
