@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -56,6 +57,24 @@ async def client(twin: KaptureTwin) -> AsyncIterator[KaptureClient]:
         base_url=twin.url, token=twin.token, timeout=5.0, retry=QUICK
     ) as client:
         yield client
+
+
+@pytest.fixture
+async def leap(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Moves the clock of the test's loop: what waits for a time that long is due at once.
+
+    A time-out is tested by a long one, and a leap at the moment that the test is about. A short
+    one may strike at another moment, on a machine that is busy.
+    """
+    loop = asyncio.get_running_loop()
+    real, ahead = loop.time, 0.0
+
+    def leap(seconds: float) -> None:
+        nonlocal ahead
+        ahead += seconds
+
+    monkeypatch.setattr(loop, "time", lambda: real() + ahead)
+    return leap
 
 
 @pytest.fixture

@@ -10,7 +10,16 @@ import pytest
 from kapture_async import KaptureClient
 from kapture_async.testing import KaptureTwin
 
+from .clock import Clock
 from .pushing import client_of
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Nobody waits for a settle time: it has passed as soon as somebody would sleep."""
+    clock = Clock()
+    clock.install(monkeypatch)
+    return clock
 
 
 @pytest.fixture

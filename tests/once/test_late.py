@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kapture_async import KaptureClient
-from kapture_async._core.push import reconcile as looking
 from kapture_async._core.push.journal.reading import ReadJournal
-from kapture_async._core.push.journal.writer import Journal
-from kapture_async._core.push.reconcile import SETTLE, Reconciliation
+from kapture_async._core.push.reconcile import SETTLE
 from kapture_async._core.testing.message import TwinReply, TwinRequest
 from kapture_async.events import Looked, Settling
-from kapture_async.journaled import job_of, look_of
 from kapture_async.testing import FaultPlan, KaptureTwin
 
+from .clock import Clock
 from .judge import judge, tickets_in
 from .pushing import client_of, keyed, push, titles
-
-
-class Clock:
-    """The wall clock of client and twin. It runs, and jumps where somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.ahead = 0.0
-        self.due: list[tuple[float, Any]] = []
-
-    def now(self) -> float:
-        return time.time() + self.ahead
-
-    async def sleep(self, seconds: float) -> None:
-        end = self.now() + seconds
-        while self.due and self.due[0][0] <= end:
-            at, act = self.due.pop(0)
-            self.ahead += max(0.0, at - self.now())
-            act()
-        self.ahead += max(0.0, end - self.now())
 
 
 class Dawdler(KaptureTwin):
@@ -68,36 +45,10 @@ class Dawdler(KaptureTwin):
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Also what the journal of a push goes by."""
-    clock = Clock()
-    real = Journal.open.__func__  # type: ignore[attr-defined]
-
-    async def open_(cls: Any, path: Any, **settings: Any) -> Journal:
-        return await real(cls, path, now=clock.now, **settings)
-
-    monkeypatch.setattr(Journal, "open", classmethod(open_))
+    """It stands still but for sleeps, so that times can be compared."""
+    clock = Clock.standing()
+    clock.install(monkeypatch)
     return clock
-
-
-async def reconcile(
-    client: KaptureClient, journal: Path, clock: Clock, events: list[Any] | None = None
-) -> Reconciliation:
-    """As ``tickets.reconcile`` does it, with a settle time as it is by default."""
-    caller = client.tickets._caller
-    opened = await Journal.open(
-        journal, job=job_of(caller.transport.settings, "text"), create=False
-    )
-    try:
-        return await looking.reconcile(
-            opened,
-            look_of(client.tickets.pull, caller.codec, "text"),
-            settle=SETTLE,
-            on_event=None if events is None else events.append,
-            now=clock.now,
-            sleep=clock.sleep,
-        )
-    finally:
-        await opened.aclose()
 
 
 async def test_executed_a_minute_after_it_was_given_up(journal: Path, clock: Clock) -> None:
@@ -108,14 +59,14 @@ async def test_executed_a_minute_after_it_was_given_up(journal: Path, clock: Clo
             assert (await push(client, keyed(a="late"), journal)).states == {"unknown": 1}
         assert not twin.ledger.entries
         events: list[Any] = []
-        found = await reconcile(client, journal, clock, events)
+        found = await client.tickets.reconcile(journal, on_event=events.append)
         (ticket,) = tickets_in(twin.ledger)
         assert [one.ticket_ids for one in found.present] == [(ticket.ticket_id,)]
-        assert twin.ledger.entries[0].time - began == pytest.approx(60, abs=2)
-        assert twin.looks[0] - began == pytest.approx(SETTLE, abs=2)
+        assert twin.ledger.entries[0].time - began == pytest.approx(60)
+        assert twin.looks[0] - began == pytest.approx(SETTLE)
         settling, looked = events
         assert isinstance(settling, Settling)
-        assert settling.seconds == pytest.approx(SETTLE, abs=2)
+        assert settling.seconds == pytest.approx(SETTLE)
         assert looked == Looked(tickets=1, found=1, missing=0)
         assert (await push(client, keyed(a="late"), journal)).states == {"accepted": 1}
         assert titles(twin) == {"late": 1}
@@ -126,7 +77,7 @@ async def test_executed_between_the_two_looks(journal: Path, clock: Clock) -> No
     async with Dawdler(clock, SETTLE + 30) as twin, client_of(twin) as client:
         await push(client, keyed(a="later"), journal)
         events: list[Any] = []
-        found = await reconcile(client, journal, clock, events)
+        found = await client.tickets.reconcile(journal, on_event=events.append)
         assert len(found.present) == 1
         assert [type(event) for event in events] == [Settling, Looked, Looked]
         assert (events[1].missing, events[2].found) == (1, 1)
@@ -141,7 +92,7 @@ async def test_executed_after_the_next_midnight(journal: Path, clock: Clock) -> 
         clock.ahead += midnight.timestamp() - clock.now()
         assert twin.now.hour == 23
         await push(client, keyed(a="of tomorrow"), journal)
-        found = await reconcile(client, journal, clock)
+        found = await client.tickets.reconcile(journal)
         assert len(found.present) == 1
         assert twin.ledger.entries[0].time > midnight.timestamp() + 30
 
@@ -150,10 +101,10 @@ async def test_never_executed(journal: Path, clock: Clock) -> None:
     async with Dawdler(clock, 1e9) as twin, client_of(twin) as client:
         await push(client, keyed(a="lost"), journal)
         began = clock.now()
-        found = await reconcile(client, journal, clock)
+        found = await client.tickets.reconcile(journal)
         assert len(found.absent) == 1
-        assert twin.looks[-1] - twin.looks[0] == pytest.approx(SETTLE / 5, abs=2)
-        assert clock.now() - began == pytest.approx(SETTLE * 1.2, abs=2)
+        assert twin.looks[-1] - twin.looks[0] == pytest.approx(SETTLE / 5)
+        assert clock.now() - began == pytest.approx(SETTLE * 1.2)
         with ReadJournal.open_to_read(journal) as reader:
             assert len(reader.looks()) == 2
         assert (await push(client, keyed(a="lost"), journal)).names == ["accepted"]
@@ -164,24 +115,24 @@ async def test_executed_when_it_was_proven_absent_already(journal: Path, clock: 
     """The limit of it all: what comes after the settle time comes twice, under one reference."""
     async with Dawdler(clock, SETTLE * 10) as twin, client_of(twin) as client:
         await push(client, keyed(a="beyond"), journal)
-        assert len((await reconcile(client, journal, clock)).absent) == 1
+        assert len((await client.tickets.reconcile(journal)).absent) == 1
         assert (await push(client, keyed(a="beyond"), journal)).names == ["accepted"]
         await clock.sleep(SETTLE * 10)
         first, second = tickets_in(twin.ledger)
         assert first.reference == second.reference
         assert first.ticket_id != second.ticket_id
         # Nobody is told: the journal has its ticket, and looks for what is in doubt alone.
-        assert (await reconcile(client, journal, clock)).doubts == 0
+        assert (await client.tickets.reconcile(journal)).doubts == 0
 
 
 async def test_a_late_twin_of_a_row_in_doubt_is_seen(journal: Path, clock: Clock) -> None:
     """Late beyond the settle time, while the second attempt is in doubt itself."""
     async with Dawdler(clock, SETTLE * 2, 1.0) as twin, client_of(twin) as client:
         await push(client, keyed(a="beyond"), journal)
-        assert len((await reconcile(client, journal, clock)).absent) == 1
+        assert len((await client.tickets.reconcile(journal)).absent) == 1
         assert (await push(client, keyed(a="beyond"), journal)).names == ["unknown"]
         await clock.sleep(SETTLE)
-        found = await reconcile(client, journal, clock)
+        found = await client.tickets.reconcile(journal)
         assert [len(one.ticket_ids) for one in found.ambiguous] == [2]
         assert (await push(client, keyed(a="beyond"), journal)).states == {"ambiguous": 1}
 
@@ -193,9 +144,9 @@ async def test_the_settle_time_counts_from_the_last_sign(journal: Path, clock: C
         await clock.sleep(240)
         await push(client, keyed(a="one", b="two"), journal)
         began = clock.now()
-        found = await reconcile(client, journal, clock)
+        found = await client.tickets.reconcile(journal)
         assert {one.key for one in found.present} == {"a", "b"}
-        assert twin.looks[0] - began == pytest.approx(SETTLE, abs=2)
+        assert twin.looks[0] - began == pytest.approx(SETTLE)
         assert titles(twin) == {"one": 1, "two": 1}
 
 

@@ -162,7 +162,7 @@ async def test_only_reads_go_again() -> None:
         {"path": "/x/", "form": {"a": "canary\ud800"}},
         {"path": "/x/", "form": {'a"b': "canary"}},
         {"path": "/x/", "query": {"a": "canary\ud800"}},
-        {"path": "/x/", "query": {"a": ["x", object()]}},
+        {"path": "/x/", "query": {"a": ["x", ...]}},
     ],
     ids=repr,
 )

@@ -54,6 +54,12 @@ def fresh(twin: SupportTwin) -> Provider:
     return Provider(twin.issue_token)
 
 
+async def turns(number: int) -> None:
+    """So many turns of the loop, in which client and twin come as far as they can."""
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
 def tokens_seen(twin: SupportTwin) -> list[str]:
     return [request.headers["authorization"] for request in twin.received]
 
@@ -269,46 +275,58 @@ async def test_a_failing_provider_is_not_asked_by_every_waiting_call(
 
 @pytest.mark.parametrize("first", [True, False], ids=["first", "another"])
 async def test_a_provider_that_hangs_runs_into_the_time_limit(
-    support_twin: SupportTwin, first: bool
+    support_twin: SupportTwin, leap: Callable[[float], None], first: bool
 ) -> None:
+    asked = asyncio.Event()
+
     async def hang() -> str:
+        asked.set()
         await asyncio.Event().wait()
         return "never"
 
     more: dict[str, Any] = {} if first else {"access_token": "old"}
-    async with client_of(support_twin, token_provider=hang, timeout=0.1, **more) as client:
-        words = "no access token within 0.1 s" if first else "no new access token within 0.1 s"
+    async with client_of(support_twin, token_provider=hang, timeout=20, **more) as client:
+        words = "no access token within 20 s" if first else "no new access token within 20 s"
+        call = asyncio.ensure_future(client.tickets.create(**TICKET))
+        await asked.wait()
+        leap(20)
         with pytest.raises(NotSentTimeoutError, match=words) as caught:
-            await client.tickets.create(**TICKET)
+            await call
         assert caught.value.outcome == "not_sent"
         assert not support_twin.ledger
         # A second call waits by itself, and no lock is left behind.
+        call = asyncio.ensure_future(client.tickets.create(**TICKET))
+        await turns(200)
+        leap(20)
         with pytest.raises(NotSentTimeoutError):
-            await client.tickets.create(**TICKET)
+            await call
 
 
 async def test_the_time_limit_after_a_renewal_names_what_it_waited_for(
-    support_twin: SupportTwin,
+    support_twin: SupportTwin, leap: Callable[[float], None]
 ) -> None:
-    release = asyncio.Event()
+    blockers: list[Any] = []
 
     async def provider() -> str:
-        blocker = asyncio.ensure_future(client.with_options(timeout=5).login(MEMBER, PASSWORD))
-        while not support_twin.requests["/user/login/"]:
-            await asyncio.sleep(0.001)
-        release.set()
+        blocker = asyncio.ensure_future(client.with_options(timeout=None).login(MEMBER, PASSWORD))
         blockers.append(blocker)
+        while not support_twin.requests["/user/login/"]:
+            await asyncio.sleep(0)
         return support_twin.issue_token()
 
-    blockers: list[Any] = []
-    support_twin.faults = FaultPlan.script(["slow;duration=0.4"], only="login")
+    support_twin.faults = FaultPlan.script(["silence_before"], only="login")
     async with client_of(
-        support_twin, access_token="old", token_provider=provider, max_connections=1, timeout=0.15
+        support_twin, access_token="old", token_provider=provider, max_connections=1, timeout=20
     ) as client:
+        call = asyncio.ensure_future(client.tickets.create(**TICKET))
+        while not blockers:
+            await asyncio.sleep(0)
+        await turns(200)
+        leap(20)
         with pytest.raises(NotSentTimeoutError, match="no free connection slot within"):
-            await client.tickets.create(**TICKET)
-        assert release.is_set()
-        await blockers[0]
+            await call
+        blockers[0].cancel()
+        await asyncio.wait(blockers)
 
 
 async def test_a_cancelled_call_leaves_the_others_their_renewal(support_twin: SupportTwin) -> None:
