@@ -1,4 +1,8 @@
-"""The command lines as processes of their own, against twins on loopback sockets."""
+"""The command lines as processes of their own, against twins on loopback sockets.
+
+Those that run to their end are forks of a process that has imported everything, and a settle time
+passes at once for them; those that are started and left running are started in the usual way.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,8 @@ import pytest
 from kapture_async.testing import KaptureTwin
 from support_async.testing import SupportTwin
 from support_async.testing.twin import PASSWORD
+
+from .running import Lines
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -34,10 +40,18 @@ def environment(server: KaptureTwin, tmp_path: Path) -> dict[str, str]:
     }
 
 
+@pytest.fixture(scope="session")
+def lines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lines]:
+    """Where the command lines are forked that run to their end."""
+    lines = Lines(bare_environment(tmp_path_factory.mktemp("home")))
+    yield lines
+    lines.end()
+
+
 @pytest.fixture
-def run_cli(environment: dict[str, str], tmp_path: Path) -> Run:
+def run_cli(lines: Lines, environment: dict[str, str], tmp_path: Path) -> Run:
     """Runs the command line to its end."""
-    return runner("kapture_async", environment, tmp_path)
+    return runner(lines, "kapture_async", environment, tmp_path)
 
 
 @pytest.fixture
@@ -62,8 +76,8 @@ def support_environment(support_server: SupportTwin, tmp_path: Path) -> dict[str
 
 
 @pytest.fixture
-def run_support(support_environment: dict[str, str], tmp_path: Path) -> Run:
-    return runner("support_async", support_environment, tmp_path)
+def run_support(lines: Lines, support_environment: dict[str, str], tmp_path: Path) -> Run:
+    return runner(lines, "support_async", support_environment, tmp_path)
 
 
 @pytest.fixture
@@ -92,16 +106,15 @@ def bare_environment(home: Path) -> dict[str, str]:
     }
 
 
-def runner(module: str, environment: dict[str, str], folder: Path) -> Run:
-    def run(*arguments: str, env: dict[str, str] | None = None, **options: Any) -> Any:
-        return subprocess.run(
-            [sys.executable, "-m", module, *arguments],
-            env=environment | (env or {}),
-            cwd=folder,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=60,
-            **options,
+def runner(lines: Lines, module: str, environment: dict[str, str], folder: Path) -> Run:
+    def run(
+        *words: str,
+        env: dict[str, str] | None = None,
+        input: str | None = None,
+        folder: Path = folder,
+    ) -> Any:
+        return lines.run(
+            module, *words, environment=environment | (env or {}), folder=folder, text=input
         )
 
     return run

@@ -29,9 +29,9 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., "subprocess.Popen[str]"]
 FILL = ("--category", "3", "--priority", "medium")
 KINDS = ("rows", "accepted", "rejected", "not_sent", "unknown", "ambiguous", "probable")
-SOON = ("--settle", "1")
-"""As soon as a push with this time for a request allows."""
-QUICK = ("--timeout", "0.5")
+QUICK = ("--timeout", "20")
+SOON = ("--settle", "40")
+"""As soon as a push with this time for a request allows; and nobody waits for it."""
 
 needs_signals = pytest.mark.skipif(os.name != "posix", reason="sends signals")
 
@@ -334,14 +334,7 @@ def test_resume_with_a_changed_file_and_from_another_folder(
     journal = str(tmp_path / "t.csv.journal")
 
     def elsewhere(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "kapture_async", *arguments],
-            cwd=tmp_path / "else",
-            env={name: value for name, value in os.environ.items() if "KAPTURE" not in name},
-            capture_output=True,
-            encoding="utf-8",
-            timeout=60,
-        )
+        return run_cli(*arguments, env=hidden, folder=tmp_path / "else")
 
     done = elsewhere("reconcile", journal, *SOON, "--json")
     assert (done.returncode, told(done)["absent"]) == (0, 5), done.stderr

@@ -10,7 +10,7 @@ import pytest
 from kapture_async import KaptureClient
 from kapture_async.testing import KaptureTwin
 
-from .clock import Clock
+from ..clock import Clock
 from .pushing import client_of
 
 
@@ -18,7 +18,7 @@ from .pushing import client_of
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Nobody waits for a settle time: it has passed as soon as somebody would sleep."""
     clock = Clock()
-    clock.install(monkeypatch)
+    clock.install(monkeypatch.setattr)
     return clock
 
 

@@ -14,7 +14,7 @@ from kapture_async._core.testing.message import TwinReply, TwinRequest
 from kapture_async.events import Looked, Settling
 from kapture_async.testing import FaultPlan, KaptureTwin
 
-from .clock import Clock
+from ..clock import Clock
 from .judge import judge, tickets_in
 from .pushing import client_of, keyed, push, titles
 
@@ -47,7 +47,7 @@ class Dawdler(KaptureTwin):
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """It stands still but for sleeps, so that times can be compared."""
     clock = Clock.standing()
-    clock.install(monkeypatch)
+    clock.install(monkeypatch.setattr)
     return clock
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import pytest
-
+import kapture_async.tickets
+import support_async.tickets
 from kapture_async._core.push.doctor import examine
 from kapture_async._core.push.journal.writer import Journal
 from kapture_async._core.push.reconcile import reconcile
@@ -42,15 +42,14 @@ class Clock:
             act()
         self.ahead += max(0.0, end - self.now())
 
-    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Let everything around a journal go by this clock."""
+    def install(self, put: Callable[[Any, str, Any], None] = setattr) -> None:
+        """Let everything around a journal go by this clock, in this process."""
         real = Journal.open.__func__  # type: ignore[attr-defined]
 
         async def open_(cls: Any, path: Any, **settings: Any) -> Journal:
             return await real(cls, path, now=self.now, **settings)
 
-        monkeypatch.setattr(Journal, "open", classmethod(open_))
-        for module in ("kapture_async.tickets", "support_async.tickets"):
+        put(Journal, "open", classmethod(open_))
+        for module in (kapture_async.tickets, support_async.tickets):
             for work in (reconcile, examine):
-                jumping = partial(work, now=self.now, sleep=self.sleep)
-                monkeypatch.setattr(f"{module}.{work.__name__}", jumping)
+                put(module, work.__name__, partial(work, now=self.now, sleep=self.sleep))
