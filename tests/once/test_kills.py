@@ -22,12 +22,12 @@ import pytest
 import kapture_async
 from kapture_async import KaptureClient, Row
 from kapture_async._core.push.journal.facts import State
-from kapture_async._core.testing.faults import WEATHER
 from kapture_async._core.testing.twin import Twin
-from kapture_async.testing import Fault, FaultPlan, KaptureTwin
+from kapture_async.testing import FaultPlan, KaptureTwin
 from support_async import SupportClient
 from support_async.testing import SupportTwin
 
+from ..weather import HASTY
 from .judge import each_once, judge, rows_in, tickets_in
 from .programs.source import contents, kapture_rows, support_rows
 
@@ -36,16 +36,6 @@ KILLS = int(os.environ.get("ONCE_KILLS", "5"))
 SECONDS = float(os.environ.get("ONCE_SECONDS", "60"))
 PUSHER = Path(__file__).parent / "programs" / "pusher.py"
 ROOT = Path(kapture_async.__file__).parent.parent
-
-
-def _in_a_hurry(fault: Fault) -> Fault:
-    """The same fault; but a service that says "wait" means a moment."""
-    if not fault.settings.get("retry_after"):
-        return fault
-    return Fault(fault.kind, **{**fault.settings, "retry_after": "0.02"})
-
-
-FAULTS = [_in_a_hurry(fault) for fault in WEATHER]
 
 
 class Pusher:
@@ -154,7 +144,7 @@ async def test_killed_and_started_again(service: str, tmp_path: Path) -> None:
     count, kills = (ROWS, KILLS) if service == "kapture" else (min(ROWS, 300), 2)
     dice = random.Random(f"{service} 4")
     began = time.monotonic()
-    with KaptureTwin(faults=FaultPlan.rate(0.05, seed=4, kinds=FAULTS)).in_thread() as twin:
+    with KaptureTwin(faults=FaultPlan.rate(0.05, seed=4, kinds=HASTY)).in_thread() as twin:
         pusher = Pusher(service, twin, tmp_path, count)
         killed = until_done(pusher, twin, kills, dice, count)
         seconds = time.monotonic() - began
@@ -185,7 +175,7 @@ async def test_killed_and_started_again(service: str, tmp_path: Path) -> None:
 async def test_the_support_service(tmp_path: Path) -> None:
     count, kills = min(ROWS, 300), min(KILLS, 3)
     dice = random.Random(5)
-    with SupportTwin(faults=FaultPlan.rate(0.05, seed=5, kinds=FAULTS)).in_thread() as twin:
+    with SupportTwin(faults=FaultPlan.rate(0.05, seed=5, kinds=HASTY)).in_thread() as twin:
         pusher = Pusher("support", twin, tmp_path, count)
         killed = until_done(pusher, twin, kills, dice, count)
         assert killed >= kills - 1

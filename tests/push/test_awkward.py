@@ -19,6 +19,7 @@ from kapture_async import (
     Rejected,
     Unknown,
 )
+from kapture_async.events import AttemptStarted, PushPaused
 from kapture_async.testing import Fault, FaultPlan, KaptureTwin
 
 
@@ -144,14 +145,19 @@ async def test_a_bug_after_the_sending_is_a_doubt_and_not_the_refusal_before(
 
 
 async def test_leaving_before_the_end_does_not_hide_a_failure(client: KaptureClient) -> None:
+    taken = asyncio.Event()
+
     def source() -> Any:
         yield {"title": "a"}
+        taken.set()
         raise ValueError("bad line")
 
     with pytest.raises(ValueError, match="bad line"):
         async with client.tickets.push(source(), max_concurrency=1) as outcomes:
             async for _ in outcomes:
-                await asyncio.sleep(0.05)
+                await taken.wait()
+                for _ in range(20):
+                    await asyncio.sleep(0)
                 break
 
 
@@ -174,22 +180,29 @@ async def test_a_push_that_was_cut_off_does_not_end_like_a_whole_one(twin: Kaptu
 async def test_rows_that_come_while_the_gate_is_shut_wait_too(twin: KaptureTwin) -> None:
     twin.faults = FaultPlan.script([Fault("status", status=429, retry_after="0.3")])
     loop = asyncio.get_running_loop()
-    started = loop.time()
+    shut: list[float] = []
     sent: list[float] = []
+    told = asyncio.Event()
 
     async def source() -> AsyncIterator[dict[str, str]]:
-        for n in range(5):
+        yield {"title": "0"}
+        await told.wait()
+        for n in range(1, 5):
             yield {"title": str(n)}
-            await asyncio.sleep(0.02)
 
     def note(event: Any) -> None:
-        if type(event).__name__ == "AttemptStarted":
-            sent.append(loop.time() - started)
+        if isinstance(event, AttemptStarted):
+            sent.append(loop.time())
+        elif isinstance(event, PushPaused):
+            shut.append(loop.time())
+            told.set()
 
     async with KaptureClient(base_url=twin.url, token=twin.token, on_event=note) as client:
-        seen = await drain(client.tickets.push(source()))
+        async with asyncio.timeout(20):
+            seen = await drain(client.tickets.push(source(), on_event=note))
     assert {type(outcome) for outcome in seen} == {Accepted}
-    assert len([moment for moment in sent if moment < 0.25]) <= 2
+    assert (len(shut), len(sent)) == (1, 6)
+    assert all(moment - shut[0] > 0.25 for moment in sent[1:])
 
 
 async def test_the_sources_generator_is_closed_when_it_is_left(client: KaptureClient) -> None:

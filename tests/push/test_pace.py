@@ -508,18 +508,25 @@ def test_the_cap_on_the_rate_is_reached_and_kept() -> None:
 
 
 def test_an_open_pace_costs_next_to_nothing() -> None:
+    async def nothing() -> bool:
+        return time.monotonic() > 0
+
     async def main() -> float:
         pace = Pace(
             max_concurrency=64, now=time.monotonic, pause=pause_on_clock, rand=random.random
         )
-        best = math.inf
+        open_, idle = math.inf, math.inf
         for _ in range(5):
             began = time.perf_counter()
             for _ in range(5_000):
                 await pace.enter()
                 pace.leave("ok", 0.001)
-            best = min(best, (time.perf_counter() - began) / 5_000)
-        return best
+            between = time.perf_counter()
+            for _ in range(5_000):
+                await nothing()
+            open_ = min(open_, between - began)
+            idle = min(idle, time.perf_counter() - between)
+        return open_ / idle
 
-    # 0.6 us where this was written; a bound that only a change of kind breaks.
-    assert asyncio.run(main()) < 15e-6
+    # As much as a handful of such calls; a bound that only a change of kind breaks.
+    assert asyncio.run(main()) < 100

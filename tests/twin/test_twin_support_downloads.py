@@ -184,7 +184,7 @@ def test_a_drip_ends_when_the_twin_does() -> None:
         with pytest.raises(TimeoutError):
             call(twin, "GET", FIRST, timeout=0.1)
         started = time.monotonic()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
 
 
 def test_a_body_may_be_a_bomb(twin: SupportTwin) -> None:
