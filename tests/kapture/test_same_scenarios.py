@@ -46,7 +46,7 @@ SCENARIOS: dict[str, Callable[[Do], Any]] = {
         do.tickets.add(title="x", headers=Fault("login_html").headers())
     ),
     "silence": lambda do: do.call(
-        do.copy(timeout=0.2).tickets.add(title="x", headers=Fault("silence_before").headers())
+        do.copy(timeout=0.5).tickets.add(title="x", headers=Fault("silence_before").headers())
     ),
     "update": lambda do: (
         do.call(

@@ -14,6 +14,8 @@ import pytest
 from kapture_async import KaptureClient, Outcome, Push, PushStoppedError, RetryPolicy, Timeout
 from kapture_async.testing import FaultPlan, KaptureTwin
 
+from ..weather import HASTY
+
 # `PUSH_SEEDS=500 pytest tests/push/test_any_ending.py` for a long run.
 SEEDS = int(os.environ.get("PUSH_SEEDS", "24"))
 ENDINGS = ("to the end", "break", "stop twice", "unread", "cancel", "cancel twice")
@@ -37,7 +39,7 @@ async def consume(push: Push[Any], seen: list[Outcome], ending: str, dice: rando
 async def test_any_ending(seed: int) -> None:
     dice = random.Random(seed)
     count, ending = dice.randint(1, 150), ENDINGS[seed % len(ENDINGS)]
-    faults = FaultPlan.rate(dice.choice([0.0, 0.05, 0.3]), seed=seed)
+    faults = FaultPlan.rate(dice.choice([0.0, 0.05, 0.3]), seed=seed, kinds=HASTY)
 
     async def rows() -> AsyncIterator[dict[str, str]]:
         for n in range(count):

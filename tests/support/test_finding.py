@@ -251,12 +251,22 @@ async def test_a_cancellation_before_the_create_changed_nothing(support_twin: Su
     assert not support_twin.ledger
 
 
-async def test_a_time_limit_around_it_finds_the_doubt(support_twin: SupportTwin) -> None:
+async def test_a_time_limit_around_it_finds_the_doubt(
+    support_twin: SupportTwin, leap: Callable[[float], None]
+) -> None:
     support_twin.faults = FaultPlan.script([None, "reset_after", "silence_after"])
-    async with client_of(support_twin) as client:
+
+    async def leap_at_the_last() -> None:
+        while sent(support_twin) < 3:
+            await asyncio.sleep(0)
+        leap(20)
+
+    async with client_of(support_twin, timeout=None) as client:
+        leaping = asyncio.ensure_future(leap_at_the_last())
         with pytest.raises(TimeoutError) as caught:
-            async with asyncio.timeout(0.2):
+            async with asyncio.timeout(20):
                 await client.tickets.create_and_find(**TICKET)
+        await leaping
     left = interrupted_by(caught.value)
     assert isinstance(left, OutcomeUnknownError)
     assert left.operation == "tickets.create"

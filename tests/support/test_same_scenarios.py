@@ -94,7 +94,7 @@ SCENARIOS: dict[str, Callable[[Do, Path], Any]] = {
         do.tickets.create(**asking_for(Fault("status", status=413)), attachment=b"x")
     ),
     "silence": lambda do, _: do.call(
-        do.copy(timeout=0.2).tickets.create(**asking_for(Fault("silence_before")))
+        do.copy(timeout=0.5).tickets.create(**asking_for(Fault("silence_before")))
     ),
     "create and find": lambda do, _: do.call(do.tickets.create_and_find(**TICKET)),
     "create and find in doubt": lambda do, _: do.call(

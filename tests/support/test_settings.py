@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -309,12 +310,19 @@ async def test_a_copy_shares_connections_and_token(
         await copy.categories.list()
 
 
-async def test_a_copys_time_limit_is_its_own(support_twin: SupportTwin) -> None:
-    support_twin.latency = 0.2
+async def test_a_copys_time_limit_is_its_own(
+    support_twin: SupportTwin, leap: Callable[[float], None]
+) -> None:
+    support_twin.latency = 60
     async with client_of(support_twin) as client:
-        quick = client.with_options(timeout=0.05)
+        quick = client.with_options(timeout=20)
+        call = asyncio.ensure_future(quick.tickets.create(**TICKET))
+        while not support_twin.requests:
+            await asyncio.sleep(0)
+        leap(20)
         with pytest.raises(ReplyTimeoutError):
-            await quick.tickets.create(**TICKET)
+            await call
+        support_twin.latency = 0
         await client.tickets.create(**TICKET)
         with pytest.raises(ConfigurationError):
             client.with_options(timeout=-1)
@@ -336,14 +344,17 @@ async def test_all_resources_share_one_pool(support_twin: SupportTwin) -> None:
     assert sent(support_twin) == 40
 
 
-async def test_a_full_pool_says_so(support_twin: SupportTwin) -> None:
-    support_twin.latency = 0.3
-    async with client_of(support_twin, max_connections=1) as client:
+async def test_a_full_pool_says_so(
+    support_twin: SupportTwin, leap: Callable[[float], None]
+) -> None:
+    support_twin.latency = 60
+    async with client_of(support_twin, max_connections=1, timeout=None) as client:
         first = asyncio.ensure_future(client.categories.list())
         while not support_twin.requests:
             await asyncio.sleep(0.001)
         with pytest.raises(NotSentTimeoutError, match="no free connection slot within"):
             await client.with_options(timeout=0.02).tickets.create(**TICKET)
+        leap(60)
         await first
     assert not support_twin.ledger
 

@@ -718,7 +718,7 @@ async def test_closing_the_client_does_not_wait_for_a_server_that_stopped_readin
         call = asyncio.ensure_future(client.tickets.create(**TICKET, attachment=bytes(16 * MIB)))
         try:
             await arrived.wait()
-            async with asyncio.timeout(0.4):
+            async with asyncio.timeout(5):  # less than the time for a call
                 await client.aclose()
                 with pytest.raises(OutcomeUnknownError):
                     await call

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -26,7 +27,8 @@ from kapture_async import (
 )
 from kapture_async.testing import KINDS, Fault, KaptureTwin
 
-SHORT = Timeout(total=0.4)
+PATIENT = Timeout(total=40)  # no wait of 50 s fits
+SILENT = {"silence_before", "silence_after", "late"}
 
 CASES: list[tuple[Fault, type[HelpdeskError], Phase]] = [
     (Fault("close_before"), NoReplyError, Phase.SENT),
@@ -36,7 +38,7 @@ CASES: list[tuple[Fault, type[HelpdeskError], Phase]] = [
     (Fault("reset_after"), NoReplyError, Phase.SENT),
     (Fault("silence_before"), ReplyTimeoutError, Phase.SENT),
     (Fault("silence_after"), ReplyTimeoutError, Phase.SENT),
-    (Fault("late", delay=0.6), ReplyTimeoutError, Phase.SENT),
+    (Fault("late", delay=60), ReplyTimeoutError, Phase.SENT),
     (Fault("half_body"), NoReplyError, Phase.RECEIVING),
     (Fault("wrong_length", delta=20), NoReplyError, Phase.RECEIVING),
     (Fault("wrong_length", delta=-20), UnreadableReplyError, Phase.RECEIVING),
@@ -69,13 +71,19 @@ def test_every_kind_of_fault_is_in_the_table() -> None:
 async def test_a_write_ends_truthfully_and_is_sent_once(
     twin: KaptureTwin,
     client: KaptureClient,
+    leap: Callable[[float], None],
     fault: Fault,
     expected: type[HelpdeskError],
     phase: Phase,
 ) -> None:
-    quick = client.with_options(timeout=SHORT)
+    patient = client.with_options(timeout=PATIENT)
+    call = asyncio.ensure_future(patient.tickets.add(title="one", headers=fault.headers()))
+    if fault.kind in SILENT:
+        while not twin.requests:
+            await asyncio.sleep(0)
+        leap(40)
     with pytest.raises(HelpdeskError) as caught:
-        await quick.tickets.add(title="one", headers=fault.headers())
+        await call
     error = caught.value
     assert type(error) is expected or (expected is RejectedError and isinstance(error, expected))
     # What comes in one segment with the answer may spoil it before it counts as begun.
@@ -154,19 +162,23 @@ async def test_refused_connections_are_tried_again_and_nothing_was_sent(
     assert len(twin.ledger) == 1
 
 
-async def test_waiting_for_a_slot_is_known_to_be_unsent(twin: KaptureTwin) -> None:
+async def test_waiting_for_a_slot_is_known_to_be_unsent(
+    twin: KaptureTwin, leap: Callable[[float], None]
+) -> None:
     async with KaptureClient(
-        base_url=twin.url, token=twin.token, timeout=0.3, max_connections=1
+        base_url=twin.url, token=twin.token, timeout=0.05, max_connections=1
     ) as client:
-        patient = client.with_options(timeout=0.8)  # so that the slot is not free again too soon
+        patient = client.with_options(timeout=20)  # so that the slot is not free again too soon
         blocked = asyncio.ensure_future(
             patient.tickets.add(title="one", headers=Fault("silence_before").headers())
         )
-        await asyncio.sleep(0)
+        while not twin.requests:
+            await asyncio.sleep(0)
         with pytest.raises(NotSentError, match="no free connection slot within") as caught:
             await client.tickets.add(title="two")
         assert caught.value.phase is Phase.WAITING
         assert isinstance(caught.value, TimeoutError)
+        leap(20)
         with pytest.raises(ReplyTimeoutError, match="no answer within") as silent:
             await blocked
         assert not isinstance(silent.value, TimeoutError)  # no retry helper may repeat it

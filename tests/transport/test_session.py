@@ -11,7 +11,7 @@ import resource
 import subprocess
 import sys
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -201,12 +201,19 @@ def test_no_warning_in_normal_use(kapture_twin: KaptureTwin) -> None:
         gc.collect()
 
 
-async def test_a_copy_with_options_shares_and_never_closes(twin: KaptureTwin) -> None:
+async def test_a_copy_with_options_shares_and_never_closes(
+    twin: KaptureTwin, leap: Callable[[float], None]
+) -> None:
     async with KaptureClient(base_url=twin.url, token=twin.token) as client:
-        async with client.with_options(timeout=Timeout(total=0.2), headers={"x-a": "1"}) as copy:
+        async with client.with_options(timeout=Timeout(total=20), headers={"x-a": "1"}) as copy:
             await copy.tickets.add(title="one")
-            with pytest.raises(Exception, match="within"):
-                await copy.tickets.add(title="x", headers=Fault("silence_before").headers())
+            silence = Fault("silence_before").headers()
+            call = asyncio.ensure_future(copy.tickets.add(title="x", headers=silence))
+            while sum(twin.requests.values()) < 2:
+                await asyncio.sleep(0)
+            leap(20)
+            with pytest.raises(Exception, match="within 20 seconds"):
+                await call
         await client.tickets.add(title="two")
 
 

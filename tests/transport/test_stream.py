@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import gzip
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -241,15 +241,18 @@ async def test_a_body_that_breaks_off_is_an_error_for_good() -> None:
             reply.close()
 
 
-async def test_silence_is_noticed() -> None:
+async def test_silence_is_noticed(leap: Callable[[float], None]) -> None:
     server = Server(head("Content-Length: 10") + b"12345")
     async with serving(server) as transport:
-        options = CallOptions(timeout=Timeout(read=0.05), retry=RetryPolicy(attempts=1))
+        options = CallOptions(timeout=Timeout(read=20), retry=RetryPolicy(attempts=1))
         reply = await transport.open(a_read(), options, is_file=good)
         assert isinstance(reply, OpenReply)
         assert await reply.next_chunk() == b"12345"
+        chunk = asyncio.ensure_future(reply.next_chunk())
+        await asyncio.sleep(0)
+        leap(20)
         with pytest.raises(ReplyTimeoutError, match="stopped arriving"):
-            await reply.next_chunk()
+            await chunk
         await server.all_left()
         (await opened(transport)).close()
 
