@@ -55,6 +55,17 @@ from ._core.transport.retry import RetryPolicy
 from ._core.transport.settings import Timeout
 from ._core.version import __version__
 from .client import KaptureClient
+from .customer_models import (
+    Contact,
+    Customer,
+    CustomerContact,
+    CustomerFields,
+    CustomerRow,
+    Enquiry,
+    NewCustomer,
+    SavedCustomer,
+)
+from .customers import Customers
 from .models import AddedTicket, NewTicket, Ticket, TicketDetail, TicketRow, UpdatedTicket
 from .references import Field
 from .tickets import TicketLookup, Tickets
@@ -63,7 +74,7 @@ if TYPE_CHECKING:
     from ._core.facade.loop import SyncInAsyncWarning
     from ._core.facade.pages import SyncPages
     from ._core.facade.push import SyncPush
-    from .sync import SyncKaptureClient, SyncTickets
+    from .sync import SyncCustomers, SyncKaptureClient, SyncTickets
 
 __all__ = [
     "Accepted",
@@ -75,12 +86,20 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "ConnectError",
+    "Contact",
+    "Customer",
+    "CustomerContact",
+    "CustomerFields",
+    "CustomerRow",
+    "Customers",
     "Diagnosis",
+    "Enquiry",
     "Field",
     "HelpdeskError",
     "InvalidInputError",
     "JournalError",
     "KaptureClient",
+    "NewCustomer",
     "NewTicket",
     "NoReplyError",
     "NotFoundError",
@@ -108,7 +127,9 @@ __all__ = [
     "Resolved",
     "RetryPolicy",
     "Row",
+    "SavedCustomer",
     "ServerError",
+    "SyncCustomers",
     "SyncInAsyncWarning",
     "SyncKaptureClient",
     "SyncPages",
@@ -129,6 +150,7 @@ __all__ = [
 ]
 
 _SYNC = {
+    "SyncCustomers": ".sync",
     "SyncInAsyncWarning": "._core.facade.loop",
     "SyncKaptureClient": ".sync",
     "SyncPages": "._core.facade.pages",

@@ -1,4 +1,4 @@
-"""The bodies of the ticket calls: made and checked before anything is sent. No I/O here."""
+"""The bodies of calls: made and checked before anything is sent. No I/O here."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def ticket_from(row: Mapping[str, Any]) -> NewTicket:
         raise InvalidInputError(f"the row cannot be read ({type(error).__name__})") from None
 
 
-def checked_id(ticket_id: str) -> str:
-    """A ticket id that can be sent: text, not blank, only one."""
-    if not isinstance(ticket_id, str):
+def checked_id(value: str, *, what: str = "ticket") -> str:
+    """An id that can be sent: text, not blank, only one."""
+    if not isinstance(value, str):
         raise InvalidInputError(
-            f"a ticket id is text, not {type(ticket_id).__name__}: as a number it may lose digits"
+            f"a {what} id is text, not {type(value).__name__}: as a number it may lose digits"
         )
-    if not ticket_id.strip() or "," in ticket_id:
-        raise InvalidInputError(f"{ticket_id[:40]!r} is not a ticket id")
-    return ticket_id.strip()
+    if not value.strip() or "," in value:
+        raise InvalidInputError(f"{value[:40]!r} is not a {what} id")
+    return value.strip()
 
 
 def checked_text(name: str, value: str) -> str:

@@ -27,12 +27,12 @@ from ._core.transport.settings import (
     check_proxy,
 )
 from ._core.version import __version__
+from .credentials import Credential, auth_of
+from .customers import Customers
 from .service import (
     ADVICE,
     INDIA,
     SERVICE,
-    Credential,
-    auth_of,
     base_url_of,
     claims_success,
     codec_of,
@@ -63,8 +63,12 @@ class KaptureClient:
             it is passed through as it is (kapture.md, section 0).
         username, password: real HTTP Basic instead of a token.
         credentials: other keys for single APIs, each a token or a ``(username, password)`` pair;
-            the names are ``add_ticket``, ``update_ticket``, ``get_ticket``, ``pull_tickets`` and
-            ``request``. Kapture issues one key per API.
+            the names are ``add_ticket``, ``update_ticket``, ``get_ticket``, ``pull_tickets``,
+            ``add_customer``, ``update_customer``, ``get_customer``, ``pull_customers``,
+            ``add_order``, ``update_order``, ``pull_orders``, ``get_faqs``, ``faq_categories``
+            and ``request``; ``orders`` stands for the three of orders. Kapture issues one key
+            per API. The order API takes a user name and a password by the vendor's pages: with
+            ``token=``, name ``orders`` here, as a pair, or as a token if your tenant takes one.
         headers: extra headers of every call. Some tenants need ``x-api-key`` and
             ``x-api-type: TICKET`` (kapture.md, "Headers").
         timeout: seconds for a whole call with its retries, or a :class:`Timeout`; ``None`` is no
@@ -235,11 +239,17 @@ class KaptureClient:
     def _use(self, caller: Caller) -> None:
         self._caller = caller
         self._tickets = Tickets(caller)
+        self._customers = Customers(caller)
 
     @property
     def tickets(self) -> Tickets:
         """Add, update, get, pull and push tickets."""
         return self._tickets
+
+    @property
+    def customers(self) -> Customers:
+        """Add, update, get and pull customers."""
+        return self._customers
 
     @property
     def base_url(self) -> str:

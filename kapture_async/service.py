@@ -1,4 +1,4 @@
-"""All that only Kapture does: addresses, keys per API, its rule of success, its dates.
+"""All that only Kapture does: addresses, its rule of success, its dates.
 
 The facts are in the fact sheet ``kapture.md``; each is named with its section.
 """
@@ -24,8 +24,6 @@ from ._core.errors import (
     ValidationError,
 )
 from ._core.replies import NOT_JSON, Advice, Judgement, json_of
-from ._core.secret import Secret
-from ._core.transport.auth import AuthHeaders, KeyPerApi, authorization, basic_authorization
 from ._core.transport.hosts import BaseUrl, check_subdomain, parse_base_url
 from ._core.transport.message import MEBI, Operation
 
@@ -65,8 +63,6 @@ PULL_TICKETS = Operation(
     wrap="array",  # the error text demands an object, every sample shows an array (section 4)
     reply_cap=256 * MEBI,
 )
-APIS: Final = ("add_ticket", "update_ticket", "get_ticket", "pull_tickets", "request")
-"""The names of the single keys in ``credentials=``. Kapture issues one key per API (section 0)."""
 
 ADVICE: Final[Advice] = {
     AuthenticationError: "Check the token and its expiry date; Kapture issues one key per API, so "
@@ -77,11 +73,7 @@ ADVICE: Final[Advice] = {
 GET_BATCH: Final = 50
 """Ids per Get Ticket call; the largest number seen to work (section "Batching")."""
 
-
-Credential = str | Secret | tuple[str, str] | tuple[Secret, Secret]
-"""A ready-made token, or a user name and a password."""
-
-# --- where and who -----------------------------------------------------------------------------
+# --- where -----------------------------------------------------------------------------
 
 
 def base_url_of(
@@ -102,45 +94,6 @@ def base_url_of(
         return parse_base_url(base_url, allow_http=allow_http)
     assert subdomain is not None
     return parse_base_url(f"https://{check_subdomain(subdomain)}.kapturecrm.com")
-
-
-def auth_of(
-    token: Secret | None,
-    username: Secret | None,
-    password: Secret | None,
-    credentials: Mapping[str, Credential] | None,
-) -> KeyPerApi:
-    """The keys per API.
-
-    Raises:
-        ConfigurationError: there are none, they contradict each other, or an API is unknown.
-    """
-    if token is not None and (username is not None or password is not None):
-        raise ConfigurationError("give either a token or a user name and password, not both")
-    if (username is None) != (password is None):
-        raise ConfigurationError("a user name and a password belong together")
-    default: AuthHeaders | None = None
-    if token is not None:
-        # Passed through as the console shows it (section 0).
-        default = {"Authorization": authorization(token, "Basic")}
-    elif username is not None and password is not None:
-        default = {"Authorization": basic_authorization(username, password)}
-    by_api: dict[str, AuthHeaders] = {}
-    for api, value in (credentials or {}).items():
-        if api not in APIS:
-            raise ConfigurationError(f"there is no API {api!r}; the names are {', '.join(APIS)}")
-        if isinstance(value, tuple):
-            by_api[api] = {"Authorization": basic_authorization(*value)}
-        else:
-            by_api[api] = {"Authorization": authorization(value, "Basic")}
-    if default is None and not by_api:
-        raise ConfigurationError(
-            "there are no credentials",
-            next_step="Pass token= (pasted as the console shows it), or username= and password=.",
-        )
-    passwords = [password] if password is not None else []
-    passwords += [Secret.wrap(v[1]) for v in (credentials or {}).values() if isinstance(v, tuple)]
-    return KeyPerApi(default, by_api, also=tuple(passwords))
 
 
 # --- the rule of success (sections 0 and "What this means for a client") -----------------------
@@ -180,6 +133,9 @@ _MEANINGS: tuple[tuple[re.Pattern[str], type[RejectedError], str], ...] = (
         "the service refused the data",
     ),
 )
+# The older order endpoint answers a list of one marked object (section 9). What the newer one
+# answers was not seen, so there both are read.
+_MARKED_LISTS = frozenset({"request", "orders.add", "orders.update"})
 # Words of a service that broke down on the way. It says "failed", but whether it had done the
 # work by then is not known.
 _BROKE_DOWN = re.compile(
@@ -205,12 +161,12 @@ def judge(judgement: Judgement) -> Any:
         raise judgement.unreadable() if ok else judgement.by_status()
     mark = _mark_of(body)
     listed = isinstance(body, list)
-    if mark == "success" and not (listed and judgement.operation.name != "request"):
+    if mark == "success" and not (listed and judgement.operation.name not in _MARKED_LISTS):
         if ok:
             return body
         raise judgement.unreadable("the body says success, the HTTP status says failure")
     if mark in _FAILED:
-        raise _failed(judgement, body[0] if listed else body)
+        raise refusal(judgement, _message_of(body[0] if listed else body))
     if mark is None and ok and _needs_no_mark(judgement.operation, body):
         return body
     if not ok:
@@ -269,8 +225,8 @@ def _shape_of(body: Any) -> str:
     return "a list" if isinstance(body, list) else f"a bare {type(body).__name__}"
 
 
-def _failed(judgement: Judgement, body: Mapping[str, Any]) -> HelpdeskError:
-    words = _message_of(body)
+def refusal(judgement: Judgement, words: str | None) -> HelpdeskError:
+    """The error for a reply by which the service says, in these words, that it refused."""
     plain = (words or "").lower().rstrip(". ")
     for pattern, cls, message in _MEANINGS:
         if pattern.fullmatch(plain):
@@ -303,7 +259,7 @@ def rows_of(judged: Judgement) -> list[dict[str, Any]]:
         UnreadableReplyError: it is anything else.
     """
     message = judged.body.get("message")
-    if isinstance(message, str) and (not message.strip() or _says_none(message)):
+    if isinstance(message, str) and (not message.strip() or says_none(message)):
         return []
     rows = [message] if isinstance(message, dict) else message
     if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
@@ -321,10 +277,11 @@ def is_nothing_found(error: RejectedError) -> bool:
     Only a body with HTTP 2xx counts: a 404 page also says "not found".
     """
     in_body = error.status is not None and error.status < 300
-    return in_body and _says_none(error.vendor_message or "")
+    return in_body and says_none(error.vendor_message or "")
 
 
-def _says_none(text: str) -> bool:
+def says_none(text: str) -> bool:
+    """Whether a text in place of rows says that there are none."""
     text = text.lower()
     says_none = _SAYS_NONE.search(text) and _SAYS_OF_WHAT.search(text)
     return bool(says_none) and not _SAYS_OTHERWISE.search(text)

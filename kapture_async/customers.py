@@ -1,0 +1,366 @@
+"""Customers: add, update, get, pull."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from typing import Any
+
+from attrs import evolve
+
+from ._core.caller import Caller, Payload
+from ._core.errors import InvalidInputError, NotFoundError, RejectedError, UnreadableReplyError
+from ._core.pull.pages import Pages, days_between
+from ._core.replies import Judgement
+from ._core.secret import Secret
+from ._core.transport.message import Operation
+from ._core.transport.settings import check_headers
+from .bodies import checked_id, merge_extra, merge_given
+from .customer_models import (
+    Contact,
+    Customer,
+    CustomerFields,
+    CustomerRow,
+    Enquiry,
+    NewCustomer,
+    SavedCustomer,
+)
+from .listings import account_id, every_row, rows_in
+from .operations import ADD_CUSTOMER, GET_CUSTOMER, PULL_CUSTOMERS, UPDATE_CUSTOMER
+from .outgoing import says_something
+from .service import format_day, is_nothing_found, refusal, service_day
+
+Contacts = Iterable[Contact | Mapping[str, Any]]
+"""Persons of a customer, as :class:`Contact` or as mappings by wire names."""
+
+
+class Customers:
+    """The customers of one tenant. Reached as ``client.customers``."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def add(
+        self,
+        customer: CustomerFields | None = None,
+        *,
+        customer_name: str | None = None,
+        phone: str | None = None,
+        email_id: str | None = None,
+        customer_code: str | None = None,
+        contacts: Contacts | None = None,
+        enquiry: Enquiry | Mapping[str, Any] | None = None,
+        extra: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+    ) -> SavedCustomer:
+        """Add one customer, given whole or by its fields (kapture.md, section 5).
+
+        It is never sent again once it may have reached the service. The service calls this "add
+        or update", and does not say how it recognizes a customer that it has already.
+
+        Args:
+            customer: the customer; then no field may be given beside it. A :class:`NewCustomer`
+                needs a name, and a phone or an e-mail address; a bare :class:`CustomerFields`
+                is sent whatever it says, for tenants whose own settings demand less.
+            customer_name: the name.
+            phone: the phone number, as text.
+            email_id: the e-mail address.
+            customer_code: your own code for the customer.
+            contacts: the persons, :class:`Contact` or mappings by wire names.
+            enquiry: an :class:`Enquiry`, or a mapping by wire names.
+            extra: further fields of ``customer_info`` by their wire names, documented or not.
+            headers: headers of this call alone.
+
+        Returns:
+            What the service said; its form was not seen, so ``customer_id`` may be ``None``
+            although the customer was added.
+
+        Raises:
+            InvalidInputError: the data cannot be sent as it is; nothing was sent.
+            NotSentError: it never left this machine; safe to send again.
+            RejectedError: the service refused it; no customer was made.
+            OutcomeUnknownError: the customer may or may not exist; get it by its phone or
+                e-mail address, do not send it again blindly.
+        """
+        fields = _fields(
+            extra,
+            customer_name=customer_name,
+            phone=phone,
+            email_id=email_id,
+            customer_code=customer_code,
+            contact_info=contacts,
+            enquiry_info=enquiry,
+        )
+        # Not for tracebacks with variables.
+        del customer_name, phone, email_id, customer_code, contacts, enquiry, extra
+        if customer is None:
+            customer = NewCustomer.from_mapping(fields)
+        elif fields:
+            raise InvalidInputError("give either a whole customer or its fields, not both")
+        headers = check_headers(headers)
+        return await self._save(self._caller, ADD_CUSTOMER, customer, headers)
+
+    async def update(
+        self,
+        customer_id: str,
+        changes: CustomerFields | None = None,
+        *,
+        customer_name: str | None = None,
+        phone: str | None = None,
+        email_id: str | None = None,
+        customer_code: str | None = None,
+        contacts: Contacts | None = None,
+        enquiry: Enquiry | Mapping[str, Any] | None = None,
+        extra: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+    ) -> SavedCustomer:
+        """Change one customer (kapture.md, section 6). Only what is given is sent.
+
+        Counts as a write: it is never sent again once it may have arrived.
+
+        Args:
+            customer_id: Kapture's id of the customer.
+            changes: the changes; then no field may be given beside them.
+            customer_name, phone, email_id, customer_code: what shall be there.
+            contacts: the persons, :class:`Contact` or mappings by wire names. What the service
+                does with those it knows already is not documented.
+            enquiry: an :class:`Enquiry`, or a mapping by wire names.
+            extra: further fields of ``customer_info`` by their wire names, documented or not,
+                such as the flag ``update``, which the vendor does not explain.
+            headers: headers of this call alone.
+
+        Returns:
+            What the service said; its form was not seen.
+
+        Raises:
+            InvalidInputError: the data cannot be sent as it is, or there is nothing to change;
+                nothing was sent.
+            NotSentError: it never left this machine; safe to send again.
+            RejectedError: the service refused it; nothing was changed.
+            OutcomeUnknownError: it may or may not have been changed; get the customer and see.
+        """
+        fields = _fields(
+            extra,
+            customer_name=customer_name,
+            phone=phone,
+            email_id=email_id,
+            customer_code=customer_code,
+            contact_info=contacts,
+            enquiry_info=enquiry,
+        )
+        # Not for tracebacks with variables.
+        del customer_name, phone, email_id, customer_code, contacts, enquiry, extra
+        if changes is None:
+            changes = CustomerFields.from_mapping(fields)
+        elif fields:
+            raise InvalidInputError("give either whole changes or fields, not both")
+        customer = with_id(changes, checked_id(customer_id, what="customer"))
+        headers = check_headers(headers)
+        return await self._save(self._caller, UPDATE_CUSTOMER, customer, headers)
+
+    async def get(
+        self,
+        kapture_customer_id: str | None = None,
+        *,
+        email_id: str | None = None,
+        phone: str | None = None,
+        customer_id: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+    ) -> Customer:
+        """Get one customer by any of its marks (kapture.md, section 7).
+
+        What the service does with several marks that do not belong together is not documented.
+
+        Args:
+            kapture_customer_id: Kapture's id.
+            email_id: the e-mail address.
+            phone: the phone number.
+            customer_id: not documented, sent by a live client: an id of your own.
+            extra: further fields by their wire names.
+            headers: headers of this call alone.
+
+        Raises:
+            InvalidInputError: no mark is given, or one is no text; nothing was sent.
+            NotFoundError: the service does not know the customer.
+            HelpdeskError: the call failed; being a read, it is safe to ask again.
+        """
+        marks = Payload()
+        merge_given(
+            marks,
+            kapture_customer_id=kapture_customer_id,
+            email_id=email_id,
+            phone=phone,
+            customer_id=customer_id,
+        )
+        del email_id, phone  # not for tracebacks with variables
+        for name, value in marks.items():
+            if type(value) is not str:
+                raise InvalidInputError(f"{name} must be text, not {type(value).__name__}")
+        merge_extra(marks, extra)
+        if not any(map(says_something, marks.values())):
+            raise InvalidInputError(
+                "give at least one of kapture_customer_id, email_id, phone and customer_id"
+            )
+        headers = check_headers(headers)
+        judged = await self._caller.call(GET_CUSTOMER, marks, headers=headers)
+        return self._customer_in(judged, kapture_customer_id)
+
+    def pull(
+        self,
+        start: date | datetime | str,
+        end: date | datetime | str | None = None,
+        *,
+        cm_id: int | str,
+        name: str | None = None,
+        phone: str | None = None,
+        email: str | None = None,
+        customer_id: str | None = None,
+        customer_code: str | None = None,
+        limit: int | str | None = None,
+        offset: int | str | None = None,
+        extra: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+        ahead: int = 4,
+    ) -> Pages[CustomerRow]:
+        """Pull the customers created on the days from ``start`` to ``end``, both included.
+
+        A call may cover 24 hours, so each day is asked for by itself, page by page until a page
+        is empty, since a page has 100 rows by default (kapture.md, section 8). The reply was
+        not seen: the rows are taken from its only list of objects, and a reply without that is
+        an error.
+
+        Args:
+            start: first day: a date, text such as ``"2024-04-19"``, or a datetime (its day in
+                the client's time zone).
+            end: last day; ``start`` if left out.
+            cm_id: the id of the tenant's account.
+            name, phone, email, customer_id, customer_code: filters.
+            limit, offset: passed through, and then each day is one call, whatever it leaves out.
+            extra: further filters by their wire names, such as ``isOrganisation``, ``zoneIdStr``
+                or ``attr1``. ``createStartDate`` and ``createEndDate`` here stand for the day's
+                own, for a window of another form.
+            headers: headers of every call.
+            ahead: days fetched at a time.
+
+        Returns:
+            An async iterator over the rows; ``next_page()`` gives a day at a time.
+
+        Raises:
+            InvalidInputError: at once, for days or an account that cannot be meant.
+            HelpdeskError: while iterating; every earlier day was delivered whole, and being a
+                read, it is safe to ask again.
+        """
+        zone = self._caller.codec.zone
+        filters = Payload(cm_id=account_id("cm_id", cm_id))
+        merge_given(
+            filters,
+            name=name,
+            phone=phone,
+            email=email,
+            customer_id=customer_id,
+            customerCode=customer_code,
+            limit=None if limit is None else str(limit),
+            offset=None if offset is None else str(offset),
+        )
+        merge_extra(filters, extra)
+        checked = check_headers(headers)
+        first = service_day(start, zone, name="start")
+        last = first if end is None else service_day(end, zone, name="end")
+        if filters.keys() & {"createStartDate", "createEndDate"} and last != first:
+            raise InvalidInputError("a window in extra stands for one day only")
+        paged = "limit" not in filters and "offset" not in filters
+
+        async def ask(day: str, skip: int) -> list[CustomerRow]:
+            body = Payload({"createStartDate": day, "createEndDate": day} | filters)
+            if skip:
+                body["offset"] = str(skip)
+            codec = self._caller.codec
+            try:
+                judged = await self._caller.call(PULL_CUSTOMERS, body, headers=checked)
+            except RejectedError as error:
+                if is_nothing_found(error):
+                    return []
+                raise
+            return [codec.decode(row, CustomerRow) for row in rows_in(judged)]
+
+        async def fetch(day: str) -> list[CustomerRow]:
+            if not paged:
+                return await ask(day, 0)
+            return await every_row(lambda skip: ask(day, skip), not_moving=self._not_moving)
+
+        days = map(format_day, days_between(first, last))
+        return Pages(days, fetch, id_of=lambda row: row.customer_id, ahead=ahead, of="customers")
+
+    # --- below: no public names ----------------------------------------------------------------
+
+    async def _save(
+        self,
+        caller: Caller,
+        operation: Operation,
+        customer: CustomerFields,
+        headers: Mapping[str, Secret] | None,
+    ) -> SavedCustomer:
+        if not isinstance(customer, CustomerFields):
+            raise InvalidInputError(
+                f"a customer must be a NewCustomer or CustomerFields, not {type(customer).__name__}"
+            )
+        body = customer.to_wire()
+        if not body:
+            raise InvalidInputError("the customer says nothing")
+        call = caller.call(operation, body, headers=headers)
+        del body  # not for tracebacks with variables
+        judged = await call
+        return caller.codec.decode(judged.body, SavedCustomer)
+
+    def _customer_in(self, judged: Judgement, asked: str | None) -> Customer:
+        details = judged.body.get("Customer Details") if isinstance(judged.body, dict) else None
+        if isinstance(details, str) and details.strip():
+            # The same key is a text where nobody was found (section 7), with or without a mark.
+            error = refusal(judged, details)
+            if type(error) is RejectedError:
+                error = judged.error(
+                    NotFoundError, "the service knows no such customer", words=details
+                )
+            raise error
+        if not isinstance(details, dict):
+            raise judged.unreadable("the answer holds no customer")
+        customer = self._caller.decode(judged, judged.body, Customer)
+        if says_something(asked) and customer.customer_id != (asked or "").strip():
+            raise judged.unreadable("the answer holds a customer that was not asked for")
+        return customer
+
+    def _not_moving(self) -> UnreadableReplyError:
+        return UnreadableReplyError(
+            "the service gives the same customers at every offset, so the rest of the day cannot "
+            "be read",
+            service=self._caller.transport.settings.service,
+            operation=PULL_CUSTOMERS.name,
+            effect="read",
+        )
+
+
+def _fields(extra: Mapping[str, Any] | None, **given: Any) -> Payload:
+    """The fields that were given, as a flat row by wire names."""
+    fields = Payload()
+    merge_given(fields, **given)
+    merge_extra(fields, extra)
+    if "customer_info" in fields:
+        raise InvalidInputError("extra holds fields of customer_info, not customer_info itself")
+    return fields
+
+
+def with_id(changes: CustomerFields, customer_id: str) -> CustomerFields:
+    """Changes to the customer with this id.
+
+    Raises:
+        InvalidInputError: they name another customer, or change nothing.
+    """
+    if not isinstance(changes, CustomerFields):
+        raise InvalidInputError(f"changes must be CustomerFields, not {type(changes).__name__}")
+    if changes.customer_id is not None and changes.customer_id.strip() not in ("", customer_id):
+        raise InvalidInputError("the changes name another customer_id")
+    body = changes.to_wire()
+    if not body.pop("customer_info", {}).keys() - {"customer_id"} and not body:
+        raise InvalidInputError("there is nothing to change")
+    return evolve(changes, customer_id=customer_id)

@@ -1,0 +1,167 @@
+"""Objects that users build: Python names outside, wire names inside. No I/O here.
+
+Every class is a table: an attribute is a field, its kind is what it must hold, and its wire name
+is the attribute's own unless the vendor writes it otherwise. What is ``None`` is not sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from types import MappingProxyType
+from typing import Any, Literal, Self, TypeVar
+
+import attrs
+from attrs import field, frozen
+
+from ._core.errors import InvalidInputError
+
+T = TypeVar("T", bound="Outgoing")
+
+Kind = Literal["text", "date", "flag", "mapping"]
+
+_SENT = "kapture_async.sent"
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+def frozen_mapping(value: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """A mapping that nobody changes any more; what is none is left to the check of its owner."""
+    if value is None:
+        return _NOTHING
+    return MappingProxyType(dict(value)) if isinstance(value, Mapping) else value
+
+
+def _frozen_or_none(value: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    return None if value is None else frozen_mapping(value)
+
+
+def sent(kind: Kind = "text", *, key: str | None = None) -> Any:
+    """A field that is sent.
+
+    Args:
+        kind: ``text``, ``date`` (a date, a datetime, or text that is sent as it is), ``flag``, or
+            ``mapping`` (an object whose keys are the tenant's).
+        key: the wire name, where it is not the attribute's own.
+    """
+    converter = _frozen_or_none if kind == "mapping" else None
+    return field(default=None, converter=converter, metadata={_SENT: (key, kind)})
+
+
+_TABLES: dict[Any, Mapping[str, str]] = {}
+
+
+def wire_names(cls: type[Outgoing]) -> Mapping[str, str]:
+    """Wire name to attribute, in the order in which they are sent."""
+    found = _TABLES.get(cls)
+    if found is None:
+        specs = [a for a in attrs.fields(cls) if _SENT in a.metadata]
+        names = {a.metadata[_SENT][0] or a.name: a.name for a in specs}
+        found = _TABLES[cls] = MappingProxyType(names)
+    return found
+
+
+@frozen(kw_only=True, repr=False)
+class Outgoing:
+    """Base of what users build. Its repr shows no value.
+
+    Attributes:
+        extra: further fields of the same object by their wire names; any JSON value, also dates.
+
+    Raises:
+        InvalidInputError: a field has the wrong type, or ``extra`` names a field again.
+    """
+
+    extra: Mapping[str, Any] = field(default=_NOTHING, converter=frozen_mapping)
+
+    def __attrs_post_init__(self) -> None:
+        self._check()
+
+    @classmethod
+    def from_mapping(cls, row: Mapping[str, Any]) -> Self:
+        """One from a mapping of wire names: what is not documented becomes ``extra``.
+
+        Raises:
+            InvalidInputError: as the class itself, or it is no mapping.
+        """
+        names = wire_names(cls)
+        row = checked_row(row, cls.__name__)
+        known = {names[key]: value for key, value in row.items() if key in names}
+        return cls(**known, extra={k: v for k, v in row.items() if k not in names})
+
+    def to_wire(self) -> dict[str, Any]:
+        """The fields by their wire names, without those that are ``None``; not yet encoded."""
+        return self._fields()
+
+    def _fields(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, name in wire_names(type(self)).items():
+            value = getattr(self, name)
+            if value is not None:
+                found[key] = dict(value) if isinstance(value, Mapping) else value
+        found.update(self.extra)
+        return found
+
+    def _check(self) -> None:
+        """Raise for what cannot be sent as it is. Subclasses have rules of their own to add."""
+        for attribute in attrs.fields(type(self)):
+            if _SENT in attribute.metadata:
+                value = getattr(self, attribute.name)
+                if value is not None:
+                    _check_kind(attribute.name, value, attribute.metadata[_SENT][1])
+        check_names("extra", self.extra, wire_names(type(self)))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} with {', '.join(self.to_wire()) or 'nothing'}>"
+
+    def __reduce__(self) -> Any:
+        # A mapping proxy does not pickle, so the fields are passed through the constructor.
+        state = {a.name: getattr(self, a.name) for a in attrs.fields(type(self))}
+        return _built, (type(self), {name: _plain(value) for name, value in state.items()})
+
+
+def checked_row(row: Any, what: str) -> Mapping[str, Any]:
+    """A mapping that something is to be made from."""
+    if not isinstance(row, Mapping):
+        raise InvalidInputError(f"{what} is made from a mapping, not {type(row).__name__}")
+    return row
+
+
+def check_names(where: str, given: Any, taken: Mapping[str, Any]) -> None:
+    """Raise if ``given`` is no mapping with text keys, or names what has a field of its own."""
+    if not isinstance(given, Mapping):
+        text = f"must be a mapping, not {type(given).__name__}"
+        raise InvalidInputError(f"{where} {text}", fields={where: (text,)})
+    for name in given:
+        if type(name) is not str:
+            raise InvalidInputError(f"{where} must have text keys")
+        if name in taken:
+            text = f"is given twice: as itself and in {where}"
+            raise InvalidInputError(f"{name} {text}", fields={name: (text,)})
+
+
+def says_something(value: Any) -> bool:
+    """Whether a value is more than nothing, a blank text or an empty mapping."""
+    return bool(value.strip()) if isinstance(value, str) else bool(value)
+
+
+def _check_kind(name: str, value: Any, kind: Kind) -> None:
+    expected = {"text": "text", "date": "text or a date", "flag": "true or false"}.get(kind)
+    if kind == "mapping":
+        check_names(name, value, {})
+        return
+    fits = {
+        "text": type(value) is str,
+        "date": type(value) is str or isinstance(value, date),
+        "flag": type(value) is bool,
+    }
+    if not fits[kind]:
+        text = f"must be {expected}, not {type(value).__name__}"
+        raise InvalidInputError(f"{name} {text}", fields={name: (text,)})
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _built(cls: type[T], state: dict[str, Any]) -> T:
+    return cls(**state)
