@@ -66,7 +66,11 @@ from .customer_models import (
     SavedCustomer,
 )
 from .customers import Customers
+from .faq_models import FaqCategory, FaqContent
+from .faqs import Faqs
 from .models import AddedTicket, NewTicket, Ticket, TicketDetail, TicketRow, UpdatedTicket
+from .order_models import NewOrder, OrderRow, SavedOrder
+from .orders import Orders
 from .references import Field
 from .tickets import TicketLookup, Tickets
 
@@ -74,7 +78,7 @@ if TYPE_CHECKING:
     from ._core.facade.loop import SyncInAsyncWarning
     from ._core.facade.pages import SyncPages
     from ._core.facade.push import SyncPush
-    from .sync import SyncCustomers, SyncKaptureClient, SyncTickets
+    from .sync import SyncCustomers, SyncFaqs, SyncKaptureClient, SyncOrders, SyncTickets
 
 __all__ = [
     "Accepted",
@@ -94,12 +98,16 @@ __all__ = [
     "Customers",
     "Diagnosis",
     "Enquiry",
+    "FaqCategory",
+    "FaqContent",
+    "Faqs",
     "Field",
     "HelpdeskError",
     "InvalidInputError",
     "JournalError",
     "KaptureClient",
     "NewCustomer",
+    "NewOrder",
     "NewTicket",
     "NoReplyError",
     "NotFoundError",
@@ -107,6 +115,8 @@ __all__ = [
     "NotSentError",
     "NotSentTimeoutError",
     "OpenTicketLimitError",
+    "OrderRow",
+    "Orders",
     "Outcome",
     "OutcomeUnknownError",
     "Pages",
@@ -128,10 +138,13 @@ __all__ = [
     "RetryPolicy",
     "Row",
     "SavedCustomer",
+    "SavedOrder",
     "ServerError",
     "SyncCustomers",
+    "SyncFaqs",
     "SyncInAsyncWarning",
     "SyncKaptureClient",
+    "SyncOrders",
     "SyncPages",
     "SyncPush",
     "SyncTickets",
@@ -151,6 +164,8 @@ __all__ = [
 
 _SYNC = {
     "SyncCustomers": ".sync",
+    "SyncFaqs": ".sync",
+    "SyncOrders": ".sync",
     "SyncInAsyncWarning": "._core.facade.loop",
     "SyncKaptureClient": ".sync",
     "SyncPages": "._core.facade.pages",

@@ -29,6 +29,8 @@ from ._core.transport.settings import (
 from ._core.version import __version__
 from .credentials import Credential, auth_of
 from .customers import Customers
+from .faqs import Faqs
+from .orders import Orders
 from .service import (
     ADVICE,
     INDIA,
@@ -240,6 +242,8 @@ class KaptureClient:
         self._caller = caller
         self._tickets = Tickets(caller)
         self._customers = Customers(caller)
+        self._orders = Orders(caller)
+        self._faqs = Faqs(caller)
 
     @property
     def tickets(self) -> Tickets:
@@ -250,6 +254,16 @@ class KaptureClient:
     def customers(self) -> Customers:
         """Add, update, get and pull customers."""
         return self._customers
+
+    @property
+    def orders(self) -> Orders:
+        """Add, update and pull orders."""
+        return self._orders
+
+    @property
+    def faqs(self) -> Faqs:
+        """Read the contents and the categories of the FAQs."""
+        return self._faqs
 
     @property
     def base_url(self) -> str:

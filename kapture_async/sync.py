@@ -2,6 +2,8 @@
 # Sources: kapture_async/client.py
 #          kapture_async/tickets.py
 #          kapture_async/customers.py
+#          kapture_async/orders.py
+#          kapture_async/faqs.py
 # Do not edit.
 """The blocking twin of the client, for scripts, notebooks and threads."""
 
@@ -31,14 +33,18 @@ from .client import KaptureClient
 from .credentials import Credential
 from .customer_models import Customer, CustomerFields, CustomerRow, Enquiry, SavedCustomer
 from .customers import Contacts, Customers
+from .faq_models import FaqCategory, FaqContent
+from .faqs import Faqs
 from .models import AddedTicket, NewTicket, TicketDetail, TicketRow, UpdatedTicket
+from .order_models import NewOrder, OrderRow, SavedOrder
+from .orders import Orders
 from .references import TEXT, ReferencePlace
 from .tickets import TicketLookup, Tickets
 
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["SyncCustomers", "SyncKaptureClient", "SyncTickets"]
+__all__ = ["SyncCustomers", "SyncFaqs", "SyncKaptureClient", "SyncOrders", "SyncTickets"]
 
 
 class SyncKaptureClient(SyncClient[KaptureClient]):
@@ -209,6 +215,16 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
     def customers(self) -> SyncCustomers:
         """Add, update, get and pull customers."""
         return SyncCustomers(self._inner.customers, self._loop)
+
+    @cached_property
+    def orders(self) -> SyncOrders:
+        """Add, update and pull orders."""
+        return SyncOrders(self._inner.orders, self._loop)
+
+    @cached_property
+    def faqs(self) -> SyncFaqs:
+        """Read the contents and the categories of the FAQs."""
+        return SyncFaqs(self._inner.faqs, self._loop)
 
     @property
     def base_url(self) -> str:
@@ -903,5 +919,247 @@ class SyncCustomers(SyncResource[Customers]):
                     ahead=ahead,
                 ),
             )
+        finally:
+            del headers
+
+
+class SyncOrders(SyncResource[Orders]):
+    """The orders of one tenant. Reached as ``client.orders``.
+
+    The vendor's pages ask for a user name and a password here, where all other calls take a
+    token: give ``credentials={"orders": (user, password)}`` to the client, or a client with
+    ``username=`` and ``password=``. Without either every call here is a
+    :class:`ConfigurationError`, and nothing is sent.
+    """
+
+    def add(
+        self,
+        order: NewOrder | None = None,
+        *,
+        customer: CustomerFields | Mapping[str, Any] | None = None,
+        order_info: Mapping[str, Any] | None = None,
+        product_details: Iterable[Mapping[str, Any]] | Mapping[str, Any] | None = None,
+        extra: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+    ) -> SavedOrder:
+        """Add one order, given whole or by its parts (kapture.md, section 9).
+
+        It is never sent again once it may have reached the service. What is in ``order_info``
+        and ``product_details`` was not seen, so they are sent as they are given.
+
+        Args:
+            order: the order; then no part may be given beside it.
+            customer: whose order it is, with at least one field that says who that is.
+            order_info: the order's own fields, by their wire names.
+            product_details: the products: mappings by wire names, or one mapping.
+            extra: further objects of the body, by their wire names.
+            headers: headers of this call alone.
+
+        Returns:
+            What the service said; its form was not seen, so the ids may be ``None`` although
+            the order was added.
+
+        Raises:
+            ConfigurationError: there is no user name with a password; nothing was sent.
+            InvalidInputError: the data cannot be sent as it is; nothing was sent.
+            NotSentError: it never left this machine; safe to send again.
+            RejectedError: the service refused it; no order was made.
+            OutcomeUnknownError: the order may or may not exist; pull the customer's orders, do
+                not send it again blindly.
+        """
+        try:
+            return self._loop.run(
+                self._inner.add(
+                    order,
+                    customer=customer,
+                    order_info=order_info,
+                    product_details=product_details,
+                    extra=extra,
+                    headers=headers,
+                )
+            )
+        finally:
+            del customer, order_info, product_details, extra, headers
+
+    def update(
+        self,
+        order_id: str,
+        order: NewOrder | None = None,
+        *,
+        id_at: str,
+        customer: CustomerFields | Mapping[str, Any] | None = None,
+        order_info: Mapping[str, Any] | None = None,
+        product_details: Iterable[Mapping[str, Any]] | Mapping[str, Any] | None = None,
+        extra: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+    ) -> SavedOrder:
+        """Change one order (kapture.md, section 10).
+
+        The vendor's page demands an ``order_id`` and its sample was not seen to the end, so
+        where in the body it belongs is **not known**, and nothing is assumed: say it by
+        ``id_at``. The ids that were seen stand in the object they belong to
+        (``customer_info.customer_id``, ``enquiry_info.enquiry_id``); by that analogy, and by
+        nothing else, it would be ``"order_info.order_id"``. Adding has the same address: an id
+        at a place where the service does not look may well **add** an order. Try it with one
+        order, and pull.
+
+        Args:
+            order_id: Kapture's id of the order.
+            order: what it shall become; then no part may be given beside it.
+            id_at: where the id goes in the body: names joined by points, such as
+                ``"order_info.order_id"``, or one name for a field beside ``customer_info``.
+            customer, order_info, product_details, extra: as for :meth:`add`; none is needed.
+            headers: headers of this call alone.
+
+        Returns:
+            What the service said; its form was not seen.
+
+        Raises:
+            ConfigurationError: there is no user name with a password; nothing was sent.
+            InvalidInputError: the data cannot be sent as it is, there is nothing to change, or
+                another value stands where the id goes; nothing was sent.
+            NotSentError: it never left this machine; safe to send again.
+            RejectedError: the service refused it; nothing was changed.
+            OutcomeUnknownError: it may or may not have been changed; pull the order and see.
+        """
+        try:
+            return self._loop.run(
+                self._inner.update(
+                    order_id,
+                    order,
+                    id_at=id_at,
+                    customer=customer,
+                    order_info=order_info,
+                    product_details=product_details,
+                    extra=extra,
+                    headers=headers,
+                )
+            )
+        finally:
+            del customer, order_info, product_details, extra, headers
+
+    def pull(
+        self,
+        cm_id: int | str,
+        *,
+        name: str | None = None,
+        phone: str | None = None,
+        email: str | None = None,
+        customer_ids: str | None = None,
+        order_ids: str | None = None,
+        erp_order_id: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+    ) -> SyncPages[OrderRow]:
+        """Pull orders by filters (kapture.md, section 11).
+
+        It is one call: the vendor's page was not seen to have a limit or an offset, so whether
+        the service leaves orders out of a long list is not known. The reply was not seen
+        either: the rows are taken from its only list of objects, and a reply without that is an
+        error.
+
+        Args:
+            cm_id: the id of the tenant's account, above 0 (``cmId`` on the wire).
+            name, phone, email, customer_ids, order_ids, erp_order_id: filters. The vendor wants
+                at least one out of a list of filters, in which ``name`` and ``customer_ids``
+                are, and ``phone``, ``email``, ``order_ids`` and ``erp_order_id`` are not.
+            extra: further filters by their wire names, such as ``statusStr``, ``city`` or
+                ``attr1``; ``viewId`` is in the vendor's sample and not explained.
+            headers: headers of this call.
+
+        Returns:
+            An iterator over the rows; all of them are one page.
+
+        Raises:
+            InvalidInputError: at once, without an account or a filter that is enough.
+            ConfigurationError: while iterating: there is no user name with a password.
+            HelpdeskError: while iterating; being a read, it is safe to ask again.
+        """
+        try:
+            return SyncPages(
+                self._loop,
+                self._inner.pull(
+                    cm_id,
+                    name=name,
+                    phone=phone,
+                    email=email,
+                    customer_ids=customer_ids,
+                    order_ids=order_ids,
+                    erp_order_id=erp_order_id,
+                    extra=extra,
+                    headers=headers,
+                ),
+            )
+        finally:
+            del headers
+
+
+class SyncFaqs(SyncResource[Faqs]):
+    """The FAQs of one tenant. Reached as ``client.faqs``.
+
+    Searching them has an address of its own in the vendor's index and no public description, so
+    there is no method for it (kapture.md, section 14).
+    """
+
+    def contents(
+        self,
+        category_id: str,
+        *,
+        employee_id: str | None = None,
+        start_date: date | datetime | str | None = None,
+        end_date: date | datetime | str | None = None,
+        page_size: int = 20,
+        extra: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+    ) -> SyncPages[FaqContent]:
+        """All contents of a category, read window by window (kapture.md, section 12).
+
+        A window goes from ``start_index`` to ``end_index``; whether the last one is included is
+        not documented. So each window begins behind the rows that came so far, repeats are
+        dropped by their ids, and the end is a window without rows.
+
+        Args:
+            category_id: from :meth:`categories`.
+            employee_id: of one author only.
+            start_date, end_date: creation days; not in the vendor's sample.
+            page_size: how far a window reaches; 20 is the vendor's own.
+            extra: further fields by their wire names.
+            headers: headers of every call.
+
+        Returns:
+            An iterator over the contents; ``pages()`` gives a window at a time.
+
+        Raises:
+            InvalidInputError: at once, for what cannot be meant.
+            HelpdeskError: while iterating; every earlier window was delivered whole, and being
+                a read, it is safe to ask again.
+        """
+        try:
+            return SyncPages(
+                self._loop,
+                self._inner.contents(
+                    category_id,
+                    employee_id=employee_id,
+                    start_date=start_date,
+                    end_date=end_date,
+                    page_size=page_size,
+                    extra=extra,
+                    headers=headers,
+                ),
+            )
+        finally:
+            del headers
+
+    def categories(self, *, headers: Mapping[str, str | Secret] | None = None) -> list[FaqCategory]:
+        """All categories (kapture.md, section 13: known from two public scripts).
+
+        Args:
+            headers: headers of this call alone.
+
+        Raises:
+            HelpdeskError: the call failed; being a read, it is safe to ask again.
+        """
+        try:
+            return self._loop.run(self._inner.categories(headers=headers))
         finally:
             del headers

@@ -16,7 +16,7 @@ import kapture_async
 import support_async
 from kapture_async._core import errors, outcome
 
-RESOURCES = ("Tickets", "Categories", "Tags", "Attachments")
+RESOURCES = ("Tickets", "Categories", "Tags", "Attachments", "Customers", "Orders", "Faqs")
 
 
 @pytest.mark.parametrize("package", [kapture_async, support_async])

@@ -142,7 +142,8 @@ LAYERS = [
     ["kapture_async.client", "support_async.client"],
     # The rooms of the two services: neither knows the other, which a test above sees to.
     [
-        *("kapture_async.tickets", "kapture_async.customers"),
+        *("kapture_async.tickets", "kapture_async.customers", "kapture_async.orders"),
+        "kapture_async.faqs",
         *("support_async.tickets", "support_async.attachments"),
         *("support_async.categories", "support_async.tags"),
     ],
@@ -150,8 +151,10 @@ LAYERS = [
     ["kapture_async.bodies", "support_async.forms", "support_async.finding"],
     ["kapture_async.references"],
     ["kapture_async.listings"],
+    ["kapture_async.order_models"],
     ["kapture_async.models", "kapture_async.customer_models", "support_async.models"],
     ["kapture_async.outgoing", "kapture_async.operations", "kapture_async.credentials"],
+    ["kapture_async.faq_models"],
     ["kapture_async.service", "support_async.service", "support_async.judging"],
     ["support_async.verdicts", "support_async.values", "support_async.files"],
     ["support_async.refusals"],
