@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .._core.testing.ledger import Ledger, LedgerEntry
     from .._core.testing.message import TwinReply, TwinRequest
     from .._core.testing.runner import TwinProcess
+    from .customers import TwinCustomer
+    from .orders import TwinOrder
     from .tickets import TwinTicket
     from .twin import KaptureTwin, serve
 
@@ -31,6 +33,8 @@ __all__ = [
     "KaptureTwin",
     "Ledger",
     "LedgerEntry",
+    "TwinCustomer",
+    "TwinOrder",
     "TwinProcess",
     "TwinReply",
     "TwinRequest",
@@ -47,6 +51,8 @@ _HOMES = {
     "KaptureTwin": ".twin",
     "Ledger": ".._core.testing.ledger",
     "LedgerEntry": ".._core.testing.ledger",
+    "TwinCustomer": ".customers",
+    "TwinOrder": ".orders",
     "TwinProcess": ".._core.testing.runner",
     "TwinReply": ".._core.testing.message",
     "TwinRequest": ".._core.testing.message",
