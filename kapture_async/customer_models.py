@@ -289,7 +289,7 @@ _DETAILS = "Customer Details"
 class Customer(WireModel):
     """A customer, as Get Customer gives it (kapture.md, section 7)."""
 
-    customer_id: str | None = wire("id", "ident", section=_DETAILS, shown=True)
+    customer_id: str = wire("id", "ident", section=_DETAILS, shown=True, id_of="a customer")
     account_id: str | None = wire("cmId", "ident", section=_DETAILS)
     name: str | None = wire("name", "words", section=_DETAILS)
     phone: str | None = wire("phone", "ident", section=_DETAILS)

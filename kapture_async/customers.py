@@ -27,7 +27,7 @@ from .customer_models import (
 )
 from .listings import account_id, every_row, rows_in
 from .operations import ADD_CUSTOMER, GET_CUSTOMER, PULL_CUSTOMERS, UPDATE_CUSTOMER
-from .outgoing import says_something
+from .outgoing import built, says_something
 from .service import format_day, is_nothing_found, refusal, service_day
 
 Contacts = Iterable[Contact | Mapping[str, Any]]
@@ -82,23 +82,20 @@ class Customers:
             OutcomeUnknownError: the customer may or may not exist; get it by its phone or
                 e-mail address, do not send it again blindly.
         """
-        fields = _fields(
-            extra,
+        given = Payload(
             customer_name=customer_name,
             phone=phone,
             email_id=email_id,
             customer_code=customer_code,
             contact_info=contacts,
             enquiry_info=enquiry,
+            extra=extra,
         )
         # Not for tracebacks with variables.
         del customer_name, phone, email_id, customer_code, contacts, enquiry, extra
-        if customer is None:
-            customer = NewCustomer.from_mapping(fields)
-        elif fields:
-            raise InvalidInputError("give either a whole customer or its fields, not both")
+        whole = built(lambda: _one_of(customer, given, NewCustomer))
         headers = check_headers(headers)
-        return await self._save(self._caller, ADD_CUSTOMER, customer, headers)
+        return await self._save(self._caller, ADD_CUSTOMER, whole, headers)
 
     async def update(
         self,
@@ -139,24 +136,21 @@ class Customers:
             RejectedError: the service refused it; nothing was changed.
             OutcomeUnknownError: it may or may not have been changed; get the customer and see.
         """
-        fields = _fields(
-            extra,
+        given = Payload(
             customer_name=customer_name,
             phone=phone,
             email_id=email_id,
             customer_code=customer_code,
             contact_info=contacts,
             enquiry_info=enquiry,
+            extra=extra,
         )
         # Not for tracebacks with variables.
         del customer_name, phone, email_id, customer_code, contacts, enquiry, extra
-        if changes is None:
-            changes = CustomerFields.from_mapping(fields)
-        elif fields:
-            raise InvalidInputError("give either whole changes or fields, not both")
-        customer = with_id(changes, checked_id(customer_id, what="customer"))
+        number = checked_id(customer_id, what="customer")
+        whole = built(lambda: with_id(_one_of(changes, given, CustomerFields), number))
         headers = check_headers(headers)
-        return await self._save(self._caller, UPDATE_CUSTOMER, customer, headers)
+        return await self._save(self._caller, UPDATE_CUSTOMER, whole, headers)
 
     async def get(
         self,
@@ -185,23 +179,15 @@ class Customers:
             NotFoundError: the service does not know the customer.
             HelpdeskError: the call failed; being a read, it is safe to ask again.
         """
-        marks = Payload()
-        merge_given(
-            marks,
+        given = Payload(
             kapture_customer_id=kapture_customer_id,
             email_id=email_id,
             phone=phone,
             customer_id=customer_id,
+            extra=extra,
         )
-        del email_id, phone  # not for tracebacks with variables
-        for name, value in marks.items():
-            if type(value) is not str:
-                raise InvalidInputError(f"{name} must be text, not {type(value).__name__}")
-        merge_extra(marks, extra)
-        if not any(map(says_something, marks.values())):
-            raise InvalidInputError(
-                "give at least one of kapture_customer_id, email_id, phone and customer_id"
-            )
+        del email_id, phone, customer_id, extra  # not for tracebacks with variables
+        marks = built(lambda: _marks(given))
         headers = check_headers(headers)
         judged = await self._caller.call(GET_CUSTOMER, marks, headers=headers)
         return self._customer_in(judged, kapture_customer_id)
@@ -263,7 +249,9 @@ class Customers:
             limit=None if limit is None else str(limit),
             offset=None if offset is None else str(offset),
         )
-        merge_extra(filters, extra)
+        given = Payload(extra or {})
+        del name, phone, email, extra  # not for tracebacks with variables
+        merge_extra(filters, given)
         checked = check_headers(headers)
         first = service_day(start, zone, name="start")
         last = first if end is None else service_day(end, zone, name="end")
@@ -301,16 +289,10 @@ class Customers:
         customer: CustomerFields,
         headers: Mapping[str, Secret] | None,
     ) -> SavedCustomer:
-        if not isinstance(customer, CustomerFields):
-            raise InvalidInputError(
-                f"a customer must be a NewCustomer or CustomerFields, not {type(customer).__name__}"
-            )
-        body = customer.to_wire()
+        body = Payload(customer.to_wire())
         if not body:
             raise InvalidInputError("the customer says nothing")
-        call = caller.call(operation, body, headers=headers)
-        del body  # not for tracebacks with variables
-        judged = await call
+        judged = await caller.call(operation, body, headers=headers)
         return caller.codec.decode(judged.body, SavedCustomer)
 
     def _customer_in(self, judged: Judgement, asked: str | None) -> Customer:
@@ -340,14 +322,39 @@ class Customers:
         )
 
 
-def _fields(extra: Mapping[str, Any] | None, **given: Any) -> Payload:
-    """The fields that were given, as a flat row by wire names."""
+def _one_of(
+    whole: CustomerFields | None, given: Payload, cls: type[CustomerFields]
+) -> CustomerFields:
+    """A customer that was given whole, or one made of its fields; never both."""
     fields = Payload()
-    merge_given(fields, **given)
-    merge_extra(fields, extra)
+    merge_given(fields, **{name: value for name, value in given.items() if name != "extra"})
+    merge_extra(fields, given["extra"])
     if "customer_info" in fields:
         raise InvalidInputError("extra holds fields of customer_info, not customer_info itself")
-    return fields
+    if whole is None:
+        return cls.from_mapping(fields)
+    if fields:
+        raise InvalidInputError("give either a whole customer or its fields, not both")
+    if not isinstance(whole, CustomerFields):
+        raise InvalidInputError(
+            f"a customer must be a NewCustomer or CustomerFields, not {type(whole).__name__}"
+        )
+    return whole
+
+
+def _marks(given: Payload) -> Payload:
+    """What a customer is to be found by."""
+    marks = Payload()
+    merge_given(marks, **{name: value for name, value in given.items() if name != "extra"})
+    for name, value in marks.items():
+        if type(value) is not str:
+            raise InvalidInputError(f"{name} must be text, not {type(value).__name__}")
+    merge_extra(marks, given["extra"])
+    if not any(map(says_something, marks.values())):
+        raise InvalidInputError(
+            "give at least one of kapture_customer_id, email_id, phone and customer_id"
+        )
+    return marks
 
 
 def with_id(changes: CustomerFields, customer_id: str) -> CustomerFields:
@@ -356,8 +363,6 @@ def with_id(changes: CustomerFields, customer_id: str) -> CustomerFields:
     Raises:
         InvalidInputError: they name another customer, or change nothing.
     """
-    if not isinstance(changes, CustomerFields):
-        raise InvalidInputError(f"changes must be CustomerFields, not {type(changes).__name__}")
     if changes.customer_id is not None and changes.customer_id.strip() not in ("", customer_id):
         raise InvalidInputError("the changes name another customer_id")
     body = changes.to_wire()

@@ -72,7 +72,9 @@ class Faqs:
         for name, day in (("start_date", start_date), ("end_date", end_date)):
             if day is not None:
                 fields[name] = format_day(service_day(day, zone, name=name))
-        merge_extra(fields, extra)
+        given = Payload(extra or {})
+        del extra  # not for tracebacks with variables
+        merge_extra(fields, given)
         if fields.keys() & {"start_index", "end_index"}:
             raise InvalidInputError("start_index and end_index are this call's own")
         checked = check_headers(headers)

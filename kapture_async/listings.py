@@ -35,11 +35,12 @@ def rows_in(judged: Judgement) -> list[dict[str, Any]]:
         UnreadableReplyError: there is no such list, or more than one.
     """
     body = judged.body
+    words: Any = None
     if isinstance(body, list):
         found = [body]
     else:
-        message = body.get("message", body.get("Message"))
-        if isinstance(message, str) and says_none(message):
+        words = body.get("message", body.get("Message"))
+        if isinstance(words, str) and says_none(words):
             return []
         found = list(_lists_in(body))
     rows = [part for part in found if part]
@@ -47,14 +48,12 @@ def rows_in(judged: Judgement) -> list[dict[str, Any]]:
         return rows[0]
     if not rows and len(found) == 1:
         return []
-    if not found and isinstance(body.get("message"), str):
+    if not found and isinstance(words, str):
         raise judged.error(
-            UnreadableReplyError,
-            "the answer has a text in place of the rows",
-            words=body["message"],
+            UnreadableReplyError, "the answer has a text in place of the rows", words=words
         )
-    many = "more than one list" if len(rows) > 1 or len(found) > 1 else "no list of objects"
-    raise judged.unreadable(f"the answer's rows cannot be told: it holds {many}")
+    held = "more than one list" if len(found) > 1 else "no list of objects"
+    raise judged.unreadable(f"the answer's rows cannot be told: it holds {held}")
 
 
 def _lists_in(body: dict[str, Any], depth: int = 2) -> Iterator[list[Any]]:

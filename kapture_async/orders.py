@@ -16,7 +16,7 @@ from .customer_models import CustomerFields
 from .listings import account_id, rows_in
 from .operations import ADD_ORDER, PULL_ORDERS, UPDATE_ORDER
 from .order_models import NewOrder, OrderRow, SavedOrder
-from .outgoing import says_something
+from .outgoing import built, says_something
 from .service import is_nothing_found
 
 FILTERS = (
@@ -78,15 +78,10 @@ class Orders:
             OutcomeUnknownError: the order may or may not exist; pull the customer's orders, do
                 not send it again blindly.
         """
-        order = _whole(order, customer, order_info, product_details, extra)
+        parts = _parts(customer, order_info, product_details, extra)
         del customer, order_info, product_details, extra  # not for tracebacks with variables
-        info = order.to_wire().get("customer_info", {})
-        if not any(map(says_something, info.values())):
-            raise InvalidInputError(
-                "an order needs a customer: at least one field that says who that is",
-                fields={"customer": ("says nothing",)},
-            )
-        return await self._save(ADD_ORDER, order.to_wire(), check_headers(headers))
+        body = built(lambda: _new_body(_whole(order, parts)))
+        return await self._save(ADD_ORDER, body, check_headers(headers))
 
     async def update(
         self,
@@ -129,12 +124,10 @@ class Orders:
             RejectedError: the service refused it; nothing was changed.
             OutcomeUnknownError: it may or may not have been changed; pull the order and see.
         """
-        order = _whole(order, customer, order_info, product_details, extra)
+        parts = _parts(customer, order_info, product_details, extra)
         del customer, order_info, product_details, extra  # not for tracebacks with variables
-        body = order.to_wire()
-        if not body:
-            raise InvalidInputError("there is nothing to change")
-        place_id(body, id_at, checked_id(order_id, what="order"))
+        number = checked_id(order_id, what="order")
+        body = built(lambda: _changed_body(_whole(order, parts), id_at, number))
         return await self._save(UPDATE_ORDER, body, check_headers(headers))
 
     def pull(
@@ -184,7 +177,9 @@ class Orders:
             orderIds=order_ids,
             erpOrderId=erp_order_id,
         )
-        merge_extra(body, extra)
+        given = Payload(extra or {})
+        del name, phone, email, extra  # not for tracebacks with variables
+        merge_extra(body, given)
         if not any(says_something(body.get(wanted)) for wanted in FILTERS):
             raise InvalidInputError(
                 "the order API wants at least one filter out of its list, such as name, "
@@ -208,11 +203,9 @@ class Orders:
     # --- below: no public names ----------------------------------------------------------------
 
     async def _save(
-        self, operation: Operation, body: dict[str, Any], headers: Mapping[str, Secret]
+        self, operation: Operation, body: Payload, headers: Mapping[str, Secret]
     ) -> SavedOrder:
-        call = self._caller.call(operation, body, headers=headers)
-        del body  # not for tracebacks with variables
-        judged = await call
+        judged = await self._caller.call(operation, body, headers=headers)
         found = judged.body
         if isinstance(found, list):  # the older endpoint answers a list of one (section 9)
             if len(found) != 1:
@@ -221,17 +214,39 @@ class Orders:
         return self._caller.codec.decode(found, SavedOrder)
 
 
-def _whole(order: NewOrder | None, *parts: Any) -> NewOrder:
+def _parts(customer: Any, order_info: Any, product_details: Any, extra: Any) -> Payload:
+    return Payload(
+        customer=customer, order_info=order_info, product_details=product_details, extra=extra
+    )
+
+
+def _whole(order: NewOrder | None, parts: Payload) -> NewOrder:
+    """An order that was given whole, or one made of its parts; never both."""
     if order is None:
-        customer, order_info, product_details, extra = parts
-        return NewOrder(
-            customer=customer, order_info=order_info, product_details=product_details, extra=extra
-        )
-    if parts != (None,) * 4:
+        return NewOrder(**parts)
+    if any(part is not None for part in parts.values()):
         raise InvalidInputError("give either a whole order or its parts, not both")
     if not isinstance(order, NewOrder):
         raise InvalidInputError(f"an order must be a NewOrder, not {type(order).__name__}")
     return order
+
+
+def _new_body(order: NewOrder) -> Payload:
+    body = Payload(order.to_wire())
+    if not any(map(says_something, body.get("customer_info", {}).values())):
+        raise InvalidInputError(
+            "an order needs a customer: at least one field that says who that is",
+            fields={"customer": ("says nothing",)},
+        )
+    return body
+
+
+def _changed_body(order: NewOrder, id_at: str, order_id: str) -> Payload:
+    body = Payload(order.to_wire())
+    if not body:
+        raise InvalidInputError("there is nothing to change")
+    place_id(body, id_at, order_id)
+    return body
 
 
 def place_id(body: dict[str, Any], place: str, order_id: str) -> None:

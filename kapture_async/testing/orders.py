@@ -76,7 +76,7 @@ class OrderRoom:
         if not order_id and not (customer_id or text_of(info.get("customer_name"))):
             raise Failed(FAILED)
         now = self._desk.now()
-        number = order_id or str(next(self._ids))
+        number = order_id or self.next_id()
         self._desk.ledger.record(UPDATE if order_id else ADD, number, payload, time_=now)
         order = self.keep(number, payload, now)
         return {

@@ -80,6 +80,38 @@ SCENARIOS: dict[str, Callable[[Do], Any]] = {
         do.client.request("/add-ticket-from-other-source.html/v.2.0", {"title": "raw"})
     ),
     "request nowhere": lambda do: do.call(do.client.request("/nowhere", {})),
+    "customer": lambda do: [
+        (saved := do.call(do.client.customers.add(customer_name="x", phone="1"))).raw,
+        do.call(do.client.customers.update(saved.customer_id, email_id="a@example.com")).raw,
+        do.call(do.client.customers.get(email_id="a@example.com")).raw,
+        [row.raw for row in do.rows(do.client.customers.pull("2024-04-19", cm_id=1))],
+    ],
+    "customer bad": lambda do: do.call(do.client.customers.add(customer_name="x")),
+    "customer not there": lambda do: do.call(do.client.customers.get("1")),
+    "customer with a lost answer": lambda do: do.call(
+        do.client.customers.add(
+            customer_name="x", phone="1", headers=Fault("reset_after").headers()
+        )
+    ),
+    "order": lambda do: [
+        (saved := do.call(do.client.orders.add(customer={"customer_name": "x"}))).raw,
+        do.call(
+            do.client.orders.update(
+                saved.order_id, order_info={"a": "b"}, id_at="order_info.order_id"
+            )
+        ).raw,
+        [row.raw for row in do.rows(do.client.orders.pull(1, name="x"))],
+    ],
+    "order changed nowhere": lambda do: do.call(
+        do.client.orders.update("1", order_info={"a": "b"}, id_at="order_info.order_id")
+    ),
+    "faqs": lambda do: [
+        [row.raw for row in do.rows(do.client.faqs.contents("5247"))],
+        [row.raw for row in do.call(do.client.faqs.categories())],
+    ],
+    "faqs refused": lambda do: do.rows(
+        do.client.faqs.contents("5247", headers=Fault("status", status=403).headers())
+    ),
     "push": lambda do: sorted(
         (outcome.index, outcome.name, outcome.key, type(getattr(outcome, "error", None)).__name__)
         for outcome in do.outcomes(
@@ -102,6 +134,7 @@ SCENARIOS: dict[str, Callable[[Do], Any]] = {
 SETTINGS: dict[str, Any] = {
     "timeout": Timeout(total=5.0),
     "retry": RetryPolicy(attempts=2, first_wait=0.001),
+    "credentials": {"orders": ("twin-user", "twin-password")},
 }
 
 

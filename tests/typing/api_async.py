@@ -8,16 +8,29 @@ from typing import Any, assert_never, assert_type
 from kapture_async import (
     Accepted,
     AddedTicket,
+    Customer,
+    CustomerFields,
+    CustomerRow,
+    Customers,
+    FaqCategory,
+    FaqContent,
+    Faqs,
     HelpdeskError,
     KaptureClient,
+    NewCustomer,
+    NewOrder,
     NewTicket,
     NotSent,
     NotSentError,
+    OrderRow,
+    Orders,
     OutcomeUnknownError,
     Pages,
     Push,
     Rejected,
     RejectedError,
+    SavedCustomer,
+    SavedOrder,
     TicketDetail,
     TicketLookup,
     TicketRow,
@@ -72,3 +85,24 @@ async def iterators(client: KaptureClient) -> None:
                     assert_type(outcome.error, OutcomeUnknownError)
                 case _:
                     assert_never(outcome)
+
+
+async def resources(client: KaptureClient) -> None:
+    assert_type(client.customers, Customers)
+    assert_type(client.orders, Orders)
+    assert_type(client.faqs, Faqs)
+    customer = NewCustomer(customer_name="x", phone="1", contacts=[{"title": "Dr"}])
+    assert_type(await client.customers.add(customer), SavedCustomer)
+    assert_type(await client.customers.add(customer_name="x", phone="1"), SavedCustomer)
+    assert_type(await client.customers.update("1", CustomerFields(city="x")), SavedCustomer)
+    assert_type(await client.customers.update("1", phone="2"), SavedCustomer)
+    assert_type(await client.customers.get("1"), Customer)
+    assert_type((await client.customers.get(phone="1")).customer_id, str)
+    assert_type(client.customers.pull("2024-05-02", cm_id=1), Pages[CustomerRow])
+    order = NewOrder(customer=customer, product_details=[{"sku_id": "a"}])
+    assert_type(await client.orders.add(order), SavedOrder)
+    assert_type(await client.orders.update("1", order, id_at="order_info.order_id"), SavedOrder)
+    assert_type(client.orders.pull(1, name="x"), Pages[OrderRow])
+    assert_type(client.faqs.contents("1"), Pages[FaqContent])
+    assert_type(await client.faqs.categories(), list[FaqCategory])
+    assert_type(NewCustomer.from_mapping({}), NewCustomer)

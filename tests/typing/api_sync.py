@@ -7,13 +7,26 @@ from typing import Any, assert_never, assert_type
 from kapture_async import (
     Accepted,
     AddedTicket,
+    Customer,
+    CustomerFields,
+    CustomerRow,
+    FaqCategory,
+    FaqContent,
+    NewCustomer,
+    NewOrder,
     NewTicket,
     NotSent,
     NotSentError,
+    OrderRow,
     OutcomeUnknownError,
     Rejected,
     RejectedError,
+    SavedCustomer,
+    SavedOrder,
+    SyncCustomers,
+    SyncFaqs,
     SyncKaptureClient,
+    SyncOrders,
     SyncPages,
     SyncPush,
     SyncTickets,
@@ -63,3 +76,24 @@ def iterators(client: SyncKaptureClient) -> None:
                     assert_type(outcome.error, OutcomeUnknownError)
                 case _:
                     assert_never(outcome)
+
+
+def resources(client: SyncKaptureClient) -> None:
+    assert_type(client.customers, SyncCustomers)
+    assert_type(client.orders, SyncOrders)
+    assert_type(client.faqs, SyncFaqs)
+    customer = NewCustomer(customer_name="x", phone="1", contacts=[{"title": "Dr"}])
+    assert_type(client.customers.add(customer), SavedCustomer)
+    assert_type(client.customers.add(customer_name="x", phone="1"), SavedCustomer)
+    assert_type(client.customers.update("1", CustomerFields(city="x")), SavedCustomer)
+    assert_type(client.customers.update("1", phone="2"), SavedCustomer)
+    assert_type(client.customers.get("1"), Customer)
+    assert_type((client.customers.get(phone="1")).customer_id, str)
+    assert_type(client.customers.pull("2024-05-02", cm_id=1), SyncPages[CustomerRow])
+    order = NewOrder(customer=customer, product_details=[{"sku_id": "a"}])
+    assert_type(client.orders.add(order), SavedOrder)
+    assert_type(client.orders.update("1", order, id_at="order_info.order_id"), SavedOrder)
+    assert_type(client.orders.pull(1, name="x"), SyncPages[OrderRow])
+    assert_type(client.faqs.contents("1"), SyncPages[FaqContent])
+    assert_type(client.faqs.categories(), list[FaqCategory])
+    assert_type(NewCustomer.from_mapping({}), NewCustomer)
