@@ -29,6 +29,8 @@ from ._core.errors import HelpdeskError  # noqa: E402
 from ._core.push.sources import Columns  # noqa: E402
 from ._core.transport.settings import Timeout  # noqa: E402
 from ._core.version import __version__  # noqa: E402
+from .cli_customers import customers  # noqa: E402
+from .cli_faqs import faqs  # noqa: E402
 from .cli_options import (  # noqa: E402
     KapturePushOptions,
     KaptureTarget,
@@ -36,6 +38,7 @@ from .cli_options import (  # noqa: E402
     extra_shape,
     place_in,
 )
+from .cli_orders import orders  # noqa: E402
 from .client import KaptureClient  # noqa: E402
 from .models import KNOWN_FIELDS, NewTicket, TicketDetail, TicketRow  # noqa: E402
 from .references import TEXT, Field, mark  # noqa: E402
@@ -444,3 +447,7 @@ def _show_row(row: TicketRow) -> None:
     status = one_line(row.status_label or "", 12)
     title = one_line(row.title or "", 80)
     print(f"{one_line(row.ticket_id or ''):<14} {created:<16} {status:<12} {title}")
+
+
+for group in (customers, orders, faqs):
+    commands.add_command(group)

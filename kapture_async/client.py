@@ -27,7 +27,7 @@ from ._core.transport.settings import (
     check_proxy,
 )
 from ._core.version import __version__
-from .credentials import Credential, auth_of
+from .credentials import Credential, auth_of, with_orders, wrapped
 from .customers import Customers
 from .faqs import Faqs
 from .orders import Orders
@@ -115,7 +115,7 @@ class KaptureClient:
         # Wrapped before anything can fail: a traceback may show this frame's variables.
         token, username, password = Secret.wrap(token), Secret.wrap(username), Secret.wrap(password)
         proxy = Secret.wrap(proxy)
-        credentials = _wrapped_credentials(credentials)
+        credentials = wrapped(credentials)
         headers = {name: Secret.wrap(value) for name, value in (headers or {}).items()}
         if session is not None and (proxy is not None or ssl_context is not None):
             raise ConfigurationError(
@@ -168,7 +168,9 @@ class KaptureClient:
         """A client from the environment.
 
         Reads ``KAPTURE_BASE_URL`` or ``KAPTURE_SUBDOMAIN``, and ``KAPTURE_TOKEN`` or
-        ``KAPTURE_USERNAME`` with ``KAPTURE_PASSWORD``. An empty variable counts as not set.
+        ``KAPTURE_USERNAME`` with ``KAPTURE_PASSWORD``; for the order API also
+        ``KAPTURE_ORDERS_USERNAME`` with ``KAPTURE_ORDERS_PASSWORD``. An empty variable counts
+        as not set.
 
         Args:
             credentials: as for the class, over the key from the environment.
@@ -179,7 +181,7 @@ class KaptureClient:
             ConfigurationError: a variable is missing or wrong; it names the variables.
         """
         proxy = Secret.wrap(proxy)  # as in __init__: a traceback may show this frame, too
-        credentials = _wrapped_credentials(credentials)
+        credentials = with_orders(wrapped(credentials))
         headers = {name: Secret.wrap(value) for name, value in (headers or {}).items()}
         base_url = os.environ.get("KAPTURE_BASE_URL") or None
         subdomain = os.environ.get("KAPTURE_SUBDOMAIN") or None
@@ -365,19 +367,6 @@ class KaptureClient:
         if not hasattr(self, "_transport"):  # a refused setting; tracebacks show it half made
             return "<KaptureClient, not made>"
         return f"<KaptureClient {self.base_url}{' (closed)' if self.closed else ''}>"
-
-
-def _wrapped_credentials(
-    credentials: Mapping[str, Credential] | None,
-) -> dict[str, Credential] | None:
-    if credentials is None:
-        return None
-    return {
-        api: (Secret.wrap(value[0]), Secret.wrap(value[1]))
-        if isinstance(value, tuple)
-        else Secret.wrap(value)
-        for api, value in credentials.items()
-    }
 
 
 def _zone(zone: tzinfo | str | None) -> tzinfo:

@@ -6,6 +6,7 @@ and a password instead (sections 9 to 11).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Final
 
@@ -58,6 +59,34 @@ class KaptureKeys(KeyPerApi):
                 'takes a token there, credentials={"orders": token}.',
             )
         return super().headers(api)
+
+
+def wrapped(
+    credentials: Mapping[str, Credential] | None,
+) -> dict[str, Credential] | None:
+    """The same, hidden from whatever shows a frame's variables."""
+    if credentials is None:
+        return None
+    return {
+        api: (Secret.wrap(value[0]), Secret.wrap(value[1]))
+        if isinstance(value, tuple)
+        else Secret.wrap(value)
+        for api, value in credentials.items()
+    }
+
+
+def with_orders(credentials: dict[str, Credential] | None) -> dict[str, Credential] | None:
+    """The same, and who may use the order API as the environment says."""
+    username = os.environ.get("KAPTURE_ORDERS_USERNAME")
+    password = os.environ.get("KAPTURE_ORDERS_PASSWORD")
+    if not username and not password:
+        return credentials
+    if not username or not password:
+        raise ConfigurationError(
+            "KAPTURE_ORDERS_USERNAME and KAPTURE_ORDERS_PASSWORD belong together"
+        )
+    pair = (Secret(username), Secret(password))
+    return {"orders": pair, **(credentials or {})}
 
 
 def auth_of(

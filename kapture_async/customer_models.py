@@ -260,7 +260,12 @@ class SavedCustomer(WireModel):
     @property
     def customer_id(self) -> str | None:
         """Kapture's id of the customer, as text; ``None`` where the reply does not show it."""
-        return self._kapture_id or self._older_id or self._wire_id or None
+        return self.kapture_customer_id or self._wire_id or None
+
+    @property
+    def kapture_customer_id(self) -> str | None:
+        """The same, only where the reply's own word for it says that it is Kapture's."""
+        return self._kapture_id or self._older_id or None
 
     @property
     def message(self) -> str:

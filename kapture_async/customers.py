@@ -134,7 +134,8 @@ class Customers:
                 nothing was sent.
             NotSentError: it never left this machine; safe to send again.
             RejectedError: the service refused it; nothing was changed.
-            OutcomeUnknownError: it may or may not have been changed; get the customer and see.
+            OutcomeUnknownError: it may or may not have been changed, or the answer names another
+                customer; get it and see.
         """
         given = Payload(
             customer_name=customer_name,
@@ -150,7 +151,7 @@ class Customers:
         number = checked_id(customer_id, what="customer")
         whole = built(lambda: with_id(_one_of(changes, given, CustomerFields), number))
         headers = check_headers(headers)
-        return await self._save(self._caller, UPDATE_CUSTOMER, whole, headers)
+        return await self._save(self._caller, UPDATE_CUSTOMER, whole, headers, changing=number)
 
     async def get(
         self,
@@ -288,12 +289,20 @@ class Customers:
         operation: Operation,
         customer: CustomerFields,
         headers: Mapping[str, Secret] | None,
+        *,
+        changing: str | None = None,
     ) -> SavedCustomer:
         body = Payload(customer.to_wire())
         if not body:
             raise InvalidInputError("the customer says nothing")
         judged = await caller.call(operation, body, headers=headers)
-        return caller.codec.decode(judged.body, SavedCustomer)
+        saved = caller.codec.decode(judged.body, SavedCustomer)
+        if changing is not None and saved.kapture_customer_id not in (None, changing):
+            raise judged.unreadable(
+                "the answer names another customer than the one to be changed: it may have been "
+                "added"
+            )
+        return saved
 
     def _customer_in(self, judged: Judgement, asked: str | None) -> Customer:
         details = judged.body.get("Customer Details") if isinstance(judged.body, dict) else None

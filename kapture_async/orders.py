@@ -122,13 +122,14 @@ class Orders:
                 another value stands where the id goes; nothing was sent.
             NotSentError: it never left this machine; safe to send again.
             RejectedError: the service refused it; nothing was changed.
-            OutcomeUnknownError: it may or may not have been changed; pull the order and see.
+            OutcomeUnknownError: it may or may not have been changed, or the answer names another
+                order, which may have been added; pull and see.
         """
         parts = _parts(customer, order_info, product_details, extra)
         del customer, order_info, product_details, extra  # not for tracebacks with variables
         number = checked_id(order_id, what="order")
         body = built(lambda: _changed_body(_whole(order, parts), id_at, number))
-        return await self._save(UPDATE_ORDER, body, check_headers(headers))
+        return await self._save(UPDATE_ORDER, body, check_headers(headers), number)
 
     def pull(
         self,
@@ -198,12 +199,23 @@ class Orders:
                 raise
             return [codec.decode(row, OrderRow) for row in rows_in(judged)]
 
-        return Pages([""], fetch, id_of=lambda row: row.order_id, ahead=1, of="orders")
+        return Pages(
+            [""],
+            fetch,
+            id_of=lambda row: row.order_id,
+            ahead=1,
+            of="orders",
+            where=lambda _: "while pulling orders, which is one call",
+        )
 
     # --- below: no public names ----------------------------------------------------------------
 
     async def _save(
-        self, operation: Operation, body: Payload, headers: Mapping[str, Secret]
+        self,
+        operation: Operation,
+        body: Payload,
+        headers: Mapping[str, Secret],
+        changing: str | None = None,
     ) -> SavedOrder:
         judged = await self._caller.call(operation, body, headers=headers)
         found = judged.body
@@ -211,7 +223,13 @@ class Orders:
             if len(found) != 1:
                 raise judged.unreadable(f"the answer is a list of {len(found)} objects, not one")
             found = found[0]
-        return self._caller.codec.decode(found, SavedOrder)
+        saved = self._caller.codec.decode(found, SavedOrder)
+        if changing is not None and saved.order_id not in (None, changing):
+            raise judged.unreadable(
+                f"the answer names order {saved.order_id!r} and not the one to be changed: it may "
+                "have been added"
+            )
+        return saved
 
 
 def _parts(customer: Any, order_info: Any, product_details: Any, extra: Any) -> Payload:

@@ -157,7 +157,9 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         """A client from the environment.
 
         Reads ``KAPTURE_BASE_URL`` or ``KAPTURE_SUBDOMAIN``, and ``KAPTURE_TOKEN`` or
-        ``KAPTURE_USERNAME`` with ``KAPTURE_PASSWORD``. An empty variable counts as not set.
+        ``KAPTURE_USERNAME`` with ``KAPTURE_PASSWORD``; for the order API also
+        ``KAPTURE_ORDERS_USERNAME`` with ``KAPTURE_ORDERS_PASSWORD``. An empty variable counts
+        as not set.
 
         Args:
             credentials: as for the class, over the key from the environment.
@@ -794,7 +796,8 @@ class SyncCustomers(SyncResource[Customers]):
                 nothing was sent.
             NotSentError: it never left this machine; safe to send again.
             RejectedError: the service refused it; nothing was changed.
-            OutcomeUnknownError: it may or may not have been changed; get the customer and see.
+            OutcomeUnknownError: it may or may not have been changed, or the answer names another
+                customer; get it and see.
         """
         try:
             return self._loop.run(
@@ -1020,7 +1023,8 @@ class SyncOrders(SyncResource[Orders]):
                 another value stands where the id goes; nothing was sent.
             NotSentError: it never left this machine; safe to send again.
             RejectedError: the service refused it; nothing was changed.
-            OutcomeUnknownError: it may or may not have been changed; pull the order and see.
+            OutcomeUnknownError: it may or may not have been changed, or the answer names another
+                order, which may have been added; pull and see.
         """
         try:
             return self._loop.run(

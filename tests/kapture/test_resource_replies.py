@@ -18,6 +18,7 @@ from kapture_async import (
     KaptureClient,
     NotFoundError,
     RejectedError,
+    RetryPolicy,
     ServerError,
     UnreadableReplyError,
     ValidationError,
@@ -34,6 +35,7 @@ FAQ_CONTENTS = f"{HOST}/get-faq-contents.html"
 FAQ_CATEGORIES = f"{HOST}/get-all-faq-categories.html"
 
 Call = Callable[[KaptureClient], Any]
+ONCE = RetryPolicy(attempts=1)
 
 ADD_CUSTOMER: Call = lambda c: c.customers.add(customer_name="x", phone="1")  # noqa: E731
 GET_CUSTOMER: Call = lambda c: c.customers.get(phone="1")  # noqa: E731
@@ -68,7 +70,7 @@ def mock() -> Iterator[aioresponses]:
 
 @pytest.fixture
 async def client(mock: aioresponses) -> Any:
-    async with KaptureClient("devapi", username="u", password="p") as client:
+    async with KaptureClient("devapi", username="u", password="p", retry=ONCE) as client:
         yield client
 
 
@@ -260,6 +262,20 @@ async def test_success_with_a_status_of_failure_is_none(
     mock.post(url, payload=body, status=status, repeat=True)
     with pytest.raises(UnreadableReplyError):
         await call(client)
+
+
+async def test_a_change_that_names_another_one_is_a_doubt(
+    mock: aioresponses, client: KaptureClient
+) -> None:
+    mock.post(CUSTOMER_SAVE, payload={"status": "success", "kapture_customer_id": "2"})
+    with pytest.raises(UnreadableReplyError, match="another customer"):
+        await client.customers.update("1", phone="2")
+    mock.post(ORDER_SAVE, payload={"status": "success", "order_id": "2"})
+    with pytest.raises(UnreadableReplyError, match="order '2'"):
+        await UPDATE_ORDER(client)
+    # What a reply calls customer_id may be an id of the caller's own.
+    mock.post(CUSTOMER_SAVE, payload={"status": "success", "customer_id": "mine"})
+    assert (await client.customers.update("1", phone="2")).customer_id == "mine"
 
 
 # --- one customer: an object, or a text ---------------------------------------------------------

@@ -1,0 +1,72 @@
+"""The commands ``faqs ...``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+import click
+
+from ._core.cli.listing import listing_options, put_rows, refuse_both
+from ._core.cli.options import Target, target_options
+from ._core.cli.screen import one_line, say
+from ._core.cli.words import count
+from .cli_options import KaptureTarget
+from .client import KaptureClient
+from .faq_models import FaqCategory, FaqContent
+
+
+@click.group(short_help="Read the FAQs.")
+def faqs() -> None:
+    """Questions and answers of the tenant."""
+
+
+@faqs.command()
+@click.argument("category_id")
+@listing_options
+@target_options(KaptureTarget)
+def contents(
+    category_id: str, out: str | None, timeout: float, as_json: bool, target: Target
+) -> None:
+    """Read all questions and answers of a category."""
+    refuse_both(out, as_json=as_json)
+    settings = target.settings()
+
+    async def rows() -> AsyncGenerator[FaqContent, None]:
+        async with (
+            KaptureClient(**settings, timeout=timeout) as client,
+            client.faqs.contents(category_id) as found,
+        ):
+            async for row in found:
+                yield row
+
+    number, where = put_rows(rows, _show_content, out=out, as_json=as_json)
+    say(f"{count(number, 'content')}{where}", style="dim", stderr=True)
+
+
+@faqs.command()
+@listing_options
+@target_options(KaptureTarget)
+def categories(out: str | None, timeout: float, as_json: bool, target: Target) -> None:
+    """List all categories."""
+    refuse_both(out, as_json=as_json)
+    settings = target.settings()
+
+    async def rows() -> AsyncGenerator[FaqCategory, None]:
+        async with KaptureClient(**settings, timeout=timeout) as client:
+            for category in await client.faqs.categories():
+                yield category
+
+    number, where = put_rows(rows, _show_category, out=out, as_json=as_json)
+    words = "1 category" if number == 1 else f"{number:,} categories"
+    say(f"{words}{where}", style="dim", stderr=True)
+
+
+def _show_content(content: FaqContent) -> None:
+    print(f"{one_line(content.content_id):<10} {one_line(content.title or '', 100)}")
+    if content.detail:
+        print(f"{'':<10} {one_line(content.detail, 300)}")
+
+
+def _show_category(category: FaqCategory) -> None:
+    names = [name for name in (category.parent_name, category.name) if name]
+    print(f"{one_line(category.category_id or ''):<10} {one_line(' > '.join(names), 100)}")
