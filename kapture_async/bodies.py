@@ -53,6 +53,17 @@ def merge_extra(body: dict[str, Any], extra: Mapping[str, Any] | None) -> None:
         body[name] = value
 
 
+def hidden(extra: Mapping[str, Any] | None) -> Payload:
+    """Further fields, in a mapping whose repr shows no value.
+
+    Raises:
+        InvalidInputError: they are no mapping.
+    """
+    if extra is not None and not isinstance(extra, Mapping):
+        raise InvalidInputError(f"extra must be a mapping, not {type(extra).__name__}")
+    return Payload(extra or {})
+
+
 def get_switches(
     conversation_type: str | None, history_type: str | None, extra: Mapping[str, Any] | None
 ) -> Payload:

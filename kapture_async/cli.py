@@ -166,8 +166,10 @@ async def _look_around(client: KaptureClient, accepted: list[Outcome]) -> list[s
 def twin(token: str, **settings: Any) -> None:
     """Run a Kapture server for trials, until Ctrl-C."""
     from .testing import serve
+    from .testing.twin import PASSWORD, USERNAME
 
     exports = {"KAPTURE_BASE_URL": "{url}", "KAPTURE_TOKEN": token}
+    exports |= {"KAPTURE_ORDERS_USERNAME": USERNAME, "KAPTURE_ORDERS_PASSWORD": PASSWORD}
     run_twin(serve, exports, token=token, **settings)
 
 

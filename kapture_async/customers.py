@@ -15,7 +15,7 @@ from ._core.replies import Judgement
 from ._core.secret import Secret
 from ._core.transport.message import Operation
 from ._core.transport.settings import check_headers
-from .bodies import checked_id, merge_extra, merge_given
+from .bodies import checked_id, hidden, merge_extra, merge_given
 from .customer_models import (
     Contact,
     Customer,
@@ -239,9 +239,7 @@ class Customers:
                 read, it is safe to ask again.
         """
         zone = self._caller.codec.zone
-        filters = Payload(cm_id=account_id("cm_id", cm_id))
-        merge_given(
-            filters,
+        given = Payload(
             name=name,
             phone=phone,
             email=email,
@@ -250,9 +248,11 @@ class Customers:
             limit=None if limit is None else str(limit),
             offset=None if offset is None else str(offset),
         )
-        given = Payload(extra or {})
+        more = hidden(extra)
         del name, phone, email, extra  # not for tracebacks with variables
-        merge_extra(filters, given)
+        filters = Payload(cm_id=account_id("cm_id", cm_id))
+        merge_given(filters, **given)
+        merge_extra(filters, more)
         checked = check_headers(headers)
         first = service_day(start, zone, name="start")
         last = first if end is None else service_day(end, zone, name="end")
@@ -337,7 +337,7 @@ def _one_of(
     """A customer that was given whole, or one made of its fields; never both."""
     fields = Payload()
     merge_given(fields, **{name: value for name, value in given.items() if name != "extra"})
-    merge_extra(fields, given["extra"])
+    merge_extra(fields, hidden(given["extra"]))
     if "customer_info" in fields:
         raise InvalidInputError("extra holds fields of customer_info, not customer_info itself")
     if whole is None:
@@ -358,7 +358,7 @@ def _marks(given: Payload) -> Payload:
     for name, value in marks.items():
         if type(value) is not str:
             raise InvalidInputError(f"{name} must be text, not {type(value).__name__}")
-    merge_extra(marks, given["extra"])
+    merge_extra(marks, hidden(given["extra"]))
     if not any(map(says_something, marks.values())):
         raise InvalidInputError(
             "give at least one of kapture_customer_id, email_id, phone and customer_id"

@@ -11,7 +11,7 @@ from ._core.pull.pages import Pages
 from ._core.secret import Secret
 from ._core.transport.message import Operation
 from ._core.transport.settings import check_headers
-from .bodies import checked_id, merge_extra, merge_given
+from .bodies import checked_id, hidden, merge_extra, merge_given
 from .customer_models import CustomerFields
 from .listings import account_id, rows_in
 from .operations import ADD_ORDER, PULL_ORDERS, UPDATE_ORDER
@@ -168,9 +168,7 @@ class Orders:
             ConfigurationError: while iterating: there is no user name with a password.
             HelpdeskError: while iterating; being a read, it is safe to ask again.
         """
-        body = Payload(cmId=_number(account_id("cm_id", cm_id)))
-        merge_given(
-            body,
+        given = Payload(
             name=name,
             phone=phone,
             email=email,
@@ -178,9 +176,11 @@ class Orders:
             orderIds=order_ids,
             erpOrderId=erp_order_id,
         )
-        given = Payload(extra or {})
+        more = hidden(extra)
         del name, phone, email, extra  # not for tracebacks with variables
-        merge_extra(body, given)
+        body = Payload(cmId=_number(account_id("cm_id", cm_id)))
+        merge_given(body, **given)
+        merge_extra(body, more)
         if not any(says_something(body.get(wanted)) for wanted in FILTERS):
             raise InvalidInputError(
                 "the order API wants at least one filter out of its list, such as name, "

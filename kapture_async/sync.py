@@ -923,7 +923,7 @@ class SyncCustomers(SyncResource[Customers]):
                 ),
             )
         finally:
-            del headers
+            del name, phone, email, extra, headers
 
 
 class SyncOrders(SyncResource[Orders]):
@@ -1095,7 +1095,7 @@ class SyncOrders(SyncResource[Orders]):
                 ),
             )
         finally:
-            del headers
+            del name, phone, email, extra, headers
 
 
 class SyncFaqs(SyncResource[Faqs]):
@@ -1152,7 +1152,7 @@ class SyncFaqs(SyncResource[Faqs]):
                 ),
             )
         finally:
-            del headers
+            del extra, headers
 
     def categories(self, *, headers: Mapping[str, str | Secret] | None = None) -> list[FaqCategory]:
         """All categories (kapture.md, section 13: known from two public scripts).

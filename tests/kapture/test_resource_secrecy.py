@@ -118,6 +118,7 @@ async def test_data_that_cannot_be_sent_does_not_show_in_tracebacks() -> None:
             customers.add(customer_name=WORDS, contacts=WORDS),  # type: ignore[arg-type]
             customers.add(**PERSONAL, extra={"phone": PHONE}),
             customers.pull("2024-05-02", cm_id=1, extra=bad).all(),
+            customers.add(**PERSONAL, extra=WORDS),  # type: ignore[arg-type]
             orders.add(customer=PERSONAL, order_info=bad),
             orders.update("1", order_info=bad, id_at="order_id"),
             orders.pull(1, name=WORDS, extra=bad).all(),
@@ -175,6 +176,11 @@ def test_the_sync_client_shows_nothing(
             lambda: customers.update("1", **PERSONAL),
             lambda: customers.get(phone=PHONE),
             lambda: client.orders.add(customer=PERSONAL, order_info={"a": WORDS}),
+            lambda: customers.pull("2024-05-02", cm_id=0, phone=PHONE, extra={"a": WORDS}),
+            lambda: customers.pull("May", cm_id=1, name=WORDS),
+            lambda: client.orders.pull(0, name=WORDS),
+            lambda: client.orders.pull(1, phone=PHONE),
+            lambda: client.faqs.contents("", extra={"a": WORDS}),
         ):
             with pytest.raises(HelpdeskError) as caught:
                 call()
