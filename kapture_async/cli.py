@@ -29,8 +29,8 @@ from ._core.errors import HelpdeskError  # noqa: E402
 from ._core.push.sources import Columns  # noqa: E402
 from ._core.transport.settings import Timeout  # noqa: E402
 from ._core.version import __version__  # noqa: E402
-from .cli_customers import customers  # noqa: E402
-from .cli_faqs import faqs  # noqa: E402
+from .cli_customer_calls import customers  # noqa: E402
+from .cli_faq_calls import faqs  # noqa: E402
 from .cli_options import (  # noqa: E402
     KapturePushOptions,
     KaptureTarget,
@@ -38,7 +38,7 @@ from .cli_options import (  # noqa: E402
     extra_shape,
     place_in,
 )
-from .cli_orders import orders  # noqa: E402
+from .cli_order_calls import orders  # noqa: E402
 from .client import KaptureClient  # noqa: E402
 from .models import KNOWN_FIELDS, NewTicket, TicketDetail, TicketRow  # noqa: E402
 from .references import TEXT, Field, mark  # noqa: E402
