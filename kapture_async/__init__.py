@@ -73,6 +73,7 @@ from .order_models import NewOrder, OrderRow, SavedOrder
 from .orders import Orders
 from .references import Field
 from .tickets import TicketLookup, Tickets
+from .updates import TicketUpdate
 
 if TYPE_CHECKING:
     from ._core.facade.loop import SyncInAsyncWarning
@@ -152,6 +153,7 @@ __all__ = [
     "TicketDetail",
     "TicketLookup",
     "TicketRow",
+    "TicketUpdate",
     "Tickets",
     "Timeout",
     "Unknown",

@@ -11,7 +11,7 @@ import orjson
 from ._core.codec import Codec
 from ._core.pull.pages import Pages
 from ._core.push.journal.facts import Job
-from ._core.push.reconcile import Look, Seen
+from ._core.push.looks import Look, Seen
 from ._core.push.recorder import Records
 from ._core.transport.settings import TransportSettings
 from .bodies import ticket_from
@@ -27,6 +27,7 @@ def job_of(
     payloads: bool = True,
     keys: str | None = None,
     source: str | None = None,
+    longest_call: float | None = None,
 ) -> Job:
     """What a journal of new tickets is for."""
     return Job(
@@ -37,6 +38,7 @@ def job_of(
         keys=keys,
         payloads=payloads,
         source=source,
+        longest_call=longest_call,
     )
 
 

@@ -57,11 +57,16 @@ def check_place(place: Any) -> None:
         raise InvalidInputError("reference must be a Field, 'text', or None for nowhere")
 
 
-def describe(place: ReferencePlace) -> str:
-    """The place in a word, as a journal keeps it."""
+def describe(place: ReferencePlace, text: str = "ticket_details") -> str:
+    """The place in a word, as a journal keeps it.
+
+    Args:
+        place: the place.
+        text: the wire name of the text that a line would be added to.
+    """
     if isinstance(place, Field):
         return f"field {place.path}"
-    return "ticket_details" if place == TEXT else "none"
+    return text if place == TEXT else "none"
 
 
 def mark(ticket: NewTicket, reference: str, place: ReferencePlace) -> NewTicket:
@@ -74,8 +79,17 @@ def mark(ticket: NewTicket, reference: str, place: ReferencePlace) -> NewTicket:
         return ticket
     if not isinstance(place, Field):
         return ticket.with_details(append_marker(ticket.ticket_details, reference))
+    return evolve(ticket, extra=with_field(ticket.extra, reference, place))
+
+
+def with_field(extra: Mapping[str, Any], reference: str, place: Field) -> dict[str, Any]:
+    """Associate objects with a reference in one of them.
+
+    Raises:
+        InvalidInputError: the place is taken by data of the row's own.
+    """
     outer, inner = place.names
-    there = ticket.extra.get(outer)
+    there = extra.get(outer)
     fields = there[0] if isinstance(there, list) and len(there) == 1 else there
     if fields is not None and not isinstance(fields, Mapping):
         raise InvalidInputError(f"{outer} is no object, so it cannot carry the reference")
@@ -83,15 +97,20 @@ def mark(ticket: NewTicket, reference: str, place: ReferencePlace) -> NewTicket:
         raise InvalidInputError(f"{place.path} is taken, so it cannot carry the reference")
     merged = {**(fields or {}), inner: reference}
     as_list = isinstance(there, list) if there is not None else place.as_list
-    return evolve(ticket, extra={**ticket.extra, outer: [merged] if as_list else merged})
+    return {**extra, outer: [merged] if as_list else merged}
 
 
 def references_of(row: TicketRow, place: ReferencePlace) -> frozenset[str]:
     """The references a pulled ticket carries."""
     if not isinstance(place, Field):
         return frozenset(references_in(row.detail or ""))
+    return field_values(row.associate_fields, place)
+
+
+def field_values(associate_fields: Mapping[str, Any] | None, place: Field) -> frozenset[str]:
+    """What a tenant's field holds, of the associate objects that came back."""
     outer, inner = place.names
-    found = (row.associate_fields or {}).get(outer)
+    found = (associate_fields or {}).get(outer)
     objects = found if isinstance(found, list) else [found]
     values = (item.get(inner) for item in objects if isinstance(item, Mapping))
     return frozenset(v.strip().lower() for v in values if isinstance(v, str) and v.strip())

@@ -23,7 +23,7 @@ from ._core.facade.push import SyncPush
 from ._core.phase import Effect
 from ._core.push.doctor import Diagnosis
 from ._core.push.events import PushObserver
-from ._core.push.reconcile import ReconcileObserver, Reconciliation
+from ._core.push.reconcile import ReconcileObserver, Reconciliation, Resolved
 from ._core.push.rows import Row
 from ._core.secret import Secret
 from ._core.transport.events import Observer
@@ -40,6 +40,7 @@ from .order_models import NewOrder, OrderRow, SavedOrder
 from .orders import Orders
 from .references import TEXT, ReferencePlace
 from .tickets import TicketLookup, Tickets
+from .updates import TicketUpdate
 
 if TYPE_CHECKING:
     import aiohttp
@@ -635,6 +636,98 @@ class SyncTickets(SyncResource[Tickets]):
             source,
         )
 
+    def update_many(
+        self,
+        source: Iterable[TicketUpdate | Mapping[str, Any] | Row[Any]],
+        *,
+        sub_status: str | None = None,
+        comment: str | None = None,
+        callback_time: datetime | str | None = None,
+        queue: str | None = None,
+        disposition: str | None = None,
+        status: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+        key: Callable[[Any], str] | None = None,
+        max_concurrency: int | None = None,
+        max_rate: float | None = None,
+        patience: float = 300.0,
+        give_up_after: int | None = 100,
+        on_event: PushObserver | None = None,
+        journal: str | os.PathLike[str] | None = None,
+        reference: ReferencePlace = TEXT,
+        payloads: bool = True,
+        from_journal: bool = False,
+    ) -> SyncPush[UpdatedTicket]:
+        """Change many tickets at once, and say of each what became of it.
+
+        ::
+
+            rows = [{"ticket_id": "713516551148", "comment": "Solved by phone."}]
+            with client.tickets.update_many(rows, sub_status="CL", journal=path) as outcomes:
+                for outcome in outcomes:
+                    ...
+
+        It is :meth:`push`, for updates. Each ticket is updated once: a row whose ticket id stood
+        in an earlier row is reported as repeated, and not sent; unless ``key`` says otherwise.
+
+        With a journal, the comment ends with one line more, by which a lost answer is looked
+        up: ``[ref:...]``. A row without a comment carries no reference, for a comment where none
+        was wanted would be a change of its own: if its answer is lost, it stays in doubt until
+        you have looked at the ticket (see :meth:`judge`); it is never sent again blindly, since
+        it could undo what somebody did in between. Rows without comments that must be provable
+        take a :class:`Field` as ``reference``.
+
+        Args:
+            source: any iterable of :class:`TicketUpdate`, of mappings by wire
+                names (``ticket_id``, ``sub_status``, ``comment``, ...), or of :class:`Row`
+                around either.
+            sub_status, comment, callback_time, queue, disposition, status, extra: what each
+                row gets that lacks it; see :meth:`update`. Every row needs a sub-status.
+            key: gives a row's name, by which a journal knows it again. By default it is the
+                ticket id, unless a :class:`Row` brings a key of its own.
+            max_concurrency, max_rate, patience, give_up_after, on_event: as for :meth:`push`.
+            journal: the file of a journal, made if it is not there; as for :meth:`push`.
+            reference: where a row's reference travels: ``"text"``, a line at the end of
+                ``comment``; a :class:`Field` of an associate object; or ``None``. Used only
+                with a journal.
+            payloads: keep what is needed to send a row again in the journal, until the ticket is
+                updated. Without, the source must be given again, and a doubt is never taken for
+                absent, as nobody knows whether it had a comment.
+            from_journal: after the source, send what only the journal still holds.
+
+        Returns:
+            A push, not yet running; see :class:`SyncPush`.
+
+        Raises:
+            InvalidInputError: the source is no iterable, or a setting is out of range.
+            JournalError: on entering it: the journal cannot be used. Nothing was sent.
+            PushStoppedError: from the iteration, after its last outcome: the push gave up.
+        """
+        return SyncPush(
+            self._loop,
+            lambda source: self._inner.update_many(
+                source,
+                sub_status=sub_status,
+                comment=comment,
+                callback_time=callback_time,
+                queue=queue,
+                disposition=disposition,
+                status=status,
+                extra=extra,
+                key=key,
+                max_concurrency=max_concurrency,
+                max_rate=max_rate,
+                patience=patience,
+                give_up_after=give_up_after,
+                on_event=on_event,
+                journal=journal,
+                reference=reference,
+                payloads=payloads,
+                from_journal=from_journal,
+            ),
+            source,
+        )
+
     def reconcile(
         self,
         journal: str | os.PathLike[str],
@@ -645,17 +738,19 @@ class SyncTickets(SyncResource[Tickets]):
     ) -> Reconciliation:
         """Find out what became of the doubts in a journal, and write it down there.
 
-        Waits until the settle time is over, pulls the days concerned, and looks for the
-        references; what is not found is looked for a second time. Absent rows can be sent
-        again, by the same push. It holds as long as pulls list every ticket within the settle
-        time, references come back with them, and nobody else writes them; :meth:`doctor` puts
-        that to the test.
+        Waits until the settle time is over, and looks for the references; what is not found is
+        looked for a second time. Absent rows can be sent again, by the same push. For the
+        tickets of a :meth:`push` it pulls the days concerned; for an :meth:`update_many` it gets
+        each ticket in doubt, with its conversations. It holds as long as pulls list every
+        ticket (or tickets show every note) within the settle time, references come back with
+        them, and nobody else writes them; for pushes, :meth:`doctor` puts that to the test.
 
         Args:
             journal: the file.
             reference: as for the push.
             settle: seconds after the last sign of a doubtful row until the first look. Default
-                300, or twice the client's time for a call if that is more; not less than that.
+                300, or twice the time for a call if that is more; not less than that. The
+                longer time counts, of this client and of the one that pushed.
             on_event: told of waits and looks.
 
         Returns:
@@ -664,10 +759,44 @@ class SyncTickets(SyncResource[Tickets]):
         Raises:
             InvalidInputError: ``settle`` is too short.
             JournalError: the journal cannot be used, or belongs to another push.
-            HelpdeskError: a pull failed. What was resolved before stands in the journal.
+            HelpdeskError: a look failed. What was resolved before stands in the journal, and
+                :meth:`Reconciliation.before` gives it.
         """
         return self._loop.run(
             self._inner.reconcile(journal, reference=reference, settle=settle, on_event=on_event)
+        )
+
+    def judge(
+        self,
+        journal: str | os.PathLike[str],
+        key: str | None = None,
+        *,
+        line: int | None = None,
+        present: str | None = None,
+        absent: bool = False,
+    ) -> Resolved:
+        """Write down what you have found out of a row that no look could settle.
+
+        For rows that are ambiguous, probable, or still in doubt. Nobody is asked, and nothing
+        is sent: it is your word, and the journal says that it is.
+
+        Args:
+            journal: the file, of any push of this client.
+            key: the row's key.
+            line: where the row stands in its file, for one without a key.
+            present: it is in the helpdesk, under this id; it is never sent again.
+            absent: it is not there, and will not come any more; the next push sends it.
+
+        Returns:
+            The row.
+
+        Raises:
+            InvalidInputError: it is not said which row, or what became of it; or that row is
+                not in doubt. Nothing was written.
+            JournalError: the journal cannot be used.
+        """
+        return self._loop.run(
+            self._inner.judge(journal, key, line=line, present=present, absent=absent)
         )
 
     def doctor(

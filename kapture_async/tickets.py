@@ -11,20 +11,34 @@ from typing import Any
 from attrs import field, frozen
 
 from ._core.caller import Caller, Payload
-from ._core.errors import HelpdeskError, InvalidInputError, NotFoundError, RejectedError
+from ._core.errors import (
+    HelpdeskError,
+    InvalidInputError,
+    JournalError,
+    NotFoundError,
+    RejectedError,
+)
 from ._core.pull.pages import Pages, days_between
 from ._core.push.doctor import Diagnosis, examine
 from ._core.push.engine import Push
 from ._core.push.events import PushObserver
+from ._core.push.journal.reading import job_at
 from ._core.push.journal.writer import Journal
-from ._core.push.reconcile import ReconcileObserver, Reconciliation, reconcile, settle_time
+from ._core.push.judging import judge
+from ._core.push.reconcile import (
+    ReconcileObserver,
+    Reconciliation,
+    Resolved,
+    longest_call,
+    reconcile,
+    settle_time,
+)
 from ._core.push.recorder import Recorder
 from ._core.push.rows import Row, Source
 from ._core.secret import Secret
 from ._core.transport.retry import NO_RETRY
 from ._core.transport.settings import check_headers
 from .bodies import (
-    callback_text,
     checked_id,
     checked_text,
     get_switches,
@@ -33,6 +47,13 @@ from .bodies import (
     ticket_from,
 )
 from .journaled import job_of, look_of, packed_content, records_of
+from .journaled_updates import (
+    BY_TICKET,
+    EachOnce,
+    inquiry_of,
+    update_job_of,
+    update_records_of,
+)
 from .models import AddedTicket, NewTicket, TicketDetail, TicketRow, UpdatedTicket
 from .references import TEXT, ReferencePlace, check_place, mark
 from .service import (
@@ -46,6 +67,7 @@ from .service import (
     rows_of,
     service_day,
 )
+from .updates import Defaults, TicketUpdate, ticket_of
 
 TRIAL_TITLE = "Trial of an import, please ignore"
 TRIAL_TEXT = "It tests whether tickets can be found again. It can be closed."
@@ -163,18 +185,19 @@ class Tickets:
             RejectedError: the service refused it; nothing was changed.
             OutcomeUnknownError: it may or may not have been changed; get the ticket and see.
         """
-        body = Payload(
-            ticket_id=checked_id(ticket_id), sub_status=checked_text("sub_status", sub_status)
+        update = TicketUpdate(
+            ticket_id=ticket_id,
+            sub_status=checked_text("sub_status", sub_status),
+            comment=comment,
+            callback_time=callback_time,
+            queue=queue,
+            disposition=disposition,
+            status=status,
+            extra=extra,
         )
-        codec = self._caller.codec
-        if callback_time is not None:
-            body["callback_time"] = callback_text(callback_time, codec.zone)
-        merge_given(body, comment=comment, queue=queue, disposition=disposition, status=status)
-        merge_extra(body, extra)
         headers = check_headers(headers)
         del comment, extra  # not for tracebacks with variables
-        judged = await self._caller.call(UPDATE_TICKET, body, headers=headers)
-        return codec.decode(judged.body, UpdatedTicket)
+        return await self._update(self._caller, update, headers)
 
     async def get(
         self,
@@ -414,7 +437,13 @@ class Tickets:
         recorder = None
         if journal is not None:
             keys = None if key is None else "key"
-            job = job_of(settings, reference, payloads=payloads, keys=keys)
+            job = job_of(
+                settings,
+                reference,
+                payloads=payloads,
+                keys=keys,
+                longest_call=longest_call(self._caller.options.timeout.total),
+            )
             recorder = Recorder(journal, records_of(job, self._caller.codec, reference))
         elif from_journal:
             raise InvalidInputError("from_journal needs a journal")
@@ -435,6 +464,120 @@ class Tickets:
             held=from_journal,
         )
 
+    def update_many(
+        self,
+        source: Source[TicketUpdate | Mapping[str, Any] | Row[Any]],
+        *,
+        sub_status: str | None = None,
+        comment: str | None = None,
+        callback_time: datetime | str | None = None,
+        queue: str | None = None,
+        disposition: str | None = None,
+        status: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+        key: Callable[[Any], str] | None = None,
+        max_concurrency: int | None = None,
+        max_rate: float | None = None,
+        patience: float = 300.0,
+        give_up_after: int | None = 100,
+        on_event: PushObserver | None = None,
+        journal: str | os.PathLike[str] | None = None,
+        reference: ReferencePlace = TEXT,
+        payloads: bool = True,
+        from_journal: bool = False,
+    ) -> Push[UpdatedTicket]:
+        """Change many tickets at once, and say of each what became of it.
+
+        ::
+
+            rows = [{"ticket_id": "713516551148", "comment": "Solved by phone."}]
+            async with client.tickets.update_many(rows, sub_status="CL", journal=path) as outcomes:
+                async for outcome in outcomes:
+                    ...
+
+        It is :meth:`push`, for updates. Each ticket is updated once: a row whose ticket id stood
+        in an earlier row is reported as repeated, and not sent; unless ``key`` says otherwise.
+
+        With a journal, the comment ends with one line more, by which a lost answer is looked
+        up: ``[ref:...]``. A row without a comment carries no reference, for a comment where none
+        was wanted would be a change of its own: if its answer is lost, it stays in doubt until
+        you have looked at the ticket (see :meth:`judge`); it is never sent again blindly, since
+        it could undo what somebody did in between. Rows without comments that must be provable
+        take a :class:`Field` as ``reference``.
+
+        Args:
+            source: any iterable or async iterable of :class:`TicketUpdate`, of mappings by wire
+                names (``ticket_id``, ``sub_status``, ``comment``, ...), or of :class:`Row`
+                around either.
+            sub_status, comment, callback_time, queue, disposition, status, extra: what each
+                row gets that lacks it; see :meth:`update`. Every row needs a sub-status.
+            key: gives a row's name, by which a journal knows it again. By default it is the
+                ticket id, unless a :class:`Row` brings a key of its own.
+            max_concurrency, max_rate, patience, give_up_after, on_event: as for :meth:`push`.
+            journal: the file of a journal, made if it is not there; as for :meth:`push`.
+            reference: where a row's reference travels: ``"text"``, a line at the end of
+                ``comment``; a :class:`Field` of an associate object; or ``None``. Used only
+                with a journal.
+            payloads: keep what is needed to send a row again in the journal, until the ticket is
+                updated. Without, the source must be given again, and a doubt is never taken for
+                absent, as nobody knows whether it had a comment.
+            from_journal: after the source, send what only the journal still holds.
+
+        Returns:
+            A push, not yet running; see :class:`Push`.
+
+        Raises:
+            InvalidInputError: the source is no iterable, or a setting is out of range.
+            JournalError: on entering it: the journal cannot be used. Nothing was sent.
+            PushStoppedError: from the iteration, after its last outcome: the push gave up.
+        """
+        check_place(reference)
+        settings = self._caller.transport.settings
+        codec = self._caller.codec
+        given = Payload(
+            sub_status=sub_status,
+            comment=comment,
+            callback_time=callback_time,
+            queue=queue,
+            disposition=disposition,
+            status=status,
+        )
+        defaults = Defaults(given, Payload(extra or {}), codec.zone)
+        del comment, extra  # not for tracebacks with variables
+        recorder = None
+        if journal is not None:
+            job = update_job_of(
+                settings,
+                reference,
+                payloads=payloads,
+                keys=BY_TICKET if key is None else "key",
+                longest_call=longest_call(self._caller.options.timeout.total),
+            )
+            recorder = Recorder(journal, update_records_of(job, codec, reference, defaults))
+        elif from_journal:
+            raise InvalidInputError("from_journal needs a journal")
+        named = source if key is not None else EachOnce(remember=journal is None).of(source)
+
+        async def send(row: Any) -> UpdatedTicket:
+            return await self._update(self._caller_once, defaults.apply(row), None)
+
+        most = settings.max_connections if max_concurrency is None else max_concurrency
+        return Push(
+            named,
+            send,
+            service=settings.service,
+            operation=UPDATE_TICKET.name,
+            retry=self._caller.options.retry,
+            key=ticket_of if key is None else key,
+            max_concurrency=most,
+            max_rate=max_rate,
+            patience=patience,
+            give_up_after=give_up_after,
+            on_event=on_event,
+            recorder=recorder,
+            held=from_journal,
+        )
+
     async def reconcile(
         self,
         journal: str | os.PathLike[str],
@@ -445,17 +588,19 @@ class Tickets:
     ) -> Reconciliation:
         """Find out what became of the doubts in a journal, and write it down there.
 
-        Waits until the settle time is over, pulls the days concerned, and looks for the
-        references; what is not found is looked for a second time. Absent rows can be sent
-        again, by the same push. It holds as long as pulls list every ticket within the settle
-        time, references come back with them, and nobody else writes them; :meth:`doctor` puts
-        that to the test.
+        Waits until the settle time is over, and looks for the references; what is not found is
+        looked for a second time. Absent rows can be sent again, by the same push. For the
+        tickets of a :meth:`push` it pulls the days concerned; for an :meth:`update_many` it gets
+        each ticket in doubt, with its conversations. It holds as long as pulls list every
+        ticket (or tickets show every note) within the settle time, references come back with
+        them, and nobody else writes them; for pushes, :meth:`doctor` puts that to the test.
 
         Args:
             journal: the file.
             reference: as for the push.
             settle: seconds after the last sign of a doubtful row until the first look. Default
-                300, or twice the client's time for a call if that is more; not less than that.
+                300, or twice the time for a call if that is more; not less than that. The
+                longer time counts, of this client and of the one that pushed.
             on_event: told of waits and looks.
 
         Returns:
@@ -464,24 +609,68 @@ class Tickets:
         Raises:
             InvalidInputError: ``settle`` is too short.
             JournalError: the journal cannot be used, or belongs to another push.
-            HelpdeskError: a pull failed. What was resolved before stands in the journal.
+            HelpdeskError: a look failed. What was resolved before stands in the journal, and
+                :meth:`Reconciliation.before` gives it.
         """
         check_place(reference)
-        codec = self._caller.codec
-        seconds = settle_time(settle, self._caller.options.timeout.total)
-        opened = await Journal.open(
-            journal, job=job_of(self._caller.transport.settings, reference), create=False
-        )
+        codec, settings = self._caller.codec, self._caller.transport.settings
+        longest = self._caller.options.timeout.total
+        settle_time(settle, longest)  # before anything is opened
+        stored = await asyncio.to_thread(job_at, journal)
+        job, way, content_of = job_of(settings, reference), None, None
+        if stored.operation == UPDATE_TICKET.name:
+            job = update_job_of(settings, reference)
+            way = inquiry_of(self.get_many, reference, by_ticket=stored.keys == BY_TICKET)
+        elif stored.operation != ADD_TICKET.name:
+            raise JournalError(
+                f"the journal {os.fspath(journal)!r} is of {stored.operation}, and not of tickets",
+                next_step=f"Use the reconcile method beside {stored.operation}.",
+            )
+        elif reference is None:
+            content_of = packed_content
+        opened = await Journal.open(journal, job=job, create=False)
         try:
             return await reconcile(
                 opened,
-                look_of(self.pull, codec, reference),
-                settle=seconds,
-                content_of=packed_content if reference is None else None,
+                way or look_of(self.pull, codec, reference),
+                settle=settle,
+                longest=longest,
+                content_of=content_of,
                 on_event=on_event,
             )
         finally:
             await opened.aclose()
+
+    async def judge(
+        self,
+        journal: str | os.PathLike[str],
+        key: str | None = None,
+        *,
+        line: int | None = None,
+        present: str | None = None,
+        absent: bool = False,
+    ) -> Resolved:
+        """Write down what you have found out of a row that no look could settle.
+
+        For rows that are ambiguous, probable, or still in doubt. Nobody is asked, and nothing
+        is sent: it is your word, and the journal says that it is.
+
+        Args:
+            journal: the file, of any push of this client.
+            key: the row's key.
+            line: where the row stands in its file, for one without a key.
+            present: it is in the helpdesk, under this id; it is never sent again.
+            absent: it is not there, and will not come any more; the next push sends it.
+
+        Returns:
+            The row.
+
+        Raises:
+            InvalidInputError: it is not said which row, or what became of it; or that row is
+                not in doubt. Nothing was written.
+            JournalError: the journal cannot be used.
+        """
+        return await judge(journal, key, line=line, present=present, absent=absent)
 
     async def doctor(
         self,
@@ -539,6 +728,14 @@ class Tickets:
         if not added.ticket_id:
             raise judged.unreadable("the answer says success but names no ticket id")
         return added
+
+    async def _update(
+        self, caller: Caller, update: TicketUpdate, headers: Mapping[str, Secret] | None
+    ) -> UpdatedTicket:
+        body = update.to_wire(caller.codec.zone)
+        del update
+        judged = await caller.call(UPDATE_TICKET, body, headers=headers)
+        return caller.codec.decode(judged.body, UpdatedTicket)
 
     async def _search(
         self, ids: list[str], switches: Payload, headers: Mapping[str, Secret]

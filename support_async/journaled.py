@@ -13,7 +13,7 @@ from kapture_async._core.errors import InvalidInputError
 from kapture_async._core.pull.pages import Pages
 from kapture_async._core.push.journal.facts import Job
 from kapture_async._core.push.journal.reference import append_marker, references_in
-from kapture_async._core.push.reconcile import Look, Seen
+from kapture_async._core.push.looks import Look, Seen
 from kapture_async._core.push.recorder import Records
 from kapture_async._core.transport.settings import TransportSettings
 
@@ -45,6 +45,7 @@ def job_of(
     payloads: bool = True,
     keys: str | None = None,
     source: str | None = None,
+    longest_call: float | None = None,
 ) -> Job:
     """What a journal of new tickets is for."""
     return Job(
@@ -55,6 +56,7 @@ def job_of(
         keys=keys,
         payloads=payloads,
         source=source,
+        longest_call=longest_call,
     )
 
 

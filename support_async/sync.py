@@ -26,7 +26,7 @@ from kapture_async._core.facade.push import SyncPush
 from kapture_async._core.phase import Effect
 from kapture_async._core.push.doctor import Diagnosis
 from kapture_async._core.push.events import PushObserver
-from kapture_async._core.push.reconcile import ReconcileObserver, Reconciliation
+from kapture_async._core.push.reconcile import ReconcileObserver, Reconciliation, Resolved
 from kapture_async._core.push.rows import Row
 from kapture_async._core.secret import Secret
 from kapture_async._core.transport.events import Observer
@@ -829,7 +829,8 @@ class SyncTickets(SyncResource[Tickets]):
             journal: the file.
             reference: as for the push.
             settle: seconds after the last sign of a doubtful row until the first look. Default
-                300, or twice the client's time for a call if that is more; not less than that.
+                300, or twice the time for a call if that is more; not less than that. The
+                longer time counts, of this client and of the one that pushed.
             on_event: told of waits and looks.
 
         Returns:
@@ -838,10 +839,44 @@ class SyncTickets(SyncResource[Tickets]):
         Raises:
             InvalidInputError: ``settle`` is too short.
             JournalError: the journal cannot be used, or belongs to another push.
-            HelpdeskError: a look failed. What was resolved before stands in the journal.
+            HelpdeskError: a look failed. What was resolved before stands in the journal, and
+                :meth:`Reconciliation.before` gives it.
         """
         return self._loop.run(
             self._inner.reconcile(journal, reference=reference, settle=settle, on_event=on_event)
+        )
+
+    def judge(
+        self,
+        journal: str | os.PathLike[str],
+        key: str | None = None,
+        *,
+        line: int | None = None,
+        present: str | None = None,
+        absent: bool = False,
+    ) -> Resolved:
+        """Write down what you have found out of a row that no look could settle.
+
+        For rows that are ambiguous, probable, or still in doubt. Nobody is asked, and nothing
+        is sent: it is your word, and the journal says that it is.
+
+        Args:
+            journal: the file, of any push of this client.
+            key: the row's key.
+            line: where the row stands in its file, for one without a key.
+            present: it is in the helpdesk, under this id; it is never sent again.
+            absent: it is not there, and will not come any more; the next push sends it.
+
+        Returns:
+            The row.
+
+        Raises:
+            InvalidInputError: it is not said which row, or what became of it; or that row is
+                not in doubt. Nothing was written.
+            JournalError: the journal cannot be used.
+        """
+        return self._loop.run(
+            self._inner.judge(journal, key, line=line, present=present, absent=absent)
         )
 
     def doctor(

@@ -14,9 +14,12 @@ from kapture_async._core.push.doctor import Diagnosis, examine
 from kapture_async._core.push.engine import Push
 from kapture_async._core.push.events import PushObserver
 from kapture_async._core.push.journal.writer import Journal
+from kapture_async._core.push.judging import judge
 from kapture_async._core.push.reconcile import (
     ReconcileObserver,
     Reconciliation,
+    Resolved,
+    longest_call,
     reconcile,
     settle_time,
 )
@@ -517,7 +520,14 @@ class Tickets:
         recorder = None
         if journal is not None:
             keys = None if key is None else "key"
-            job = job_of(settings, operation, reference, payloads=payloads, keys=keys)
+            job = job_of(
+                settings,
+                operation,
+                reference,
+                payloads=payloads,
+                keys=keys,
+                longest_call=longest_call(self._caller.options.timeout.total),
+            )
             recorder = Recorder(journal, records_of(job, reference))
         elif from_journal:
             raise InvalidInputError("from_journal needs a journal")
@@ -558,7 +568,8 @@ class Tickets:
             journal: the file.
             reference: as for the push.
             settle: seconds after the last sign of a doubtful row until the first look. Default
-                300, or twice the client's time for a call if that is more; not less than that.
+                300, or twice the time for a call if that is more; not less than that. The
+                longer time counts, of this client and of the one that pushed.
             on_event: told of waits and looks.
 
         Returns:
@@ -567,10 +578,12 @@ class Tickets:
         Raises:
             InvalidInputError: ``settle`` is too short.
             JournalError: the journal cannot be used, or belongs to another push.
-            HelpdeskError: a look failed. What was resolved before stands in the journal.
+            HelpdeskError: a look failed. What was resolved before stands in the journal, and
+                :meth:`Reconciliation.before` gives it.
         """
         check_place(reference)
-        seconds = settle_time(settle, self._caller.options.timeout.total)
+        longest = self._caller.options.timeout.total
+        settle_time(settle, longest)  # before anything is opened
         settings = self._caller.transport.settings
         operation = self._installation.operations.create_ticket.name
         job = job_of(settings, operation, reference)
@@ -579,12 +592,44 @@ class Tickets:
             return await reconcile(
                 opened,
                 look_of(self.iter, reference),
-                settle=seconds,
+                settle=settle,
+                longest=longest,
                 content_of=packed_content if reference is None else None,
                 on_event=on_event,
             )
         finally:
             await opened.aclose()
+
+    async def judge(
+        self,
+        journal: str | os.PathLike[str],
+        key: str | None = None,
+        *,
+        line: int | None = None,
+        present: str | None = None,
+        absent: bool = False,
+    ) -> Resolved:
+        """Write down what you have found out of a row that no look could settle.
+
+        For rows that are ambiguous, probable, or still in doubt. Nobody is asked, and nothing
+        is sent: it is your word, and the journal says that it is.
+
+        Args:
+            journal: the file, of any push of this client.
+            key: the row's key.
+            line: where the row stands in its file, for one without a key.
+            present: it is in the helpdesk, under this id; it is never sent again.
+            absent: it is not there, and will not come any more; the next push sends it.
+
+        Returns:
+            The row.
+
+        Raises:
+            InvalidInputError: it is not said which row, or what became of it; or that row is
+                not in doubt. Nothing was written.
+            JournalError: the journal cannot be used.
+        """
+        return await judge(journal, key, line=line, present=present, absent=absent)
 
     async def doctor(
         self, trial: NewTicket, *, reference: ReferencePlace = TEXT, patience: float = 120.0

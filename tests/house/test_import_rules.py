@@ -147,7 +147,11 @@ LAYERS = [
         *("support_async.tickets", "support_async.attachments"),
         *("support_async.categories", "support_async.tags"),
     ],
-    ["kapture_async.journaled", "support_async.journaled"],
+    [
+        *("kapture_async.journaled", "kapture_async.journaled_updates"),
+        "support_async.journaled",
+    ],
+    ["kapture_async.updates"],
     ["kapture_async.bodies", "support_async.forms", "support_async.finding"],
     ["kapture_async.references"],
     ["kapture_async.listings"],

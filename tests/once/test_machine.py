@@ -32,7 +32,8 @@ from kapture_async import (
 from kapture_async._core.push.journal.facts import Job, State
 from kapture_async._core.push.journal.reference import append_marker, references_in
 from kapture_async._core.push.journal.store import Store
-from kapture_async._core.push.reconcile import Seen, reconcile
+from kapture_async._core.push.looks import Seen
+from kapture_async._core.push.reconcile import reconcile
 from kapture_async._core.push.recorder import Begun, Entry, Held, Recorder, Records
 
 T = TypeVar("T")

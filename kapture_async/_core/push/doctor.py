@@ -12,7 +12,7 @@ from attrs import frozen
 
 from ..errors import HelpdeskError
 from .journal.reference import reference_of
-from .reconcile import Look
+from .looks import Look
 
 Guarantee = Literal["exactly once with proof", "at most once with a list of doubts"]
 

@@ -10,38 +10,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from attrs import define, field, frozen
 
-from ..errors import InvalidInputError
-from .journal.facts import Doubt, Kind, RowView, State
+from ..errors import HelpdeskError, InvalidInputError
+from .journal.facts import TOLD, Doubt, Kind, RowView, State
 from .journal.store import Store
 from .journal.writer import Journal
+from .looks import MARGIN, Asking, Inquiry, Look, Looking, Survey, surely_shown
 
 SETTLE: float = 300.0
 """Seconds. One service was seen to finish a create 222 s after it came."""
 _BETWEEN = 0.2
 """The pause between two looks, as a part of the settle time."""
 _WITNESSES = 500
-"""Rows, spread evenly, by which a look is judged."""
-_MARGIN = 3600.0
-"""Seconds by which the clocks of two machines may differ."""
-
-
-@frozen
-class Seen:
-    """A ticket as a look found it."""
-
-    ticket_id: str
-    references: frozenset[str] = frozenset()
-    content: str | None = field(default=None, repr=False)
-    """What can be compared with a row's content; only where no reference travels."""
-
-
-Look = Callable[[float, float], AsyncIterator[Seen]]
-"""Gives every ticket created between two moments, in seconds since the epoch, and perhaps more."""
+"""Rows, spread evenly, by which a survey is judged."""
+_ASKED = 20
+"""The same for an inquiry, which has to ask for each."""
+_BEFORE = "_reconciliation"
 
 
 @frozen
@@ -92,7 +80,7 @@ class Reconciliation:
         ambiguous: several tickets carry the reference. Look at them; nothing is sent.
         probable: exactly one ticket has the same content; without a reference no more can be
             said. Nothing is sent.
-        open: still in doubt.
+        open: still in doubt: not found, in a way that proves nothing.
         unseen: tickets that are surely in the helpdesk, and that a look did not show. If there
             are any, the look saw too little (another user's tickets, a list that was cut short),
             so nothing is taken for absent and what was not found stays open.
@@ -111,33 +99,56 @@ class Reconciliation:
         kinds = (self.present, self.absent, self.ambiguous, self.probable, self.open)
         return sum(map(len, kinds))
 
+    @staticmethod
+    def before(error: BaseException) -> Reconciliation | None:
+        """What a reconciliation had found before it ended with an error; ``None`` for nothing.
 
-def settle_time(given: float | None, longest_call: float | None) -> float:
+        It stands in the journal already. What was still looked for is ``open`` in it.
+        """
+        found = getattr(error, _BEFORE, None)
+        return found if isinstance(found, Reconciliation) else None
+
+    def found_before(self, earlier: Reconciliation) -> None:
+        """Take in what an earlier try of the same has found."""
+        self.present[:0] = earlier.present
+        self.absent[:0] = earlier.absent
+        self.ambiguous[:0] = earlier.ambiguous
+        self.probable[:0] = earlier.probable
+
+
+def longest_call(total: float | None) -> float:
+    """The seconds a call may take, for one that has no limit, too."""
+    return SETTLE / 2 if total is None else total
+
+
+def settle_time(given: float | None, longest: float | None, *, whose: str = "a call") -> float:
     """The settle time: what was given, or the default.
 
     Args:
         given: seconds, or ``None``.
-        longest_call: the most seconds a call may take; the answer that was given up on may
-            have come up to twice as late.
+        longest: the most seconds a call may take; the answer that was given up on may have
+            come up to twice as late.
+        whose: whose time that is, for the error.
 
     Raises:
         InvalidInputError: it is too short.
     """
-    least = 2 * (longest_call if longest_call is not None else SETTLE / 2)
+    least = 2 * longest_call(longest)
     if given is None:
         return max(SETTLE, least)
     if not given >= least:
         raise InvalidInputError(
-            f"settle must be {least:g} seconds or more, twice the time a call may take"
+            f"settle must be {least:g} seconds or more, twice the time {whose} may take"
         )
     return given
 
 
 async def reconcile(
     journal: Journal,
-    look: Look,
+    look: Look | Inquiry,
     *,
-    settle: float,
+    settle: float | None,
+    longest: float | None = 0.0,
     content_of: Callable[[bytes], str] | None = None,
     on_event: ReconcileObserver | None = None,
     now: Callable[[], float] = time.time,
@@ -147,16 +158,21 @@ async def reconcile(
 
     Args:
         journal: open for writing, so that nobody pushes meanwhile.
-        look: gives the tickets of a time.
-        settle: seconds after the last sign of a doubtful row until the first look.
-        content_of: what a look compares, from a row's payload; given only where no reference
+        look: gives the tickets of a time, or asks about single rows.
+        settle: seconds after the last sign of a doubtful row until the first look; ``None`` for
+            the default.
+        longest: the most seconds a call of this client may take. Those of the runs that left
+            the doubts stand in the journal; the most of all counts.
+        content_of: what a survey compares, from a row's payload; given only where no reference
             travels.
         on_event: told of waits and looks.
         now: the wall clock.
         sleep: waits.
 
     Raises:
-        HelpdeskError: a look failed. What was resolved before stands in the journal.
+        InvalidInputError: ``settle`` is too short.
+        HelpdeskError: a look failed. What was resolved before stands in the journal, and
+            :meth:`Reconciliation.before` gives it.
         JournalError: the journal failed.
     """
     tell = on_event or (lambda event: None)
@@ -166,83 +182,91 @@ async def reconcile(
     )
     if not doubts:
         return result
-    wait = max(doubt.last_at for doubt in doubts) + settle - now()
+    began = min(doubt.first_intent_at for doubt in doubts)
+    noted = await journal.call(lambda store: store.longest_call(began))
+    mine = longest_call(longest)
+    if noted is not None and noted > mine:
+        seconds = settle_time(settle, noted, whose="a call of the push")
+    else:
+        seconds = settle_time(settle, mine)
+    wait = max(doubt.last_at for doubt in doubts) + seconds - now()
     if wait > 0:
         tell(Settling(wait, len(doubts)))
         await sleep(wait)
-    since, until = _surely_shown(doubts), now() - settle
-    witnesses = await journal.call(lambda store: _witnesses(store, since, until))
-    looker = _Looker(journal, look, content_of, witnesses, now, tell)
-    missing = await looker.resolve(doubts, result)
-    if missing:
-        await sleep(settle * _BETWEEN)
-        missing = await looker.resolve(missing, result)
-    result.unseen = looker.unseen
-    if content_of is None and not looker.unseen:
-        await looker.absent(missing)
-        result.absent += map(_resolved, missing)
-    else:  # what is not found by its content may be there in other words
+    looker = _Looker(journal, await _way(journal, look, content_of, doubts, now() - seconds), now)
+    missing = doubts
+    try:
+        missing = await looker.resolve(missing, result, tell)
+        if missing:
+            await sleep(seconds * _BETWEEN)
+            missing = await looker.resolve(missing, result, tell)
+        absent = [doubt for doubt in missing if doubt.row not in looker.unproven]
+        await looker.absent(absent)
+        result.absent += map(_resolved, absent)
+        missing = [doubt for doubt in missing if doubt.row in looker.unproven]
+    except HelpdeskError as error:
+        if result.doubts:
+            vars(error)[_BEFORE] = result
+            error.add_note(f"{result.doubts} doubts were resolved before, and stand in the journal")
+        raise
+    finally:
+        result.unseen = looker.unseen
         result.open += map(_resolved, missing)
     return result
 
 
-class _Looker:
-    def __init__(
-        self,
-        journal: Journal,
-        look: Look,
-        content_of: Callable[[bytes], str] | None,
-        witnesses: list[RowView],
-        now: Callable[[], float],
-        tell: ReconcileObserver,
-    ) -> None:
-        self._journal = journal
-        self._look = look
-        self._content_of = content_of
-        self._witnesses = witnesses if content_of is None else []
-        self.unseen = 0
-        self._now = now
-        self._tell = tell
-        self._evidence: list[dict[str, Any]] = []
+async def _way(
+    journal: Journal,
+    look: Look | Inquiry,
+    content_of: Callable[[bytes], str] | None,
+    doubts: list[Doubt],
+    until: float,
+) -> Looking:
+    async def known(ticket_ids: set[str]) -> set[str]:
+        return await journal.call(lambda store: store.accepted_among(ticket_ids))
 
-    async def resolve(self, doubts: list[Doubt], result: Reconciliation) -> list[Doubt]:
+    if isinstance(look, Inquiry):
+        some = await journal.call(lambda store: _witnesses(store, 0.0, until, _ASKED))
+        return Asking(look.ask, some, known)
+    since = surely_shown(doubts)
+    some = await journal.call(lambda store: _witnesses(store, since, until, _WITNESSES))
+    return Survey(look, content_of, some, known)
+
+
+class _Looker:
+    def __init__(self, journal: Journal, way: Looking, now: Callable[[], float]) -> None:
+        self._journal = journal
+        self._way = way
+        self._now = now
+        self._evidence: list[dict[str, Any]] = []
+        self.unseen = 0
+        self.unproven: set[int] = set()
+
+    async def resolve(
+        self, doubts: list[Doubt], result: Reconciliation, tell: ReconcileObserver
+    ) -> list[Doubt]:
         """Look once, and write down what was found; returns what was not."""
-        since = min(doubt.first_intent_at for doubt in doubts) - _MARGIN
-        until = self._now() + _MARGIN
-        wanted: dict[str, set[str]] = {name: set() for name in map(self._name_of, doubts) if name}
-        tickets = 0
-        shown = _surely_shown(doubts)
-        unseen = {row.reference for row in self._witnesses if row.at >= shown}
-        async for seen in self._look(since, until):
-            tickets += 1
-            unseen -= seen.references
-            for name in self._names_of(seen):
-                if name in wanted:
-                    wanted[name].add(seen.ticket_id)
+        since = min(doubt.first_intent_at for doubt in doubts) - MARGIN
+        sight = await self._way.look(doubts, since, self._now() + MARGIN)
         at = self._now()
-        evidence = {"at": round(at, 3), "since": round(since, 3), "tickets": tickets}
-        if unseen:
-            evidence["unseen"] = len(unseen)
-        self.unseen = max(self.unseen, len(unseen))
+        evidence = {"at": round(at, 3), "since": round(since, 3), "tickets": sight.tickets}
+        if sight.unseen:
+            evidence["unseen"] = sight.unseen
+        self.unseen = max(self.unseen, sight.unseen)
+        self.unproven |= sight.unproven
         self._evidence.append(evidence)
         found: list[tuple[Doubt, str, tuple[str, ...]]] = []
         missing = []
-        names = [self._name_of(doubt) for doubt in doubts]
-        for doubt, name in zip(doubts, names, strict=True):
-            ids = tuple(sorted(wanted.get(name, ())))
-            if not ids:
-                missing.append(doubt)
-            elif self._content_of is None:
-                found.append((doubt, "present" if len(ids) == 1 else "ambiguous", ids))
-            elif len(ids) == 1 and names.count(name) == 1:
-                found.append((doubt, "probable", ids))
+        for doubt in doubts:
+            if doubt.row in sight.found:
+                found.append((doubt, *sight.found[doubt.row]))
             else:
-                found.append((doubt, "ambiguous", ids))
+                missing.append(doubt)
         written = [*found, *((doubt, "missing", ()) for doubt in missing)]
         await self._journal.call(lambda store: _write(store, written, evidence, at))
         for doubt, kind, ids in found:
             getattr(result, kind).append(_resolved(doubt, ids))
-        self._tell(Looked(tickets, len(found), len(missing)))
+        tell(Looked(sight.tickets, len(found), len(missing)))
         return missing
 
     async def absent(self, doubts: list[Doubt]) -> None:
@@ -251,31 +275,20 @@ class _Looker:
         verdicts: list[tuple[Doubt, str, tuple[str, ...]]] = [(d, "absent", ()) for d in doubts]
         await self._journal.call(lambda store: _write(store, verdicts, {"looks": looks}, at))
 
-    def _name_of(self, doubt: Doubt) -> str:
-        if self._content_of is None:
-            return doubt.reference
-        return self._content_of(doubt.payload) if doubt.payload is not None else ""
 
-    def _names_of(self, seen: Seen) -> Iterable[str]:
-        if self._content_of is None:
-            return seen.references
-        return () if seen.content is None else (seen.content,)
-
-
-def _surely_shown(doubts: list[Doubt]) -> float:
-    """Since when a look for these shows every ticket, however the clocks differ."""
-    return min(doubt.first_intent_at for doubt in doubts) - _MARGIN / 2
-
-
-def _witnesses(store: Store, since: float, until: float) -> list[RowView]:
-    """Rows that came into the helpdesk between two moments."""
+def _witnesses(store: Store, since: float, until: float, most: int) -> list[RowView]:
+    """Rows that came into the helpdesk between two moments, as the service or a look said."""
     found: list[RowView] = []
     every = 1
-    confirmed = (row for row in store.rows_in(State.ACCEPTED) if since <= row.at <= until)
+    confirmed = (
+        row
+        for row in store.rows_in(State.ACCEPTED)
+        if since <= row.at <= until and row.words != TOLD
+    )
     for number, row in enumerate(confirmed):
         if number % every == 0:
             found.append(row)
-        if len(found) == 2 * _WITNESSES:
+        if len(found) == 2 * most:
             found, every = found[::2], every * 2
     return found
 

@@ -82,6 +82,8 @@ OUTCOMES = frozenset({Kind.ACCEPTED, Kind.REJECTED, Kind.NOT_SENT, Kind.UNKNOWN}
 """How an attempt can end."""
 VERDICTS = frozenset({Kind.MISSING, Kind.PRESENT, Kind.ABSENT, Kind.AMBIGUOUS, Kind.PROBABLE})
 """What a look at the helpdesk can say of a row that is in doubt."""
+TOLD = "told by the operator"
+"""The words of a verdict that no look gave, but a person."""
 DOUBTS = frozenset({State.UNKNOWN, State.AMBIGUOUS, State.PROBABLE})
 """States in which a row is never sent."""
 
@@ -131,6 +133,8 @@ class Job:
             Without keys, another shape makes every row a new one.
         payloads: whether the journal keeps the content of rows until it is in the helpdesk.
         source: the caller's own words to find the source again; not compared.
+        longest_call: seconds that a call of this run may take at most; noted with each run, not
+            compared.
         job_id: random, made with the journal; every reference depends on it.
     """
 
@@ -142,6 +146,7 @@ class Job:
     shape: str | None = field(default=None, repr=False)
     payloads: bool = True
     source: str | None = field(default=None, repr=False)
+    longest_call: float | None = None
     job_id: str = ""
 
     def differences(self, other: Job) -> list[str]:
@@ -300,6 +305,8 @@ class Run:
     """``None`` while it runs, and for ever if its process was killed."""
     pid: int
     host: str
+    longest_call: float | None = None
+    """Seconds that one of its calls could take at most, if it sent anything."""
 
 
 @frozen(kw_only=True)

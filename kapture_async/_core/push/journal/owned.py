@@ -97,7 +97,12 @@ class OwnedJournal(ReadJournal):
                 )
             if job is not None:
                 keeps = stored.payloads and job.payloads
-                stored = evolve(stored, payloads=keeps, source=job.source or stored.source)
+                stored = evolve(
+                    stored,
+                    payloads=keeps,
+                    source=job.source or stored.source,
+                    longest_call=job.longest_call,
+                )
             store = cls(text, connect(text, "mode=rw"), stored, lock, seen, again)
             store._begin_run(at)
         except BaseException as error:
@@ -129,8 +134,8 @@ class OwnedJournal(ReadJournal):
         execute("BEGIN IMMEDIATE")
         self._memory.load(self._connection)
         cursor = execute(
-            "INSERT INTO runs (began, pid, host) VALUES (?, ?, ?)",
-            (at, os.getpid(), socket.gethostname()),
+            "INSERT INTO runs (began, pid, host, longest_call) VALUES (?, ?, ?, ?)",
+            (at, os.getpid(), socket.gethostname(), self.job.longest_call),
         )
         assert cursor.lastrowid is not None
         self._run = cursor.lastrowid

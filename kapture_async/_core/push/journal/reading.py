@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -188,11 +188,27 @@ class ReadJournal:
 
     def runs(self) -> list[Run]:
         """Every process's time with the journal, the latest last."""
-        found = self._all("SELECT run, began, ended, pid, host FROM runs ORDER BY run")
+        found = self._all(
+            "SELECT run, began, ended, pid, host, longest_call FROM runs ORDER BY run"
+        )
         return [
-            Run(run=run, began=began, ended=ended, pid=pid, host=host)
-            for run, began, ended, pid, host in found
+            Run(run=run, began=began, ended=ended, pid=pid, host=host, longest_call=longest)
+            for run, began, ended, pid, host, longest in found
         ]
+
+    def longest_call(self, since: float) -> float | None:
+        """The most seconds that a call could take in the runs that went on after a moment."""
+        question = "SELECT max(longest_call) FROM runs WHERE ended IS NULL OR ended >= ?"
+        ((found,),) = self._each(question, [since])
+        longest: float | None = found
+        return longest
+
+    def accepted_among(self, ticket_ids: Collection[str]) -> set[str]:
+        """Of some ticket ids those that rows got that are in the helpdesk for sure."""
+        if not ticket_ids:
+            return set()
+        question = "SELECT ticket_id FROM last_facts WHERE kind IN ('accepted', 'present')"
+        return {ticket for (ticket,) in self._each(question, []) if ticket in ticket_ids}
 
     def looks(self) -> list[Look]:
         """Every look at the helpdesk, the latest last."""
@@ -243,6 +259,16 @@ class ReadJournal:
             yield
         except sqlite3.Error as error:
             raise trouble_of(self.path, error) from error
+
+
+def job_at(path: str | os.PathLike[str]) -> Job:
+    """What the journal of a file is for.
+
+    Raises:
+        JournalError: there is none, or it cannot be read.
+    """
+    with ReadJournal.open_to_read(path) as journal:
+        return journal.job
 
 
 def _marks(values: list[str]) -> str:

@@ -16,7 +16,7 @@ from .damage import RESTORE, check_file, check_wal, wal_index, wal_is_there
 from .facts import Job
 from .trouble import trouble, trouble_of
 
-VERSION = 1
+VERSION = 2
 """Of the tables. Another number is refused: a journal is for one push, not for years."""
 APPLICATION = 0x706A726E
 """Stands in the file's header: tells a journal from other SQLite databases."""
@@ -33,7 +33,7 @@ CREATE TABLE job (
 );
 CREATE TABLE runs (
     run INTEGER PRIMARY KEY, began REAL NOT NULL, ended REAL, pid INTEGER NOT NULL,
-    host TEXT NOT NULL
+    host TEXT NOT NULL, longest_call REAL
 );
 CREATE TABLE rows (
     row INTEGER PRIMARY KEY, key TEXT, digest BLOB NOT NULL, occurrence INTEGER NOT NULL,

@@ -156,15 +156,17 @@ class Store(OwnedJournal):
         at: float,
         *,
         ticket_id: str | None = None,
+        words: str | None = None,
         evidence: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write what a look at the helpdesk said of a row in doubt.
+        """Write what a look at the helpdesk, or a person, said of a row in doubt.
 
         Args:
             row: the row.
             kind: one of ``missing``, ``present``, ``absent``, ``ambiguous``, ``probable``.
             at: the wall clock.
             ticket_id: the ticket that was found.
+            words: who said so, if it was no look.
             evidence: what it is based on; anything JSON can hold.
 
         Raises:
@@ -183,6 +185,7 @@ class Store(OwnedJournal):
             known.attempts,
             at,
             ticket_id=ticket_id,
+            words=words,
             evidence=None if evidence is None else json.dumps(evidence),
         )
         insert_facts(self._connection, facts)

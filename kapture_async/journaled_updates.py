@@ -1,0 +1,244 @@
+"""What a journal must know of updates: their bytes, their mark, and how to see what became of one.
+
+An update is not to be seen in any list: its ticket has to be asked for. A comment comes back as a
+note of it (kapture.md, section 3: ``conversation_type.notes[].detail``).
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from typing import Any, Protocol
+
+import orjson
+from attrs import evolve
+
+from ._core.codec import Codec
+from ._core.errors import HelpdeskError, InvalidInputError, RejectedError
+from ._core.push.journal.facts import Job
+from ._core.push.journal.reference import append_marker, references_in
+from ._core.push.looks import Inquiry, Sought, Told
+from ._core.push.recorder import Records
+from ._core.push.rows import Row
+from ._core.transport.settings import TransportSettings
+from .models import TicketDetail
+from .references import TEXT, Field, ReferencePlace, describe, field_values
+from .service import UPDATE_TICKET
+from .updates import Defaults, TicketUpdate, has_comment, mark_update, ticket_of
+
+BY_TICKET = "the ticket id"
+"""What tells the rows apart, in a journal, where each row's key is its ticket's id."""
+_AT_ONCE = 500
+"""Tickets in memory at a time."""
+_SURE = 30
+"""Characters that a cut comment must still have to be taken for the one that was sent."""
+
+
+def update_job_of(
+    settings: TransportSettings,
+    place: ReferencePlace,
+    *,
+    payloads: bool = True,
+    keys: str | None = BY_TICKET,
+    longest_call: float | None = None,
+) -> Job:
+    """What a journal of updates is for."""
+    return Job(
+        service=settings.service,
+        operation=UPDATE_TICKET.name,
+        target=str(settings.base_url),
+        place=describe(place, "comment"),
+        keys=keys,
+        payloads=payloads,
+        longest_call=longest_call,
+    )
+
+
+def update_records_of(
+    job: Job, codec: Codec, place: ReferencePlace, defaults: Defaults
+) -> Records[TicketUpdate]:
+    """How updates stand in a journal: with what the whole bulk has in common."""
+
+    def pack(update: TicketUpdate) -> bytes:
+        body = codec.encode(update.to_wire(codec.zone))
+        return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+
+    return Records(
+        job=job,
+        ready=defaults.apply,
+        pack=pack,
+        unpack=lambda payload: TicketUpdate.from_mapping(orjson.loads(payload)),
+        mark=lambda update, reference: mark_update(update, reference, place),
+    )
+
+
+# --- each ticket once ----------------------------------------------------------------------------
+
+
+class EachOnce:
+    """Names rows by their tickets.
+
+    Args:
+        remember: refuse a ticket that came before. A journal does that itself.
+    """
+
+    def __init__(self, *, remember: bool) -> None:
+        self._seen: set[str] | None = set() if remember else None
+
+    def of(self, source: Any) -> Any:
+        """The same source, its rows named. What is no source is given back as it is."""
+        if isinstance(source, (str, bytes, dict)):
+            return source
+        if isinstance(source, AsyncIterable):
+            return self._later(source)
+        return self._now(source) if isinstance(source, Iterable) else source
+
+    def _now(self, source: Iterable[Any]) -> Iterator[Any]:
+        for row in source:
+            yield self._named(row)
+
+    async def _later(self, source: AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
+        rows = aiter(source)
+        try:
+            async for row in rows:
+                yield self._named(row)
+        finally:
+            if isinstance(rows, AsyncGenerator):
+                await rows.aclose()
+
+    def _named(self, row: Any) -> Any:
+        own = isinstance(row, Row)
+        if own and (row.problem is not None or (row.keyed and row.key is not None)):
+            return row
+        value = row.value if own else row
+        try:
+            ticket_id = ticket_of(value)
+        except InvalidInputError as error:
+            problem: InvalidInputError | None = error
+            return evolve(row, problem=problem) if own else Row(value, None, None, problem)
+        problem = None
+        if self._seen is not None:
+            if ticket_id in self._seen:
+                problem = InvalidInputError("its ticket id stood in an earlier row of this push")
+            self._seen.add(ticket_id)
+        if own:
+            return evolve(row, key=ticket_id, keyed=True, problem=problem)
+        # A row without a problem reaches its outcome as the object that the source gave.
+        return row if problem is None else Row(value, ticket_id, None, problem)
+
+
+# --- what became of an update --------------------------------------------------------------------
+
+
+class GetMany(Protocol):
+    """Gets tickets by their ids."""
+
+    def __call__(self, ticket_ids: Iterable[str], *, conversation_type: str) -> Awaitable[Any]:
+        """Gives a :class:`.TicketLookup`."""
+        ...
+
+
+def inquiry_of(get_many: GetMany, place: ReferencePlace, *, by_ticket: bool) -> Inquiry:
+    """How to see what became of updates: by asking for their tickets, with all conversations.
+
+    A ticket that the service does not give says nothing: it may have been merged into another.
+
+    Args:
+        get_many: gets tickets.
+        place: where references travel.
+        by_ticket: rows' keys are the ids of their tickets.
+    """
+
+    async def ask(sought: Sequence[Sought]) -> AsyncIterator[Told]:
+        told: list[tuple[Told, bool]] = []
+        named = [(one, _ticket_of(one, by_ticket=by_ticket)) for one in sought]
+        asked = [(one, ticket_id) for one, ticket_id in named if ticket_id]
+        for start in range(0, len(asked), _AT_ONCE):
+            some = asked[start : start + _AT_ONCE]
+            ids = [ticket_id for _, ticket_id in some]
+            lookup = await get_many(ids, conversation_type="all")
+            _raise_first(lookup.failed)
+            told += [
+                _told(one, lookup.found[ticket_id], ticket_id, place)
+                for one, ticket_id in some
+                if ticket_id in lookup.found
+            ]
+        # Where references are seen to come back, a ticket without a list of notes has no notes.
+        shows = any(one.proven and one.ticket_ids for one, _ in told)
+        for one, listed in told:
+            yield one if listed or shows else evolve(one, telling=False)
+
+    return Inquiry(ask)
+
+
+def _raise_first(failed: Mapping[str, HelpdeskError]) -> None:
+    """A refusal is about its ticket, which stays in doubt; all else is about the look."""
+    for error in failed.values():
+        if not isinstance(error, RejectedError):
+            raise error
+
+
+def _ticket_of(sought: Sought, *, by_ticket: bool) -> str | None:
+    if sought.payload is not None:
+        ticket_id: str = orjson.loads(sought.payload)["ticket_id"]
+        return ticket_id
+    return sought.key if by_ticket else sought.ticket_id
+
+
+def _told(
+    sought: Sought, ticket: TicketDetail, ticket_id: str, place: ReferencePlace
+) -> tuple[Told, bool]:
+    """What a ticket shows of an update, and whether it shows what would carry a reference."""
+    row = sought.row
+    if isinstance(place, Field):
+        values = field_values(ticket.associate_fields, place)
+        if sought.reference in values:
+            return Told(row=row, ticket_ids=(ticket_id,)), True
+        # Another value may stand where ours stood before.
+        return Told(row=row, telling=not values), ticket.associate_fields is not None
+    lists = _conversations(ticket)
+    if place == TEXT:
+        times = max((_times(texts, sought.reference) for texts in lists), default=0)
+        if times:
+            return Told(row=row, ticket_ids=(ticket_id,) * times), True
+    body = {} if sought.payload is None else orjson.loads(sought.payload)
+    comment = body.get("comment") or ""
+    if not has_comment(comment):
+        return Told(row=row, telling=False), True
+    sent = append_marker(comment, sought.reference) if place == TEXT else comment
+    if any(_is_alike(text, comment, sent) for texts in lists for text in texts):
+        return Told(row=row, ticket_ids=(ticket_id,), proven=False), True
+    return Told(row=row, telling=place == TEXT), bool(lists)
+
+
+def _conversations(ticket: TicketDetail) -> list[list[str]]:
+    """The texts of each kind of conversation: notes, and whatever else there is."""
+    found = []
+    for entries in (ticket.conversations or {}).values():
+        if isinstance(entries, list):
+            texts = (
+                entry.get("detail") if isinstance(entry, Mapping) else entry for entry in entries
+            )
+            found.append([text for text in texts if isinstance(text, str)])
+    return found
+
+
+def _times(texts: list[str], reference: str) -> int:
+    return sum(reference in references_in(text) for text in texts)
+
+
+def _is_alike(text: str, comment: str, sent: str) -> bool:
+    """Whether a note may be the comment without its reference: taken off, or cut off."""
+    if references_in(text):
+        return False  # it is another row's
+    note, whole, own = (" ".join(html.unescape(t).split()) for t in (text, sent, comment))
+    return whole.startswith(note) and len(note) >= min(len(own), _SURE)
