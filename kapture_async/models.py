@@ -23,8 +23,7 @@ KNOWN_FIELDS = ("title", "ticket_details", "due_date", "email_id")
 """The documented fields of a new ticket (kapture.md, section 1)."""
 
 
-def frozen_extra(extra: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """Further fields that nobody can change from outside."""
+def _frozen_extra(extra: Mapping[str, Any] | None) -> Mapping[str, Any]:
     return MappingProxyType(dict(extra)) if extra else _NO_EXTRA
 
 
@@ -51,7 +50,7 @@ class NewTicket:
     ticket_details: str | None = None
     due_date: str | date | datetime | None = None
     email_id: str | None = None
-    extra: Mapping[str, Any] = field(default=_NO_EXTRA, converter=frozen_extra)
+    extra: Mapping[str, Any] = field(default=_NO_EXTRA, converter=_frozen_extra)
 
     def __attrs_post_init__(self) -> None:
         problem = _problem_with(self)

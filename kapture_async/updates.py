@@ -12,7 +12,7 @@ from ._core.caller import Payload
 from ._core.errors import InvalidInputError
 from ._core.push.journal.reference import append_marker
 from .bodies import callback_text, checked_id, checked_text, merge_extra, merge_given
-from .models import frozen_extra
+from .outgoing import check_names, frozen_mapping
 from .references import Field, ReferencePlace, with_field
 
 UPDATE_FIELDS = (
@@ -56,7 +56,7 @@ class TicketUpdate:
     queue: str | None = None
     disposition: str | None = None
     status: str | None = None
-    extra: Mapping[str, Any] = field(factory=dict, converter=frozen_extra)
+    extra: Mapping[str, Any] = field(factory=dict, converter=frozen_mapping)
 
     def __attrs_post_init__(self) -> None:
         for name in _DEFAULTED:
@@ -65,11 +65,7 @@ class TicketUpdate:
             if value is not None and not isinstance(value, str) and not moment:
                 text = f"must be text, not {type(value).__name__}"
                 raise InvalidInputError(f"{name} {text}", fields={name: (text,)})
-        for name in self.extra:
-            if not isinstance(name, str):
-                raise InvalidInputError("extra must have text keys")
-            if name in UPDATE_FIELDS:
-                raise InvalidInputError(f"{name} is given twice: as itself and in extra")
+        check_names("extra", self.extra, dict.fromkeys(UPDATE_FIELDS))
 
     @classmethod
     def from_mapping(cls, row: Mapping[str, Any]) -> TicketUpdate:

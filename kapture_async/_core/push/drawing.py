@@ -83,7 +83,7 @@ class Drawing(Generic[R]):
     def _live(self, row: Any) -> Live[R]:
         live: Live[R] = Live(self.taken, row, self._now())
         self.taken += 1
-        if self._key is not None and live.key is None:
+        if self._key is not None and live.key is None and live.problem is None:
             self._name(live)
         return live
 
@@ -131,7 +131,7 @@ class Drawing(Generic[R]):
             key: Any = self._key(live.value)
         except Exception as error:
             words = f"key= failed on it with {type(error).__name__}"
-            live.problem = live.problem or InvalidInputError(words)
+            live.problem = InvalidInputError(words)
             return
         if isinstance(key, str):
             live.key = live.own_key = key
@@ -139,7 +139,7 @@ class Drawing(Generic[R]):
             live.key = live.own_key = str(key)
         elif key is not None:  # 7 and 7.0 would be two rows, and "nan" one for many
             words = f"key= must give text or a whole number, not {type(key).__name__}"
-            live.problem = live.problem or InvalidInputError(words)
+            live.problem = InvalidInputError(words)
 
 
 class Feed(Protocol[R]):

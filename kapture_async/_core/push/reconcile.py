@@ -207,7 +207,8 @@ async def reconcile(
     except HelpdeskError as error:
         if result.doubts:
             vars(error)[_BEFORE] = result
-            error.add_note(f"{result.doubts} doubts were resolved before, and stand in the journal")
+            were = "doubt was" if result.doubts == 1 else "doubts were"
+            error.add_note(f"{result.doubts} {were} resolved before; that stands in the journal")
         raise
     finally:
         result.unseen = looker.unseen
