@@ -22,7 +22,7 @@ from ._core.cli.pushing import connect_by  # noqa: E402
 from ._core.cli.pushoptions import PushOptions, push_options  # noqa: E402
 from ._core.cli.running import program_name, run, run_commands  # noqa: E402
 from ._core.cli.screen import json_line, one_line, say, show_error, warn  # noqa: E402
-from ._core.cli.service import Service  # noqa: E402
+from ._core.cli.service import Service, Work  # noqa: E402
 from ._core.cli.trials import DemoOptions, demo_options, run_twin, twin_options  # noqa: E402
 from ._core.cli.words import count  # noqa: E402
 from ._core.errors import HelpdeskError  # noqa: E402
@@ -39,10 +39,11 @@ from .cli_options import (  # noqa: E402
     place_in,
 )
 from .cli_order_calls import orders  # noqa: E402
+from .cli_updates import UpdateOptions, update_service  # noqa: E402
 from .client import KaptureClient  # noqa: E402
 from .models import KNOWN_FIELDS, NewTicket, TicketDetail, TicketRow  # noqa: E402
 from .references import TEXT, Field, mark  # noqa: E402
-from .service import INDIA  # noqa: E402
+from .service import ADD_TICKET, INDIA, UPDATE_TICKET  # noqa: E402
 from .tickets import TRIAL_TEXT, TRIAL_TITLE  # noqa: E402
 
 if TYPE_CHECKING:
@@ -193,9 +194,32 @@ def push(options: PushOptions, target: Target) -> None:
     sys.exit(push_file(options, target, _service(options)))
 
 
+@commands.command("update-many", short_help="Update the tickets of a file.")
+@push_options(UpdateOptions)
+@target_options(KaptureTarget)
+def update_many(options: PushOptions, target: Target) -> None:
+    """Update the tickets that a FILE names: their comments, sub-status, and whatever else.
+
+    It is `push`, for updates: with the same files, the same journal, and the same commands
+    around it. Columns named ticket_id, sub_status, comment, queue, disposition, callback_time
+    and status are sent, or whichever --map names; what a row lacks, options fill in. Each
+    ticket is updated once, however often its id stands in FILE.
+
+    A comment ends with one line more, by which a lost answer is looked up. A row without a
+    comment carries none: if its answer is lost, it is for you to judge, unless --reference
+    OBJECT.FIELD names a place for it.
+    """
+    sys.exit(push_file(options, target, _update_service(options)))
+
+
+def _update_service(options: PushOptions | None = None) -> Service:
+    return update_service(program(), options)
+
+
 def _service(options: PushOptions | None = None) -> Service:
     return Service(
         program=program(),
+        operation=ADD_TICKET.name,
         target=KaptureTarget,
         wire_fields=KNOWN_FIELDS,
         required=("title",),
@@ -222,7 +246,14 @@ def _check_encoding(ticket: NewTicket) -> None:
     json_body(dict(ticket.to_wire()))
 
 
-add_journal_commands(commands, KapturePushOptions, KaptureTarget, _service)
+add_journal_commands(
+    commands,
+    KaptureTarget,
+    [
+        Work(ADD_TICKET.name, KapturePushOptions, _service),
+        Work(UPDATE_TICKET.name, UpdateOptions, _update_service),
+    ],
+)
 
 
 @commands.command(short_help="Which guarantee a push has here.")

@@ -116,24 +116,22 @@ class EachOnce:
                 await rows.aclose()
 
     def _named(self, row: Any) -> Any:
-        own = isinstance(row, Row)
-        if own and (row.problem is not None or (row.keyed and row.key is not None)):
+        given = row if isinstance(row, Row) else Row(row)
+        if given.problem is not None:
             return row
-        value = row.value if own else row
+        key = given.key if given.keyed else None
         try:
-            ticket_id = ticket_of(value)
+            name = ticket_of(given.value) if key is None else key
         except InvalidInputError as error:
-            problem: InvalidInputError | None = error
-            return evolve(row, problem=problem) if own else Row(value, None, None, problem)
-        problem = None
+            return evolve(given, problem=error)
         if self._seen is not None:
-            if ticket_id in self._seen:
-                problem = InvalidInputError("its ticket id stood in an earlier row of this push")
-            self._seen.add(ticket_id)
-        if own:
-            return evolve(row, key=ticket_id, keyed=True, problem=problem)
-        # A row without a problem reaches its outcome as the object that the source gave.
-        return row if problem is None else Row(value, ticket_id, None, problem)
+            if name in self._seen:
+                what = "ticket id" if key is None else "key"
+                problem = InvalidInputError(f"its {what} stood in an earlier row of this push")
+                return evolve(given, key=name, problem=problem)
+            self._seen.add(name)
+        # Without a name that is not its own, it reaches its outcome as the very object given.
+        return row if given.keyed else evolve(given, key=name, keyed=True)
 
 
 # --- what became of an update --------------------------------------------------------------------

@@ -31,7 +31,7 @@ from kapture_async._core.cli.pushing import connect_by  # noqa: E402
 from kapture_async._core.cli.pushoptions import PushOptions, push_options  # noqa: E402
 from kapture_async._core.cli.running import program_name, run_commands  # noqa: E402
 from kapture_async._core.cli.screen import json_line, labelled, say  # noqa: E402
-from kapture_async._core.cli.service import Service  # noqa: E402
+from kapture_async._core.cli.service import Service, Work  # noqa: E402
 from kapture_async._core.cli.transfer import TransferBar  # noqa: E402
 from kapture_async._core.cli.trials import (  # noqa: E402
     DemoOptions,
@@ -66,7 +66,10 @@ from .cli_show import (  # noqa: E402
 )
 from .client import SupportClient  # noqa: E402
 from .models import WIRE_FIELDS, NewTicket, TicketRow  # noqa: E402
+from .service import Operations  # noqa: E402
 from .tickets import PAGE  # noqa: E402
+
+_CREATES = Operations().create_ticket.name
 
 
 def main() -> None:
@@ -164,6 +167,7 @@ def _service(options: PushOptions | None = None) -> Service:
     assert options is None or isinstance(options, SupportPushOptions)
     return Service(
         program=program(),
+        operation=_CREATES,
         target=SupportTarget,
         wire_fields=WIRE_FIELDS,
         required=("subject", "comment"),
@@ -178,7 +182,7 @@ def _service(options: PushOptions | None = None) -> Service:
     )
 
 
-add_journal_commands(commands, SupportPushOptions, SupportTarget, _service)
+add_journal_commands(commands, SupportTarget, [Work(_CREATES, SupportPushOptions, _service)])
 
 
 @commands.command(short_help="Which guarantee a push has here.")

@@ -87,7 +87,7 @@ async def test_each_ticket_once_with_what_all_have_in_common(
     said = sorted(story.outcomes, key=lambda one: one.index)
     assert "its key stood in an earlier row" in said[3].reason
     assert [one.key for one in said] == [a, b, c, a]
-    assert [one.row is row for one, row in zip(said, rows, strict=True)] == [True, True, False, True]
+    assert all(one.row is row for one, row in zip(said, rows, strict=True))
     assert said[0].result.ticket_id == a
     references = {row.key: marker_of(row.reference) for row in rows_in(journal)}
     common = {"callback_time": "2026-01-31 18:05:00"}
@@ -236,7 +236,7 @@ async def test_a_row_without_a_comment_carries_no_reference(
     rows = [{"ticket_id": ids[0]}, {"ticket_id": ids[1], "comment": " "}, *commented(ids[2:])]
     twin.faults = FaultPlan.script(["close_after", "close_before", "close_after"])
     await update(client, rows, journal, max_concurrency=1)
-    assert [entry.payload for entry in twin.ledger][0] == {"ticket_id": ids[0], "sub_status": "CL"}
+    assert twin.ledger.entries[0].payload == {"ticket_id": ids[0], "sub_status": "CL"}
     found = await client.tickets.reconcile(journal, settle=SETTLE)
     # Neither is taken for absent: of an update without a comment nothing can be seen.
     assert [one.key for one in found.open] == ids[:2]
@@ -476,7 +476,9 @@ async def test_words_that_say_nothing(
     twin: KaptureTwin, client: KaptureClient, journal: Path, how: dict[str, Any], words: str
 ) -> None:
     twin.faults = FaultPlan.script([None, *["close_after"] * 3])
-    rows = [Row({"title": name}, name, line) for name, line in zip("kdef", (1, 2, 9, 9))]
+    rows = [
+        Row({"title": name}, name, line) for name, line in zip("kdef", (1, 2, 9, 9), strict=True)
+    ]
     async with client.tickets.push(rows, journal=journal, max_concurrency=1) as outcomes:
         assert len([outcome async for outcome in outcomes]) == 4
     with pytest.raises(InvalidInputError, match=words):

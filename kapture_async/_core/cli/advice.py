@@ -8,13 +8,14 @@ from collections.abc import Sequence
 
 from .options import Target
 from .pushoptions import PushOptions
-from .standing import Standing
+from .service import Service
+from .standing import Open, Standing
 from .words import count
 
 
 def ways_on(
     standing: Standing,
-    program: str,
+    service: Service,
     *,
     push: Sequence[str] | None = None,
     target: Sequence[str] = (),
@@ -24,41 +25,59 @@ def ways_on(
 
     Args:
         standing: how the push stands.
-        program: the command line as it is typed.
+        service: what is pushed to.
         push: the arguments of the push that has just been, if there was one.
         target: the arguments that say where to and as whom.
         unread: the source was not read to its end.
     """
-    journal = standing.path
+    journal, program = standing.path, service.program.split()
     if standing.owner is not None:
-        watch = shlex.join([*program.split(), "status", journal])
+        watch = shlex.join([*program, "status", journal])
         return [("a process has the journal just now; look again in a while:", watch)]
     ways: list[tuple[str, str]] = []
     if standing.in_doubt:
         rows = count(standing.in_doubt, "row")
-        command = [*program.split(), "reconcile", journal, *target]
+        command = [*program, "reconcile", journal, *target]
         ways.append((f"find out what became of the {rows} in doubt:", shlex.join(command)))
+    if standing.to_judge is not None:
+        ways.append(_judge_way(standing, standing.to_judge, program))
     if standing.sendable or unread:
         what = f"push the {count(standing.sendable, 'row')} not in the helpdesk"
         if unread:
             what = "push the rest"
         if push is not None:
-            words, command = f"{what}, by the same command:", [*program.split(), "push", *push]
+            words, command = f"{what}, by the same command:", [*program, service.command, *push]
         else:
-            words, command = f"{what}:", [*program.split(), "resume", journal]
+            words, command = f"{what}:", [*program, "resume", journal]
         ways.append((words, shlex.join([*command, *target])))
     if standing.to_mend:
         rows = count(standing.to_mend, "row")
         out = f"{os.path.basename(journal).removesuffix('.journal')}.rejects.csv"
-        command = [*program.split(), "rejects", journal, "--out", out]
+        command = [*program, "rejects", journal, "--out", out]
         what = f"get the {rows} that must be mended, as a file"
         if standing.to_mend > standing.refused:
-            what += " (as they are they go again with push --rejected-too)"
+            what += f" (as they are they go again with {service.command} --rejected-too)"
         ways.append((f"{what}:", shlex.join(command)))
     return ways
 
 
-def push_command(program: str, options: PushOptions, target: Target | None) -> str:
+def _judge_way(standing: Standing, row: Open, program: Sequence[str]) -> tuple[str, str]:
+    """How to settle what no look can: for one of the rows."""
+    rows = standing.counts.ambiguous + standing.counts.probable + standing.left_open
+    ticket = row.ticket_ids[0] if len(set(row.ticket_ids)) == 1 else "TICKET_ID"
+    command = [*program, "judge", standing.path, "--present", ticket]
+    if row.key is None:
+        command += ["--line", str(row.line)]
+    else:
+        command += ["--", row.key] if row.key.startswith("-") else [row.key]
+    each = "say of the row" if rows == 1 else f"say of each of the {count(rows, 'row')}"
+    return f"{each} that no look could settle what you found, --present or --absent:", (
+        shlex.join(command)
+    )
+
+
+def push_command(service: Service, options: PushOptions, target: Target | None) -> str:
     """The push that options tell of, as it is typed."""
     where = [] if target is None else target.as_arguments()
-    return shlex.join([*program.split(), "push", *options.as_arguments(), *where])
+    command = [*service.program.split(), service.command, *options.as_arguments(), *where]
+    return shlex.join(command)

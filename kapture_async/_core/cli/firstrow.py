@@ -58,7 +58,12 @@ def try_one(options: PushOptions, target: Target, service: Service) -> int | Non
         say(f"{what}: {trial.known:,} are in the journal, {trial.bad:,} are bad", stderr=True)
         return NOT_SENT if trial.bad else DONE
     _show(outcome, journal, options, service)
-    command = [*service.program.split(), "push", *options.as_arguments(), *target.as_arguments()]
+    command = [
+        *service.program.split(),
+        service.command,
+        *options.as_arguments(),
+        *target.as_arguments(),
+    ]
     if outcome.name != "accepted":
         error: HelpdeskError = outcome.error  # type: ignore[attr-defined]
         show_error(error)

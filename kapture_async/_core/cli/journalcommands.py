@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import sys
-from typing import Any
+from collections.abc import Sequence
 
 import click
 
 from .exits import EXIT_CODES, RECONCILE_CODES
 from .options import Command, Decorator, Target, target_options
 from .pushoptions import PushOptions, push_options
+from .service import Service, Work, work_of
 
 _JOURNAL = click.argument("journal", type=click.Path())
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
@@ -18,18 +19,17 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on
 
 def add_journal_commands(
     group: click.Group,
-    options: type[PushOptions],
     target: type[Target],
-    service_of: Any,
+    works: Sequence[Work],
 ) -> None:
     """Give a command line the commands around a journal.
 
     Args:
         group: the command line.
-        options: the class of the options of its push.
         target: the class of its targets.
-        service_of: makes a :class:`.Service` from the options of a push, or from ``None``.
+        works: what rows are pushed for; the first is what ``push`` and ``plan`` are for.
     """
+    options, service_of = works[0].options, works[0].service_of
 
     @group.command(short_help="What a push would do; sends nothing.")
     @push_options(options, _PLAN_CODES)
@@ -59,7 +59,7 @@ def add_journal_commands(
         """
         from .status import show_status
 
-        sys.exit(show_status(journal, service_of(None).program, as_json=as_json))
+        sys.exit(show_status(journal, _service_of(journal, works), as_json=as_json))
 
     @_described(RECONCILE_CODES)
     def reconcile(
@@ -78,7 +78,7 @@ def add_journal_commands(
             reconcile_journal(
                 journal,
                 target,
-                service_of(None),
+                _service_of(journal, works),
                 settle=settle,
                 timeout=timeout,
                 as_json=as_json,
@@ -121,7 +121,7 @@ def add_journal_commands(
         """
         from .resuming import resume_push
 
-        sys.exit(resume_push(journal, again, options, service_of))
+        sys.exit(resume_push(journal, again, work_of(journal, works)))
 
     @group.command(short_help="Rows that must be mended, as a file.")
     @_JOURNAL
@@ -136,7 +136,28 @@ def add_journal_commands(
         """
         from .rejects import write_rejects
 
-        sys.exit(write_rejects(journal, out, service_of(None)))
+        sys.exit(write_rejects(journal, out, _service_of(journal, works)))
+
+    @group.command(short_help="Say what became of rows that no look can settle.")
+    @_JOURNAL
+    @click.argument("keys", nargs=-1, metavar="[KEY]...")
+    @click.option("--line", type=click.IntRange(1), metavar="N", help="For a row without a key.")
+    @click.option("--present", metavar="ID", help="It is in the helpdesk, under this id.")
+    @click.option("--absent", is_flag=True, help="It is not there; the next push sends it.")
+    def judge(
+        journal: str, keys: tuple[str, ...], line: int | None, present: str | None, absent: bool
+    ) -> None:
+        """Write down what you have found out of the rows of these KEYs: rows that are ambiguous,
+        probable, or in doubt after all looks. Nobody is asked, and nothing is sent.
+        """
+        from .judging import judge_rows
+
+        service = _service_of(journal, works)
+        sys.exit(judge_rows(journal, keys, line, service, present=present, absent=absent))
+
+
+def _service_of(journal: str, works: Sequence[Work]) -> Service:
+    return work_of(journal, works).service_of(None)
 
 
 _PLAN_CODES = """\

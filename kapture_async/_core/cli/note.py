@@ -119,6 +119,20 @@ def shape_of(
     return json.dumps(shape, sort_keys=True, ensure_ascii=False)
 
 
+def check_operation(path: str, stored: Job, operation: str) -> None:
+    """See that a journal is of the same kind of push.
+
+    Raises:
+        JournalError: it is of another.
+    """
+    if stored.operation != operation:
+        raise JournalError(
+            f"the journal {path!r} is of {stored.operation}, and this is {operation}",
+            next_step="Name another journal with --journal. `status` and `resume` go on with "
+            "that one, whatever it is of.",
+        )
+
+
 def check_shape(path: str, stored: Job, keys: str | None, shape: str) -> None:
     """Compare with what a journal was made with, in words that name the option to mend.
 

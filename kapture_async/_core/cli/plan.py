@@ -16,7 +16,7 @@ from .advice import push_command
 from .endreport import heading, show_commands
 from .exits import DONE, USAGE
 from .lint import Lint
-from .note import check_shape, job_in, shape_of
+from .note import check_operation, check_shape, job_in, shape_of
 from .options import Target
 from .pushoptions import PushOptions
 from .rowsfile import KEY, announce, name_of_file, opened, rows_of
@@ -87,7 +87,7 @@ def plan_file(
     if plan.unreadable is not None:
         show_error(plan.unreadable)
     elif not options.as_json and plan.to_send:
-        command = push_command(service.program, options, target)
+        command = push_command(service, options, target)
         show_commands(
             screen,
             "To go on",
@@ -109,9 +109,10 @@ def _known(
     if path is None or stored is None:
         return None
     plan.journal = path
+    check_operation(path, stored, service.operation)
     if options.key != KEY:
         shape = shape_of(options.columns, rows.used, service.filled_in, options.shaping)
-        check_shape(path, stored, options.key, shape)
+        check_shape(path, stored, options.keys, shape)
     if stored.keys is None:
         return None
     plan.states = Counter()

@@ -79,7 +79,7 @@ def show_end(
         say(f"journal: {standing.path}: {_in_words(standing)}", stderr=True)
         ways = ways_on(
             standing,
-            service.program,
+            service,
             push=None if rows is None else options.as_arguments(),
             target=target.as_arguments(),
             unread=pushing.unlisted or pushing.stopped is not None,
@@ -160,7 +160,7 @@ def _ways_on(
         return again
     command = [
         *service.program.split(),
-        "push",
+        service.command,
         *options.as_arguments(),
         *target.as_arguments(),
     ]

@@ -42,11 +42,15 @@ _SHOWN_WITH_JOURNAL = 8
 _ROWS_PER_TURN = 500
 
 
-def connect_by(client: Callable[..., AbstractAsyncContextManager[Any]]) -> Connect:
-    """How to connect, from what makes a client; its ``tickets.push`` is what is started.
+def connect_by(
+    client: Callable[..., AbstractAsyncContextManager[Any]],
+    push_of: Callable[[Any], Callable[..., Push[Any]]] = lambda made: made.tickets.push,
+) -> Connect:
+    """How to connect, from what makes a client.
 
     Args:
         client: called with the client's settings, ``timeout`` and ``max_connections``.
+        push_of: what is started, of a client.
     """
 
     @asynccontextmanager
@@ -58,10 +62,8 @@ def connect_by(client: Callable[..., AbstractAsyncContextManager[Any]]) -> Conne
         async with making as made:
 
             def start(source: Any, observer: PushObserver, **settings: Any) -> Push[Any]:
-                push: Push[Any] = made.tickets.push(
-                    source, **{"max_concurrency": concurrency, "on_event": observer, **settings}
-                )
-                return push
+                how = {"max_concurrency": concurrency, "on_event": observer, **settings}
+                return push_of(made)(source, **how)
 
             yield made, start
 

@@ -8,7 +8,16 @@ from typing import Any
 from ..errors import JournalError
 from ..push.recorder import JournalFile
 from ..push.sources import FileRows
-from .note import Note, check_shape, job_in, seen_now, shape_of, whole_paths, without
+from .note import (
+    Note,
+    check_operation,
+    check_shape,
+    job_in,
+    seen_now,
+    shape_of,
+    whole_paths,
+    without,
+)
 from .options import Target
 from .pushoptions import STDIN, PushOptions
 from .rowsfile import KEY
@@ -47,6 +56,8 @@ def journal_for(
         return None
     shape = shape_of(options.columns, rows.used, service.filled_in, options.shaping)
     stored = job_in(path)
+    if stored is not None:
+        check_operation(path, stored, service.operation)
     if options.key == KEY:
         # Rows that `rejects` made into a file go on under the names the journal has for them.
         if stored is None or stored.keys is None:
@@ -58,7 +69,7 @@ def journal_for(
             )
         return JournalFile(path, stored.keys, stored.shape, again=options.again)
     if stored is not None:
-        check_shape(path, stored, options.key, shape)
+        check_shape(path, stored, options.keys, shape)
         say(f"going on with {path}", stderr=True)
     note = Note(
         file=None if options.file == STDIN else os.path.abspath(options.file),
@@ -69,4 +80,4 @@ def journal_for(
         headers=tuple(pair.partition("=")[0] for pair in target.headers),
         timeout=options.timeout,
     )
-    return JournalFile(path, options.key, shape, seen_now(note).as_text(), options.again)
+    return JournalFile(path, options.keys, shape, seen_now(note).as_text(), options.again)

@@ -29,11 +29,18 @@ class PushOptions:
         own_options: the options of the subclass, as the help lists them.
         reference_places: what ``--reference`` takes.
         path_options: options whose value is a path.
+        key_help: what ``--key`` is for.
+        reference_means: where the text reference stands.
     """
 
     own_options: ClassVar[tuple[Decorator, ...]] = ()
     reference_places: ClassVar[str] = "text|none"
     path_options: ClassVar[tuple[str, ...]] = ()
+    key_help: ClassVar[str] = (
+        "Names each row for good, so that a mended row is known again; otherwise a row is known "
+        "by its content."
+    )
+    reference_means: ClassVar[str] = "the ticket's text"
 
     file: str
     format: str | None
@@ -61,6 +68,11 @@ class PushOptions:
     def columns(self) -> Columns:
         """Which column goes where."""
         return Columns(fields=pairs(self.map, option="--map"), key=self.key)
+
+    @property
+    def keys(self) -> str | None:
+        """What tells rows apart, as a journal has it."""
+        return self.key
 
     @property
     def journal_path(self) -> str | None:
@@ -155,8 +167,7 @@ def push_options(options: type[PushOptions], exit_codes: str = EXIT_CODES) -> De
         click.option(
             "--key",
             metavar="COLUMN",
-            help="Names each row for good, so that a mended row is known again; otherwise a row "
-            "is known by its content.",
+            help=options.key_help,
         ),
         *options.own_options,
         click.option(
@@ -194,7 +205,7 @@ def push_options(options: type[PushOptions], exit_codes: str = EXIT_CODES) -> De
             "--reference",
             metavar=f"[{options.reference_places}]",
             help="Where the reference travels by which a lost answer is looked up; text is a line "
-            "at the end of the ticket's text.  [default: text]",
+            f"at the end of {options.reference_means}.  [default: text]",
         ),
         click.option(
             "--no-payload",

@@ -75,14 +75,21 @@ def reconcile_journal(
         async def main() -> Reconciliation:
             connection = service.connect(settings, 1, seconds)
             async with connection as (client, _):
+                resource = getattr(client, service.resource)
                 return await patiently(
-                    lambda: client.tickets.reconcile(
+                    lambda: resource.reconcile(
                         path, reference=place, settle=settle, on_event=waiting.on_event
                     )
                 )
 
-        with waiting:
-            found = run(main)
+        try:
+            with waiting:
+                found = run(main)
+        except HelpdeskError as error:
+            earlier = Reconciliation.before(error)
+            if earlier is not None:
+                _show(console(stderr=True), earlier, before, standing_of(path))
+            raise
     after = standing_of(path)
     left = after.counts.unknown + after.counts.ambiguous + after.counts.probable
     if as_json:
@@ -91,7 +98,7 @@ def reconcile_journal(
         print(json_line({**told, "still_open": len(found.open)}), flush=True)
     screen = console(stderr=as_json)
     _show(screen, found, before, after)
-    ways = ways_on(after, service.program, target=target.as_arguments())
+    ways = ways_on(after, service, target=target.as_arguments())
     if ways:
         show_commands(screen, "To go on", ways)
     screen.print()
@@ -101,17 +108,33 @@ def reconcile_journal(
 async def patiently(look: Callable[[], Awaitable[Reconciliation]]) -> Reconciliation:
     """Ask again if the helpdesk could not be asked: nothing is sent, so that is safe."""
     tries = 0
+    earlier: Reconciliation | None = None
     while True:
         tries += 1
         try:
-            return await look()
-        except (ConfigurationError, InvalidInputError, JournalError, RejectedError):
-            raise
+            found = await look()
+            if earlier is not None:
+                found.found_before(earlier)
+            return found
         except HelpdeskError as error:
-            if tries == _TRIES:
+            earlier = error_story(error, earlier)
+            bound = (ConfigurationError, InvalidInputError, JournalError, RejectedError)
+            if tries == _TRIES or isinstance(error, bound):
                 raise
             warn(f"a look failed and is tried again: {error.message}")
             await asyncio.sleep(_BETWEEN_TRIES)
+
+
+def error_story(error: HelpdeskError, earlier: Reconciliation | None) -> Reconciliation | None:
+    """What all tries so far have found, also told by the last one's error."""
+    found = Reconciliation.before(error)
+    if found is None:
+        if earlier is not None:
+            earlier.keep_with(error)
+        return earlier
+    if earlier is not None:
+        found.found_before(earlier)
+    return found
 
 
 def target_of(standing: Standing, given: Target) -> Target:

@@ -186,7 +186,7 @@ def _way_on(
     *,
     flat: bool,
 ) -> tuple[str, str]:
-    command = [*service.program.split(), "push", out]
+    command = [*service.program.split(), service.command, out]
     if flat:
         if set(shape.plain) - set(service.wire_fields):
             command += [part for name in shape.plain for part in ("--map", f"{name}={name}")]

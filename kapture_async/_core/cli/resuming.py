@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import click
 
 from ..errors import JournalError
 from ..push.journal.facts import Job
+from ..push.journal.reading import job_at
 from ..push.recorder import JournalFile
 from .advice import push_command
 from .endreport import show_commands
-from .note import Note, beside, job_in
+from .note import Note, beside
 from .options import Target, target_options
 from .progress import Progress
 from .pushend import end_json, show_end
@@ -22,30 +23,24 @@ from .pushoptions import STDIN, PushOptions, push_options
 from .reconciling import target_of
 from .running import run
 from .screen import console, json_line, say, to_stdout, warn
-from .service import Service
+from .service import Service, Work
 from .standing import standing_of
-
-ServiceOf = Callable[[PushOptions | None], Service]
-"""What a service is, with what the options of a push fill in."""
 
 
 def resume_push(
     path: str,
     again: Sequence[str],
-    options: type[PushOptions],
-    service_of: ServiceOf,
+    work: Work,
 ) -> int:
     """Go on with the push of a journal; returns the exit code.
 
     Args:
         path: of the journal.
         again: options of the push that are given anew.
-        options: the class of its options.
-        service_of: what is pushed to.
+        work: what it is of.
     """
-    job = job_in(path)
-    if job is None:
-        raise JournalError(f"the journal {path!r}: there is none", next_step="Name another file.")
+    job = job_at(path)
+    service_of = work.service_of
     note = Note.of(job)
     trouble = "no command line is noted in it" if note is None else note.trouble_with_file()
     arguments: list[str] = [STDIN, "--format", "csv"] if note is None or note.file is None else []
@@ -58,7 +53,7 @@ def resume_push(
         arguments += note.target
         if note.headers and not any(one.startswith("--header") for one in again):
             warn(f"the push had extra headers ({', '.join(note.headers)}); they are not noted")
-    given, target = _read(options, service.target, [*arguments, *again])
+    given, target = _read(work.options, service.target, [*arguments, *again])
     if trouble is None:
         say(f"pushing {given.file} once more", stderr=True)
         return push_file(given, target, service_of(given))
@@ -103,7 +98,7 @@ def _push_held(
     pushing = run(main)
     show_end(pushing, None, options, target, service)
     if note is not None and note.file is not None and os.path.exists(note.file):
-        command = push_command(service.program, options, target)
+        command = push_command(service, options, target)
         ways = [("rows of the file as it is now, which may be new:", command)]
         show_commands(console(stderr=True), "And", ways)
     if options.as_json:

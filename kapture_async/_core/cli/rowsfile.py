@@ -92,8 +92,8 @@ def rows_of(
         if value is None and name not in rows.used:
             raise InvalidInputError(
                 f"no column goes to {name!r}; the columns are {listed(rows.header)}",
-                next_step=f"Name the column for it with --map {name}=COLUMN, or give --{name} "
-                "for all rows.",
+                next_step=f"Name the column for it with --map {name}=COLUMN, or give "
+                f"--{name.replace('_', '-')} for all rows.",
             )
     return rows
 

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import Factory, frozen
 
+from ..push.journal.reading import job_at
 from ..push.sources import Build
 from .options import Target
 from .pushing import Connect
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..outcome import Outcome
     from ..push.doctor import Diagnosis
+    from .pushoptions import PushOptions
 
 
 @frozen(kw_only=True)
@@ -22,6 +26,9 @@ class Service:
 
     Attributes:
         program: the command line as it is typed, such as ``"example"``.
+        command: its word for this kind of push.
+        operation: what is done with each row, as a journal has it.
+        resource: the part of a client that does it.
         target: the class of its targets.
         wire_fields: fields that are taken from columns of their name.
         required: fields without which nothing can be pushed.
@@ -47,6 +54,9 @@ class Service:
     place_in: Callable[[str], Any]
     wire: Callable[[Any, str, Any], Mapping[str, Any]]
     answer: Callable[[Outcome], Mapping[str, str | None]]
+    operation: str
+    command: str = "push"
+    resource: str = "tickets"
     fills: Mapping[str, str | None] = Factory(dict)
 
     @property
@@ -57,6 +67,31 @@ class Service:
     def build_row(self, content: dict[str, Any]) -> Any:
         """A row with all that it shall have."""
         return self.build(self.filled_in | content)
+
+
+@frozen
+class Work:
+    """One of the things that rows are pushed for.
+
+    Attributes:
+        operation: what is done with each row, as a journal has it.
+        options: the class of its options.
+        service_of: makes the service from those, or from ``None``.
+    """
+
+    operation: str
+    options: type[PushOptions]
+    service_of: Callable[[PushOptions | None], Service]
+
+
+def work_of(journal: str, works: Sequence[Work]) -> Work:
+    """What a journal is of. What it does not say is left to those who open it.
+
+    Raises:
+        JournalError: there is none, or it cannot be read.
+    """
+    operation = job_at(journal).operation
+    return next((work for work in works if work.operation == operation), works[0])
 
 
 Examine = Callable[[Any], Awaitable["Diagnosis"]]

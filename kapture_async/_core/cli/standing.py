@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import frozen
 
-from ..push.journal.facts import LATER, Counts, Doubt, Job, Kind, Look, Run, State
+from ..push.journal.facts import LATER, TOLD, Counts, Doubt, Job, Kind, Look, Run, State
 from ..push.journal.lock import Owner, owner_of
 from ..push.journal.reading import ReadJournal, Reason
 from .note import Note
@@ -22,6 +22,7 @@ _OPEN_NAMED = 5
 LINE = re.compile(r"^line \d+: ")
 """What stands before a reason that is told beside its line anyway."""
 _LOST = "no outcome was written down"
+_SAID = "not there, as you said; the next push sends it"
 _ABSENT = "looked up twice and not found; the next push sends it"
 
 
@@ -55,6 +56,8 @@ class Standing:
         doubts_since: when the first of them was sent.
         doubts_until: when one of them was last under way.
         open: the first rows for a person to judge.
+        left_open: rows in doubt that a look has not settled.
+        to_judge: one of all those for a person to judge.
     """
 
     path: str
@@ -72,6 +75,8 @@ class Standing:
     doubts_since: float | None
     doubts_until: float | None
     open: tuple[Open, ...]
+    left_open: int
+    to_judge: Open | None
 
     @property
     def in_doubt(self) -> int:
@@ -131,6 +136,9 @@ def standing_of(path: str) -> Standing:
         doubts = [d for d in journal.doubts() if d.state is State.UNKNOWN]
         reasons, later, refused = _reasons(journal)
         runs, looks = journal.runs(), journal.looks()
+        left = [d for d in doubts if d.absent_looks > 1]
+        opened = [*_open(journal), *(Open(d.key, d.line, d.state, ()) for d in left[:1])]
+        named = [row for row in opened if row.key is not None or row.line is not None]
         return Standing(
             path=path,
             job=journal.job,
@@ -146,7 +154,9 @@ def standing_of(path: str) -> Standing:
             doubts=tuple(doubts[:_DOUBTS_NAMED]),
             doubts_since=min((d.first_intent_at for d in doubts), default=None),
             doubts_until=max((d.last_at for d in doubts), default=None),
-            open=tuple(_open(journal)),
+            open=tuple(row for row in opened if row.state is not State.UNKNOWN),
+            left_open=len(left),
+            to_judge=named[0] if named else None,
         )
 
 
@@ -167,6 +177,8 @@ def _reasons(journal: ReadJournal) -> tuple[tuple[tuple[State, str, int], ...], 
 
 
 def _words(reason: Reason) -> str:
+    if reason.kind is Kind.ABSENT and reason.words == TOLD:
+        return _SAID
     if reason.kind is Kind.ABSENT:
         return _ABSENT
     if reason.kind is Kind.MISSING:

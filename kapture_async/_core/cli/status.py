@@ -12,6 +12,7 @@ from .advice import ways_on
 from .endreport import heading, show_commands
 from .exits import DONE
 from .screen import console, json_line, one_line
+from .service import Service
 from .standing import Standing, standing_of
 from .words import count, duration
 
@@ -37,12 +38,12 @@ _WORDS = {
 }
 
 
-def show_status(path: str, program: str, *, as_json: bool) -> int:
+def show_status(path: str, service: Service, *, as_json: bool) -> int:
     """Show how a push stands; returns the exit code.
 
     Args:
         path: of its journal.
-        program: the command line as it is typed.
+        service: what was pushed to.
         as_json: one JSON object on stdout instead.
     """
     standing = standing_of(path)
@@ -53,13 +54,13 @@ def show_status(path: str, program: str, *, as_json: bool) -> int:
     job = standing.job
     heading(screen, f"{path}: {job.service} {job.operation} to {job.target}")
     show_standing(screen, standing)
-    ways = ways_on(standing, program)
+    ways = ways_on(standing, service)
     if ways:
         show_commands(screen, "To go on", ways)
     elif not standing.counts.rows:
         heading(screen, "Nothing was pushed yet.")
     else:
-        _judged(screen, standing)
+        heading(screen, "Nothing is left to do.")
     screen.print()
     return DONE
 
@@ -205,15 +206,6 @@ def _show_times(screen: Console, standing: Standing) -> None:
         screen.print()
         for text in lines:
             screen.print(Text(f"  {text}", "dim"))
-
-
-def _judged(screen: Console, standing: Standing) -> None:
-    open_rows = standing.counts.ambiguous + standing.counts.probable
-    if open_rows:
-        verb = "is" if open_rows == 1 else "are"
-        heading(screen, f"Nothing to type: {count(open_rows, 'row')} {verb} for you to judge.")
-    else:
-        heading(screen, "Nothing is left to do.")
 
 
 def name_of(key: str | None, line: int | None) -> str:

@@ -55,7 +55,6 @@ class CsvRows(FileRows):
             fields = {name: name for name in wire_fields if name in self.header}
         self._fields = [(name, self._place(column)) for name, column in fields.items()]
         self._extra = [(name, self._place(column)) for name, column in columns.extra.items()]
-        self._key = None if columns.key is None else self._place(columns.key)
         self.used = fields | {".".join(name): c for name, c in columns.extra.items()}
         missing = [name for name in required if name not in fields]
         if missing:
@@ -63,6 +62,7 @@ class CsvRows(FileRows):
                 f"no column goes to {missing[0]!r}; the columns are {listed(self.header)}",
                 next_step=f"Name the column for it: {missing[0]}=COLUMN.",
             )
+        self._key = None if columns.key is None else self._place(columns.key)
         taken = {place for _, place in (*self._fields, *self._extra)}
         self.unused = tuple(
             name for place, name in enumerate(self.header) if name and place not in taken

@@ -108,6 +108,10 @@ class Reconciliation:
         found = getattr(error, _BEFORE, None)
         return found if isinstance(found, Reconciliation) else None
 
+    def keep_with(self, error: BaseException) -> None:
+        """Let :meth:`before` give it for this error."""
+        vars(error)[_BEFORE] = self
+
     def found_before(self, earlier: Reconciliation) -> None:
         """Take in what an earlier try of the same has found."""
         self.present[:0] = earlier.present
@@ -206,7 +210,7 @@ async def reconcile(
         missing = [doubt for doubt in missing if doubt.row in looker.unproven]
     except HelpdeskError as error:
         if result.doubts:
-            vars(error)[_BEFORE] = result
+            result.keep_with(error)
             were = "doubt was" if result.doubts == 1 else "doubts were"
             error.add_note(f"{result.doubts} {were} resolved before; that stands in the journal")
         raise
