@@ -245,7 +245,7 @@ def _show(screen: Console, found: Reconciliation, before: Standing, after: Stand
             ("absent", len(found.absent), "cyan", "they are not; the next push sends them"),
             ("ambiguous", len(found.ambiguous), "red", "several tickets carry the reference"),
             ("probable", len(found.probable), "red", "one ticket has the same content; no proof"),
-            ("still open", len(found.open), "red", "not found by their content; no proof"),
+            ("still open", len(found.open), "red", "not found, which proves nothing here"),
         )
         for words, rows, style, told in kinds:
             if rows or words in ("present", "absent"):

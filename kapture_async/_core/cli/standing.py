@@ -182,7 +182,7 @@ def _words(reason: Reason) -> str:
     if reason.kind is Kind.ABSENT:
         return _ABSENT
     if reason.kind is Kind.MISSING:
-        return "looked up once and not found yet"
+        return "looked up and not found, which proves nothing yet"
     words = LINE.sub("", reason.words or _LOST)
     return f"{words} (HTTP {reason.status})" if reason.status not in (None, 200) else words
 

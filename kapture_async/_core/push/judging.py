@@ -12,6 +12,8 @@ from .journal.store import Store
 from .journal.writer import Journal
 from .reconcile import Resolved
 
+_NEXT = "Look which rows of the journal are in doubt."
+
 
 async def judge(
     journal: str | os.PathLike[str],
@@ -77,9 +79,12 @@ def _find(store: Store, key: str | None, line: int | None) -> Doubt:
         return found[0]
     if found:
         raise InvalidInputError(
-            f"{len(found)} rows in doubt stand under {name}; name one by its key"
+            f"{len(found)} rows in doubt stand under {name}; name one by its key",
+            next_step=_NEXT,
         )
     for row in store.rows_in(*State):
         if named(row.key, row.line):
-            raise InvalidInputError(f"the row of {name} is not in doubt: it is {row.state.value}")
-    raise InvalidInputError(f"the journal has no row of {name}")
+            raise InvalidInputError(
+                f"the row of {name} is not in doubt: it is {row.state.value}", next_step=_NEXT
+            )
+    raise InvalidInputError(f"the journal has no row of {name}", next_step=_NEXT)
