@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import asyncio
+import os
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
 
 from attrs import evolve
 
 from ._core.caller import Caller, Payload
-from ._core.errors import InvalidInputError, NotFoundError, RejectedError, UnreadableReplyError
+from ._core.errors import (
+    InvalidInputError,
+    JournalError,
+    NotFoundError,
+    RejectedError,
+    UnreadableReplyError,
+)
 from ._core.pull.pages import Pages, days_between
+from ._core.push.engine import Push
+from ._core.push.events import PushObserver
+from ._core.push.journal.reading import job_at
+from ._core.push.journal.writer import Journal
+from ._core.push.judging import judge
+from ._core.push.reconcile import (
+    ReconcileObserver,
+    Reconciliation,
+    Resolved,
+    longest_call,
+    reconcile,
+    settle_time,
+)
+from ._core.push.recorder import Recorder
+from ._core.push.rows import Row, Source
 from ._core.replies import Judgement
 from ._core.secret import Secret
 from ._core.transport.message import Operation
+from ._core.transport.retry import NO_RETRY
 from ._core.transport.settings import check_headers
 from .bodies import checked_id, hidden, merge_extra, merge_given
 from .customer_models import (
@@ -25,9 +49,16 @@ from .customer_models import (
     NewCustomer,
     SavedCustomer,
 )
+from .journaled_customers import (
+    customer_from,
+    customer_job_of,
+    customer_records_of,
+    inquiry_of,
+)
 from .listings import account_id, every_row, rows_in
 from .operations import ADD_CUSTOMER, GET_CUSTOMER, PULL_CUSTOMERS, UPDATE_CUSTOMER
 from .outgoing import built, says_something
+from .references import TEXT, ReferencePlace, check_place
 from .service import format_day, is_nothing_found, refusal, service_day
 
 Contacts = Iterable[Contact | Mapping[str, Any]]
@@ -39,6 +70,7 @@ class Customers:
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
+        self._caller_once = caller.with_retry(NO_RETRY)
 
     async def add(
         self,
@@ -281,7 +313,185 @@ class Customers:
         days = map(format_day, days_between(first, last))
         return Pages(days, fetch, id_of=lambda row: row.customer_id, ahead=ahead, of="customers")
 
+    def push(
+        self,
+        source: Source[CustomerFields | Mapping[str, Any] | Row[Any]],
+        *,
+        key: Callable[[Any], str] | None = None,
+        max_concurrency: int | None = None,
+        max_rate: float | None = None,
+        patience: float = 300.0,
+        give_up_after: int | None = 100,
+        on_event: PushObserver | None = None,
+        journal: str | os.PathLike[str] | None = None,
+        reference: ReferencePlace = TEXT,
+        payloads: bool = True,
+        from_journal: bool = False,
+    ) -> Push[SavedCustomer]:
+        """Add many customers at once, and say of each what became of it.
+
+        ::
+
+            async with client.customers.push(rows, journal="customers.journal") as outcomes:
+                async for outcome in outcomes:
+                    ...
+
+        It is :meth:`Tickets.push`, for customers. The service calls its endpoint "add or
+        update" (kapture.md, section 5) and does not say how it recognizes a customer it has:
+        it may merge a row into one with the same phone number or e-mail address. So
+        "each once" means here that each row is sent once, and not that each makes a customer of
+        its own; two rows of one person may end as one customer, whose remarks are then those
+        of the later row.
+
+        Args:
+            source: any iterable or async iterable of :class:`NewCustomer`, of mappings by wire
+                names (see :meth:`NewCustomer.from_mapping`), or of :class:`Row` around either.
+            key: gives a row's name, by which a journal knows it again, such as your own
+                customer code; otherwise a journal goes by its content.
+            max_concurrency, max_rate, patience, give_up_after, on_event: as for
+                :meth:`Tickets.push`.
+            journal: the file of a journal, made if it is not there; as for
+                :meth:`Tickets.push`.
+            reference: where a row's reference travels: ``"text"``, a line at the end of
+                ``remarks``, which come back (section 7); a :class:`Field`, of an object of
+                ``customer_info`` that your tenant's Get Customer gives back; or ``None``. Used
+                only with a journal.
+            payloads: keep what is needed to send a row again in the journal, until it is there.
+                Without, the source must be given again, and doubts stay, as nobody knows whom
+                to ask for.
+            from_journal: after the source, send what only the journal still holds.
+
+        Returns:
+            A push, not yet running; see :class:`Push`. ``ticket_id`` of an outcome is the
+            customer's id, where the reply shows one.
+
+        Raises:
+            InvalidInputError: the source is no iterable, or a setting is out of range.
+            JournalError: on entering it: the journal cannot be used. Nothing was sent.
+            PushStoppedError: from the iteration, after its last outcome: the push gave up.
+        """
+        check_place(reference)
+        settings = self._caller.transport.settings
+        recorder = None
+        if journal is not None:
+            job = customer_job_of(
+                settings,
+                reference,
+                payloads=payloads,
+                keys=None if key is None else "key",
+                longest_call=longest_call(self._caller.options.timeout.total),
+            )
+            recorder = Recorder(journal, customer_records_of(job, self._caller.codec, reference))
+        elif from_journal:
+            raise InvalidInputError("from_journal needs a journal")
+        most = settings.max_connections if max_concurrency is None else max_concurrency
+        return Push(
+            source,
+            self._add_row,
+            service=settings.service,
+            operation=ADD_CUSTOMER.name,
+            retry=self._caller.options.retry,
+            key=key,
+            max_concurrency=most,
+            max_rate=max_rate,
+            patience=patience,
+            give_up_after=give_up_after,
+            on_event=on_event,
+            recorder=recorder,
+            held=from_journal,
+        )
+
+    async def reconcile(
+        self,
+        journal: str | os.PathLike[str],
+        *,
+        reference: ReferencePlace = TEXT,
+        settle: float | None = None,
+        on_event: ReconcileObserver | None = None,
+    ) -> Reconciliation:
+        """Find out what became of the doubts in a journal of :meth:`push`, and note it there.
+
+        Waits until the settle time is over, and asks for each row in doubt by its phone number
+        and its e-mail address. A customer with the row's reference: present. Nobody, in two
+        looks: absent, and the next push sends it. A customer without the reference proves
+        nothing, as the service may have merged the row into one it had, and leaves the row
+        to you: "probable" under the same name, and otherwise still open (see :meth:`judge`).
+
+        Args:
+            journal: the file.
+            reference: as for the push.
+            settle: seconds after the last sign of a doubtful row until the first look; as for
+                :meth:`Tickets.reconcile`.
+            on_event: told of waits and looks.
+
+        Returns:
+            What became of each doubt; ``ticket_ids`` are ids of customers.
+
+        Raises:
+            InvalidInputError: ``settle`` is too short.
+            JournalError: the journal cannot be used, or belongs to another push.
+            HelpdeskError: a look failed. What was resolved before stands in the journal, and
+                :meth:`Reconciliation.before` gives it.
+        """
+        check_place(reference)
+        longest = self._caller.options.timeout.total
+        settle_time(settle, longest)  # before anything is opened
+        stored = await asyncio.to_thread(job_at, journal)
+        if stored.operation != ADD_CUSTOMER.name:
+            raise JournalError(
+                f"the journal {os.fspath(journal)!r} is of {stored.operation}, and not of "
+                f"{ADD_CUSTOMER.name}",
+                next_step=f"Use the reconcile method beside {stored.operation}.",
+            )
+        job = customer_job_of(self._caller.transport.settings, reference)
+        opened = await Journal.open(journal, job=job, create=False)
+        try:
+            return await reconcile(
+                opened,
+                inquiry_of(self.get, reference),
+                settle=settle,
+                longest=longest,
+                on_event=on_event,
+            )
+        finally:
+            await opened.aclose()
+
+    async def judge(
+        self,
+        journal: str | os.PathLike[str],
+        key: str | None = None,
+        *,
+        line: int | None = None,
+        present: str | None = None,
+        absent: bool = False,
+    ) -> Resolved:
+        """Write down what you have found out of a row that no look could settle.
+
+        For rows that are ambiguous, probable, or still in doubt. Nobody is asked, and nothing
+        is sent: it is your word, and the journal says that it is.
+
+        Args:
+            journal: the file, of any push of this client.
+            key: the row's key.
+            line: where the row stands in its file, for one without a key.
+            present: it is in the helpdesk, under this id; it is never sent again.
+            absent: it is not there, and will not come any more; the next push sends it.
+
+        Returns:
+            The row.
+
+        Raises:
+            InvalidInputError: it is not said which row, or what became of it; or that row is
+                not in doubt. Nothing was written.
+            JournalError: the journal cannot be used.
+        """
+        return await judge(journal, key, line=line, present=present, absent=absent)
+
     # --- below: no public names ----------------------------------------------------------------
+
+    async def _add_row(self, row: Any) -> SavedCustomer:
+        # One try only: what comes after it is the push's decision, for all workers together.
+        return await self._save(self._caller_once, ADD_CUSTOMER, customer_from(row), None)
 
     async def _save(
         self,

@@ -1054,6 +1054,150 @@ class SyncCustomers(SyncResource[Customers]):
         finally:
             del name, phone, email, extra, headers
 
+    def push(
+        self,
+        source: Iterable[CustomerFields | Mapping[str, Any] | Row[Any]],
+        *,
+        key: Callable[[Any], str] | None = None,
+        max_concurrency: int | None = None,
+        max_rate: float | None = None,
+        patience: float = 300.0,
+        give_up_after: int | None = 100,
+        on_event: PushObserver | None = None,
+        journal: str | os.PathLike[str] | None = None,
+        reference: ReferencePlace = TEXT,
+        payloads: bool = True,
+        from_journal: bool = False,
+    ) -> SyncPush[SavedCustomer]:
+        """Add many customers at once, and say of each what became of it.
+
+        ::
+
+            with client.customers.push(rows, journal="customers.journal") as outcomes:
+                for outcome in outcomes:
+                    ...
+
+        It is :meth:`SyncTickets.push`, for customers. The service calls its endpoint "add or
+        update" (kapture.md, section 5) and does not say how it recognizes a customer it has:
+        it may merge a row into one with the same phone number or e-mail address. So
+        "each once" means here that each row is sent once, and not that each makes a customer of
+        its own; two rows of one person may end as one customer, whose remarks are then those
+        of the later row.
+
+        Args:
+            source: any iterable of :class:`NewCustomer`, of mappings by wire
+                names (see :meth:`NewCustomer.from_mapping`), or of :class:`Row` around either.
+            key: gives a row's name, by which a journal knows it again, such as your own
+                customer code; otherwise a journal goes by its content.
+            max_concurrency, max_rate, patience, give_up_after, on_event: as for
+                :meth:`SyncTickets.push`.
+            journal: the file of a journal, made if it is not there; as for
+                :meth:`SyncTickets.push`.
+            reference: where a row's reference travels: ``"text"``, a line at the end of
+                ``remarks``, which come back (section 7); a :class:`Field`, of an object of
+                ``customer_info`` that your tenant's Get Customer gives back; or ``None``. Used
+                only with a journal.
+            payloads: keep what is needed to send a row again in the journal, until it is there.
+                Without, the source must be given again, and doubts stay, as nobody knows whom
+                to ask for.
+            from_journal: after the source, send what only the journal still holds.
+
+        Returns:
+            A push, not yet running; see :class:`SyncPush`. ``ticket_id`` of an outcome is the
+            customer's id, where the reply shows one.
+
+        Raises:
+            InvalidInputError: the source is no iterable, or a setting is out of range.
+            JournalError: on entering it: the journal cannot be used. Nothing was sent.
+            PushStoppedError: from the iteration, after its last outcome: the push gave up.
+        """
+        return SyncPush(
+            self._loop,
+            lambda source: self._inner.push(
+                source,
+                key=key,
+                max_concurrency=max_concurrency,
+                max_rate=max_rate,
+                patience=patience,
+                give_up_after=give_up_after,
+                on_event=on_event,
+                journal=journal,
+                reference=reference,
+                payloads=payloads,
+                from_journal=from_journal,
+            ),
+            source,
+        )
+
+    def reconcile(
+        self,
+        journal: str | os.PathLike[str],
+        *,
+        reference: ReferencePlace = TEXT,
+        settle: float | None = None,
+        on_event: ReconcileObserver | None = None,
+    ) -> Reconciliation:
+        """Find out what became of the doubts in a journal of :meth:`push`, and note it there.
+
+        Waits until the settle time is over, and asks for each row in doubt by its phone number
+        and its e-mail address. A customer with the row's reference: present. Nobody, in two
+        looks: absent, and the next push sends it. A customer without the reference proves
+        nothing, as the service may have merged the row into one it had, and leaves the row
+        to you: "probable" under the same name, and otherwise still open (see :meth:`judge`).
+
+        Args:
+            journal: the file.
+            reference: as for the push.
+            settle: seconds after the last sign of a doubtful row until the first look; as for
+                :meth:`SyncTickets.reconcile`.
+            on_event: told of waits and looks.
+
+        Returns:
+            What became of each doubt; ``ticket_ids`` are ids of customers.
+
+        Raises:
+            InvalidInputError: ``settle`` is too short.
+            JournalError: the journal cannot be used, or belongs to another push.
+            HelpdeskError: a look failed. What was resolved before stands in the journal, and
+                :meth:`Reconciliation.before` gives it.
+        """
+        return self._loop.run(
+            self._inner.reconcile(journal, reference=reference, settle=settle, on_event=on_event)
+        )
+
+    def judge(
+        self,
+        journal: str | os.PathLike[str],
+        key: str | None = None,
+        *,
+        line: int | None = None,
+        present: str | None = None,
+        absent: bool = False,
+    ) -> Resolved:
+        """Write down what you have found out of a row that no look could settle.
+
+        For rows that are ambiguous, probable, or still in doubt. Nobody is asked, and nothing
+        is sent: it is your word, and the journal says that it is.
+
+        Args:
+            journal: the file, of any push of this client.
+            key: the row's key.
+            line: where the row stands in its file, for one without a key.
+            present: it is in the helpdesk, under this id; it is never sent again.
+            absent: it is not there, and will not come any more; the next push sends it.
+
+        Returns:
+            The row.
+
+        Raises:
+            InvalidInputError: it is not said which row, or what became of it; or that row is
+                not in doubt. Nothing was written.
+            JournalError: the journal cannot be used.
+        """
+        return self._loop.run(
+            self._inner.judge(journal, key, line=line, present=present, absent=absent)
+        )
+
 
 class SyncOrders(SyncResource[Orders]):
     """The orders of one tenant. Reached as ``client.orders``.

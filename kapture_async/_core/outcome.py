@@ -65,9 +65,9 @@ class Accepted(Outcome, Generic[R]):
 
     @property
     def ticket_id(self) -> str | None:
-        """The id the service gave, where it gives one."""
+        """The id the service gave, where it gives one: of a ticket, or of a customer."""
         value: str | None = getattr(self.result, "ticket_id", None)
-        return value
+        return getattr(self.result, "customer_id", None) if value is None else value
 
 
 @define(kw_only=True)

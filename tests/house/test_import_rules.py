@@ -149,6 +149,7 @@ LAYERS = [
     ],
     [
         *("kapture_async.journaled", "kapture_async.journaled_updates"),
+        "kapture_async.journaled_customers",
         "support_async.journaled",
     ],
     ["kapture_async.updates"],

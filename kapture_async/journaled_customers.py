@@ -1,0 +1,184 @@
+"""What a journal must know of customers: their bytes, their mark, and how to find one again.
+
+A customer's ``remarks`` go in with Add Customer, and come back with Get Customer (kapture.md,
+sections 5 and 7). No list shows them surely, so each row in doubt is asked for by its phone number
+and its e-mail address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import orjson
+from attrs import evolve
+
+from ._core.codec import Codec
+from ._core.errors import InvalidInputError, NotFoundError, UnreadableReplyError
+from ._core.push.journal.facts import Job
+from ._core.push.journal.reference import append_marker, references_in
+from ._core.push.looks import Inquiry, Sought, Told
+from ._core.push.recorder import Records
+from ._core.transport.settings import TransportSettings
+from .customer_models import Customer, CustomerFields, NewCustomer
+from .operations import ADD_CUSTOMER
+from .outgoing import says_something
+from .references import TEXT, Field, ReferencePlace, describe, field_values, with_field
+
+_AT_ONCE = 8
+"""Rows that are asked about at a time."""
+_BY_ID = "kapture_customer_id"
+_OBJECTS = ("additional_fields", "associate_fields")
+"""Objects of ``customer_info`` that have attributes of their own."""
+
+
+def customer_job_of(
+    settings: TransportSettings,
+    place: ReferencePlace,
+    *,
+    payloads: bool = True,
+    keys: str | None = None,
+    longest_call: float | None = None,
+) -> Job:
+    """What a journal of new customers is for."""
+    return Job(
+        service=settings.service,
+        operation=ADD_CUSTOMER.name,
+        target=str(settings.base_url),
+        place=describe(place, "remarks"),
+        keys=keys,
+        payloads=payloads,
+        longest_call=longest_call,
+    )
+
+
+def customer_records_of(job: Job, codec: Codec, place: ReferencePlace) -> Records[CustomerFields]:
+    """How new customers stand in a journal."""
+
+    def pack(customer: CustomerFields) -> bytes:
+        return orjson.dumps(codec.encode(customer.to_wire()), option=orjson.OPT_SORT_KEYS)
+
+    return Records(
+        job=job,
+        ready=customer_from,
+        pack=pack,
+        # Not checked once more: a tenant may demand less than the vendor's own rule.
+        unpack=lambda payload: CustomerFields.from_mapping(orjson.loads(payload)),
+        mark=lambda customer, reference: mark_customer(customer, reference, place),
+    )
+
+
+def customer_from(row: Any) -> CustomerFields:
+    """A row of a push as a customer. Whatever the mapping raises is the row's own problem."""
+    if isinstance(row, CustomerFields):
+        return row
+    if not isinstance(row, Mapping):
+        raise InvalidInputError(
+            f"a row must be a NewCustomer or a mapping, not {type(row).__name__}"
+        )
+    try:
+        return NewCustomer.from_mapping(row)
+    except InvalidInputError:
+        raise
+    except Exception as error:  # whatever a mapping of somebody else's may raise
+        raise InvalidInputError(f"the row cannot be read ({type(error).__name__})") from None
+
+
+def mark_customer(
+    customer: CustomerFields, reference: str, place: ReferencePlace
+) -> CustomerFields:
+    """The customer with its reference: at the end of the remarks, or in a field.
+
+    Raises:
+        InvalidInputError: the place is taken by the customer's own data.
+    """
+    if place is None:
+        return customer
+    if not isinstance(place, Field):
+        return evolve(customer, remarks=append_marker(customer.remarks, reference))
+    outer, inner = place.names
+    if outer not in _OBJECTS:
+        return evolve(customer, extra=with_field(customer.extra, reference, place))
+    fields = dict(getattr(customer, outer) or {})
+    if inner in fields:
+        raise InvalidInputError(f"{place.path} is taken, so it cannot carry the reference")
+    changes: dict[str, Any] = {outer: {**fields, inner: reference}}
+    return evolve(customer, **changes)
+
+
+def inquiry_of(get: Callable[..., Awaitable[Customer]], place: ReferencePlace) -> Inquiry:
+    """How to see what became of customers: by asking for each mark that a row has.
+
+    A customer who is there without the reference says nothing: the service may have merged the
+    row into one whom it had already, or another row may have written its remarks since. Only
+    that nobody is there says that the row is not.
+    """
+
+    async def ask(sought: Sequence[Sought]) -> AsyncIterator[Told]:
+        for start in range(0, len(sought), _AT_ONCE):
+            some = sought[start : start + _AT_ONCE]
+            for told in await asyncio.gather(*(_told(one, get, place) for one in some)):
+                if told is not None:
+                    yield told
+
+    return Inquiry(ask)
+
+
+async def _told(
+    sought: Sought, get: Callable[..., Awaitable[Customer]], place: ReferencePlace
+) -> Told | None:
+    info = _info_of(sought)
+    marks = _marks_of(sought, info)
+    if not marks:
+        return None
+    seen: dict[str, Customer] = {}
+    for name, value in marks.items():
+        try:
+            customer = await get(**{name: value})
+        except NotFoundError:
+            continue
+        except UnreadableReplyError:
+            if name != _BY_ID:
+                raise
+            return None  # another than who was asked for: merged, perhaps
+        seen[customer.customer_id or f"{name} {len(seen) + 1}"] = customer
+    holding = tuple(
+        customer_id
+        for customer_id, customer in seen.items()
+        if sought.reference in _references_of(customer, place)
+    )
+    if holding:
+        return Told(row=sought.row, ticket_ids=holding)
+    names = {_folded(info.get(name)) for name in ("customer_name", "name")} - {""}
+    alike = tuple(key for key, customer in seen.items() if _folded(customer.name) in names)
+    if alike:
+        return Told(row=sought.row, ticket_ids=alike, proven=False)
+    return Told(row=sought.row, telling=not seen and place is not None)
+
+
+def _info_of(sought: Sought) -> Mapping[str, Any]:
+    if sought.payload is None:
+        return {}
+    info = orjson.loads(sought.payload).get("customer_info")
+    return info if isinstance(info, Mapping) else {}
+
+
+def _marks_of(sought: Sought, info: Mapping[str, Any]) -> dict[str, str]:
+    """What a row can be asked for by, under the names of Get Customer."""
+    found = {
+        _BY_ID: sought.ticket_id or info.get("customer_id"),
+        "phone": info.get("phone"),
+        "email_id": info.get("email_id") or info.get("email"),
+    }
+    return {n: v for n, v in found.items() if isinstance(v, str) and says_something(v)}
+
+
+def _references_of(customer: Customer, place: ReferencePlace) -> frozenset[str]:
+    if isinstance(place, Field):
+        return field_values(customer.details, place)
+    return frozenset(references_in(customer.remarks)) if place == TEXT else frozenset()
+
+
+def _folded(name: Any) -> str:
+    return " ".join(name.split()).casefold() if isinstance(name, str) else ""
