@@ -26,6 +26,7 @@ from ._core.cli.service import Service, Work  # noqa: E402
 from ._core.cli.trials import DemoOptions, demo_options, run_twin, twin_options  # noqa: E402
 from ._core.cli.words import count  # noqa: E402
 from ._core.errors import HelpdeskError  # noqa: E402
+from ._core.push.doctor import long_text  # noqa: E402
 from ._core.push.sources import Columns  # noqa: E402
 from ._core.transport.settings import Timeout  # noqa: E402
 from ._core.version import __version__  # noqa: E402
@@ -265,6 +266,12 @@ add_journal_commands(
     help="Where the reference travels, as for push.",
 )
 @click.option("--title", metavar="TEXT", help="Of the trial ticket, instead of one that says so.")
+@click.option(
+    "--long",
+    type=click.IntRange(1),
+    metavar="CHARACTERS",
+    help="Of the trial's text: as many as your longest row has, to see whether its end survives.",
+)
 @EXTRA
 @extra_shape
 @click.option(
@@ -281,6 +288,7 @@ add_journal_commands(
 def doctor(
     reference: str,
     title: str | None,
+    long: int | None,
     extra: tuple[str, ...],
     extra_shape: str,
     patience: float,
@@ -298,11 +306,14 @@ def doctor(
     objects = _objects(extra, extra_shape)
     trial = None
     if title is not None or objects:
-        trial = NewTicket(title=title or TRIAL_TITLE, ticket_details=TRIAL_TEXT, extra=objects)
+        text = TRIAL_TEXT if long is None else long_text(TRIAL_TEXT, long)
+        trial = NewTicket(title=title or TRIAL_TITLE, ticket_details=text, extra=objects)
     code = examine_service(
         target,
         _service(),
-        lambda client: client.tickets.doctor(trial, reference=place, patience=patience),
+        lambda client: client.tickets.doctor(
+            trial, long=None if trial else long, reference=place, patience=patience
+        ),
         timeout=timeout,
         close=lambda ticket_id: None,
         as_json=as_json,

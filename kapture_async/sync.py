@@ -803,6 +803,7 @@ class SyncTickets(SyncResource[Tickets]):
         self,
         trial: NewTicket | None = None,
         *,
+        long: int | None = None,
         reference: ReferencePlace = TEXT,
         patience: float = 120.0,
     ) -> Diagnosis:
@@ -813,6 +814,9 @@ class SyncTickets(SyncResource[Tickets]):
 
         Args:
             trial: another ticket to try it with, where the tenant needs certain fields.
+            long: characters of the trial's text, best as many as your longest row has. The
+                reference stands at the end: where the service shortens a text, it is lost, and
+                such a row would be taken for absent.
             reference: as for the push.
             patience: seconds to wait for the reference at most.
 
@@ -823,7 +827,9 @@ class SyncTickets(SyncResource[Tickets]):
             InvalidInputError: there is nowhere for a reference to travel.
             HelpdeskError: the trial ticket was not created, or that is in doubt.
         """
-        return self._loop.run(self._inner.doctor(trial, reference=reference, patience=patience))
+        return self._loop.run(
+            self._inner.doctor(trial, long=long, reference=reference, patience=patience)
+        )
 
 
 class SyncCustomers(SyncResource[Customers]):

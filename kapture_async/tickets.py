@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from ._core.caller import Caller, Payload
 from ._core.errors import (
@@ -19,7 +19,7 @@ from ._core.errors import (
     RejectedError,
 )
 from ._core.pull.pages import Pages, days_between
-from ._core.push.doctor import Diagnosis, examine
+from ._core.push.doctor import Diagnosis, examine, long_text
 from ._core.push.engine import Push
 from ._core.push.events import PushObserver
 from ._core.push.journal.reading import job_at
@@ -676,6 +676,7 @@ class Tickets:
         self,
         trial: NewTicket | None = None,
         *,
+        long: int | None = None,
         reference: ReferencePlace = TEXT,
         patience: float = 120.0,
     ) -> Diagnosis:
@@ -686,6 +687,9 @@ class Tickets:
 
         Args:
             trial: another ticket to try it with, where the tenant needs certain fields.
+            long: characters of the trial's text, best as many as your longest row has. The
+                reference stands at the end: where the service shortens a text, it is lost, and
+                such a row would be taken for absent.
             reference: as for the push.
             patience: seconds to wait for the reference at most.
 
@@ -700,12 +704,23 @@ class Tickets:
         if reference is None:
             raise InvalidInputError("without a reference there is nothing to be found again")
         ticket = trial or NewTicket(title=TRIAL_TITLE, ticket_details=TRIAL_TEXT)
+        if long is not None:
+            if trial is not None:
+                raise InvalidInputError(
+                    "long is for a trial ticket that is not a trial of your own"
+                )
+            ticket = NewTicket(title=TRIAL_TITLE, ticket_details=long_text(TRIAL_TEXT, long))
 
         async def create(name: str) -> str | None:
             return (await self._add(self._caller, mark(ticket, name, reference), None)).ticket_id
 
         look = look_of(self.pull, self._caller.codec, reference)
-        return await examine(create, look, patience=patience)
+        said = await examine(create, look, patience=patience)
+        return (
+            said
+            if long is None
+            else evolve(said, why=f"{said.why}, with a text of {long:,} characters")
+        )
 
     # --- below: no public names ----------------------------------------------------------------
 

@@ -150,6 +150,19 @@ async def test_without_a_reference_a_doubt_is_probable_at_best(
     assert titles(twin).total() == 3
 
 
+async def test_what_another_row_is_known_to_have_made_is_not_probable(
+    twin: KaptureTwin, client: KaptureClient, journal: Path
+) -> None:
+    twin.faults = FaultPlan.script([None, "close_before", None, "close_after"])
+    rows = keyed(a="same", b="same", c="other", d="other")
+    await push(client, rows, journal, reference=None, max_concurrency=1)
+    ids = [entry.ticket_id for entry in twin.ledger.entries]
+    found = await client.tickets.reconcile(journal, reference=None, settle=SETTLE)
+    assert [(one.key, one.ticket_ids) for one in found.probable] == [("d", (ids[2],))]
+    assert [one.key for one in found.open] == ["b"]
+    assert (found.ambiguous, found.absent) == ([], [])
+
+
 async def test_what_is_found_twice_is_left_to_a_person(
     twin: KaptureTwin, client: KaptureClient, journal: Path
 ) -> None:
@@ -253,6 +266,37 @@ async def test_doctor_where_references_do_not_come_back(journal: Path) -> None:
     assert said.guarantee == "at most once with a list of doubts"
     assert said.why == "the reference did not come back within 0.6 s"
     assert (said.ticket_id, said.seconds) == (twin.ledger.entries[0].ticket_id, None)
+
+
+class Short(KaptureTwin):
+    """Keeps only the beginning of long texts."""
+
+    def handle(self, request: Any) -> Any:
+        reply = super().handle(request)
+        for ticket in self._everything():
+            ticket.detail = ticket.detail[:1000]
+        return reply
+
+    def _everything(self) -> Any:
+        return [self.ticket(entry.ticket_id) for entry in self.ledger]
+
+
+async def test_doctor_with_a_long_text() -> None:
+    async with Short() as twin, client_of(twin) as client:
+        said = await client.tickets.doctor(patience=0.1)
+        assert said.guarantee == "exactly once with proof"
+        said = await client.tickets.doctor(long=900, patience=0.1)
+        assert said.guarantee == "exactly once with proof"
+        said = await client.tickets.doctor(long=1200, patience=0.1)
+        assert said.guarantee == "at most once with a list of doubts"
+        assert "with a text of 1,200 characters" in said.why
+        texts = [entry.payload["ticket_details"] for entry in twin.ledger]
+        # As long as the text of a row would be; the reference comes on top.
+        assert [len(text) - len("\n[ref:]") - 20 for text in texts[1:]] == [900, 1200]
+        with pytest.raises(InvalidInputError, match="long must be"):
+            await client.tickets.doctor(long=0)
+        with pytest.raises(InvalidInputError, match="a trial of your own"):
+            await client.tickets.doctor(NewTicket(title="t"), long=5)
 
 
 async def test_doctor_where_they_come_back_twice() -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from attrs import frozen
 
-from ..errors import HelpdeskError
+from ..errors import HelpdeskError, InvalidInputError
 from .journal.reference import reference_of
 from .looks import Look
 
@@ -101,6 +101,18 @@ async def examine(
     if problem is not None:
         why = f"the look for the reference failed: {problem.message}"
     return _at_most_once(why, reference, ticket_id, None, twice=False)
+
+
+def long_text(text: str, length: int) -> str:
+    """A text of so many characters: lines that anybody may read, or a part of the first.
+
+    Raises:
+        InvalidInputError: that is no length.
+    """
+    if type(length) is not int or length < 1:
+        raise InvalidInputError("long must be a whole number of characters, 1 or more")
+    lines = f"{text}\n" * (length // (len(text) + 1) + 1)
+    return f"{lines[: length - 1]}."
 
 
 def _at_most_once(
