@@ -32,6 +32,7 @@ from ._core.transport.settings import Timeout  # noqa: E402
 from ._core.version import __version__  # noqa: E402
 from .cli_customer_calls import customers  # noqa: E402
 from .cli_faq_calls import faqs  # noqa: E402
+from .cli_customers import CustomerOptions, customer_service  # noqa: E402
 from .cli_options import (  # noqa: E402
     KapturePushOptions,
     KaptureTarget,
@@ -43,6 +44,7 @@ from .cli_order_calls import orders  # noqa: E402
 from .cli_updates import UpdateOptions, update_service  # noqa: E402
 from .client import KaptureClient  # noqa: E402
 from .models import KNOWN_FIELDS, NewTicket, TicketDetail, TicketRow  # noqa: E402
+from .operations import ADD_CUSTOMER  # noqa: E402
 from .references import TEXT, Field, mark  # noqa: E402
 from .service import ADD_TICKET, INDIA, UPDATE_TICKET  # noqa: E402
 from .tickets import TRIAL_TEXT, TRIAL_TITLE  # noqa: E402
@@ -213,6 +215,25 @@ def update_many(options: PushOptions, target: Target) -> None:
     sys.exit(push_file(options, target, _update_service(options)))
 
 
+@commands.command("push-customers", short_help="Push a file of customers.")
+@push_options(CustomerOptions)
+@target_options(KaptureTarget)
+def push_customers(options: PushOptions, target: Target) -> None:
+    """Push a FILE of customers: it is `push`, for customers, with the same journal and the same
+    commands around it.
+
+    Columns named like the fields of customer_info (customer_name, phone, email_id, ...) are
+    sent, or whichever --map names. A customer needs a name, and a phone or an e-mail address.
+    The service may merge a row into a customer that it has; so each row is sent once, which is
+    not to say that each makes a customer of its own.
+    """
+    sys.exit(push_file(options, target, _customer_service(options)))
+
+
+def _customer_service(_: PushOptions | None = None) -> Service:
+    return customer_service(program())
+
+
 def _update_service(options: PushOptions | None = None) -> Service:
     return update_service(program(), options)
 
@@ -253,6 +274,7 @@ add_journal_commands(
     [
         Work(ADD_TICKET.name, KapturePushOptions, _service),
         Work(UPDATE_TICKET.name, UpdateOptions, _update_service),
+        Work(ADD_CUSTOMER.name, CustomerOptions, _customer_service),
     ],
 )
 
