@@ -23,7 +23,7 @@ import orjson
 from attrs import evolve
 
 from ._core.codec import Codec
-from ._core.errors import HelpdeskError, InvalidInputError, RejectedError
+from ._core.errors import HelpdeskError, InvalidInputError, NotFoundError, RejectedError
 from ._core.push.journal.facts import Job
 from ._core.push.journal.reference import append_marker, references_in
 from ._core.push.looks import Inquiry, Sought, Told
@@ -121,17 +121,20 @@ class EachOnce:
             return row
         key = given.key if given.keyed else None
         try:
-            name = ticket_of(given.value) if key is None else key
+            ticket_id = ticket_of(given.value)
         except InvalidInputError as error:
-            return evolve(given, problem=error)
+            return row if key is not None else evolve(given, problem=error)
+        # A key that is the ticket id with blanks around it must not make another row of it.
+        name = ticket_id if key is None or key.strip() == ticket_id else key
+        problem = None
         if self._seen is not None:
             if name in self._seen:
-                what = "ticket id" if key is None else "key"
+                what = "ticket id" if name == ticket_id else "key"
                 problem = InvalidInputError(f"its {what} stood in an earlier row of this push")
-                return evolve(given, key=name, problem=problem)
             self._seen.add(name)
-        # Without a name that is not its own, it reaches its outcome as the very object given.
-        return row if given.keyed else evolve(given, key=name, keyed=True)
+        if problem is None and given.keyed and key in (None, name):
+            return row  # so that it reaches its outcome as the very object given
+        return evolve(given, key=name, keyed=True, problem=problem)
 
 
 # --- what became of an update --------------------------------------------------------------------
@@ -163,7 +166,10 @@ def inquiry_of(get_many: GetMany, place: ReferencePlace, *, by_ticket: bool) -> 
         for start in range(0, len(asked), _AT_ONCE):
             some = asked[start : start + _AT_ONCE]
             ids = [ticket_id for _, ticket_id in some]
-            lookup = await get_many(ids, conversation_type="all")
+            try:
+                lookup = await get_many(ids, conversation_type="all")
+            except NotFoundError:
+                continue  # not one of them is known
             _raise_first(lookup.failed)
             told += [
                 _told(one, lookup.found[ticket_id], ticket_id, place)

@@ -199,13 +199,13 @@ def test_a_journal_of_another_push_is_refused(
     assert len(server.ledger) == 3
 
 
-@pytest.mark.parametrize("command", ["status", "reconcile", "resume", "rejects"])
+@pytest.mark.parametrize("command", ["status", "reconcile", "resume", "rejects", "judge"])
 @pytest.mark.parametrize("commands", [kapture, support])
 def test_what_is_no_journal(
     tmp_path: Path, commands: click.Group, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    more = ("--out", "out.csv") if command == "rejects" else ()
+    more = {"rejects": ("--out", "out.csv"), "judge": ("k", "--absent")}.get(command, ())
     (tmp_path / "text").write_text("no journal, but a text that is long enough" * 200)
     for name in ("missing", "text", "."):
         result = CliRunner().invoke(commands, [command, name, *more])

@@ -139,6 +139,26 @@ async def test_with_keys_of_ones_own_a_ticket_may_come_more_than_once(
     assert [note.splitlines()[0] for note in ticket.notes] == ["one", "two"]
 
 
+@pytest.mark.parametrize("with_journal", [True, False])
+async def test_blanks_around_an_id_make_no_other_ticket_of_it(
+    twin: KaptureTwin, client: KaptureClient, journal: Path, with_journal: bool
+) -> None:
+    (a,) = tickets(twin, 1)
+    names = [f" {a}", a, f"{a} "]
+    rows: list[Any] = [
+        Row({"ticket_id": name, "comment": "x"}, name, n) for n, name in enumerate(names)
+    ]
+    rows += [
+        Row({"ticket_id": a}, "9", 9, keyed=False),
+        {"ticket_id": f"{a}\n"},
+        TicketUpdate(ticket_id=a),
+    ]
+    story = await update(client, rows, journal if with_journal else None, max_concurrency=1)
+    assert story.names == ["accepted", *["not_sent"] * 5]
+    assert {one.key for one in story.outcomes} == {a}
+    assert updated(twin) == {a: 1}
+
+
 @pytest.mark.parametrize(
     ("row", "words"),
     [
@@ -364,6 +384,24 @@ async def test_a_ticket_that_is_not_given_says_nothing(
         [ids[1]],
         ["123"],
     )
+
+
+class Strict(KaptureTwin):
+    """Refuses to give tickets if it knows none of them."""
+
+    def handle(self, request: Any) -> Any:
+        reply = super().handle(request)
+        if self.operation(request) == "tickets.get" and reply.body == b"[]":
+            return self.refusal("No Data found/ticket_id is missing")
+        return reply
+
+
+async def test_not_one_ticket_is_given(journal: Path) -> None:
+    async with Strict(faults=FaultPlan.script(["close_before"] * 2)) as twin:
+        async with client_of(twin) as client:
+            await update(client, commented(["123", "124"]), journal, max_concurrency=1)
+            found = await client.tickets.reconcile(journal, settle=SETTLE)
+            assert len(found.open) == 2
 
 
 async def test_a_reference_that_is_there_twice_is_for_a_person(

@@ -12,6 +12,7 @@ from kapture_async import (
     CustomerFields,
     CustomerRow,
     Customers,
+    Diagnosis,
     FaqCategory,
     FaqContent,
     Faqs,
@@ -27,14 +28,17 @@ from kapture_async import (
     OutcomeUnknownError,
     Pages,
     Push,
+    Reconciliation,
     Rejected,
     RejectedError,
+    Resolved,
     SavedCustomer,
     SavedOrder,
     TicketDetail,
     TicketLookup,
     TicketRow,
     Tickets,
+    TicketUpdate,
     Unknown,
     UpdatedTicket,
 )
@@ -85,6 +89,25 @@ async def iterators(client: KaptureClient) -> None:
                     assert_type(outcome.error, OutcomeUnknownError)
                 case _:
                     assert_never(outcome)
+
+
+async def in_bulk(client: KaptureClient) -> None:
+    update = TicketUpdate(ticket_id="1", comment="x")
+    updates = client.tickets.update_many([update, {"ticket_id": "2"}], sub_status="CL")
+    assert_type(updates, Push[UpdatedTicket])
+    async with updates as outcomes:
+        async for outcome in outcomes:
+            assert_type(outcome, Accepted[UpdatedTicket] | Rejected | NotSent | Unknown)
+    customers = client.customers.push([NewCustomer(customer_name="x", phone="1"), {"phone": "2"}])
+    assert_type(customers, Push[SavedCustomer])
+    found = await client.tickets.reconcile("j")
+    assert_type(found, Reconciliation)
+    assert_type(await client.customers.reconcile("j"), Reconciliation)
+    assert_type(found.present, list[Resolved])
+    assert_type(Reconciliation.before(ValueError()), Reconciliation | None)
+    assert_type(await client.tickets.judge("j", "k", absent=True), Resolved)
+    assert_type(await client.customers.judge("j", line=2, present="1"), Resolved)
+    assert_type(await client.tickets.doctor(long=5_000), Diagnosis)
 
 
 async def resources(client: KaptureClient) -> None:

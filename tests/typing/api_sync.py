@@ -10,6 +10,7 @@ from kapture_async import (
     Customer,
     CustomerFields,
     CustomerRow,
+    Diagnosis,
     FaqCategory,
     FaqContent,
     NewCustomer,
@@ -19,8 +20,10 @@ from kapture_async import (
     NotSentError,
     OrderRow,
     OutcomeUnknownError,
+    Reconciliation,
     Rejected,
     RejectedError,
+    Resolved,
     SavedCustomer,
     SavedOrder,
     SyncCustomers,
@@ -33,6 +36,7 @@ from kapture_async import (
     TicketDetail,
     TicketLookup,
     TicketRow,
+    TicketUpdate,
     Unknown,
     UpdatedTicket,
 )
@@ -76,6 +80,22 @@ def iterators(client: SyncKaptureClient) -> None:
                     assert_type(outcome.error, OutcomeUnknownError)
                 case _:
                     assert_never(outcome)
+
+
+def in_bulk(client: SyncKaptureClient) -> None:
+    update = TicketUpdate(ticket_id="1", comment="x")
+    updates = client.tickets.update_many([update, {"ticket_id": "2"}], sub_status="CL")
+    assert_type(updates, SyncPush[UpdatedTicket])
+    with updates as outcomes:
+        for outcome in outcomes:
+            assert_type(outcome, Accepted[UpdatedTicket] | Rejected | NotSent | Unknown)
+    customers = client.customers.push([NewCustomer(customer_name="x", phone="1"), {"phone": "2"}])
+    assert_type(customers, SyncPush[SavedCustomer])
+    assert_type(client.tickets.reconcile("j"), Reconciliation)
+    assert_type(client.customers.reconcile("j"), Reconciliation)
+    assert_type(client.tickets.judge("j", "k", absent=True), Resolved)
+    assert_type(client.customers.judge("j", line=2, present="1"), Resolved)
+    assert_type(client.tickets.doctor(long=5_000), Diagnosis)
 
 
 def resources(client: SyncKaptureClient) -> None:

@@ -27,6 +27,7 @@ from support_async import (
     Push,
     Rejected,
     RejectedError,
+    Resolved,
     Row,
     Secret,
     Status,
@@ -162,3 +163,4 @@ async def iterators(client: SupportClient) -> None:
                 case _:
                     assert_never(outcome)
     assert_type(interrupted_by(None), HelpdeskError | None)
+    assert_type(await client.tickets.judge("j", "k", absent=True), Resolved)
