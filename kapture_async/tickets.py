@@ -559,7 +559,9 @@ class Tickets:
         named = source if key is not None else EachOnce(remember=journal is None).of(source)
 
         async def send(row: Any) -> UpdatedTicket:
-            return await self._update(self._caller_once, defaults.apply(row), None)
+            # What comes through a journal is complete, and may be of a run with other defaults.
+            update = defaults.apply(row) if recorder is None else row
+            return await self._update(self._caller_once, update, None)
 
         most = settings.max_connections if max_concurrency is None else max_concurrency
         return Push(

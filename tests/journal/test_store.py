@@ -571,6 +571,34 @@ def test_runs(opened: Open, path: Path) -> None:
     assert (second.run, second.began, second.ended) == (2, 30.0, None)
 
 
+def test_the_longest_call_of_the_runs_that_may_have_left_a_doubt(opened: Open, path: Path) -> None:
+    store = opened(at=10.0)  # a reconciliation: it sends nothing
+    assert store.longest_call(0.0) is None
+    store.close(20.0)
+    opened(at=30.0, longest_call=90.0).close(40.0)
+    store = opened(at=50.0, longest_call=5.0)
+    assert [run.longest_call for run in store.runs()] == [None, 90.0, 5.0]
+    assert [store.longest_call(since) for since in (0.0, 40.0, 41.0, 99.0)] == [
+        90.0,
+        90.0,
+        5.0,
+        5.0,
+    ]
+
+
+def test_which_tickets_are_known(opened: Open, row: Row) -> None:
+    store = opened()
+    with store.transaction():
+        for number, kind in enumerate(("accepted", "rejected", "unknown")):
+            taken = store.take(row(f"k{number}"), b"{}", 1.0)
+            store.settle(taken.row, taken.attempt, kind, 2.0, ticket_id=str(number))
+        taken = store.take(row("k9"), b"{}", 1.0)
+        store.settle(taken.row, taken.attempt, "unknown", 2.0)
+        store.verdict(taken.row, "present", 3.0, ticket_id="9")
+    assert store.accepted_among({"0", "1", "2", "9", "x"}) == {"0", "9"}
+    assert store.accepted_among({"x"}) == store.accepted_among(set()) == set()
+
+
 def test_looks(opened: Open) -> None:
     store = opened()
     with store.transaction():

@@ -437,10 +437,15 @@ async def test_only_what_the_journal_holds(
     twin.faults = FaultPlan.script([None, "close_before"])
     await update(client, commented(ids), journal, max_concurrency=1)
     await client.tickets.reconcile(journal, settle=SETTLE)
-    story = await update(client, [], journal, sub_status=None, from_journal=True)
+    settings = {"sub_status": None, "queue": "another", "extra": {"x": "y"}}
+    story = await update(client, [], journal, from_journal=True, **settings)
     assert story.names == ["accepted"]
     assert updated(twin) == dict.fromkeys(ids, 1)
-    assert twin.ledger.entries[-1].payload["sub_status"] == "CL"
+    payload = twin.ledger.entries[-1].payload
+    assert (payload["sub_status"], sorted(payload)) == (
+        "CL",
+        ["comment", "sub_status", "ticket_id"],
+    )
 
 
 async def test_a_journal_of_another_operation_is_refused(

@@ -1,4 +1,4 @@
-"""The commands around a journal, for any service: status, reconcile, resume, rejects, plan."""
+"""The commands around a journal: status, reconcile, resume, rejects, judge, plan."""
 
 from __future__ import annotations
 
