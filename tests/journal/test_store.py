@@ -586,7 +586,7 @@ def test_the_longest_call_of_the_runs_that_may_have_left_a_doubt(opened: Open, p
     ]
 
 
-def test_which_tickets_are_known(opened: Open, row: Row) -> None:
+def test_which_tickets_are_known(opened: Open, row: MakeRow) -> None:
     store = opened()
     with store.transaction():
         for number, kind in enumerate(("accepted", "rejected", "unknown")):
