@@ -84,6 +84,8 @@ def callback_text(value: datetime | str, zone: tzinfo) -> str:
     """
     if isinstance(value, datetime):
         return format_moment(value, zone)
+    if value == "":  # "no call-back", as the vendor's own sample writes it (section 2)
+        return ""
     try:
         # Read and written again: what the service would read otherwise never gets there.
         moment = parse_moment(value, zone) if isinstance(value, str) else None

@@ -31,8 +31,8 @@ from ._core.push.sources import Columns  # noqa: E402
 from ._core.transport.settings import Timeout  # noqa: E402
 from ._core.version import __version__  # noqa: E402
 from .cli_customer_calls import customers  # noqa: E402
-from .cli_faq_calls import faqs  # noqa: E402
 from .cli_customers import CustomerOptions, customer_service  # noqa: E402
+from .cli_faq_calls import faqs  # noqa: E402
 from .cli_options import (  # noqa: E402
     KapturePushOptions,
     KaptureTarget,

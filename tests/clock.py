@@ -47,7 +47,7 @@ class Clock:
         real = Journal.open.__func__  # type: ignore[attr-defined]
 
         async def open_(cls: Any, path: Any, **settings: Any) -> Journal:
-            return await real(cls, path, now=self.now, **settings)
+            return await real(cls, path, **{**settings, "now": self.now})
 
         put(Journal, "open", classmethod(open_))
         for module in (kapture_async.tickets, support_async.tickets):

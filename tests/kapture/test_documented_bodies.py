@@ -100,7 +100,7 @@ CALLS: dict[str, Call] = {
         comment="",
         queue="",
         disposition="",
-        extra={"callback_time": ""},
+        callback_time="",
     ),
     "get_ticket.request": lambda c, _: c.tickets.get(
         "713516551148",

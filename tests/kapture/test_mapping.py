@@ -49,7 +49,7 @@ CALLS: list[tuple[str, str, str, Any, Any]] = [
             comment="",
             queue="",
             disposition="",
-            extra={"callback_time": ""},
+            callback_time="",
         ),
         "update_ticket.request",
     ),

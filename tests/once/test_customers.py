@@ -24,7 +24,7 @@ from kapture_async.events import RowKnown
 from kapture_async.testing import FaultPlan, KaptureTwin
 
 from .judge import rows_in
-from .pushing import QUICK, SETTLE, Story
+from .pushing import ENOUGH, SETTLE, Story
 
 ADD = "customers.add"
 
@@ -152,7 +152,7 @@ async def test_each_journal_at_its_own_door(
 
 def test_the_sync_twin(tmp_path: Path) -> None:
     with KaptureTwin(faults=FaultPlan.script(["close_after"])).in_thread() as twin:
-        settings: dict[str, Any] = {"base_url": twin.url, "token": twin.token, "timeout": QUICK}
+        settings: dict[str, Any] = {"base_url": twin.url, "token": twin.token, "timeout": ENOUGH}
         with SyncKaptureClient(**settings) as client:
             rows, journal = people("a", "b"), tmp_path / "j"
             with client.customers.push(rows, journal=journal, max_concurrency=1) as outcomes:

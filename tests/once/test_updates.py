@@ -30,7 +30,7 @@ from kapture_async.events import RowKnown
 from kapture_async.testing import FaultPlan, KaptureTwin
 
 from .judge import rows_in
-from .pushing import QUICK, SETTLE, Story, client_of
+from .pushing import ENOUGH, SETTLE, Story, client_of
 
 FIELD = Field("webform.import_ref")
 
@@ -212,7 +212,7 @@ def test_the_sync_twin(tmp_path: Path) -> None:
     with KaptureTwin().in_thread() as twin:
         ids = tickets(twin, 3)
         twin.faults = FaultPlan.script(["close_after"])
-        settings: dict[str, Any] = {"base_url": twin.url, "token": twin.token, "timeout": QUICK}
+        settings: dict[str, Any] = {"base_url": twin.url, "token": twin.token, "timeout": ENOUGH}
         journal = tmp_path / "j"
         with SyncKaptureClient(**settings) as client:
             rows = commented([*ids, ids[0]])
