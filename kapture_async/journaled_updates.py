@@ -76,9 +76,17 @@ def update_records_of(
         job=job,
         ready=defaults.apply,
         pack=pack,
-        unpack=lambda payload: TicketUpdate.from_mapping(orjson.loads(payload)),
+        unpack=_unpack,
         mark=lambda update, reference: mark_update(update, reference, place),
     )
+
+
+def _unpack(payload: bytes) -> TicketUpdate:
+    """An update as it was packed: its call-back time is in the service's own form by now."""
+    content = orjson.loads(payload)
+    ready = {name: content.pop(name) for name in ("callback_time",) if name in content}
+    update = TicketUpdate.from_mapping(content)
+    return evolve(update, extra={**update.extra, **ready}) if ready else update
 
 
 # --- each ticket once ----------------------------------------------------------------------------

@@ -42,11 +42,12 @@ class TicketUpdate:
         queue: the key of the queue.
         disposition: the folder path.
         status: display label such as ``"Complete"``; not documented, sent by live clients.
-        extra: further fields by their wire names, such as the tenant's associate objects.
+        extra: further fields by their wire names, such as the tenant's associate objects; also
+            one of the others that is not given, to be sent as it is.
 
     Raises:
         InvalidInputError: the ticket id is missing or is none, a field has the wrong type, or
-            ``extra`` names one of the others again.
+            ``extra`` names one again that is given.
     """
 
     ticket_id: str = field(converter=checked_id)
@@ -65,7 +66,8 @@ class TicketUpdate:
             if value is not None and not isinstance(value, str) and not moment:
                 text = f"must be text, not {type(value).__name__}"
                 raise InvalidInputError(f"{name} {text}", fields={name: (text,)})
-        check_names("extra", self.extra, dict.fromkeys(UPDATE_FIELDS))
+        given = [name for name in UPDATE_FIELDS if getattr(self, name) is not None]
+        check_names("extra", self.extra, dict.fromkeys(given))
 
     @classmethod
     def from_mapping(cls, row: Mapping[str, Any]) -> TicketUpdate:
@@ -85,10 +87,11 @@ class TicketUpdate:
         Raises:
             InvalidInputError: there is no sub-status, or the call-back time has another form.
         """
-        if self.sub_status is None:
+        if self.sub_status is None and "sub_status" not in self.extra:
             raise InvalidInputError("sub_status is missing", fields={"sub_status": ("is missing",)})
-        sub_status = checked_text("sub_status", self.sub_status)
-        body = Payload(ticket_id=self.ticket_id, sub_status=sub_status)
+        body = Payload(ticket_id=self.ticket_id)
+        if self.sub_status is not None:
+            body["sub_status"] = checked_text("sub_status", self.sub_status)
         if self.callback_time is not None:
             body["callback_time"] = callback_text(self.callback_time, zone)
         merge_given(
@@ -143,10 +146,12 @@ class Defaults:
         missing = {
             name: value
             for name, value in self.fields.items()
-            if value is not None and getattr(update, name) is None
+            if value is not None and getattr(update, name) is None and name not in update.extra
         }
         if self.extra:
-            missing["extra"] = {**self.extra, **update.extra}
+            own = {name for name in UPDATE_FIELDS if getattr(update, name) is not None}
+            more = {name: value for name, value in self.extra.items() if name not in own}
+            missing["extra"] = {**more, **update.extra}
         return evolve(update, **missing) if missing else update
 
 

@@ -33,6 +33,7 @@ from .judge import rows_in
 from .pushing import ENOUGH, SETTLE, Story, client_of
 
 FIELD = Field("webform.import_ref")
+MOMENT = "2026-01-31 18:05:00"
 
 
 def tickets(twin: KaptureTwin, count: int) -> list[str]:
@@ -199,7 +200,10 @@ async def test_a_bulk_without_a_sub_status(
     with pytest.raises(InvalidInputError, match="not a single dict"):
         client.tickets.update_many({"ticket_id": a})  # type: ignore[arg-type]
     with pytest.raises(InvalidInputError, match="given twice"):
-        client.tickets.update_many([], extra={"queue": "Q"})
+        client.tickets.update_many([], queue="Q", extra={"queue": "Q"})
+    row = {"ticket_id": a, "queue": "Q1"}
+    assert (await update(client, [row], None, extra={"queue": "Q2"})).names == ["accepted"]
+    assert twin.ledger.entries[-1].payload["queue"] == "Q1"
 
 
 def test_an_update_shows_no_text_and_survives_a_pickle() -> None:
@@ -435,17 +439,17 @@ async def test_only_what_the_journal_holds(
 ) -> None:
     ids = tickets(twin, 2)
     twin.faults = FaultPlan.script([None, "close_before"])
-    await update(client, commented(ids), journal, max_concurrency=1)
+    given = {"callback_time": MOMENT}
+    await update(client, commented(ids), journal, max_concurrency=1, extra=given)
     await client.tickets.reconcile(journal, settle=SETTLE)
+    twin.faults = FaultPlan.script([])
     settings = {"sub_status": None, "queue": "another", "extra": {"x": "y"}}
     story = await update(client, [], journal, from_journal=True, **settings)
-    assert story.names == ["accepted"]
+    assert [one.reason for one in story.outcomes] == [""]
     assert updated(twin) == dict.fromkeys(ids, 1)
     payload = twin.ledger.entries[-1].payload
-    assert (payload["sub_status"], sorted(payload)) == (
-        "CL",
-        ["comment", "sub_status", "ticket_id"],
-    )
+    assert sorted(payload) == ["callback_time", "comment", "sub_status", "ticket_id"]
+    assert (payload["sub_status"], payload["callback_time"]) == ("CL", MOMENT)
 
 
 async def test_a_journal_of_another_operation_is_refused(
