@@ -1,57 +1,163 @@
 """A server that gives every request the same answer: ``python -m benchmarks.fixed_server``.
 
-It prints its URL, and ends when its standard input closes. It parses no more of a request than
-where the next one begins, so that the client under test is what limits the rate.
+It prints its URL (with ``--tls`` a second one), and ends when its standard input closes. It
+parses no more of a request than where the next one begins, so that the client under test is what
+limits the rate; uvloop is used if it is there. Paths:
+
+- ``.../support/create/ticket/``: the answer to a create of the Support Ticket API;
+- ``.../select-ticket-...``: a day of ``--day`` tickets, made at the start, sent as it is taken;
+- ``/after/100/...``: any of them, 100 ms later;
+- ``/told``: what it has counted: requests, bytes of bodies, seconds of processor. Not counted;
+- anything else: the answer to Add Ticket.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import json
+import re
+import signal
+import ssl
 import sys
+import time
+from typing import cast
 
-TICKET = (
-    b'{"ticket":{"id":530348198,"type":"O","email":"","phone":"","status":"P","orderId":"",'
-    b'"queueKey":"","ticketId":"713516551148","folderId":0,"detail":"","isUnread":true,'
-    b'"isOutOfSLA":false,"priority":0,"isCallBack":false,"creatorId":0,"substatus":"US",'
-    b'"lastConversationTime":1713516551152,"date":"2024-04-19 14:19:11","taskTitle":"TEST 1",'
-    b'"substatusName":"Unattended","folders":["Inbox"]},"Additional_details":{},'
-    b'"due_date":"2024-04-19 14:19:11","title":"TEST 1","customer_id":0,'
-    b'"ticket_id":"713516551148","Ticket Id":"713516551148",'
-    b'"ticket_url":"https://devapi.kapturecrm.com/x","status":"success"}'
-)
-ANSWER = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(TICKET)
-) + TICKET
+from benchmarks.answers import day, http, ticket_added, ticket_created
+from benchmarks.machine import many_files, new_loop, pin
+
+PIECE = 256 * 1024
+AFTER = re.compile(rb"/after/(\d+)/")
+LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
+
+
+class Answers:
+    """What is answered, and how much was asked."""
+
+    def __init__(self, tickets: int) -> None:
+        self.added = http(ticket_added())
+        self.created = http(ticket_created())
+        self.day = http(day(tickets)) if tickets else b""
+        self.requests = 0
+        self.bytes = 0
+
+    def told(self) -> bytes:
+        told = {"requests": self.requests, "bytes": self.bytes, "cpu": time.process_time()}
+        return http(json.dumps(told).encode())
+
+    def to(self, line: bytes) -> bytes:
+        """The answer to a request line."""
+        if b" /told " in line:
+            return self.told()
+        self.requests += 1
+        if b"/support/create/ticket/" in line:
+            return self.created
+        if b"/select-ticket-" in line and self.day:
+            return self.day
+        return self.added
 
 
 class FixedAnswer(asyncio.Protocol):
-    def __init__(self) -> None:
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
         self._buffer = b""
+        self._line = b""
+        self._missing = -1  # bytes of the body that are still to come; -1: the head is
         self._transport: asyncio.Transport
+        self._room = asyncio.Event()
+        self._room.set()
+        self._sending: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._room.set()
+
+    def pause_writing(self) -> None:
+        self._room.clear()
+
+    def resume_writing(self) -> None:
+        self._room.set()
 
     def data_received(self, data: bytes) -> None:
+        if self._missing > len(data):  # the middle of a file: only counted
+            self._missing -= len(data)
+            return
         self._buffer += data
-        while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
-            head = self._buffer[:end].lower()
-            start = head.find(b"content-length:")
-            length = int(head[start + 15 :].split(b"\r\n", 1)[0]) if start >= 0 else 0
-            if len(self._buffer) < end + 4 + length:
+        while self._buffer:
+            if self._missing < 0 and not self._take_head():
                 return
-            self._buffer = self._buffer[end + 4 + length :]
-            self._transport.write(ANSWER)
+            if self._missing > len(self._buffer):
+                self._missing -= len(self._buffer)
+                self._buffer = b""
+                return
+            self._buffer = self._buffer[self._missing :]
+            self._missing = -1
+            self._answer()
+
+    def _take_head(self) -> bool:
+        end = self._buffer.find(b"\r\n\r\n")
+        if end < 0:
+            return False
+        head = self._buffer[: end + 2]
+        length = LENGTH.search(head)
+        self._missing = int(length[1]) if length else 0
+        self._answers.bytes += self._missing
+        self._line = head[: head.find(b"\r\n")]
+        self._buffer = self._buffer[end + 4 :]
+        return True
+
+    def _answer(self) -> None:
+        answer = self._answers.to(self._line)
+        after = AFTER.search(self._line)
+        if len(answer) > PIECE:
+            self._sending = asyncio.ensure_future(self._send(answer))
+        elif after:
+            milliseconds = int(after[1])
+            asyncio.get_running_loop().call_later(milliseconds / 1000, self._write, answer)
+        else:
+            self._transport.write(answer)
+
+    def _write(self, answer: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(answer)
+
+    async def _send(self, answer: bytes) -> None:
+        """A long answer, no faster than it is taken."""
+        view = memoryview(answer)
+        for start in range(0, len(answer), PIECE):
+            await self._room.wait()
+            if self._transport.is_closing():
+                return
+            self._transport.write(view[start : start + PIECE])
 
 
-async def main() -> None:
+async def main(tickets: int, tls: list[str] | None) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(FixedAnswer, "127.0.0.1", 0)
+    answers = Answers(tickets)
+    server = await loop.create_server(lambda: FixedAnswer(answers), "127.0.0.1", 0, backlog=2048)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*tls)
+        safe = await loop.create_server(
+            lambda: FixedAnswer(answers), "127.0.0.1", 0, ssl=context, backlog=2048
+        )
+        print(f"https://127.0.0.1:{safe.sockets[0].getsockname()[1]}", flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     server.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--day", type=int, default=0, help="tickets of the day that is pulled")
+    parser.add_argument("--tls", nargs=2, metavar=("CERTIFICATE", "KEY"))
+    parser.add_argument("--core", type=int, help="the core to stay on")
+    given = parser.parse_args()
+    # Ctrl-C ends whoever started it, and with that its standard input.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    pin(given.core)
+    many_files()
+    with asyncio.Runner(loop_factory=new_loop(uvloop=True)) as runner:
+        runner.run(main(given.day, given.tls))

@@ -1,0 +1,78 @@
+"""Figures from runs: medians, spreads, ratios, and when there is none to be had.
+
+Ratios are taken inside a round, against the mean of the two runs of the reference in it, which
+stand at its two ends: a machine that gets slower or faster during the round does so on both
+sides of each contender. The two runs against each other are the control: what they differ by is
+noise, and so is any difference between contenders that is not larger.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+LOW, HIGH = 0.95, 1.05
+MIN_ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The middle of some values, and their ends."""
+
+    median: float
+    low: float
+    high: float
+    count: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread | None:
+        if not values:
+            return None
+        return cls(statistics.median(values), min(values), max(values), len(values))
+
+    def text(self, digits: int = 2) -> str:
+        """Such as ``0.91 [0.88-0.94]``."""
+        low, high = f"{self.low:.{digits}f}", f"{self.high:.{digits}f}"
+        return f"{self.median:.{digits}f} [{low}-{high}]"
+
+
+def ratios(
+    values: Sequence[float | None],
+    first: Sequence[float | None],
+    second: Sequence[float | None],
+) -> list[float]:
+    """Each value over the mean of the reference's two runs in the same round.
+
+    A round in which one of the three failed is left out.
+    """
+    found = []
+    for value, one, other in zip(values, first, second, strict=True):
+        if value is not None and one and other:
+            found.append(value / ((one + other) / 2))
+    return found
+
+
+def control(first: Sequence[float | None], second: Sequence[float | None]) -> Spread | None:
+    """The reference against itself: its second run of a round over its first."""
+    pairs = zip(first, second, strict=True)
+    return Spread.of([other / one for one, other in pairs if one and other])
+
+
+def refusal(
+    first: Sequence[float | None], second: Sequence[float | None], *, rounds: int = MIN_ROUNDS
+) -> str:
+    """Why these runs allow no verdict, such as ``noise: control 0.91``; empty if they do."""
+    found = control(first, second)
+    if found is None:
+        return "the reference failed"
+    if found.count < rounds:
+        return f"{found.count} of {rounds} rounds"
+    if not LOW <= found.median <= HIGH:
+        return f"noise: control {found.median:.2f}"
+    return ""
+
+
+def order(names: Sequence[str], number: int) -> list[str]:
+    """Who runs in which order in a round: forwards, then backwards, in turns."""
+    return list(names) if number % 2 == 0 else list(reversed(names))

@@ -1,0 +1,1 @@
+"""The contenders: one module per peer, each function one way to do a piece of work."""

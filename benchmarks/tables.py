@@ -1,0 +1,259 @@
+"""What runs come to, contender by contender, and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .figures import HIGH, LOW, Spread, control, ratios, refusal
+from .job import Measured
+from .running import AGAIN, Ran, Run
+
+MIB = 2**20
+VALUES: dict[str, Callable[[Measured], float]] = {
+    "rate": lambda found: found.done / found.seconds,
+    "micro": lambda found: float(found.values["p50"]),
+    "milli": lambda found: found.seconds * 1000,
+    "memory": lambda found: found.peak / MIB,
+}
+HEADS = {"rate": "per second", "micro": "us (p50)", "milli": "ms", "memory": "peak MiB"}
+
+
+def value_of(run: Run, unit: str) -> float | None:
+    """What is compared, of a run that ended well."""
+    if run.measured is None or run.problem or not run.measured.done:
+        return None
+    return VALUES[unit](run.measured)
+
+
+def cost_of(run: Run) -> float | None:
+    """Microseconds of processor per row."""
+    if run.measured is None or run.problem or not run.measured.done:
+        return None
+    return run.measured.cpu / run.measured.done * 1e6
+
+
+def more_of(run: Run, name: str) -> float | None:
+    """A further value of a run that ended well."""
+    if run.measured is None or run.problem:
+        return None
+    value = run.measured.values.get(name)
+    return None if value is None else float(value)
+
+
+@dataclass(frozen=True)
+class Line:
+    """What all runs of one contender come to.
+
+    Attributes:
+        value: in the unit of the case.
+        ratio: of the value to the reference's.
+        cost: microseconds of processor per row.
+        cost_ratio: of the cost to the reference's.
+        peak: MiB at most.
+        failures: runs that did not end well.
+        more: the further values of the case.
+    """
+
+    name: str
+    title: str
+    value: Spread | None
+    ratio: Spread | None
+    cost: Spread | None
+    cost_ratio: Spread | None
+    peak: Spread | None
+    failures: int
+    more: dict[str, Spread | None]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The lines of a case, and what its control says.
+
+    Attributes:
+        refusal: why no verdict can be given by the values; empty if it can.
+        cost_refusal: the same by the processor's time, which others on the machine disturb
+            less.
+    """
+
+    ran: Ran
+    lines: list[Line]
+    control: Spread | None
+    cost_control: Spread | None
+    refusal: str
+    cost_refusal: str
+
+    def line(self, name: str) -> Line | None:
+        return next((line for line in self.lines if line.name == name), None)
+
+    def ratio(self, name: str, to: str) -> Spread | None:
+        """One contender's values over another's, round by round."""
+        unit = self.ran.case.unit
+        pairs = zip(self.ran.of(name), self.ran.of(to), strict=True)
+        both = [(value_of(one, unit), value_of(other, unit)) for one, other in pairs]
+        return Spread.of([one / other for one, other in both if one is not None and other])
+
+
+def table_of(ran: Ran) -> Table:
+    case = ran.case
+    first, second = ran.of(case.reference.name), ran.of(case.reference.name + AGAIN)
+    sides = [[value_of(run, case.unit) for run in runs] for runs in (first, second)]
+    costs = [[cost_of(run) for run in runs] for runs in (first, second)]
+    titles = {contender.name: contender.title for contender in case.contenders}
+    lines = []
+    for name in ran.names:
+        runs = ran.of(name)
+        values = [value_of(run, case.unit) for run in runs]
+        cost = [cost_of(run) for run in runs]
+        known = [run.measured for run in runs if run.measured is not None and not run.problem]
+        lines.append(
+            Line(
+                name=name,
+                title=titles.get(name, titles[case.reference.name] + AGAIN),
+                value=Spread.of([value for value in values if value is not None]),
+                ratio=Spread.of(ratios(values, *sides)),
+                cost=Spread.of([value for value in cost if value is not None]),
+                cost_ratio=Spread.of(ratios(cost, *costs)),
+                peak=Spread.of([found.peak / MIB for found in known]),
+                failures=sum(1 for run in runs if run.problem),
+                more={
+                    key: Spread.of(
+                        [v for v in (more_of(run, key) for run in runs) if v is not None]
+                    )
+                    for key, _ in case.columns
+                },
+            )
+        )
+    return Table(
+        ran=ran,
+        lines=lines,
+        control=control(*sides),
+        cost_control=control(*costs),
+        refusal=refusal(*sides),
+        cost_refusal=refusal(*costs),
+    )
+
+
+def number(value: float) -> str:
+    """A number with as many digits as it deserves."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def shown(spread: Spread | None) -> str:
+    return "-" if spread is None else number(spread.median)
+
+
+def ranged(spread: Spread | None) -> str:
+    if spread is None:
+        return "-"
+    digits = 2 if spread.median >= 0.2 else 3
+    return spread.text(digits)
+
+
+def text_of(table: Table) -> str:
+    """The table as it is printed."""
+    case = table.ran.case
+    first = case.reference.name
+    heads = ["", HEADS[case.unit], f"x {first} [min-max]", "us CPU/row", f"CPU x {first} [min-max]"]
+    heads += ["peak MiB", *(head for _, head in case.columns), "failed"]
+    body = [
+        [
+            line.title,
+            shown(line.value),
+            ranged(line.ratio),
+            shown(line.cost),
+            ranged(line.cost_ratio),
+            shown(line.peak),
+            *(shown(line.more[key]) for key, _ in case.columns),
+            str(line.failures or "-"),
+        ]
+        for line in table.lines
+    ]
+    drop = (
+        {3, 4} if all(line.cost is None or not line.cost.median for line in table.lines) else set()
+    )
+    if case.unit == "memory":
+        drop |= {5}
+    kept = [place for place in range(len(heads)) if place not in drop]
+    widths = [max(len(row[place]) for row in [heads, *body]) for place in range(len(heads))]
+    lines = [f"{case.title} ({rounds_of(table.ran)})"]
+    for row in [heads, *body]:
+        cells = [row[0].ljust(widths[0]), *(row[p].rjust(widths[p]) for p in kept if p)]
+        lines.append("  " + "  ".join(cells).rstrip())
+    lines += [f"  {words}" for words in remarks(table)]
+    return "\n".join(lines)
+
+
+def rounds_of(ran: Ran) -> str:
+    return f"{ran.rounds} round{'s' * (ran.rounds != 1)}"
+
+
+def remarks(table: Table) -> list[str]:
+    """What belongs below a table."""
+    found = []
+    if table.ran.case.note:
+        found.append(table.ran.case.note)
+    if table.control is not None and table.cost_control is not None:
+        by_clock = _judged("clock", table.control, table.refusal)
+        by_cost = _judged("processor", table.cost_control, table.cost_refusal)
+        found.append(
+            f"control, {table.ran.case.reference.name} against itself: {by_clock}; {by_cost}"
+        )
+    share = server_share(table.ran)
+    if share is not None:
+        found.append(
+            f"the server was busy for {share:.0%} of its time while "
+            f"{table.ran.case.reference.name} ran"
+        )
+    found += [f"left out: {name}, needs {what}" for name, what in table.ran.missing.items()]
+    found += table.ran.problems()
+    return found
+
+
+def _judged(how: str, spread: Spread, why_not: str) -> str:
+    return f"{spread.text()} by the {how}" + (f" (no verdict: {why_not})" if why_not else "")
+
+
+def server_share(ran: Ran) -> float | None:
+    """How much of the time the server worked during the reference's runs, at most."""
+    found = [
+        run.server_cpu / run.measured.seconds
+        for run in ran.of(ran.case.reference.name)
+        if run.measured is not None and run.measured.seconds and ran.case.over
+    ]
+    return max(found) if found else None
+
+
+def as_dict(table: Table) -> dict[str, Any]:
+    """For a file: what the lines come to."""
+
+    def plain(spread: Spread | None) -> dict[str, float] | None:
+        if spread is None:
+            return None
+        return {"median": spread.median, "low": spread.low, "high": spread.high}
+
+    return {
+        "control": plain(table.control),
+        "cost_control": plain(table.cost_control),
+        "refusal": table.refusal,
+        "cost_refusal": table.cost_refusal,
+        "control_range": [LOW, HIGH],
+        "server_share": server_share(table.ran),
+        "lines": [
+            {
+                "name": line.name,
+                "title": line.title,
+                "value": plain(line.value),
+                "ratio": plain(line.ratio),
+                "cpu_us": plain(line.cost),
+                "cpu_ratio": plain(line.cost_ratio),
+                "peak_mib": plain(line.peak),
+                "failures": line.failures,
+                **{key: plain(spread) for key, spread in line.more.items()},
+            }
+            for line in table.lines
+        ],
+    }
