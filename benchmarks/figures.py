@@ -1,9 +1,9 @@
 """Figures from runs: medians, spreads, ratios, and when there is none to be had.
 
-Ratios are taken inside a round, against the mean of the two runs of the reference in it, which
-stand at its two ends: a machine that gets slower or faster during the round does so on both
-sides of each contender. The two runs against each other are the control: what they differ by is
-noise, and so is any difference between contenders that is not larger.
+Ratios are taken against the mean of the two runs of the reference before and after a few
+contenders: a machine that gets slower or faster meanwhile does so on both sides of each. The two
+runs against each other are the control: what they differ by is noise, and so is any difference
+between contenders that is not larger.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 LOW, HIGH = 0.95, 1.05
-MIN_ROUNDS = 5
+ENOUGH = 5
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ def ratios(
     first: Sequence[float | None],
     second: Sequence[float | None],
 ) -> list[float]:
-    """Each value over the mean of the reference's two runs in the same round.
+    """Each value over the mean of the reference's two runs around it.
 
-    A round in which one of the three failed is left out.
+    Where one of the three failed, there is no ratio.
     """
     found = []
     for value, one, other in zip(values, first, second, strict=True):
@@ -54,20 +54,17 @@ def ratios(
 
 
 def control(first: Sequence[float | None], second: Sequence[float | None]) -> Spread | None:
-    """The reference against itself: its second run of a round over its first."""
+    """The reference against itself: its second run over its first."""
     pairs = zip(first, second, strict=True)
     return Spread.of([other / one for one, other in pairs if one and other])
 
 
-def refusal(
-    first: Sequence[float | None], second: Sequence[float | None], *, rounds: int = MIN_ROUNDS
-) -> str:
-    """Why these runs allow no verdict, such as ``noise: control 0.91``; empty if they do."""
-    found = control(first, second)
+def refusal(found: Spread | None, rounds: int, enough: int = ENOUGH) -> str:
+    """Why a control allows no verdict, such as ``noise: control 0.91``; empty if it does."""
     if found is None:
         return "the reference failed"
-    if found.count < rounds:
-        return f"{found.count} of {rounds} rounds"
+    if rounds < enough:
+        return f"{rounds} of {enough} rounds"
     if not LOW <= found.median <= HIGH:
         return f"noise: control {found.median:.2f}"
     return ""

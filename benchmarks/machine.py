@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import platform
 import sys
@@ -72,10 +73,8 @@ def peak_bytes() -> int:
 
 def forget_peak() -> None:
     """Let the most memory be counted from now on, where the system can do that."""
-    try:
+    with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
 
 
 def load() -> float | None:

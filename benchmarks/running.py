@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,9 +15,11 @@ from typing import Any
 from .cases import Case, Contender
 from .figures import order
 from .job import Job, Measured
-from .serving import Server
+from .serving import ROOT, Server, Told
 
 AGAIN = " again"
+BLOCK = 4
+QUICK_BLOCK = 100
 LEAST_ROWS = 20
 LAST_WORDS = 300
 
@@ -26,8 +29,9 @@ class Run:
     """One run of one contender.
 
     Attributes:
-        name: of the contender; the reference's second run of a round is called ``R again``.
+        name: of the contender; the reference's second run of a block is called ``R again``.
         number: of the round.
+        block: of the block in the round.
         rows: how many it was given.
         measured: what it found; ``None`` if it did not end well.
         problem: what went wrong; empty if nothing.
@@ -36,25 +40,56 @@ class Run:
 
     name: str
     number: int
+    block: int
     rows: int
     measured: Measured | None = None
     problem: str = ""
     server_cpu: float = 0.0
 
+    @property
+    def good(self) -> Measured | None:
+        """What it found, if it ended well and nothing was missing."""
+        return self.measured if not self.problem else None
+
 
 @dataclass
 class Ran:
-    """All runs of a case, and who could not take part."""
+    """All runs of a case, and who could not take part.
+
+    A round is made of blocks: a few contenders, with the reference before and after them. Only
+    with the case's own number of rows is it of full size.
+    """
 
     case: Case
-    names: list[str]
     rounds: int
+    full_size: bool = True
+    blocks: list[list[str]] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def names(self) -> list[str]:
+        """Who took part: the reference, the contenders, the reference again."""
+        first = self.case.reference.name
+        others = [name for block in self.blocks for name in block]
+        return [first, *others, first + AGAIN] if self.blocks else []
+
     def of(self, name: str) -> list[Run]:
-        """The runs of a contender, one per round."""
-        return [run for run in self.runs if run.name == name]
+        """The runs of a contender, in the order of rounds and blocks."""
+        found = [run for run in self.runs if run.name == name]
+        return sorted(found, key=lambda run: (run.number, run.block))
+
+    def beside(self, name: str) -> list[tuple[Run, Run, Run]]:
+        """The runs of a contender, each with the reference's two runs around it."""
+        first = self.case.reference.name
+        firsts = {(run.number, run.block): run for run in self.of(first)}
+        seconds = {(run.number, run.block): run for run in self.of(first + AGAIN)}
+        both = firsts.keys() & seconds.keys()
+        return [
+            (run, firsts[run.number, run.block], seconds[run.number, run.block])
+            for run in self.of(name)
+            if (run.number, run.block) in both
+        ]
 
     def problems(self) -> list[str]:
         return [
@@ -95,6 +130,8 @@ def run_child(job: Job, timeout: float) -> tuple[Measured | None, str]:
             text=True,
             timeout=timeout,
             check=False,
+            cwd=ROOT,
+            env=_environment(),
         )
     except subprocess.TimeoutExpired:
         return None, f"not done after {timeout:g} s, and ended"
@@ -108,6 +145,12 @@ def run_child(job: Job, timeout: float) -> tuple[Measured | None, str]:
         return None, "its result could not be read"
 
 
+def _environment() -> dict[str, str]:
+    """This one's, without what would lead a peer away from the server on this machine."""
+    away = ("_PROXY", "_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+    return {name: value for name, value in os.environ.items() if not name.upper().endswith(away)}
+
+
 def lacks(contender: Contender) -> str:
     """The package that a contender needs and that is not here; empty if there is none."""
     for name in contender.needs:
@@ -117,34 +160,42 @@ def lacks(contender: Contender) -> str:
 
 
 def run_case(case: Case, plan: Plan, server: Server | None) -> Ran:
-    """Run the contenders in turns, the reference at both ends of each round."""
-    ran = Ran(case, [], min(plan.rounds, case.rounds or plan.rounds))
-    taken: dict[str, Contender] = {}
+    """Run the contenders in turns, a few at a time, the reference before and after them."""
+    ran = Ran(case, min(plan.rounds, case.rounds or plan.rounds))
+    first = case.reference
+    taken = {first.name: first, first.name + AGAIN: first}
     for contender in case.contenders:
-        if plan.chosen and contender.name not in plan.chosen and contender is not case.reference:
+        if plan.chosen and contender.name not in plan.chosen and contender is not first:
             continue
         missing = lacks(contender)
         if missing:
             ran.missing[contender.name] = missing
         else:
             taken[contender.name] = contender
-    if case.reference.name not in taken:
+    if first.name in ran.missing:
         return ran  # nothing to compare with
-    again = case.reference.name + AGAIN
-    taken[again] = case.reference
-    ran.names = [*(name for name in taken if name != again), again]
+    others = [name for name, contender in taken.items() if contender is not first]
+    size = QUICK_BLOCK if plan.quick else BLOCK
+    ran.blocks = [others[at : at + size] for at in range(0, len(others), size)] or [[]]
+    ran.full_size = not plan.quick and not plan.rows
     for number in range(ran.rounds):
-        for name in order(ran.names, number):
-            ran.runs.append(run_one(name, taken[name], number, case, plan, server))
-        plan.tell(f"{case.title}: round {number + 1} of {ran.rounds}")
+        plan.tell(f"{case.name}: round {number + 1} of {ran.rounds}")
+        for block, names in enumerate(ran.blocks):
+            for name in order([first.name, *names, first.name + AGAIN], number):
+                ran.runs.append(
+                    run_one(Run(name, number, block, 0), taken[name], case, plan, server)
+                )
     return ran
 
 
-def run_one(
-    name: str, contender: Contender, number: int, case: Case, plan: Plan, server: Server | None
-) -> Run:
-    whole = plan.rows or (case.quick if plan.quick else case.rows)
-    count = max(min(LEAST_ROWS, whole), round(whole * contender.share))
+def rows_of(case: Case, plan: Plan) -> int:
+    """How many rows a contender with share 1 gets."""
+    return plan.rows or (case.quick if plan.quick else case.rows)
+
+
+def run_one(run: Run, contender: Contender, case: Case, plan: Plan, server: Server | None) -> Run:
+    whole = rows_of(case, plan)
+    run.rows = count = max(min(LEAST_ROWS, whole), round(whole * contender.share))
     url = ""
     if server is not None and case.over:
         url = (server.tls_url if case.over == "tls" else server.url) + case.path
@@ -160,25 +211,29 @@ def run_one(
         folder=plan.folder,
         options=dict(contender.options),
     )
-    run = Run(name, number, count)
     before = server.told() if server is not None and url else None
     run.measured, run.problem = run_child(job, case.timeout)
+    counted = None
     if before is not None and server is not None:
         after = server.told()
         run.server_cpu = after.cpu - before.cpu
-        if run.measured is not None:
-            run.problem = check(run.measured, count, after.requests - before.requests)
+        counted = Told(after.requests - before.requests, after.bytes - before.bytes, 0.0)
+    if run.measured is not None:
+        run.problem = check(run.measured, count, counted)
     return run
 
 
-def check(measured: Measured, rows: int, counted: int) -> str:
-    """What does not add up between what a run says and what the server counted."""
-    if measured.sent is not None and counted != measured.sent:
-        return f"said {measured.sent:,} requests, the server counted {counted:,}"
+def check(measured: Measured, rows: int, counted: Told | None) -> str:
+    """What does not add up in what a run says, or between that and what the server counted."""
     if measured.failed:
-        return f"{measured.failed:,} of {rows:,} failed"
+        error = measured.values.get("error", "")
+        return f"{measured.failed:,} of {rows:,} failed {error}".rstrip()
     if measured.done != rows:
         return f"{measured.done:,} of {rows:,} were done"
+    if counted is not None and counted.bytes < measured.values.get("bytes", 0):
+        return f"the server got {counted.bytes:,} bytes of {measured.values['bytes']:,}"
+    if counted is not None and counted.requests != measured.sent:
+        return f"said {measured.sent:,} requests, the server counted {counted.requests:,}"
     return ""
 
 

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+ROOT = Path(__file__).parent.parent
+
+
 @dataclass(frozen=True)
 class Told:
     """What the server has counted so far."""
@@ -82,7 +85,9 @@ def fixed_server(
         command += ["--tls", str(certificate.cert), str(certificate.key)]
     if core is not None:
         command += ["--core", str(core)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
     assert process.stdin is not None
     assert process.stdout is not None
     try:

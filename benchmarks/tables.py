@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from .figures import HIGH, LOW, Spread, control, ratios, refusal
@@ -11,34 +12,40 @@ from .job import Measured
 from .running import AGAIN, Ran, Run
 
 MIB = 2**20
+Measure = Callable[[Run], float | None]
 VALUES: dict[str, Callable[[Measured], float]] = {
     "rate": lambda found: found.done / found.seconds,
+    "settled": lambda found: float(found.values["settled"]),
     "micro": lambda found: float(found.values["p50"]),
     "milli": lambda found: found.seconds * 1000,
     "memory": lambda found: found.peak / MIB,
 }
-HEADS = {"rate": "per second", "micro": "us (p50)", "milli": "ms", "memory": "peak MiB"}
+HEADS = {
+    "rate": "per second",
+    "settled": "per second",
+    "micro": "us (p50)",
+    "milli": "ms",
+    "memory": "peak MiB",
+}
 
 
 def value_of(run: Run, unit: str) -> float | None:
     """What is compared, of a run that ended well."""
-    if run.measured is None or run.problem or not run.measured.done:
-        return None
-    return VALUES[unit](run.measured)
+    return VALUES[unit](run.good) if run.good is not None else None
 
 
 def cost_of(run: Run) -> float | None:
     """Microseconds of processor per row."""
-    if run.measured is None or run.problem or not run.measured.done:
-        return None
-    return run.measured.cpu / run.measured.done * 1e6
+    return run.good.cpu / run.good.done * 1e6 if run.good is not None else None
 
 
 def more_of(run: Run, name: str) -> float | None:
     """A further value of a run that ended well."""
-    if run.measured is None or run.problem:
+    if run.good is None:
         return None
-    value = run.measured.values.get(name)
+    if name == "whole":
+        return VALUES["rate"](run.good)
+    value = run.good.values.get(name)
     return None if value is None else float(value)
 
 
@@ -87,51 +94,73 @@ class Table:
     def line(self, name: str) -> Line | None:
         return next((line for line in self.lines if line.name == name), None)
 
-    def ratio(self, name: str, to: str) -> Spread | None:
-        """One contender's values over another's, round by round."""
-        unit = self.ran.case.unit
-        pairs = zip(self.ran.of(name), self.ran.of(to), strict=True)
-        both = [(value_of(one, unit), value_of(other, unit)) for one, other in pairs]
-        return Spread.of([one / other for one, other in both if one is not None and other])
+    def ratio(self, name: str, to: str, measure: Measure | None = None) -> Spread | None:
+        """One contender's values over another's, round by round, each seen against the
+        reference around it."""
+        measure = measure or self.measure
+        if to == self.ran.case.reference.name:
+            return Spread.of(ratios(*_columns(self.ran.beside(name), measure)))
+        sides = []
+        for one in (name, to):
+            triples = self.ran.beside(one)
+            found = {run.number: ratios(*_columns([(run, *two)], measure)) for run, *two in triples}
+            sides.append({number: ratio[0] for number, ratio in found.items() if ratio})
+        return Spread.of([sides[0][n] / sides[1][n] for n in sides[0] if n in sides[1]])
+
+    def measure(self, run: Run) -> float | None:
+        """What is compared."""
+        return value_of(run, self.ran.case.unit)
+
+
+def _columns(
+    triples: Sequence[Sequence[Run]], measure: Measure
+) -> tuple[list[float | None], list[float | None], list[float | None]]:
+    """The measures of runs and of the reference around them."""
+    columns: tuple[list[float | None], ...] = ([], [], [])
+    for triple in triples:
+        for column, run in zip(columns, triple, strict=True):
+            column.append(measure(run))
+    return columns[0], columns[1], columns[2]
+
+
+def _spread(runs: Sequence[Run], measure: Measure) -> Spread | None:
+    return Spread.of([value for value in map(measure, runs) if value is not None])
 
 
 def table_of(ran: Ran) -> Table:
     case = ran.case
-    first, second = ran.of(case.reference.name), ran.of(case.reference.name + AGAIN)
-    sides = [[value_of(run, case.unit) for run in runs] for runs in (first, second)]
-    costs = [[cost_of(run) for run in runs] for runs in (first, second)]
+    first = case.reference.name
+
+    def value(run: Run) -> float | None:
+        return value_of(run, case.unit)
+
     titles = {contender.name: contender.title for contender in case.contenders}
+    titles[first + AGAIN] = titles[first] + AGAIN
     lines = []
     for name in ran.names:
-        runs = ran.of(name)
-        values = [value_of(run, case.unit) for run in runs]
-        cost = [cost_of(run) for run in runs]
-        known = [run.measured for run in runs if run.measured is not None and not run.problem]
+        runs, triples = ran.of(name), ran.beside(name)
         lines.append(
             Line(
                 name=name,
-                title=titles.get(name, titles[case.reference.name] + AGAIN),
-                value=Spread.of([value for value in values if value is not None]),
-                ratio=Spread.of(ratios(values, *sides)),
-                cost=Spread.of([value for value in cost if value is not None]),
-                cost_ratio=Spread.of(ratios(cost, *costs)),
-                peak=Spread.of([found.peak / MIB for found in known]),
+                title=titles[name].format(rows=f"{runs[0].rows:,}"),
+                value=_spread(runs, value),
+                ratio=Spread.of(ratios(*_columns(triples, value))),
+                cost=_spread(runs, cost_of),
+                cost_ratio=Spread.of(ratios(*_columns(triples, cost_of))),
+                peak=_spread(runs, lambda run: run.good.peak / MIB if run.good else None),
                 failures=sum(1 for run in runs if run.problem),
-                more={
-                    key: Spread.of(
-                        [v for v in (more_of(run, key) for run in runs) if v is not None]
-                    )
-                    for key, _ in case.columns
-                },
+                more={key: _spread(runs, partial(more_of, name=key)) for key, _ in case.columns},
             )
         )
+    by_value = control(*_columns(ran.beside(first), value)[1:])
+    by_cost = control(*_columns(ran.beside(first), cost_of)[1:])
     return Table(
         ran=ran,
         lines=lines,
-        control=control(*sides),
-        cost_control=control(*costs),
-        refusal=refusal(*sides),
-        cost_refusal=refusal(*costs),
+        control=by_value,
+        cost_control=by_cost,
+        refusal=refusal(by_value, ran.rounds, case.enough),
+        cost_refusal=refusal(by_cost, ran.rounds, case.enough),
     )
 
 
@@ -143,11 +172,11 @@ def number(value: float) -> str:
 
 
 def shown(spread: Spread | None) -> str:
-    return "-" if spread is None else number(spread.median)
+    return "-" if spread is None or not spread.high else number(spread.median)
 
 
 def ranged(spread: Spread | None) -> str:
-    if spread is None:
+    if spread is None or not spread.median:
         return "-"
     digits = 2 if spread.median >= 0.2 else 3
     return spread.text(digits)
@@ -179,12 +208,17 @@ def text_of(table: Table) -> str:
         drop |= {5}
     kept = [place for place in range(len(heads)) if place not in drop]
     widths = [max(len(row[place]) for row in [heads, *body]) for place in range(len(heads))]
-    lines = [f"{case.title} ({rounds_of(table.ran)})"]
+    lines = [f"{title_of(table.ran)} ({rounds_of(table.ran)})"]
     for row in [heads, *body]:
         cells = [row[0].ljust(widths[0]), *(row[p].rjust(widths[p]) for p in kept if p)]
         lines.append("  " + "  ".join(cells).rstrip())
     lines += [f"  {words}" for words in remarks(table)]
     return "\n".join(lines)
+
+
+def title_of(ran: Ran) -> str:
+    """The case's title, with the number of rows that the reference got."""
+    return ran.case.title.format(rows=f"{max((run.rows for run in ran.runs), default=0):,}")
 
 
 def rounds_of(ran: Ran) -> str:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from kapture_async import KaptureClient, Row
+import orjson
 
-from ..job import TOKEN, Job, Measured, rows, settled
+from kapture_async import KaptureClient, Row, SyncKaptureClient, TicketRow
+from kapture_async.service import INDIA, codec_of
+from support_async import SupportClient
+
+from ..job import FORM, TOKEN, Job, Measured, Moments, Pulling, rows, some_file
+from ..tickets import Passes, tickets
 
 
 def push(job: Job) -> Measured:
@@ -28,22 +35,100 @@ def _rows(count: int) -> Iterator[Row[dict[str, str]]]:
         yield Row(row, key=row["title"])
 
 
+def client_of(job: Job) -> KaptureClient:
+    return KaptureClient(
+        base_url=job.url, token=TOKEN, max_connections=job.concurrency, ssl_context=job.tls()
+    )
+
+
 async def _push(job: Job, journal: Path | None) -> Measured:
     measured = Measured(sent=job.rows + 1)
-    moments: list[float] | None = [] if job.options.get("moments") else None
-    async with KaptureClient(
-        base_url=job.url, token=TOKEN, max_connections=job.concurrency, ssl_context=job.tls()
-    ) as client:
+    moments = Moments(job)
+    async with client_of(job) as client:
         await client.tickets.add(title="warm up")
-        with measured.clocks():
-            if moments is not None:
-                moments.append(time.perf_counter())
+        with measured.clocks(), moments:
             async with client.tickets.push(_rows(job.rows), journal=journal) as outcomes:
                 async for _ in outcomes:
-                    if moments is not None:
-                        moments.append(time.perf_counter())
+                    moments.note()
     measured.done = outcomes.counts.accepted
     measured.failed = job.rows - measured.done
-    if moments:
-        measured.values["settled"] = settled(moments)
+    moments.tell(measured)
+    return measured
+
+
+def calls(job: Job) -> Measured:
+    """One blocking call after the other. It takes uvloop by itself where that is installed."""
+    if not job.uvloop:
+        sys.modules["uvloop"] = None  # type: ignore[assignment]  # as where it is not
+    measured = Measured(sent=job.rows + 1)
+    with SyncKaptureClient(base_url=job.url, token=TOKEN) as client:
+        fields = next(rows(1))
+        known = {name: fields.pop(name) for name in ("ticket_details", "due_date", "email_id")}
+        del fields["title"]
+        client.tickets.add(title="warm up")
+        times = []
+        with measured.clocks():
+            for number in range(job.rows):
+                started = time.perf_counter()
+                client.tickets.add(title=f"ticket {number}", **known, extra=fields)
+                times.append(time.perf_counter() - started)
+                measured.count(True)
+    measured.calls(times)
+    return measured
+
+
+def decode(job: Job) -> Measured:
+    """A JSON list of tickets into typed models that keep every key."""
+    codec = codec_of(INDIA)
+    passes = Passes(tickets(job.rows))
+    for data in passes:
+        passes.result = [codec.decode(row, TicketRow) for row in orjson.loads(data)]
+    return passes.measured(len(passes.result))
+
+
+def lossless(job: Job) -> Measured:
+    """The same with keys it does not know, and back to JSON."""
+    codec = codec_of(INDIA)
+    passes = Passes(tickets(job.rows, unknown=True))
+    for data in passes:
+        models = [codec.decode(row, TicketRow) for row in orjson.loads(data)]
+        passes.result = orjson.dumps([codec.encode(model) for model in models])
+    return passes.measured(job.rows, lossless=orjson.loads(passes.result) == passes.truth())
+
+
+def pull(job: Job) -> Measured:
+    """``async for`` over a day, each row used and let go."""
+    return job.run(_pull(job))
+
+
+async def _pull(job: Job) -> Measured:
+    async with client_of(job) as client:
+        await client.tickets.add(title="warm up")
+        pulling = Pulling(job)
+        async with pulling:
+            async for _ in client.tickets.pull("2024-04-19"):
+                pulling.took(1)
+    return pulling.measured
+
+
+def upload(job: Job) -> Measured:
+    """``tickets.create(attachment=path)``."""
+    return job.run(_upload(job))
+
+
+async def _upload(job: Job) -> Measured:
+    size = job.options["size"]
+    measured = Measured(sent=job.rows, values={"bytes": job.rows * size})
+    async with SupportClient(
+        job.url, apikey="key", access_token=TOKEN, max_connections=job.concurrency
+    ) as client:
+
+        async def work(paths: Iterator[Path]) -> None:
+            for path in paths:
+                await client.tickets.create(**FORM, attachment=path)
+                measured.count(True)
+
+        with some_file(job, size) as path, measured.clocks():
+            paths = iter([path] * job.rows)
+            await asyncio.gather(*(work(paths) for _ in range(job.concurrency)))
     return measured
