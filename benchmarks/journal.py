@@ -28,6 +28,8 @@ from typing import Any
 
 from kapture_async import KaptureClient, Row
 
+from .serving import fixed_server
+
 GOAL = 0.85
 
 
@@ -122,23 +124,11 @@ def main() -> None:
         return
     count, rounds = (4_000, 3) if given.quick else (given.rows, given.rounds)
     folder = given.folder or tempfile.gettempdir()
-    server = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.fixed_server"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert server.stdin is not None
-    assert server.stdout is not None
-    try:
-        url = server.stdout.readline().strip()
+    with fixed_server() as server:
         if given.profile:
-            profiled(url, count, folder)
+            profiled(server.url, count, folder)
         else:
-            compare(url, count, rounds, folder)
-    finally:
-        server.stdin.close()
-        server.wait(10)
+            compare(server.url, count, rounds, folder)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 
 from kapture_async import KaptureClient
+
+from .machine import peak_bytes
+from .serving import fixed_server
 
 
 def rows(count: int) -> Iterator[dict[str, str]]:
@@ -31,12 +33,11 @@ async def push(url: str, count: int) -> None:
             pass
     seconds = time.perf_counter() - started
     assert outcomes.counts.accepted == count, outcomes.counts
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"{count} {peak} {seconds:.2f}")
+    print(f"{count} {peak_bytes()} {seconds:.2f}")
 
 
 def measure(url: str, count: int) -> tuple[int, float]:
-    """Peak memory in KiB, and seconds, of a push in a process of its own."""
+    """Peak memory in bytes, and seconds, of a push in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.memory", "--child", url, "--rows", str(count)]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     return int(told[1]), float(told[2])
@@ -50,26 +51,14 @@ def main() -> None:
     if given.child:
         asyncio.run(push(given.child, given.rows[0]))
         return
-    server = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.fixed_server"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert server.stdin is not None
-    assert server.stdout is not None
-    try:
-        url = server.stdout.readline().strip()
+    with fixed_server() as server:
         first = 0
         print(f"{'rows':>10} {'peak MiB':>10} {'x first':>8} {'rows/s':>8}")
         for count in given.rows:
-            peak, seconds = measure(url, count)
+            peak, seconds = measure(server.url, count)
             first = first or peak
             rate = count / seconds
-            print(f"{count:>10,} {peak / 1024:>10.1f} {peak / first:>8.3f} {rate:>8,.0f}")
-    finally:
-        server.stdin.close()
-        server.wait(10)
+            print(f"{count:>10,} {peak / 2**20:>10.1f} {peak / first:>8.3f} {rate:>8,.0f}")
 
 
 if __name__ == "__main__":

@@ -60,7 +60,12 @@ class Panel:
 def draw(found: Mapping[str, Table], machine: Mapping[str, Any]) -> str:
     """The picture; without the cases it shows, it says so."""
     panels = [
-        _panel(found[name], f"{title_of(found[name].ran)}: tickets per second", SPEED, speed=True)
+        _panel(
+            found[name],
+            f"{title_of(found[name].ran)}: tickets per second, over R's",
+            SPEED,
+            speed=True,
+        )
         for name in ("push", "push-tls")
         if name in found
     ]
@@ -79,32 +84,29 @@ def draw(found: Mapping[str, Table], machine: Mapping[str, Any]) -> str:
         parts += _drawn(panel, top)
         top += panel.height
     words = _below(machine) if panels else "Nothing to draw: run push, push-tls or memory."
-    parts += [_text(24, top + 10, words, QUIET, size=12), "</svg>", ""]
+    parts += [_text(24, top + 10, words, QUIET, size=11), "</svg>", ""]
     return "\n".join(parts)
 
 
 def _panel(table: Table, title: str, shown: Mapping[str, str], *, speed: bool) -> Panel:
     lines = [line for name in shown if (line := table.line(name)) is not None]
-    bars = [
-        Bar(line.title, line.value, _words(line, speed=speed), shown[line.name])
-        for line in lines
-        if line.value is not None
-    ]
-    note = "Medians; the thin lines reach from the lowest to the highest."
-    if table.control is not None and table.ran.rounds > 1:
-        note += f" R against itself: {table.control.median:.2f}"
+    bars = []
+    for line in lines:
+        # Speeds move with the machine, ratios less; memory does not move.
+        spread = line.ratio if speed else line.value
+        if spread is not None:
+            bars.append(Bar(line.title, spread, _words(line, spread, speed), shown[line.name]))
+    note = "The most memory that the process has held."
+    if speed and table.control is not None:
+        note = f"Medians, lowest to highest. R against itself: {table.control.median:.2f}"
         note += f" ({table.refusal})." if table.refusal else "."
-    elif not speed:
-        note = "The most memory the process has held, one run each."
     return Panel(title, bars, note)
 
 
-def _words(line: Line, *, speed: bool) -> str:
-    assert line.value is not None
-    text = number(line.value.median)
-    if speed and line.ratio is not None:
-        return f"{text}/s = {number(line.ratio.median)} x R"
-    return text
+def _words(line: Line, spread: Spread, speed: bool) -> str:
+    if not speed or line.value is None:
+        return number(spread.median)
+    return f"{spread.median:.2f} x R ({number(line.value.median)}/s)"
 
 
 def _drawn(panel: Panel, top: int) -> list[str]:
@@ -136,9 +138,10 @@ def _below(machine: Mapping[str, Any]) -> str:
     versions = machine["versions"]
     names: Sequence[str] = ("aiohttp", "orjson", "httpx", "requests")
     told = ", ".join(f"{name} {versions[name]}" for name in names)
+    where = "a core each" if machine["client_core"] is not None else "cores not chosen"
     return (
-        f"Client and server on one machine, a core each. Python {machine['python']}, {told}. "
-        "python -m benchmarks"
+        f"python -m benchmarks: client and server on one machine, {where}. "
+        f"Python {machine['python']}, {told}."
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -122,27 +124,42 @@ class Plan:
 
 def run_child(job: Job, timeout: float) -> tuple[Measured | None, str]:
     """Run a job in a process of its own; gives what it measured, or what went wrong."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.child"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=_environment(),
+        start_new_session=True,  # so that what it starts itself ends with it
+    )
     try:
-        ended = subprocess.run(
-            [sys.executable, "-m", "benchmarks.child"],
-            input=json.dumps(dataclasses.asdict(job)),
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-            cwd=ROOT,
-            env=_environment(),
-        )
+        told, said = process.communicate(json.dumps(dataclasses.asdict(job)), timeout)
     except subprocess.TimeoutExpired:
+        _end(process)
         return None, f"not done after {timeout:g} s, and ended"
-    if ended.returncode != 0 or not ended.stdout.strip():
-        words = ended.stderr.strip().splitlines()
-        said = words[-1][:LAST_WORDS] if words else "no words"
-        return None, f"died with code {ended.returncode}: {said}"
+    except BaseException:  # Ctrl-C, most likely: nothing is left behind
+        _end(process)
+        raise
+    if process.returncode != 0 or not told.strip():
+        words = said.strip().splitlines()
+        last = words[-1][:LAST_WORDS] if words else "no words"
+        return None, f"died with code {process.returncode}: {last}"
     try:
-        return Measured(**json.loads(ended.stdout.splitlines()[-1])), ""
+        return Measured(**json.loads(told.splitlines()[-1])), ""
     except (ValueError, TypeError):
         return None, "its result could not be read"
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a child of ours with all that it has started, and see it gone."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+    process.communicate()
 
 
 def _environment() -> dict[str, str]:

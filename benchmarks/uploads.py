@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,8 @@ from typing import Any
 from support_async import HelpdeskError, SupportClient
 from support_async.testing import SupportTwin, TwinReply, bomb
 
+from .machine import peak_bytes
+
 MIB = 2**20
 LARGEST = 256 * MIB
 BOMB = "1"
@@ -30,17 +31,6 @@ TICKET: dict[str, Any] = {
     "category": 3,
     "priority": "1",
 }
-
-
-def peak_bytes() -> int:
-    """The most memory this process has held."""
-    try:
-        # What getrusage gives counts the parent's memory, too, as it was at the fork.
-        status = Path("/proc/self/status").read_text()
-        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-    except OSError:
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def client_of(url: str) -> SupportClient:

@@ -1,0 +1,193 @@
+"""The smallest form of the command, its server, and what it does with contenders that fail."""
+
+from __future__ import annotations
+
+import ast
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from xml.etree import ElementTree
+
+import pytest
+
+import benchmarks
+from benchmarks import picture
+from benchmarks.__main__ import parse
+from benchmarks.cases.every import CASES
+from benchmarks.goals import GOALS
+from benchmarks.job import ADD, PULL, Job
+from benchmarks.machine import description
+from benchmarks.peers import kapture
+from benchmarks.running import Plan, run_case, run_child
+from benchmarks.serving import Server, fixed_server
+from benchmarks.tables import table_of, text_of
+
+from .made import ran_of
+
+ROOM = Path(benchmarks.__file__).parent
+ROWS = 40
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with fixed_server(day=5) as running:
+        yield running
+
+
+def test_the_smallest_run(tmp_path: Path) -> None:
+    """R, this library and its journal: every request arrives, and the file says so."""
+    file, drawn = tmp_path / "found.json", tmp_path / "found.svg"
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "push", "--rounds", "1"]
+    command += ["--contenders", "plain,journal", "--rows", str(ROWS)]
+    command += ["--json", str(file), "--picture", str(drawn)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOM.parent)
+    assert ended.returncode == 0, ended.stderr
+    assert "this library, journal" in ended.stdout
+    assert "FAIL" not in ended.stdout  # one round judges nothing
+    told = json.loads(file.read_bytes())
+    runs = told["cases"]["push"]["runs"]
+    assert [run["name"] for run in runs] == ["R", "plain", "journal", "R again"]
+    for run in runs:
+        assert run["problem"] == ""
+        assert (run["measured"]["done"], run["measured"]["failed"]) == (ROWS, 0)
+        assert run["measured"]["sent"] == ROWS + 1  # one to warm up; the server counted the same
+        assert run["measured"]["seconds"] > 0
+        assert run["measured"]["cpu"] > 0
+    table = told["cases"]["push"]["table"]
+    assert table["refusal"] == "1 of 5 rounds"
+    assert [line["name"] for line in table["lines"]] == [run["name"] for run in runs]
+    assert told["machine"]["versions"]["aiohttp"]
+    assert [goal["verdict"] for goal in told["goals"][:2]] == ["no verdict", "no verdict"]
+    assert ElementTree.parse(drawn).getroot().tag.endswith("svg")
+
+
+def asked(server: Server, *pieces: bytes) -> bytes:
+    """The answers to a connection's bytes, which come in these pieces; it ends with the last."""
+    parts = urlsplit(server.url)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        told = server.told().requests
+        for piece in pieces:
+            connection.sendall(piece)
+        found = b""
+        while server.told().requests == told or not found.endswith(b"}"):
+            found += connection.recv(65536)
+        return found
+
+
+def request(path: str, body: bytes) -> bytes:
+    return f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def test_the_server_takes_requests_in_any_pieces(server: Server) -> None:
+    whole = request(ADD, b"x" * 3000)
+    before = server.told()
+    for pieces in ([whole], [whole[:10], whole[10:90], whole[90:2000], whole[2000:]]):
+        head, _, body = asked(server, *pieces).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 OK")
+        assert json.loads(body)["status"] == "success"
+        assert len(json.loads(body)["ticket"]) == 58
+    after = server.told()
+    assert after.requests - before.requests == 2
+    assert after.bytes - before.bytes == 6000
+
+
+def test_the_server_gives_a_day_of_tickets(server: Server) -> None:
+    _, _, body = asked(server, request(PULL, b"[{}]")).partition(b"\r\n\r\n")
+    rows = json.loads(body)["message"]
+    assert len({row["ticketId"] for row in rows}) == 5
+    assert {len(row) for row in rows} == {44}
+
+
+def test_a_contender_that_is_not_installed_is_named_and_left_out(server: Server) -> None:
+    case = CASES["push"]
+    there, absent = case.contenders[1], replace(case.contenders[2], needs=("no_such_package",))
+    small = replace(case, contenders=(case.reference, there, absent))
+    ran = run_case(small, Plan(rounds=1, rows=20), server)
+    assert ran.names == ["R", "plain", "R again"]
+    assert "left out: journal, needs no_such_package" in text_of(table_of(ran))
+    assert not ran.problems()
+
+
+def test_a_contender_that_hangs_is_ended_and_reported() -> None:
+    job = Job("imports", "run", options={"code": "time.sleep(600)"})
+    assert run_child(job, 1.0) == (None, "not done after 1 s, and ended")
+
+
+def test_a_contender_that_dies_is_reported_with_its_last_words() -> None:
+    measured, problem = run_child(Job("imports", "there_is_none"), 60.0)
+    assert measured is None
+    assert problem.startswith("died with code 1: AttributeError")
+
+
+def test_every_contender_is_there() -> None:
+    """Read from the source, as not every peer is installed."""
+    for case in CASES.values():
+        for contender in case.contenders:
+            tree = ast.parse((ROOM / "peers" / f"{contender.peer}.py").read_text())
+            functions = {part.name for part in tree.body if isinstance(part, ast.FunctionDef)}
+            assert contender.function in functions, contender
+
+
+def test_every_goal_is_about_contenders_that_are_there() -> None:
+    for goal in GOALS:
+        case = CASES[goal.case]
+        everybody = {one.name: [500.0] for one in case.contenders[1:]}
+        ran = ran_of(goal.case, everybody, [1000.0], [1000.0])
+        for run in ran.runs:
+            assert run.measured is not None
+            run.measured.values = {name: 1.0 for name, _ in case.columns}
+            run.measured.values.update(p50=1.0, settled=1.0)
+        assert goal.found(table_of(ran)) is not None, goal
+
+
+def test_what_the_codec_reads_and_writes_is_what_was_there() -> None:
+    assert kapture.decode(Job("kapture", "decode", rows=7)).done == 7
+    assert kapture.lossless(Job("kapture", "lossless", rows=7)).values == {"lossless": 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--only", "nothing"], "no case 'nothing'; they are push, "),
+        (["--only", "push", "--contenders", "curl"], "no contender 'curl' there; they are R, "),
+        (["--rounds", "0"], "must be 1 or more"),
+        (["--folder", "/there/is/none"], "there is no folder"),
+    ],
+)
+def test_a_wrong_wish_is_told(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as error:
+        parse(arguments)
+    assert error.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def names(arguments: list[str]) -> list[Any]:
+    return [case.name for case in parse(arguments).cases]
+
+
+def test_cases_are_chosen_by_name_or_family() -> None:
+    assert names(["--only", "push"]) == ["push"]
+    assert names(["--only", "latency"]) == ["latency-64", "latency-256", "latency-1024"]
+    assert names(["--contenders", "journal"]) == ["push", "push-tls"]
+    assert names([]) == list(CASES)
+
+
+def test_the_picture_shows_who_ran_and_how_sure_it_is() -> None:
+    even = [1000.0] * 5
+    table = table_of(ran_of("push", {"plain": [930.0] * 5}, even, [900.0] * 5))
+    drawn = picture.draw({"push": table}, description())
+    ElementTree.fromstring(drawn)
+    assert "0.98 x R (930/s)" in drawn
+    assert "R against itself: 0.90 (noise: control 0.90)." in drawn
+    assert "Nothing to draw" in picture.draw({}, description())
