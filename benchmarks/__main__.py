@@ -131,16 +131,22 @@ def run(given: argparse.Namespace) -> int:
                 if case.over == "tls" and certificate is None:
                     print(f"{case.title}\n  left out: it needs trustme\n", flush=True)
                     continue
-                found[case.name] = tables.table_of(running.run_case(case, plan, server))
-                print(tables.text_of(found[case.name]), "", sep="\n", flush=True)
+                ran = running.prepare(case, plan)
+                try:
+                    running.run_case(ran, plan, server)
+                finally:
+                    found[case.name] = tables.table_of(ran)
+                    print(tables.text_of(found[case.name]), "", sep="\n", flush=True)
         except KeyboardInterrupt:
             code = 130
-            print("\ninterrupted; what was found before:", file=sys.stderr)
+            print("interrupted; above is what was found before", file=sys.stderr)
         except OSError as error:
             code = 1
-            print(f"\nthe server is gone ({error}); what was found before:", file=sys.stderr)
+            print(f"the server is gone: {error}", file=sys.stderr)
     judged = goals.judge_all(found)
-    print("Goals", goals.text_of(judged), f"\nload {_load()}", sep="\n", flush=True)
+    if judged:
+        print("Goals", goals.text_of(judged), "", sep="\n")
+    print(f"load {_load()}", flush=True)
     if given.json:
         given.json.write_text(json.dumps(_as_dict(given, machine, found, judged), indent=1) + "\n")
     if given.picture:

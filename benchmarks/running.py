@@ -68,6 +68,7 @@ class Ran:
     blocks: list[list[str]] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
+    taken: dict[str, Contender] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -75,6 +76,12 @@ class Ran:
         first = self.case.reference.name
         others = [name for block in self.blocks for name in block]
         return [first, *others, first + AGAIN] if self.blocks else []
+
+    @property
+    def ended(self) -> int:
+        """Rounds that were run to their end."""
+        size = sum(len(block) + 2 for block in self.blocks)
+        return len(self.runs) // size if size else 0
 
     def of(self, name: str) -> list[Run]:
         """The runs of a contender, in the order of rounds and blocks."""
@@ -176,11 +183,11 @@ def lacks(contender: Contender) -> str:
     return ""
 
 
-def run_case(case: Case, plan: Plan, server: Server | None) -> Ran:
-    """Run the contenders in turns, a few at a time, the reference before and after them."""
+def prepare(case: Case, plan: Plan) -> Ran:
+    """See who can take part in a case; nothing runs yet."""
     ran = Ran(case, min(plan.rounds, case.rounds or plan.rounds))
     first = case.reference
-    taken = {first.name: first, first.name + AGAIN: first}
+    ran.taken = {first.name: first, first.name + AGAIN: first}
     for contender in case.contenders:
         if plan.chosen and contender.name not in plan.chosen and contender is not first:
             continue
@@ -188,21 +195,28 @@ def run_case(case: Case, plan: Plan, server: Server | None) -> Ran:
         if missing:
             ran.missing[contender.name] = missing
         else:
-            taken[contender.name] = contender
+            ran.taken[contender.name] = contender
     if first.name in ran.missing:
         return ran  # nothing to compare with
-    others = [name for name, contender in taken.items() if contender is not first]
+    others = [name for name, contender in ran.taken.items() if contender is not first]
     size = QUICK_BLOCK if plan.quick else BLOCK
     ran.blocks = [others[at : at + size] for at in range(0, len(others), size)] or [[]]
     ran.full_size = not plan.quick and not plan.rows
-    for number in range(ran.rounds):
+    return ran
+
+
+def run_case(ran: Ran, plan: Plan, server: Server | None) -> None:
+    """Run the contenders in turns, a few at a time, the reference before and after them.
+
+    If it is interrupted, ``ran`` holds what was run until then.
+    """
+    case, first = ran.case, ran.case.reference
+    for number in range(ran.rounds if ran.blocks else 0):
         plan.tell(f"{case.name}: round {number + 1} of {ran.rounds}")
         for block, names in enumerate(ran.blocks):
             for name in order([first.name, *names, first.name + AGAIN], number):
-                ran.runs.append(
-                    run_one(Run(name, number, block, 0), taken[name], case, plan, server)
-                )
-    return ran
+                run = Run(name, number, block, 0)
+                ran.runs.append(run_one(run, ran.taken[name], case, plan, server))
 
 
 def rows_of(case: Case, plan: Plan) -> int:

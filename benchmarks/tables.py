@@ -142,7 +142,7 @@ def table_of(ran: Ran) -> Table:
         lines.append(
             Line(
                 name=name,
-                title=titles[name].format(rows=f"{runs[0].rows:,}"),
+                title=titles[name].format(rows=f"{runs[0].rows if runs else 0:,}"),
                 value=_spread(runs, value),
                 ratio=Spread.of(ratios(*_columns(triples, value))),
                 cost=_spread(runs, cost_of),
@@ -159,8 +159,8 @@ def table_of(ran: Ran) -> Table:
         lines=lines,
         control=by_value,
         cost_control=by_cost,
-        refusal=refusal(by_value, ran.rounds, case.enough),
-        cost_refusal=refusal(by_cost, ran.rounds, case.enough),
+        refusal=refusal(by_value, ran.ended, case.enough),
+        cost_refusal=refusal(by_cost, ran.ended, case.enough),
     )
 
 
@@ -222,7 +222,7 @@ def title_of(ran: Ran) -> str:
 
 
 def rounds_of(ran: Ran) -> str:
-    return f"{ran.rounds} round{'s' * (ran.rounds != 1)}"
+    return f"{ran.ended} round{'s' * (ran.ended != 1)}"
 
 
 def remarks(table: Table) -> list[str]:

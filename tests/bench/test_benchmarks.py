@@ -24,7 +24,7 @@ from benchmarks.goals import GOALS
 from benchmarks.job import ADD, PULL, Job
 from benchmarks.machine import description
 from benchmarks.peers import kapture
-from benchmarks.running import Plan, run_case, run_child
+from benchmarks.running import Plan, prepare, run_case, run_child
 from benchmarks.serving import Server, fixed_server
 from benchmarks.tables import table_of, text_of
 
@@ -111,15 +111,22 @@ def test_a_contender_that_is_not_installed_is_named_and_left_out(server: Server)
     case = CASES["push"]
     there, absent = case.contenders[1], replace(case.contenders[2], needs=("no_such_package",))
     small = replace(case, contenders=(case.reference, there, absent))
-    ran = run_case(small, Plan(rounds=1, rows=20), server)
+    plan = Plan(rounds=1, rows=20)
+    ran = prepare(small, plan)
+    run_case(ran, plan, server)
     assert ran.names == ["R", "plain", "R again"]
     assert "left out: journal, needs no_such_package" in text_of(table_of(ran))
     assert not ran.problems()
 
 
-def test_a_contender_that_hangs_is_ended_and_reported() -> None:
-    job = Job("imports", "run", options={"code": "time.sleep(600)"})
-    assert run_child(job, 1.0) == (None, "not done after 1 s, and ended")
+def test_a_contender_that_hangs_is_ended_with_all_it_started(tmp_path: Path) -> None:
+    told = tmp_path / "pid"
+    code = f"import os, pathlib\npathlib.Path({str(told)!r}).write_text(str(os.getpid()))\n"
+    job = Job("imports", "run", options={"code": code + "time.sleep(600)"})
+    assert run_child(job, 2.0) == (None, "not done after 2 s, and ended")
+    process = Path("/proc", told.read_text(), "stat")
+    if sys.platform == "linux":  # gone, or waiting to be collected
+        assert not process.exists() or process.read_text().split(") ")[1].startswith("Z")
 
 
 def test_a_contender_that_dies_is_reported_with_its_last_words() -> None:
