@@ -22,7 +22,12 @@ TOKEN = "dG9rZW4="
 ADD = "/add-ticket-from-other-source.html/v.2.0"
 PULL = "/select-ticket-between-start-and-end-dates.html/v.2.0"
 CREATE = "/support/create/ticket/"
-FORM = {"subject": "Sample", "comment": "Sample text", "category": "3", "priority": "1"}
+FORM: dict[str, Any] = {
+    "subject": "Sample",
+    "comment": "Sample text",
+    "category": "3",
+    "priority": "1",
+}
 TICK = 0.001
 TEXT = "The parcel came on Monday, but the box was empty. " * 4
 ROW = {

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -62,8 +63,10 @@ def calls(job: Job) -> Measured:
         sys.modules["uvloop"] = None  # type: ignore[assignment]  # as where it is not
     measured = Measured(sent=job.rows + 1)
     with SyncKaptureClient(base_url=job.url, token=TOKEN) as client:
-        fields = next(rows(1))
-        known = {name: fields.pop(name) for name in ("ticket_details", "due_date", "email_id")}
+        fields: dict[str, Any] = dict(next(rows(1)))
+        known: dict[str, Any] = {
+            name: fields.pop(name) for name in ("ticket_details", "due_date", "email_id")
+        }
         del fields["title"]
         client.tickets.add(title="warm up")
         times = []

@@ -61,6 +61,9 @@ def push(job: Job) -> Measured:
 async def _push(job: Job) -> Measured:
     measured = Measured(sent=job.rows)
     parts = urlsplit(job.url)
+    host, port = parts.hostname, parts.port
+    assert host is not None
+    assert port is not None
     head = (
         f"POST {ADD} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Basic {TOKEN}\r\n"
         "Content-Type: application/json\r\nContent-Length: "
@@ -68,9 +71,7 @@ async def _push(job: Job) -> Measured:
     source = rows(job.rows)
     loop = asyncio.get_running_loop()
     made = [
-        await loop.create_connection(
-            lambda: Connection(source, head, measured), parts.hostname, parts.port
-        )
+        await loop.create_connection(lambda: Connection(source, head, measured), host, port)
         for _ in range(job.concurrency)
     ]
     with measured.clocks():

@@ -83,6 +83,16 @@ def test_noise_forbids_a_verdict_and_says_what_the_processor_says() -> None:
     assert "no verdict: noise: control 0.91" in text_of(table)
 
 
+def test_noise_forbids_no_verdict_on_what_is_no_matter_of_speed() -> None:
+    ran = ran_of("lossless", {"codec": EVEN}, EVEN, [2000.0] * 5)
+    goal = next(goal for goal in GOALS if goal.case == "lossless")
+    for lossless, verdict in ((1, "pass"), (0, "FAIL")):
+        for run in ran.runs:
+            assert run.measured is not None
+            run.measured.values["lossless"] = lossless
+        assert judge(goal, table_of(ran)).verdict == verdict
+
+
 def test_a_small_run_forbids_a_verdict() -> None:
     ran = ran_of("push", {"plain": [990.0] * 5}, EVEN, EVEN, full_size=False)
     assert judge(SAFE, table_of(ran)).why.startswith("not its full size")
