@@ -60,8 +60,10 @@ def resident_bytes(name: str = "VmRSS") -> int:
         status = Path("/proc/self/status").read_text()
         return int(status.partition(f"{name}:")[2].split()[0]) * 1024
     except OSError:
-        import resource
-
+        try:
+            import resource
+        except ImportError:
+            return 0  # unknown on this system
         unit = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
