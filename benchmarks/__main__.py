@@ -21,7 +21,7 @@ from . import goals, picture, running, tables
 from .cases import Case
 from .cases.every import CASES
 from .machine import description, load
-from .serving import fixed_server, make_certificate
+from .serving import Server, fixed_server, make_certificate
 
 
 def names(text: str) -> list[str]:
@@ -100,6 +100,16 @@ def _load() -> str:
     return "unknown" if found is None else f"{found:.2f}"
 
 
+def left_out(ran: running.Ran, plan: running.Plan, server: Server) -> str:
+    """Why a case cannot be run at all; empty if it can."""
+    if plan.quick and not ran.case.quick:
+        return "it takes too long for --quick"
+    if ran.case.over == "tls" and not server.tls_url:
+        return "it needs trustme, which makes the certificate"
+    lacks = ran.missing.get(ran.case.reference.name)
+    return f"all are compared with {ran.case.reference.title}, which needs {lacks}" if lacks else ""
+
+
 def run(given: argparse.Namespace) -> int:
     machine = description()
     print(head(machine), "", sep="\n", flush=True)
@@ -125,13 +135,10 @@ def run(given: argparse.Namespace) -> int:
         )
         try:
             for case in given.cases:
-                if given.quick and not case.quick:
-                    print(f"{case.title}\n  left out: it takes too long for --quick\n", flush=True)
-                    continue
-                if case.over == "tls" and certificate is None:
-                    print(f"{case.title}\n  left out: it needs trustme\n", flush=True)
-                    continue
                 ran = running.prepare(case, plan)
+                if why_not := left_out(ran, plan, server):
+                    print(f"{tables.title_of(ran)}\n  left out: {why_not}\n", flush=True)
+                    continue
                 try:
                     running.run_case(ran, plan, server)
                 finally:

@@ -65,6 +65,7 @@ class Ran:
     case: Case
     rounds: int
     full_size: bool = True
+    rows: int = 0
     blocks: list[list[str]] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
@@ -185,7 +186,7 @@ def lacks(contender: Contender) -> str:
 
 def prepare(case: Case, plan: Plan) -> Ran:
     """See who can take part in a case; nothing runs yet."""
-    ran = Ran(case, min(plan.rounds, case.rounds or plan.rounds))
+    ran = Ran(case, min(plan.rounds, case.rounds or plan.rounds), rows=rows_of(case, plan))
     first = case.reference
     ran.taken = {first.name: first, first.name + AGAIN: first}
     for contender in case.contenders:

@@ -217,8 +217,8 @@ def text_of(table: Table) -> str:
 
 
 def title_of(ran: Ran) -> str:
-    """The case's title, with the number of rows that the reference got."""
-    return ran.case.title.format(rows=f"{max((run.rows for run in ran.runs), default=0):,}")
+    """The case's title, with its number of rows."""
+    return ran.case.title.format(rows=f"{ran.rows:,}")
 
 
 def rounds_of(ran: Ran) -> str:

@@ -19,7 +19,7 @@ def ran_of(
 ) -> Ran:
     """A case with so many rows per second in each round; all contenders in one block."""
     case = CASES[name]
-    ran = Ran(case, len(firsts), full_size, [list(speeds)])
+    ran = Ran(case, len(firsts), full_size, ROWS, [list(speeds)])
     first = case.reference.name
     for who, values in {first: firsts, **speeds, first + AGAIN: seconds}.items():
         for number, speed in enumerate(values):

@@ -18,7 +18,7 @@ import pytest
 
 import benchmarks
 from benchmarks import picture
-from benchmarks.__main__ import parse
+from benchmarks.__main__ import left_out, parse
 from benchmarks.cases.every import CASES
 from benchmarks.goals import GOALS
 from benchmarks.job import ADD, PULL, Job
@@ -117,6 +117,21 @@ def test_a_contender_that_is_not_installed_is_named_and_left_out(server: Server)
     assert ran.names == ["R", "plain", "R again"]
     assert "left out: journal, needs no_such_package" in text_of(table_of(ran))
     assert not ran.problems()
+
+
+def test_a_case_without_its_reference_is_left_out(server: Server) -> None:
+    case = CASES["decode"]
+    lone = replace(case.reference, needs=("no_such_package",))
+    plan = Plan(rounds=1)
+    ran = prepare(replace(case, contenders=(lone, *case.contenders[1:])), plan)
+    run_case(ran, plan, server)
+    assert not ran.runs
+    assert left_out(ran, plan, server).endswith(
+        "pydantic validate_json, which needs no_such_package"
+    )
+    tls = prepare(CASES["push-tls"], plan)
+    assert left_out(tls, plan, server) == "it needs trustme, which makes the certificate"
+    assert left_out(prepare(CASES["push"], plan), plan, server) == ""
 
 
 def test_a_contender_that_hangs_is_ended_with_all_it_started(tmp_path: Path) -> None:

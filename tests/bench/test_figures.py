@@ -123,7 +123,9 @@ def test_a_failed_run_is_counted_and_shown_and_in_no_median() -> None:
 
 def test_contenders_of_different_blocks_are_compared_through_their_own_references() -> None:
     """The machine halves its speed between the blocks; the peers' ratio stays what it is."""
-    ran = Ran(table_of(ran_of("push", {}, EVEN, EVEN)).ran.case, 1, True, [["plain"], ["requests"]])
+    ran = Ran(
+        table_of(ran_of("push", {}, EVEN, EVEN)).ran.case, 1, True, 1000, [["plain"], ["requests"]]
+    )
     for block, speed in enumerate((1000.0, 500.0)):
         ran.runs += [run_of(name, 0, speed, block=block) for name in ("R", "R" + AGAIN)]
     ran.runs += [run_of("plain", 0, 900.0), run_of("requests", 0, 75.0, block=1)]
