@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -66,6 +67,24 @@ def test_the_smallest_run(tmp_path: Path) -> None:
     assert told["machine"]["versions"]["aiohttp"]
     assert [goal["verdict"] for goal in told["goals"][:2]] == ["no verdict", "no verdict"]
     assert ElementTree.parse(drawn).getroot().tag.endswith("svg")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
+def test_what_was_found_before_an_interruption_is_written(tmp_path: Path) -> None:
+    file = tmp_path / "found.json"
+    command = [sys.executable, "-m", "benchmarks", "--only", "push", "--contenders", "plain"]
+    command += ["--rows", "20", "--rounds", "1000", "--json", str(file)]
+    running = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOM.parent
+    )
+    assert running.stderr is not None
+    while "round 2 of" not in running.stderr.readline():
+        assert running.poll() is None
+    running.send_signal(signal.SIGTERM)  # as timeout(1) does; Ctrl-C goes the same way
+    shown, said = running.communicate(timeout=60)
+    assert running.returncode == 130, said
+    assert "(1 round)" in shown
+    assert len(json.loads(file.read_bytes())["cases"]["push"]["runs"]) >= 3
 
 
 def asked(server: Server, *pieces: bytes) -> bytes:
