@@ -141,7 +141,7 @@ async def test_a_full_disk(twin: KaptureTwin, client: KaptureClient, journal: Pa
 
     # With room again, it goes on.
     twin.latency = 0.0
-    await client.tickets.reconcile(journal, settle=4.0)
+    await client.tickets.reconcile(journal, settle=SETTLE)
     rows: list[Any] = [{"title": f"t{n}", "ticket_details": "x" * 500} for n in range(1_000)]
     story = await push(client, rows, journal)
     assert set(story.names) == {"accepted"}

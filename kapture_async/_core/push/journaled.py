@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Generic, TypeVar
@@ -43,8 +44,11 @@ class JournaledFeed(Generic[R]):
         self._pace = pace
         self._keep_up = keep_up
         self._finish = finish
-        self._ready: asyncio.Queue[Live[R] | None] = asyncio.Queue()
+        self._ready: deque[Live[R]] = deque()
+        self._idle: deque[asyncio.Future[None]] = deque()
         self._hungry = asyncio.Event()
+        self._low = 0
+        """With so few rows ahead it is time for more."""
         self._begun = 0
         self._exhausted = False
         self._left = False
@@ -53,14 +57,15 @@ class JournaledFeed(Generic[R]):
         """Draw rows as they are needed; returns when there are no more."""
         try:
             while await self._pace.clear():
-                for _ in range(self._wanted):
+                for _ in range(2 * self._pace.room - self._ahead):
                     live = await self._drawing.draw()
                     if live is None:
                         return
                     self._begin(live)
                 await self._keep_up()
+                self._low = self._pace.room
                 self._hungry.clear()
-                if not self._drawing.over and self._wanted < self._most // 2:
+                if not self._drawing.over and self._ahead > self._low:
                     await self._hungry.wait()
         finally:
             self._exhausted = True
@@ -69,10 +74,12 @@ class JournaledFeed(Generic[R]):
     async def next(self) -> Live[R] | None:
         """See :class:`.drawing.Feed`."""
         ready = self._ready
-        live = await ready.get() if ready.empty() else ready.get_nowait()
-        if live is None:
-            ready.put_nowait(None)  # for the next worker
-        elif self._wanted >= self._most // 2:
+        while not ready:
+            if self._exhausted and not self._begun:
+                return None
+            await self._wait()
+        live = ready.popleft()
+        if self._begun + len(ready) <= self._low:
             self._hungry.set()
         return live
 
@@ -83,18 +90,30 @@ class JournaledFeed(Generic[R]):
     def leave(self) -> None:
         """No worker will take any more: finish what is ready, and what will be."""
         self._left = True
-        while not self._ready.empty():
-            live = self._ready.get_nowait()
-            if live is not None:
-                self._finish(live)
+        while self._ready:
+            self._finish(self._ready.popleft())
 
     @property
-    def _most(self) -> int:
-        return 2 * self._pace.room
+    def _ahead(self) -> int:
+        return self._begun + len(self._ready)
 
-    @property
-    def _wanted(self) -> int:
-        return self._most - self._begun - self._ready.qsize()
+    async def _wait(self) -> None:
+        """Until there may be a row, or none any more."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._idle.append(turn)
+        try:
+            await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled():
+                self._wake_one()  # it was meant for somebody who can take it
+            raise
+
+    def _wake_one(self) -> None:
+        while self._idle:
+            turn = self._idle.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
 
     def _begin(self, live: Live[R]) -> None:
         self._begun += 1
@@ -108,7 +127,9 @@ class JournaledFeed(Generic[R]):
             if self._left:
                 self._finish(live)
             else:
-                self._ready.put_nowait(live)
+                self._ready.append(live)
+                if self._idle:
+                    self._wake_one()
         else:
             if isinstance(begun, Taken):
                 live.known = begun
@@ -121,4 +142,5 @@ class JournaledFeed(Generic[R]):
 
     def _tell_workers(self) -> None:
         if not self._begun:
-            self._ready.put_nowait(None)
+            for _ in range(len(self._idle)):
+                self._wake_one()

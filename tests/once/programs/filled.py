@@ -23,7 +23,7 @@ async def main() -> None:
 
     rows = ({"title": f"t{n}", "ticket_details": "x" * 500} for n in range(100_000))
     words = ""
-    async with KaptureClient(base_url=URL, token=TOKEN, timeout=2.0) as client:
+    async with KaptureClient(base_url=URL, token=TOKEN, timeout=20) as client:
         push = client.tickets.push(rows, journal=JOURNAL, on_event=note, max_concurrency=8)
         try:
             async with push as outcomes:
