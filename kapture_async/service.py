@@ -252,13 +252,17 @@ _SAYS_OTHERWISE = re.compile(
 )
 
 
+ROWS_KEY: Final = "message"
+"""Where a pull's answer has its rows. The mark of success comes behind them in the sample."""
+
+
 def rows_of(judged: Judgement) -> list[dict[str, Any]]:
     """The rows of a pull: ``message`` is a list, one object, or a text that says "none".
 
     Raises:
         UnreadableReplyError: it is anything else.
     """
-    message = judged.body.get("message")
+    message = judged.body.get(ROWS_KEY)
     if isinstance(message, str) and (not message.strip() or says_none(message)):
         return []
     rows = [message] if isinstance(message, dict) else message

@@ -518,6 +518,12 @@ class SyncTickets(SyncResource[Tickets]):
         the order of the days, repeats dropped by ticket id. Without dates it is one call with
         the other filters alone, as live clients use it to list a customer's tickets.
 
+        Rows are decoded and handed out while their day is still arriving, in flat memory: a day
+        ahead of its turn waits with a quarter MiB, and lends its connection slot meanwhile.
+        The service's mark of success comes behind the rows, so a day counts as read only at its
+        end: what ends badly raises. What breaks off is asked for again as the client's retry
+        policy says, and rows that were handed out are not handed out again.
+
         Args:
             start: first day: a date, text such as ``"2024-04-19"``, or a datetime (its day in
                 the client's time zone).
@@ -536,8 +542,8 @@ class SyncTickets(SyncResource[Tickets]):
 
         Raises:
             InvalidInputError: at once, for days that cannot be meant.
-            HelpdeskError: while iterating; every earlier day was delivered whole, and being a
-                read, it is safe to ask again.
+            HelpdeskError: while iterating; every earlier day was delivered whole, of this one
+                perhaps a part, and being a read, it is safe to ask again.
         """
         try:
             return SyncPages(

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from attrs import evolve, field, frozen
 
+from .begun import Begun
 from .codec import Codec, WireModel
 from .errors import HelpdeskError, InvalidInputError, UnreadableReplyError
 from .replies import Advice, Judgement
@@ -17,7 +18,7 @@ from .transport.message import Operation, RawReply, Request
 from .transport.retry import RetryPolicy
 from .transport.send import Transport
 from .transport.settings import CallOptions
-from .transport.stream import OpenReply
+from .transport.stream import EndsByItself, OpenReply
 
 M = TypeVar("M", bound=WireModel)
 
@@ -127,6 +128,43 @@ class Caller:
         if reply.status >= 300:
             self._judged(request, reply)  # raises: what is no success is never confirmed
         raise self._judgement(request, reply).no_file()
+
+    async def begin(
+        self,
+        operation: Operation,
+        data: Any,
+        *,
+        headers: Mapping[str, Secret] | None = None,
+    ) -> Begun:
+        """Send a read, and leave a JSON answer to be read as it arrives.
+
+        Args:
+            operation: what to call.
+            data: whatever :meth:`Codec.encode` takes.
+            headers: headers of this call alone.
+
+        Returns:
+            The answer to read and to judge. It must be closed: it holds a connection slot.
+
+        Raises:
+            InvalidInputError: the data cannot be encoded; nothing was sent.
+            HelpdeskError: it was refused at once, or no answer came.
+        """
+        _ = self.codec.converter
+        most = self.transport.settings.max_reply_bytes
+        if most is not None:
+            operation = evolve(operation, reply_cap=most)
+        try:
+            request = self._request(operation, data, None, (), headers)
+        finally:
+            del data
+        reply = await self.transport.open(request, self.options, is_file=EndsByItself())
+        if isinstance(reply, OpenReply):
+            return Begun(
+                reply, self.judge, lambda raw: self._judgement(request, raw), operation.reply_cap
+            )
+        self._judged(request, reply)  # raises: what is no success is never confirmed
+        raise self._judgement(request, reply).unreadable()
 
     def _request(
         self,

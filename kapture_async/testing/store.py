@@ -74,6 +74,7 @@ class TicketStore:
     def update(self, ticket: TwinTicket, payload: Mapping[str, Any], now: float) -> None:
         """Change a ticket as an update-ticket request says; what is empty changes nothing."""
         ticket.updated = now
+        ticket.shown = None
         if sub_status := text_of(payload.get("sub_status")):
             ticket.sub_status = sub_status
             ticket.status = "C" if sub_status in COMPLETE_SUB_STATUSES else "P"

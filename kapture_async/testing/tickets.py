@@ -95,6 +95,8 @@ class TwinTicket:
     callback: str = ""
     notes: list[str] = attrs.field(factory=list[str], repr=False)
     associates: Json = attrs.field(factory=dict[str, Any], repr=False)
+    shown: tuple[tuple[Any, ...], bytes] | None = attrs.field(default=None, repr=False)
+    """Its row of a pull, and what that row was made from; days may have 50,000 of them."""
 
 
 def text_of(value: Any) -> str:

@@ -149,7 +149,7 @@ LAYERS = [
     ],
     [
         *("kapture_async.journaled", "kapture_async.journaled_updates"),
-        "kapture_async.journaled_customers",
+        *("kapture_async.journaled_customers", "kapture_async.pulled"),
         "support_async.journaled",
     ],
     ["kapture_async.updates"],
@@ -170,6 +170,7 @@ LAYERS = [
     ["kapture_async._core.events"],
     ["kapture_async._core.push", "kapture_async._core.pull", "kapture_async._core.download"],
     ["kapture_async._core.caller"],
+    ["kapture_async._core.begun"],
     ["kapture_async._core.replies"],
     ["kapture_async._core.transport.send"],
     ["kapture_async._core.transport.attempt"],

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from types import TracebackType
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from .loop import PrivateLoop
 
@@ -22,7 +22,7 @@ class Pager(Protocol[T]):
 
 
 class SyncPages(Generic[T]):
-    """Items of a paged answer, fetched page by page.
+    """Items of a paged answer, fetched page by page, or as they arrive where the pager can that.
 
     Iterate it for items, :meth:`pages` for whole pages; both continue where the other stopped.
     It can be iterated once. Leaving early is fine; ``with`` or :meth:`close` then stops at
@@ -32,6 +32,9 @@ class SyncPages(Generic[T]):
     def __init__(self, loop: PrivateLoop, pager: Pager[T]) -> None:
         self._loop = loop
         self._pager = pager
+        self._next_rows: Callable[[], Coroutine[Any, Any, list[T] | None]] = getattr(
+            pager, "next_rows", pager.next_page
+        )
         self._page: Iterator[T] = iter(())
         self._begun = False
         self._ended = False
@@ -43,22 +46,24 @@ class SyncPages(Generic[T]):
         while True:
             for item in self._page:
                 return item
-            page = self._next_page()
-            if page is None:
+            rows = self._fetch(self._next_rows)
+            if rows is None:
                 raise StopIteration
-            self._page = iter(page)
+            self._page = iter(rows)
 
     def pages(self) -> Iterator[list[T]]:
         """Iterate pages; the rest of a page already begun comes first."""
         rest = list(self._page)
+        if getattr(self._pager, "midway", False):
+            rest += self._fetch(self._pager.next_page) or []
         if rest:
             yield rest
-        while (page := self._next_page()) is not None:
+        while (page := self._fetch(self._pager.next_page)) is not None:
             yield page
 
     def all(self) -> list[T]:
         """Fetch everything that is left into one list."""
-        return [item for page in self.pages() for item in page]
+        return list(self)
 
     def close(self) -> None:
         """Stop fetching, and end the iteration. May be called again."""
@@ -68,14 +73,14 @@ class SyncPages(Generic[T]):
             self._loop.finish(self._pager.aclose)
         self._ended = True
 
-    def _next_page(self) -> list[T] | None:
+    def _fetch(self, ask: Callable[[], Coroutine[Any, Any, list[T] | None]]) -> list[T] | None:
         if self._ended:
             return None
         self._begun = True
-        page = self._loop.run(self._pager.next_page())
-        if page is None:
+        rows = self._loop.run(ask())
+        if rows is None:
             self._ended = True
-        return page
+        return rows
 
     def __repr__(self) -> str:
         return repr(self._pager).replace(type(self._pager).__name__, type(self).__name__, 1)

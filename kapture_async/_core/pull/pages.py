@@ -1,8 +1,7 @@
-"""Rows in pages: one page per window, several windows in flight, pages in order."""
+"""Rows as they come or in pages: one page per window, several windows in flight, all in order."""
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from datetime import date, timedelta
@@ -10,6 +9,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from ..errors import HelpdeskError, InvalidInputError
+from .arriving import Fetched, Source
 
 T = TypeVar("T")
 W = TypeVar("W")
@@ -24,6 +24,13 @@ def days_between(start: date, end: date) -> Iterator[date]:
     if end < start:
         raise InvalidInputError(f"the end {end} lies before the start {start}")
     return (start + timedelta(days=n) for n in range((end - start).days + 1))
+
+
+def compact(row_id: str) -> int | str:
+    """An id in half the memory, where it is a number; no two become one."""
+    if len(row_id) < 18 and row_id.isascii() and row_id.isdecimal():
+        return int(f"1{row_id}")
+    return row_id
 
 
 def _pulling(window: object) -> str:
@@ -45,11 +52,15 @@ class Pages(Generic[T]):
     and is raised again if the iteration is gone on with. A cancellation (a timeout around it,
     say) loses nothing: the iteration can be gone on with.
 
+    Where the rows come one by one, they are handed out while their window is still arriving, and
+    those of a window that fails may have been handed out in part. Its error says how many.
+    :meth:`next_page` gives whole windows only.
+
     Leaving the loop early: :meth:`aclose` or ``async with`` cancels what was fetched ahead.
 
     Args:
         windows: what to fetch, one after the other.
-        fetch: gives the rows of a window.
+        fetch: gives the rows of a window, all at once or as a source of rows.
         id_of: a row's id; what has none is never dropped.
         ahead: windows in flight at most.
         of: what the rows are, for the repr.
@@ -59,7 +70,7 @@ class Pages(Generic[T]):
     def __init__(
         self,
         windows: Iterable[W],
-        fetch: Callable[[W], Coroutine[Any, Any, list[T]]],
+        fetch: Callable[[W], Coroutine[Any, Any, list[T]] | Source[T]],
         *,
         id_of: Callable[[T], str | None],
         ahead: int = 4,
@@ -69,46 +80,57 @@ class Pages(Generic[T]):
         if ahead < 1:
             raise InvalidInputError("ahead must be 1 or more")
         self._windows = iter(windows)
-        self._fetch: Callable[[Any], Coroutine[Any, Any, list[T]]] = fetch
+        self._fetch: Callable[[Any], Coroutine[Any, Any, list[T]] | Source[T]] = fetch
         self._id_of = id_of
         self._ahead = ahead
         self._of = of
         self._where: Callable[[Any], str] = where
         self._handed_out = 0
-        self._under_way: deque[tuple[Any, asyncio.Task[list[T]]]] = deque()
-        self._before: frozenset[str] = frozenset()
+        self._under_way: deque[tuple[Any, Source[T]]] = deque()
+        self._before: set[int | str] = set()
+        self._seen: set[int | str] = set()
         self._rows: Iterator[T] = iter(())
+        self._gathered: list[T] = []
+        self._midway = False
         self._closed = False
         self._failure: Exception | None = None
+
+    @property
+    def midway(self) -> bool:
+        """Whether rows of a window were handed out whose end has not come yet."""
+        return self._midway
 
     async def next_page(self) -> list[T] | None:
         """The rows of the next window, possibly none of them; ``None`` at the end.
 
+        Of a window whose rows were handed out in part, these are the others.
+
         Raises:
             HelpdeskError: this window failed; a note names it.
         """
-        if self._failure is not None:
-            raise self._failure
-        if self._closed:
-            return None
-        self._fill()
-        if not self._under_way:
-            self._closed = True
-            return None
-        window, task = self._under_way[0]
-        # Waited for and not awaited: a cancellation of the reader must not become the task's.
-        await asyncio.wait({task})
-        self._under_way.popleft()
-        try:
-            rows = task.result()
-        except Exception as error:
-            if isinstance(error, HelpdeskError):
-                error.add_note(self._where(window))
-            self._failure = error
-            await self.aclose()
-            raise
-        self._fill()
-        return self._without_repeats(rows)
+        self._gathered += self._rows
+        if self._gathered and not self._midway:
+            return self._page()
+        while (step := await self._advance()) is not None:
+            self._gathered += step
+            if not self._midway:
+                return self._page()
+        return None
+
+    async def next_rows(self) -> list[T] | None:
+        """The rows that come next, at least one, as they arrive; ``None`` at the end.
+
+        Raises:
+            HelpdeskError: a window failed; notes name it, and say how many of its rows were
+                handed out before.
+        """
+        rows = self._page() + list(self._rows)
+        if rows:
+            return rows
+        while (step := await self._advance()) is not None:
+            if step:
+                return step
+        return None
 
     async def all(self) -> list[T]:
         """Every row that is left, in one list."""
@@ -117,12 +139,13 @@ class Pages(Generic[T]):
     async def aclose(self) -> None:
         """Stop: cancel what is being fetched ahead. Calling it again does nothing."""
         self._closed = True
-        tasks = [task for _, task in self._under_way]
+        self._rows, self._gathered, self._midway = iter(()), [], False
+        sources = [source for _, source in self._under_way]
         self._under_way.clear()
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        for source in sources:
+            source.drop()
+        for source in sources:
+            await source.aclose()
 
     def __aiter__(self) -> Pages[T]:
         return self
@@ -131,10 +154,10 @@ class Pages(Generic[T]):
         while True:
             for row in self._rows:
                 return row
-            page = await self.next_page()
-            if page is None:
+            rows = await self.next_rows()
+            if rows is None:
                 raise StopAsyncIteration
-            self._rows = iter(page)
+            self._rows = iter(rows)
 
     async def __aenter__(self) -> Pages[T]:
         return self
@@ -147,37 +170,69 @@ class Pages(Generic[T]):
     ) -> None:
         await self.aclose()
 
+    def __del__(self) -> None:
+        # Left early and dropped, as after ``break``: streams would wait for a reader for ever.
+        for _, source in getattr(self, "_under_way", ()):
+            source.drop()
+
+    def _page(self) -> list[T]:
+        page, self._gathered = self._gathered, []
+        return page
+
+    async def _advance(self) -> list[T] | None:
+        """Some rows of the window whose turn it is, perhaps none; ``None`` after the last."""
+        if self._failure is not None:
+            raise self._failure
+        if self._closed:
+            return None
+        self._fill()
+        if not self._under_way:
+            self._closed = True
+            return None
+        window, source = self._under_way[0]
+        try:
+            rows = await source.next_rows()
+        except Exception as error:
+            if isinstance(error, HelpdeskError):
+                error.add_note(self._where(window))
+            self._failure = error
+            await self.aclose()
+            raise
+        new = self._without_repeats(rows or [])
+        self._midway = not (rows is None or source.done)
+        if not self._midway:
+            self._under_way.popleft()
+            self._before, self._seen = self._seen, set()
+            self._handed_out += 1
+            self._fill()
+        return new
+
     def _fill(self) -> None:
         while len(self._under_way) < self._ahead:
             try:
                 window = next(self._windows)
             except StopIteration:
                 return
-            task = asyncio.ensure_future(self._fetch(window))
-            task.add_done_callback(_look_at)
-            self._under_way.append((window, task))
+            found = self._fetch(window)
+            source = Fetched(found) if isinstance(found, Coroutine) else found
+            self._under_way.append((window, source))
 
     def _without_repeats(self, rows: list[T]) -> list[T]:
-        seen: set[str] = set()
+        seen, before = self._seen, self._before
         kept = []
         for row in rows:
             row_id = self._id_of(row)
             if row_id:
-                if row_id in seen or row_id in self._before:
+                key = compact(row_id)
+                if key in seen:
                     continue
-                seen.add(row_id)
+                seen.add(key)
+                if key in before:
+                    continue
             kept.append(row)
-        self._before = frozenset(seen)
-        self._handed_out += 1
         return kept
 
     def __repr__(self) -> str:
         count = self._handed_out
         pages = f"{count:,} page{'s' * (count > 1)} handed out" if count else "not begun"
         return f"<Pages of {self._of}, {pages}{', closed' if self._closed else ''}>"
-
-
-def _look_at(task: asyncio.Task[Any]) -> None:
-    """So that a window nobody came to read is not reported as "never retrieved"."""
-    if not task.cancelled():
-        task.exception()

@@ -68,7 +68,8 @@ def _slow(connection: Connection, fault: Fault, reply: TwinReply) -> None:
 
 def _half_body(connection: Connection, fault: Fault, reply: TwinReply) -> None:
     head = connection.head(reply, len(reply.body), keep_alive=True)
-    connection.write(head + reply.body[: len(reply.body) // 2])
+    at = int(fault.number("bytes")) or len(reply.body) // 2
+    connection.write(head + reply.body[: min(at, len(reply.body) - 1)])
     connection.close()
 
 

@@ -55,7 +55,13 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
                 "executed; the answer drips in `pieces` over `duration` seconds",
                 {"duration": 0.5, "pieces": 10},
             ),
-            FaultKind("half_body", True, "broken", "executed; half of the promised body, then FIN"),
+            FaultKind(
+                "half_body",
+                True,
+                "broken",
+                "executed; half of the promised body, or `bytes` of it, then FIN",
+                {"bytes": 0},
+            ),
             FaultKind(
                 "wrong_length",
                 True,

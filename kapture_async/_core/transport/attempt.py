@@ -22,6 +22,7 @@ from .live import Failure, IsFile, LiveCall, OpenAnswer
 from .message import RawReply
 from .session import open_session
 from .settings import ERROR_BODY_CAP
+from .stream import EndsByItself
 from .ways import Ways
 
 __all__ = ["Ways", "attempt", "open_session"]
@@ -176,7 +177,8 @@ async def attempt(
         if marked is not None and status >= 400 and marked.size > _CHUNK:
             marked.keep_no_connection(response)
         if is_file is not None and is_file(status, response.headers):
-            problem = _never_whole(response, cap)
+            by_itself = isinstance(is_file, EndsByItself)
+            problem = None if by_itself else _never_whole(response, cap)
             if problem is not None:
                 response.close()
                 return problem

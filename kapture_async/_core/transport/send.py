@@ -184,6 +184,7 @@ class Transport:
             last,
             tuple(call.attempts),
             release=self._slots.release,
+            acquire=self._slots.acquire,
             broke_off=lambda failure: self._error(call, failure.words, failure.kind),
         )
         self._arriving.add(reply)

@@ -27,8 +27,15 @@ class Slots:
         """More than 0 only while nobody waits."""
         self._waiters: deque[asyncio.Future[None]] = deque()
 
+    async def acquire(self) -> None:
+        """Take a slot, at once if there is one."""
+        if self.free:
+            self.free -= 1
+        else:
+            await self.wait()
+
     async def wait(self) -> None:
-        """Wait for a slot, and take it."""
+        """Wait for a slot, and take it. Only where none is free."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.append(turn)
         try:

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
 from ..errors import ClientStateError, HelpdeskError
 from ..phase import Attempt
 from .live import Failure, OpenAnswer, Stream
+
+
+class EndsByItself:
+    """A rule for the heads of answers whose bodies tell where they end: JSON that is whole does.
+
+    Such a body may come compressed or without a length; a file may not. Give it as ``is_file``.
+    """
+
+    def __call__(self, status: int, headers: Mapping[str, str]) -> bool:
+        """Whether the body is to be read as it arrives: for everything but a plain failure."""
+        return 200 <= status < 300
 
 
 class OpenReply:
@@ -18,8 +29,9 @@ class OpenReply:
     Args:
         answer: what arrived.
         attempts: the tries so far.
-        release: called once, when the connection slot is free again.
+        release: called when the connection slot is free again.
         broke_off: makes the error for a body that does not come to its end.
+        acquire: gets a connection slot once more.
     """
 
     def __init__(
@@ -29,6 +41,7 @@ class OpenReply:
         *,
         release: Callable[[], None],
         broke_off: Callable[[Failure], HelpdeskError],
+        acquire: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self.status = answer.status
         self.headers: Mapping[str, str] = answer.headers
@@ -36,6 +49,8 @@ class OpenReply:
         self.attempts = attempts
         self._body = answer.body
         self._release = release
+        self._acquire = acquire
+        self._resting = False
         self._broke_off = broke_off
         self._loop = asyncio.get_running_loop()
         self._open = True
@@ -74,6 +89,29 @@ class OpenReply:
         if self._open:
             self._open = False
             self._body.close()
+            if not self._resting:
+                self._release()
+
+    def rest(self) -> None:
+        """Lend the connection slot to others while nothing is read.
+
+        An answer that waits for its reader would otherwise keep that very reader from asking
+        anything else.
+        """
+        if self._open and not self._resting and self._acquire is not None:
+            self._resting = True
+            self._release()
+
+    async def go_on(self) -> None:
+        """Take a connection slot again, if it was lent, to read on."""
+        if self._open and self._resting and self._acquire is not None:
+            await self._acquire()
+            self._resting = False
+            self._release_if_closed()
+
+    def _release_if_closed(self) -> None:
+        """Nobody reads on: it was closed while it waited for the slot."""
+        if not self._open:
             self._release()
 
     def __del__(self) -> None:
@@ -81,7 +119,8 @@ class OpenReply:
         if getattr(self, "_open", False):
             self._open = False
             with suppress(RuntimeError):  # the loop is closed: nobody waits for the slot
-                self._loop.call_soon_threadsafe(_give_back, self._body, self._release)
+                release = _nothing if self._resting else self._release
+                self._loop.call_soon_threadsafe(_give_back, self._body, release)
             warnings.warn(
                 "a download was dropped before its end: use it in an `async with` statement, or "
                 "call aclose()",
@@ -97,3 +136,7 @@ class OpenReply:
 def _give_back(body: Stream, release: Callable[[], None]) -> None:
     body.close()
     release()
+
+
+def _nothing() -> None:
+    """The slot was given back before."""

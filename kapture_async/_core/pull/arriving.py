@@ -1,0 +1,277 @@
+"""The rows of one window, decoded while the answer is still arriving.
+
+The mark of success may come last, so rows are handed out before anything has confirmed them: they
+are what the service sent, but whether they are all of the window, only its end says. That end
+comes only behind an answer that is whole and that the service's own rule of success accepts.
+Anything else raises, or the window is asked for again, and then what was handed out is dropped
+from it: by its id, which :class:`.pages.Pages` sees to, or by its content where it has no id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from hashlib import blake2b
+from typing import Any, Generic, Protocol, TypeVar
+
+import orjson
+from attrs import frozen
+
+from ..begun import Begun
+from ..errors import HelpdeskError, RejectedError, ReplyTooLargeError, UnreadableReplyError
+from ..replies import Judgement
+from ..transport.settings import CallOptions
+from .arrival import ROOM, Arrival, End
+from .splitter import RowSplitter
+
+T = TypeVar("T")
+
+_PIECE = 64 * 1024
+"""Bytes that are decoded at a time; the event loop gets its turn in between."""
+
+
+@frozen(kw_only=True)
+class RowsRule(Generic[T]):
+    """What a service says of answers with rows.
+
+    Attributes:
+        key: where the list of rows stands in the answer.
+        decode: makes rows of decoded objects.
+        id_of: a row's id, if it has one.
+        rest_of: the rows of a confirmed answer that are no list: one alone, or none. A list of
+            rows has been taken out of it before, and is empty.
+        says_none: whether a refusal only says that there are no rows.
+    """
+
+    key: str
+    decode: Callable[[list[dict[str, Any]]], list[T]]
+    id_of: Callable[[T], str | None]
+    rest_of: Callable[[Judgement], list[dict[str, Any]]]
+    says_none: Callable[[RejectedError], bool]
+
+
+class Source(Protocol[T]):
+    """Where the rows of one window come from."""
+
+    @property
+    def done(self) -> bool:
+        """Whether all rows were handed out and the window is confirmed."""
+        ...
+
+    async def next_rows(self) -> list[T] | None:
+        """Some rows, perhaps none of them; ``None`` at the confirmed end."""
+
+    async def aclose(self) -> None:
+        """Stop fetching. May be called again."""
+
+    def drop(self) -> None:
+        """The same from anywhere, without waiting."""
+
+
+class Arriving(Generic[T]):
+    """A :class:`Source` that reads an answer as it arrives. Fetching begins at once.
+
+    Args:
+        begin: sends the request.
+        options: retries and time for all of it; see :class:`Arrival`.
+        rule: what the service says of such answers.
+        room: bytes that may wait for their reader.
+    """
+
+    def __init__(
+        self,
+        begin: Callable[[CallOptions], Awaitable[Begun]],
+        options: CallOptions,
+        rule: RowsRule[T],
+        *,
+        room: int = ROOM,
+    ) -> None:
+        self._arrival = Arrival(begin, options, room=room)
+        self._rule = rule
+        self._begun: Begun | None = None
+        self._splitter = RowSplitter(rule.key)
+        self._left = memoryview(b"")
+        self._came = 0
+        self._done = False
+        self._nameless: Counter[bytes] = Counter()
+        self._known: Counter[bytes] = Counter()
+
+    @property
+    def done(self) -> bool:
+        """See :class:`Source`."""
+        return self._done
+
+    async def next_rows(self) -> list[T] | None:
+        """See :class:`Source`. A cancellation loses nothing.
+
+        Raises:
+            HelpdeskError: the window failed for good. Rows may have been handed out before.
+        """
+        if self._done:
+            return None
+        if self._left or self._arrival.ready:
+            await asyncio.sleep(0)  # whoever else runs in this loop has a turn
+        if not self._left:
+            part = await self._arrival.take()
+            if isinstance(part, Begun):
+                self._begin(part)
+                return []
+            if isinstance(part, End):
+                return self._end()
+            if isinstance(part, Exception):
+                self._tell(part)
+                raise part
+            self._left = memoryview(part)
+            del part  # personal data, and error trackers show variables
+        piece, self._left = self._left[:_PIECE], self._left[_PIECE:]
+        rows, problem = self._split(piece)
+        del piece
+        if problem is not None:
+            del rows
+            raise problem
+        return rows
+
+    async def aclose(self) -> None:
+        """See :class:`Source`."""
+        await self._arrival.aclose()
+
+    def drop(self) -> None:
+        """See :class:`Source`."""
+        self._arrival.drop()
+
+    # --- below: no public names -----------------------------------------------------------------
+
+    def _begin(self, begun: Begun) -> None:
+        self._begun = begun
+        self._splitter = RowSplitter(self._rule.key)
+        self._known = Counter(self._nameless)
+
+    def _split(self, piece: memoryview) -> tuple[list[T], HelpdeskError | None]:
+        try:
+            found = self._splitter.feed(piece)
+            if not found:
+                if self._splitter.has_enough:  # a page without an end, say
+                    self._judge()
+                return [], None
+            if not all(type(row) is dict for row in found):
+                raise UnreadableReplyError(
+                    f"the answer's {self._rule.key!r} is neither rows nor a text"
+                )
+            return self._counted(self._rule.decode(found)), None
+        except HelpdeskError as error:
+            return [], self._finally(error)
+
+    def _counted(self, rows: list[T]) -> list[T]:
+        id_of = self._rule.id_of
+        if not all(map(id_of, rows)):
+            rows = [row for row in rows if id_of(row) or self._is_new(row)]
+        self._came += len(rows)
+        return rows
+
+    def _is_new(self, row: T) -> bool:
+        """Whether a row without an id was not handed out by a transfer that broke off."""
+        digest = content_digest(getattr(row, "raw", row))
+        if self._known[digest] > 0:
+            self._known[digest] -= 1
+            return False
+        self._nameless[digest] += 1
+        return True
+
+    def _end(self) -> list[T]:
+        if self._splitter.finish() == "broken":
+            assert self._begun is not None
+            self._arrival.ask_again(
+                self._begun.about(b"").unreadable("the answer is JSON that breaks off")
+            )
+            return []
+        try:
+            rest = self._judge()
+        except HelpdeskError as error:
+            problem = self._finally(error)
+        else:
+            self._arrival.accept()
+            self._done = True
+            return rest
+        raise problem
+
+    def _judge(self) -> list[T]:
+        """The rows of a confirmed answer that did not stand in a list.
+
+        Raises:
+            HelpdeskError: it is not confirmed.
+        """
+        begun, splitter = self._begun, self._splitter
+        assert begun is not None
+        other = splitter.other
+        body = orjson.dumps(splitter.envelope) if other is None else other
+        try:
+            rest = self._rule.rest_of(begun.judged(body))
+        except RejectedError as error:
+            if not self._came and self._rule.says_none(error):
+                return []
+            raise
+        return self._counted(self._rule.decode(rest)) if rest else []
+
+    def _finally(self, error: HelpdeskError) -> HelpdeskError:
+        """The error of a window that is over, with its whole story."""
+        assert self._begun is not None
+        if not error.service:
+            about = self._begun.about(b"")
+            cls = type(error) if isinstance(error, ReplyTooLargeError) else UnreadableReplyError
+            error = about.error(cls, error.message)
+        self._tell(error)
+        self._arrival.drop()
+        return error.with_traceback(None)
+
+    def _tell(self, error: Exception) -> None:
+        if self._came:
+            error.add_note(f"{self._came:,} rows of this window were handed out before")
+
+
+class Fetched(Generic[T]):
+    """A :class:`Source` whose rows come all at once. Fetching begins at once.
+
+    Args:
+        rows: gives the rows.
+    """
+
+    def __init__(self, rows: Awaitable[list[T]]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.ensure_future(rows)
+        self._task.add_done_callback(_look_at)
+        self._done = False
+
+    @property
+    def done(self) -> bool:
+        """See :class:`Source`."""
+        return self._done
+
+    async def next_rows(self) -> list[T] | None:
+        """See :class:`Source`."""
+        if self._done:
+            return None
+        # Waited for and not awaited: a cancellation of the reader must not become the task's.
+        await asyncio.wait({self._task})
+        self._done = True
+        return self._task.result()
+
+    async def aclose(self) -> None:
+        """See :class:`Source`."""
+        self._task.cancel()
+        await asyncio.wait({self._task})
+
+    def drop(self) -> None:
+        """See :class:`Source`. What was asked for by others is left to end by itself."""
+
+
+def content_digest(content: Any) -> bytes:
+    """Stands for a decoded JSON value, whatever the order of its keys."""
+    written = orjson.dumps(content, option=orjson.OPT_SORT_KEYS, default=dict)
+    return blake2b(written, digest_size=12).digest()
+
+
+def _look_at(task: asyncio.Future[Any]) -> None:
+    """So that a window nobody came to read is not reported as "never retrieved"."""
+    if not task.cancelled():
+        task.exception()

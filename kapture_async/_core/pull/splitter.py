@@ -1,0 +1,310 @@
+"""Rows out of a JSON object, while it is still arriving. Pure: bytes in, rows out.
+
+Rows are found by cutting at the last separator of two objects (``},{``) in what has come, and by
+parsing what stands before it as a list. A cut inside a text or inside a nested value cannot
+parse: it would leave a text or at least two brackets open, of which the added ``]`` closes one.
+So success proves the cut. Where it fails, and at both ends of the list, a scanner that knows
+texts and brackets finds the next row; no byte is scanned twice, however long a row is.
+
+Every part is parsed by the same parser that would read the whole, and so it is refused where the
+whole would be.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+import orjson
+
+from ..errors import ReplyTooLargeError, UnreadableReplyError
+
+ROW_CAP = 16 * 1024 * 1024
+"""The most bytes of one row, and of everything beside the rows."""
+OTHER_CAP = 256 * 1024
+"""What is no object is kept up to here: it is only quoted."""
+_KEY_CAP = 64 * 1024
+_SEPARATOR_CAP = 256
+_DEPTH_CAP = 1024  # the parser's own
+
+_BLANKS = re.compile(rb"[ \t\r\n]*+")
+# Possessive, so that a text whose end has not come yet costs one look and not many.
+_OUTSIDE = re.compile(rb'[^"\[\]{},]*+')
+_INSIDE = re.compile(
+    rb'[^"\[\]{}]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"\[\]{}]*+)*+',
+    re.DOTALL,
+)
+_IN_TEXT = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
+
+_QUOTE, _BACKSLASH, _COMMA, _COLON = b'"\\,:'
+_OPEN_OBJECT, _CLOSE_OBJECT, _OPEN_LIST, _CLOSE_LIST = b"{}[]"
+
+Ending = Literal["whole", "broken", "other"]
+"""How what came has ended: an object that is whole, one that breaks off, or something else."""
+
+
+class RowSplitter:
+    """Takes an object apart while it arrives: the rows of one list in it, and all its other keys.
+
+    Args:
+        key: where the list stands in the object. Any other kind of value there is a key as the
+            others are.
+        row_cap: the most bytes of one row, and of everything beside the rows.
+    """
+
+    def __init__(self, key: str, *, row_cap: int = ROW_CAP) -> None:
+        self._key = key
+        self._row_cap = row_cap
+        self._buffer = bytearray()
+        self._step = self._at_start
+        self._envelope: dict[str, Any] = {}
+        self._envelope_size = 0
+        self._member = ""
+        self._listed = False
+        self._first = True
+        self._ended = False
+        self._other: bytearray | None = None
+        # The scanner: where it is, and in what.
+        self._at = 0
+        self._depth = 0
+        self._in_text = False
+        # The cutting at separators.
+        self._separator = b"},{"
+        self._no_cut_up_to = -1
+        self._rows: list[Any] = []
+
+    @property
+    def envelope(self) -> dict[str, Any]:
+        """The object without its rows: their list is empty. Whole once :meth:`finish` says so."""
+        return {**self._envelope, self._key: []} if self._listed else self._envelope
+
+    @property
+    def other(self) -> bytes | None:
+        """The beginning of what came if that is no object."""
+        return None if self._other is None else bytes(self._other)
+
+    @property
+    def has_enough(self) -> bool:
+        """Whether nothing that is still to come can matter: it is no object, and a long one."""
+        return self._other is not None and len(self._other) >= OTHER_CAP
+
+    def feed(self, data: bytes | memoryview) -> list[Any]:
+        """Take the next bytes, and give the elements of the list that are whole now.
+
+        What they are, objects or not, is not looked at.
+
+        Raises:
+            UnreadableReplyError: it cannot become the JSON of such an object.
+            ReplyTooLargeError: a row, or everything beside the rows, is too large.
+        """
+        if self._other is not None:
+            self._other += data[: OTHER_CAP - len(self._other)]
+            return []
+        self._buffer += data
+        while self._step():
+            pass
+        rows, self._rows = self._rows, []
+        return rows
+
+    def finish(self) -> Ending:
+        """Say how what came has ended; nothing more will come."""
+        if self._ended:
+            return "whole"
+        if self._other is None and self._step == self._at_start:
+            self._other = bytearray()
+        return "broken" if self._other is None else "other"
+
+    # --- the steps: each takes something from the front of the buffer, or waits for more --------
+
+    def _at_start(self) -> bool:
+        if self._look() is None:
+            return False
+        if self._buffer[0] != _OPEN_OBJECT:
+            self._other = self._buffer[:OTHER_CAP]
+            self._buffer = bytearray()
+            return False
+        return self._go(1, self._at_key)
+
+    def _at_key(self) -> bool:
+        if self._look() is None:
+            return False
+        if self._buffer[0] == _CLOSE_OBJECT and self._first:
+            self._ended = True
+            return self._go(1, self._at_end)
+        if self._buffer[0] != _QUOTE:
+            raise _unreadable()
+        colon = self._end_of_key()
+        if colon is None:
+            if len(self._buffer) > _KEY_CAP:
+                raise ReplyTooLargeError(f"a key of the answer has more than {_KEY_CAP:,} bytes")
+            return False
+        self._member = str(self._parsed(0, colon))
+        self._first = False
+        self._account(colon)
+        return self._go(colon + 1, self._at_value)
+
+    def _at_value(self) -> bool:
+        found = self._look()
+        if found is None:
+            return False
+        if self._member == self._key:
+            if self._listed or self._key in self._envelope:
+                raise UnreadableReplyError(f"the answer has the key {self._key!r} twice")
+            if found == _OPEN_LIST:
+                self._listed = self._first = True
+                return self._go(1, self._at_row)
+        end = self._scan()
+        if end is None:
+            self._check_size(len(self._buffer))
+            return False
+        self._envelope[self._member] = self._parsed(0, end)
+        self._account(end)
+        return self._after(end)
+
+    def _at_row(self) -> bool:
+        if self._at == 0:
+            self._cut()
+        if self._look() is None:
+            return False
+        end = self._scan()
+        if end is None:
+            if len(self._buffer) > self._row_cap:
+                raise ReplyTooLargeError(f"one row has more than {self._row_cap:,} bytes")
+            return False
+        stop = self._buffer[end]
+        if stop == _CLOSE_OBJECT:
+            raise _unreadable()
+        if end or not (self._first and stop == _CLOSE_LIST):
+            self._rows.append(self._parsed(0, end))
+        self._first = False
+        if stop == _CLOSE_LIST:
+            return self._go(end + 1, self._at_comma)
+        self._learn(end)
+        return self._go(end + 1, self._at_row)
+
+    def _at_comma(self) -> bool:
+        return self._look() is not None and self._after(0)
+
+    def _at_end(self) -> bool:
+        if self._look() is not None:
+            raise _unreadable()
+        return False
+
+    # --- what the steps are made of -------------------------------------------------------------
+
+    def _go(self, count: int, step: Any) -> bool:
+        """Drop ``count`` bytes, and go on with another step."""
+        del self._buffer[:count]
+        self._at = self._depth = 0
+        self._no_cut_up_to -= count
+        self._step = step
+        return True
+
+    def _after(self, end: int) -> bool:
+        """Go on behind a member: to the next one, or to the end of the object."""
+        stop = self._buffer[end]
+        if stop == _COMMA:
+            return self._go(end + 1, self._at_key)
+        if stop != _CLOSE_OBJECT:
+            raise _unreadable()
+        self._ended = True
+        return self._go(end + 1, self._at_end)
+
+    def _look(self) -> int | None:
+        """The first byte that is no blank, blanks before it dropped; ``None`` if there is none."""
+        if self._at == 0:
+            blanks = _end_of(_BLANKS, self._buffer, 0)
+            if blanks:
+                del self._buffer[:blanks]
+        return self._buffer[0] if self._buffer else None
+
+    def _scan(self) -> int | None:
+        """Where the value at the front ends: at a comma or bracket outside of it."""
+        buffer, at, depth, length = self._buffer, self._at, self._depth, len(self._buffer)
+        end: int | None = None
+        while at < length:
+            if self._in_text:
+                at = _end_of(_IN_TEXT, buffer, at)
+                if at == length or buffer[at] == _BACKSLASH:  # whose other half is still to come
+                    break
+                self._in_text = False
+                at += 1
+                continue
+            at = _end_of(_INSIDE if depth else _OUTSIDE, buffer, at)
+            if at == length:
+                break
+            found = buffer[at]
+            if found == _QUOTE:
+                self._in_text = True
+            elif found in (_OPEN_OBJECT, _OPEN_LIST):
+                depth += 1
+                if depth > _DEPTH_CAP:
+                    raise UnreadableReplyError("the answer is nested too deeply")
+            elif depth and found != _COMMA:
+                depth -= 1
+            else:
+                end = at
+                break
+            at += 1
+        self._at, self._depth = at, depth
+        return end
+
+    def _end_of_key(self) -> int | None:
+        """Where the colon behind the text at the front is."""
+        buffer = self._buffer
+        end = _end_of(_IN_TEXT, buffer, 1)
+        if end < len(buffer) and buffer[end] == _QUOTE:
+            end = _end_of(_BLANKS, buffer, end + 1)
+            if end < len(buffer):
+                if buffer[end] != _COLON:
+                    raise _unreadable()
+                return end
+        return None
+
+    def _cut(self) -> None:
+        """Take all rows before the last separator, if it is one."""
+        buffer = self._buffer
+        cut = buffer.rfind(self._separator)
+        if cut <= max(self._no_cut_up_to, -1):
+            return
+        try:
+            rows = orjson.loads(b"[" + buffer[: cut + 1] + b"]")
+        except orjson.JSONDecodeError:
+            self._no_cut_up_to = cut  # the scanner finds the rows up to there
+            return
+        self._rows += rows
+        self._first = False
+        del buffer[: cut + len(self._separator) - 1]
+
+    def _learn(self, end: int) -> None:
+        """How rows are separated here, from one that ends and the next one that begins."""
+        buffer = self._buffer
+        begin = _end_of(_BLANKS, buffer, end + 1)
+        last = len(buffer[:end].rstrip(b" \t\r\n")) - 1
+        if begin < len(buffer) and begin - last < _SEPARATOR_CAP and buffer[begin] == _OPEN_OBJECT:
+            self._separator = bytes(buffer[last : begin + 1])
+
+    def _parsed(self, start: int, end: int) -> Any:
+        try:
+            return orjson.loads(self._buffer[start:end])
+        except orjson.JSONDecodeError:
+            pass
+        raise _unreadable()
+
+    def _account(self, size: int) -> None:
+        self._envelope_size += size
+        self._check_size(0)
+
+    def _check_size(self, more: int) -> None:
+        if self._envelope_size + more > self._row_cap:
+            raise ReplyTooLargeError(f"the answer has more than {self._row_cap:,} bytes of no row")
+
+
+def _end_of(pattern: re.Pattern[bytes], buffer: bytearray, start: int) -> int:
+    found = pattern.match(buffer, start)
+    assert found is not None  # every pattern here takes nothing as well
+    return found.end()
+
+
+def _unreadable() -> UnreadableReplyError:
+    return UnreadableReplyError("the answer is not readable as JSON")
