@@ -32,6 +32,7 @@ from ._core.errors import (
     ReplyTooLargeError,
     RequestTooLargeError,
     ServerError,
+    StateError,
     UnreadableReplyError,
     ValidationError,
 )
@@ -44,6 +45,7 @@ from ._core.outcome import (
     Unknown,
 )
 from ._core.phase import Attempt, Phase
+from ._core.pull.export import Exported, ExportProgress
 from ._core.pull.pages import Pages
 from ._core.push.doctor import Diagnosis
 from ._core.push.engine import Push, PushCounts
@@ -99,6 +101,8 @@ __all__ = [
     "Customers",
     "Diagnosis",
     "Enquiry",
+    "ExportProgress",
+    "Exported",
     "FaqCategory",
     "FaqContent",
     "Faqs",
@@ -141,6 +145,7 @@ __all__ = [
     "SavedCustomer",
     "SavedOrder",
     "ServerError",
+    "StateError",
     "SyncCustomers",
     "SyncFaqs",
     "SyncInAsyncWarning",

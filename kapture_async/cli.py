@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,6 @@ import click  # noqa: E402
 
 from ._core.cli.exits import DONE, REJECTED, code_of_error  # noqa: E402
 from ._core.cli.journalcommands import add_journal_commands  # noqa: E402
-from ._core.cli.listing import listing_options, put_rows, refuse_both  # noqa: E402
 from ._core.cli.options import Target, json_option, target_options, timeout_option  # noqa: E402
 from ._core.cli.pushfile import push_file  # noqa: E402
 from ._core.cli.pushing import connect_by  # noqa: E402
@@ -24,7 +22,6 @@ from ._core.cli.running import program_name, run, run_commands  # noqa: E402
 from ._core.cli.screen import json_line, one_line, say, show_error, warn  # noqa: E402
 from ._core.cli.service import Service, Work  # noqa: E402
 from ._core.cli.trials import DemoOptions, demo_options, run_twin, twin_options  # noqa: E402
-from ._core.cli.words import count  # noqa: E402
 from ._core.errors import HelpdeskError  # noqa: E402
 from ._core.push.doctor import long_text  # noqa: E402
 from ._core.push.sources import Columns  # noqa: E402
@@ -41,9 +38,10 @@ from .cli_options import (  # noqa: E402
     place_in,
 )
 from .cli_order_calls import orders  # noqa: E402
+from .cli_pull import pull  # noqa: E402
 from .cli_updates import UpdateOptions, update_service  # noqa: E402
 from .client import KaptureClient  # noqa: E402
-from .models import KNOWN_FIELDS, NewTicket, TicketDetail, TicketRow  # noqa: E402
+from .models import KNOWN_FIELDS, NewTicket, TicketDetail  # noqa: E402
 from .operations import ADD_CUSTOMER  # noqa: E402
 from .references import TEXT, Field, mark  # noqa: E402
 from .service import ADD_TICKET, INDIA, UPDATE_TICKET  # noqa: E402
@@ -460,28 +458,7 @@ def get(ticket_ids: tuple[str, ...], timeout: float, as_json: bool, target: Targ
     sys.exit(max(codes | {REJECTED if lookup.missing else DONE}))
 
 
-@commands.command(short_help="Pull the tickets created on some days.")
-@click.option("--from", "start", required=True, metavar="DAY", help="Such as 2026-01-31.")
-@click.option("--to", "end", metavar="DAY", help="The last day; otherwise the first.")
-@listing_options
-@target_options(KaptureTarget)
-def pull(
-    start: str, end: str | None, out: str | None, timeout: float, as_json: bool, target: Target
-) -> None:
-    """Pull the tickets created on the days from DAY to DAY, as the service's calendar has them."""
-    refuse_both(out, as_json=as_json)
-    settings = target.settings()
-
-    async def rows() -> AsyncGenerator[TicketRow, None]:
-        async with (
-            KaptureClient(**settings, timeout=timeout) as client,
-            client.tickets.pull(start, end) as pulled,
-        ):
-            async for row in pulled:
-                yield row
-
-    number, where = put_rows(rows, _show_row, out=out, as_json=as_json)
-    say(f"{count(number, 'ticket')}{where}", style="dim", stderr=True)
+commands.add_command(pull)
 
 
 def _objects(extra: tuple[str, ...], shape: str) -> dict[str, Any]:
@@ -506,13 +483,6 @@ def _show_ticket(ticket_id: str, ticket: TicketDetail) -> None:
     for name, text in lines.items():
         if text:
             say(f"  {one_line(name):<10} {one_line(text)}")
-
-
-def _show_row(row: TicketRow) -> None:
-    created = "" if row.created_at is None else f"{row.created_at:%Y-%m-%d %H:%M}"
-    status = one_line(row.status_label or "", 12)
-    title = one_line(row.title or "", 80)
-    print(f"{one_line(row.ticket_id or ''):<14} {created:<16} {status:<12} {title}")
 
 
 for group in (customers, orders, faqs):

@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, tzinfo
+from typing import Any, Final
 
-from ._core.codec import Codec
+from ._core.codec import Codec, wire_fields
+from ._core.errors import InvalidInputError
 from ._core.pull.arriving import RowsRule
+from ._core.pull.export import Export, Exported, PullObserver
+from ._core.pull.frames import Frame
+from ._core.pull.output import Output
+from ._core.pull.pages import Pages
+from ._core.pull.sinks import Shape, format_of
+from ._core.pull.state import State, digest_of
 from .models import TicketRow
-from .service import ROWS_KEY, is_nothing_found, rows_of
+from .service import INDIA, ROWS_KEY, is_nothing_found, rows_of
+
+ROW_KEYS: Final = (
+    *("tat", "sla", "date", "status", "nextFollowUp", "lastFollowUp", "taskId", "lastSource"),
+    *("orderId", "lastConvesationTime", "ticketId", "folderId", "primarySource", "detail"),
+    *("mergedTicketId", "contactId", "productId", "creatorId", "substatusKey", "customerId"),
+    *("assignedId", "referenceId", "creatorName", "priority", "pendingTaskId", "assignedToName"),
+    *("callBack", "customer_rating", "queueKey", "lastConversationId", "slaStatus", "queueName"),
+    *("total_conversations", "disposition", "taskTitle", "taskEnddate", "url", "substatus"),
+    *("assigneeCode", "ftr", "email", "phone", "attachments", "additional_info"),
+)
+"""The keys of a row in the order of the wire: the columns of CSV."""
 
 
 def rows_rule(codec: Codec) -> RowsRule[TicketRow]:
@@ -22,4 +43,80 @@ def rows_rule(codec: Codec) -> RowsRule[TicketRow]:
         id_of=lambda row: row.ticket_id,
         rest_of=rows_of,
         says_none=is_nothing_found,
+    )
+
+
+def frame_of(zone: tzinfo) -> Frame:
+    """The rows as columns. India has had one offset for all the time that there are tickets."""
+    return Frame(TicketRow, zone, zone_name="Asia/Kolkata" if zone == INDIA else None)
+
+
+def shape_of(zone: tzinfo) -> Shape:
+    """What the files of an export look like."""
+    words = frozenset(key for _, key, kind in wire_fields(TicketRow) if kind == "words")
+    return Shape(columns=ROW_KEYS, words=words, frame=frame_of(zone))
+
+
+def is_open(row: TicketRow) -> bool:
+    """Whether a ticket may still change: its end is empty while it is open (section 4)."""
+    end = row.raw.get("taskEnddate")
+    return not (end.strip() if isinstance(end, str) else end)
+
+
+async def export_tickets(
+    pages: Callable[[list[str]], Pages[TicketRow]],
+    codec: Codec,
+    place: str,
+    *,
+    out: str | os.PathLike[str],
+    start: date | None,
+    end: date | None,
+    state: str | os.PathLike[str] | None,
+    filters: Mapping[str, Any],
+    format_: str | None,
+    overwrite: bool,
+    overlap: int,
+    recheck_open: bool,
+    on_progress: PullObserver | None,
+) -> Exported:
+    """See :meth:`.tickets.Tickets.export`.
+
+    Args:
+        pages: the tickets of some days.
+        codec: the client's.
+        place: the tenant's address.
+        out, start, end, state, filters, format_, overwrite, overlap, recheck_open, on_progress:
+            what to export, where to, and how.
+    """
+    zone = codec.zone
+    output = Output(out, overwrite=overwrite)
+    form = format_of(output.target, format_)
+    shape = shape_of(zone)
+    if form == "parquet":
+        _ = shape.frame.schema  # what is not installed must show before anything is asked
+    export = Export(
+        pages=pages,
+        shape=shape,
+        id_of=lambda row: row.ticket_id,
+        content_of=lambda row: row.raw,
+        created_at=lambda row: row.created_at,
+        is_open=is_open,
+        today=lambda: datetime.now(zone).date(),
+        on_progress=on_progress,
+    )
+    if state is None:
+        if recheck_open:
+            raise InvalidInputError("recheck_open needs a state")
+        if start is None:
+            raise InvalidInputError("an export needs its first day, or a state that knows it")
+        return await export.once(output, form, start, start if end is None else end)
+    bound = digest_of({"place": place, "zone": str(zone), "filters": dict(filters)})
+    return await export.since_last(
+        State(state, bound=bound, place=place),
+        output,
+        form,
+        start=start,
+        end=end,
+        overlap=overlap,
+        recheck_open=recheck_open,
     )

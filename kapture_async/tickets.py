@@ -19,6 +19,7 @@ from ._core.errors import (
     NotFoundError,
 )
 from ._core.pull.arriving import Arriving
+from ._core.pull.export import Exported, PullObserver
 from ._core.pull.pages import Pages, days_between
 from ._core.push.doctor import Diagnosis, examine, long_text
 from ._core.push.engine import Push
@@ -56,7 +57,7 @@ from .journaled_updates import (
     update_records_of,
 )
 from .models import AddedTicket, NewTicket, TicketDetail, TicketRow, UpdatedTicket
-from .pulled import rows_rule
+from .pulled import export_tickets, frame_of, rows_rule
 from .references import TEXT, ReferencePlace, check_place, mark
 from .service import (
     ADD_TICKET,
@@ -361,19 +362,88 @@ class Tickets:
             first = service_day(start, zone, name="start")
             last = first if end is None else service_day(end, zone, name="end")
             windows = map(format_day, days_between(first, last))
+        return self._pages(windows, filters, checked, ahead)
 
-        def arrive(day: str) -> Arriving[TicketRow]:
-            body = Payload(filters)
-            if day:
-                body["start_date"] = body["end_date"] = day
-            caller = self._caller
+    async def export(
+        self,
+        out: str | os.PathLike[str],
+        *,
+        start: date | datetime | str | None = None,
+        end: date | datetime | str | None = None,
+        state: str | os.PathLike[str] | None = None,
+        format: str | None = None,
+        overwrite: bool = False,
+        overlap: int = 1,
+        recheck_open: bool = False,
+        customer_code: str | None = None,
+        status: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+        ahead: int = 4,
+        on_progress: PullObserver | None = None,
+    ) -> Exported:
+        """Pull tickets into a file, in flat memory; with a state, only what is new since the last.
 
-            async def begin(options: CallOptions) -> Begun:
-                return await caller.with_options(options).begin(PULL_TICKETS, body, headers=checked)
+        The file is written beside its place and gets its name, in one step, when it is whole and
+        on the disk. Only its owner may read it.
 
-            return Arriving(begin, caller.options, rows_rule(caller.codec))
+        With a state, each run writes the tickets that no run before has written: the outputs of
+        all runs together hold each ticket once. A run that is killed at any moment has happened
+        or has not; the next one finds out, and finishes it. The service cannot be asked for what
+        changed, so a run reads the last days again; what is listed later than ``overlap`` days
+        after a newer ticket was seen is missed (kapture.md, contradiction 11). The state is a
+        small file of ids, days and digests.
 
-        return Pages(windows, arrive, id_of=lambda row: row.ticket_id, ahead=ahead)
+        Args:
+            out: the file to make.
+            start: first day; needed, but for a state that knows it.
+            end: last day; ``start`` if left out, or with a state as far as there are tickets.
+            state: the file that remembers what was handed out; made by the first run.
+            format: ``"jsonl"`` (the rows as they came), ``"csv"`` or ``"parquet"`` (needs the
+                extra ``arrow``); by default what the name of the file tells.
+            overwrite: replace a file that is there already.
+            overlap: days before the newest known ticket that are read once more. More than that
+                of the run before has its effect from the next run on.
+            recheck_open: also read the days of tickets that were open when they were last handed
+                out, and write those that have changed since.
+            customer_code, status, extra: filters, as for :meth:`pull`.
+            headers: headers of every call.
+            ahead: days fetched at a time.
+            on_progress: told of every block of rows; an error that it raises ends the export.
+
+        Returns:
+            What was written.
+
+        Raises:
+            InvalidInputError: at once, for what cannot be meant, and for a file that is there.
+            ConfigurationError: the format needs pyarrow, which is not installed.
+            StateError: the state is damaged, in use, or of another tenant or other filters.
+            HelpdeskError: a day failed. Nothing was written; it is safe to begin again.
+            OSError: the disk failed. The same.
+        """
+        codec = self._caller.codec
+        filters = Payload()
+        merge_given(filters, customer_code=customer_code, status=status)
+        merge_extra(filters, extra)
+        checked = check_headers(headers)
+        del extra
+        first = None if start is None else service_day(start, codec.zone, name="start")
+        last = None if end is None else service_day(end, codec.zone, name="end")
+        return await export_tickets(
+            lambda days: self._pages(days, filters, checked, ahead),
+            codec,
+            str(self._caller.transport.settings.base_url),
+            out=out,
+            start=first,
+            end=last,
+            state=state,
+            filters=filters,
+            format_=format,
+            overwrite=overwrite,
+            overlap=overlap,
+            recheck_open=recheck_open,
+            on_progress=on_progress,
+        )
 
     def push(
         self,
@@ -729,6 +799,32 @@ class Tickets:
         )
 
     # --- below: no public names ----------------------------------------------------------------
+
+    def _pages(
+        self,
+        windows: Iterable[str],
+        filters: Payload,
+        headers: Mapping[str, Secret],
+        ahead: int,
+    ) -> Pages[TicketRow]:
+        def arrive(day: str) -> Arriving[TicketRow]:
+            body = Payload(filters)
+            if day:
+                body["start_date"] = body["end_date"] = day
+            caller = self._caller
+
+            async def begin(options: CallOptions) -> Begun:
+                return await caller.with_options(options).begin(PULL_TICKETS, body, headers=headers)
+
+            return Arriving(begin, caller.options, rows_rule(caller.codec))
+
+        return Pages(
+            windows,
+            arrive,
+            id_of=lambda row: row.ticket_id,
+            ahead=ahead,
+            frame=frame_of(self._caller.codec.zone),
+        )
 
     def _add_row(self, row: Any) -> Awaitable[AddedTicket]:
         if not isinstance(row, NewTicket):

@@ -34,6 +34,7 @@ from kapture_async._core.errors import (
     ReplyTooLargeError,
     RequestTooLargeError,
     ServerError,
+    StateError,
     UnreadableReplyError,
     ValidationError,
 )
@@ -140,6 +141,7 @@ __all__ = [
     "Row",
     "Secret",
     "ServerError",
+    "StateError",
     "Status",
     "SupportClient",
     "SyncAttachments",

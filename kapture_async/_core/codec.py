@@ -80,6 +80,15 @@ def wire(
     return field(default=None, metadata={_WIRE: _Wire(key, kind, section, shown, id_of)})
 
 
+def wire_fields(cls: type[WireModel]) -> tuple[tuple[str, str, Kind], ...]:
+    """The fields of a reply model: name, wire key and kind of each, in the order of the class."""
+    return tuple(
+        (a.name, a.metadata[_WIRE].key, a.metadata[_WIRE].kind)
+        for a in attrs.fields(cls)
+        if _WIRE in a.metadata
+    )
+
+
 @define(eq=False, repr=False)
 class WireModel:
     """Base of what comes back: a typed view over the decoded object, which it keeps.

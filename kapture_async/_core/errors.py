@@ -10,6 +10,7 @@
     │   ├── ConnectError                  (also ConnectionError) DNS, refused, TLS, proxy
     │   ├── NotSentTimeoutError           (also TimeoutError) time ran out before sending
     │   ├── JournalError                  the journal of a push cannot be opened, read or written
+    │   ├── StateError                    the state of an export cannot be used, read or written
     │   └── PushStoppedError              a push gave up; the rest of its source was not read
     ├── RejectedError                 the service refused it: it has no effect
     │   ├── AuthenticationError           wrong, expired or missing credentials
@@ -214,6 +215,15 @@ class JournalError(NotSentError):
     """The journal of a push cannot be opened, read or written; nothing is sent without it."""
 
     _next_step: ClassVar[str] = "Mend the cause, then run the same push again: it goes on."
+
+
+class StateError(NotSentError):
+    """The state of an incremental export cannot be used, read or written."""
+
+    _next_step: ClassVar[str] = "Mend the cause, then run the same export again: it goes on."
+
+    def _consequence(self) -> str:
+        return "Nothing was changed: an export only reads."
 
 
 class PushStoppedError(NotSentError):

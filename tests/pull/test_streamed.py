@@ -151,9 +151,9 @@ async def test_the_retry_policy_bounds_how_often(length: bool) -> None:
         assert len(server.calls) == QUICK.attempts == len(error.attempts)
         assert [attempt.number for attempt in error.attempts] == [1, 2, 3]
         assert ids(rows) == expected(len(rows))
-        assert 450 < len(rows) < 501
+        assert 0 < len(rows) < 501
         notes = " ".join(error.__notes__)
-        assert f"{len(rows)} rows of this window were handed out before" in notes
+        assert f"{len(rows)} rows of it were handed out before" in notes
         assert DAY in notes
         with pytest.raises(type(error)):  # never a silent end
             await pages.next_page()

@@ -6,7 +6,13 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from ..errors import ConfigurationError, HelpdeskError, InvalidInputError, JournalError
+from ..errors import (
+    ConfigurationError,
+    HelpdeskError,
+    InvalidInputError,
+    JournalError,
+    StateError,
+)
 from ..push.report import Summary
 
 DONE: Final = 0
@@ -77,6 +83,6 @@ def worst_of(codes: Iterable[int]) -> int:
 
 def code_of_error(error: HelpdeskError) -> int:
     """The exit code of a single call that failed."""
-    if isinstance(error, (ConfigurationError, InvalidInputError, JournalError)):
+    if isinstance(error, (ConfigurationError, InvalidInputError, JournalError, StateError)):
         return USAGE
     return {"rejected": REJECTED, "unknown": UNKNOWN, "not_sent": NOT_SENT}[error.outcome]

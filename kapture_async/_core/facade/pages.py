@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
+from ..pull.frames import frame_for
 from .loop import PrivateLoop
 
 T = TypeVar("T")
@@ -64,6 +65,28 @@ class SyncPages(Generic[T]):
     def all(self) -> list[T]:
         """Fetch everything that is left into one list."""
         return list(self)
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """All that is left as an Arrow stream (PyCapsule), for data frame libraries.
+
+        ``polars.DataFrame(client.tickets.pull(...))`` is all it takes; the rows become columns
+        while they arrive, some thousand at a time. It needs pyarrow, which the extra ``arrow``
+        brings.
+
+        Raises:
+            ConfigurationError: pyarrow is not installed.
+            TypeError: these items have no columns.
+        """
+        reader = frame_for(self._pager).reader(self._blocks())
+        stream: object = reader.__arrow_c_stream__(requested_schema)
+        return stream
+
+    def _blocks(self) -> Iterator[list[T]]:
+        if rest := list(self._page):
+            yield rest
+        while (rows := self._fetch(self._next_rows)) is not None:
+            if rows:
+                yield rows
 
     def close(self) -> None:
         """Stop fetching, and end the iteration. May be called again."""

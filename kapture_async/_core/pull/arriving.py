@@ -92,7 +92,7 @@ class Arriving(Generic[T]):
         self._begun: Begun | None = None
         self._splitter = RowSplitter(rule.key)
         self._left = memoryview(b"")
-        self._came = 0
+        self._came = False
         self._done = False
         self._nameless: Counter[bytes] = Counter()
         self._known: Counter[bytes] = Counter()
@@ -120,7 +120,6 @@ class Arriving(Generic[T]):
             if isinstance(part, End):
                 return self._end()
             if isinstance(part, Exception):
-                self._tell(part)
                 raise part
             self._left = memoryview(part)
             del part  # personal data, and error trackers show variables
@@ -166,7 +165,7 @@ class Arriving(Generic[T]):
         id_of = self._rule.id_of
         if not all(map(id_of, rows)):
             rows = [row for row in rows if id_of(row) or self._is_new(row)]
-        self._came += len(rows)
+        self._came = self._came or bool(rows)
         return rows
 
     def _is_new(self, row: T) -> bool:
@@ -220,13 +219,8 @@ class Arriving(Generic[T]):
             about = self._begun.about(b"")
             cls = type(error) if isinstance(error, ReplyTooLargeError) else UnreadableReplyError
             error = about.error(cls, error.message)
-        self._tell(error)
         self._arrival.drop()
         return error.with_traceback(None)
-
-    def _tell(self, error: Exception) -> None:
-        if self._came:
-            error.add_note(f"{self._came:,} rows of this window were handed out before")
 
 
 class Fetched(Generic[T]):

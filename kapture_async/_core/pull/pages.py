@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from ..errors import HelpdeskError, InvalidInputError
 from .arriving import Fetched, Source
+from .frames import ArrowStream, Frame, frame_for
 
 T = TypeVar("T")
 W = TypeVar("W")
@@ -65,6 +66,7 @@ class Pages(Generic[T]):
         ahead: windows in flight at most.
         of: what the rows are, for the repr.
         where: tells in the note of an error which window failed.
+        frame: the rows as columns, for data frames.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Pages(Generic[T]):
         ahead: int = 4,
         of: str = "rows",
         where: Callable[[W], str] = _pulling,
+        frame: Frame | None = None,
     ) -> None:
         if ahead < 1:
             raise InvalidInputError("ahead must be 1 or more")
@@ -85,15 +88,24 @@ class Pages(Generic[T]):
         self._ahead = ahead
         self._of = of
         self._where: Callable[[Any], str] = where
+        self.frame = frame
+        """The rows as columns, if they have such."""
         self._handed_out = 0
         self._under_way: deque[tuple[Any, Source[T]]] = deque()
         self._before: set[int | str] = set()
         self._seen: set[int | str] = set()
         self._rows: Iterator[T] = iter(())
         self._gathered: list[T] = []
+        self._given = 0
         self._midway = False
+        self._window: Any = None
         self._closed = False
         self._failure: Exception | None = None
+
+    @property
+    def window(self) -> Any:
+        """The window that the rows handed out last belong to."""
+        return self._window
 
     @property
     def midway(self) -> bool:
@@ -135,6 +147,26 @@ class Pages(Generic[T]):
     async def all(self) -> list[T]:
         """Every row that is left, in one list."""
         return [row async for row in self]
+
+    async def to_arrow(self) -> ArrowStream:
+        """Every row that is left, as a table for data frames: a ``pyarrow.Table``.
+
+        Columns are named as the attributes of the rows; see :class:`.frames.Frame`. Rows become
+        columns as they come, in a fraction of the memory that they need as objects.
+
+        Returns:
+            What ``polars.DataFrame(...)``, ``pandas`` and ``duckdb`` take as it is.
+
+        Raises:
+            ConfigurationError: pyarrow is not installed; the extra ``arrow`` brings it.
+            HelpdeskError: a window failed.
+        """
+        frame = frame_for(self)
+        batches = []
+        while (rows := await self.next_rows()) is not None:
+            batches.append(frame.batch(rows))
+        table: ArrowStream = frame.table(batches)
+        return table
 
     async def aclose(self) -> None:
         """Stop: cancel what is being fetched ahead. Calling it again does nothing."""
@@ -195,14 +227,18 @@ class Pages(Generic[T]):
         except Exception as error:
             if isinstance(error, HelpdeskError):
                 error.add_note(self._where(window))
+                if given := self._given - len(self._gathered):
+                    error.add_note(f"{given:,} rows of it were handed out before")
             self._failure = error
             await self.aclose()
             raise
+        self._window = window
         new = self._without_repeats(rows or [])
+        self._given += len(new)
         self._midway = not (rows is None or source.done)
         if not self._midway:
             self._under_way.popleft()
-            self._before, self._seen = self._seen, set()
+            self._before, self._seen, self._given = self._seen, set(), 0
             self._handed_out += 1
             self._fill()
         return new
