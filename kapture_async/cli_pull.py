@@ -192,7 +192,9 @@ def _to_stdout(options: PullOptions, settings: dict[str, Any]) -> None:
         sys.stdout.flush()
     except BrokenPipeError:  # `| head`, say
         warn("standard output was closed before the end")
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - flushed at the end
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # it is flushed once more at the end
+        os.close(nowhere)
         sys.exit(REJECTED)
     say(count(number, "ticket"), style="dim", stderr=True)
 

@@ -293,7 +293,7 @@ async def endless(begin: bytes, again: bytes, *more: str, length: int | None = N
     ],
 )
 async def test_what_never_ends_is_given_up(begin: bytes, again: bytes) -> None:
-    async with serving(lambda call: endless(begin, again), max_reply_bytes=2 * 1024 * 1024) as (
+    async with serving(lambda call: endless(begin, again), max_reply_bytes=700_000) as (
         server,
         client,
     ):

@@ -13,6 +13,7 @@ from kapture_async import (
     CustomerRow,
     Customers,
     Diagnosis,
+    Exported,
     FaqCategory,
     FaqContent,
     Faqs,
@@ -42,6 +43,7 @@ from kapture_async import (
     Unknown,
     UpdatedTicket,
 )
+from kapture_async._core.pull.frames import ArrowStream
 
 
 async def calls() -> None:
@@ -66,6 +68,11 @@ async def calls() -> None:
 async def iterators(client: KaptureClient) -> None:
     pages = client.tickets.pull("2024-04-19")
     assert_type(pages, Pages[TicketRow])
+    assert_type(await pages.next_rows(), list[TicketRow] | None)
+    assert_type(await pages.to_arrow(), ArrowStream)
+    exported = await client.tickets.export("x.csv", start="2024-04-19", state="x.state")
+    assert_type(exported, Exported)
+    assert_type(exported.newest, str | None)
     async for row in pages:
         assert_type(row, TicketRow)
     assert_type(await pages.next_page(), list[TicketRow] | None)

@@ -11,6 +11,7 @@ from kapture_async import (
     CustomerFields,
     CustomerRow,
     Diagnosis,
+    Exported,
     FaqCategory,
     FaqContent,
     NewCustomer,
@@ -40,6 +41,7 @@ from kapture_async import (
     Unknown,
     UpdatedTicket,
 )
+from kapture_async._core.pull.frames import ArrowStream
 
 
 def calls() -> None:
@@ -59,6 +61,9 @@ def calls() -> None:
 def iterators(client: SyncKaptureClient) -> None:
     pages = client.tickets.pull("2024-04-19")
     assert_type(pages, SyncPages[TicketRow])
+    stream: ArrowStream = pages
+    assert_type(stream.__arrow_c_stream__(), object)
+    assert_type(client.tickets.export("x.csv", start="2024-04-19"), Exported)
     for row in pages:
         assert_type(row, TicketRow)
     assert_type(pages.all(), list[TicketRow])

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
-from typing import Any, Final, Generic, TypeVar
+from types import TracebackType
+from typing import Any, Final, Generic, Self, TypeVar
 
 from attrs import field, frozen
 
@@ -27,8 +29,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 OVERLAP: Final = 1
-_ROWS_AT_ONCE = 256
-"""Handed to the disk together: each hand-over costs a thread switch."""
+_ROWS_AT_ONCE = 32
+"""Handed to the thread together, at least: each hand-over costs a switch of threads, and rows that
+live long cost the garbage collector's time."""
 
 
 @frozen
@@ -104,11 +107,12 @@ class Export(Generic[T]):
             OSError: the disk failed; the same.
         """
         days = [day.isoformat() for day in days_between(start, end)]
-        try:
-            written = await self._write(output, format_, days, lambda rows, _: rows)
-            await settled(output.publish)
-        finally:
-            await settled(output.discard)
+        with OneThread() as settled:
+            try:
+                written = await self._write(settled, output, format_, days, lambda rows, _: rows)
+                await settled(output.publish)
+            finally:
+                await settled(output.discard)
         return Exported(path=output.target, rows=written, days=len(days))
 
     async def since_last(
@@ -140,22 +144,23 @@ class Export(Generic[T]):
             HelpdeskError: a pull failed: the run has not happened.
             OSError: the disk failed; the same.
         """
-        await settled(state.__enter__)
-        try:
-            memory = self._memory(state, start, output)
-            run = Run(self, memory, overlap=overlap, recheck_open=recheck_open)
-            days = run.days(self._last_day(memory, end))
+        with OneThread() as settled:
+            await settled(state.__enter__)
             try:
-                await settled(state.begin, memory, output)
-                written = await self._write(output, format_, days, run.chosen)
-                run.remember(written)
-            except BaseException:
-                await settled(output.discard)
-                raise
-            # What goes wrong from here on may have happened; the next run knows.
-            await settled(state.commit, memory, output)
-        finally:
-            await settled(state.__exit__, None, None, None)
+                memory = self._memory(state, start, output)
+                run = Run(self, memory, overlap=overlap, recheck_open=recheck_open)
+                days = run.days(self._last_day(memory, end))
+                try:
+                    await settled(state.begin, memory, output)
+                    written = await self._write(settled, output, format_, days, run.chosen)
+                    run.remember(written)
+                except BaseException:
+                    await settled(output.discard)
+                    raise
+                # What goes wrong from here on may have happened; the next run knows.
+                await settled(state.commit, memory, output)
+            finally:
+                await settled(state.__exit__, None, None, None)
         return Exported(
             path=output.target,
             rows=written,
@@ -192,6 +197,7 @@ class Export(Generic[T]):
 
     async def _write(
         self,
+        settled: OneThread,
         output: Output,
         format_: Format,
         days: list[str],
@@ -221,16 +227,33 @@ class Export(Generic[T]):
         return sink_for(format_, output.file, self.shape)
 
 
-async def settled(act: Callable[..., R], *args: Any) -> R:
-    """Call what blocks, in a thread. A cancellation waits until the thread is done with it."""
-    task = asyncio.ensure_future(asyncio.to_thread(act, *args))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        if not task.cancelled():
-            task.exception()
-        raise
+class OneThread:
+    """A thread for all that blocks: the same one each time, as each has memory of its own."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="export")
+
+    async def __call__(self, act: Callable[..., R], *args: Any) -> R:
+        """Call something there. A cancellation waits until the thread is done with it."""
+        call = asyncio.get_running_loop().run_in_executor(self._pool, act, *args)
+        try:
+            return await asyncio.shield(call)
+        except asyncio.CancelledError:
+            await asyncio.wait({call})
+            if not call.cancelled():
+                call.exception()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(wait=False)
 
 
 def _finish(sink: Sink, rows: list[Any], output: Output) -> None:

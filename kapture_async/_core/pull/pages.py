@@ -162,6 +162,7 @@ class Pages(Generic[T]):
             HelpdeskError: a window failed.
         """
         frame = frame_for(self)
+        _ = frame.schema  # what is not installed must show before anything is asked
         batches = []
         while (rows := await self.next_rows()) is not None:
             batches.append(frame.batch(rows))

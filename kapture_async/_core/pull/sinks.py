@@ -22,7 +22,7 @@ from .frames import Frame
 Format = Literal["jsonl", "csv", "parquet"]
 FORMATS: Final[tuple[Format, ...]] = ("jsonl", "csv", "parquet")
 
-ROWS_PER_GROUP: Final = 8192
+ROWS_PER_GROUP: Final = 4096
 """Rows of Parquet that are kept until they are written together."""
 _ROW_BYTES = 16 * 1024 * 1024
 
