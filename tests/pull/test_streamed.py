@@ -336,7 +336,8 @@ async def test_days_ahead_wait_with_a_bounded_share() -> None:
             assert await pages.next_rows()
             await until(lambda: len(server.calls) == 3)
             arrivals = [source._arrival for _, source in pages._under_way]  # type: ignore[attr-defined]
-            await until(lambda: all(arrival._held >= ROOM for arrival in arrivals))
+            await until(lambda: all(arrival._wanted._waiters for arrival in arrivals))
+            assert all(arrival._held >= ROOM for arrival in arrivals)
             most = ROOM + 512 * 1024  # what comes in one piece comes whole
             assert all(arrival._held < most for arrival in arrivals)
             assert all(call.sent < len(big) for call in server.calls)

@@ -179,10 +179,10 @@ class State:
             )
         try:
             memory = Memory(**{name.name: content[name.name] for name in fields(Memory)})
-            date.fromisoformat(memory.start), date.fromisoformat(memory.kept_from)
-            date.fromisoformat(memory.newest or memory.start)
-            assert all(map(date.fromisoformat, [*memory.ids, *memory.open]))
-        except (KeyError, TypeError, ValueError, AssertionError):
+            days = [memory.start, memory.kept_from, memory.newest or memory.start]
+            for day in (*days, *memory.ids, *memory.open):
+                date.fromisoformat(day)
+        except (KeyError, TypeError, ValueError):
             raise self._error("it is damaged", _ANOTHER) from None
         if memory.bound != self._bound:
             here = "other filters" if memory.place == self._place else memory.place
