@@ -56,7 +56,12 @@ class PullOptions:
 
 _OPTIONS = (
     click.option("--from", "start", metavar="DAY", help="The first day, such as 2026-01-31."),
-    click.option("--to", "end", metavar="DAY", help="The last day; otherwise the first."),
+    click.option(
+        "--to",
+        "end",
+        metavar="DAY",
+        help="The last day; see below.",
+    ),
     click.option("--out", metavar="FILE", help="Write there instead; `-` is stdout."),
     click.option(
         "--format",
@@ -102,6 +107,8 @@ _OPTIONS = (
 @target_options(KaptureTarget)
 def pull(options: PullOptions, target: Target) -> None:
     """Pull the tickets created on the days from DAY to DAY, as the service's calendar has them.
+
+    Without --to it is one day, or with --since-last all days up to now.
 
     A FILE is there whole under its name, or not at all, and only its owner may read it: .jsonl
     has the rows as they came, .csv a table that is safe to open in a spreadsheet, .parquet typed
@@ -154,6 +161,16 @@ def _to_file(options: PullOptions, settings: dict[str, Any]) -> None:
     if options.since_last is not None and done.newest is not None:
         told += f"; the newest is of {done.newest[:16].replace('T', ' ')}"
     say(told, style="dim", stderr=True)
+    _warn_of(done.short)
+
+
+def _warn_of(short: tuple[str, ...]) -> None:
+    if short:
+        more = f" and {len(short) - 5:,} more days" if len(short) > 5 else ""
+        warn(
+            f"the service gave fewer tickets than it says there are, of {', '.join(short[:5])}"
+            f"{more}; perhaps it limits its answers"
+        )
 
 
 def _to_stdout(options: PullOptions, settings: dict[str, Any]) -> None:
@@ -185,6 +202,7 @@ def _to_stdout(options: PullOptions, settings: dict[str, Any]) -> None:
                         print(json_line(row.raw))
             if sink is not None:
                 sink.finish()
+            _warn_of(pages.short)
         return number
 
     try:

@@ -17,7 +17,7 @@ from ._core.pull.pages import Pages
 from ._core.pull.sinks import Shape, format_of
 from ._core.pull.state import State, digest_of
 from .models import TicketRow
-from .service import INDIA, ROWS_KEY, is_nothing_found, rows_of
+from .service import INDIA, ROWS_KEY, is_nothing_found, rows_of, total_of
 
 ROW_KEYS: Final = (
     *("tat", "sla", "date", "status", "nextFollowUp", "lastFollowUp", "taskId", "lastSource"),
@@ -42,6 +42,7 @@ def rows_rule(codec: Codec) -> RowsRule[TicketRow]:
         decode=decode,
         id_of=lambda row: row.ticket_id,
         rest_of=rows_of,
+        total_of=total_of,
         says_none=is_nothing_found,
     )
 

@@ -275,6 +275,14 @@ def rows_of(judged: Judgement) -> list[dict[str, Any]]:
     raise judged.unreadable("the answer's 'message' is neither rows nor a text")
 
 
+def total_of(judged: Judgement) -> int | None:
+    """How many rows there are: null in the sample, a number or absent in the wild (section 4)."""
+    total = judged.body.get("totalCount")
+    if isinstance(total, str) and total.isascii() and total.isdecimal() and len(total) < 19:
+        total = int(total)
+    return total if type(total) is int else None
+
+
 def is_nothing_found(error: RejectedError) -> bool:
     """Whether a failed pull only says that there are no tickets.
 

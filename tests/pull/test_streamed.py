@@ -265,6 +265,20 @@ async def test_none_one_and_many(body: bytes, count: int) -> None:
         assert len(await client.tickets.pull(DAY).all()) == count
 
 
+@pytest.mark.parametrize("total", [3, "3", 2, None, "many", 2.0, True, -1])
+async def test_days_that_come_short_are_listed(total: Any) -> None:
+    """The service may limit an answer, and says so nowhere but in its count."""
+
+    def script(call: Call) -> Body:
+        body = document([row(1), row(2)], totalCount=total if call.day == DAY else 2)
+        return cut(body, 900) if call.number == 1 else whole(body)
+
+    async with serving(script) as (_, client):
+        pages = client.tickets.pull("2024-04-18", "2024-04-20")
+        assert len(await pages.all()) == 2
+        assert pages.short == ((DAY,) if total in (3, "3") else ())
+
+
 async def test_nothing_found_behind_rows_is_no_end() -> None:
     body = document([row(n) for n in range(200)], "failed", Message="No Data found")
     async with serving(lambda call: whole(body)) as (_, client):

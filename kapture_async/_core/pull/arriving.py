@@ -41,6 +41,7 @@ class RowsRule(Generic[T]):
         id_of: a row's id, if it has one.
         rest_of: the rows of a confirmed answer that are no list: one alone, or none. A list of
             rows has been taken out of it before, and is empty.
+        total_of: how many rows a confirmed answer says there are, if it says so.
         says_none: whether a refusal only says that there are no rows.
     """
 
@@ -48,6 +49,7 @@ class RowsRule(Generic[T]):
     decode: Callable[[list[dict[str, Any]]], list[T]]
     id_of: Callable[[T], str | None]
     rest_of: Callable[[Judgement], list[dict[str, Any]]]
+    total_of: Callable[[Judgement], int | None]
     says_none: Callable[[RejectedError], bool]
 
 
@@ -57,6 +59,11 @@ class Source(Protocol[T]):
     @property
     def done(self) -> bool:
         """Whether all rows were handed out and the window is confirmed."""
+        ...
+
+    @property
+    def missing(self) -> int:
+        """How many rows fewer came than the service says there are; known when it is done."""
         ...
 
     async def next_rows(self) -> list[T] | None:
@@ -94,6 +101,8 @@ class Arriving(Generic[T]):
         self._left = memoryview(b"")
         self._came = False
         self._done = False
+        self._missing = 0
+        self._transferred = 0
         self._nameless: Counter[bytes] = Counter()
         self._known: Counter[bytes] = Counter()
 
@@ -101,6 +110,11 @@ class Arriving(Generic[T]):
     def done(self) -> bool:
         """See :class:`Source`."""
         return self._done
+
+    @property
+    def missing(self) -> int:
+        """See :class:`Source`."""
+        return self._missing
 
     async def next_rows(self) -> list[T] | None:
         """See :class:`Source`. A cancellation loses nothing.
@@ -145,6 +159,7 @@ class Arriving(Generic[T]):
         self._begun = begun
         self._splitter = RowSplitter(self._rule.key)
         self._known = Counter(self._nameless)
+        self._transferred = 0
 
     def _split(self, piece: memoryview) -> tuple[list[T], HelpdeskError | None]:
         try:
@@ -162,6 +177,7 @@ class Arriving(Generic[T]):
             return [], self._finally(error)
 
     def _counted(self, rows: list[T]) -> list[T]:
+        self._transferred += len(rows)
         id_of = self._rule.id_of
         if not all(map(id_of, rows)):
             rows = [row for row in rows if id_of(row) or self._is_new(row)]
@@ -205,12 +221,15 @@ class Arriving(Generic[T]):
         other = splitter.other
         body = orjson.dumps(splitter.envelope) if other is None else other
         try:
-            rest = self._rule.rest_of(begun.judged(body))
+            judged = begun.judged(body)
+            rest = self._rule.rest_of(judged)
         except RejectedError as error:
             if not self._came and self._rule.says_none(error):
                 return []
             raise
-        return self._counted(self._rule.decode(rest)) if rest else []
+        rows = self._counted(self._rule.decode(rest)) if rest else []
+        self._missing = max(0, (self._rule.total_of(judged) or 0) - self._transferred)
+        return rows
 
     def _finally(self, error: HelpdeskError) -> HelpdeskError:
         """The error of a window that is over, with its whole story."""
@@ -240,6 +259,11 @@ class Fetched(Generic[T]):
     def done(self) -> bool:
         """See :class:`Source`."""
         return self._done
+
+    @property
+    def missing(self) -> int:
+        """See :class:`Source`: who fetches whole lists has looked at that."""
+        return 0
 
     async def next_rows(self) -> list[T] | None:
         """See :class:`Source`."""

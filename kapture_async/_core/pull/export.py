@@ -66,6 +66,8 @@ class Exported:
         days: days that were read.
         newest: the newest creation that any run has seen; ``None`` without a state, or where no
             ticket was seen.
+        short: days of which the service gave fewer tickets than it said there are: where it
+            limits its answers, it says so nowhere else. What is missing is in no output.
     """
 
     path: str
@@ -73,6 +75,7 @@ class Exported:
     changed: int = 0
     days: int
     newest: str | None = None
+    short: tuple[str, ...] = ()
 
 
 @frozen(kw_only=True)
@@ -109,11 +112,13 @@ class Export(Generic[T]):
         days = [day.isoformat() for day in days_between(start, end)]
         with OneThread() as settled:
             try:
-                written = await self._write(settled, output, format_, days, lambda rows, _: rows)
+                written, short = await self._write(
+                    settled, output, format_, days, lambda rows, _: rows
+                )
                 await settled(output.publish)
             finally:
                 await settled(output.discard)
-        return Exported(path=output.target, rows=written, days=len(days))
+        return Exported(path=output.target, rows=written, days=len(days), short=short)
 
     async def since_last(
         self,
@@ -152,7 +157,7 @@ class Export(Generic[T]):
                 days = run.days(self._last_day(memory, end))
                 try:
                     await settled(state.begin, memory, output)
-                    written = await self._write(settled, output, format_, days, run.chosen)
+                    written, short = await self._write(settled, output, format_, days, run.chosen)
                     run.remember(written)
                 except BaseException:
                     await settled(output.discard)
@@ -167,6 +172,7 @@ class Export(Generic[T]):
             changed=run.changed,
             days=len(days),
             newest=memory.newest_moment or memory.newest,
+            short=short,
         )
 
     def _memory(self, state: State, start: date | None, output: Output) -> Memory:
@@ -202,7 +208,7 @@ class Export(Generic[T]):
         format_: Format,
         days: list[str],
         chosen: Callable[[list[T], str], list[T]],
-    ) -> int:
+    ) -> tuple[int, tuple[str, ...]]:
         """Write the chosen rows of some days into the hidden file, and close it."""
         written = 0
         sink = await settled(self._sink, output, format_)
@@ -219,8 +225,9 @@ class Export(Generic[T]):
                 if self.on_progress is not None:
                     day = pages.window
                     self.on_progress(ExportProgress(day, numbers[day], len(days), written))
+            short = pages.short
         await settled(_finish, sink, waiting, output)
-        return written
+        return written, short
 
     def _sink(self, output: Output, format_: Format) -> Sink:
         output.begin()

@@ -97,6 +97,7 @@ class Pages(Generic[T]):
         self._rows: Iterator[T] = iter(())
         self._gathered: list[T] = []
         self._given = 0
+        self._short: list[Any] = []
         self._midway = False
         self._window: Any = None
         self._closed = False
@@ -106,6 +107,11 @@ class Pages(Generic[T]):
     def window(self) -> Any:
         """The window that the rows handed out last belong to."""
         return self._window
+
+    @property
+    def short(self) -> tuple[Any, ...]:
+        """The windows so far of which the service gave fewer rows than it says there are."""
+        return tuple(self._short)
 
     @property
     def midway(self) -> bool:
@@ -239,6 +245,8 @@ class Pages(Generic[T]):
         self._midway = not (rows is None or source.done)
         if not self._midway:
             self._under_way.popleft()
+            if source.missing:
+                self._short.append(window)
             self._before, self._seen, self._given = self._seen, set(), 0
             self._handed_out += 1
             self._fill()
