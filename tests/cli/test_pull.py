@@ -122,6 +122,7 @@ def test_a_failure_names_the_day(run_cli: Run, server: KaptureTwin, tmp_path: Pa
     done = run_cli(*DAYS, "--ahead", "1", "--out", "x.csv")
     assert done.returncode == 1
     assert "note: while pulling 2024-04-21" in done.stderr
+    assert "note: the export has written nothing" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

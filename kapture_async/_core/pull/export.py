@@ -18,7 +18,7 @@ from typing import Any, Final, Generic, Self, TypeVar
 
 from attrs import field, frozen
 
-from ..errors import InvalidInputError
+from ..errors import HelpdeskError, InvalidInputError
 from .arriving import content_digest
 from .output import Output
 from .pages import Pages, compact, days_between
@@ -215,7 +215,7 @@ class Export(Generic[T]):
         numbers = {day: number for number, day in enumerate(days, 1)}
         waiting: list[T] = []
         async with self.pages(days) as pages:
-            while (rows := await pages.next_rows()) is not None:
+            while (rows := await _next(pages)) is not None:
                 new = chosen(rows, pages.window)
                 written += len(new)
                 waiting += new
@@ -261,6 +261,14 @@ class OneThread:
         trace: TracebackType | None,
     ) -> None:
         self._pool.shutdown(wait=False)
+
+
+async def _next(pages: Pages[T]) -> list[T] | None:
+    try:
+        return await pages.next_rows()
+    except HelpdeskError as error:
+        error.add_note("the export has written nothing; rows that came before are in no file")
+        raise
 
 
 def _finish(sink: Sink, rows: list[Any], output: Output) -> None:
