@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-ROWS = int(os.environ.get("PULL_ROWS", "8000"))
+ROWS = int(os.environ.get("PULL_ROWS", "4000"))
 FULL = ROWS >= 50_000
 PROGRAMS = Path(__file__).parent / "programs"
 MIB = 1024 * 1024
