@@ -14,6 +14,7 @@ from unittest.mock import Mock
 import aiohttp
 import aioresponses.core
 import pytest
+from hypothesis import HealthCheck, settings
 
 from kapture_async import KaptureClient, RetryPolicy
 from kapture_async.testing import KaptureTwin
@@ -29,6 +30,13 @@ class _Response(aiohttp.ClientResponse):
 
 
 aioresponses.core.ClientResponse = _Response  # type: ignore[misc]
+
+# The same examples on every run, however slow the machine: what fails, fails for a reason.
+# `pytest --hypothesis-profile=dice` looks for new ones, also for the long runs some tests tell of.
+_ANY_SPEED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("dice", **_ANY_SPEED)  # type: ignore[arg-type]
+settings.register_profile("same", derandomize=True, **_ANY_SPEED)  # type: ignore[arg-type]
+settings.load_profile("same")
 
 SAMPLES = Path(__file__).parent / "samples"
 
