@@ -106,9 +106,9 @@ def test_an_interrupted_call_says_that_it_may_have_happened(
 ) -> None:
     server.faults = FaultPlan.script(["silence_after"])
     process = start_cli("add", "--title", "x")
-    assert server.ledger.wait_for(1, timeout=30)
+    assert server.ledger.wait_for(1, timeout=60)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "It may or may not have happened." in errors
     assert errors.endswith("Interrupted.\n")
@@ -228,7 +228,7 @@ def test_twin(start_cli: Start, run_cli: Run, tmp_path: Path) -> None:
     assert taken.returncode == 2
     assert "Traceback" not in taken.stderr
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=60) == 0
     assert json.loads((tmp_path / "l.jsonl").read_text())["payload"] == {"title": "x"}
 
 

@@ -19,6 +19,8 @@ import pytest
 
 from kapture_async.testing import FaultPlan, KaptureTwin
 
+from ..weather import HASTY
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., "subprocess.Popen[str]"]
 PIECES = ('"quoted"', "line\nbreak", "cr\r\nlf", "ज़रूरी", "😀", "a,b;c\td", "=1+1", "'", "  ", "\\")
@@ -166,7 +168,7 @@ def test_exit_codes(
 def test_no_outcome_contradicts_the_ledger(
     run_cli: Run, server: KaptureTwin, tmp_path: Path
 ) -> None:
-    server.faults = FaultPlan.rate(0.2, seed=3)
+    server.faults = FaultPlan.rate(0.2, seed=3, kinds=HASTY)
     numbered(tmp_path / "t.csv", 300)
     done = run_cli("push", "t.csv", "--key", "id", "--timeout", "1", "--report", "out.csv")
     assert done.returncode == 3, done.stderr
@@ -188,9 +190,9 @@ def test_interrupted_once_finishes_what_is_in_flight(
     process = start_cli(
         "push", "t.csv", "--no-journal", "--max-concurrency", "4", "--report", "out.csv", "--json"
     )
-    assert server.ledger.wait_for(6, timeout=30)
+    assert server.ledger.wait_for(6, timeout=60)
     process.send_signal(signal.SIGINT)
-    out, errors = process.communicate(timeout=30)
+    out, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "interrupted: what was in flight has finished" in errors
     report = read_report(tmp_path / "out.csv")
@@ -220,13 +222,13 @@ def test_interrupted_twice_cuts_off_and_still_reports(
     process = start_cli(
         "push", "t.csv", "--no-journal", "--max-concurrency", "4", "--report", "out.csv", "--json"
     )
-    assert server.ledger.wait_for(4, timeout=30)
+    assert server.ledger.wait_for(4, timeout=60)
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
     while "stopping" not in process.stderr.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    out, errors = process.communicate(timeout=30)
+    out, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     outcomes = Counter(line["outcome"] for line in read_report(tmp_path / "out.csv"))
@@ -242,9 +244,9 @@ def test_interrupted_without_a_report_says_from_which_line_to_go_on(
     server.latency = 0.2
     numbered(tmp_path / "t.csv", 400)
     process = start_cli("push", "t.csv", "--no-journal", "--max-concurrency", "2", "--no-report")
-    assert server.ledger.wait_for(3, timeout=30)
+    assert server.ledger.wait_for(3, timeout=60)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     server.latency = 0.0
     command = next(line for line in errors.splitlines() if "--from-line" in line).split()
@@ -310,9 +312,9 @@ def test_a_pipe_that_never_ends_can_be_interrupted(start_cli: Start, server: Kap
     assert process.stdin is not None
     process.stdin.write("title\nfirst\n")
     process.stdin.flush()
-    assert server.ledger.wait_for(1, timeout=30)
+    assert server.ledger.wait_for(1, timeout=60)
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=30) == 130  # with its standard input still open
+    assert process.wait(timeout=60) == 130  # with its standard input still open
     out, errors = process.communicate()
     assert last_json(out)["accepted"] == 1
     assert "the rest of the input was not read" in errors

@@ -299,9 +299,9 @@ def test_an_interrupted_reply_says_that_it_may_have_happened(
     ticket = support_server.seed()
     support_server.faults = FaultPlan.script(["silence_after"])
     process = start_support("reply", ticket, "--comment", "x")
-    assert support_server.ledger.wait_for(1, timeout=30)
+    assert support_server.ledger.wait_for(1, timeout=60)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "It may or may not have happened." in errors
     assert errors.endswith("Interrupted.\n")
@@ -346,5 +346,5 @@ def test_twin(start_support: Start, run_support: Run, tmp_path: Path) -> None:
     done = run_support(*CREATE, "--comment", "x", env=exports)
     assert done.returncode == 0, done.stderr
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=60) == 0
     assert json.loads((tmp_path / "l.jsonl").read_text())["payload"]["comment"] == "x"

@@ -145,9 +145,9 @@ def test_interrupted_and_gone_on_with(
     numbered(tmp_path / "t.csv", 100)
     without = ("--no-journal", "--ticket-id-in", "body")
     process = start_support("push", "t.csv", *FILL, "--max-concurrency", "4", *without)
-    assert support_server.ledger.wait_for(6, timeout=30)
+    assert support_server.ledger.wait_for(6, timeout=60)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     support_server.latency = 0.0
     # The command that it offers says all that was said before.
@@ -164,12 +164,13 @@ def test_interrupted_and_gone_on_with(
 def test_a_token_that_expires_on_the_way(
     start_support: Start, support_server: SupportTwin, as_user: dict[str, str], tmp_path: Path
 ) -> None:
-    support_server.latency = 0.05
+    support_server.latency = 0.3
     numbered(tmp_path / "t.csv", 60)
     process = start_support("push", "t.csv", *FILL, "--max-concurrency", "8", env=as_user)
-    assert support_server.ledger.wait_for(10, timeout=30)
+    assert support_server.ledger.wait_for(10, timeout=60)
     support_server.expire_tokens()
-    _, errors = process.communicate(timeout=30)
+    support_server.latency = 0.0
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert subjects(support_server) == sorted(f"Ticket {n}" for n in range(60))
     assert support_server.logins == 2
@@ -178,15 +179,15 @@ def test_a_token_that_expires_on_the_way(
 def test_a_refused_login_is_not_tried_again(
     start_support: Start, support_server: SupportTwin, as_user: dict[str, str], tmp_path: Path
 ) -> None:
-    support_server.latency = 0.05
+    support_server.latency = 0.3
     numbered(tmp_path / "t.csv", 60)
     process = start_support(
         "push", "t.csv", *FILL, "--max-concurrency", "8", "--no-journal", env=as_user
     )
-    assert support_server.ledger.wait_for(10, timeout=30)
+    assert support_server.ledger.wait_for(10, timeout=60)
     support_server.deactivate(as_user["SUPPORT_USERNAME"])
     support_server.expire_tokens()
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 1, errors
     assert "error: logging in once more: support login: " in errors
     assert support_server.requests[LOGIN] == 2

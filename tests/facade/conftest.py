@@ -56,7 +56,7 @@ def run_program() -> RunProgram:
             start_new_session=True,  # a forked child that hangs keeps the pipes open
         ) as process:
             try:
-                out, err = process.communicate(timeout=30)
+                out, err = process.communicate(timeout=60)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 out, err = process.communicate()

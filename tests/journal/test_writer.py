@@ -548,7 +548,7 @@ async def test_a_mistake_in_here_sends_nothing(
 
 async def test_a_full_disk(path: Path, program: Program) -> None:
     with program("limited", path, 600_000) as process:
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     words, sent = out.decode().splitlines()
     assert "disk" in words

@@ -191,7 +191,7 @@ def test_ctrl_c_finishes_what_is_in_flight_and_unread_tells_the_rest() -> None:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
         os.kill(child.pid, signal.SIGINT)
-        told, _ = child.communicate(timeout=30)
+        told, _ = child.communicate(timeout=60)
     finally:
         child.kill()
     assert told == "['accepted', 'not_sent']\n"

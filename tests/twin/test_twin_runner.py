@@ -174,7 +174,7 @@ def test_no_orphan_outlives_a_killed_parent() -> None:
     assert parent.stdout is not None
     port = int(parent.stdout.readline().rpartition(":")[2])
     parent.kill()
-    parent.communicate(timeout=10)
+    parent.communicate(timeout=60)
     wait_until_refused(port)
 
 
@@ -194,7 +194,7 @@ def test_the_command_says_one_line_and_ends_by_signal(sign: signal.Signals) -> N
     assert line.startswith("twin: http://127.0.0.1:")
     with socket.create_connection(("127.0.0.1", int(line.rpartition(":")[2])), timeout=5):
         process.send_signal(sign)
-        rest, errors = process.communicate(timeout=10)
+        rest, errors = process.communicate(timeout=60)
     assert (process.returncode, rest, errors) == (0, "", "")
 
 

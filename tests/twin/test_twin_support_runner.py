@@ -90,7 +90,7 @@ def test_the_command_says_one_line_and_ends_by_signal() -> None:
     assert process.stdout is not None
     assert process.stdout.readline().startswith("twin: http://127.0.0.1:")
     process.send_signal(signal.SIGTERM)
-    rest, errors = process.communicate(timeout=10)
+    rest, errors = process.communicate(timeout=60)
     assert (process.returncode, rest, errors) == (0, "", "")
 
 
