@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import orjson
+
 from .asking import Desk, Failed, in_array
 from .customers import CustomerRoom, TwinCustomer
 from .orders import FAILED, OrderRoom
@@ -138,7 +140,7 @@ def older_rows(pull: Callable[[Any], Json], body: Any) -> Json:
     except Failed as failure:
         raise Failed(str(failure), **NAMES) from None
     if isinstance(found["message"], list):
-        found["message"] = [_older_row(row) for row in found["message"]]
+        found["message"] = [_older_row(orjson.loads(orjson.dumps(row))) for row in found["message"]]
     return found
 
 

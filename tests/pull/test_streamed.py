@@ -383,7 +383,7 @@ async def test_the_slot_is_given_back_once() -> None:
             async with client.tickets.pull("2024-04-19", "2024-04-25", ahead=4) as pages:
                 await pages.next_rows()
                 await asyncio.sleep(0.01)
-            await until(lambda: client._transport._slots._value == 2)
+            await until(lambda: client._transport._slots.free == 2)
 
 
 async def test_hung_up_on_while_it_waited_is_asked_again() -> None:
@@ -471,7 +471,7 @@ async def test_a_break_out_of_the_loop_leaves_nothing_behind() -> None:
             break
         gc.collect()
         await until(lambda: bool(server.calls) and all(call.gone for call in server.calls))
-        assert client._transport._slots._value == 100
+        assert client._transport._slots.free == 100
 
 
 async def test_a_client_that_closes_ends_the_pull() -> None:
