@@ -168,6 +168,7 @@ class Codec:
         self._parse_moment = parse_moment
         self._format_moment = format_moment
         self._ident = _ident_or_none if zero_is_no_id else _ident
+        self._number_as_id = "str({0}) if {0} else ''" if zero_is_no_id else "str({0})"
         self._moments: dict[str, datetime | None] = {}
         self._structures: dict[type[Any], Callable[[Any, Any], Any]] = {}
 
@@ -259,7 +260,7 @@ class Codec:
                         "        part = NO_OBJECT",
                         f"    {get} = part.get",
                     ]
-            lines += _field_lines(f"v{number}", get, spec)
+            lines += _field_lines(f"v{number}", get, spec, self._number_as_id)
             arguments.append(f"v{number}")
         lines.append(f"    return cls(raw, tuple(problems), codec, {', '.join(arguments)})")
         exec(compile("\n".join(lines), f"<structure {cls.__name__}>", "exec"), names)  # noqa: S102
@@ -292,7 +293,7 @@ def _codec(zone: tzinfo, parse: Any, write: Any, zero_is_no_id: bool) -> Codec:
     return Codec(zone, parse, write, zero_is_no_id=zero_is_no_id)
 
 
-def _field_lines(name: str, get: str, spec: _Wire) -> list[str]:
+def _field_lines(name: str, get: str, spec: _Wire, number_as_id: str) -> list[str]:
     """The source that takes one field: the expected type inline, anything else by a call."""
     key, kind = spec.key, spec.kind
     take = f"    {name} = {get}({key!r})"
@@ -306,8 +307,13 @@ def _field_lines(name: str, get: str, spec: _Wire) -> list[str]:
             lines += [f"    elif '&' in {name}:", f"        {name} = unescape({name})"]
         return lines
     if kind == "ident":
-        call = f"text_of({name}, {key!r}, problems)"
-        lines = [take, f"    if {name}.__class__ is not str:", f"        {name} = {call}"]
+        lines = [
+            take,
+            f"    if {name}.__class__ is int:",  # the usual wire form of an id
+            f"        {name} = {number_as_id.format(name)}",
+            f"    elif {name}.__class__ is not str:",
+            f"        {name} = text_of({name}, {key!r}, problems)",
+        ]
         if spec.id_of is not None:
             lines += [f"    if not {name}:", f"        without_id({spec.id_of!r})"]
         return lines
