@@ -157,6 +157,8 @@ def judge(judgement: Judgement) -> Any:
     """
     body = json_of(judgement.reply.body)
     ok = 200 <= judgement.reply.status < 300
+    if ok and body.__class__ is dict and body.get("status") == "success" and "Status" not in body:
+        return body  # so it is, nearly always
     if body is NOT_JSON:
         raise judgement.unreadable() if ok else judgement.by_status()
     mark = _mark_of(body)
@@ -194,8 +196,6 @@ def _mark_of(body: Any) -> str | None:
     if isinstance(body, list):
         marks = {_mark_of(element) for element in body if isinstance(element, dict)}
     elif isinstance(body, dict):
-        if body.get("status") == "success" and "Status" not in body:
-            return "success"  # so it is, nearly always
         found = [value for key, value in body.items() if len(key) == 6 and key.lower() == "status"]
         marks = {v.strip().lower() if isinstance(v, str) else _CONTRADICTION for v in found}
     else:

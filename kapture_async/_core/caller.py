@@ -87,7 +87,8 @@ class Caller:
             request = self._request(operation, data, path, query, headers)
         finally:
             del data  # personal, and error trackers show variables
-        return self._judged(request, await self.transport.send(request, self.options), secrets)
+        reply = await self.transport.send(request, self.options)
+        return self._judged(request, reply, secrets)
 
     def decode(self, judged: Judgement, value: Mapping[str, Any], cls: type[M]) -> M:
         """The typed view over an object of a reply.

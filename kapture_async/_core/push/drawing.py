@@ -70,15 +70,18 @@ class Drawing(Generic[R]):
 
     def draw_now(self) -> Live[R] | None:
         """:meth:`draw` without waiting, which saves a coroutine per row."""
-        if self.over or self._rows.at_once is None:
+        rows = self._rows.at_once
+        if self.over or rows is None:
             return None
         try:
-            for row in self._rows.at_once:
-                return self._live(row)
-            raise StopAsyncIteration
+            for row in rows:  # noqa: B007 - the next one
+                break
+            else:
+                raise StopAsyncIteration
         except BaseException as error:
             self._ends(error)
             return None
+        return self._live(row)
 
     def _live(self, row: Any) -> Live[R]:
         live: Live[R] = Live(self.taken, row, self._now())
@@ -155,6 +158,7 @@ class DirectFeed(Generic[R]):
 
     def __init__(self, drawing: Drawing[R]) -> None:
         self._drawing = drawing
+        self._at_once = drawing.at_once
         self._ahead = Slots(_DRAWN_AHEAD)
 
     async def next(self) -> Live[R] | None:
@@ -166,7 +170,7 @@ class DirectFeed(Generic[R]):
             await ahead.wait()
         live, drawing = None, self._drawing
         try:
-            live = drawing.draw_now() if drawing.at_once else await drawing.draw()
+            live = drawing.draw_now() if self._at_once else await drawing.draw()
         finally:
             if live is None:
                 ahead.release()

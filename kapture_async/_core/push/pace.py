@@ -191,7 +191,9 @@ class Pace:
             or self._over
         ):
             return False
-        self._budget.earn()
+        budget = self._budget
+        if budget.tokens < budget.floor:
+            budget.earn()
         self._in_flight += 1
         return True
 

@@ -126,7 +126,7 @@ class LiveCall:
         self.hang_up: Callable[[], None] | None = None
         """Breaks off a body that is on its way out."""
         self.started_at = time.time()
-        self._began = now
+        self._began = time.perf_counter()
 
     def begin(self) -> None:
         """Start the next try."""
@@ -135,14 +135,14 @@ class LiveCall:
             self.phase = Phase.WAITING
             self.status = None
             self.started_at = time.time()
-            self._began = self._time()
+            self._began = time.perf_counter()
 
     def finish(self, failure: str | None = None) -> Attempt:
         """Note how the try ended."""
         attempt = Attempt(
             self.number,
             self.started_at,
-            self._time() - self._began,
+            time.perf_counter() - self._began,
             self.phase,
             self.status,
             failure,

@@ -254,18 +254,21 @@ class Transport:
                     timeout=way.limits,
                     is_file=call.is_file,
                 )
-                kept = isinstance(last, OpenAnswer)
+                kept = call.is_file is not None and isinstance(last, OpenAnswer)
             finally:
                 if not kept:
                     slots.release()
-            self._finished(call, last.words if isinstance(last, Failure) else None)
-            if isinstance(last, OpenAnswer):
-                return last
             if isinstance(last, RawReply):
+                self._finished(call)
                 if self._renews and await self._renewed(call, last):
                     continue
                 if last.status < 300 or self._confirms(operation, last):
                     return last
+            elif isinstance(last, OpenAnswer):
+                self._finished(call)
+                return last
+            else:
+                self._finished(call, last.words)
             decision = self._decide(call, last)
             if isinstance(decision, Stop):
                 return last

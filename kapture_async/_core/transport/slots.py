@@ -47,6 +47,9 @@ class Slots:
 
     def release(self) -> None:
         """Give a slot back, or on to who waits for the longest time."""
+        if not self._waiters:
+            self.free += 1
+            return
         while self._waiters:
             turn = self._waiters.popleft()
             if not turn.done():
