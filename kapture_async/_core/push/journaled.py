@@ -16,12 +16,15 @@ from .recorder import Begun, Entry, Recorder
 
 R = TypeVar("R")
 
+_FARTHEST = 8.0
+"""Rows ahead at most, for each request that may be out."""
+
 
 class JournaledFeed(Generic[R]):
     """Has rows written down ahead of the workers, so that nobody's turn is spent on the disk.
 
-    What is ahead stays small, since after a crash each such row is in doubt: two for each
-    request that may be out.
+    What is ahead stays small, since after a crash each such row is in doubt: one for each request
+    that may be out, and up to eight where workers would otherwise wait for the disk.
 
     Args:
         drawing: where rows come from.
@@ -47,6 +50,8 @@ class JournaledFeed(Generic[R]):
         self._ready: deque[Live[R]] = deque()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._hungry = asyncio.Event()
+        self._reach = 2.0
+        self._starved = False
         self._low = 0
         """With so few rows ahead it is time for more."""
         self._begun = 0
@@ -57,13 +62,14 @@ class JournaledFeed(Generic[R]):
         """Draw rows as they are needed; returns when there are no more."""
         try:
             while await self._pace.clear():
-                for _ in range(2 * self._pace.room - self._ahead):
+                most = self._most()
+                for _ in range(most - self._ahead):
                     live = await self._drawing.draw()
                     if live is None:
                         return
                     self._begin(live)
                 await self._keep_up()
-                self._low = self._pace.room
+                self._low = most // 2
                 self._hungry.clear()
                 if not self._drawing.over and self._ahead > self._low:
                     await self._hungry.wait()
@@ -77,6 +83,7 @@ class JournaledFeed(Generic[R]):
         while not ready:
             if self._exhausted and not self._begun:
                 return None
+            self._starved = True
             await self._wait()
         live = ready.popleft()
         if self._begun + len(ready) <= self._low:
@@ -92,6 +99,15 @@ class JournaledFeed(Generic[R]):
         self._left = True
         while self._ready:
             self._finish(self._ready.popleft())
+
+    def _most(self) -> int:
+        """How many rows may be ahead: more if workers had to wait for one, else less and less."""
+        if self._starved:
+            self._starved = False
+            self._reach = min(1.25 * self._reach, _FARTHEST)
+        else:
+            self._reach = max(0.98 * self._reach, 1.0)
+        return max(2, int(self._reach * self._pace.room))
 
     @property
     def _ahead(self) -> int:
