@@ -1,18 +1,21 @@
-"""What the command line must know to push customers from a file."""
+"""The command ``push-customers``: customers are pushed from a file."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 from attrs import frozen
 
-from ._core.cli.options import Decorator, pairs
+from ._core.cli.options import Decorator, Target, pairs, target_options
+from ._core.cli.pushfile import push_file
 from ._core.cli.pushing import connect_by
-from ._core.cli.pushoptions import PushOptions
+from ._core.cli.pushoptions import PushOptions, push_options
 from ._core.cli.service import Service
 from ._core.push.sources import Columns
 from .cli_options import KaptureTarget, extra_pairs, place_in
+from .cli_service import program
 from .client import KaptureClient
 from .customer_models import CustomerFields, NewCustomer
 from .journaled_customers import mark_customer
@@ -69,10 +72,25 @@ class CustomerOptions(PushOptions):
         return [part for value in self.extra for part in ("--extra", value)]
 
 
-def customer_service(program: str) -> Service:
-    """What it takes to push customers."""
+@click.command("push-customers", short_help="Push a file of customers.")
+@push_options(CustomerOptions)
+@target_options(KaptureTarget)
+def push_customers(options: PushOptions, target: Target) -> None:
+    """Push a FILE of customers: it is `push`, for customers, with the same journal and the same
+    commands around it.
+
+    Columns named like the fields of customer_info (customer_name, phone, email_id, ...) are
+    sent, or whichever --map names. A customer needs a name, and a phone or an e-mail address.
+    The service may merge a row into a customer that it has; so each row is sent once, which is
+    not to say that each makes a customer of its own.
+    """
+    sys.exit(push_file(options, target, customer_service(options)))
+
+
+def customer_service(_: PushOptions | None = None) -> Service:
+    """What it takes to push customers; the options of a push change none of it."""
     return Service(
-        program=program,
+        program=program(),
         command="push-customers",
         operation=ADD_CUSTOMER.name,
         resource="customers",

@@ -20,6 +20,12 @@ from ._core.errors import ConfigurationError
 from ._core.push.sources import Columns
 from .references import TEXT, Field, ReferencePlace
 
+EXTRA = click.option(
+    "--extra",
+    multiple=True,
+    metavar="OBJECT.FIELD=VALUE",
+    help="A field of an object that your tenant defines. Repeatable.",
+)
 extra_shape = click.option(
     "--extra-shape",
     type=click.Choice(["array", "object"]),
@@ -123,6 +129,11 @@ def extra_pairs(texts: Iterable[str]) -> dict[tuple[str, str], str]:
             raise click.BadParameter(f"{name!r} is not OBJECT.FIELD", param_hint="--extra")
         found[outer, inner] = value
     return found
+
+
+def objects_of(extra: Iterable[str], shape: str) -> dict[str, Any]:
+    """The tenant's own objects, from the values of ``--extra`` and ``--extra-shape``."""
+    return Columns(extra_as_list=shape == "array").objects(extra_pairs(extra))
 
 
 def place_in(place: str) -> ReferencePlace:

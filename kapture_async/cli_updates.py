@@ -1,19 +1,22 @@
-"""What the command line must know to update many tickets from a file."""
+"""The command ``update-many``: tickets are updated from a file."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 from attrs import evolve, frozen
 
-from ._core.cli.options import Decorator, given_again, pairs
+from ._core.cli.options import Decorator, Target, given_again, pairs, target_options
+from ._core.cli.pushfile import push_file
 from ._core.cli.pushing import connect_by
-from ._core.cli.pushoptions import PushOptions
+from ._core.cli.pushoptions import PushOptions, push_options
 from ._core.cli.service import Service
 from ._core.push.sources import Columns
 from .cli_options import KapturePushOptions, KaptureTarget, extra_pairs, place_in
+from .cli_service import program
 from .client import KaptureClient
 from .journaled_updates import BY_TICKET
 from .service import INDIA, UPDATE_TICKET
@@ -94,11 +97,29 @@ class UpdateOptions(KapturePushOptions):
         return [*super().own_arguments(), *given]
 
 
-def update_service(program: str, options: PushOptions | None = None) -> Service:
+@click.command("update-many", short_help="Update the tickets of a file.")
+@push_options(UpdateOptions)
+@target_options(KaptureTarget)
+def update_many(options: PushOptions, target: Target) -> None:
+    """Update the tickets that a FILE names: their comments, sub-status, and whatever else.
+
+    It is `push`, for updates: with the same files, the same journal, and the same commands
+    around it. Columns named ticket_id, sub_status, comment, queue, disposition, callback_time
+    and status are sent, or whichever --map names; what a row lacks, options fill in. Each
+    ticket is updated once, however often its id stands in FILE.
+
+    A comment ends with one line more, by which a lost answer is looked up. A row without a
+    comment carries none: if its answer is lost, it is for you to judge, unless --reference
+    OBJECT.FIELD names a place for it.
+    """
+    sys.exit(push_file(options, target, update_service(options)))
+
+
+def update_service(options: PushOptions | None = None) -> Service:
     """What it takes to update many tickets."""
     assert options is None or isinstance(options, UpdateOptions)
     return Service(
-        program=program,
+        program=program(),
         command="update-many",
         operation=UPDATE_TICKET.name,
         target=KaptureTarget,
@@ -108,7 +129,7 @@ def update_service(program: str, options: PushOptions | None = None) -> Service:
         build=_build({} if options is None else options.fills),
         check=_check_encoding,
         connect=connect_by(KaptureClient, lambda made: made.tickets.update_many),
-        look_up=f"{program} get TICKET_ID --json",
+        look_up=f"{program()} get TICKET_ID --json",
         place_in=place_in,
         wire=lambda update, reference, place: mark_update(update, reference, place).to_wire(INDIA),
         answer=_answer,

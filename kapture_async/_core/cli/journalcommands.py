@@ -9,12 +9,11 @@ from collections.abc import Sequence
 import click
 
 from .exits import EXIT_CODES, RECONCILE_CODES
-from .options import Command, Decorator, Target, target_options
+from .options import Command, Decorator, Target, one_json_option, target_options
 from .pushoptions import PushOptions, push_options
 from .service import Service, Work, work_of
 
 _JOURNAL = click.argument("journal", type=click.Path())
-_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 
 
 def add_journal_commands(
@@ -52,7 +51,7 @@ def add_journal_commands(
 
     @group.command(short_help="How a push stands.")
     @_JOURNAL
-    @_JSON
+    @one_json_option
     def status(journal: str, as_json: bool) -> None:
         """Say how a push stands: what is in the helpdesk, what is not and why, what is in doubt,
         and what to type next. Nobody is asked, and a push that runs is not held up.
@@ -87,7 +86,7 @@ def add_journal_commands(
 
     reconcile = target_options(target)(reconcile)
     for option in (
-        _JSON,
+        one_json_option,
         click.option(
             "--timeout",
             type=click.FloatRange(min=0, min_open=True),

@@ -30,6 +30,15 @@ timeout_option = click.option(
     help="For the whole call.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="The service's own JSON, raw.")
+one_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+patience_option = click.option(
+    "--patience",
+    type=click.FloatRange(min=0),
+    default=120.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to look for it.",
+)
 
 
 def as_secret(value: str | Secret | None) -> Secret | None:

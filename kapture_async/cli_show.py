@@ -1,0 +1,27 @@
+"""What the command line shows of tickets. All of it came from others: it is cleaned first."""
+
+from __future__ import annotations
+
+from ._core.cli.screen import one_line, say
+from .models import TicketDetail
+
+
+def show_ticket(ticket_id: str, ticket: TicketDetail) -> None:
+    """A ticket, with the fields of its tenant."""
+    say(f"{one_line(ticket_id)}  {one_line(ticket.title or '')}", style="bold")
+    created = None if ticket.created_at is None else f"{ticket.created_at:%Y-%m-%d %H:%M %z}"
+    sub_status = ticket.sub_status_label
+    lines = {
+        "status": " / ".join(part for part in (ticket.status_label, sub_status) if part),
+        "created": created,
+        "assignee": ticket.assignee_name,
+        "priority": ticket.priority,
+        "folders": " > ".join(ticket.folders),
+        "url": ticket.url,
+    }
+    for name, fields in (ticket.associate_fields or {}).items():
+        for inner, value in fields.items() if isinstance(fields, dict) else ():
+            lines[f"{name}.{inner}"] = str(value)
+    for name, text in lines.items():
+        if text:
+            say(f"  {one_line(name):<10} {one_line(text)}")
