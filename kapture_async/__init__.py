@@ -56,6 +56,7 @@ from ._core.transport.endings import interrupted_by
 from ._core.transport.retry import RetryPolicy
 from ._core.transport.settings import Timeout
 from ._core.version import __version__
+from .callbacks import InvalidCallbackError, StatusCallback, parse_callback
 from .client import KaptureClient
 from .customer_models import (
     Contact,
@@ -108,6 +109,7 @@ __all__ = [
     "Faqs",
     "Field",
     "HelpdeskError",
+    "InvalidCallbackError",
     "InvalidInputError",
     "JournalError",
     "KaptureClient",
@@ -146,6 +148,7 @@ __all__ = [
     "SavedOrder",
     "ServerError",
     "StateError",
+    "StatusCallback",
     "SyncCustomers",
     "SyncFaqs",
     "SyncInAsyncWarning",
@@ -167,6 +170,7 @@ __all__ = [
     "ValidationError",
     "__version__",
     "interrupted_by",
+    "parse_callback",
 ]
 
 _SYNC = {

@@ -9,6 +9,7 @@
     │   ├── ClientStateError              (also RuntimeError) closed, other event loop, forked
     │   ├── ConnectError                  (also ConnectionError) DNS, refused, TLS, proxy
     │   ├── NotSentTimeoutError           (also TimeoutError) time ran out before sending
+    │   ├── InvalidCallbackError          (also ValueError) what came in is no call-back
     │   ├── JournalError                  the journal of a push cannot be opened, read or written
     │   ├── StateError                    the state of an export cannot be used, read or written
     │   └── PushStoppedError              a push gave up; the rest of its source was not read

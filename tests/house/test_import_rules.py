@@ -159,7 +159,7 @@ LAYERS = [
     ["kapture_async.order_models"],
     ["kapture_async.models", "kapture_async.customer_models", "support_async.models"],
     ["kapture_async.outgoing", "kapture_async.operations", "kapture_async.credentials"],
-    ["kapture_async.faq_models"],
+    ["kapture_async.faq_models", "kapture_async.callbacks"],
     ["kapture_async.service", "support_async.service", "support_async.judging"],
     ["support_async.verdicts", "support_async.values", "support_async.files"],
     ["support_async.refusals"],

@@ -35,6 +35,7 @@ from kapture_async import (
     Resolved,
     SavedCustomer,
     SavedOrder,
+    StatusCallback,
     TicketDetail,
     TicketLookup,
     TicketRow,
@@ -42,6 +43,7 @@ from kapture_async import (
     TicketUpdate,
     Unknown,
     UpdatedTicket,
+    parse_callback,
 )
 from kapture_async._core.pull.frames import ArrowStream
 
@@ -136,3 +138,17 @@ async def resources(client: KaptureClient) -> None:
     assert_type(client.faqs.contents("1"), Pages[FaqContent])
     assert_type(await client.faqs.categories(), list[FaqCategory])
     assert_type(NewCustomer.from_mapping({}), NewCustomer)
+
+
+def inbound(body: bytes, decoded: dict[str, object]) -> None:
+    callback = parse_callback(body)
+    assert_type(callback, StatusCallback)
+    assert_type(parse_callback("{}", max_bytes=1000), StatusCallback)
+    assert_type(parse_callback(decoded), StatusCallback)
+    assert_type(callback.ticket_id, str)
+    assert_type(callback.status, str | None)
+    assert_type(callback.sub_status, str | None)
+    assert_type(callback.queue, str | None)
+    assert_type(callback.raw, Mapping[str, Any])
+    assert_type(callback.extra, Mapping[str, Any])
+    assert_type(callback.problems, tuple[str, ...])

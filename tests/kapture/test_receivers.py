@@ -1,0 +1,104 @@
+"""The receivers of call-backs in README.md: taken from its text, run on real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from kapture_async import KaptureClient
+from kapture_async.testing import KaptureTwin
+
+README = Path(__file__).parents[2] / "README.md"
+SECRET = "a-long-word-that-nobody-guesses"
+
+
+def receiver(framework: str) -> Any:
+    """The ``app`` of the example that imports the framework."""
+    blocks = re.findall(r"^```python\n(.*?)^```$", README.read_text("utf-8"), re.M | re.S)
+    (source,) = [block for block in blocks if re.search(rf"^from {framework} import", block, re.M)]
+    names: dict[str, Any] = {"__name__": "receiver"}
+    exec(compile(source, str(README), "exec"), names)
+    return names["app"]
+
+
+@contextlib.contextmanager
+def listening() -> Any:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        yield sock, f"http://127.0.0.1:{sock.getsockname()[1]}"
+
+
+@asynccontextmanager
+async def under_uvicorn() -> AsyncIterator[str]:
+    import uvicorn
+
+    app = receiver("fastapi")
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", ws="none")
+    )
+    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
+    with listening() as (sock, url):
+        serving = asyncio.create_task(server.serve(sockets=[sock]))
+        try:
+            yield url
+        finally:
+            server.should_exit = True
+            await serving
+
+
+@asynccontextmanager
+async def under_aiohttp() -> AsyncIterator[str]:
+    runner = web.AppRunner(receiver("aiohttp"), access_log=None)
+    await runner.setup()
+    with listening() as (sock, url):
+        try:
+            await web.SockSite(runner, sock).start()
+            yield url
+        finally:
+            await runner.cleanup()
+
+
+Served = Callable[[], AbstractAsyncContextManager[str]]
+
+
+@pytest.fixture
+async def ticket_id(
+    twin: KaptureTwin, client: KaptureClient, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    monkeypatch.setenv("CALLBACK_SECRET", SECRET)
+    monkeypatch.setenv("KAPTURE_BASE_URL", twin.url)
+    monkeypatch.setenv("KAPTURE_TOKEN", twin.token)
+    return (await client.tickets.add(title="Printer on fire")).ticket_id
+
+
+@pytest.mark.parametrize("served", [under_uvicorn, under_aiohttp])
+async def test_the_readmes_receiver(
+    served: Served, ticket_id: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = {"ticketId": ticket_id, "status": "Complete", "sub-status": "Resolved"}
+    async with served() as url, aiohttp.ClientSession() as caller:
+
+        async def call(secret: str, **body: Any) -> int:
+            async with caller.post(f"{url}/kapture/{secret}", **body) as answer:
+                return answer.status
+
+        assert await call(SECRET, json=said) == 204
+        # The ticket's own word is taken, not that of the call-back.
+        assert capsys.readouterr().out == f"{ticket_id} Pending\n"
+
+        assert await call("guessed", json=said) == 404
+        assert await call("é", json=said) == 404
+        assert await call(SECRET, json={**said, "ticketId": "4711"}) == 400
+        assert await call(SECRET, json=[said]) == 400
+        assert await call(SECRET, data=b"ticketId=1") == 400
+        assert await call(SECRET, json={**said, "fill": "x" * 70_000}) in (400, 413)
+        assert capsys.readouterr().out == ""
