@@ -18,10 +18,11 @@ from .cli_options import KaptureTarget, extra_pairs, place_in
 from .cli_service import program
 from .client import KaptureClient
 from .customer_models import CustomerFields, NewCustomer
-from .journaled_customers import mark_customer
+from .journaled_customers import mark_customer, pack_customer
 from .operations import ADD_CUSTOMER
 from .outgoing import wire_names
 from .references import TEXT, Field, ReferencePlace
+from .service import INDIA, codec_of
 
 if TYPE_CHECKING:
     from ._core.outcome import Outcome
@@ -102,6 +103,7 @@ def customer_service(_: PushOptions | None = None) -> Service:
         connect=connect_by(KaptureClient, lambda made: made.customers.push),
         look_up="look the customers up by phone or e-mail address (customers.get)",
         place_in=place_in,
+        pack=lambda customer: pack_customer(customer, codec_of(INDIA)),
         wire=_wire,
         answer=_answer,
     )

@@ -11,9 +11,10 @@ from ._core.cli.running import program_name
 from ._core.cli.service import Service
 from .cli_options import KaptureTarget, place_in
 from .client import KaptureClient
+from .journaled import pack
 from .models import KNOWN_FIELDS, NewTicket
 from .references import mark
-from .service import ADD_TICKET, INDIA
+from .service import ADD_TICKET, INDIA, codec_of
 
 if TYPE_CHECKING:
     from ._core.outcome import Outcome
@@ -38,6 +39,7 @@ def service(options: PushOptions | None = None) -> Service:
         connect=connect_by(KaptureClient),
         look_up=f"{program()} pull --from {datetime.now(INDIA).date()} --out seen.jsonl",
         place_in=place_in,
+        pack=lambda ticket: pack(ticket, codec_of(INDIA)),
         wire=lambda ticket, reference, place: mark(ticket, reference, place).to_wire(),
         answer=_answer,
     )

@@ -18,8 +18,8 @@ from ._core.push.sources import Columns
 from .cli_options import KapturePushOptions, KaptureTarget, extra_pairs, place_in
 from .cli_service import program
 from .client import KaptureClient
-from .journaled_updates import BY_TICKET
-from .service import INDIA, UPDATE_TICKET
+from .journaled_updates import BY_TICKET, pack_update
+from .service import INDIA, UPDATE_TICKET, codec_of
 from .updates import UPDATE_FIELDS, TicketUpdate, mark_update
 
 if TYPE_CHECKING:
@@ -131,6 +131,7 @@ def update_service(options: PushOptions | None = None) -> Service:
         connect=connect_by(KaptureClient, lambda made: made.tickets.update_many),
         look_up=f"{program()} get TICKET_ID --json",
         place_in=place_in,
+        pack=lambda update: pack_update(update, codec_of(INDIA)),
         wire=lambda update, reference, place: mark_update(update, reference, place).to_wire(INDIA),
         answer=_answer,
     )

@@ -44,17 +44,18 @@ def job_of(
 
 def records_of(job: Job, codec: Codec, place: ReferencePlace) -> Records[NewTicket]:
     """How new tickets stand in a journal."""
-
-    def pack(ticket: NewTicket) -> bytes:
-        return orjson.dumps(codec.encode(ticket.to_wire()), option=orjson.OPT_SORT_KEYS)
-
     return Records(
         job=job,
         ready=_ready,
-        pack=pack,
+        pack=lambda ticket: pack(ticket, codec),
         unpack=lambda payload: NewTicket.from_mapping(orjson.loads(payload)),
         mark=lambda ticket, reference: mark(ticket, reference, place),
     )
+
+
+def pack(ticket: NewTicket, codec: Codec) -> bytes:
+    """A ticket as bytes, always the same for the same content."""
+    return orjson.dumps(codec.encode(ticket.to_wire()), option=orjson.OPT_SORT_KEYS)
 
 
 def _ready(row: Any) -> NewTicket:

@@ -55,18 +55,19 @@ def customer_job_of(
 
 def customer_records_of(job: Job, codec: Codec, place: ReferencePlace) -> Records[CustomerFields]:
     """How new customers stand in a journal."""
-
-    def pack(customer: CustomerFields) -> bytes:
-        return orjson.dumps(codec.encode(customer.to_wire()), option=orjson.OPT_SORT_KEYS)
-
     return Records(
         job=job,
         ready=customer_from,
-        pack=pack,
+        pack=lambda customer: pack_customer(customer, codec),
         # Not checked once more: a tenant may demand less than the vendor's own rule.
         unpack=lambda payload: CustomerFields.from_mapping(orjson.loads(payload)),
         mark=lambda customer, reference: mark_customer(customer, reference, place),
     )
+
+
+def pack_customer(customer: CustomerFields, codec: Codec) -> bytes:
+    """A customer as bytes, always the same for the same content."""
+    return orjson.dumps(codec.encode(customer.to_wire()), option=orjson.OPT_SORT_KEYS)
 
 
 def customer_from(row: Any) -> CustomerFields:

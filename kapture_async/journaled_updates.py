@@ -67,18 +67,18 @@ def update_records_of(
     job: Job, codec: Codec, place: ReferencePlace, defaults: Defaults
 ) -> Records[TicketUpdate]:
     """How updates stand in a journal: with what the whole bulk has in common."""
-
-    def pack(update: TicketUpdate) -> bytes:
-        body = codec.encode(update.to_wire(codec.zone))
-        return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
-
     return Records(
         job=job,
         ready=defaults.apply,
-        pack=pack,
+        pack=lambda update: pack_update(update, codec),
         unpack=_unpack,
         mark=lambda update, reference: mark_update(update, reference, place),
     )
+
+
+def pack_update(update: TicketUpdate, codec: Codec) -> bytes:
+    """An update as bytes, always the same for the same content."""
+    return orjson.dumps(codec.encode(update.to_wire(codec.zone)), option=orjson.OPT_SORT_KEYS)
 
 
 def _unpack(payload: bytes) -> TicketUpdate:

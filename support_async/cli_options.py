@@ -114,7 +114,7 @@ class SupportTarget(Target):
     ticket_id_in: str = "both"
 
     def own_settings(self, *, may_prompt: bool) -> dict[str, Any]:
-        """See :class:`Target`; ``user`` is for :func:`.cli_calls.client_of`, the rest for the client."""
+        """See :class:`Target`; ``user`` is for :func:`.client_of`, all else for the client."""
         base_url = self.base_url or self.variable("BASE_URL")
         if not base_url:
             raise ConfigurationError(

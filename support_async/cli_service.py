@@ -10,6 +10,7 @@ from kapture_async._core.cli.service import Service
 from .cli_calls import client_of
 from .cli_options import SupportPushOptions, SupportTarget, place_in
 from .cli_rows import check_encoding, row_builder, wire_of
+from .journaled import pack
 from .models import WIRE_FIELDS
 from .service import Operations
 
@@ -36,6 +37,7 @@ def service(options: PushOptions | None = None) -> Service:
         connect=connect_by(client_of),
         look_up=f"{program()} history --all --out seen.jsonl",
         place_in=place_in,
+        pack=pack,
         wire=wire_of,
         answer=lambda outcome: {"ticket id": "the service tells none"},
     )

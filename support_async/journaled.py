@@ -66,7 +66,7 @@ def records_of(job: Job, place: ReferencePlace) -> Records[NewTicket]:
     return Records(
         job=job,
         ready=ticket_from,
-        pack=_pack,
+        pack=pack,
         unpack=_unpack,
         mark=lambda ticket, reference: mark(ticket, reference, place),
     )
@@ -79,7 +79,12 @@ def mark(ticket: NewTicket, reference: str, place: ReferencePlace) -> NewTicket:
     return evolve(ticket, comment=append_marker(ticket.comment, reference))
 
 
-def _pack(ticket: NewTicket) -> bytes:
+def pack(ticket: NewTicket) -> bytes:
+    """A ticket as bytes, always the same for the same content; of a file only its path.
+
+    Raises:
+        InvalidInputError: the attachment is content, and no path.
+    """
     fields = {
         "subject": ticket.subject,
         "comment": ticket.comment,

@@ -209,6 +209,31 @@ def test_rows_are_read_as_they_are_asked_for() -> None:
     assert next(rows).line == 2
 
 
+def test_a_key_that_may_be_another_rows_names_nobody() -> None:
+    columns = Columns(fields={"title": "t"}, key="id")
+    rows = csv_rows('id,t,u\nb,one\n"a",b,two,3\nb,three,\nc,"x"y,\n', columns)
+    assert [(row.key, row.keyed, row.problem is None) for row in rows] == [
+        ("line 2", False, False),  # too few cells: a delimiter or the key itself is missing
+        ("line 3", False, False),
+        ("b", True, True),
+        ("line 5", False, False),
+    ]
+    assert rows.repeated_keys == 0
+
+
+def test_a_key_that_cannot_be_read_names_nobody() -> None:
+    rows = list(csv_rows(b"id,title\n\xff1,one\n\x002,two\n3,three\n", Columns(key="id")))
+    assert [(row.key, row.keyed) for row in rows] == [
+        ("line 2", False),
+        ("line 3", False),
+        ("3", True),
+    ]
+    assert bad(rows)[0] == (
+        2,
+        "line 2: 'id' holds a NUL character, or bytes that are not utf-8",
+    )
+
+
 def test_json_lines() -> None:
     columns = Columns(fields={"title": "subject"}, extra={("info", "n"): "num"}, key="id")
     rows = jsonl_rows(

@@ -20,6 +20,8 @@ from kapture_async import (
     PushStoppedError,
     Row,
 )
+from kapture_async._core.push.journal.facts import State
+from kapture_async._core.push.journal.reading import ReadJournal
 from kapture_async.testing import Fault, FaultPlan, KaptureTwin
 
 from .judge import each_once, judge, tickets_in
@@ -108,7 +110,7 @@ async def test_a_row_that_was_turned_away_goes_again_as_it_is(
     assert titles(twin) == Counter(["one"])
 
 
-async def test_bad_rows_are_remembered_by_their_key_until_they_are_mended(
+async def test_bad_rows_are_remembered_and_those_with_a_key_until_they_are_mended(
     twin: KaptureTwin, client: KaptureClient, journal: Path
 ) -> None:
     bad: list[Any] = [
@@ -117,10 +119,57 @@ async def test_bad_rows_are_remembered_by_their_key_until_they_are_mended(
         {"ticket_details": "neither title nor key"},
     ]
     assert (await push(client, bad, journal)).names == ["not_sent"] * 3
-    assert judge(journal, twin.ledger).not_sent == 2
+    assert judge(journal, twin.ledger).not_sent == 3
     assert (await push(client, bad, journal)).names == ["not_sent"] * 3
+    assert judge(journal, twin.ledger).rows == 3
     assert (await push(client, keyed(a="x", b="y"), journal)).names == ["accepted"] * 2
-    assert judge(journal, twin.ledger).accepted == 2
+    counts = judge(journal, twin.ledger)
+    assert (counts.accepted, counts.not_sent) == (2, 1)
+
+
+async def test_bad_rows_without_names_are_told_apart_and_found_again(
+    twin: KaptureTwin, client: KaptureClient, journal: Path
+) -> None:
+    blank = InvalidInputError("title is blank")
+    bad: list[Any] = [
+        {"title": ""},
+        {"title": ""},
+        *(Row(None, f"line {n}", n, problem=blank, keyed=False) for n in (7, 8)),
+        Row(None, "", problem=blank),  # no names that a journal could find again
+        Row(None, "\udcff", problem=blank),
+    ]
+    for _ in range(2):
+        story = await push(client, bad, journal)
+        assert story.names == ["not_sent"] * len(bad)
+        assert {outcome.error.message for outcome in story.outcomes} == {"title is blank"}
+        assert judge(journal, twin.ledger).not_sent == len(bad)
+    with ReadJournal.open_to_read(journal) as read:
+        views = list(read.rows_in(State.NOT_SENT))
+        assert not list(read.pending())
+    assert sorted(view.line or 0 for view in views) == [0, 0, 0, 0, 7, 8]
+    assert {(view.key, view.words, view.attempts) for view in views} == {
+        (None, "title is blank", 0)
+    }
+
+
+async def test_good_rows_whose_key_names_nothing_leave_a_trace(
+    twin: KaptureTwin, client: KaptureClient, journal: Path
+) -> None:
+    bad = [
+        Row({"title": "one"}, "", 2),
+        Row({"title": "two"}, "", 3),
+        Row({"title": "three"}, "\udcff"),
+        Row({"title": "four"}, "\udcff"),
+    ]
+    for _ in range(2):
+        assert (await push(client, bad, journal)).names == ["not_sent"] * len(bad)
+        counts = judge(journal, twin.ledger)
+        assert (counts.rows, counts.not_sent) == (len(bad), len(bad))
+    assert sent(twin) == 0
+    with ReadJournal.open_to_read(journal) as read:
+        views = [(view.line, view.key, view.words) for view in read.rows_in(State.NOT_SENT)]
+    empty, unreadable = "its key is empty", "its key is not readable text (UTF-8)"
+    assert views == [(2, None, empty), (3, None, empty), *[(None, None, unreadable)] * 2]
 
 
 async def test_a_key_that_comes_twice(

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field
 
 from ..errors import InvalidInputError
-from ..push.journal.facts import DOUBTS, State
+from ..push.journal.facts import DOUBTS
 from ..push.journal.reading import ReadJournal
 from ..push.sources import FileRows
 from .advice import push_command
 from .endreport import heading, show_commands
 from .exits import DONE, USAGE
+from .knownrows import KnownRows
 from .lint import Lint
 from .note import check_operation, check_shape, job_in, shape_of
 from .options import Target
@@ -79,7 +80,7 @@ def plan_file(
                     if len(plan.shown) < most:
                         plan.shown.append(one_line(row.problem.message))
                 elif plan.states is not None and known is not None:
-                    plan.states[known.get(row.key or "", "new") if row.keyed else "new"] += 1
+                    plan.states[known.state_of(row)] += 1
         except InvalidInputError as error:
             plan.unreadable = error
     seconds = time.monotonic() - began
@@ -100,10 +101,8 @@ def plan_file(
     return USAGE if plan.bad or plan.unreadable else DONE
 
 
-def _known(
-    plan: _Plan, rows: FileRows, options: PushOptions, service: Service
-) -> dict[str, str] | None:
-    """What the journal has, by key; ``None`` if there is none, or rows have no keys."""
+def _known(plan: _Plan, rows: FileRows, options: PushOptions, service: Service) -> KnownRows | None:
+    """What the journal has; ``None`` if there is none."""
     path = options.journal_path
     stored = None if path is None else job_in(path)
     if path is None or stored is None:
@@ -113,11 +112,9 @@ def _known(
     if options.key != KEY:
         shape = shape_of(options.columns, rows.used, service.filled_in, options.shaping)
         check_shape(path, stored, options.keys, shape)
-    if stored.keys is None:
-        return None
     plan.states = Counter()
     with ReadJournal.open_to_read(path) as journal:
-        return {view.key: view.state.value for view in journal.rows_in(*State) if view.key}
+        return KnownRows(journal, service.pack)
 
 
 def _show(
@@ -140,14 +137,6 @@ def _show(
         table.add_row("", Text(words, style), Text(f"{number:,}", style), Text(told, "dim"))
     table.add_row("", "to send", f"{plan.to_send:,}", Text(_time_for(plan.to_send, rate), "dim"))
     screen.print(table)
-    if plan.journal is not None and plan.states is None:
-        screen.print(
-            Text(
-                f"  {plan.journal} is there already; without --key, which of these rows it has "
-                "is found out by the push.",
-                "dim",
-            )
-        )
     if plan.shown:
         more = f", the first {len(plan.shown)} of them; a pipe gets all"
         heading(screen, f"Bad rows{more if plan.bad > len(plan.shown) else ''}")

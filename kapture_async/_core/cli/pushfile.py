@@ -6,6 +6,7 @@ import os
 
 import click
 
+from ..errors import JournalError
 from ..push.report import ReportFile
 from .again import Again
 from .firstrow import try_one
@@ -53,7 +54,12 @@ def push_file(options: PushOptions, target: Target, service: Service) -> int:
             async with connection as (_, start):
                 pushing.report = _report_for(options)  # there may be nobody to push to
                 how = push_settings(options, journal)
-                await pushing.go(start, picked, pipe=size is None, **how)
+                try:
+                    await pushing.go(start, picked, pipe=size is None, **how)
+                except JournalError:  # only before the first row was taken
+                    if pushing.report is not None:
+                        pushing.report.discard()
+                    raise
             return pushing
 
         pushing = run(main)

@@ -39,6 +39,7 @@ class Service:
         connect: makes a client.
         look_up: a command that helps to look up what is in doubt without a journal.
         place_in: where references travel, from the word that a journal has for it.
+        pack: a row as a journal identifies it, where it has no key.
         wire: a row with a reference at a place, as it is sent, by wire names.
         answer: what the service answered to an accepted row, by names for a person.
     """
@@ -52,6 +53,7 @@ class Service:
     connect: Connect
     look_up: str
     place_in: Callable[[str], Any]
+    pack: Callable[[Any], bytes]
     wire: Callable[[Any, str, Any], Mapping[str, Any]]
     answer: Callable[[Outcome], Mapping[str, str | None]]
     operation: str

@@ -71,24 +71,29 @@ class CsvRows(FileRows):
     def _read(self) -> Iterator[Row[Any]]:
         for line, cells in self._records(self.delimiter):
             if isinstance(cells, InvalidInputError):
-                yield Row(None, self._fallback_key(line), line, cells)
+                yield Row(None, self._name_of_line(line), line, cells, keyed=False)
                 continue
             if not any(cells) or not "".join(cells).strip("\x1a \t\r\n"):
                 self.blank += 1
                 continue
-            key = cells[self._key] if self._key is not None and self._key < len(cells) else None
-            yield self._row(line, key, lambda cells=cells: self._content(cells))  # type: ignore[misc]
+            # Where cells are missing or too many, another row's key may stand in the key's place.
+            fits = self._fits(cells)
+            key = cells[self._key] if fits and self._key is not None else None
+            content = self._content if fits else self._misfit
+            yield self._row(line, key, lambda cells=cells, of=content: of(cells))  # type: ignore[misc]
 
-    def _fallback_key(self, line: int) -> str:
-        return str(line) if self.columns.key is None else f"line {line}"
+    def _fits(self, cells: list[str]) -> bool:
+        """Whether each cell stands under its own name."""
+        return len(cells) >= self._least and not any(cells[len(self.header) :])
+
+    def _misfit(self, cells: list[str]) -> dict[str, Any]:
+        raise InvalidInputError(
+            f"has {len(cells)} cells where the header has {len(self.header)}"
+            + self._lines.span_note(),
+            next_step="Look for a missing or stray quote or delimiter there.",
+        )
 
     def _content(self, cells: list[str]) -> dict[str, Any]:
-        if len(cells) < self._least or any(cells[len(self.header) :]):
-            raise InvalidInputError(
-                f"has {len(cells)} cells where the header has {len(self.header)}"
-                + self._lines.span_note(),
-                next_step="Look for a missing or stray quote or delimiter there.",
-            )
         content: dict[str, Any] = {}
         for name, place in self._fields:
             if text := cells[place]:

@@ -16,7 +16,7 @@ from attrs import evolve, field, frozen
 
 from ..errors import HelpdeskError, InvalidInputError, JournalError
 from ..outcome import Outcome
-from .journal.facts import LATER, Identity, Job, Taken
+from .journal.facts import LATER, Identity, Job, Taken, is_name
 from .journal.reference import digest_of
 from .journal.writer import Journal
 from .rows import Row
@@ -188,20 +188,25 @@ class Recorder:
         problem: InvalidInputError,
         done: Callable[[Begun], None],
     ) -> None:
-        """Note a row that cannot be sent as it is, if it has a name to be found again by."""
-        if key is None:
-            done(problem)
-            return
+        """Note a row that cannot be sent as it is.
+
+        It has no content to be told by. Without a key that can name it, it goes by its line and
+        by what is wrong with it; where it has no line either, rows with the same trouble are
+        counted. That finds it again as long as the source stays as it is.
+        """
         line = row.line if isinstance(row, Row) else None
-        words = problem.message[:_WORDS]
+        wrong = problem.message.encode(errors="replace")
+        identity = Identity(key, digest_of(wrong), line)
+        if not is_name(key):
+            identity = Identity(None, digest_of(b"refused\0%d\0" % (line or 0) + wrong), line)
         try:
             self.journal.take_soon(
-                Identity(key, digest_of(problem.message.encode(errors="replace")), line),
+                identity,
                 None,
                 lambda _, error: done(error or problem),
-                refusal=(type(problem).__name__, words),
+                refusal=(type(problem).__name__, problem.message[:_WORDS]),
             )
-        except (InvalidInputError, JournalError) as error:
+        except JournalError as error:
             done(error)
 
     def end(

@@ -154,6 +154,11 @@ class ReportFile:
         """Save and close. Calling it again does nothing."""
         self._file.close()
 
+    def discard(self) -> None:
+        """Close it and take it away: for a push that did not come about."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+
 
 def harmless(cell: str) -> str:
     """The cell with an apostrophe in front if a spreadsheet would take it for a formula."""

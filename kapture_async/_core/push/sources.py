@@ -106,10 +106,19 @@ class FileRows(Iterator[Row[Any]], abc.ABC):
     def _read(self) -> Iterator[Row[Any]]: ...
 
     def _row(self, line: int, key: str | None, make: Callable[[], dict[str, Any]]) -> Row[Any]:
-        """A row that is fit to be pushed, or that carries what is wrong with it."""
+        """A row that is fit to be pushed, or that carries what is wrong with it.
+
+        Args:
+            line: where it begins.
+            key: what its key column holds, if that is beyond doubt.
+            make: its content; raises ``InvalidInputError``.
+        """
+        if key and UNFIT.search(key):
+            error = self._unfit(self.columns.key or "")
+            return Row(None, self._name_of_line(line), line, at_line(line, error), keyed=False)
         keyed = bool(key) and self.columns.key is not None
         if not key:
-            key = str(line) if self.columns.key is None else f"line {line}"
+            key = self._name_of_line(line)
         elif self.columns.key is not None and len(self._seen) < _KEYS_COMPARED:
             mark = hash(key)
             self.repeated_keys += mark in self._seen
@@ -118,6 +127,10 @@ class FileRows(Iterator[Row[Any]], abc.ABC):
             return Row(self._build(make()), key, line, keyed=keyed)
         except InvalidInputError as error:
             return Row(None, key, line, at_line(line, error), keyed=keyed)
+
+    def _name_of_line(self, line: int) -> str:
+        """What a row is called that has no key of its own."""
+        return str(line) if self.columns.key is None else f"line {line}"
 
     def _unfit(self, name: str) -> InvalidInputError:
         return InvalidInputError(

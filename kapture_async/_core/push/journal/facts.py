@@ -174,6 +174,18 @@ class Identity(NamedTuple):
     """Where it stands in its source; for a person."""
 
 
+def is_name(key: str | None) -> bool:
+    """Whether a key can name a row in a journal; see :func:`check_identity`."""
+    if not key:
+        return False
+    if not key.isascii():
+        try:
+            key.encode()
+        except UnicodeEncodeError:
+            return False
+    return True
+
+
 def check_identity(identity: Identity) -> None:
     """Refuse what the journal could not find again.
 
@@ -181,14 +193,10 @@ def check_identity(identity: Identity) -> None:
         InvalidInputError: the key is empty or no text that can be written as UTF-8.
     """
     key, digest, _ = identity
-    if key is not None:
+    if key is not None and not is_name(key):
         if not key:
             raise InvalidInputError("its key is empty", next_step="Give it a key of its own.")
-        if not key.isascii():
-            try:
-                key.encode()
-            except UnicodeEncodeError:
-                raise InvalidInputError("its key is not readable text (UTF-8)") from None
+        raise InvalidInputError("its key is not readable text (UTF-8)")
     if len(digest) != 16:
         raise ValueError("a digest has 16 bytes")
 

@@ -56,6 +56,13 @@ GROUP BY kind, error, status, words, attempt = 0
 """
 
 
+_NAMES = """
+SELECT r.key, r.digest, r.occurrence, f.kind FROM rows AS r
+CROSS JOIN facts AS f
+    ON f.row = r.row AND f.fact = (SELECT max(g.fact) FROM facts AS g WHERE g.row = r.row)
+"""
+
+
 class Reason(NamedTuple):
     """Why some rows are where they are."""
 
@@ -164,6 +171,12 @@ class ReadJournal:
     def rows_in(self, *states: State) -> Iterator[RowView]:
         """Rows in any of these states, in the order they came."""
         return self._views(kinds_of(states), "", [])
+
+    def names(self) -> Iterator[tuple[str | None, bytes, int, State]]:
+        """What each row is found again by, and its state: its key; or else the digest of its
+        content, and how many rows of equal content came before it."""
+        for key, digest, occurrence, kind in self._each(_NAMES, []):
+            yield key, digest, occurrence, STATE_AFTER[kind]
 
     def pending(self, again: frozenset[str] = LATER, *, after: int = 0) -> Iterator[RowView]:
         """Rows that can be sent from what the journal holds, without their source.
