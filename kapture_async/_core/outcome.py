@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from attrs import define, field
 
-from .errors import HelpdeskError, NotSentError, OutcomeUnknownError, RejectedError
+from .errors import NotSentError, OutcomeUnknownError, RejectedError
 
 R = TypeVar("R")
 
@@ -71,8 +71,11 @@ class Accepted(Outcome, Generic[R]):
 
 
 @define(kw_only=True)
-class _Failed(Outcome):
-    error: HelpdeskError
+class Rejected(Outcome):
+    """The service refused it; it has no effect."""
+
+    name: ClassVar[str] = "rejected"
+    error: RejectedError
 
     @property
     def reason(self) -> str:
@@ -81,27 +84,29 @@ class _Failed(Outcome):
 
 
 @define(kw_only=True)
-class Rejected(_Failed):
-    """The service refused it; it has no effect."""
-
-    name: ClassVar[str] = "rejected"
-    error: RejectedError
-
-
-@define(kw_only=True)
-class NotSent(_Failed):
-    """It never left this machine."""
+class NotSent(Outcome):
+    """It never left this machine, or was turned away as too many; it is free to go."""
 
     name: ClassVar[str] = "not_sent"
     error: NotSentError
 
+    @property
+    def reason(self) -> str:
+        """What the error says."""
+        return str(self.error)
+
 
 @define(kw_only=True)
-class Unknown(_Failed):
+class Unknown(Outcome):
     """It may or may not have happened."""
 
     name: ClassVar[str] = "unknown"
     error: OutcomeUnknownError
+
+    @property
+    def reason(self) -> str:
+        """What the error says."""
+        return str(self.error)
 
 
 AnyOutcome = Accepted[R] | Rejected | NotSent | Unknown

@@ -83,6 +83,7 @@ def test_a_killed_push_goes_on_and_nothing_comes_twice(
         process.communicate()
     standing = told(run_cli("status", "t.csv.journal", "--json"))
     assert standing["running"] is None
+    assert standing["read_to_end"] is False
     assert 1 <= standing["unknown"] <= 2 * (4 + 8)  # under way, or about to be, at each kill
     assert sum(standing[kind] for kind in KINDS[1:]) == standing["rows"]
     server.latency = 0.0
@@ -106,6 +107,7 @@ def test_a_killed_push_goes_on_and_nothing_comes_twice(
     assert "nothing new in 120 rows" in done.stdout
     assert "already there: 120" in done.stdout
     assert executed(server) == each_once(120)
+    assert told(run_cli("status", "t.csv.journal", "--json"))["read_to_end"] is True
 
 
 def test_lost_answers_are_found_and_lost_rows_are_sent(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -175,6 +176,47 @@ async def test_a_push_that_was_cut_off_does_not_end_like_a_whole_one(twin: Kaptu
             async for outcome in push:
                 seen.append(outcome)
         assert [type(outcome) for outcome in seen] == [Unknown] * 2
+
+
+async def test_no_number_of_cancellations_lets_go_of_what_still_runs(
+    client: KaptureClient,
+) -> None:
+    free = asyncio.Event()
+
+    async def source() -> AsyncIterator[dict[str, str]]:
+        try:
+            yield {"title": "a"}
+            await asyncio.Event().wait()
+        finally:
+            while not free.is_set():  # it has something to put away, and will not be hurried
+                with contextlib.suppress(asyncio.CancelledError):
+                    await free.wait()
+
+    push = client.tickets.push(source(), max_concurrency=2)
+    seen: list[Outcome] = []
+
+    async def consume() -> None:
+        async with push as outcomes:
+            async for outcome in outcomes:
+                seen.append(outcome)
+
+    task = asyncio.create_task(consume())
+    while not seen:
+        await asyncio.sleep(0.001)
+    left = []
+    for _ in range(4):
+        task.cancel()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        left.append(task.done())
+    free.set()
+    assert not any(left)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert push._runner is not None
+    assert push._runner.done()
+    assert [type(outcome) for outcome in seen + push.unread()] == [Accepted]
+    assert push.counts.in_flight == 0
 
 
 async def test_rows_that_come_while_the_gate_is_shut_wait_too(twin: KaptureTwin) -> None:

@@ -41,10 +41,14 @@ def ways_on(
         ways.append((f"find out what became of the {rows} in doubt:", shlex.join(command)))
     if standing.to_judge is not None:
         ways.append(_judge_way(standing, standing.to_judge, program))
-    if standing.sendable or unread:
+    file = None if standing.note is None else standing.note.file
+    rest = standing.unread is not None and file is not None  # a pipe cannot be read once more
+    if standing.sendable or unread or rest:
         what = f"push the {count(standing.sendable, 'row')} not in the helpdesk"
-        if unread:
+        if unread or rest:
             what = "push the rest"
+        if push is None and rest:
+            what += f" of {standing.unread}"
         if push is not None:
             words, command = f"{what}, by the same command:", [*program, service.command, *push]
         else:

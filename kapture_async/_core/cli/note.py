@@ -32,6 +32,7 @@ class Note:
         headers: names of extra headers that were given with their values.
         timeout: seconds for a request.
         size, changed: of the file when the push began.
+        read_to_end: every row of the file has its place in the journal.
     """
 
     file: str | None
@@ -41,6 +42,7 @@ class Note:
     timeout: float | None = None
     size: int | None = None
     changed: int | None = None
+    read_to_end: bool = False
 
     def as_text(self) -> str:
         """It as a journal keeps it."""
@@ -49,8 +51,13 @@ class Note:
     @classmethod
     def of(cls, job: Job) -> Self | None:
         """What a journal has noted; ``None`` if no command line made it."""
+        return cls.read(job.source)
+
+    @classmethod
+    def read(cls, text: str | None) -> Self | None:
+        """The reverse of :meth:`as_text`; ``None`` for anything else."""
         try:
-            said = json.loads(job.source or "")
+            said = json.loads(text or "")
             if said.pop("version") != _VERSION or said.pop("command") != "push":
                 return None
             for name in ("arguments", "target", "headers"):
@@ -58,6 +65,18 @@ class Note:
             return cls(**said)
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
+
+    @property
+    def source(self) -> str:
+        """What the rows came from, in a word or two."""
+        return "standard input" if self.file is None else os.path.basename(self.file)
+
+    def is_of_same_rows(self, other: Note) -> bool:
+        """Whether it is of the very same file, unchanged, read in the same way."""
+        mine, theirs = (
+            (note.file, note.size, note.changed, note.arguments) for note in (self, other)
+        )
+        return self.file is not None and mine == theirs
 
     def trouble_with_file(self) -> str | None:
         """Why the file is not what it was when it was pushed; ``None`` if it is."""

@@ -15,7 +15,7 @@ from .plan import plan_file
 from .progress import Progress
 from .pushend import end_json, show_end
 from .pushing import PushRun
-from .pushjournal import journal_for, push_settings
+from .pushjournal import journal_for, note_the_end, push_settings
 from .pushoptions import STDIN, PushOptions
 from .rowsfile import announce, chosen, name_of_file, opened, rows_of, size_of
 from .running import run
@@ -64,6 +64,8 @@ def push_file(options: PushOptions, target: Target, service: Service) -> int:
 
         pushing = run(main)
         pushing.disagreed = picked.warn() if isinstance(picked, Again) else False
+        if journal is not None and pushing.complete:
+            note_the_end(journal)
         show_end(pushing, rows, options, target, service)
     if options.as_json:
         to_stdout(lambda: print(json_line(end_json(pushing, options))))

@@ -128,6 +128,15 @@ class PushRun:
             earlier=self.earlier,
         )
 
+    @property
+    def complete(self) -> bool:
+        """Whether the source was read to its end, and each of its rows has had its turn."""
+        broken_off = self.interrupted or self.unlisted or self.cut_off
+        failed = self.stopped is not None or self.unreadable is not None
+        # Of those that were not sent, only the bad ones can never be.
+        left = self.summary.counts["not_sent"] - self.bad
+        return not (broken_off or failed or left)
+
     def on_event(self, event: PushEvent) -> None:
         """Take notice of what the push tells."""
         if isinstance(event, RowKnown):

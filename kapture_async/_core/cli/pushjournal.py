@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
 from typing import Any
 
+from attrs import evolve
+
 from ..errors import JournalError
+from ..push.journal.source import put_source
 from ..push.recorder import JournalFile
 from ..push.sources import FileRows
 from .note import (
@@ -80,4 +85,20 @@ def journal_for(
         headers=tuple(pair.partition("=")[0] for pair in target.headers),
         timeout=options.timeout,
     )
-    return JournalFile(path, options.keys, shape, seen_now(note).as_text(), options.again)
+    note = seen_now(note)
+    before = None if stored is None else Note.of(stored)
+    if before is not None and before.is_of_same_rows(note):
+        note = evolve(note, read_to_end=before.read_to_end)
+    return JournalFile(path, options.keys, shape, note.as_text(), options.again)
+
+
+def note_the_end(journal: JournalFile) -> None:
+    """Note in the journal that its file was read to its end, and nothing of it is missing.
+
+    Until then nobody can tell from the journal alone whether there are rows that it has never
+    seen: after a kill, say. If it cannot be noted, the next push of the file does.
+    """
+    note = Note.read(journal.source)
+    if note is not None and not note.read_to_end:
+        with contextlib.suppress(JournalError):
+            put_source(journal.path, evolve(note, read_to_end=True).as_text(), at=time.time())

@@ -79,7 +79,8 @@ def reconcile_journal(
                 return await patiently(
                     lambda: resource.reconcile(
                         path, reference=place, settle=settle, on_event=waiting.on_event
-                    )
+                    ),
+                    waiting.warn,
                 )
 
         try:
@@ -105,7 +106,9 @@ def reconcile_journal(
     return UNKNOWN if left else DONE
 
 
-async def patiently(look: Callable[[], Awaitable[Reconciliation]]) -> Reconciliation:
+async def patiently(
+    look: Callable[[], Awaitable[Reconciliation]], tell: Callable[[str], None] = warn
+) -> Reconciliation:
     """Ask again if the helpdesk could not be asked: nothing is sent, so that is safe."""
     tries = 0
     earlier: Reconciliation | None = None
@@ -121,7 +124,7 @@ async def patiently(look: Callable[[], Awaitable[Reconciliation]]) -> Reconcilia
             bound = (ConfigurationError, InvalidInputError, JournalError, RejectedError)
             if tries == _TRIES or isinstance(error, bound):
                 raise
-            warn(f"a look failed and is tried again: {error.message}")
+            tell(f"a look failed and is tried again: {error.message}")
             await asyncio.sleep(_BETWEEN_TRIES)
 
 
@@ -195,6 +198,15 @@ class _Waiting:
             words = f"looked at {seen}: found {event.found:,}, not found {event.missing:,}"
             self._say(words)
             self._words = "looking again in a moment, for what was not found"
+
+    def warn(self, text: str) -> None:
+        """A warning; above the countdown, if there is one."""
+        if self._live is None:
+            warn(text)
+        else:
+            from rich.text import Text
+
+            self._console.print(Text.assemble(("warning: ", "yellow"), one_line(text)))
 
     def _say(self, words: str) -> None:
         self._console.print(words, soft_wrap=not self._console.is_terminal)

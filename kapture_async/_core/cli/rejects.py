@@ -82,7 +82,7 @@ def write_rejects(path: str, out: str, service: Service) -> int:
     if shape.bare:
         warn(
             f"of {count(shape.bare, 'row')} the journal has no content, only {KEY}, _line and "
-            "_reason: mend them where they came from"
+            "_reason: mend them where they came from, and push that again; it goes on"
         )
     if shape.bare < shape.rows:
         ways = [_way_on(path, out, Note.of(job), job.keys, shape, service, flat=format_ == "csv")]

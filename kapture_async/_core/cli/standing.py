@@ -79,6 +79,14 @@ class Standing:
     to_judge: Open | None
 
     @property
+    def unread(self) -> str | None:
+        """What was not read to its end, so that it may hold rows the journal has never seen;
+        ``None`` if that cannot be, or nobody can tell."""
+        if self.owner is not None or self.note is None or self.note.read_to_end:
+            return None
+        return self.note.source
+
+    @property
     def in_doubt(self) -> int:
         """Rows without an outcome that are not under way just now."""
         return self.counts.unknown - self.under_way
@@ -105,6 +113,7 @@ class Standing:
             "in_doubt_since": moment(self.doubts_since),
             "last_look": None if look is None else moment(look.at),
             "sendable": self.sendable,
+            "read_to_end": None if self.note is None else self.note.read_to_end,
             "service": self.job.service,
             "operation": self.job.operation,
             "target": self.job.target,

@@ -57,6 +57,8 @@ def show_status(path: str, service: Service, *, as_json: bool) -> int:
     ways = ways_on(standing, service)
     if ways:
         show_commands(screen, "To go on", ways)
+    elif standing.unread is not None:
+        heading(screen, f"Give {standing.unread} to the same push again; it goes on.")
     elif not standing.counts.rows:
         heading(screen, "Nothing was pushed yet.")
     else:
@@ -98,7 +100,8 @@ def _show_counts(screen: Console, standing: Standing) -> None:
     if standing.later:
         told += f"; {standing.later:,} go again by themselves" if mended else "; they go again"
     line(_WORDS[State.REJECTED], counts.rejected, "yellow", told)
-    refused = f"; {standing.refused:,} cannot be sent as they are" if standing.refused else ""
+    which = "it is" if standing.refused == 1 else "they are"
+    refused = f"; {standing.refused:,} cannot be sent as {which}" if standing.refused else ""
     line(_WORDS[State.NOT_SENT], counts.not_sent, "cyan", f"not in the helpdesk{refused}")
     since = standing.doubts_since
     told = "may be in the helpdesk or not" + ("" if since is None else f"; since {_clock(since)}")
@@ -108,10 +111,16 @@ def _show_counts(screen: Console, standing: Standing) -> None:
     if counts.probable:
         line("probable", counts.probable, "red", "a ticket with the same content is there")
     screen.print(table)
+    if standing.unread is not None:
+        screen.print()
+        words = f"  {standing.unread} was not read to its end: there may be further rows in it"
+        screen.print(Text(words, "yellow"))
 
 
 def _of_all(standing: Standing) -> str:
     rows = standing.counts.rows
+    if standing.unread is not None:
+        return f"of the {count(rows, 'row')} that {'was' if rows == 1 else 'were'} read so far"
     return f"of {count(rows, 'row')}" if standing.counts.accepted < rows else "all of them"
 
 

@@ -227,15 +227,19 @@ class Push(Generic[R]):
         if not runner.done():
             left = "the consumer left" if exc is None else f"the consumer met {_name_of(exc)}"
             self.stop(left)
-        # Shielded, so that a cancelled scope around us does not cut the waiting short; a further
-        # cancellation of this very task still does.
+        # Shielded, so that a cancelled scope around us does not cut off what is in flight; a
+        # further cancellation of this very task does. None of them lets go of what still runs:
+        # its outcomes would be missed, and its journal would be in use.
+        cut_off: asyncio.CancelledError | None = None
         with anyio.CancelScope(shield=True):
-            try:
-                await asyncio.wait({runner})
-            except asyncio.CancelledError:
-                runner.cancel()
-                await asyncio.wait({runner})
-                raise
+            while not runner.done():
+                try:
+                    await asyncio.wait({runner})
+                except asyncio.CancelledError as error:
+                    cut_off = error
+                    runner.cancel()
+        if cut_off is not None:
+            raise cut_off
         if exc_type is None:
             self._raise_failure()  # what the iteration would have raised at its end
 
@@ -416,10 +420,21 @@ class Push(Generic[R]):
         self._finish(outcome)
 
     async def _close_journal(self) -> None:
+        """Also while the push is being cut off, however often: of what the journal writes down
+        last, its reader must hear, and whoever goes on must find the journal free."""
         if self._journaled is not None:
             self._journaled.leave()
-        if self._recorder is not None:
-            await self._recorder.aclose()
+        if self._recorder is None:
+            return
+        cut_off: asyncio.CancelledError | None = None
+        while True:
+            try:
+                await self._recorder.aclose()
+                break
+            except asyncio.CancelledError as error:  # ends the waiting, not the closing
+                cut_off = error
+        if cut_off is not None:
+            raise cut_off
 
     def _story_of(self, error: BaseException, tries: int) -> HelpdeskError:
         words = f"interrupted by {_name_of(error)}"

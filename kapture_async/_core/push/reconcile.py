@@ -142,7 +142,8 @@ def settle_time(given: float | None, longest: float | None, *, whose: str = "a c
         return max(SETTLE, least)
     if not given >= least:
         raise InvalidInputError(
-            f"settle must be {least:g} seconds or more, twice the time {whose} may take"
+            f"settle must be {least:g} seconds or more, twice the time {whose} may take",
+            next_step="Give it that, or leave it out.",
         )
     return given
 
