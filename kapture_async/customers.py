@@ -407,6 +407,7 @@ class Customers:
         *,
         reference: ReferencePlace = TEXT,
         settle: float | None = None,
+        trust_empty: bool = False,
         on_event: ReconcileObserver | None = None,
     ) -> Reconciliation:
         """Find out what became of the doubts in a journal of :meth:`push`, and note it there.
@@ -422,6 +423,8 @@ class Customers:
             reference: as for the push.
             settle: seconds after the last sign of a doubtful row until the first look; as for
                 :meth:`Tickets.reconcile`.
+            trust_empty: take rows for absent although the looks have shown no other row of this
+                journal; see :attr:`Reconciliation.unvouched`.
             on_event: told of waits and looks.
 
         Returns:
@@ -451,6 +454,7 @@ class Customers:
                 inquiry_of(self.get, reference),
                 settle=settle,
                 longest=longest,
+                trust_empty=trust_empty,
                 on_event=on_event,
             )
         finally:

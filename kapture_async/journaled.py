@@ -11,12 +11,12 @@ import orjson
 from ._core.codec import Codec
 from ._core.pull.pages import Pages
 from ._core.push.journal.facts import Job
-from ._core.push.looks import Look, Seen
+from ._core.push.looks import Look, Seen, beginning
 from ._core.push.recorder import Records
 from ._core.transport.settings import TransportSettings
 from .bodies import ticket_from
 from .models import NewTicket, TicketRow
-from .references import ReferencePlace, content_of, describe, mark, references_of
+from .references import TEXT, Field, ReferencePlace, content_of, describe, mark, references_of
 from .service import ADD_TICKET
 
 
@@ -44,9 +44,16 @@ def job_of(
 
 def records_of(job: Job, codec: Codec, place: ReferencePlace) -> Records[NewTicket]:
     """How new tickets stand in a journal."""
+
+    def ready(row: Any) -> NewTicket:
+        ticket = row if isinstance(row, NewTicket) else ticket_from(row)
+        if isinstance(place, Field):
+            mark(ticket, "", place)  # before it is noted as one that can be sent
+        return ticket
+
     return Records(
         job=job,
-        ready=_ready,
+        ready=ready,
         pack=lambda ticket: pack(ticket, codec),
         unpack=lambda payload: NewTicket.from_mapping(orjson.loads(payload)),
         mark=lambda ticket, reference: mark(ticket, reference, place),
@@ -58,10 +65,6 @@ def pack(ticket: NewTicket, codec: Codec) -> bytes:
     return orjson.dumps(codec.encode(ticket.to_wire()), option=orjson.OPT_SORT_KEYS)
 
 
-def _ready(row: Any) -> NewTicket:
-    return row if isinstance(row, NewTicket) else ticket_from(row)
-
-
 def look_of(
     pull: Callable[[datetime, datetime], Pages[TicketRow]], codec: Codec, place: ReferencePlace
 ) -> Look:
@@ -71,11 +74,20 @@ def look_of(
         first, last = (datetime.fromtimestamp(moment, codec.zone) for moment in (since, until))
         async with pull(first, last) as rows:
             async for row in rows:
-                if row.ticket_id:
-                    content = content_of(row.title, row.detail) if place is None else None
-                    yield Seen(row.ticket_id, references_of(row, place), content)
+                yield Seen(
+                    row.ticket_id or None,
+                    references_of(row, place),
+                    content_of(row.title, row.detail) if place is None else None,
+                    beginning(row.title, row.detail) if place == TEXT else None,
+                )
 
     return look
+
+
+def packed_beginning(payload: bytes) -> tuple[str, str]:
+    """What is compared of a row whose reference may have been cut off."""
+    body = orjson.loads(payload)
+    return beginning(body.get("title"), body.get("ticket_details"))
 
 
 def packed_content(payload: bytes) -> str:

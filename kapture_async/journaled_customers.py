@@ -55,9 +55,16 @@ def customer_job_of(
 
 def customer_records_of(job: Job, codec: Codec, place: ReferencePlace) -> Records[CustomerFields]:
     """How new customers stand in a journal."""
+
+    def ready(row: Any) -> CustomerFields:
+        customer = customer_from(row)
+        if isinstance(place, Field):
+            mark_customer(customer, "", place)  # before it is noted as one that can be sent
+        return customer
+
     return Records(
         job=job,
-        ready=customer_from,
+        ready=ready,
         pack=lambda customer: pack_customer(customer, codec),
         # Not checked once more: a tenant may demand less than the vendor's own rule.
         unpack=lambda payload: CustomerFields.from_mapping(orjson.loads(payload)),

@@ -67,9 +67,16 @@ def update_records_of(
     job: Job, codec: Codec, place: ReferencePlace, defaults: Defaults
 ) -> Records[TicketUpdate]:
     """How updates stand in a journal: with what the whole bulk has in common."""
+
+    def ready(row: Any) -> TicketUpdate:
+        update = defaults.apply(row)
+        if isinstance(place, Field):
+            mark_update(update, "", place)  # before it is noted as one that can be sent
+        return update
+
     return Records(
         job=job,
-        ready=defaults.apply,
+        ready=ready,
         pack=lambda update: pack_update(update, codec),
         unpack=_unpack,
         mark=lambda update, reference: mark_update(update, reference, place),

@@ -245,10 +245,17 @@ def refusal(judgement: Judgement, words: str | None) -> HelpdeskError:
 
 # Live clients read a text in place of the rows as "none". Only a text that says so is believed:
 # an empty answer that was meant as "too much" or "not for you" would be a silent loss.
-_SAYS_NONE = re.compile(r"\b(no|not|none|nothing|zero|0)\b")
-_SAYS_OF_WHAT = re.compile(r"data|record|ticket|result|found|available|match")
-_SAYS_OTHERWISE = re.compile(
-    r"auth|key|permission|access|allow|limit|large|range|exceed|invalid|missing|error|fail|support"
+_WHAT = r"(?:data|records?|tickets?|results?|customers?|orders?|faqs?|categories)"
+_SAYS_NONE = re.compile(
+    rf"no {_WHAT}(?: (?:was |were )?(?:found|available))?"
+    rf"|no matching {_WHAT}(?: found)?"
+    rf"|(?:0|zero) {_WHAT}(?: found)?"
+    rf"|{_WHAT} (?:(?:is |are |was |were )?not (?:found|available))"
+    r"|nothing(?: was)? found|none(?: found)?",
+)
+_OF_WHEN = re.compile(
+    r" (?:for|in|between) (?:the |this |that )?(?:given |selected )?"
+    r"(?:dates?|days?|date range|period)\Z"
 )
 
 
@@ -294,9 +301,8 @@ def is_nothing_found(error: RejectedError) -> bool:
 
 def says_none(text: str) -> bool:
     """Whether a text in place of rows says that there are none."""
-    text = text.lower()
-    says_none = _SAYS_NONE.search(text) and _SAYS_OF_WHAT.search(text)
-    return bool(says_none) and not _SAYS_OTHERWISE.search(text)
+    plain = " ".join(text.lower().split()).strip(" .!")
+    return _SAYS_NONE.fullmatch(_OF_WHEN.sub("", plain)) is not None
 
 
 # --- dates and time zone (section "Date styles to parse") --------------------------------------

@@ -820,12 +820,15 @@ class SyncTickets(SyncResource[Tickets]):
         *,
         reference: ReferencePlace = TEXT,
         settle: float | None = None,
+        trust_empty: bool = False,
         on_event: ReconcileObserver | None = None,
     ) -> Reconciliation:
         """Find out what became of the doubts in a journal, and write it down there.
 
         Waits until the settle time is over, and looks for the references; what is not found is
-        looked for a second time. Absent rows can be sent again, by the same push. For the
+        looked for a second time. Absent rows can be sent again, by the same push; a look that
+        shows no other row of the journal proves nothing, and leaves rows open, as does a ticket
+        without a reference that begins as the row does (it is probable). For the
         tickets of a :meth:`push` it pulls the days concerned; for an :meth:`update_many` it gets
         each ticket in doubt, with its conversations. It holds as long as pulls list every
         ticket (or tickets show every note) within the settle time, references come back with
@@ -837,6 +840,8 @@ class SyncTickets(SyncResource[Tickets]):
             settle: seconds after the last sign of a doubtful row until the first look. Default
                 300, or twice the time for a call if that is more; not less than that. The
                 longer time counts, of this client and of the one that pushed.
+            trust_empty: take rows for absent although the looks have shown no other row of this
+                journal; see :attr:`Reconciliation.unvouched`.
             on_event: told of waits and looks.
 
         Returns:
@@ -849,7 +854,13 @@ class SyncTickets(SyncResource[Tickets]):
                 :meth:`Reconciliation.before` gives it.
         """
         return self._loop.run(
-            self._inner.reconcile(journal, reference=reference, settle=settle, on_event=on_event)
+            self._inner.reconcile(
+                journal,
+                reference=reference,
+                settle=settle,
+                trust_empty=trust_empty,
+                on_event=on_event,
+            )
         )
 
     def judge(
@@ -1227,6 +1238,7 @@ class SyncCustomers(SyncResource[Customers]):
         *,
         reference: ReferencePlace = TEXT,
         settle: float | None = None,
+        trust_empty: bool = False,
         on_event: ReconcileObserver | None = None,
     ) -> Reconciliation:
         """Find out what became of the doubts in a journal of :meth:`push`, and note it there.
@@ -1242,6 +1254,8 @@ class SyncCustomers(SyncResource[Customers]):
             reference: as for the push.
             settle: seconds after the last sign of a doubtful row until the first look; as for
                 :meth:`SyncTickets.reconcile`.
+            trust_empty: take rows for absent although the looks have shown no other row of this
+                journal; see :attr:`Reconciliation.unvouched`.
             on_event: told of waits and looks.
 
         Returns:
@@ -1254,7 +1268,13 @@ class SyncCustomers(SyncResource[Customers]):
                 :meth:`Reconciliation.before` gives it.
         """
         return self._loop.run(
-            self._inner.reconcile(journal, reference=reference, settle=settle, on_event=on_event)
+            self._inner.reconcile(
+                journal,
+                reference=reference,
+                settle=settle,
+                trust_empty=trust_empty,
+                on_event=on_event,
+            )
         )
 
     def judge(

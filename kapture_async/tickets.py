@@ -48,7 +48,7 @@ from .bodies import (
     merge_given,
     ticket_from,
 )
-from .journaled import job_of, look_of, packed_content, records_of
+from .journaled import job_of, look_of, packed_beginning, packed_content, records_of
 from .journaled_updates import (
     BY_TICKET,
     EachOnce,
@@ -660,12 +660,15 @@ class Tickets:
         *,
         reference: ReferencePlace = TEXT,
         settle: float | None = None,
+        trust_empty: bool = False,
         on_event: ReconcileObserver | None = None,
     ) -> Reconciliation:
         """Find out what became of the doubts in a journal, and write it down there.
 
         Waits until the settle time is over, and looks for the references; what is not found is
-        looked for a second time. Absent rows can be sent again, by the same push. For the
+        looked for a second time. Absent rows can be sent again, by the same push; a look that
+        shows no other row of the journal proves nothing, and leaves rows open, as does a ticket
+        without a reference that begins as the row does (it is probable). For the
         tickets of a :meth:`push` it pulls the days concerned; for an :meth:`update_many` it gets
         each ticket in doubt, with its conversations. It holds as long as pulls list every
         ticket (or tickets show every note) within the settle time, references come back with
@@ -677,6 +680,8 @@ class Tickets:
             settle: seconds after the last sign of a doubtful row until the first look. Default
                 300, or twice the time for a call if that is more; not less than that. The
                 longer time counts, of this client and of the one that pushed.
+            trust_empty: take rows for absent although the looks have shown no other row of this
+                journal; see :attr:`Reconciliation.unvouched`.
             on_event: told of waits and looks.
 
         Returns:
@@ -712,6 +717,9 @@ class Tickets:
                 settle=settle,
                 longest=longest,
                 content_of=content_of,
+                beginning_of=packed_beginning if way is None and reference == TEXT else None,
+                day_of=lambda at: datetime.fromtimestamp(at, codec.zone).date(),
+                trust_empty=trust_empty,
                 on_event=on_event,
             )
         finally:

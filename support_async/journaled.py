@@ -13,7 +13,7 @@ from kapture_async._core.errors import InvalidInputError
 from kapture_async._core.pull.pages import Pages
 from kapture_async._core.push.journal.facts import Job
 from kapture_async._core.push.journal.reference import append_marker, references_in
-from kapture_async._core.push.looks import Look, Seen
+from kapture_async._core.push.looks import Look, Seen, beginning
 from kapture_async._core.push.recorder import Records
 from kapture_async._core.transport.settings import TransportSettings
 
@@ -123,9 +123,12 @@ def look_of(history: Callable[[], Pages[TicketRow]], place: ReferencePlace) -> L
     async def look(since: float, until: float) -> AsyncIterator[Seen]:
         async with history() as rows:
             async for row in rows:
-                if row.ticket_id:
-                    content = content_of(row.subject, row.comment) if place is None else None
-                    yield Seen(row.ticket_id, frozenset(references_in(row.comment)), content)
+                yield Seen(
+                    row.ticket_id or None,
+                    frozenset(references_in(row.comment)),
+                    content_of(row.subject, row.comment) if place is None else None,
+                    beginning(row.subject, row.comment) if place == TEXT else None,
+                )
 
     return look
 
@@ -133,6 +136,12 @@ def look_of(history: Callable[[], Pages[TicketRow]], place: ReferencePlace) -> L
 def content_of(subject: str | None, comment: str | None) -> str:
     """What is compared where no reference travels. White space does not survive every way."""
     return "\n".join(" ".join((text or "").split()) for text in (subject, comment))
+
+
+def packed_beginning(payload: bytes) -> tuple[str, str]:
+    """What is compared of a row whose reference may have been cut off."""
+    fields = orjson.loads(payload)
+    return beginning(fields["subject"], fields["comment"])
 
 
 def packed_content(payload: bytes) -> str:

@@ -47,6 +47,7 @@ from .journaled import (
     job_of,
     look_of,
     mark,
+    packed_beginning,
     packed_content,
     records_of,
 )
@@ -554,13 +555,16 @@ class Tickets:
         *,
         reference: ReferencePlace = TEXT,
         settle: float | None = None,
+        trust_empty: bool = False,
         on_event: ReconcileObserver | None = None,
     ) -> Reconciliation:
         """Find out what became of the doubts in a journal, and write it down there.
 
         Waits until the settle time is over, reads the user's whole history, and looks for the
         references; what is not found is looked for a second time. Absent rows can be sent
-        again, by the same push. It holds as long as the history lists every ticket within the
+        again, by the same push; a look that shows no other row of the journal proves nothing,
+        and leaves rows open, as does a ticket without a reference that begins as the row does
+        (it is probable). It holds as long as the history lists every ticket within the
         settle time, comments come back whole, and nobody else writes the references;
         :meth:`doctor` puts that to the test.
 
@@ -570,6 +574,8 @@ class Tickets:
             settle: seconds after the last sign of a doubtful row until the first look. Default
                 300, or twice the time for a call if that is more; not less than that. The
                 longer time counts, of this client and of the one that pushed.
+            trust_empty: take rows for absent although the looks have shown no other row of this
+                journal; see :attr:`Reconciliation.unvouched`.
             on_event: told of waits and looks.
 
         Returns:
@@ -595,6 +601,8 @@ class Tickets:
                 settle=settle,
                 longest=longest,
                 content_of=packed_content if reference is None else None,
+                beginning_of=packed_beginning if reference == TEXT else None,
+                trust_empty=trust_empty,
                 on_event=on_event,
             )
         finally:

@@ -62,13 +62,19 @@ def add_journal_commands(
 
     @_described(RECONCILE_CODES)
     def reconcile(
-        journal: str, settle: float | None, timeout: float | None, as_json: bool, target: Target
+        journal: str,
+        settle: float | None,
+        timeout: float | None,
+        trust_empty: bool,
+        as_json: bool,
+        target: Target,
     ) -> None:
         """Find out what became of the rows in doubt, by their references, and note it in JOURNAL.
 
         First it waits until the service has had its time, since a lost answer says nothing of
         when the work is done. Rows found once are in the helpdesk. Rows that two looks do not
-        find are not; the next push sends them. What is found more than once is for you to judge.
+        find are not, if the looks show others of the journal; the next push sends them. What is
+        found more than once is for you to judge.
         Nothing is sent. Where to look is known from the push; options say otherwise.
         """
         from .reconciling import reconcile_journal
@@ -80,6 +86,7 @@ def add_journal_commands(
                 _service_of(journal, works),
                 settle=settle,
                 timeout=timeout,
+                trust_empty=trust_empty,
                 as_json=as_json,
             )
         )
@@ -87,6 +94,12 @@ def add_journal_commands(
     reconcile = target_options(target)(reconcile)
     for option in (
         one_json_option,
+        click.option(
+            "--trust-empty",
+            is_flag=True,
+            help="Take what is not found for absent although no other row of the journal was "
+            "found either.",
+        ),
         click.option(
             "--timeout",
             type=click.FloatRange(min=0, min_open=True),

@@ -36,6 +36,12 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 _SHOWN = 10
+_UNVOUCHED = (
+    "that nothing was found proves little, for the looks have shown no other row of the journal "
+    "sent on the same day, or its content is not kept. Push some more of its rows and reconcile "
+    "again; or look yourself and judge them; or, if a pull surely lists every ticket, reconcile "
+    "with --trust-empty."
+)
 _TRIES = 3
 _BETWEEN_TRIES = 2.0
 _TIMEOUT = 60.0
@@ -48,6 +54,7 @@ def reconcile_journal(
     *,
     settle: float | None,
     timeout: float | None,
+    trust_empty: bool,
     as_json: bool,
 ) -> int:
     """Look up the doubts of a journal; returns the exit code.
@@ -58,6 +65,7 @@ def reconcile_journal(
         service: how.
         settle: seconds to give the service; ``None`` for the default.
         timeout: seconds for a request; ``None`` for what the push had.
+        trust_empty: take for absent what is not found, though nothing of the journal is.
         as_json: end with one JSON object on stdout.
     """
     before = standing_of(path)
@@ -78,7 +86,11 @@ def reconcile_journal(
                 resource = getattr(client, service.resource)
                 return await patiently(
                     lambda: resource.reconcile(
-                        path, reference=place, settle=settle, on_event=waiting.on_event
+                        path,
+                        reference=place,
+                        settle=settle,
+                        trust_empty=trust_empty,
+                        on_event=waiting.on_event,
                     ),
                     waiting.warn,
                 )
@@ -255,7 +267,12 @@ def _show(screen: Console, found: Reconciliation, before: Standing, after: Stand
         kinds = (
             ("present", present, "green", "they are in the helpdesk, each once"),
             ("absent", len(found.absent), "cyan", "they are not; the next push sends them"),
-            ("ambiguous", len(found.ambiguous), "red", "several tickets carry the reference"),
+            (
+                "ambiguous",
+                len(found.ambiguous),
+                "red",
+                "several tickets have the reference, or one without an id",
+            ),
             ("probable", len(found.probable), "red", "one ticket has the same content; no proof"),
             ("still open", len(found.open), "red", "not found, which proves nothing here"),
         )
@@ -268,6 +285,9 @@ def _show(screen: Console, found: Reconciliation, before: Standing, after: Stand
         judge = [*found.ambiguous, *found.probable, *found.open]
         if judge:
             _show_rows(screen, judge)
+        if found.unvouched:
+            some = count(found.unvouched, "row")
+            screen.print(Text(f"  {some} open: {_UNVOUCHED}", "dim"))
     heading(screen, f"{after.path} now")
     show_standing(screen, after)
 

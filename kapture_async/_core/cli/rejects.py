@@ -14,7 +14,7 @@ import click
 from attrs import define, field
 
 from ..errors import InvalidInputError
-from ..push.journal.facts import LATER, RowView, State
+from ..push.journal.facts import RowView, State, goes_again, later_of
 from ..push.journal.reading import ReadJournal
 from ..push.report import harmless
 from ..push.sources import format_of
@@ -91,9 +91,10 @@ def write_rejects(path: str, out: str, service: Service) -> int:
 
 
 def _to_mend(journal: ReadJournal) -> Iterator[RowView]:
+    later = later_of(journal.job.operation)
     for row in journal.rows_in(State.REJECTED, State.NOT_SENT):
         if row.state is State.REJECTED:
-            if row.error not in LATER:
+            if not goes_again(row.error, row.status, later):
                 yield row
         elif not row.attempts:
             yield row

@@ -12,7 +12,18 @@ from typing import Any
 
 from attrs import frozen
 
-from ..push.journal.facts import LATER, TOLD, Counts, Doubt, Job, Kind, Look, Run, State
+from ..push.journal.facts import (
+    TOLD,
+    Counts,
+    Doubt,
+    Job,
+    Kind,
+    Look,
+    Run,
+    State,
+    goes_again,
+    later_of,
+)
 from ..push.journal.lock import Owner, owner_of
 from ..push.journal.reading import ReadJournal, Reason
 from .note import Note
@@ -142,7 +153,7 @@ def standing_of(path: str) -> Standing:
     owner = owner_of(os.path.realpath(path))
     with ReadJournal.open_to_read(path) as journal:
         kinds = journal.kinds()
-        doubts = [d for d in journal.doubts() if d.state is State.UNKNOWN]
+        doubts = list(journal.doubts(State.UNKNOWN, payloads=False))
         reasons, later, refused = _reasons(journal)
         runs, looks = journal.runs(), journal.looks()
         left = [d for d in doubts if d.absent_looks > 1]
@@ -172,11 +183,13 @@ def standing_of(path: str) -> Standing:
 def _reasons(journal: ReadJournal) -> tuple[tuple[tuple[State, str, int], ...], int, int]:
     found: Counter[tuple[State, str]] = Counter()
     later = refused = 0
+    again = later_of(journal.job.operation)
     for reason in journal.reasons(*(set(State) - {State.ACCEPTED})):
         if reason.kind is Kind.INTENT:
             continue
         found[reason.state, _words(reason)] += reason.rows
-        later += reason.rows if reason.kind is Kind.REJECTED and reason.error in LATER else 0
+        if reason.kind is Kind.REJECTED and goes_again(reason.error, reason.status, again):
+            later += reason.rows
         refused += reason.rows if reason.kind is Kind.NOT_SENT and reason.never else 0
     return (
         tuple((state, words, rows) for (state, words), rows in found.most_common()),

@@ -12,11 +12,10 @@ from attrs import frozen
 
 from ..errors import HelpdeskError, InvalidInputError
 from .journal.reference import reference_of
-from .looks import Look
+from .looks import MARGIN, Look
 
 Guarantee = Literal["exactly once with proof", "at most once with a list of doubts"]
 
-_MARGIN = 3600.0
 _FIRST_WAIT = 0.5
 _LONGEST_WAIT = 15.0
 
@@ -68,9 +67,9 @@ async def examine(
     wait = _FIRST_WAIT
     problem: HelpdeskError | None = None
     while True:
-        found: set[str] = set()
+        found: set[str | None] = set()
         try:
-            async for seen in look(began - _MARGIN, now() + _MARGIN):
+            async for seen in look(began - MARGIN, now() + MARGIN):
                 if reference in seen.references:
                     found.add(seen.ticket_id)
             problem = None

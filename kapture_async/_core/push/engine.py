@@ -491,6 +491,11 @@ _OUT_OF_ORDER = {
         "its key stood in an earlier row of this push",
         "Give it a key of its own if it is another ticket; else nothing is left to do.",
     ),
+    "renamed": (
+        "an earlier run of this journal had a row of this content, with a key where this has "
+        "none, or without one where this has one",
+        "Push with the same keys as before; or, if it is another row, with another journal.",
+    ),
 }
 """Rows that a journaled push refuses to send, why, and what to do. Never "not sent": that would
 say that it is safe to send them."""

@@ -6,12 +6,17 @@ row by itself, where nothing lists them: an update, say, is only to be seen in i
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+import html
+import re
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from math import inf
 from typing import Literal, Protocol
 
 from attrs import define, field, frozen
 
-from .journal.facts import Doubt, RowView
+from .journal.facts import Doubt, Kind, RowView
 
 Finding = Literal["present", "ambiguous", "probable"]
 
@@ -20,10 +25,13 @@ Finding = Literal["present", "ambiguous", "probable"]
 class Seen:
     """A ticket as a survey found it."""
 
-    ticket_id: str
+    ticket_id: str | None
+    """``None`` if it has none that can be read: then it is there, but cannot be named."""
     references: frozenset[str] = frozenset()
     content: str | None = field(default=None, repr=False)
     """What can be compared with a row's content; only where no reference travels."""
+    beginning: tuple[str, str] | None = field(default=None, repr=False)
+    """Title and text, of a ticket that may have lost a reference at the end of its text."""
 
 
 Look = Callable[[float, float], AsyncIterator[Seen]]
@@ -87,12 +95,18 @@ class Sight:
         tickets: how many it saw.
         found: rows that it found, by number, each with its tickets.
         unproven: rows that it did not find, without that saying that they are not there.
+        unvouched: of these, rows that would be absent if the look had shown anything of the
+            journal beside them; see :attr:`.Reconciliation.unvouched`.
+        alike: rows that it did not find, by number, each with tickets that begin as it does and
+            have no reference: it may be one that was cut off.
         unseen: rows that are surely in the helpdesk, and that it did not show.
     """
 
     tickets: int = 0
     found: dict[int, tuple[Finding, tuple[str, ...]]] = field(factory=dict)
     unproven: set[int] = field(factory=set)
+    unvouched: set[int] = field(factory=set)
+    alike: dict[int, tuple[Finding, tuple[str, ...]]] = field(factory=dict)
     unseen: int = 0
 
 
@@ -111,10 +125,20 @@ class Looking(Protocol):
 class Survey:
     """Looks through all tickets of a time.
 
+    A row that it does not find is taken for absent only if it has shown some other row of the
+    journal that was sent on the same day: a list that is empty, or that shows no references,
+    proves nothing.
+
     Args:
         look: gives them.
         content_of: what is compared, from a row's payload; only where no reference travels.
         witnesses: rows that are in the helpdesk for sure, by which a look is judged.
+        since: a look must show those of them that were sent after this moment,
+        until: and before this one. Any of the others may be shown.
+        day_of: the day of the service's calendar that a moment falls on, where days are listed
+            one by one.
+        beginnings: of rows in doubt, where a reference may be cut off: their beginnings, as
+            :func:`beginning` gives them. A row that is missing there proves nothing.
         known: tells tickets that are other rows'.
     """
 
@@ -124,40 +148,77 @@ class Survey:
         content_of: Callable[[bytes], str] | None,
         witnesses: Iterable[RowView],
         known: KnownElsewhere,
+        *,
+        since: float = 0.0,
+        until: float = inf,
+        day_of: Callable[[float], object] | None = None,
+        beginnings: Mapping[int, tuple[str, str]] | None = None,
     ) -> None:
         self._look = look
         self._content_of = content_of
-        self._witnesses = list(witnesses) if content_of is None else []
+        self._day_of = day_of or _one_day
+        # Of a row that a look found, the journal does not say when it came there.
+        surely = [w for w in witnesses if w.kind is Kind.ACCEPTED]
+        self._days = {w.reference: self._day_of(w.at) for w in surely}
+        self._shown = {w.reference for w in surely if since <= w.at <= until}
+        if content_of is not None:
+            self._shown.clear()
         self._known = known
+        self._beginnings = beginnings
 
     async def look(self, doubts: Sequence[Doubt], since: float, until: float) -> Sight:
         """See :class:`Looking`."""
         sight = Sight()
         names = [self._name_of(doubt) for doubt in doubts]
-        wanted: dict[str, set[str]] = {name: set() for name in names if name}
-        shown = surely_shown(doubts)
-        unseen = {row.reference for row in self._witnesses if row.at >= shown}
+        wanted: dict[str, set[str | None]] = {name: set() for name in names if name}
+        unseen = set(self._shown)
+        for doubt in doubts:  # found by its reference, it vouches for the others
+            self._days.setdefault(doubt.reference, self._day_of(doubt.sent_at))
+        vouched: set[object] = set()
+        cut = _Beginnings(doubts, self._beginnings or {})
         async for seen in self._look(since, until):
             sight.tickets += 1
             unseen -= seen.references
+            vouched.update(self._days[r] for r in seen.references if r in self._days)
             for name in self._names_of(seen):
                 if name in wanted:
                     wanted[name].add(seen.ticket_id)
+            if seen.beginning is not None and not seen.references:
+                cut.compare(seen.beginning, seen.ticket_id)
         sight.unseen = len(unseen)
-        if self._content_of is not None:
-            known = await self._known({ticket for found in wanted.values() for ticket in found})
-            wanted = {name: found - known for name, found in wanted.items()}
+        some = [*wanted.values(), *cut.found.values()]
+        known: set[str | None] = set()
+        if self._content_of is not None or cut.found:
+            known |= await self._known({t for found in some for t in found if t is not None})
+        times = Counter(names)
         for doubt, name in zip(doubts, names, strict=True):
-            ids = tuple(sorted(wanted.get(name, ())))
-            if not ids:
-                if self._content_of is not None or unseen:
-                    sight.unproven.add(doubt.row)
+            found = wanted.get(name, set())
+            if self._content_of is not None:
+                found = found - known
+            ids = tuple(sorted(ticket for ticket in found if ticket is not None))
+            if not found:
+                self._judge_missing(sight, doubt, vouched)
             elif self._content_of is None:
-                sight.found[doubt.row] = ("present" if len(ids) == 1 else "ambiguous", ids)
+                # Under an id that cannot be read it is there, but nobody can say where.
+                proven = len(found) == 1 and bool(ids)
+                sight.found[doubt.row] = ("present" if proven else "ambiguous", ids)
             else:
-                alone = len(ids) == 1 and names.count(name) == 1
+                alone = len(found) == len(ids) == 1 and times[name] == 1
                 sight.found[doubt.row] = ("probable" if alone else "ambiguous", ids)
+        for row, tickets in cut.found.items():
+            if row not in sight.found and tickets - known:
+                ids = tuple(sorted(t for t in tickets - known if t is not None))
+                alone = len(tickets - known) == len(ids) == 1 and cut.alone(row)
+                sight.alike[row] = ("probable" if alone else "ambiguous", ids)
         return sight
+
+    def _judge_missing(self, sight: Sight, doubt: Doubt, vouched: set[object]) -> None:
+        if self._content_of is not None or sight.unseen:
+            sight.unproven.add(doubt.row)
+        elif self._day_of(doubt.sent_at) not in vouched or (
+            self._beginnings is not None and doubt.row not in self._beginnings
+        ):
+            sight.unvouched.add(doubt.row)
 
     def _name_of(self, doubt: Doubt) -> str:
         if self._content_of is None:
@@ -170,11 +231,76 @@ class Survey:
         return () if seen.content is None else (seen.content,)
 
 
+def beginning(title: str | None, text: str | None) -> tuple[str, str]:
+    """Title and the beginning of a text, as they are compared: white space and mark-up do not
+    survive every way."""
+    return _folded(title), _folded((text or "")[: 20 * _BEGINNING])[:_BEGINNING]
+
+
+def _folded(text: str | None) -> str:
+    plain = html.unescape(html.unescape(text or ""))
+    return " ".join(_TAG.sub(" ", plain).split()).casefold()
+
+
+def _one_day(at: float) -> object:
+    return None
+
+
+_TAG = re.compile(r"<[^<>]*>")
+_BEGINNING = 200
+"""Characters of a text that are compared."""
+_SURE = 30
+"""Characters that a text which was cut must still have to be taken for the one that was sent."""
+
+
+class _Beginnings:
+    """Rows in doubt by how they begin: title, and beginning of the text.
+
+    Args:
+        doubts: the rows.
+        beginnings: of each how it begins.
+    """
+
+    def __init__(self, doubts: Sequence[Doubt], beginnings: Mapping[int, tuple[str, str]]) -> None:
+        self.found: dict[int, set[str | None]] = {}
+        self._rows: dict[str, dict[str, list[int]]] = {}
+        self._own = beginnings
+        for doubt in doubts:
+            if doubt.row in beginnings:
+                title, text = beginnings[doubt.row]
+                self._rows.setdefault(title, {}).setdefault(text, []).append(doubt.row)
+        self._texts = {title: sorted(texts) for title, texts in self._rows.items()}
+
+    def compare(self, seen: tuple[str, str], ticket_id: str | None) -> None:
+        """Note the rows that a ticket may be: it has the row's title, and the beginning of the
+        text, perhaps cut short, or perhaps with a part of the reference."""
+        title, text = seen
+        texts = self._texts.get(title)
+        if texts is None:
+            return
+        text = _PART.sub("", text)
+        for place in range(bisect_left(texts, text), len(texts)):
+            own = texts[place]
+            if not own.startswith(text):
+                break
+            if len(text) >= min(len(own), _SURE):
+                for row in self._rows[title][own]:
+                    self.found.setdefault(row, set()).add(ticket_id)
+
+    def alone(self, row: int) -> bool:
+        """Whether no other row begins as this one."""
+        title, text = self._own[row]
+        return len(self._rows[title][text]) == 1
+
+
+_PART = re.compile(r"\s*\\?\[(?:r(?:e(?:f(?::[a-z2-7]*)?)?)?)?\Z")
+
+
 class Asking:
     """Asks about each row by itself, and about a few that are there for sure.
 
     Which of those carry a reference, nobody knows any more (an update without a comment carries
-    none). So one that shows is enough; but where none shows, nothing is taken for absent.
+    none). So one that shows is enough; but where no reference shows, nothing is taken for absent.
 
     Args:
         ask: does it.
@@ -214,6 +340,8 @@ class Asking:
             if found is None or not ids:
                 if found is None or not found.proven or not found.telling or sight.unseen:
                     sight.unproven.add(doubt.row)
+                elif not shows:
+                    sight.unvouched.add(doubt.row)
             elif len(ids) > 1:
                 sight.found[doubt.row] = ("ambiguous", ids)
             else:
@@ -226,5 +354,6 @@ def surely_shown(doubts: Sequence[Doubt]) -> float:
     return min(doubt.first_intent_at for doubt in doubts) - MARGIN / 2
 
 
-MARGIN = 3600.0
-"""Seconds by which the clocks of two machines may differ."""
+MARGIN = 26 * 3600.0
+"""Seconds by which the clocks of two machines may differ: one of them may take its local time for
+that of another zone."""

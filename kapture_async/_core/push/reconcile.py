@@ -1,16 +1,18 @@
 """Doubts and what becomes of them: look the references up in the helpdesk, and believe only that.
 
 A doubt is a row that was sent, or may have been, and has no clear answer. It becomes *present*
-when a look finds exactly one ticket with its reference, *absent* when two looks find none,
-*ambiguous* when one finds several. Looks begin when the settle time is over: an answer that was
-lost says nothing of when the service gets round to the work.
+when a look finds exactly one ticket with its reference, *absent* when two looks find none and
+show others of the journal, *ambiguous* when one finds several. Looks begin when the settle time is over: an answer that was
+lost says nothing of when the service gets round to the work. The settle time goes by the wall
+clock: one that is put forward between push and look takes of it, and nobody can tell.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from math import inf
 from typing import Any
 
 from attrs import define, field, frozen
@@ -19,7 +21,7 @@ from ..errors import HelpdeskError, InvalidInputError
 from .journal.facts import TOLD, Doubt, Kind, RowView, State
 from .journal.store import Store
 from .journal.writer import Journal
-from .looks import MARGIN, Asking, Inquiry, Look, Looking, Survey, surely_shown
+from .looks import MARGIN, Asking, Finding, Inquiry, Look, Looking, Survey, surely_shown
 
 SETTLE: float = 300.0
 """Seconds. One service was seen to finish a create 222 s after it came."""
@@ -84,6 +86,12 @@ class Reconciliation:
         unseen: tickets that are surely in the helpdesk, and that a look did not show. If there
             are any, the look saw too little (another user's tickets, a list that was cut short),
             so nothing is taken for absent and what was not found stays open.
+        unvouched: of the open ones, those of which there is no other proof against them but that
+            nothing was found. A row is absent only if the looks have shown another row of this
+            journal that was sent on the same day (for updates and customers: any other), and if
+            its content is known where a reference stands at the end of a text, which may be cut
+            off. Push some rows of the journal, and look again; or look yourself, and
+            :meth:`judge`; or take an empty look for a proof, by ``trust_empty``.
     """
 
     present: list[Resolved] = field(factory=list)
@@ -92,6 +100,7 @@ class Reconciliation:
     probable: list[Resolved] = field(factory=list)
     open: list[Resolved] = field(factory=list)
     unseen: int = 0
+    unvouched: int = 0
 
     @property
     def doubts(self) -> int:
@@ -155,6 +164,9 @@ async def reconcile(
     settle: float | None,
     longest: float | None = 0.0,
     content_of: Callable[[bytes], str] | None = None,
+    beginning_of: Callable[[bytes], tuple[str, str]] | None = None,
+    day_of: Callable[[float], object] | None = None,
+    trust_empty: bool = False,
     on_event: ReconcileObserver | None = None,
     now: Callable[[], float] = time.time,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -170,6 +182,10 @@ async def reconcile(
             the doubts stand in the journal; the most of all counts.
         content_of: what a survey compares, from a row's payload; given only where no reference
             travels.
+        beginning_of: title and text, from a row's payload, as :func:`.looks.beginning` gives
+            them; given where a reference may be cut off the end of a text.
+        day_of: see :class:`.looks.Survey`.
+        trust_empty: take for absent also what :attr:`Reconciliation.unvouched` counts.
         on_event: told of waits and looks.
         now: the wall clock.
         sleep: waits.
@@ -183,7 +199,13 @@ async def reconcile(
     tell = on_event or (lambda event: None)
     result = Reconciliation()
     doubts = await journal.call(
-        lambda store: [doubt for doubt in store.doubts() if doubt.state is State.UNKNOWN]
+        lambda store: list(
+            store.doubts(
+                State.UNKNOWN,
+                # A survey by references needs none of them whole.
+                payloads=isinstance(look, Inquiry) or content_of is not None,
+            )
+        )
     )
     if not doubts:
         return result
@@ -198,17 +220,27 @@ async def reconcile(
     if wait > 0:
         tell(Settling(wait, len(doubts)))
         await sleep(wait)
-    looker = _Looker(journal, await _way(journal, look, content_of, doubts, now() - seconds), now)
+    beginnings: dict[int, tuple[str, str]] | None = None
+    if beginning_of is not None:
+        beginnings = await journal.call(
+            lambda store: {
+                row: beginning_of(payload) for row, payload in store.payloads_of(State.UNKNOWN)
+            }
+        )
+    way = await _way(journal, look, content_of, doubts, now() - seconds, day_of, beginnings)
+    looker = _Looker(journal, way, now)
     missing = doubts
     try:
         missing = await looker.resolve(missing, result, tell)
         if missing:
             await sleep(seconds * _BETWEEN)
             missing = await looker.resolve(missing, result, tell)
-        absent = [doubt for doubt in missing if doubt.row not in looker.unproven]
+        missing = await looker.alike(missing, result)
+        unproven = looker.unproven if trust_empty else looker.unproven | looker.unvouched
+        absent = [doubt for doubt in missing if doubt.row not in unproven]
         await looker.absent(absent)
         result.absent += map(_resolved, absent)
-        missing = [doubt for doubt in missing if doubt.row in looker.unproven]
+        missing = [doubt for doubt in missing if doubt.row in unproven]
     except HelpdeskError as error:
         if result.doubts:
             result.keep_with(error)
@@ -217,6 +249,9 @@ async def reconcile(
         raise
     finally:
         result.unseen = looker.unseen
+        result.unvouched = sum(
+            doubt.row in looker.unvouched and doubt.row not in looker.unproven for doubt in missing
+        )
         result.open += map(_resolved, missing)
     return result
 
@@ -227,16 +262,27 @@ async def _way(
     content_of: Callable[[bytes], str] | None,
     doubts: list[Doubt],
     until: float,
+    day_of: Callable[[float], object] | None,
+    beginnings: dict[int, tuple[str, str]] | None,
 ) -> Looking:
     async def known(ticket_ids: set[str]) -> set[str]:
         return await journal.call(lambda store: store.accepted_among(ticket_ids))
 
     if isinstance(look, Inquiry):
-        some = await journal.call(lambda store: _witnesses(store, 0.0, until, _ASKED))
+        some = await journal.call(lambda store: _witnesses(store, 0.0, until, _ASKED, None))
         return Asking(look.ask, some, known)
     since = surely_shown(doubts)
-    some = await journal.call(lambda store: _witnesses(store, since, until, _WITNESSES))
-    return Survey(look, content_of, some, known)
+    some = await journal.call(lambda store: _witnesses(store, since, inf, _WITNESSES, day_of))
+    return Survey(
+        look,
+        content_of,
+        some,
+        known,
+        since=since,
+        until=until,
+        day_of=day_of,
+        beginnings=beginnings,
+    )
 
 
 class _Looker:
@@ -247,6 +293,8 @@ class _Looker:
         self._evidence: list[dict[str, Any]] = []
         self.unseen = 0
         self.unproven: set[int] = set()
+        self.unvouched: set[int] = set()
+        self._alike: dict[int, tuple[Finding, set[str]]] = {}
 
     async def resolve(
         self, doubts: list[Doubt], result: Reconciliation, tell: ReconcileObserver
@@ -260,6 +308,14 @@ class _Looker:
             evidence["unseen"] = sight.unseen
         self.unseen = max(self.unseen, sight.unseen)
         self.unproven |= sight.unproven
+        self.unvouched |= sight.unvouched
+        if sight.unvouched:
+            evidence["unvouched"] = len(sight.unvouched)
+        for row, (kind, ids) in sight.alike.items():
+            before, others = self._alike.get(row, (kind, set[str]()))
+            both = others.union(ids)
+            again: Finding = kind if before == kind and len(both) < 2 else "ambiguous"
+            self._alike[row] = again, both
         self._evidence.append(evidence)
         found: list[tuple[Doubt, str, tuple[str, ...]]] = []
         missing = []
@@ -275,6 +331,22 @@ class _Looker:
         tell(Looked(sight.tickets, len(found), len(missing)))
         return missing
 
+    async def alike(self, doubts: list[Doubt], result: Reconciliation) -> list[Doubt]:
+        """Of rows that two looks have not found, write down those of which a ticket has the title
+        and the beginning, and no reference: it may have been cut off. Returns the others."""
+        found = [
+            (doubt, kind, tuple(sorted(ids)))
+            for doubt in doubts
+            if doubt.row in self._alike
+            for kind, ids in [self._alike[doubt.row]]
+        ]
+        at, looks = self._now(), {"looks": list(self._evidence)}
+        if found:
+            await self._journal.call(lambda store: _write(store, found, looks, at))
+        for doubt, kind, ids in found:
+            getattr(result, kind).append(_resolved(doubt, ids))
+        return [doubt for doubt in doubts if doubt.row not in self._alike]
+
     async def absent(self, doubts: list[Doubt]) -> None:
         """Write down that two looks have not found them."""
         at, looks = self._now(), list(self._evidence)
@@ -282,9 +354,17 @@ class _Looker:
         await self._journal.call(lambda store: _write(store, verdicts, {"looks": looks}, at))
 
 
-def _witnesses(store: Store, since: float, until: float, most: int) -> list[RowView]:
-    """Rows that came into the helpdesk between two moments, as the service or a look said."""
+def _witnesses(
+    store: Store,
+    since: float,
+    until: float,
+    most: int,
+    day_of: Callable[[float], object] | None,
+) -> list[RowView]:
+    """Rows that came into the helpdesk between two moments, as the service or a look said: spread
+    evenly, and some of each day."""
     found: list[RowView] = []
+    days: dict[object, list[RowView]] = {}
     every = 1
     confirmed = (
         row
@@ -292,16 +372,20 @@ def _witnesses(store: Store, since: float, until: float, most: int) -> list[RowV
         if since <= row.at <= until and row.words != TOLD
     )
     for number, row in enumerate(confirmed):
+        if day_of is not None and row.kind is Kind.ACCEPTED:
+            day = days.setdefault(day_of(row.at), [])
+            if len(day) < _ASKED:
+                day.append(row)
         if number % every == 0:
             found.append(row)
         if len(found) == 2 * most:
             found, every = found[::2], every * 2
-    return found
+    return list({row.row: row for some in (found, *days.values()) for row in some}.values())
 
 
 def _write(
     store: Store,
-    verdicts: list[tuple[Doubt, str, tuple[str, ...]]],
+    verdicts: Sequence[tuple[Doubt, str, tuple[str, ...]]],
     evidence: dict[str, Any],
     at: float,
 ) -> None:

@@ -64,6 +64,9 @@ class Held(NamedTuple):
     row: int
     payload: bytes
 
+    def __repr__(self) -> str:
+        return f"<Held row {self.row}>"  # the payload is the caller's
+
 
 @frozen
 class JournalFile(os.PathLike[str]):
@@ -101,6 +104,7 @@ class Recorder:
         self._path = path
         self._records = records
         self._journal: Journal | None = None
+        self._payloads = records.job.payloads
 
     @property
     def journal(self) -> Journal:
@@ -115,6 +119,7 @@ class Recorder:
             JournalError: it cannot be used; nothing was sent.
         """
         self._journal = await Journal.open(self._path, job=self._records.job, again=self._refusals)
+        self._payloads = self._journal.job.payloads
 
     def begin(
         self,
@@ -226,7 +231,7 @@ class Recorder:
             phase=None if error.phase is None else int(error.phase),
             status=error.status,
             error=type(error).__name__,
-            words=_words_of(error),
+            words=self._words_of(error),
         )
 
     def put_off(self, entry: Entry, error: HelpdeskError) -> None:
@@ -237,7 +242,7 @@ class Recorder:
             "not_sent",
             status=error.status,
             error=type(error).__name__,
-            words=_words_of(error),
+            words=self._words_of(error),
         )
 
     async def again(self, entry: Entry) -> Entry:
@@ -268,11 +273,13 @@ class Recorder:
                 return
             after = found[-1][0].row
 
+    def _words_of(self, error: HelpdeskError) -> str:
+        """What the service said. It may name what it refused, so a journal that shall keep no
+        content keeps only our own words for it."""
+        words = error.vendor_message if self._payloads else None
+        return (words or error.message)[:_WORDS]
+
     async def aclose(self) -> None:
         """Write what waits, and give the journal back."""
         if self._journal is not None:
             await self._journal.aclose()
-
-
-def _words_of(error: HelpdeskError) -> str:
-    return (error.vendor_message or error.message)[:_WORDS]

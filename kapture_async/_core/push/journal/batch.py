@@ -12,9 +12,11 @@ from .reference import reference_of
 from .statements import (
     Known,
     delete_payloads,
+    index_keyed_content,
     insert_facts,
     insert_intents,
     insert_rows,
+    keyed_by_content,
     known_by_content,
     known_by_key,
     put_payloads,
@@ -30,6 +32,9 @@ class Incoming(NamedTuple):
     at: float
     refusal: tuple[str, str] | None = None
     """Why it cannot be sent at all: the error's class name, and words for a person."""
+
+    def __repr__(self) -> str:
+        return f"<Incoming at {self.at}>"  # key, payload and words are the caller's
 
 
 class Batch:
@@ -63,6 +68,7 @@ class Batch:
         self._mended: list[tuple[bytes, int | None, int]] = []
         self._by_key: dict[str, Known] = {}
         self._by_content: dict[tuple[bytes, int], Known] = {}
+        self._indexed = False
         self._next: dict[bytes, int] = {}  # content -> the number of its next occurrence
         keys: list[str] = []
         contents: list[tuple[bytes, int]] = []
@@ -87,6 +93,9 @@ class Batch:
         else:
             occurrence, known = self._find_equal(digest)
         if known is None:
+            other = self._under_another_name(identity) if self._memory.older else None
+            if other is not None:
+                return self.answer("renamed", other)
             return self._new(one, occurrence)
         if self._memory.came(known.row):
             return self.answer("repeated", known)
@@ -96,7 +105,9 @@ class Batch:
         state = STATE_AFTER[known.kind]
         same = known.digest == digest
         if refusal is None:
-            action = action_for(state, same=same, error=known.error, again=self._again)
+            action = action_for(
+                state, same=same, error=known.error, status=known.status, again=self._again
+            )
             if action != "send":
                 return self.answer(action, known)
         elif state is State.NOT_SENT or state is State.REJECTED:
@@ -133,6 +144,29 @@ class Batch:
 
     def _look_up(self, digest: bytes, number: int) -> Known | None:
         return known_by_content(self._connection, [(digest, number)]).get((digest, number))
+
+    def _under_another_name(self, identity: Identity) -> Known | None:
+        """For a new row with a key: one of an earlier run with the same content and none; or the
+        reverse. One that came in this run as well is another row."""
+        key, digest, _ = identity
+        memory = self._memory
+        if key is not None:
+            if not memory.older_without_key:
+                return None
+            number = 0
+            found = self._look_up(digest, number)
+            while found is not None and memory.came(found.row):
+                number += 1
+                found = self._look_up(digest, number)
+        else:
+            if not memory.older_with_key:
+                return None
+            if not self._indexed:
+                self._indexed = True
+                index_keyed_content(self._connection)
+            same = keyed_by_content(self._connection, digest)
+            found = next((one for one in same if not memory.came(one.row)), None)
+        return found if found is not None and found.row < memory.first_row else None
 
     def _new(self, one: Incoming, occurrence: int) -> Taken:
         (key, digest, line), payload, at, refusal = one

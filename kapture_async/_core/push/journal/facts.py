@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from ...errors import InvalidInputError
 
-Action = Literal["send", "done", "changed", "doubt", "rejected", "repeated", "refused"]
+Action = Literal["send", "done", "changed", "doubt", "rejected", "repeated", "renamed", "refused"]
 """What to do with a row. Only ``send`` lets anything leave this machine.
 
 ======== ====================================================================================
@@ -23,6 +23,7 @@ changed  it is in the helpdesk already, but with other content: report it
 doubt    it may be in the helpdesk: reconcile first
 rejected the service refused it, and it is the same as then: mend it
 repeated its key came before in this run
+renamed  an earlier run had its content with a key and now it has none, or the reverse: report it
 refused  it cannot be sent as it is; the journal holds why
 ======== ====================================================================================
 """
@@ -93,13 +94,31 @@ LATER = frozenset(
         "AuthenticationError",
         "PermissionDeniedError",
         "OpenTicketLimitError",
+        "RedirectedError",
+        "NotFoundError 404",  # a proxy, a wrong path; in the service's own words it is the row
     }
 )
-"""Refusals that say nothing of the row: on a later run it may be sent again as it is."""
+"""Refusals that say nothing of the row: on a later run it may be sent again as it is. Class names,
+some of them only with an HTTP status."""
+
+
+def later_of(operation: str, again: frozenset[str] = LATER) -> frozenset[str]:
+    """Those refusals for an operation: of what is updated, a 404 says that it is not there."""
+    return again - {"NotFoundError 404"} if operation.endswith(".update") else again
+
+
+def goes_again(error: str | None, status: int | None, again: frozenset[str] = LATER) -> bool:
+    """Whether a refused row may be sent again as it is."""
+    return error in again or f"{error} {status}" in again
 
 
 def action_for(
-    state: State, *, same: bool, error: str | None, again: frozenset[str] = LATER
+    state: State,
+    *,
+    same: bool,
+    error: str | None,
+    status: int | None = None,
+    again: frozenset[str] = LATER,
 ) -> Action:
     """What to do with a row that the journal knows, when it comes in a run.
 
@@ -107,13 +126,14 @@ def action_for(
         state: its state.
         same: whether its content is what it was.
         error: the class name of the error it last met.
+        status: its HTTP status.
         again: class names of refusals after which the same content may be sent again.
     """
     if state is State.NOT_SENT:
         return "send"
     if state is State.REJECTED:
         # A mended row may go again: nothing of the refused one is in the helpdesk.
-        return "send" if not same or error in again else "rejected"
+        return "send" if not same or goes_again(error, status, again) else "rejected"
     if state is State.ACCEPTED:
         return "done" if same else "changed"
     return "doubt"
@@ -270,6 +290,8 @@ class Doubt:
     attempts: int
     first_intent_at: float
     """When it may have been sent first."""
+    sent_at: float
+    """When it may have been sent last."""
     last_at: float
     """When it was last known to be under way, or its process was found dead: settle time
     counts from here."""

@@ -15,6 +15,10 @@ class Memory:
 
     def __init__(self) -> None:
         self.next_row = self.next_fact = 1
+        self.first_row = 1
+        """The first that is new in this run."""
+        self.older_with_key = self.older_without_key = False
+        """Whether there are such rows of earlier runs."""
         self.tally: dict[State, int] = {}
         self.open: dict[int, int] = {}
         """Row to attempt, of what this run has under way."""
@@ -35,6 +39,21 @@ class Memory:
         self.next_fact = last + 1
         (row,) = connection.execute("SELECT max(row) FROM rows").fetchone()
         self.next_row = (row or 0) + 1
+
+    def begin(self, connection: sqlite3.Connection) -> None:
+        """A run begins: see what the earlier ones left."""
+        self.load(connection)
+        self.first_row = self.next_row
+        question = "SELECT EXISTS (SELECT 1 FROM rows WHERE key IS {} NULL)"
+        ((with_key,), (without,)) = (
+            connection.execute(question.format(how)).fetchone() for how in ("NOT", "")
+        )
+        self.older_with_key, self.older_without_key = bool(with_key), bool(without)
+
+    @property
+    def older(self) -> bool:
+        """Whether there are rows of earlier runs."""
+        return self.older_with_key or self.older_without_key
 
     def came(self, row: int) -> bool:
         """Whether the row came in this run."""

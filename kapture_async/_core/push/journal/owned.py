@@ -12,7 +12,7 @@ from typing import Any, Self
 from attrs import evolve
 
 from ...errors import JournalError
-from .facts import LATER, Job
+from .facts import LATER, Job, later_of
 from .lock import Lock
 from .memory import Memory
 from .reading import ReadJournal
@@ -42,7 +42,7 @@ class OwnedJournal(ReadJournal):
         super().__init__(path, connection, job)
         self.broken: JournalError | None = None
         self._lock = lock
-        self._again = again
+        self._again = later_of(job.operation, again)
         self._inode = (seen.st_dev, seen.st_ino)
         self._wal_inode: tuple[int, int] | None = None
         self._wal_limit = 0
@@ -132,7 +132,9 @@ class OwnedJournal(ReadJournal):
         if problem != "ok":
             raise trouble(self.path, f"the file is damaged ({problem})", "Restore it.")
         execute("BEGIN IMMEDIATE")
-        self._memory.load(self._connection)
+        self._memory.begin(self._connection)
+        if not self.job.payloads:  # also those that earlier runs have kept
+            execute("DELETE FROM payloads")
         cursor = execute(
             "INSERT INTO runs (began, pid, host, longest_call) VALUES (?, ?, ?, ?)",
             (at, os.getpid(), socket.gethostname(), self.job.longest_call),

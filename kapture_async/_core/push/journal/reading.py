@@ -9,7 +9,20 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from .facts import DOUBTS, LATER, STATE_AFTER, Counts, Doubt, Job, Kind, Look, RowView, Run, State
+from .facts import (
+    DOUBTS,
+    LATER,
+    STATE_AFTER,
+    Counts,
+    Doubt,
+    Job,
+    Kind,
+    Look,
+    RowView,
+    Run,
+    State,
+    later_of,
+)
 from .memory import TALLY
 from .reference import reference_of
 from .schema import disconnect, examine
@@ -27,8 +40,8 @@ ORDER BY r.row
 """
 
 _DOUBTS = """
-SELECT r.row, r.key, r.digest, r.occurrence, r.line, f.kind, p.payload,
-    (SELECT max(g.attempt) FROM facts AS g WHERE g.row = r.row),
+SELECT r.row, r.key, r.digest, r.occurrence, r.line, f.kind, {payload},
+    (SELECT max(g.attempt) FROM facts AS g WHERE g.row = r.row), i.at,
     (SELECT min(g.at) FROM facts AS g WHERE g.row = r.row AND g.kind = 'intent'),
     (SELECT max(g.at) FROM facts AS g WHERE g.row = r.row AND g.kind IN ('intent', 'unknown')),
     (SELECT count(*) FROM facts AS g WHERE g.row = r.row AND g.kind = 'missing'
@@ -45,9 +58,14 @@ CROSS JOIN facts AS i
 LEFT JOIN facts AS u
     ON u.row = r.row AND u.fact = (
         SELECT max(g.fact) FROM facts AS g WHERE g.row = r.row AND g.kind = 'unknown')
-LEFT JOIN payloads AS p ON p.row = r.row
+{join}
 WHERE f.kind IN ({kinds})
 ORDER BY r.row
+"""
+
+_PAYLOADS = """
+SELECT p.row, p.payload FROM payloads AS p JOIN last_facts AS f ON f.row = p.row
+WHERE f.kind IN ({kinds})
 """
 
 _REASONS = """
@@ -146,11 +164,21 @@ class ReadJournal:
                 STATE_AFTER[kind], Kind(kind), error, status, words, never=bool(never), rows=rows
             )
 
-    def doubts(self) -> Iterator[Doubt]:
-        """Rows that may be in the helpdesk, in the order they came."""
-        kinds = kinds_of(tuple(DOUBTS))
-        for found in self._each(_DOUBTS.format(kinds=_marks(kinds)), kinds):
-            row, key, digest, occurrence, line, kind, payload, attempts, *rest = found
+    def doubts(self, *states: State, payloads: bool = True) -> Iterator[Doubt]:
+        """Rows that may be in the helpdesk, in the order they came.
+
+        Args:
+            states: only those in these states.
+            payloads: with what they were sent with. Many rows in doubt need much memory then.
+        """
+        kinds = kinds_of(states or tuple(DOUBTS))
+        question = _DOUBTS.format(
+            kinds=_marks(kinds),
+            payload="p.payload" if payloads else "NULL",
+            join="LEFT JOIN payloads AS p ON p.row = r.row" if payloads else "",
+        )
+        for found in self._each(question, kinds):
+            row, key, digest, occurrence, line, kind, payload, attempts, sent_at, *rest = found
             first_at, last_at, looks, looked_at, error, words = rest
             yield Doubt(
                 row=row,
@@ -161,12 +189,18 @@ class ReadJournal:
                 payload=payload,
                 attempts=attempts,
                 first_intent_at=first_at,
+                sent_at=sent_at,
                 last_at=last_at,
                 error=error,
                 words=words,
                 absent_looks=looks,
                 last_look_at=looked_at,
             )
+
+    def payloads_of(self, *states: State) -> Iterator[tuple[int, bytes]]:
+        """What rows in these states were sent with, as far as it is kept: row and payload."""
+        kinds = kinds_of(states)
+        yield from self._each(_PAYLOADS.format(kinds=_marks(kinds)), kinds)
 
     def rows_in(self, *states: State) -> Iterator[RowView]:
         """Rows in any of these states, in the order they came."""
@@ -186,12 +220,13 @@ class ReadJournal:
             after: only rows beyond this one.
         """
         kinds = kinds_of((State.NOT_SENT, State.REJECTED))
-        names = sorted(again)
+        names = sorted(later_of(self.job.operation, again))
         more = (
             "AND p.payload IS NOT NULL AND ((f.kind IN ('not_sent', 'absent') AND f.attempt > 0) "
-            f"OR (f.kind = 'rejected' AND f.error IN ({_marks(names)}))) AND r.row > ?"
+            f"OR (f.kind = 'rejected' AND (f.error IN ({_marks(names)}) "
+            f"OR f.error || ' ' || f.status IN ({_marks(names)})))) AND r.row > ?"
         )
-        return self._views(kinds, more, [*names, after])
+        return self._views(kinds, more, [*names, *names, after])
 
     def evidence_of(self, row: int) -> str | None:
         """What the last verdict on a row is based on, as JSON."""

@@ -21,7 +21,11 @@ _PAIRS = [one + two for one in _LETTERS for two in _LETTERS]
 # A helpdesk may break a line anywhere, in its own way: as text, as mail or as HTML.
 _GAP = r"(?:\s|=\r?\n|<(?:br|wbr)\s*/?>)*"
 _MARKER = re.compile(
-    r"\[" + _GAP + _GAP.join(["r", "e", "f", ":"]) + f"((?:{_GAP}[a-z2-7]){{{LENGTH}}}){_GAP}\\]",
+    # The bracket that ends it may be escaped as that of a link in Markdown; so may the colon.
+    r"\["
+    + _GAP
+    + _GAP.join(["r", "e", "f", r"\\?:"])
+    + f"((?:{_GAP}[a-z2-7]){{{LENGTH}}}){_GAP}\\\\?\\]",
     re.IGNORECASE | re.ASCII,
 )
 _NOT_REFERENCE = re.compile(r"=\r?\n|<[^>]*>|[^a-z2-7]", re.IGNORECASE | re.ASCII)
@@ -84,8 +88,8 @@ def append_marker(text: str | None, reference: str) -> str:
 def references_in(text: str | None) -> set[str]:
     """Every reference whose marker stands in a text.
 
-    Found in any case, HTML-escaped once or twice, with line breaks, blanks or invisible
-    characters slipped in. A marker that was cut short is not found.
+    Found in any case, HTML-escaped once or twice, with its brackets escaped as in Markdown, with
+    line breaks, blanks or invisible characters slipped in. One that was cut short is not found.
     """
     if not text or ("[" not in text and "&" not in text):
         return set()

@@ -74,6 +74,22 @@ def known_by_number(connection: sqlite3.Connection, row: int) -> Known | None:
     return None if values is None else Known(*values)
 
 
+def index_keyed_content(connection: sqlite3.Connection) -> None:
+    """Make :func:`keyed_by_content` quick. Only a journal whose rows came with keys and then
+    without needs it."""
+    connection.execute(
+        "CREATE INDEX IF NOT EXISTS rows_by_keyed_content ON rows (digest) WHERE key IS NOT NULL"
+    )
+
+
+def keyed_by_content(connection: sqlite3.Connection, digest: bytes) -> Iterator[Known]:
+    """The rows with a key that have this content, in the order they came."""
+    question = _KNOWN.format(
+        source="rows AS r", where="WHERE r.key IS NOT NULL AND r.digest = ? ORDER BY r.row"
+    )
+    return (Known(*values) for values in connection.execute(question, (digest,)))
+
+
 def insert_rows(connection: sqlite3.Connection, flat: list[Any]) -> None:
     """New rows: row, key, digest, occurrence, line, planned for each."""
     _insert(connection, "INSERT INTO rows", 6, flat)

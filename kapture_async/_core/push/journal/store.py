@@ -96,7 +96,11 @@ class Store(OwnedJournal):
             taken = batch.answer("refused", known)
         else:
             action = action_for(
-                STATE_AFTER[known.kind], same=True, error=known.error, again=self._again
+                STATE_AFTER[known.kind],
+                same=True,
+                error=known.error,
+                status=known.status,
+                again=self._again,
             )
             taken = batch.resend(known, at) if action == "send" else batch.answer(action, known)
         batch.write()
@@ -145,7 +149,7 @@ class Store(OwnedJournal):
                 gone.append(row)
             problems.append(None)
         insert_facts(self._connection, facts)
-        if self.job.payloads:
+        if self.job.payloads:  # else there are none: see OwnedJournal
             delete_payloads(self._connection, gone)
         return problems
 
