@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 from attrs import evolve
 
+from kapture_async import Row
+from kapture_async._core.push.journal.facts import State
+from kapture_async._core.push.journal.reading import ReadJournal
 from kapture_async.testing import FaultPlan, KaptureTwin
 from support_async import SupportClient, Timeout
 from support_async.testing import SupportTwin
 from support_async.testing.twin import PASSWORD
 
+from ..clock import Clock
 from .judge import each_once, judge
 from .pushing import SETTLE, client_of, keyed, plain, push, titles
 
@@ -50,12 +56,184 @@ async def test_a_day_that_comes_back_short(journal: Path) -> None:
         judge(journal, twin.ledger)
 
 
-async def test_without_a_witness_a_look_is_believed(journal: Path) -> None:
+async def test_without_a_witness_a_look_is_not_believed(journal: Path) -> None:
     async with Short(faults=FaultPlan.script(["close_before"])) as twin, client_of(twin) as client:
         await push(client, keyed(a="one"), journal)
-        assert len((await client.tickets.reconcile(journal, settle=SETTLE)).absent) == 1
+        found = await client.tickets.reconcile(journal, settle=SETTLE)
+        assert (len(found.open), found.absent, found.unvouched) == (1, [], 1)
+        assert (await push(client, keyed(a="one"), journal)).states == {"unknown": 1}
+        # Another row that went well, and is shown, vouches for the look.
+        await push(client, keyed(b="two"), journal)
+        found = await client.tickets.reconcile(journal, settle=SETTLE)
+        assert (len(found.absent), found.unvouched) == (1, 0)
+        assert (await push(client, keyed(a="one"), journal)).names == ["accepted"]
+        assert titles(twin) == Counter(["one", "two"])
+
+
+async def test_an_empty_look_can_be_trusted(journal: Path) -> None:
+    async with Short(faults=FaultPlan.script(["close_before"])) as twin, client_of(twin) as client:
+        await push(client, keyed(a="one"), journal)
+        found = await client.tickets.reconcile(journal, settle=SETTLE, trust_empty=True)
+        assert (len(found.absent), found.open, found.unvouched) == (1, [], 0)
         assert (await push(client, keyed(a="one"), journal)).names == ["accepted"]
         assert titles(twin) == Counter(["one"])
+
+
+class Changed(KaptureTwin):
+    """Shows each row of a pull as a test has it."""
+
+    change: Callable[[dict[str, Any]], None] = staticmethod(lambda row: None)
+    blind: str | None = None
+    """A day of which it says that there is nothing."""
+
+    def handle(self, request: Any) -> Any:
+        reply = super().handle(request)
+        if self.operation(request) != "tickets.pull":
+            return reply
+        body = orjson.loads(reply.body)
+        if self.blind is not None and self.blind.encode() in request.body:
+            body["message"] = "No Data found"
+        if isinstance(body["message"], list):
+            for row in body["message"]:
+                self.change(row)
+        return evolve(reply, body=orjson.dumps(body))
+
+
+async def test_a_day_without_a_witness(journal: Path, clock: Clock) -> None:
+    """Rows of one day do not vouch for the list of another."""
+    plan = FaultPlan.script([*[None] * 3, "close_after"])
+    async with Changed(clock=clock.now, faults=plan) as twin, client_of(twin) as client:
+        clock.ahead += twin.now.replace(hour=23, minute=50).timestamp() - clock.now()
+        rows = keyed(a="a", b="b", c="c")
+        await push(client, rows, journal)
+        clock.ahead += 3600
+        twin.blind = twin.now.date().isoformat()
+        await push(client, [*rows, *keyed(d="d")], journal)
+        found = await client.tickets.reconcile(journal, settle=SETTLE)
+        assert (len(found.open), found.absent, found.unvouched) == (1, [], 1)
+        twin.blind = None
+        found = await client.tickets.reconcile(journal, settle=SETTLE)
+        assert len(found.present) == 1
+        each_once(twin.ledger, "abcd")
+
+
+@pytest.mark.parametrize("ahead", [5.5 * 3600, -5.5 * 3600, 13 * 3600])
+async def test_a_clock_of_another_zone(journal: Path, clock: Clock, ahead: float) -> None:
+    async with KaptureTwin(faults=FaultPlan.script(["close_after"])) as twin:
+        clock.ahead += ahead
+        async with client_of(twin) as client:
+            await push(client, keyed(a="one"), journal)
+            assert len((await client.tickets.reconcile(journal, settle=SETTLE)).present) == 1
+
+
+@pytest.mark.parametrize("shown", [500, 2000, 2509])
+async def test_a_list_that_shows_the_beginnings_of_texts(journal: Path, shown: int) -> None:
+    """Short rows come back whole and vouch for the look; the long one is not absent for that."""
+    plan = FaultPlan.script([None, None, "close_after", "close_before"])
+    rows = keyed(a="a", b="b", long="long", gone="gone")
+    rows[2] = Row(
+        {"title": "Long  one", "ticket_details": "<b>1 &lt; 2</b>\n" + "y " * 1250}, "long"
+    )
+    async with Changed(faults=plan) as twin, client_of(twin) as client:
+        twin.change = lambda row: row.update(detail=row["detail"][:shown])  # type: ignore[method-assign]
+        await push(client, rows, journal, max_concurrency=1)
+        found = await client.tickets.reconcile(journal, settle=SETTLE)
+        (long,) = found.probable
+        assert (long.key, long.ticket_ids) == ("long", (twin.ledger.entries[2].ticket_id,))
+        assert [one.key for one in found.absent] == ["gone"]
+        story = await push(client, rows, journal)
+        assert (story.names, story.states) == (["accepted"], {"accepted": 2, "probable": 1})
+        each_once(twin.ledger, ["a", "b", "Long  one", "gone"])
+
+
+async def test_a_text_that_comes_back_with_half_a_reference(journal: Path) -> None:
+    plan = FaultPlan.script([None, "close_after"])
+    async with Changed(faults=plan) as twin, client_of(twin) as client:
+        twin.change = (
+            lambda row: row.update(  # type: ignore[method-assign]
+                detail=row["detail"][:-9] if row["taskTitle"] == "one" else row["detail"]
+            )
+        )
+        await push(client, keyed(z="zero", a="one"), journal, max_concurrency=1)
+        found = await client.tickets.reconcile(journal, settle=SETTLE)
+        assert ([one.key for one in found.probable], found.absent) == (["a"], [])
+
+
+@pytest.mark.parametrize("unreadable", [None, "", ["x"], 12.5])
+async def test_a_ticket_without_an_id(journal: Path, unreadable: object) -> None:
+    plan = FaultPlan.script([None, "close_after"])
+    rows = keyed(z="zero", a="one")
+    async with Changed(faults=plan) as twin, client_of(twin) as client:
+
+        def change(row: dict[str, Any]) -> None:
+            if row["taskTitle"] == "one":
+                row["ticketId"] = unreadable
+
+        twin.change = change  # type: ignore[method-assign]
+        await push(client, rows, journal, max_concurrency=1)
+        found = await client.tickets.reconcile(journal, settle=SETTLE)
+        assert [(one.key, one.ticket_ids) for one in found.ambiguous] == [("a", ())]
+        assert found.absent == []
+        assert (await push(client, rows, journal)).states == {"accepted": 1, "ambiguous": 1}
+        each_once(twin.ledger, ["zero", "one"])
+
+
+@pytest.mark.parametrize("keyed_first", [True, False])
+async def test_rows_that_lose_or_get_keys(journal: Path, keyed_first: bool) -> None:
+    async with KaptureTwin() as twin, client_of(twin) as client:
+        values = plain("a", "b", "b")
+        named = [Row(value, f"k{number}") for number, value in enumerate(values)]
+        first, second = (named, values) if keyed_first else (values, named)
+        await push(client, first, journal)
+        story = await push(client, [*second, *plain("new")], journal)
+        assert story.names == ["rejected"] * 3 + ["accepted"]
+        assert "had a row of this content" in story.outcomes[0].reason + story.outcomes[-1].reason
+        # Beside each other they are different rows, also in later runs.
+        story = await push(client, [*first, *plain("a"), Row(plain("b")[0], "own")], journal)
+        each_once(twin.ledger, ["a", "a", "b", "b", "b", "new"])
+        again = await push(client, [*first, *plain("a"), Row(plain("b")[0], "own")], journal)
+        assert again.names == []
+
+
+async def test_a_path_that_is_not_there_says_nothing_of_rows(journal: Path) -> None:
+    async with KaptureTwin(faults=FaultPlan.script(["status;status=404"] * 3)) as twin:
+        async with client_of(twin) as client:
+            rows = plain("a", "b", "c")
+            assert (await push(client, rows, journal)).names == ["rejected"] * 3
+            with ReadJournal.open_to_read(journal) as reader:
+                assert len(list(reader.pending())) == 3
+            again = await push(client, [], journal, from_journal=True)
+            assert again.names == ["accepted"] * 3
+            each_once(twin.ledger, "abc")
+
+
+class Echoing(KaptureTwin):
+    """Refuses rows in words that name them."""
+
+    def handle(self, request: Any) -> Any:
+        if self.operation(request) == "tickets.add" and b"Jane" in request.body:
+            return self.refusal("Invalid email id jane.doe@example.com of Jane Doe")
+        return super().handle(request)
+
+
+async def test_without_payloads_no_content_stays(journal: Path) -> None:
+    plan = FaultPlan.script(["status;status=401"])
+    async with Echoing(faults=plan) as twin, client_of(twin) as client:
+        await push(client, keyed(a="Private one"), journal, max_concurrency=1)
+        assert b"Private one" in content(journal)
+        rows = keyed(a="Private one", b="Jane Doe")
+        story = await push(client, rows, journal, payloads=False, max_concurrency=1)
+        assert story.names == ["accepted", "rejected"]
+        assert "jane.doe@example.com" in story.outcomes[-1].reason
+        for secret in (b"Private one", b"Jane", b"jane.doe"):
+            assert secret not in content(journal)
+        with ReadJournal.open_to_read(journal) as reader:
+            (row,) = reader.rows_in(State.REJECTED)
+        assert (row.error, row.status) == ("RejectedError", 200)
+
+
+def content(journal: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in journal.parent.iterdir())
 
 
 async def test_looking_as_somebody_else(journal: Path) -> None:

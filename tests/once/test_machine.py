@@ -38,6 +38,7 @@ from kapture_async._core.push.recorder import Begun, Entry, Held, Recorder, Reco
 
 T = TypeVar("T")
 SETTLE = 300.0
+DAY = 1000.0
 JOB = Job(service="s", operation="o", target="https://example.com", place="text")
 RECORDS: Records[str] = Records(
     job=JOB, ready=str, pack=str.encode, unpack=bytes.decode, mark=append_marker
@@ -327,8 +328,11 @@ class Lives(RuleBasedStateMachine):
 
     # --- reconciling ----------------------------------------------------------------------------
 
-    @rule(dies_at=st.sampled_from([None, None, "wait", "look 1", "pause", "look 2"]))
-    def it_reconciles(self, dies_at: str | None) -> None:
+    @rule(
+        dies_at=st.sampled_from([None, None, "wait", "look 1", "pause", "look 2"]),
+        trust_empty=st.booleans(),
+    )
+    def it_reconciles(self, dies_at: str | None, trust_empty: bool) -> None:
         """In a process of its own, as the lock of the journal has it."""
         self.it_ends_and_starts_again(0.0)
         steps = iter(("wait", "look 1", "pause", "look 2"))
@@ -351,7 +355,7 @@ class Lives(RuleBasedStateMachine):
                 raise Died
 
         try:
-            at_once(self.look_up(look, sleep))
+            at_once(self.look_up(look, sleep, trust_empty=trust_empty))
         except Died:
             self.it_dies(1.0)
 
@@ -361,14 +365,21 @@ class Lives(RuleBasedStateMachine):
         last = max((doubt.last_at for doubt in doubts), default=0.0)
         return last + SETTLE > self.service.now
 
-    async def look_up(self, look: Any, sleep: Any) -> Any:
-        return await reconcile(
+    async def look_up(self, look: Any, sleep: Any, *, trust_empty: bool) -> Any:
+        found = await reconcile(
             self.books,  # type: ignore[arg-type]
             look,
             settle=SETTLE,
+            day_of=lambda at: at // DAY,
+            trust_empty=trust_empty,
             now=lambda: self.service.now,
             sleep=sleep,
         )
+        references = {reference for reference, _ in self.service.tickets}
+        if not trust_empty:
+            assert references or not found.absent, "believed an empty look"
+            assert not found.open or found.unvouched == len(found.open)
+        return found
 
     # --- what must hold -------------------------------------------------------------------------
 
@@ -396,7 +407,7 @@ class Lives(RuleBasedStateMachine):
     def all_ends_well(self) -> None:
         """In the end, with a kind service, each row is there once, or was refused as it is."""
         for _ in range(2):  # what the source refused is mended the second time
-            self.it_reconciles(None)
+            self.it_reconciles(None, trust_empty=True)
             assert not list(self.store.doubts())
             while self.left:
                 entry = self.intend(self.left.pop(0))

@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 
 from attrs import define, field, frozen
 
-from .journal.facts import Doubt, Kind, RowView
+from .journal.facts import Doubt, RowView
 
 Finding = Literal["present", "ambiguous", "probable"]
 
@@ -157,10 +157,9 @@ class Survey:
         self._look = look
         self._content_of = content_of
         self._day_of = day_of or _one_day
-        # Of a row that a look found, the journal does not say when it came there.
-        surely = [w for w in witnesses if w.kind is Kind.ACCEPTED]
-        self._days = {w.reference: self._day_of(w.at) for w in surely}
-        self._shown = {w.reference for w in surely if since <= w.at <= until}
+        sent = [(w, w.sent_at) for w in witnesses if w.sent_at is not None]
+        self._days = {w.reference: self._day_of(sent_at) for w, sent_at in sent}
+        self._shown = {w.reference for w, at in sent if since <= at and w.at <= until}
         if content_of is not None:
             self._shown.clear()
         self._known = known
@@ -293,6 +292,8 @@ class _Beginnings:
         return len(self._rows[title][text]) == 1
 
 
+_VOUCHING = 20
+"""Rows that one look found, and by which the next is judged."""
 _PART = re.compile(r"\s*\\?\[(?:r(?:e(?:f(?::[a-z2-7]*)?)?)?)?\Z")
 
 
@@ -326,7 +327,8 @@ class Asking:
         async for one in self._ask([*sought, *self._witnesses]):
             told[one.row] = one
         sight.tickets = len(told)
-        shows = any(one.proven and one.ticket_ids for one in told.values())
+        showing = {one.row for one in told.values() if one.proven and one.ticket_ids}
+        shows = bool(showing)
         asked = sum(witness.row in told for witness in self._witnesses)
         if asked and not shows:
             sight.unseen = asked
@@ -346,6 +348,8 @@ class Asking:
                 sight.found[doubt.row] = ("ambiguous", ids)
             else:
                 sight.found[doubt.row] = ("present" if found.proven else "probable", ids)
+        if len(self._witnesses) < _VOUCHING:  # for the next look
+            self._witnesses += [one for one in sought if one.row in showing][:_VOUCHING]
         return sight
 
 

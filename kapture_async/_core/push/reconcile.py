@@ -2,9 +2,9 @@
 
 A doubt is a row that was sent, or may have been, and has no clear answer. It becomes *present*
 when a look finds exactly one ticket with its reference, *absent* when two looks find none and
-show others of the journal, *ambiguous* when one finds several. Looks begin when the settle time is over: an answer that was
-lost says nothing of when the service gets round to the work. The settle time goes by the wall
-clock: one that is put forward between push and look takes of it, and nobody can tell.
+show others of the journal, *ambiguous* when one finds several. Looks begin when the settle time
+is over: an answer that was lost says nothing of when the service gets round to the work. It goes
+by the wall clock: one that is put forward between push and look takes of it, unnoticed.
 """
 
 from __future__ import annotations
@@ -311,10 +311,10 @@ class _Looker:
         self.unvouched |= sight.unvouched
         if sight.unvouched:
             evidence["unvouched"] = len(sight.unvouched)
-        for row, (kind, ids) in sight.alike.items():
-            before, others = self._alike.get(row, (kind, set[str]()))
-            both = others.union(ids)
-            again: Finding = kind if before == kind and len(both) < 2 else "ambiguous"
+        for row, (like, tickets) in sight.alike.items():
+            before, others = self._alike.get(row, (like, set[str]()))
+            both = others.union(tickets)
+            again: Finding = like if before == like and len(both) < 2 else "ambiguous"
             self._alike[row] = again, both
         self._evidence.append(evidence)
         found: list[tuple[Doubt, str, tuple[str, ...]]] = []
@@ -334,7 +334,7 @@ class _Looker:
     async def alike(self, doubts: list[Doubt], result: Reconciliation) -> list[Doubt]:
         """Of rows that two looks have not found, write down those of which a ticket has the title
         and the beginning, and no reference: it may have been cut off. Returns the others."""
-        found = [
+        found: list[tuple[Doubt, Finding, tuple[str, ...]]] = [
             (doubt, kind, tuple(sorted(ids)))
             for doubt in doubts
             if doubt.row in self._alike
@@ -369,11 +369,14 @@ def _witnesses(
     confirmed = (
         row
         for row in store.rows_in(State.ACCEPTED)
-        if since <= row.at <= until and row.words != TOLD
+        if row.sent_at is not None
+        and since <= row.sent_at
+        and row.at <= until
+        and row.words != TOLD
     )
     for number, row in enumerate(confirmed):
-        if day_of is not None and row.kind is Kind.ACCEPTED:
-            day = days.setdefault(day_of(row.at), [])
+        if day_of is not None and row.sent_at is not None:
+            day = days.setdefault(day_of(row.sent_at), [])
             if len(day) < _ASKED:
                 day.append(row)
         if number % every == 0:

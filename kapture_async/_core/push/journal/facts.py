@@ -321,6 +321,8 @@ class RowView:
     payload: bytes | None = field(repr=False)
     at: float
     """When its last fact was written."""
+    sent_at: float | None
+    """When it may have been sent last; ``None`` if it never was."""
     attempts: int
     """0 if it could never be sent at all."""
 

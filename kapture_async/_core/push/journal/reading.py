@@ -30,7 +30,8 @@ from .trouble import text_of, trouble_of
 
 _ROWS = """
 SELECT r.row, r.key, r.digest, r.occurrence, r.line, f.kind, f.ticket_id, f.status, f.error,
-    f.words, p.payload, f.at, (SELECT max(g.attempt) FROM facts AS g WHERE g.row = r.row)
+    f.words, p.payload, f.at, (SELECT max(g.attempt) FROM facts AS g WHERE g.row = r.row),
+    (SELECT max(g.at) FROM facts AS g WHERE g.row = r.row AND g.kind = 'intent')
 FROM rows AS r
 CROSS JOIN facts AS f
     ON f.row = r.row AND f.fact = (SELECT max(g.fact) FROM facts AS g WHERE g.row = r.row)
@@ -267,7 +268,7 @@ class ReadJournal:
         question = _ROWS.format(kinds=_marks(kinds), more=more)
         for found in self._each(question, [*kinds, *values]):
             row, key, digest, occurrence, line, kind, ticket_id, status, *rest = found
-            error, words, payload, at, attempts = rest
+            error, words, payload, at, attempts, sent_at = rest
             yield RowView(
                 row=row,
                 key=key,
@@ -281,6 +282,7 @@ class ReadJournal:
                 words=words,
                 payload=payload,
                 at=at,
+                sent_at=sent_at,
                 attempts=attempts,
             )
 
