@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import kapture_async.customers
 import kapture_async.tickets
 import support_async.tickets
 from kapture_async._core.push.doctor import examine
@@ -50,6 +51,8 @@ class Clock:
             return await real(cls, path, **{**settings, "now": self.now})
 
         put(Journal, "open", classmethod(open_))
-        for module in (kapture_async.tickets, support_async.tickets):
+        for module in (kapture_async.tickets, kapture_async.customers, support_async.tickets):
             for work in (reconcile, examine):
+                if not hasattr(module, work.__name__):
+                    continue
                 put(module, work.__name__, partial(work, now=self.now, sleep=self.sleep))
