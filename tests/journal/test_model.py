@@ -88,6 +88,15 @@ class Lives(RuleBasedStateMachine):
             equals = self.by_content[content]
             line = equals[number] if number < len(equals) else None
             repeated = False
+        if taken.action == "renamed":  # its content came otherwise named in an earlier run
+            assert line is None
+            others = self.by_content[content] if key is not None else list(self.by_key.values())
+            assert self.lines[taken.row] in others
+            if key is not None:
+                self.seen_keys.discard(key)
+            else:
+                self.seen_contents[content] -= 1
+            return
         if line is None:
             assert taken.action == "send"
             assert taken.row not in self.lines

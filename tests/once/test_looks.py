@@ -195,6 +195,17 @@ async def test_rows_that_lose_or_get_keys(journal: Path, keyed_first: bool) -> N
         assert again.names == []
 
 
+async def test_a_row_that_was_refused_for_its_name_is_none_of_its_equals(journal: Path) -> None:
+    async with KaptureTwin() as twin, client_of(twin) as client:
+        (bare,) = plain("x")
+        named = Row(bare, "k")
+        await push(client, [named], journal)
+        story = await push(client, [bare, named, bare], journal, max_concurrency=1)
+        assert story.names == ["rejected", "accepted"]
+        assert (await push(client, [named, bare], journal)).names == []
+        each_once(twin.ledger, ["x", "x"])
+
+
 async def test_a_path_that_is_not_there_says_nothing_of_rows(journal: Path) -> None:
     async with KaptureTwin(faults=FaultPlan.script(["status;status=404"] * 3)) as twin:
         async with client_of(twin) as client:

@@ -95,6 +95,10 @@ class Batch:
         if known is None:
             other = self._under_another_name(identity) if self._memory.older else None
             if other is not None:
+                if key is None:  # it is none of its equals
+                    self._next[digest] = occurrence
+                    if occurrence:
+                        self._memory.equal[digest] = occurrence
                 return self.answer("renamed", other)
             return self._new(one, occurrence)
         if self._memory.came(known.row):
