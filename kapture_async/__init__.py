@@ -7,82 +7,76 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._core.errors import (
-    AttachmentTooLargeError,
-    AuthenticationError,
-    ClientStateError,
-    ConfigurationError,
-    ConflictError,
-    ConnectError,
-    HelpdeskError,
-    InvalidInputError,
-    JournalError,
-    NoReplyError,
-    NotFoundError,
-    NotSentError,
-    NotSentTimeoutError,
-    OpenTicketLimitError,
-    OutcomeUnknownError,
-    PermissionDeniedError,
-    PushStoppedError,
-    RateLimitedError,
-    RedirectedError,
-    RejectedError,
-    ReplyTimeoutError,
-    ReplyTooLargeError,
-    RequestTooLargeError,
-    ServerError,
-    StateError,
-    UnreadableReplyError,
-    ValidationError,
-)
 from ._core.lazy import loaded_late
-from ._core.outcome import (
-    Accepted,
-    NotSent,
-    Outcome,
-    Rejected,
-    Unknown,
-)
-from ._core.phase import Attempt, Phase
-from ._core.pull.export import Exported, ExportProgress
-from ._core.pull.pages import Pages
-from ._core.push.doctor import Diagnosis
-from ._core.push.engine import Push, PushCounts
-from ._core.push.journal.reading import ReadJournal
-from ._core.push.reconcile import Reconciliation, Resolved
-from ._core.push.rows import Row
-from ._core.transport.endings import interrupted_by
-from ._core.transport.retry import RetryPolicy
-from ._core.transport.settings import Timeout
 from ._core.version import __version__
-from .callbacks import InvalidCallbackError, StatusCallback, parse_callback
-from .client import KaptureClient
-from .customer_models import (
-    Contact,
-    Customer,
-    CustomerContact,
-    CustomerFields,
-    CustomerRow,
-    Enquiry,
-    NewCustomer,
-    SavedCustomer,
-)
-from .customers import Customers
-from .faq_models import FaqCategory, FaqContent
-from .faqs import Faqs
-from .models import AddedTicket, NewTicket, Ticket, TicketDetail, TicketRow, UpdatedTicket
-from .order_models import NewOrder, OrderRow, SavedOrder
-from .orders import Orders
-from .references import Field
-from .tickets import TicketLookup, Tickets
-from .updates import TicketUpdate
 
 if TYPE_CHECKING:
+    from ._core.errors import (
+        AttachmentTooLargeError,
+        AuthenticationError,
+        ClientStateError,
+        ConfigurationError,
+        ConflictError,
+        ConnectError,
+        HelpdeskError,
+        InvalidInputError,
+        JournalError,
+        NoReplyError,
+        NotFoundError,
+        NotSentError,
+        NotSentTimeoutError,
+        OpenTicketLimitError,
+        OutcomeUnknownError,
+        PermissionDeniedError,
+        PushStoppedError,
+        RateLimitedError,
+        RedirectedError,
+        RejectedError,
+        ReplyTimeoutError,
+        ReplyTooLargeError,
+        RequestTooLargeError,
+        ServerError,
+        StateError,
+        UnreadableReplyError,
+        ValidationError,
+    )
     from ._core.facade.loop import SyncInAsyncWarning
     from ._core.facade.pages import SyncPages
     from ._core.facade.push import SyncPush
+    from ._core.outcome import Accepted, NotSent, Outcome, Rejected, Unknown
+    from ._core.phase import Attempt, Phase
+    from ._core.pull.export import Exported, ExportProgress
+    from ._core.pull.pages import Pages
+    from ._core.push.doctor import Diagnosis
+    from ._core.push.engine import Push, PushCounts
+    from ._core.push.journal.reading import ReadJournal
+    from ._core.push.reconcile import Reconciliation, Resolved
+    from ._core.push.rows import Row
+    from ._core.transport.endings import interrupted_by
+    from ._core.transport.retry import RetryPolicy
+    from ._core.transport.settings import Timeout
+    from .callbacks import InvalidCallbackError, StatusCallback, parse_callback
+    from .client import KaptureClient
+    from .customer_models import (
+        Contact,
+        Customer,
+        CustomerContact,
+        CustomerFields,
+        CustomerRow,
+        Enquiry,
+        NewCustomer,
+        SavedCustomer,
+    )
+    from .customers import Customers
+    from .faq_models import FaqCategory, FaqContent
+    from .faqs import Faqs
+    from .models import AddedTicket, NewTicket, Ticket, TicketDetail, TicketRow, UpdatedTicket
+    from .order_models import NewOrder, OrderRow, SavedOrder
+    from .orders import Orders
+    from .references import Field
     from .sync import SyncCustomers, SyncFaqs, SyncKaptureClient, SyncOrders, SyncTickets
+    from .tickets import TicketLookup, Tickets
+    from .updates import TicketUpdate
 
 __all__ = [
     "Accepted",
@@ -173,20 +167,96 @@ __all__ = [
     "parse_callback",
 ]
 
-_SYNC = {
+# Loaded when first asked for: importing the package alone takes a few milliseconds.
+_HOMES = {
+    "Accepted": "._core.outcome",
+    "AddedTicket": ".models",
+    "AttachmentTooLargeError": "._core.errors",
+    "Attempt": "._core.phase",
+    "AuthenticationError": "._core.errors",
+    "ClientStateError": "._core.errors",
+    "ConfigurationError": "._core.errors",
+    "ConflictError": "._core.errors",
+    "ConnectError": "._core.errors",
+    "Contact": ".customer_models",
+    "Customer": ".customer_models",
+    "CustomerContact": ".customer_models",
+    "CustomerFields": ".customer_models",
+    "CustomerRow": ".customer_models",
+    "Customers": ".customers",
+    "Diagnosis": "._core.push.doctor",
+    "Enquiry": ".customer_models",
+    "ExportProgress": "._core.pull.export",
+    "Exported": "._core.pull.export",
+    "FaqCategory": ".faq_models",
+    "FaqContent": ".faq_models",
+    "Faqs": ".faqs",
+    "Field": ".references",
+    "HelpdeskError": "._core.errors",
+    "InvalidCallbackError": ".callbacks",
+    "InvalidInputError": "._core.errors",
+    "JournalError": "._core.errors",
+    "KaptureClient": ".client",
+    "NewCustomer": ".customer_models",
+    "NewOrder": ".order_models",
+    "NewTicket": ".models",
+    "NoReplyError": "._core.errors",
+    "NotFoundError": "._core.errors",
+    "NotSent": "._core.outcome",
+    "NotSentError": "._core.errors",
+    "NotSentTimeoutError": "._core.errors",
+    "OpenTicketLimitError": "._core.errors",
+    "OrderRow": ".order_models",
+    "Orders": ".orders",
+    "Outcome": "._core.outcome",
+    "OutcomeUnknownError": "._core.errors",
+    "Pages": "._core.pull.pages",
+    "PermissionDeniedError": "._core.errors",
+    "Phase": "._core.phase",
+    "Push": "._core.push.engine",
+    "PushCounts": "._core.push.engine",
+    "PushStoppedError": "._core.errors",
+    "RateLimitedError": "._core.errors",
+    "ReadJournal": "._core.push.journal.reading",
+    "Reconciliation": "._core.push.reconcile",
+    "RedirectedError": "._core.errors",
+    "Rejected": "._core.outcome",
+    "RejectedError": "._core.errors",
+    "ReplyTimeoutError": "._core.errors",
+    "ReplyTooLargeError": "._core.errors",
+    "RequestTooLargeError": "._core.errors",
+    "Resolved": "._core.push.reconcile",
+    "RetryPolicy": "._core.transport.retry",
+    "Row": "._core.push.rows",
+    "SavedCustomer": ".customer_models",
+    "SavedOrder": ".order_models",
+    "ServerError": "._core.errors",
+    "StateError": "._core.errors",
+    "StatusCallback": ".callbacks",
     "SyncCustomers": ".sync",
     "SyncFaqs": ".sync",
-    "SyncOrders": ".sync",
     "SyncInAsyncWarning": "._core.facade.loop",
     "SyncKaptureClient": ".sync",
+    "SyncOrders": ".sync",
     "SyncPages": "._core.facade.pages",
     "SyncPush": "._core.facade.push",
     "SyncTickets": ".sync",
+    "Ticket": ".models",
+    "TicketDetail": ".models",
+    "TicketLookup": ".tickets",
+    "TicketRow": ".models",
+    "TicketUpdate": ".updates",
+    "Tickets": ".tickets",
+    "Timeout": "._core.transport.settings",
+    "Unknown": "._core.outcome",
+    "UnreadableReplyError": "._core.errors",
+    "UpdatedTicket": ".models",
+    "ValidationError": "._core.errors",
+    "interrupted_by": "._core.transport.endings",
+    "parse_callback": ".callbacks",
 }
 
-
-# The sync twin is loaded when first asked for: it is generated from what is loaded here.
-__getattr__ = loaded_late(__name__, _SYNC)
+__getattr__ = loaded_late(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

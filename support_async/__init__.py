@@ -7,87 +7,80 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kapture_async._core.download.stream import Download
-from kapture_async._core.download.transfer import DownloadProgress, ProgressObserver
-from kapture_async._core.errors import (
-    AttachmentTooLargeError,
-    AuthenticationError,
-    ClientStateError,
-    ConfigurationError,
-    ConflictError,
-    ConnectError,
-    HelpdeskError,
-    InvalidInputError,
-    JournalError,
-    NoReplyError,
-    NotFoundError,
-    NotSentError,
-    NotSentTimeoutError,
-    OpenTicketLimitError,
-    OutcomeUnknownError,
-    PermissionDeniedError,
-    PushStoppedError,
-    RateLimitedError,
-    RedirectedError,
-    RejectedError,
-    ReplyTimeoutError,
-    ReplyTooLargeError,
-    RequestTooLargeError,
-    ServerError,
-    StateError,
-    UnreadableReplyError,
-    ValidationError,
-)
 from kapture_async._core.lazy import loaded_late
-from kapture_async._core.outcome import (
-    Accepted,
-    NotSent,
-    Outcome,
-    Rejected,
-    Unknown,
-)
-from kapture_async._core.phase import Attempt, Phase
-from kapture_async._core.pull.pages import Pages
-from kapture_async._core.push.doctor import Diagnosis
-from kapture_async._core.push.engine import Push, PushCounts
-from kapture_async._core.push.journal.reading import ReadJournal
-from kapture_async._core.push.reconcile import Reconciliation, Resolved
-from kapture_async._core.push.rows import Row
-from kapture_async._core.secret import Secret
-from kapture_async._core.transport.endings import interrupted_by
-from kapture_async._core.transport.retry import RetryPolicy
-from kapture_async._core.transport.settings import Timeout
-from kapture_async._core.transport.tokens import TokenProvider
 from kapture_async._core.version import __version__
 
-from .attachments import Attachments
-from .categories import Categories
-from .client import SupportClient
-from .files import AttachmentLike
-from .models import (
-    Category,
-    Conversation,
-    CreatedTicket,
-    NewTicket,
-    Priority,
-    Status,
-    Tag,
-    TicketAttachment,
-    TicketDetail,
-    TicketRow,
-    Tokens,
-)
-from .service import TicketIdIn
-from .tags import Tags
-from .tickets import Tickets
-
 if TYPE_CHECKING:
+    from kapture_async._core.download.stream import Download
+    from kapture_async._core.download.transfer import DownloadProgress, ProgressObserver
+    from kapture_async._core.errors import (
+        AttachmentTooLargeError,
+        AuthenticationError,
+        ClientStateError,
+        ConfigurationError,
+        ConflictError,
+        ConnectError,
+        HelpdeskError,
+        InvalidInputError,
+        JournalError,
+        NoReplyError,
+        NotFoundError,
+        NotSentError,
+        NotSentTimeoutError,
+        OpenTicketLimitError,
+        OutcomeUnknownError,
+        PermissionDeniedError,
+        PushStoppedError,
+        RateLimitedError,
+        RedirectedError,
+        RejectedError,
+        ReplyTimeoutError,
+        ReplyTooLargeError,
+        RequestTooLargeError,
+        ServerError,
+        StateError,
+        UnreadableReplyError,
+        ValidationError,
+    )
     from kapture_async._core.facade.download import SyncDownload
     from kapture_async._core.facade.loop import SyncInAsyncWarning
     from kapture_async._core.facade.pages import SyncPages
     from kapture_async._core.facade.push import SyncPush
+    from kapture_async._core.outcome import Accepted, NotSent, Outcome, Rejected, Unknown
+    from kapture_async._core.phase import Attempt, Phase
+    from kapture_async._core.pull.pages import Pages
+    from kapture_async._core.push.doctor import Diagnosis
+    from kapture_async._core.push.engine import Push, PushCounts
+    from kapture_async._core.push.journal.reading import ReadJournal
+    from kapture_async._core.push.reconcile import Reconciliation, Resolved
+    from kapture_async._core.push.rows import Row
+    from kapture_async._core.secret import Secret
+    from kapture_async._core.transport.endings import interrupted_by
+    from kapture_async._core.transport.retry import RetryPolicy
+    from kapture_async._core.transport.settings import Timeout
+    from kapture_async._core.transport.tokens import TokenProvider
 
+    from .attachments import Attachments
+    from .categories import Categories
+    from .client import SupportClient
+    from .files import AttachmentLike
+    from .models import (
+        Category,
+        Conversation,
+        CreatedTicket,
+        NewTicket,
+        Priority,
+        Status,
+        Tag,
+        TicketAttachment,
+        TicketDetail,
+        TicketRow,
+        Tokens,
+    )
+    from .service import TicketIdIn
     from .sync import SyncAttachments, SyncCategories, SyncSupportClient, SyncTags, SyncTickets
+    from .tags import Tags
+    from .tickets import Tickets
 
 __all__ = [
     "Accepted",
@@ -170,7 +163,62 @@ __all__ = [
     "interrupted_by",
 ]
 
-_SYNC = {
+# Loaded when first asked for: importing the package alone takes a few milliseconds.
+_HOMES = {
+    "Accepted": "kapture_async._core.outcome",
+    "AttachmentLike": ".files",
+    "AttachmentTooLargeError": "kapture_async._core.errors",
+    "Attachments": ".attachments",
+    "Attempt": "kapture_async._core.phase",
+    "AuthenticationError": "kapture_async._core.errors",
+    "Categories": ".categories",
+    "Category": ".models",
+    "ClientStateError": "kapture_async._core.errors",
+    "ConfigurationError": "kapture_async._core.errors",
+    "ConflictError": "kapture_async._core.errors",
+    "ConnectError": "kapture_async._core.errors",
+    "Conversation": ".models",
+    "CreatedTicket": ".models",
+    "Diagnosis": "kapture_async._core.push.doctor",
+    "Download": "kapture_async._core.download.stream",
+    "DownloadProgress": "kapture_async._core.download.transfer",
+    "HelpdeskError": "kapture_async._core.errors",
+    "InvalidInputError": "kapture_async._core.errors",
+    "JournalError": "kapture_async._core.errors",
+    "NewTicket": ".models",
+    "NoReplyError": "kapture_async._core.errors",
+    "NotFoundError": "kapture_async._core.errors",
+    "NotSent": "kapture_async._core.outcome",
+    "NotSentError": "kapture_async._core.errors",
+    "NotSentTimeoutError": "kapture_async._core.errors",
+    "OpenTicketLimitError": "kapture_async._core.errors",
+    "Outcome": "kapture_async._core.outcome",
+    "OutcomeUnknownError": "kapture_async._core.errors",
+    "Pages": "kapture_async._core.pull.pages",
+    "PermissionDeniedError": "kapture_async._core.errors",
+    "Phase": "kapture_async._core.phase",
+    "Priority": ".models",
+    "ProgressObserver": "kapture_async._core.download.transfer",
+    "Push": "kapture_async._core.push.engine",
+    "PushCounts": "kapture_async._core.push.engine",
+    "PushStoppedError": "kapture_async._core.errors",
+    "RateLimitedError": "kapture_async._core.errors",
+    "ReadJournal": "kapture_async._core.push.journal.reading",
+    "Reconciliation": "kapture_async._core.push.reconcile",
+    "RedirectedError": "kapture_async._core.errors",
+    "Rejected": "kapture_async._core.outcome",
+    "RejectedError": "kapture_async._core.errors",
+    "ReplyTimeoutError": "kapture_async._core.errors",
+    "ReplyTooLargeError": "kapture_async._core.errors",
+    "RequestTooLargeError": "kapture_async._core.errors",
+    "Resolved": "kapture_async._core.push.reconcile",
+    "RetryPolicy": "kapture_async._core.transport.retry",
+    "Row": "kapture_async._core.push.rows",
+    "Secret": "kapture_async._core.secret",
+    "ServerError": "kapture_async._core.errors",
+    "StateError": "kapture_async._core.errors",
+    "Status": ".models",
+    "SupportClient": ".client",
     "SyncAttachments": ".sync",
     "SyncCategories": ".sync",
     "SyncDownload": "kapture_async._core.facade.download",
@@ -180,11 +228,23 @@ _SYNC = {
     "SyncSupportClient": ".sync",
     "SyncTags": ".sync",
     "SyncTickets": ".sync",
+    "Tag": ".models",
+    "Tags": ".tags",
+    "TicketAttachment": ".models",
+    "TicketDetail": ".models",
+    "TicketIdIn": ".service",
+    "TicketRow": ".models",
+    "Tickets": ".tickets",
+    "Timeout": "kapture_async._core.transport.settings",
+    "TokenProvider": "kapture_async._core.transport.tokens",
+    "Tokens": ".models",
+    "Unknown": "kapture_async._core.outcome",
+    "UnreadableReplyError": "kapture_async._core.errors",
+    "ValidationError": "kapture_async._core.errors",
+    "interrupted_by": "kapture_async._core.transport.endings",
 }
 
-
-# The sync twin is loaded when first asked for: it is generated from what is loaded here.
-__getattr__ = loaded_late(__name__, _SYNC)
+__getattr__ = loaded_late(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import subprocess
@@ -26,6 +27,32 @@ def test_all_is_sorted_and_complete(package: object) -> None:
     assert len(names) == len(set(names))
     for name in names:
         assert getattr(package, name) is not None
+
+
+@pytest.mark.parametrize("package", [kapture_async, support_async])
+def test_what_is_loaded_late_is_what_type_checkers_read(package: Any) -> None:
+    tree = ast.parse(Path(package.__file__).read_text(encoding="utf-8"))
+    (seen_by_checkers,) = (node for node in tree.body if isinstance(node, ast.If))
+    imported = {
+        alias.name: "." * node.level + (node.module or "")
+        for node in seen_by_checkers.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert imported == package._HOMES
+    assert {*imported, "__version__"} == set(package.__all__)
+
+
+@pytest.mark.parametrize("package", ["kapture_async", "support_async"])
+def test_importing_a_package_loads_hardly_anything(package: str) -> None:
+    script = (
+        f"import sys, {package}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    heavy = {"aiohttp", "anyio", "asyncio", "attrs", "cattrs", "click", "orjson", "pyarrow", "rich"}
+    assert not heavy & set(done.stdout.split())
 
 
 def test_both_packages_share_the_very_same_classes() -> None:
