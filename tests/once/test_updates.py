@@ -18,8 +18,8 @@ from kapture_async import (
     InvalidInputError,
     JournalError,
     KaptureClient,
+    NoReplyError,
     Reconciliation,
-    ReplyTimeoutError,
     Row,
     SyncKaptureClient,
     TicketUpdate,
@@ -238,7 +238,7 @@ async def test_a_doubt_is_looked_up_in_its_ticket(
     twin: KaptureTwin, client: KaptureClient, journal: Path
 ) -> None:
     ids = tickets(twin, 6)
-    faults = [None, "close_after", "close_before", "silence_after", "close_before", None]
+    faults = [None, "close_after", "close_before", "close_after", "close_before", None]
     twin.faults = FaultPlan.script(faults, only="tickets.update")
     story = await update(client, commented(ids), journal, max_concurrency=1)
     assert story.names == ["accepted", *["unknown"] * 4, "accepted"]
@@ -477,9 +477,9 @@ async def test_what_the_first_look_found_is_not_lost_when_the_second_fails(
     ids = tickets(twin, 2)
     twin.faults = FaultPlan.script(["close_after", "close_before"], only="tickets.update")
     await update(client, commented(ids), journal, max_concurrency=1)
-    silent = [None, *["silence_before"] * 9]
-    twin.faults = FaultPlan.script(silent, only="tickets.get")
-    with pytest.raises(ReplyTimeoutError) as caught:
+    broken = [None, *["close_before"] * 9]
+    twin.faults = FaultPlan.script(broken, only="tickets.get")
+    with pytest.raises(NoReplyError) as caught:
         await client.tickets.reconcile(journal, settle=SETTLE)
     found = Reconciliation.before(caught.value)
     assert found is not None
@@ -489,8 +489,8 @@ async def test_what_the_first_look_found_is_not_lost_when_the_second_fails(
     )
     assert any("1 doubt was resolved before" in note for note in caught.value.__notes__)
     assert states(journal) == ["accepted", "unknown"]
-    twin.faults = FaultPlan.rate(1.0, kinds=["silence_before"], only="tickets.get")
-    with pytest.raises(ReplyTimeoutError) as caught:
+    twin.faults = FaultPlan.rate(1.0, kinds=["close_before"], only="tickets.get")
+    with pytest.raises(NoReplyError) as caught:
         await client.tickets.reconcile(journal, settle=SETTLE)
     assert Reconciliation.before(caught.value) is None
 
