@@ -62,6 +62,14 @@ async def test_every_row_once(twin: KaptureTwin, client: KaptureClient) -> None:
     assert outcomes.unread() == []
 
 
+async def test_any_number_of_rows_that_cannot_be_sent_stops_nobody(client: KaptureClient) -> None:
+    bad: list[Any] = [Row(None, str(n), problem=InvalidInputError("no title")) for n in range(100)]
+    rows = [*bad, {"title": "good"}, *bad]
+    async with client.tickets.push(rows, max_concurrency=2, give_up_after=None) as outcomes:
+        names = [outcome.name async for outcome in outcomes]
+    assert Counter(names) == {"not_sent": 200, "accepted": 1}
+
+
 async def test_rows_of_every_kind_and_bad_ones_stop_nobody(
     twin: KaptureTwin, client: KaptureClient
 ) -> None:

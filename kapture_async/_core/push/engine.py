@@ -348,12 +348,15 @@ class Push(Generic[R]):
                 return
             if live.problem is not None:
                 live.last = live.problem
+                live.give_way()
                 self._end(live)
                 continue
             try:
                 await sender.bring(live)
             except HelpdeskError as error:
                 live.last = error.with_traceback(None)
+                if live.has_turn:
+                    self._pace.unused()
             except BaseException as error:
                 self._interrupted(live, error)
                 self._end(live)
@@ -376,9 +379,7 @@ class Push(Generic[R]):
         """Say what may have become of a row that something broke into."""
         if live.has_turn:
             self._pace.unused()
-        if live.drawn is not None:
-            live.drawn.release()
-            live.drawn = None
+        live.give_way()
         live.last = interrupted_by(error) or live.last or self._story_of(error, live.tries)
         if not self._is_cut_off():
             error.add_note(f"while pushing row {live.index}")

@@ -91,6 +91,12 @@ class Live(Generic[R]):
         self.drawn: Slots | None = None
         self.has_turn = False
 
+    def give_way(self) -> None:
+        """Let another row be drawn: this one has had its turn, or needs none."""
+        if self.drawn is not None:
+            self.drawn.release()
+            self.drawn = None
+
     def outcome(self, now: Callable[[], float]) -> AnyOutcome[R]:
         """What became of it."""
         if self.result is not NOTHING:

@@ -78,8 +78,7 @@ class Sender(Generic[R]):
         pace = self._pace
         live.has_turn = pace.enter_at_once() or await pace.enter()
         if live.drawn is not None:
-            live.drawn.release()
-            live.drawn = None
+            live.give_way()
         while live.has_turn:
             live.tries += 1
             live.last = None
