@@ -29,6 +29,7 @@ from .cli_fields import (
     filters_of,
 )
 from .cli_options import KaptureTarget
+from .cli_show import warn_of_short
 from .client import KaptureClient
 from .customer_models import Customer, CustomerFields, CustomerRow, NewCustomer, SavedCustomer
 
@@ -170,6 +171,7 @@ def pull(
         ):
             async for row in pulled:
                 yield row
+            warn_of_short(pulled.short, "customers")
 
     number, where = put_rows(rows, _show_row, out=out, as_json=as_json)
     say(f"{count(number, 'customer')}{where}", style="dim", stderr=True)

@@ -17,6 +17,7 @@ from ._core.errors import ConfigurationError
 from ._core.secret import Secret
 from .cli_fields import body_of, cm_id_option, filter_option, filters_of
 from .cli_options import KaptureTarget
+from .cli_show import warn_of_short
 from .client import KaptureClient
 from .order_models import NewOrder, OrderRow, SavedOrder
 
@@ -151,6 +152,7 @@ def pull(
         ):
             async for row in pulled:
                 yield row
+            warn_of_short(pulled.short, "orders")
 
     number, where = put_rows(rows, _show_row, out=out, as_json=as_json)
     say(f"{count(number, 'order')}{where}", style="dim", stderr=True)

@@ -18,6 +18,7 @@ from ._core.cli.screen import json_line, one_line, say, warn
 from ._core.cli.words import count
 from ._core.pull.sinks import FORMATS, format_of, sink_for
 from .cli_options import KaptureTarget
+from .cli_show import warn_of_short
 from .client import KaptureClient
 from .models import TicketRow
 from .pulled import shape_of
@@ -161,16 +162,7 @@ def _to_file(options: PullOptions, settings: dict[str, Any]) -> None:
     if options.since_last is not None and done.newest is not None:
         told += f"; the newest is of {done.newest[:16].replace('T', ' ')}"
     say(told, style="dim", stderr=True)
-    _warn_of(done.short)
-
-
-def _warn_of(short: tuple[str, ...]) -> None:
-    if short:
-        more = f" and {len(short) - 5:,} more days" if len(short) > 5 else ""
-        warn(
-            f"the service gave fewer tickets than it says there are, of {', '.join(short[:5])}"
-            f"{more}; perhaps it limits its answers"
-        )
+    warn_of_short(done.short, "tickets")
 
 
 def _to_stdout(options: PullOptions, settings: dict[str, Any]) -> None:
@@ -202,7 +194,7 @@ def _to_stdout(options: PullOptions, settings: dict[str, Any]) -> None:
                         print(json_line(row.raw))
             if sink is not None:
                 sink.finish()
-            _warn_of(pages.short)
+            warn_of_short(pages.short, "tickets")
         return number
 
     try:

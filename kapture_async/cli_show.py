@@ -1,8 +1,8 @@
-"""What the command line shows of tickets. All of it came from others: it is cleaned first."""
+"""What several commands show. All of it came from others: it is cleaned first."""
 
 from __future__ import annotations
 
-from ._core.cli.screen import one_line, say
+from ._core.cli.screen import one_line, say, warn
 from .models import TicketDetail
 
 
@@ -25,3 +25,15 @@ def show_ticket(ticket_id: str, ticket: TicketDetail) -> None:
     for name, text in lines.items():
         if text:
             say(f"  {one_line(name):<10} {one_line(text)}")
+
+
+def warn_of_short(short: tuple[str, ...], what: str) -> None:
+    """Say that the service counts more than it gave, and of which days, if they have a name."""
+    days = [day for day in short if day]
+    more = f" and {len(days) - 5:,} more days" if len(days) > 5 else ""
+    of = f", of {', '.join(days[:5])}{more}" if days else ""
+    if short:
+        warn(
+            f"the service gave fewer {what} than it says there are{of}; perhaps it limits its "
+            "answers"
+        )

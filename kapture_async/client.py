@@ -133,9 +133,9 @@ class KaptureClient:
             proxy=check_proxy(proxy),
             ssl_context=ssl_context,
         )
-        auth = auth_of(token, username, password, credentials)
+        self._keys = auth_of(token, username, password, credentials)
         self._transport = Transport(
-            settings, auth, session=session, observer=on_event, claims_success=claims_success
+            settings, self._keys, session=session, observer=on_event, claims_success=claims_success
         )
         self._owner = True
         self._use(
@@ -236,6 +236,7 @@ class KaptureClient:
         options = self._caller.options.changed(timeout=timeout, retry=retry, headers=headers)
         other = object.__new__(type(self))
         other._transport = self._transport
+        other._keys = self._keys
         other._owner = False
         other._use(self._caller.with_options(options))
         return other
@@ -284,7 +285,7 @@ class KaptureClient:
         *,
         effect: Effect = "write",
         wrap: Literal["array", "object"] = "array",
-        api: str = "request",
+        api: str | None = None,
         method: str = "POST",
         marks_success: bool = True,
         headers: Mapping[str, str | Secret] | None = None,
@@ -300,7 +301,10 @@ class KaptureClient:
             effect: ``"read"`` only if the call changes nothing: reads are sent again when their
                 answer is lost, writes never.
             wrap: ``"array"`` sends ``[body]``, ``"object"`` sends ``body`` as it is.
-            api: the name in ``credentials=`` whose key is used.
+            api: the name in ``credentials=`` whose key is used. Left out, it is that of the
+                documented call that has this path, and ``request`` for every other path, or
+                where that call has no key of its own; the token of the rest is so never sent to
+                the order API.
             method: HTTP verb; everything documented is POST (kapture.md, section 0).
             marks_success: the reply carries ``"status": "success"``. False for the few that do
                 not; then any JSON object or list without a mark of failure is taken.
@@ -328,7 +332,7 @@ class KaptureClient:
             name="request",
             path=check_path(path),
             effect=effect,
-            api=api,
+            api=self._keys.api_of(path) if api is None else api,
             method=method.upper(),
             wrap="none" if body is None else wrap,
             reply_cap=64 * MEBI,

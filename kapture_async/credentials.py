@@ -9,10 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import unquote
 
 from ._core.errors import ConfigurationError
 from ._core.secret import Secret
 from ._core.transport.auth import AuthHeaders, KeyPerApi, authorization, basic_authorization
+from .operations import OPERATIONS as RESOURCE_OPERATIONS
+from .service import TICKET_OPERATIONS
+
+OPERATIONS: Final = (*TICKET_OPERATIONS, *RESOURCE_OPERATIONS)
 
 Credential = str | Secret | tuple[str, str] | tuple[Secret, Secret]
 """A ready-made token, or a user name and a password."""
@@ -27,6 +32,16 @@ APIS: Final = (
 """The names of the single keys in ``credentials=``."""
 ORDERS: Final = "orders"
 """The name in ``credentials=`` that stands for all three of the order API."""
+
+
+def _plain(path: str) -> str:
+    """A path as servers compare it, were it written in an unusual way."""
+    return "/" + "/".join(part for part in unquote(path).lower().split("/") if part)
+
+
+_APIS_AT: Final = {
+    _plain(one.path): tuple(o.api for o in OPERATIONS if o.path == one.path) for one in OPERATIONS
+}
 
 
 class KaptureKeys(KeyPerApi):
@@ -59,6 +74,18 @@ class KaptureKeys(KeyPerApi):
                 'takes a token there, credentials={"orders": token}.',
             )
         return super().headers(api)
+
+    def api_of(self, path: str) -> str:
+        """The API whose key a path wants, as far as the path is documented.
+
+        Where two APIs have one path, that is the one that has a key of its own. ``request`` is
+        for all other paths, and where a documented one has no key of its own; not for orders.
+        """
+        apis = _APIS_AT.get(_plain(path), ("request",))
+        own = [api for api in apis if api in self._by_api]
+        if not own and "request" in self._by_api and apis[0] not in ORDER_APIS:
+            return "request"
+        return (own or apis)[0]
 
 
 def wrapped(

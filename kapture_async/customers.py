@@ -55,7 +55,7 @@ from .journaled_customers import (
     customer_records_of,
     inquiry_of,
 )
-from .listings import account_id, every_row, rows_in
+from .listings import Found, Listed, account_id, every_row, number_of, one_page, rows_in
 from .operations import ADD_CUSTOMER, GET_CUSTOMER, PULL_CUSTOMERS, UPDATE_CUSTOMER
 from .outgoing import built, says_something
 from .references import TEXT, ReferencePlace, check_place
@@ -246,8 +246,9 @@ class Customers:
 
         A call may cover 24 hours, so each day is asked for by itself, page by page until a page
         is empty, since a page has 100 rows by default (kapture.md, section 8). The reply was
-        not seen: the rows are taken from its only list of objects, and a reply without that is
-        an error.
+        not seen: the rows are taken from its only list of objects, and a reply without that, or
+        one that leaves a choice, is an error. A day of which fewer rows came than the reply
+        counts (``totalCount``) is in ``short`` of the pages.
 
         Args:
             start: first day: a date, text such as ``"2024-04-19"``, or a datetime (its day in
@@ -291,8 +292,9 @@ class Customers:
         if filters.keys() & {"createStartDate", "createEndDate"} and last != first:
             raise InvalidInputError("a window in extra stands for one day only")
         paged = "limit" not in filters and "offset" not in filters
+        skipped = number_of(filters.get("offset", 0))
 
-        async def ask(day: str, skip: int) -> list[CustomerRow]:
+        async def ask(day: str, skip: int) -> Found[CustomerRow]:
             body = Payload({"createStartDate": day, "createEndDate": day} | filters)
             if skip:
                 body["offset"] = str(skip)
@@ -301,14 +303,15 @@ class Customers:
                 judged = await self._caller.call(PULL_CUSTOMERS, body, headers=checked)
             except RejectedError as error:
                 if is_nothing_found(error):
-                    return []
+                    return [], 0
                 raise
-            return [codec.decode(row, CustomerRow) for row in rows_in(judged)]
+            rows, total = rows_in(judged, skipped=None if skip else skipped)
+            return [codec.decode(row, CustomerRow) for row in rows], total
 
-        async def fetch(day: str) -> list[CustomerRow]:
+        def fetch(day: str) -> Listed[CustomerRow]:
             if not paged:
-                return await ask(day, 0)
-            return await every_row(lambda skip: ask(day, skip), not_moving=self._not_moving)
+                return Listed(one_page(ask(day, 0), filters.get("limit"), filters.get("offset")))
+            return Listed(every_row(lambda skip: ask(day, skip), not_moving=self._not_moving))
 
         days = map(format_day, days_between(first, last))
         return Pages(days, fetch, id_of=lambda row: row.customer_id, ahead=ahead, of="customers")

@@ -15,59 +15,160 @@ import orjson
 
 from ._core.codec import WireModel
 from ._core.errors import InvalidInputError, UnreadableReplyError
+from ._core.pull.arriving import Fetched
 from ._core.replies import Judgement
-from .service import says_none
+from .service import claims_success_in, count_in, says_none
 
 R = TypeVar("R", bound=WireModel)
 
 PAGE = 100
 """Rows of a page where no limit is given (kapture.md, section 8)."""
 
+Found = tuple[list[R], int]
+"""Rows of one reply, and how many there are by its own count; 0 if it has none."""
+
 _NO_ROWS = re.compile(r"error|warning|fail|problem", re.IGNORECASE)
+_BAD = re.compile(r"error|exception|fail", re.IGNORECASE)
+_IDS = frozenset({"id", "leadid", "customer_id", "customerid", "order_id", "orderid"})
+_NOTHING: tuple[Any, ...] = (None, "", 0, [], {})  # ``False == 0``
 
 
-def rows_in(judged: Judgement) -> list[dict[str, Any]]:
+def rows_in(judged: Judgement, *, skipped: int | None = 0) -> Found[Any]:
     """The rows of a reply of an unknown shape: the only list of objects in its two upper levels.
 
     A text under ``message`` that says "none", as the ticket pull has it, is no rows.
 
+    Args:
+        judged: the reply.
+        skipped: rows that the request left out at the beginning; ``None`` where rows of the
+            list came before, so that no rows are an end of it.
+
+    Returns:
+        The rows, still undecoded, and the reply's own count (``totalCount``).
+
     Raises:
-        UnreadableReplyError: there is no such list, or more than one.
+        UnreadableReplyError: there is no such list, or more than one, were they empty; there is
+            something beside it that might be the rows; the reply also speaks of a failure; or
+            it has no rows and says that there are some.
     """
     body = judged.body
-    words: Any = None
     if isinstance(body, list):
-        found = [body]
+        rows, total = _objects(judged, [body]), 0
     else:
-        words = body.get("message", body.get("Message"))
-        if isinstance(words, str) and says_none(words):
-            return []
-        found = list(_lists_in(body))
-    rows = [part for part in found if part]
-    if len(rows) == 1 and all(isinstance(row, dict) for row in rows[0]):
-        return rows[0]
-    if not rows and len(found) == 1:
-        return []
-    if not found and isinstance(words, str):
+        rows, total = _rows_of_object(judged, body)
+    if not rows and skipped is not None and total > skipped:
+        raise judged.unreadable("the answer holds no rows and says that there are some")
+    return rows, total
+
+
+def _rows_of_object(judged: Judgement, body: dict[str, Any]) -> tuple[list[Any], int]:
+    words = body.get("message", body.get("Message"))
+    none_said = isinstance(words, str) and says_none(words)
+    parts = list(_lists_in(body))
+    holders = [body, *(holder for holder, _ in parts if holder is not body)]
+    marked = claims_success_in(body)
+    if any(_fails(holder, marked=marked, none_said=none_said) for holder in holders):
+        raise judged.unreadable("the answer holds rows or none, and also speaks of a failure")
+    total = max(count_in(holder) or 0 for holder in holders)
+    found = [part for _, part in parts]
+    beside = [
+        value
+        for holder in holders
+        for value in holder.values()
+        if isinstance(value, dict) and value and not any(value is one for one in holders)
+    ]
+    if none_said and not any(found) and not beside:
+        return [], total
+    vague = isinstance(words, str) and not (none_said or marked) and words.strip()
+    if isinstance(words, str) and (not found or (vague and not any(found))):
         raise judged.error(
             UnreadableReplyError, "the answer has a text in place of the rows", words=words
         )
+    rows = _objects(judged, found)
+    # Something like paging stands beside rows, but beside an empty list it may be the one row.
+    if none_said or (beside if not rows else any(map(_has_id, beside))):
+        raise judged.unreadable("the answer's rows cannot be told: more than one part may be them")
+    return rows, total
+
+
+def _objects(judged: Judgement, found: list[list[Any]]) -> list[dict[str, Any]]:
+    if len(found) == 1 and all(isinstance(row, dict) for row in found[0]):
+        return found[0]
     held = "more than one list" if len(found) > 1 else "no list of objects"
     raise judged.unreadable(f"the answer's rows cannot be told: it holds {held}")
 
 
-def _lists_in(body: dict[str, Any], depth: int = 2) -> Iterator[list[Any]]:
+def _lists_in(body: dict[str, Any], depth: int = 2) -> Iterator[tuple[dict[str, Any], list[Any]]]:
     for key, value in body.items():
         if isinstance(value, list) and not _NO_ROWS.search(key):
-            yield value
+            yield body, value
         elif isinstance(value, dict) and depth > 1:
             yield from _lists_in(value, depth - 1)
 
 
+def _fails(part: dict[str, Any], *, marked: bool, none_said: bool) -> bool:
+    """Whether an object speaks of a failure in a way that the mark of success does not know."""
+    for key, value in part.items():
+        if _BAD.search(key):
+            if value not in _NOTHING:
+                return True
+            continue
+        name, said = key.lower(), str(value).strip().lower()
+        if name == "success" and said not in ("true", "success") and not none_said:
+            return True
+        # Which code but HTTP's own means success, nobody said.
+        if name == "code" and said not in ("none", "", "200") and not (none_said or marked):
+            return True
+    return False
+
+
+def _has_id(part: dict[str, Any]) -> bool:
+    return any(key.lower() in _IDS and value not in _NOTHING for key, value in part.items())
+
+
+class Listed(Fetched[R]):
+    """All rows of a list that was read in one or more calls, and how many of them are missing.
+
+    Args:
+        found: gives the rows, and how many the service says there are.
+    """
+
+    def __init__(self, found: Awaitable[Found[R]]) -> None:
+        self._total = 0
+        self._came = 0
+        super().__init__(self._take(found))
+
+    @property
+    def missing(self) -> int:
+        """See :class:`._core.pull.arriving.Source`."""
+        return max(0, self._total - self._came)
+
+    async def _take(self, found: Awaitable[Found[R]]) -> list[R]:
+        rows, self._total = await found
+        self._came = len(rows)
+        return rows
+
+
+async def one_page(found: Awaitable[Found[R]], limit: Any, offset: Any) -> Found[R]:
+    """The rows of a call whose limit and offset the caller gave, and how many it should have."""
+    rows, total = await found
+    most = PAGE if limit is None else number_of(limit)
+    skipped = 0 if offset is None else number_of(offset)
+    if most is None or skipped is None:
+        return rows, 0
+    return rows, min(most, max(0, total - skipped))
+
+
+def number_of(value: Any) -> int | None:
+    """A limit or an offset as a number; ``None`` if it is something else."""
+    text = str(value).strip()
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+
+
 async def every_row(
-    ask: Callable[[int], Awaitable[list[R]]], *, not_moving: Callable[[], Exception]
-) -> list[R]:
-    """All rows of a list that is read by offset, each once.
+    ask: Callable[[int], Awaitable[Found[R]]], *, not_moving: Callable[[], Exception]
+) -> Found[R]:
+    """All rows of a list that is read by offset, each once, and how many the service counts.
 
     The end is a page without rows, and not one that is shorter than another: a service may have
     a limit of its own, and then a short page is no end. A service that does not look at the
@@ -79,8 +180,12 @@ async def every_row(
         not_moving: makes the error for a list that gives the same rows at every offset.
     """
     found: dict[bytes, R] = {}
-    offset = 0
-    while rows := await ask(offset):
+    offset = total = 0
+    while True:
+        rows, said = await ask(offset)
+        total = max(total, said)
+        if not rows:
+            break
         before = len(found)
         for row in rows:
             found.setdefault(orjson.dumps(row.raw, option=orjson.OPT_SORT_KEYS), row)
@@ -89,7 +194,8 @@ async def every_row(
                 break
             raise not_moving()
         offset += len(rows)
-    return list(found.values())
+    # Equal rows are one here, and were two in the service's count.
+    return list(found.values()), max(0, total - (offset - len(found)))
 
 
 def account_id(name: str, value: int | str) -> int | str:

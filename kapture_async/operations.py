@@ -84,3 +84,9 @@ FAQ_CATEGORIES: Final = Operation(
     reply_cap=64 * MEBI,
     marks_success=False,  # two scripts read it, none of them a status (section 13)
 )
+
+OPERATIONS: Final = (
+    *(ADD_CUSTOMER, UPDATE_CUSTOMER, GET_CUSTOMER, PULL_CUSTOMERS),
+    *(ADD_ORDER, UPDATE_ORDER, PULL_ORDERS, FAQ_CONTENTS, FAQ_CATEGORIES),
+)
+"""All of them."""

@@ -13,7 +13,7 @@ from ._core.transport.message import Operation
 from ._core.transport.settings import check_headers
 from .bodies import checked_id, hidden, merge_extra, merge_given
 from .customer_models import CustomerFields
-from .listings import account_id, rows_in
+from .listings import Found, Listed, account_id, rows_in
 from .operations import ADD_ORDER, PULL_ORDERS, UPDATE_ORDER
 from .order_models import NewOrder, OrderRow, SavedOrder
 from .outgoing import built, says_something
@@ -147,9 +147,10 @@ class Orders:
         """Pull orders by filters (kapture.md, section 11).
 
         It is one call: the vendor's page was not seen to have a limit or an offset, so whether
-        the service leaves orders out of a long list is not known. The reply was not seen
-        either: the rows are taken from its only list of objects, and a reply without that is an
-        error.
+        the service leaves orders out of a long list is not known; ``short`` of the pages is not
+        empty where the reply counts more rows (``totalCount``) than it has. The reply was not
+        seen either: the rows are taken from its only list of objects, and a reply without that,
+        or one that leaves a choice, is an error.
 
         Args:
             cm_id: the id of the tenant's account, above 0 (``cmId`` on the wire).
@@ -189,15 +190,19 @@ class Orders:
             )
         checked = check_headers(headers)
 
-        async def fetch(_: str) -> list[OrderRow]:
+        async def ask() -> Found[OrderRow]:
             codec = self._caller.codec
             try:
                 judged = await self._caller.call(PULL_ORDERS, body, headers=checked)
             except RejectedError as error:
                 if is_nothing_found(error):
-                    return []
+                    return [], 0
                 raise
-            return [codec.decode(row, OrderRow) for row in rows_in(judged)]
+            rows, total = rows_in(judged)
+            return [codec.decode(row, OrderRow) for row in rows], total
+
+        def fetch(_: str) -> Listed[OrderRow]:
+            return Listed(ask())
 
         return Pages(
             [""],

@@ -64,6 +64,8 @@ PULL_TICKETS = Operation(
     reply_cap=256 * MEBI,
 )
 
+TICKET_OPERATIONS: Final = (ADD_TICKET, UPDATE_TICKET, GET_TICKET, PULL_TICKETS)
+
 ADVICE: Final[Advice] = {
     AuthenticationError: "Check the token and its expiry date; Kapture issues one key per API, so "
     "a key for one call may not fit another.",
@@ -178,7 +180,12 @@ def judge(judgement: Judgement) -> Any:
 
 def claims_success(body: bytes) -> bool:
     """Whether a body carries the mark of success, whatever the HTTP status says."""
-    return _mark_of(json_of(body)) == "success"
+    return claims_success_in(json_of(body))
+
+
+def claims_success_in(body: Any) -> bool:
+    """The same of a decoded body."""
+    return _mark_of(body) == "success"
 
 
 def _needs_no_mark(operation: Operation, body: Any) -> bool:
@@ -284,7 +291,12 @@ def rows_of(judged: Judgement) -> list[dict[str, Any]]:
 
 def total_of(judged: Judgement) -> int | None:
     """How many rows there are: null in the sample, a number or absent in the wild (section 4)."""
-    total = judged.body.get("totalCount")
+    return count_in(judged.body)
+
+
+def count_in(part: Mapping[str, Any]) -> int | None:
+    """The number of rows that an object of a reply names, if it names one."""
+    total = part.get("totalCount")
     if isinstance(total, str) and total.isascii() and total.isdecimal() and len(total) < 19:
         total = int(total)
     return total if type(total) is int else None

@@ -247,7 +247,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         *,
         effect: Effect = "write",
         wrap: Literal["array", "object"] = "array",
-        api: str = "request",
+        api: str | None = None,
         method: str = "POST",
         marks_success: bool = True,
         headers: Mapping[str, str | Secret] | None = None,
@@ -263,7 +263,10 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
             effect: ``"read"`` only if the call changes nothing: reads are sent again when their
                 answer is lost, writes never.
             wrap: ``"array"`` sends ``[body]``, ``"object"`` sends ``body`` as it is.
-            api: the name in ``credentials=`` whose key is used.
+            api: the name in ``credentials=`` whose key is used. Left out, it is that of the
+                documented call that has this path, and ``request`` for every other path, or
+                where that call has no key of its own; the token of the rest is so never sent to
+                the order API.
             method: HTTP verb; everything documented is POST (kapture.md, section 0).
             marks_success: the reply carries ``"status": "success"``. False for the few that do
                 not; then any JSON object or list without a mark of failure is taken.
@@ -1111,8 +1114,9 @@ class SyncCustomers(SyncResource[Customers]):
 
         A call may cover 24 hours, so each day is asked for by itself, page by page until a page
         is empty, since a page has 100 rows by default (kapture.md, section 8). The reply was
-        not seen: the rows are taken from its only list of objects, and a reply without that is
-        an error.
+        not seen: the rows are taken from its only list of objects, and a reply without that, or
+        one that leaves a choice, is an error. A day of which fewer rows came than the reply
+        counts (``totalCount``) is in ``short`` of the pages.
 
         Args:
             start: first day: a date, text such as ``"2024-04-19"``, or a datetime (its day in
@@ -1443,9 +1447,10 @@ class SyncOrders(SyncResource[Orders]):
         """Pull orders by filters (kapture.md, section 11).
 
         It is one call: the vendor's page was not seen to have a limit or an offset, so whether
-        the service leaves orders out of a long list is not known. The reply was not seen
-        either: the rows are taken from its only list of objects, and a reply without that is an
-        error.
+        the service leaves orders out of a long list is not known; ``short`` of the pages is not
+        empty where the reply counts more rows (``totalCount``) than it has. The reply was not
+        seen either: the rows are taken from its only list of objects, and a reply without that,
+        or one that leaves a choice, is an error.
 
         Args:
             cm_id: the id of the tenant's account, above 0 (``cmId`` on the wire).

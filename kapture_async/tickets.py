@@ -857,10 +857,17 @@ class Tickets:
     async def _update(
         self, caller: Caller, update: TicketUpdate, headers: Mapping[str, Secret] | None
     ) -> UpdatedTicket:
-        body = update.to_wire(caller.codec.zone)
+        body, asked = update.to_wire(caller.codec.zone), update.ticket_id
         del update
         judged = await caller.call(UPDATE_TICKET, body, headers=headers)
-        return caller.codec.decode(judged.body, UpdatedTicket)
+        updated = caller.codec.decode(judged.body, UpdatedTicket)
+        named = (updated.ticket_id or "").strip()
+        if named and named != asked.strip():
+            raise judged.unreadable(
+                "the answer says success and names another ticket than the one to be updated "
+                "(the two may have been merged): either may have been changed"
+            )
+        return updated
 
     async def _search(
         self, ids: list[str], switches: Payload, headers: Mapping[str, Secret]

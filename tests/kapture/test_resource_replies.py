@@ -331,7 +331,10 @@ async def test_wrong_types_are_named_and_kept(mock: aioresponses, client: Kaptur
         ({"status": "success", "message": [{"id": 1}]}, ["1"]),
         ({"response": [{"id": 1}], "errors": []}, ["1"]),
         ({"status": "success", "data": {"customers": [{"id": 1}], "total": 1}}, ["1"]),
-        ({"a": [], "b": [{"id": 1}]}, ["1"]),
+        ({"code": 200, "success": True, "error": None, "data": [{"id": 1}]}, ["1"]),
+        ({"customers": [{"id": 1}], "paging": {"size": 100}}, ["1"]),
+        ({"status": "success", "message": "List fetched", "totalCount": "0", "a": []}, []),
+        ({"success": False, "code": 404, "message": "No customers found", "data": []}, []),
         ({"status": "success", "customers": []}, []),
         ({"status": "success", "message": "No Data found"}, []),
         ({"status": "failed", "message": "No Data found"}, []),
@@ -346,6 +349,81 @@ async def test_rows_are_found_where_there_is_no_choice(
     assert [row.customer_id for row in rows] == ids
     mock.post(ORDER_PULL, payload=body)
     assert [row.raw for row in await PULL_ORDERS(client)] == [row.raw for row in rows]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"success": False, "error": "limit exceeded", "data": []},
+        {"success": False, "data": []},
+        {"code": 500, "data": []},
+        {"code": 500, "data": [{"id": 1}]},
+        {"error": "boom", "data": []},
+        {"data": {"errors": ["boom"], "customers": []}},
+        {"status": "success", "failed": ["boom"], "customers": [{"id": 1}]},
+        {"message": "limit exceeded", "data": []},
+        {"error": "boom", "message": "No data found"},
+        {"customers": {"id": 1}, "filters": []},
+        {"data": {"customers": {"id": 1}, "filters": []}},
+        {"customers": {"id": 1}, "columns": [{"name": "phone"}]},
+        {"message": "No data found", "customers": {"id": 1}},
+        {"message": "No data found", "customers": [{"id": 1}]},
+        {"customers": [], "columns": [{"name": "phone"}]},
+        {"customers": [], "columns": []},
+        {"totalCount": 500, "customers": []},
+        {"data": {"totalCount": "500", "customers": []}},
+        {"totalCount": 500, "message": "No data found"},
+    ],
+    ids=repr,
+)
+async def test_what_may_hide_rows_is_never_none_of_them(
+    mock: aioresponses, client: KaptureClient, body: Any
+) -> None:
+    for answer in (body, {"status": "success"} | body):
+        if answer is not body and ("code" in body or body.get("message") == "limit exceeded"):
+            continue  # the mark of success says what these mean
+        for name in ROWS:
+            url, call = READS[name]
+            mock.post(url, payload=answer)
+            with pytest.raises(UnreadableReplyError) as caught:
+                await call(client)
+            assert caught.value.operation == name
+
+
+async def test_rows_that_the_service_counts_and_does_not_give_are_told(
+    mock: aioresponses, client: KaptureClient
+) -> None:
+    row, other = {"id": 1}, {"id": 2}
+    orders = client.orders.pull(1, name="x")
+    mock.post(ORDER_PULL, payload={"totalCount": 2, "response": [row]})
+    assert (len(await orders.all()), orders.short) == (1, ("",))
+    pages = client.customers.pull("2024-05-02", "2024-05-03", cm_id=1, ahead=1)
+    for rows in ([row], [other], [], [{"id": 3}, {"id": 4}], []):
+        said = 3 if rows in ([row], [other]) else 2
+        mock.post(CUSTOMER_PULL, payload={"totalCount": said, "response": rows})
+    assert len(await pages.all()) == 4
+    assert pages.short == ("2024-05-02",)
+
+
+@pytest.mark.parametrize(
+    ("asked", "total", "came", "short"),
+    [
+        ({"limit": "2"}, 500, 2, False),
+        ({"limit": "2"}, 500, 1, True),
+        ({"limit": "2", "offset": "499"}, 500, 1, False),
+        ({"offset": "500"}, 500, 0, False),
+        ({"offset": 300}, 500, 99, True),
+        ({"offset": 300}, 500, 100, False),
+    ],
+)
+async def test_what_a_limit_leaves_out_is_not_short(
+    mock: aioresponses, client: KaptureClient, asked: Any, total: int, came: int, short: bool
+) -> None:
+    pages = client.customers.pull("2024-05-02", cm_id=1, **asked)
+    rows = [{"id": number} for number in range(1, came + 1)]
+    mock.post(CUSTOMER_PULL, payload={"totalCount": total, "response": rows})
+    assert len(await pages.all()) == came
+    assert bool(pages.short) is short
 
 
 @pytest.mark.parametrize("words", ["Result too large", "You have no permission", "Done", ""])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import pickle
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -15,6 +17,7 @@ from kapture_async import (
     Contact,
     CustomerFields,
     Enquiry,
+    HelpdeskError,
     InvalidInputError,
     KaptureClient,
     NewCustomer,
@@ -27,6 +30,8 @@ from kapture_async import (
     UnreadableReplyError,
     ValidationError,
 )
+from kapture_async._core.secret import Secret
+from kapture_async.credentials import auth_of
 from kapture_async.testing import Fault, KaptureTwin
 from kapture_async.testing.twin import PASSWORD, USERNAME
 
@@ -415,6 +420,60 @@ async def test_who_uses_the_order_api_may_stand_in_the_environment(
     async with KaptureClient.from_env(credentials={"orders": "wrong"}) as client:
         with pytest.raises(AuthenticationError):
             await ORDER_CALLS[0](client)
+
+
+ORDER_PATHS = (
+    "/ms/customer/order/api/v1/add-update",
+    "/ms/customer-search/order-search/api/v1/pull-internal",
+)
+
+
+async def test_the_raw_way_to_the_order_api_does_not_take_the_token_of_the_rest() -> None:
+    seen: list[tuple[str, str | None]] = []
+
+    class Listening(KaptureTwin):
+        def handle(self, request: Any) -> Any:
+            seen.append((request.path, request.headers.get("authorization")))
+            return super().handle(request)
+
+    pair = "Basic " + base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
+    async with Listening() as twin:
+        where: Any = {"base_url": twin.url, "token": "Basic of-the-rest", "retry": QUICK}
+        other = "/ms/customer/order/api/v1/%61dd-update/"
+        async with KaptureClient(**where) as client:
+            for path in (*ORDER_PATHS, other):
+                with pytest.raises(ConfigurationError, match="order API"):
+                    await client.with_options(timeout=5).request(path, {"a": 1}, wrap="object")
+        assert seen == []
+        for credentials in ({"orders": (USERNAME, PASSWORD)}, {"orders": pair}):
+            async with KaptureClient(**where, credentials=credentials) as client:
+                for path in (*ORDER_PATHS, other, "/get-faq-contents.html"):
+                    with suppress(HelpdeskError):
+                        await client.request(path, {"a": 1}, effect="read", wrap="object")
+                assert [sent for _, sent in seen] == [pair] * 3 + ["Basic of-the-rest"]
+                seen.clear()
+                with suppress(HelpdeskError):  # who says so has it so
+                    await client.request(ORDER_PATHS[0], {"a": 1}, api="request")
+                assert [sent for _, sent in seen] == ["Basic of-the-rest"]
+                seen.clear()
+
+
+@pytest.mark.parametrize(
+    ("path", "named", "used"),
+    [
+        ("/add-ticket-from-other-source.html/v.2.0", ["add_ticket", "request"], "add_ticket"),
+        ("/add-ticket-from-other-source.html/v.2.0", ["request"], "request"),
+        ("/add-ticket-from-other-source.html/v.2.0", [], "add_ticket"),
+        ("/ms/customer/customer/api/v1/add-update", ["update_customer"], "update_customer"),
+        (ORDER_PATHS[0], ["update_order", "request"], "update_order"),
+        (ORDER_PATHS[0], ["request"], "add_order"),
+        (ORDER_PATHS[1], [], "pull_orders"),
+        ("/other", ["add_ticket"], "request"),
+    ],
+)
+def test_which_key_a_path_takes(path: str, named: list[str], used: str) -> None:
+    keys = auth_of(Secret("t"), None, None, dict.fromkeys(named, Secret("own")))
+    assert keys.api_of(path) == used
 
 
 @pytest.mark.parametrize("failed_status", [200, 401])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 
 from kapture_async import (
@@ -15,10 +16,12 @@ from kapture_async import (
     NewTicket,
     NotFoundError,
     PermissionDeniedError,
+    Unknown,
     UnreadableReplyError,
     ValidationError,
 )
 from kapture_async.testing import Fault, KaptureTwin
+from kapture_async.testing.twin import UPDATE
 
 
 async def test_add_by_fields_and_whole(twin: KaptureTwin, client: KaptureClient) -> None:
@@ -81,6 +84,46 @@ async def test_update(twin: KaptureTwin, client: KaptureClient) -> None:
     }
     with pytest.raises(NotFoundError):
         await client.tickets.update("000", sub_status="PS")
+
+
+@pytest.mark.parametrize("named", ["999999999999", 999999999999, " 1", "01"])
+async def test_an_update_that_names_another_ticket_is_a_doubt(
+    twin: KaptureTwin, client: KaptureClient, monkeypatch: pytest.MonkeyPatch, named: Any
+) -> None:
+    added = await client.tickets.add(title="one")
+    answer_as(twin, monkeypatch, named)
+    with pytest.raises(UnreadableReplyError, match="another ticket") as caught:
+        await client.tickets.update(added.ticket_id, sub_status="PS", comment="private")
+    assert caught.value.outcome == "unknown"
+    assert added.ticket_id not in str(caught.value)
+    assert str(named).strip() not in str(caught.value)
+    async with client.tickets.update_many(
+        [{"ticket_id": added.ticket_id}], sub_status="PS"
+    ) as outcomes:
+        assert [type(outcome) async for outcome in outcomes] == [Unknown]
+
+
+async def test_an_update_whose_answer_writes_the_id_otherwise_is_none(
+    twin: KaptureTwin, client: KaptureClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added = await client.tickets.add(title="one")
+    for named in (int(added.ticket_id), f" {added.ticket_id} ", "", None):
+        with monkeypatch.context() as patch:
+            answer_as(twin, patch, named)
+            await client.tickets.update(added.ticket_id, sub_status="PS")
+
+
+def answer_as(twin: KaptureTwin, monkeypatch: pytest.MonkeyPatch, named: Any) -> None:
+    """Let the twin's answers to updates name this ticket."""
+    handlers = dict(twin._handlers)
+    update = handlers[UPDATE]
+
+    def other(body: Any) -> Any:
+        reply = orjson.loads(orjson.dumps(update(body)))
+        reply["ticket"]["ticketId"] = named
+        return reply
+
+    monkeypatch.setattr(twin, "_handlers", handlers | {UPDATE: other})
 
 
 async def test_get_and_get_many(twin: KaptureTwin, client: KaptureClient) -> None:

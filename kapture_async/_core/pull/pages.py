@@ -51,7 +51,7 @@ class Pages(Generic[T]):
     this window or the one before is dropped; nothing that was handed out is kept. If a window
     fails, its error is raised when its turn comes, with every earlier window delivered whole,
     and is raised again if the iteration is gone on with. A cancellation (a timeout around it,
-    say) loses nothing: the iteration can be gone on with.
+    say) of a step of it loses nothing: the iteration can be gone on with.
 
     Where the rows come one by one, they are handed out while their window is still arriving, and
     those of a window that fails may have been handed out in part. Its error says how many.
@@ -151,14 +151,18 @@ class Pages(Generic[T]):
         return None
 
     async def all(self) -> list[T]:
-        """Every row that is left, in one list."""
+        """Every row that is left, in one list.
+
+        A cancellation (a timeout around it, say) or an error loses those it had gathered.
+        """
         return [row async for row in self]
 
     async def to_arrow(self) -> ArrowStream:
         """Every row that is left, as a table for data frames: a ``pyarrow.Table``.
 
         Columns are named as the attributes of the rows; see :class:`.frames.Frame`. Rows become
-        columns as they come, in a fraction of the memory that they need as objects.
+        columns as they come, in a fraction of the memory that they need as objects. A
+        cancellation or an error loses those it had gathered.
 
         Returns:
             What ``polars.DataFrame(...)``, ``pandas`` and ``duckdb`` take as it is.
