@@ -87,6 +87,32 @@ def test_a_customer_from_its_adding_to_its_pulling(call: Call, server: KaptureTw
     assert json.loads(Path("c.jsonl").read_text(encoding="utf-8"))["id"] == int(number)
 
 
+@pytest.mark.parametrize(
+    ("operation", "arguments", "of"),
+    [
+        ("customers.pull", ("--from", "2024-05-02", "--cm-id", "1"), "customers than it says"),
+        ("orders.pull", ("--cm-id", "1", "--name", "x"), "orders than it says"),
+    ],
+)
+def test_rows_that_are_counted_and_not_given_are_told(
+    call: Call,
+    server: KaptureTwin,
+    monkeypatch: pytest.MonkeyPatch,
+    operation: str,
+    arguments: tuple[str, ...],
+    of: str,
+) -> None:
+    def fewer(body: Any) -> Any:
+        return {"totalCount": 5, "message": [] if body.get("offset") else [{"id": 1}]}
+
+    monkeypatch.setattr(server, "_handlers", dict(server._handlers) | {operation: fewer})
+    result = call(*operation.split("."), *arguments, "--json", env=WHO)
+    assert json.loads(done(result)) == {"id": 1}
+    told = " ".join(result.stderr.split())
+    assert f"the service gave fewer {of} there are" in told
+    assert ("of 2024-05-02;" in told) is (operation == "customers.pull")
+
+
 def test_a_whole_customer_from_a_file(call: Call, server: KaptureTwin, tmp_path: Path) -> None:
     body = {
         "customer_info": {"customer_name": "x", "email_id": "a@example.com"},

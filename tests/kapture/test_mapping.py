@@ -57,8 +57,16 @@ CALLS: list[tuple[str, str, str, Any, Any]] = [
         "update with a call-back",
         UPDATE,
         "update_ticket.response",
-        lambda t: t.update("1", sub_status="PS", callback_time=datetime(2024, 4, 19, 16, 5)),
-        [{"ticket_id": "1", "sub_status": "PS", "callback_time": "2024-04-19 16:05:00"}],
+        lambda t: t.update(
+            "713516551148", sub_status="PS", callback_time=datetime(2024, 4, 19, 16, 5)
+        ),
+        [
+            {
+                "ticket_id": "713516551148",
+                "sub_status": "PS",
+                "callback_time": "2024-04-19 16:05:00",
+            }
+        ],
     ),
     (
         "get as in the sample",
