@@ -405,7 +405,8 @@ class SyncTickets(SyncResource[Tickets]):
             NotFoundError: the service does not know the ticket.
             NotSentError: it never left this machine; safe to send again.
             RejectedError: the service refused it; nothing was changed.
-            OutcomeUnknownError: it may or may not have been changed; get the ticket and see.
+            OutcomeUnknownError: it may or may not have been changed, or the answer names another
+                ticket; get the ticket and see.
         """
         try:
             return self._loop.run(
