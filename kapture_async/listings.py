@@ -29,6 +29,7 @@ Found = tuple[list[R], int]
 
 _NO_ROWS = re.compile(r"error|warning|fail|problem", re.IGNORECASE)
 _BAD = re.compile(r"error|exception|fail", re.IGNORECASE)
+_ASIDE = re.compile(r"pag(e|ing|ination)|meta|links|filter|sort", re.IGNORECASE)
 _IDS = frozenset({"id", "leadid", "customer_id", "customerid", "order_id", "orderid"})
 _NOTHING: tuple[Any, ...] = (None, "", 0, [], {})  # ``False == 0``
 
@@ -71,12 +72,12 @@ def _rows_of_object(judged: Judgement, body: dict[str, Any]) -> tuple[list[Any],
         raise judged.unreadable("the answer holds rows or none, and also speaks of a failure")
     total = max(count_in(holder) or 0 for holder in holders)
     found = [part for _, part in parts]
-    beside = [
-        value
+    beside = {
+        key: value
         for holder in holders
-        for value in holder.values()
+        for key, value in holder.items()
         if isinstance(value, dict) and value and not any(value is one for one in holders)
-    ]
+    }
     if none_said and not any(found) and not beside:
         return [], total
     vague = isinstance(words, str) and not (none_said or marked) and words.strip()
@@ -85,8 +86,11 @@ def _rows_of_object(judged: Judgement, body: dict[str, Any]) -> tuple[list[Any],
             UnreadableReplyError, "the answer has a text in place of the rows", words=words
         )
     rows = _objects(judged, found)
-    # Something like paging stands beside rows, but beside an empty list it may be the one row.
-    if none_said or (beside if not rows else any(map(_has_id, beside))):
+    # Beside an empty list, what is not plainly about the list may be the one row.
+    doubtful = [
+        part for key, part in beside.items() if _has_id(part) or not (rows or _ASIDE.search(key))
+    ]
+    if none_said or doubtful:
         raise judged.unreadable("the answer's rows cannot be told: more than one part may be them")
     return rows, total
 

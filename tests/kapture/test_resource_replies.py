@@ -333,6 +333,7 @@ async def test_wrong_types_are_named_and_kept(mock: aioresponses, client: Kaptur
         ({"status": "success", "data": {"customers": [{"id": 1}], "total": 1}}, ["1"]),
         ({"code": 200, "success": True, "error": None, "data": [{"id": 1}]}, ["1"]),
         ({"customers": [{"id": 1}], "paging": {"size": 100}}, ["1"]),
+        ({"customers": [], "paging": {"size": 100}}, []),
         ({"status": "success", "message": "List fetched", "totalCount": "0", "a": []}, []),
         ({"success": False, "code": 404, "message": "No customers found", "data": []}, []),
         ({"status": "success", "customers": []}, []),
