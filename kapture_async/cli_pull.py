@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import frozen
 
-from ._core.cli.exits import REJECTED
+from ._core.cli.exits import DONE, REJECTED, UNKNOWN
 from ._core.cli.listing import refuse_both
 from ._core.cli.options import Target, gathering, target_options, timeout_option
 from ._core.cli.pulling import PullBar
@@ -69,7 +69,9 @@ _OPTIONS = (
         type=click.Choice(FORMATS),
         help="Of the output; otherwise what the name of FILE tells.",
     ),
-    click.option("--overwrite", is_flag=True, help="Replace FILE if it is there."),
+    click.option(
+        "--overwrite", is_flag=True, help="Replace FILE if it is there; not with a STATE."
+    ),
     click.option("--json", "as_json", is_flag=True, help="The same as --out - --format jsonl."),
     click.option(
         "--since-last",
@@ -116,7 +118,11 @@ def pull(options: PullOptions, target: Target) -> None:
     columns.
 
     With --since-last STATE, each run writes what is new, whenever it runs and however the one
-    before has ended: all files together hold each ticket once. The first run needs --from.
+    before has ended: all files together hold each ticket once. The first run needs --from, and
+    each a FILE of its own.
+
+    If the service gives fewer tickets of a day than it says there are, the exit code is 3; with
+    a STATE the next runs read that day again, until it is whole.
     """
     refuse_both(options.out, as_json=options.as_json)
     to_file = options.out not in (None, "-") and not options.as_json
@@ -124,6 +130,11 @@ def pull(options: PullOptions, target: Target) -> None:
         raise click.UsageError(
             "--since-last needs --out FILE: what went into a pipe cannot be taken back, so "
             "nothing could promise that each ticket comes once"
+        )
+    if options.since_last is not None and options.overwrite:
+        raise click.UsageError(
+            "--since-last never overwrites: what is replaced may be the only file with the "
+            "tickets of an earlier run; give each run a FILE of its own"
         )
     if options.since_last is None:
         if options.start is None:
@@ -162,7 +173,13 @@ def _to_file(options: PullOptions, settings: dict[str, Any]) -> None:
     if options.since_last is not None and done.newest is not None:
         told += f"; the newest is of {done.newest[:16].replace('T', ' ')}"
     say(told, style="dim", stderr=True)
-    warn_of_short(done.short, "tickets")
+    sys.exit(_warn_of(done.short, again=options.since_last is not None))
+
+
+def _warn_of(short: tuple[str, ...], *, again: bool) -> int:
+    """Say of which days tickets are missing, and give the exit code."""
+    warn_of_short(short, "tickets", then="; the next run reads them again" if again else "")
+    return UNKNOWN if short else DONE
 
 
 def _to_stdout(options: PullOptions, settings: dict[str, Any]) -> None:
@@ -172,7 +189,7 @@ def _to_stdout(options: PullOptions, settings: dict[str, Any]) -> None:
     if form == "parquet" and sys.stdout.isatty():
         raise click.UsageError("Parquet is nothing for a terminal: name a file with --out")
 
-    async def put() -> int:
+    async def put() -> tuple[int, tuple[str, ...]]:
         number = 0
         async with (
             KaptureClient(**settings, timeout=options.timeout) as client,
@@ -194,11 +211,10 @@ def _to_stdout(options: PullOptions, settings: dict[str, Any]) -> None:
                         print(json_line(row.raw))
             if sink is not None:
                 sink.finish()
-            warn_of_short(pages.short, "tickets")
-        return number
+        return number, pages.short
 
     try:
-        number = run(put)
+        number, short = run(put)
         sys.stdout.flush()
     except BrokenPipeError:  # `| head`, say
         warn("standard output was closed before the end")
@@ -207,6 +223,7 @@ def _to_stdout(options: PullOptions, settings: dict[str, Any]) -> None:
         os.close(nowhere)
         sys.exit(REJECTED)
     say(count(number, "ticket"), style="dim", stderr=True)
+    sys.exit(_warn_of(short, again=False))
 
 
 def _show_row(row: TicketRow) -> None:

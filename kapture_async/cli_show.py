@@ -27,7 +27,7 @@ def show_ticket(ticket_id: str, ticket: TicketDetail) -> None:
             say(f"  {one_line(name):<10} {one_line(text)}")
 
 
-def warn_of_short(short: tuple[str, ...], what: str) -> None:
+def warn_of_short(short: tuple[str, ...], what: str, *, then: str = "") -> None:
     """Say that the service counts more than it gave, and of which days, if they have a name."""
     days = [day for day in short if day]
     more = f" and {len(days) - 5:,} more days" if len(days) > 5 else ""
@@ -35,5 +35,5 @@ def warn_of_short(short: tuple[str, ...], what: str) -> None:
     if short:
         warn(
             f"the service gave fewer {what} than it says there are{of}; perhaps it limits its "
-            "answers"
+            f"answers{then}"
         )

@@ -31,6 +31,10 @@ ROW_KEYS: Final = (
 """The keys of a row in the order of the wire: the columns of CSV."""
 
 
+MOVING_KEYS: Final = frozenset({"tat", "sla", "slaStatus"})
+"""What becomes another value by time alone: minutes in hand, and whether they are exceeded."""
+
+
 def rows_rule(codec: Codec) -> RowsRule[TicketRow]:
     """Where the rows are, what makes tickets of them, and what says that there are none."""
 
@@ -62,6 +66,11 @@ def is_open(row: TicketRow) -> bool:
     """Whether a ticket may still change: its end is empty while it is open (section 4)."""
     end = row.raw.get("taskEnddate")
     return not (end.strip() if isinstance(end, str) else end)
+
+
+def content_of(row: TicketRow) -> dict[str, Any]:
+    """What must differ in a ticket for it to have changed."""
+    return {key: value for key, value in row.raw.items() if key not in MOVING_KEYS}
 
 
 async def export_tickets(
@@ -99,7 +108,7 @@ async def export_tickets(
         pages=pages,
         shape=shape,
         id_of=lambda row: row.ticket_id,
-        content_of=lambda row: row.raw,
+        content_of=content_of,
         created_at=lambda row: row.created_at,
         is_open=is_open,
         today=lambda: datetime.now(zone).date(),

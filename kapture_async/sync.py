@@ -595,8 +595,10 @@ class SyncTickets(SyncResource[Tickets]):
         all runs together hold each ticket once. A run that is killed at any moment has happened
         or has not; the next one finds out, and finishes it. The service cannot be asked for what
         changed, so a run reads the last days again; what is listed later than ``overlap`` days
-        after a newer ticket was seen is missed (kapture.md, contradiction 11). The state is a
-        small file of ids, days and digests.
+        after a newer ticket was seen is missed (kapture.md, contradiction 11). A day of which the
+        service gave fewer tickets than it counts is read again by every run until it is whole, and
+        is in ``short`` of each. The state is a file of days and ids: those of the days that are
+        read again, and, once ``recheck_open`` was asked for, of all tickets that were open.
 
         Args:
             out: the file to make.
@@ -605,11 +607,14 @@ class SyncTickets(SyncResource[Tickets]):
             state: the file that remembers what was handed out; made by the first run.
             format: ``"jsonl"`` (the rows as they came), ``"csv"`` or ``"parquet"`` (needs the
                 extra ``arrow``); by default what the name of the file tells.
-            overwrite: replace a file that is there already.
+            overwrite: replace a file that is there already. Refused with a state: a run that is
+                killed may leave the only file with its rows to the next one.
             overlap: days before the newest known ticket that are read once more. More than that
                 of the run before has its effect from the next run on.
             recheck_open: also read the days of tickets that were open when they were last handed
-                out, and write those that have changed since.
+                out, and write those that have changed since, but for ``tat``, ``sla`` and
+                ``slaStatus``, which move by themselves. What was handed out before the first run
+                with it is watched from then on, as far as its days are read.
             customer_code, status, extra: filters, as for :meth:`pull`.
             headers: headers of every call.
             ahead: days fetched at a time.
@@ -621,7 +626,8 @@ class SyncTickets(SyncResource[Tickets]):
         Raises:
             InvalidInputError: at once, for what cannot be meant, and for a file that is there.
             ConfigurationError: the format needs pyarrow, which is not installed.
-            StateError: the state is damaged, in use, or of another tenant or other filters.
+            StateError: the state is damaged, in use, or of another tenant or other filters; or the
+                rows of a finished run have got lost before they got their name.
             HelpdeskError: a day failed. Nothing was written; it is safe to begin again.
             OSError: the disk failed. The same.
         """

@@ -20,6 +20,7 @@ from kapture_async import InvalidInputError
 from kapture_async.cli import commands
 from kapture_async.service import INDIA
 from kapture_async.testing import Fault, FaultPlan, KaptureTwin
+from kapture_async.testing.ticketroom import PULL
 
 from .conftest import Run, Start
 
@@ -77,6 +78,11 @@ def test_a_reader_that_leaves(environment: dict[str, str], server: KaptureTwin) 
         (["pull", "--from", DAY, "--since-last", "s", "--out", "-"], "needs --out FILE"),
         (["pull", "--from", DAY, "--since-last", "s", "--json"], "needs --out FILE"),
         (["pull", "--from", DAY, "--recheck-open"], "needs --since-last"),
+        (
+            ["pull", "--from", DAY, "--since-last", "s", "--out", "x.csv", "--overwrite"],
+            "never overwrites",
+        ),
+        (["pull", "--from", DAY, "--since-last", "s.csv", "--out", "./s.csv"], "same file"),
         (["pull", "--since-last", "s", "--out", "x.csv"], "where to begin"),
         (["pull", "--from", DAY, "--out", "x"], "format"),
         (["pull", "--from", DAY, "--out", "no/x.csv"], "there is no folder"),
@@ -108,9 +114,13 @@ def test_again_and_again(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> N
     late = server.seed(created=NOON + timedelta(days=1))
     assert run_cli(*command, "--out", "2.jsonl").stderr.startswith("1 ticket to 2.jsonl; ")
     assert json.loads((tmp_path / "2.jsonl").read_text())["ticketId"] == late
-    server.run(lambda: server._store.update(server._store.tickets[late], {"sub_status": "RS"}, 0))
+    server.run(lambda: server._store.update(server._store.tickets[late], {"sub_status": "PS"}, 0))
+    # It is watched from the first run on that was asked to.
     third = run_cli(*command, "--out", "3.csv", "--recheck-open")
-    assert "1 ticket to 3.csv, 1 of them changed since" in third.stderr
+    assert third.stderr.startswith("0 tickets to 3.csv; ")
+    server.run(lambda: server._store.update(server._store.tickets[late], {"sub_status": "RS"}, 0))
+    third = run_cli(*command, "--out", "3b.csv", "--recheck-open")
+    assert "1 ticket to 3b.csv, 1 of them changed since" in third.stderr
     other = run_cli(*command, "--out", "4.csv", "--customer-code", "x")
     assert other.returncode == 2
     assert "other filters" in other.stderr
@@ -167,3 +177,23 @@ def test_a_terminal_sees_how_far_it_is(
     assert process.wait(timeout=30) == 0
     assert b"day 2 of 3" in seen
     assert b"6 tickets to x.csv" in seen
+
+
+def test_a_day_that_comes_short(run_cli: Run, server: KaptureTwin) -> None:
+    answer = server._handlers[PULL]
+    server._handlers[PULL] = lambda body: answer(body) | {"totalCount": 3}
+    warning = (
+        "warning: the service gave fewer tickets than it says there are, of 2024-04-19, "
+        "2024-04-20, 2024-04-21; perhaps it limits its answers"
+    )
+    for out in ((), ("--out", "-"), ("--out", "x.csv")):
+        done = run_cli(*DAYS, *out)
+        assert done.returncode == 3
+        assert warning in done.stderr
+    since = (*DAYS, "--since-last", "s")
+    for number in range(2):
+        done = run_cli(*since, "--out", f"{number}.csv")
+        assert done.returncode == 3
+        assert f"{warning}; the next run reads them again\n" in done.stderr
+    server._handlers[PULL] = answer
+    assert run_cli(*since, "--out", "2.csv").returncode == 0

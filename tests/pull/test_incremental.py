@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,11 +20,9 @@ from typing import Any
 import pytest
 
 from kapture_async import (
-    Exported,
     HelpdeskError,
     InvalidInputError,
     KaptureClient,
-    RetryPolicy,
     StateError,
     SyncKaptureClient,
 )
@@ -34,62 +31,7 @@ from kapture_async._core.pull import state as state_module
 from kapture_async.service import INDIA
 from kapture_async.testing import FaultPlan, KaptureTwin
 
-NOON = datetime(2024, 4, 19, 12, 0, tzinfo=INDIA)
-START = "2024-04-15"
-QUICK = RetryPolicy(attempts=3, first_wait=0.001, longest_wait=0.002)
-
-
-class Archive:
-    """Exports of one tenant into one folder, numbered."""
-
-    def __init__(self, twin: KaptureTwin, client: KaptureClient, folder: Path) -> None:
-        self.twin = twin
-        self.client = client
-        self.folder = folder
-        self.state = folder / "tickets.state"
-        self.runs = 0
-        twin.now = NOON
-
-    async def run(self, **more: Any) -> Exported:
-        self.runs += 1
-        day = (self.twin.now + timedelta(days=1)).date()  # as far as the service's clock is
-        settings = {"start": START, "end": day, "state": self.state, **more}
-        return await self.client.tickets.export(self.folder / f"{self.runs:04}.jsonl", **settings)
-
-    @property
-    def outputs(self) -> list[dict[str, Any]]:
-        files = sorted(self.folder.glob("*.jsonl"))
-        return [json.loads(line) for file in files for line in file.read_text().splitlines()]
-
-    @property
-    def ids(self) -> list[str]:
-        return [row["ticketId"] for row in self.outputs]
-
-    @property
-    def truth(self) -> set[str]:
-        return set(self.twin._store.tickets)
-
-    def holds(self) -> bool:
-        return sorted(self.ids) == sorted(self.truth)
-
-    @property
-    def leftovers(self) -> list[str]:
-        names = {path.name for path in self.folder.iterdir() if path.suffix != ".jsonl"}
-        return sorted(names - {self.state.name})
-
-    @property
-    def memory(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.state.read_text())
-        return found
-
-
-@pytest.fixture
-async def archive(tmp_path: Path) -> AsyncIterator[Archive]:
-    async with (
-        KaptureTwin() as twin,
-        KaptureClient(base_url=twin.url, token=twin.token, retry=QUICK) as client,
-    ):
-        yield Archive(twin, client, tmp_path)
+from .archive import NOON, START, Archive
 
 
 async def test_late_ones_and_those_of_the_same_minute_come_once(archive: Archive) -> None:
@@ -110,7 +52,7 @@ async def test_late_ones_and_those_of_the_same_minute_come_once(archive: Archive
     assert archive.leftovers == []
     assert archive.memory["runs"] == 18
     assert archive.memory["rows"] == len(archive.truth)
-    assert len(archive.memory["ids"]) <= 2
+    assert len(archive.memory["ids"]) <= 3
 
 
 async def test_what_is_later_than_the_overlap_needs_a_larger_one(archive: Archive) -> None:
@@ -168,7 +110,7 @@ async def test_tickets_that_were_open_are_looked_at_again(archive: Archive) -> N
     old = twin.seed(created=NOON - timedelta(days=4), title="old")
     other = twin.seed(created=NOON - timedelta(days=4), title="other")
     new = twin.seed(created=NOON, title="new")
-    await archive.run()
+    await archive.run(recheck_open=True)
     assert sorted(archive.memory["open"]) == ["2024-04-15", "2024-04-19"]
     await client.tickets.update(old, sub_status="RS", comment="done")
     await client.tickets.update(new, sub_status="PS")
@@ -301,7 +243,8 @@ async def test_a_state_belongs_to_one_tenant_one_zone_and_its_filters(archive: A
         (b"[]", "no state"),
         (b'{"kind":"other"}', "no state"),
         (b'{"kind":"export state","version":99}', "another version"),
-        (b'{"kind":"export state","version":1}', "damaged"),
+        (b'{"kind":"export state","version":1}', "another version"),
+        (b'{"kind":"export state","version":2}', "damaged"),
         (b"\0" * 100, "no state"),
     ],
 )
@@ -335,10 +278,6 @@ async def test_where_to_begin(archive: Archive) -> None:
         await archive.run(start="2024-04-16")
     with pytest.raises(InvalidInputError, match="overlap"):
         await archive.run(overlap=-1)
-    with pytest.raises(InvalidInputError, match="same file"):
-        await archive.client.tickets.export(
-            archive.state, state=archive.state, overwrite=True, format="csv"
-        )
 
 
 async def test_it_holds_no_personal_data_and_is_for_its_owner_only(archive: Archive) -> None:

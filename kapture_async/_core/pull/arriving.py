@@ -62,8 +62,8 @@ class Source(Protocol[T]):
         ...
 
     @property
-    def missing(self) -> int:
-        """How many rows fewer came than the service says there are; known when it is done."""
+    def total(self) -> int | None:
+        """How many rows there are, if the service says so; known when it is done."""
         ...
 
     async def next_rows(self) -> list[T] | None:
@@ -101,8 +101,7 @@ class Arriving(Generic[T]):
         self._left = memoryview(b"")
         self._came = False
         self._done = False
-        self._missing = 0
-        self._transferred = 0
+        self._total: int | None = None
         self._nameless: Counter[bytes] = Counter()
         self._known: Counter[bytes] = Counter()
 
@@ -112,9 +111,9 @@ class Arriving(Generic[T]):
         return self._done
 
     @property
-    def missing(self) -> int:
+    def total(self) -> int | None:
         """See :class:`Source`."""
-        return self._missing
+        return self._total
 
     async def next_rows(self) -> list[T] | None:
         """See :class:`Source`. A cancellation loses nothing.
@@ -159,7 +158,6 @@ class Arriving(Generic[T]):
         self._begun = begun
         self._splitter = RowSplitter(self._rule.key)
         self._known = Counter(self._nameless)
-        self._transferred = 0
 
     def _split(self, piece: memoryview) -> tuple[list[T], HelpdeskError | None]:
         try:
@@ -177,7 +175,6 @@ class Arriving(Generic[T]):
             return [], self._finally(error)
 
     def _counted(self, rows: list[T]) -> list[T]:
-        self._transferred += len(rows)
         id_of = self._rule.id_of
         if not all(map(id_of, rows)):
             rows = [row for row in rows if id_of(row) or self._is_new(row)]
@@ -228,7 +225,7 @@ class Arriving(Generic[T]):
                 return []
             raise
         rows = self._counted(self._rule.decode(rest)) if rest else []
-        self._missing = max(0, (self._rule.total_of(judged) or 0) - self._transferred)
+        self._total = self._rule.total_of(judged)
         return rows
 
     def _finally(self, error: HelpdeskError) -> HelpdeskError:
@@ -261,9 +258,9 @@ class Fetched(Generic[T]):
         return self._done
 
     @property
-    def missing(self) -> int:
+    def total(self) -> int | None:
         """See :class:`Source`: who fetches whole lists has looked at that."""
-        return 0
+        return None
 
     async def next_rows(self) -> list[T] | None:
         """See :class:`Source`."""

@@ -4,29 +4,27 @@ The service lists tickets by the day of their creation, and knows no "changed si
 begins some days before the newest ticket that the runs before have seen (by the service's own
 data; the clock of this machine decides nothing), reads those days once more, and leaves out what
 was handed out before, by id. What is listed later than that, at an older day, is missed: that is
-what the overlap is for.
+what the overlap is for. A day that the service gave fewer tickets of than it counts is read again
+by every run until it is whole.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
-from types import TracebackType
-from typing import Any, Final, Generic, Self, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from attrs import field, frozen
 
 from ..errors import HelpdeskError, InvalidInputError
 from .arriving import content_digest
+from .onethread import OneThread
 from .output import Output
-from .pages import Pages, compact, days_between
+from .pages import Pages, compact, days_between, expand
 from .sinks import Format, Shape, Sink, sink_for
 from .state import Memory, State
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 OVERLAP: Final = 1
 _ROWS_AT_ONCE = 32
@@ -67,7 +65,8 @@ class Exported:
         newest: the newest creation that any run has seen; ``None`` without a state, or where no
             ticket was seen.
         short: days of which the service gave fewer tickets than it said there are: where it
-            limits its answers, it says so nowhere else. What is missing is in no output.
+            limits its answers, it says so nowhere else. What is missing is in no output. With a
+            state, such days of earlier runs, too: each run reads them again until they are whole.
     """
 
     path: str
@@ -86,7 +85,7 @@ class Export(Generic[T]):
         pages: the pages of some days, each day a window named ``YYYY-MM-DD``.
         shape: what the files look like.
         id_of: a row's id.
-        content_of: the row as the service sent it.
+        content_of: of a row as the service sent it, what does not change by itself with time.
         created_at: when the ticket was created.
         is_open: whether its content may still change.
         today: the day of now in the service's zone.
@@ -112,9 +111,7 @@ class Export(Generic[T]):
         days = [day.isoformat() for day in days_between(start, end)]
         with OneThread() as settled:
             try:
-                written, short = await self._write(
-                    settled, output, format_, days, lambda rows, _: rows
-                )
+                written, short = await self._write(settled, output, format_, days)
                 await settled(output.publish)
             finally:
                 await settled(output.discard)
@@ -145,25 +142,36 @@ class Export(Generic[T]):
 
         Raises:
             StateError: the state cannot be used.
-            InvalidInputError: the first run has no start, or a later one another start.
+            InvalidInputError: the first run has no start, or a later one another start; the
+                output is the state, or would replace what an earlier run has written.
             HelpdeskError: a pull failed: the run has not happened.
             OSError: the disk failed; the same.
         """
+        if output.overwrite:
+            raise InvalidInputError(
+                "an export with a state overwrites nothing: a file that is replaced may be the "
+                "only one with the rows of an earlier run",
+                next_step="Give each run a name of its own.",
+            )
+        if state.is_own(output.target):
+            raise InvalidInputError("the output and the state are the same file")
         with OneThread() as settled:
             await settled(state.__enter__)
             try:
-                memory = self._memory(state, start, output)
+                memory = self._memory(state, start)
                 run = Run(self, memory, overlap=overlap, recheck_open=recheck_open)
                 days = run.days(self._last_day(memory, end))
                 try:
                     await settled(state.begin, memory, output)
-                    written, short = await self._write(settled, output, format_, days, run.chosen)
-                    run.remember(written)
+                    written, short = await self._write(settled, output, format_, days, run)
+                    run.remember(written, short)
                 except BaseException:
                     await settled(output.discard)
                     raise
                 # What goes wrong from here on may have happened; the next run knows.
-                await settled(state.commit, memory, output)
+                await settled(
+                    lambda: state.commit(memory, output, rows=written, first=min(days, default=""))
+                )
             finally:
                 await settled(state.__exit__, None, None, None)
         return Exported(
@@ -175,11 +183,9 @@ class Export(Generic[T]):
             short=short,
         )
 
-    def _memory(self, state: State, start: date | None, output: Output) -> Memory:
+    def _memory(self, state: State, start: date | None) -> Memory:
         memory = state.memory
-        if output.target == state.path:
-            raise InvalidInputError("the output and the state are the same file")
-        if memory is None:
+        if memory is None or (memory.runs == 0 and start is not None):
             if start is None:
                 raise InvalidInputError(
                     "the first run with a state needs to know where to begin",
@@ -207,16 +213,18 @@ class Export(Generic[T]):
         output: Output,
         format_: Format,
         days: list[str],
-        chosen: Callable[[list[T], str], list[T]],
+        run: Run[T] | None = None,
     ) -> tuple[int, tuple[str, ...]]:
-        """Write the chosen rows of some days into the hidden file, and close it."""
+        """Write the rows of some days, or what a run chooses, into the hidden file; close it."""
         written = 0
         sink = await settled(self._sink, output, format_)
         numbers = {day: number for number, day in enumerate(days, 1)}
         waiting: list[T] = []
         async with self.pages(days) as pages:
+            if run is not None:
+                pages.on_repeats = run.repeated
             while (rows := await _next(pages)) is not None:
-                new = chosen(rows, pages.window)
+                new = rows if run is None else run.chosen(rows, pages.window, pages.short)
                 written += len(new)
                 waiting += new
                 if len(waiting) >= _ROWS_AT_ONCE:
@@ -232,35 +240,6 @@ class Export(Generic[T]):
     def _sink(self, output: Output, format_: Format) -> Sink:
         output.begin()
         return sink_for(format_, output.file, self.shape)
-
-
-class OneThread:
-    """A thread for all that blocks: the same one each time, as each has memory of its own."""
-
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="export")
-
-    async def __call__(self, act: Callable[..., R], *args: Any) -> R:
-        """Call something there. A cancellation waits until the thread is done with it."""
-        call = asyncio.get_running_loop().run_in_executor(self._pool, act, *args)
-        try:
-            return await asyncio.shield(call)
-        except asyncio.CancelledError:
-            await asyncio.wait({call})
-            if not call.cancelled():
-                call.exception()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._pool.shutdown(wait=False)
 
 
 async def _next(pages: Pages[T]) -> list[T] | None:
@@ -296,28 +275,35 @@ class Run(Generic[T]):
         self._memory = memory
         self._overlap = timedelta(days=overlap)
         self._recheck_open = recheck_open
+        self._watching = recheck_open or memory.recheck
         self.changed = 0
         self._first = self._first_day()
-        self._ids: dict[str, set[int | str]] = {
-            day: set(map(compact, ids)) for day, ids in memory.ids.items()
+        self._day_of: dict[int | str, str] = {
+            compact(name): day for day in sorted(memory.ids) for name in memory.ids[day]
         }
-        self._names: dict[str, list[str]] = {day: list(ids) for day, ids in memory.ids.items()}
         self._open = {day: dict(tickets) for day, tickets in memory.open.items()}
         self._newest = memory.newest
         self._moment = memory.newest_moment
 
     def days(self, last: date) -> list[str]:
-        """The days to read: those of open tickets, if they are looked at again; then the new."""
+        """The days to read: the new, short ones, and, if they are rechecked, of open tickets."""
         new: Iterable[date] = days_between(self._first, last) if last >= self._first else ()
-        days = {day.isoformat() for day in new}
+        days = {day.isoformat() for day in new}.union(self._memory.short)
         if self._recheck_open:
             days |= {day for day, tickets in self._open.items() if tickets}
         return sorted(days)
 
-    def chosen(self, rows: list[T], day: str) -> list[T]:
-        """Of the rows of a day, those that belong into the output."""
+    def chosen(self, rows: list[T], day: str, short: tuple[str, ...] = ()) -> list[T]:
+        """Of the rows of a day, those that belong into the output.
+
+        Args:
+            rows: some of them.
+            day: the day that listed them.
+            short: days before it that came short, in this run.
+        """
         export = self._export
         chosen = []
+        forgotten = day < self._memory.kept_from and day not in self._memory.short
         for row in rows:
             name = export.id_of(row) or f"#{content_digest(export.content_of(row)).hex()}"
             known = self._known_open(name, day)
@@ -326,25 +312,42 @@ class Run(Generic[T]):
                 if not self._recheck_open or digest == known:
                     continue
                 self.changed += 1
-            elif day < self._memory.kept_from or self._is_known(name):
-                continue  # handed out by an earlier run
+            elif forgotten or compact(name) in self._day_of:
+                self._note(name, day)  # handed out by an earlier run
+                self._watch_from_now(row, name, day)
+                continue
             else:
                 self._note(name, day)
                 digest = ""
             chosen.append(row)
             self._note_open(row, name, day, digest)
         if rows and day >= self._first.isoformat():
-            self._move_on(rows, day)
+            self._move_on(rows, day, short)
         return chosen
 
-    def remember(self, written: int) -> None:
-        """Put what is known now into the memory."""
+    def repeated(self, names: list[str], day: str) -> None:
+        """Take notice of rows that this day has listed, too, and that were handed out before."""
+        for name in names:
+            self._note(name, day)
+
+    def remember(self, written: int, short: tuple[str, ...]) -> None:
+        """Put what is known now into the memory.
+
+        Args:
+            written: rows in the output.
+            short: days that came short, in this run.
+        """
         memory = self._memory
-        first = self._kept_from()
-        memory.ids = {day: ids for day, ids in self._names.items() if day >= first}
+        # Of other days nobody knows any more what was handed out: they were whole when last read.
+        memory.short = [day for day in short if day >= memory.kept_from or day in memory.short]
+        self._forget(())
+        memory.ids = {}
+        for key, day in self._day_of.items():
+            memory.ids.setdefault(day, []).append(expand(key))
+        memory.recheck = self._watching
         memory.open = {day: tickets for day, tickets in self._open.items() if tickets}
         memory.newest, memory.newest_moment = self._newest, self._moment
-        memory.kept_from = first
+        memory.kept_from = self._kept_from()
         memory.rows += written
         memory.runs += 1
 
@@ -364,34 +367,46 @@ class Run(Generic[T]):
             return kept
         return max(kept, (date.fromisoformat(self._newest) - self._overlap).isoformat())
 
-    def _is_known(self, name: str) -> bool:
-        key = compact(name)
-        return any(key in ids for ids in self._ids.values())
-
     def _note(self, name: str, day: str) -> None:
-        self._ids.setdefault(day, set()).add(compact(name))
-        self._names.setdefault(day, []).append(name)
+        """File an id under the latest day that has listed it: windows may share a midnight."""
+        key = compact(name)
+        self._day_of[key] = max(day, self._day_of.get(key, day))
+
+    def _forget(self, short: tuple[str, ...]) -> None:
+        """Forget the ids of days that are over: not of what may be read again, nor beside it."""
+        first = _beside(self._kept_from(), -1)
+        beside = {_beside(day, n) for day in (*self._memory.short, *short) for n in (-1, 0, 1)}
+        self._day_of = {
+            key: day for key, day in self._day_of.items() if day >= first or day in beside
+        }
 
     def _known_open(self, name: str, day: str) -> str | None:
         tickets = self._open.get(day)
         return None if tickets is None else tickets.get(name)
 
     def _note_open(self, row: T, name: str, day: str, digest: str) -> None:
+        if not self._watching:
+            return
         if self._export.is_open(row):
             self._open.setdefault(day, {})[name] = digest or self._digest(row)
         else:
             self._open.get(day, {}).pop(name, None)
 
+    def _watch_from_now(self, row: T, name: str, day: str) -> None:
+        """What was handed out before anybody asked to look again: as it is now, it is known."""
+        if self._recheck_open and all(
+            self._known_open(name, _beside(day, n)) is None for n in (-1, 1)
+        ):
+            self._note_open(row, name, day, "")
+
     def _digest(self, row: T) -> str:
         return content_digest(self._export.content_of(row)).hex()
 
-    def _move_on(self, rows: list[T], day: str) -> None:
+    def _move_on(self, rows: list[T], day: str, short: tuple[str, ...]) -> None:
         """Take notice of the newest ticket, and forget the ids of days that are over."""
         if self._newest is None or day > self._newest:
             self._newest = day
-            first = self._kept_from()
-            for old in [old for old in self._ids if old < first]:
-                del self._ids[old], self._names[old]
+            self._forget(short)
         for row in rows:
             created = self._export.created_at(row)
             if created is None or created.date().isoformat() != day:
@@ -399,3 +414,7 @@ class Run(Generic[T]):
             moment = created.isoformat()
             if self._moment is None or moment > self._moment:
                 self._moment = moment
+
+
+def _beside(day: str, days: int) -> str:
+    return (date.fromisoformat(day) + timedelta(days=days)).isoformat()

@@ -72,6 +72,8 @@ class Output:
             OSError: the file system refuses.
         """
         publish(self.temporary, self.target, overwrite=self.overwrite)
+        with suppress(FileNotFoundError):
+            os.unlink(self.temporary)
 
     def discard(self) -> None:
         """Leave nothing behind but what was published. Never raises OSError."""
@@ -111,8 +113,11 @@ class Output:
             raise InvalidInputError(f"cannot write to {self.target!r}: {problem}", next_step=step)
 
 
-def publish(temporary: str, target: str, *, overwrite: bool) -> None:
-    """Give a file its name in one step; if that was done before, tidy up behind it.
+def publish(temporary: str, target: str, *, overwrite: bool = False) -> None:
+    """Give a file its name in one step. Its hidden name may be left: whoever calls removes it.
+
+    A hidden file with a second name has got it before, whatever that is called by now. Where there
+    are no hard links, it is the hidden file that has gone when that was done.
 
     Raises:
         FileExistsError: another file has that name, and may not be overwritten.
@@ -122,7 +127,7 @@ def publish(temporary: str, target: str, *, overwrite: bool) -> None:
         return
     if overwrite:
         os.replace(temporary, target)
-    elif not _is_same(temporary, target):
+    elif os.lstat(temporary).st_nlink == 1:
         try:
             os.link(temporary, target)
         except FileExistsError:
@@ -131,8 +136,6 @@ def publish(temporary: str, target: str, *, overwrite: bool) -> None:
             ) from None
         except (AttributeError, NotImplementedError, OSError):  # no hard links here
             _rename_to_nothing(temporary, target)
-    with suppress(FileNotFoundError):
-        os.unlink(temporary)
     sync_folder(os.path.dirname(target))
 
 
@@ -172,10 +175,3 @@ def _absolute(to: str | os.PathLike[str]) -> str:
     if not isinstance(text, str) or not text or "\0" in text:
         raise InvalidInputError("a file to write to must be a path", next_step="Name a file.")
     return text if os.path.isabs(text) else os.path.join(os.getcwd(), text)
-
-
-def _is_same(one: str, other: str) -> bool:
-    try:
-        return os.path.samestat(os.lstat(one), os.lstat(other))
-    except FileNotFoundError:
-        return False

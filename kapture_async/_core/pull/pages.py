@@ -34,6 +34,11 @@ def compact(row_id: str) -> int | str:
     return row_id
 
 
+def expand(key: int | str) -> str:
+    """The id that :func:`compact` made this of."""
+    return key if isinstance(key, str) else str(key)[1:]
+
+
 def _pulling(window: object) -> str:
     where = f" {window}" if window else ""
     return f"while pulling{where}; earlier windows were delivered whole"
@@ -90,10 +95,13 @@ class Pages(Generic[T]):
         self._where: Callable[[Any], str] = where
         self.frame = frame
         """The rows as columns, if they have such."""
+        self.on_repeats: Callable[[list[str], Any], None] | None = None
+        """Told the ids, and the window, of rows dropped since the window before had them, too."""
         self._handed_out = 0
         self._under_way: deque[tuple[Any, Source[T]]] = deque()
         self._before: set[int | str] = set()
         self._seen: set[int | str] = set()
+        self._nameless = 0
         self._rows: Iterator[T] = iter(())
         self._gathered: list[T] = []
         self._given = 0
@@ -249,9 +257,10 @@ class Pages(Generic[T]):
         self._midway = not (rows is None or source.done)
         if not self._midway:
             self._under_way.popleft()
-            if source.missing:
+            if len(self._seen) + self._nameless < (source.total or 0):
                 self._short.append(window)
-            self._before, self._seen, self._given = self._seen, set(), 0
+            self._before, self._seen = self._seen, set()
+            self._given = self._nameless = 0
             self._handed_out += 1
             self._fill()
         return new
@@ -268,7 +277,7 @@ class Pages(Generic[T]):
 
     def _without_repeats(self, rows: list[T]) -> list[T]:
         seen, before = self._seen, self._before
-        kept = []
+        kept, repeats = [], []
         for row in rows:
             row_id = self._id_of(row)
             if row_id:
@@ -277,8 +286,13 @@ class Pages(Generic[T]):
                     continue
                 seen.add(key)
                 if key in before:
+                    repeats.append(row_id)
                     continue
+            else:
+                self._nameless += 1
             kept.append(row)
+        if repeats and self.on_repeats is not None:
+            self.on_repeats(repeats, self._window)
         return kept
 
     def __repr__(self) -> str:
