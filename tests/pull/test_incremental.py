@@ -158,8 +158,14 @@ class DyingSystem:
         return step
 
 
-async def test_killed_at_every_step(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each run dies one step later than the one before, until one comes to its end."""
+@pytest.mark.parametrize("taken", [False, True])
+async def test_killed_at_every_step(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch, taken: bool
+) -> None:
+    """Each run dies one step later than the one before, until one comes to its end.
+
+    Somebody may take away what has got its name, at once.
+    """
     twin = archive.twin
     twin.seed(created=NOON)
     await archive.run()
@@ -175,6 +181,9 @@ async def test_killed_at_every_step(archive: Archive, monkeypatch: pytest.Monkey
                 break
             except Killed:
                 pass
+        if taken:
+            for file in archive.folder.glob("0*.jsonl"):
+                file.rename(archive.folder / f"taken-{file.name}")
         # Nothing half stands under any name, and nothing is there twice, at any time.
         assert len(set(archive.ids)) == len(archive.ids)
         assert set(archive.ids) <= archive.truth

@@ -254,9 +254,9 @@ class Killed(BaseException):
     """Stands for SIGKILL."""
 
 
-async def killed(archive: Archive, patched: pytest.MonkeyPatch, before: str, behind: str) -> None:
-    """A run that dies between two steps."""
-    real = getattr(output_module.os, before)
+async def killed(archive: Archive, patched: pytest.MonkeyPatch, step: str) -> None:
+    """A run that dies right behind a step."""
+    real = getattr(os, step)
     done = False
 
     def first(*arguments: Any, **more: Any) -> Any:
@@ -269,14 +269,14 @@ async def killed(archive: Archive, patched: pytest.MonkeyPatch, before: str, beh
         def __getattr__(self, name: str) -> Any:
             if done:
                 raise Killed
-            return first if name == before else getattr(os, name)
+            return first if name == step else getattr(os, name)
 
     with patched.context() as patch:
         patch.setattr(output_module, "os", Dying())
         patch.setattr(state_module, "os", Dying())
         with pytest.raises(Killed):
             await archive.run()
-    assert done, behind
+    assert done
 
 
 @pytest.mark.parametrize("links", [True, False])
@@ -287,7 +287,7 @@ async def test_a_consumer_that_takes_the_file_of_a_killed_run(
     archive.twin.seed(created=NOON)
     if not links:
         monkeypatch.delattr(os, "link")
-    await killed(archive, monkeypatch, "link" if links else "rename", "the state")
+    await killed(archive, monkeypatch, "link" if links else "rename")
     published, taken = archive.folder / "0001.jsonl", archive.folder / "taken.jsonl"
     published.rename(taken)
     archive.twin.seed(created=NOON)

@@ -154,7 +154,10 @@ class Export(Generic[T]):
                 next_step="Give each run a name of its own.",
             )
         if state.is_own(output.target):
-            raise InvalidInputError("the output and the state are the same file")
+            raise InvalidInputError(
+                "the output and the state are the same file",
+                next_step="Give each run's output a name of its own.",
+            )
         with OneThread() as settled:
             await settled(state.__enter__)
             try:
