@@ -131,25 +131,23 @@ def _has_id(part: dict[str, Any]) -> bool:
 
 
 class Listed(Fetched[R]):
-    """All rows of a list that was read in one or more calls, and how many of them are missing.
+    """All rows of a list that was read in one or more calls, and how many there are said to be.
 
     Args:
         found: gives the rows, and how many the service says there are.
     """
 
     def __init__(self, found: Awaitable[Found[R]]) -> None:
-        self._total = 0
-        self._came = 0
+        self._counted = 0
         super().__init__(self._take(found))
 
     @property
-    def missing(self) -> int:
+    def total(self) -> int | None:
         """See :class:`._core.pull.arriving.Source`."""
-        return max(0, self._total - self._came)
+        return self._counted or None
 
     async def _take(self, found: Awaitable[Found[R]]) -> list[R]:
-        rows, self._total = await found
-        self._came = len(rows)
+        rows, self._counted = await found
         return rows
 
 
