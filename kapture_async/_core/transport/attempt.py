@@ -267,9 +267,8 @@ async def _read(
     """
     if quoted:
         cap = min(cap, ERROR_BODY_CAP)
-    elif response.content.is_eof():  # all of it is here already
-        content = await response.read()
-        return content if len(content) <= cap else None
+    elif response.content.is_eof() and response.content.total_bytes <= cap:
+        return await response.read()  # all of it is here already, unpacked
     length = response.content_length
     encoded = "Content-Encoding" in response.headers
     live.heard()
