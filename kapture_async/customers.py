@@ -19,20 +19,13 @@ from ._core.errors import (
     UnreadableReplyError,
 )
 from ._core.pull.pages import Pages, days_between
+from ._core.push.bulk import bulk_push, reconcile_at
 from ._core.push.engine import Push
 from ._core.push.events import PushObserver
 from ._core.push.journal.reading import job_at
-from ._core.push.journal.writer import Journal
 from ._core.push.judging import judge
-from ._core.push.reconcile import (
-    ReconcileObserver,
-    Reconciliation,
-    Resolved,
-    longest_call,
-    reconcile,
-    settle_time,
-)
-from ._core.push.recorder import Recorder
+from ._core.push.reconcile import ReconcileObserver, Reconciliation, Resolved, settle_time
+from ._core.push.recorder import Records
 from ._core.push.rows import Row, Source
 from ._core.replies import Judgement
 from ._core.secret import Secret
@@ -374,34 +367,31 @@ class Customers:
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
         check_place(reference)
-        settings = self._caller.transport.settings
-        recorder = None
-        if journal is not None:
+
+        def records(longest: float | None) -> Records[CustomerFields]:
             job = customer_job_of(
-                settings,
+                self._caller.transport.settings,
                 reference,
                 payloads=payloads,
                 keys=None if key is None else "key",
-                longest_call=longest_call(self._caller.options.timeout.total),
+                longest_call=longest,
             )
-            recorder = Recorder(journal, customer_records_of(job, self._caller.codec, reference))
-        elif from_journal:
-            raise InvalidInputError("from_journal needs a journal")
-        most = settings.max_connections if max_concurrency is None else max_concurrency
-        return Push(
+            return customer_records_of(job, self._caller.codec, reference)
+
+        return bulk_push(
+            self._caller,
             source,
             self._add_row,
-            service=settings.service,
             operation=ADD_CUSTOMER.name,
-            retry=self._caller.options.retry,
+            records=records,
+            journal=journal,
+            from_journal=from_journal,
             key=key,
-            max_concurrency=most,
+            max_concurrency=max_concurrency,
             max_rate=max_rate,
             patience=patience,
             give_up_after=give_up_after,
             on_event=on_event,
-            recorder=recorder,
-            held=from_journal,
         )
 
     async def reconcile(
@@ -450,18 +440,15 @@ class Customers:
                 next_step=f"Use the reconcile method beside {stored.operation}.",
             )
         job = customer_job_of(self._caller.transport.settings, reference)
-        opened = await Journal.open(journal, job=job, create=False)
-        try:
-            return await reconcile(
-                opened,
-                inquiry_of(self.get, reference),
-                settle=settle,
-                longest=longest,
-                trust_empty=trust_empty,
-                on_event=on_event,
-            )
-        finally:
-            await opened.aclose()
+        return await reconcile_at(
+            journal,
+            job,
+            inquiry_of(self.get, reference),
+            settle=settle,
+            longest=longest,
+            trust_empty=trust_empty,
+            on_event=on_event,
+        )
 
     async def judge(
         self,

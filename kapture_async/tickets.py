@@ -21,21 +21,14 @@ from ._core.errors import (
 from ._core.pull.arriving import Arriving
 from ._core.pull.export import Exported, PullObserver
 from ._core.pull.pages import Pages, days_between
+from ._core.push.bulk import bulk_push, reconcile_at
 from ._core.push.doctor import Diagnosis, examine, long_text
 from ._core.push.engine import Push
 from ._core.push.events import PushObserver
 from ._core.push.journal.reading import job_at
-from ._core.push.journal.writer import Journal
 from ._core.push.judging import judge
-from ._core.push.reconcile import (
-    ReconcileObserver,
-    Reconciliation,
-    Resolved,
-    longest_call,
-    reconcile,
-    settle_time,
-)
-from ._core.push.recorder import Recorder
+from ._core.push.reconcile import ReconcileObserver, Reconciliation, Resolved, settle_time
+from ._core.push.recorder import Records
 from ._core.push.rows import Row, Source
 from ._core.secret import Secret
 from ._core.transport.retry import NO_RETRY
@@ -514,35 +507,32 @@ class Tickets:
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
         check_place(reference)
-        settings = self._caller.transport.settings
-        recorder = None
-        if journal is not None:
-            keys = None if key is None else "key"
+        codec = self._caller.codec
+
+        def records(longest: float | None) -> Records[NewTicket]:
             job = job_of(
-                settings,
+                self._caller.transport.settings,
                 reference,
                 payloads=payloads,
-                keys=keys,
-                longest_call=longest_call(self._caller.options.timeout.total),
+                keys=None if key is None else "key",
+                longest_call=longest,
             )
-            recorder = Recorder(journal, records_of(job, self._caller.codec, reference))
-        elif from_journal:
-            raise InvalidInputError("from_journal needs a journal")
-        most = settings.max_connections if max_concurrency is None else max_concurrency
-        return Push(
+            return records_of(job, codec, reference)
+
+        return bulk_push(
+            self._caller,
             source,
             self._add_row,
-            service=settings.service,
             operation=ADD_TICKET.name,
-            retry=self._caller.options.retry,
+            records=records,
+            journal=journal,
+            from_journal=from_journal,
             key=key,
-            max_concurrency=most,
+            max_concurrency=max_concurrency,
             max_rate=max_rate,
             patience=patience,
             give_up_after=give_up_after,
             on_event=on_event,
-            recorder=recorder,
-            held=from_journal,
         )
 
     def update_many(
@@ -613,7 +603,6 @@ class Tickets:
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
         check_place(reference)
-        settings = self._caller.transport.settings
         codec = self._caller.codec
         given = Payload(
             sub_status=sub_status,
@@ -625,40 +614,38 @@ class Tickets:
         )
         defaults = Defaults(given, Payload(extra or {}), codec.zone)
         del comment, extra  # not for tracebacks with variables
-        recorder = None
-        if journal is not None:
+
+        def records(longest: float | None) -> Records[TicketUpdate]:
             job = update_job_of(
-                settings,
+                self._caller.transport.settings,
                 reference,
                 payloads=payloads,
                 keys=BY_TICKET if key is None else "key",
-                longest_call=longest_call(self._caller.options.timeout.total),
+                longest_call=longest,
             )
-            recorder = Recorder(journal, update_records_of(job, codec, reference, defaults))
-        elif from_journal:
-            raise InvalidInputError("from_journal needs a journal")
+            return update_records_of(job, codec, reference, defaults)
+
         named = source if key is not None else EachOnce(remember=journal is None).of(source)
 
         async def send(row: Any) -> UpdatedTicket:
             # What comes through a journal is complete, and may be of a run with other defaults.
-            update = defaults.apply(row) if recorder is None else row
+            update = defaults.apply(row) if journal is None else row
             return await self._update(self._caller_once, update, None)
 
-        most = settings.max_connections if max_concurrency is None else max_concurrency
-        return Push(
+        return bulk_push(
+            self._caller,
             named,
             send,
-            service=settings.service,
             operation=UPDATE_TICKET.name,
-            retry=self._caller.options.retry,
+            records=records,
+            journal=journal,
+            from_journal=from_journal,
             key=ticket_of if key is None else key,
-            max_concurrency=most,
+            max_concurrency=max_concurrency,
             max_rate=max_rate,
             patience=patience,
             give_up_after=give_up_after,
             on_event=on_event,
-            recorder=recorder,
-            held=from_journal,
         )
 
     async def reconcile(
@@ -716,21 +703,18 @@ class Tickets:
             )
         elif reference is None:
             content_of = packed_content
-        opened = await Journal.open(journal, job=job, create=False)
-        try:
-            return await reconcile(
-                opened,
-                way or look_of(self.pull, codec, reference),
-                settle=settle,
-                longest=longest,
-                content_of=content_of,
-                beginning_of=packed_beginning if way is None and reference == TEXT else None,
-                day_of=lambda at: datetime.fromtimestamp(at, codec.zone).date(),
-                trust_empty=trust_empty,
-                on_event=on_event,
-            )
-        finally:
-            await opened.aclose()
+        return await reconcile_at(
+            journal,
+            job,
+            way or look_of(self.pull, codec, reference),
+            settle=settle,
+            longest=longest,
+            content_of=content_of,
+            beginning_of=packed_beginning if way is None and reference == TEXT else None,
+            day_of=lambda at: datetime.fromtimestamp(at, codec.zone).date(),
+            trust_empty=trust_empty,
+            on_event=on_event,
+        )
 
     async def judge(
         self,

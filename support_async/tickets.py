@@ -10,20 +10,18 @@ from kapture_async._core.caller import Caller, Payload
 from kapture_async._core.errors import InvalidInputError, UnreadableReplyError
 from kapture_async._core.pull.offsets import OffsetReader
 from kapture_async._core.pull.pages import Pages
+from kapture_async._core.push.bulk import bulk_push, reconcile_at
 from kapture_async._core.push.doctor import Diagnosis, examine
 from kapture_async._core.push.engine import Push
 from kapture_async._core.push.events import PushObserver
-from kapture_async._core.push.journal.writer import Journal
 from kapture_async._core.push.judging import judge
 from kapture_async._core.push.reconcile import (
     ReconcileObserver,
     Reconciliation,
     Resolved,
-    longest_call,
-    reconcile,
     settle_time,
 )
-from kapture_async._core.push.recorder import Recorder
+from kapture_async._core.push.recorder import Records
 from kapture_async._core.push.rows import Row, Source
 from kapture_async._core.secret import Secret
 from kapture_async._core.transport.retry import NO_RETRY
@@ -516,37 +514,33 @@ class Tickets:
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
         check_place(reference)
-        settings = self._caller.transport.settings
         operation = self._installation.operations.create_ticket.name
-        recorder = None
-        if journal is not None:
-            keys = None if key is None else "key"
+
+        def records(longest: float | None) -> Records[NewTicket]:
             job = job_of(
-                settings,
+                self._caller.transport.settings,
                 operation,
                 reference,
                 payloads=payloads,
-                keys=keys,
-                longest_call=longest_call(self._caller.options.timeout.total),
+                keys=None if key is None else "key",
+                longest_call=longest,
             )
-            recorder = Recorder(journal, records_of(job, reference))
-        elif from_journal:
-            raise InvalidInputError("from_journal needs a journal")
-        most = settings.max_connections if max_concurrency is None else max_concurrency
-        return Push(
+            return records_of(job, reference)
+
+        return bulk_push(
+            self._caller,
             source,
             self._create_row,
-            service=SERVICE,
             operation=operation,
-            retry=self._caller.options.retry,
+            records=records,
+            journal=journal,
+            from_journal=from_journal,
             key=key,
-            max_concurrency=most,
+            max_concurrency=max_concurrency,
             max_rate=max_rate,
             patience=patience,
             give_up_after=give_up_after,
             on_event=on_event,
-            recorder=recorder,
-            held=from_journal,
         )
 
     async def reconcile(
@@ -593,20 +587,17 @@ class Tickets:
         settings = self._caller.transport.settings
         operation = self._installation.operations.create_ticket.name
         job = job_of(settings, operation, reference)
-        opened = await Journal.open(journal, job=job, create=False)
-        try:
-            return await reconcile(
-                opened,
-                look_of(self.iter, reference),
-                settle=settle,
-                longest=longest,
-                content_of=packed_content if reference is None else None,
-                beginning_of=packed_beginning if reference == TEXT else None,
-                trust_empty=trust_empty,
-                on_event=on_event,
-            )
-        finally:
-            await opened.aclose()
+        return await reconcile_at(
+            journal,
+            job,
+            look_of(self.iter, reference),
+            settle=settle,
+            longest=longest,
+            content_of=packed_content if reference is None else None,
+            beginning_of=packed_beginning if reference == TEXT else None,
+            trust_empty=trust_empty,
+            on_event=on_event,
+        )
 
     async def judge(
         self,

@@ -1,0 +1,96 @@
+"""What every resource's push has in common: its journal, if it has one, and its settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from ..caller import Caller
+from ..errors import InvalidInputError
+from .engine import Push
+from .events import PushObserver
+from .journal.facts import Job
+from .journal.writer import Journal
+from .looks import Inquiry, Look
+from .reconcile import Reconciliation, longest_call, reconcile
+from .recorder import Recorder, Records
+from .rows import Source
+
+R = TypeVar("R")
+
+
+def bulk_push(
+    caller: Caller,
+    source: Source[Any],
+    send: Callable[[Any], Awaitable[R]],
+    *,
+    operation: str,
+    records: Callable[[float | None], Records[Any]],
+    journal: str | os.PathLike[str] | None,
+    from_journal: bool,
+    key: Callable[[Any], str] | None,
+    max_concurrency: int | None,
+    max_rate: float | None,
+    patience: float,
+    give_up_after: int | None,
+    on_event: PushObserver | None,
+) -> Push[R]:
+    """A push of one operation, not yet running.
+
+    Args:
+        caller: whose service, connections, time and retries it uses.
+        source: the rows.
+        send: sends one row, once.
+        operation: its name.
+        records: how rows stand in a journal, given the seconds that a call may take.
+        journal, from_journal, key, max_concurrency, max_rate, patience, give_up_after, on_event:
+            as the resources have them.
+
+    Raises:
+        InvalidInputError: the source is no iterable, or a setting is out of range.
+    """
+    settings = caller.transport.settings
+    recorder = None
+    if journal is not None:
+        recorder = Recorder(journal, records(longest_call(caller.options.timeout.total)))
+    elif from_journal:
+        raise InvalidInputError("from_journal needs a journal")
+    return Push(
+        source,
+        send,
+        service=settings.service,
+        operation=operation,
+        retry=caller.options.retry,
+        key=key,
+        max_concurrency=settings.max_connections if max_concurrency is None else max_concurrency,
+        max_rate=max_rate,
+        patience=patience,
+        give_up_after=give_up_after,
+        on_event=on_event,
+        recorder=recorder,
+        held=from_journal,
+    )
+
+
+async def reconcile_at(
+    path: str | os.PathLike[str],
+    job: Job,
+    way: Look | Inquiry,
+    *,
+    settle: float | None,
+    longest: float | None,
+    **how: Any,
+) -> Reconciliation:
+    """Open a journal, :func:`.reconcile` it, and give it back.
+
+    Raises:
+        InvalidInputError: ``settle`` is too short.
+        JournalError: the journal cannot be used, or is for another job.
+        HelpdeskError: a look failed.
+    """
+    opened = await Journal.open(path, job=job, create=False)
+    try:
+        return await reconcile(opened, way, settle=settle, longest=longest, **how)
+    finally:
+        await opened.aclose()
