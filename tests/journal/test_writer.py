@@ -122,7 +122,7 @@ async def test_what_waits_shares_a_commit(journal: Journal, row: MakeRow) -> Non
     assert len(commits) == 2  # the one that held it up, and theirs
     assert [one.row for one in taken] == list(range(1, 101))
     for one in taken:
-        journal.settle_soon(one.row, 1, "rejected", done.append, words="no")
+        journal.settle_soon(one.row, 1, "rejected", lambda _, error: done.append(error), words="no")
     await journal.call(lambda store: None)
     assert len(commits) == 4
     assert done == [None] * 100
@@ -206,7 +206,7 @@ async def test_an_observer_that_fails(
     journal: Journal, row: MakeRow, caplog: pytest.LogCaptureFixture
 ) -> None:
     taken = await journal.take(row("A-1"), b"x")
-    journal.settle_soon(taken.row, 1, "accepted", lambda error: 1 / 0)  # type: ignore[arg-type]
+    journal.settle_soon(taken.row, 1, "accepted", lambda _, error: 1 / 0)  # type: ignore[arg-type, return-value]
     assert (await journal.take(row("A-2"), b"x")).action == "send"
     assert "a callback of the journal failed" in caplog.text
 
@@ -351,7 +351,7 @@ async def test_closed_it_takes_nothing(journal: Journal, row: MakeRow) -> None:
         with pytest.raises(JournalError, match="it is closed"):
             await attempt
     told: list[Any] = []
-    journal.settle_soon(taken.row, 1, "accepted", told.append)
+    journal.settle_soon(taken.row, 1, "accepted", lambda _, error: told.append(error))
     journal.settle_soon(taken.row, 1, "accepted")
     await asyncio.sleep(0)
     assert [type(one) for one in told] == [JournalError]
@@ -515,7 +515,7 @@ async def test_a_commit_that_fails(journal: Journal, row: MakeRow, path: Path) -
     kept = await journal.take(row("kept"), b"x")
     await break_commits(journal)
     told: list[JournalError | None] = []
-    journal.settle_soon(kept.row, 1, "accepted", told.append)
+    journal.settle_soon(kept.row, 1, "accepted", lambda _, error: told.append(error))
     results = await asyncio.gather(
         *(journal.take(row(str(n)), b"x") for n in range(10)), return_exceptions=True
     )

@@ -95,26 +95,30 @@ class Books:
     store: Store
     now: Callable[[], float]
 
-    def take_soon(self, identity: Any, payload: Any, done: Any, *, refusal: Any = None) -> None:
+    def take_soon(
+        self, identity: Any, payload: Any, done: Any, token: Any, *, refusal: Any = None
+    ) -> None:
         assert refusal is None
         with self.store.transaction():
             taken = self.store.take(identity, payload, self.now())
-        done(taken, None)
+        done(token, taken, None)
 
-    def take_again_soon(self, row: int, done: Any) -> None:
+    def take_again_soon(self, row: int, done: Any, token: Any) -> None:
         with self.store.transaction():
             taken = self.store.take_again(row, self.now())
-        done(taken, None)
+        done(token, taken, None)
 
     async def take_again(self, row: int) -> Any:
         with self.store.transaction():
             return self.store.take_again(row, self.now())
 
-    def settle_soon(self, row: int, attempt: int, kind: str, done: Any = None, **more: Any) -> None:
+    def settle_soon(
+        self, row: int, attempt: int, kind: str, done: Any = None, token: Any = None, **more: Any
+    ) -> None:
         with self.store.transaction():
             self.store.settle(row, attempt, kind, self.now(), **more)
         if done is not None:
-            done(None)
+            done(token, None)
 
     async def call(self, function: Callable[[Store], T]) -> T:
         with self.store.transaction():
@@ -236,7 +240,7 @@ class Lives(RuleBasedStateMachine):
         """What the engine does before it sends; ``None`` if it shall not."""
         own_key = None if isinstance(row.value, Held) else row.key
         answers: list[Begun] = []
-        self.recorder.begin(own_key, row, row.value, None, answers.append)
+        self.recorder.begin(own_key, row, row.value, None, lambda _, begun: answers.append(begun))
         (begun,) = answers
         if not isinstance(begun, Entry):
             return None
@@ -250,7 +254,7 @@ class Lives(RuleBasedStateMachine):
         assert all(reference not in text for _, text in self.service.due), "sent twice, and late"
 
     def finish(self, entry: Entry, ending: str, delay: float) -> None:
-        done: Callable[[Any], None] = lambda problem: None  # noqa: E731
+        done: Callable[[Any, Any], None] = lambda outcome, problem: None  # noqa: E731
         end = self.recorder.end
         if ending == "in flight":
             self.in_flight.append(entry)
@@ -311,7 +315,7 @@ class Lives(RuleBasedStateMachine):
             self.recorder.end(
                 entry,
                 Ended("unknown", NoReplyError("cut off")),  # type: ignore[arg-type]
-                lambda problem: None,
+                lambda outcome, problem: None,
             )
         self.in_flight.clear()
         self.store.close(self.service.now)

@@ -15,7 +15,6 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from functools import partial
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -398,7 +397,7 @@ class Push(Generic[R]):
                 self._fail(live.last, "the journal failed")
         outcome = live.outcome(self._now)
         if live.entry is not None and self._recorder is not None:
-            self._recorder.end(live.entry, outcome, partial(self._written, outcome))
+            self._recorder.end(live.entry, outcome, self._written)
         else:
             self._finish(outcome)
 

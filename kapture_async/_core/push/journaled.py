@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Generic, TypeVar
 
 from .drawing import Drawing
@@ -133,8 +132,9 @@ class JournaledFeed(Generic[R]):
 
     def _begin(self, live: Live[R]) -> None:
         self._begun += 1
-        done = partial(self._has_begun, live)
-        self._recorder.begin(live.own_key, live.row, live.value, live.problem, done)
+        self._recorder.begin(
+            live.own_key, live.row, live.value, live.problem, self._has_begun, live
+        )
 
     def _has_begun(self, live: Live[R], begun: Begun) -> None:
         self._begun -= 1

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable
-from functools import partial
 from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -22,6 +21,7 @@ from .journal.writer import Journal
 from .rows import Row
 
 V = TypeVar("V")
+E = TypeVar("E", bound=Outcome)
 
 _HELD_AT_ONCE = 500
 _WORDS = 500
@@ -56,6 +56,8 @@ class Entry(NamedTuple):
 
 Begun = Entry | Taken | InvalidInputError | JournalError
 """What a journal says to a row that is to be sent."""
+BegunDone = Callable[[Any, Begun], None]
+"""Called with a token of the caller's, and the answer."""
 
 
 class Held(NamedTuple):
@@ -127,7 +129,8 @@ class Recorder:
         row: Any,
         value: Any,
         problem: InvalidInputError | None,
-        done: Callable[[Begun], None],
+        done: BegunDone,
+        token: Any = None,
     ) -> None:
         """Ask whether a row may be sent, without waiting for the answer.
 
@@ -136,13 +139,15 @@ class Recorder:
             row: as the source gave it.
             value: what is to be sent.
             problem: why it cannot be.
-            done: called with the answer: an :class:`Entry`, and its intent is on the disk; or
-                what the journal knows, and it is not to be sent; or why it cannot be.
+            done: called with the token and the answer: an :class:`Entry`, and its intent is on
+                the disk; or what the journal knows, and it is not to be sent; or why it cannot
+                be.
+            token: the caller's own.
         """
         records = self._records
         if isinstance(value, Held):
             ready = records.unpack(value.payload)
-            self.journal.take_again_soon(value.row, partial(self._has_taken, ready, done))
+            self.journal.take_again_soon(value.row, self._has_taken, (ready, done, token))
             return
         if problem is None:
             try:
@@ -150,27 +155,27 @@ class Recorder:
                 packed = records.pack(ready)
                 line = row.line if isinstance(row, Row) else None
                 identity = Identity(key, digest_of(packed), line)
-                self.journal.take_soon(identity, packed, partial(self._has_taken, ready, done))
+                self.journal.take_soon(identity, packed, self._has_taken, (ready, done, token))
             except InvalidInputError as error:
                 problem = error
             except JournalError as error:
-                done(error)
+                done(token, error)
                 return
             else:
                 return
-        self._refuse(key, row, problem, done)
+        self._refuse(key, row, problem, done, token)
 
     def _has_taken(
         self,
-        ready: Any,
-        done: Callable[[Begun], None],
+        begun: tuple[Any, BegunDone, Any],
         taken: Taken | None,
         error: JournalError | None,
     ) -> None:
+        ready, done, token = begun
         if taken is None or taken.action != "send":
-            begun = taken if taken is not None else error
-            assert begun is not None
-            done(begun)
+            known = taken if taken is not None else error
+            assert known is not None
+            done(token, known)
             return
         try:
             marked = self._records.mark(ready, taken.reference)
@@ -182,16 +187,17 @@ class Recorder:
                 error=type(problem).__name__,
                 words=str(problem),
             )
-            done(problem)
+            done(token, problem)
             return
-        done(Entry(taken.row, taken.attempt, marked))
+        done(token, Entry(taken.row, taken.attempt, marked))
 
     def _refuse(
         self,
         key: str | None,
         row: Any,
         problem: InvalidInputError,
-        done: Callable[[Begun], None],
+        done: BegunDone,
+        token: Any,
     ) -> None:
         """Note a row that cannot be sent as it is.
 
@@ -208,26 +214,27 @@ class Recorder:
             self.journal.take_soon(
                 identity,
                 None,
-                lambda _, error: done(error or problem),
+                lambda token, _, error: done(token, error or problem),
+                token,
                 refusal=(type(problem).__name__, problem.message[:_WORDS]),
             )
         except JournalError as error:
-            done(error)
+            done(token, error)
 
-    def end(
-        self, entry: Entry, outcome: Outcome, done: Callable[[JournalError | None], None]
-    ) -> None:
-        """Write down what became of a row; ``done`` is called when that is on the disk."""
+    def end(self, entry: Entry, outcome: E, done: Callable[[E, JournalError | None], None]) -> None:
+        """Write down what became of a row; ``done`` is called with the outcome when that is on
+        the disk, or with what kept it from getting there."""
         row, attempt, name = entry.row, entry.attempt, outcome.name
         error: HelpdeskError | None = getattr(outcome, "error", None)
         if error is None:
-            self.journal.settle_soon(row, attempt, name, done, ticket_id=outcome.ticket_id)
+            self.journal.settle_soon(row, attempt, name, done, outcome, ticket_id=outcome.ticket_id)
             return
         self.journal.settle_soon(
             row,
             attempt,
             name,
             done,
+            outcome,
             phase=None if error.phase is None else int(error.phase),
             status=error.status,
             error=type(error).__name__,

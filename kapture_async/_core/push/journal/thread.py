@@ -2,6 +2,10 @@
 
 It takes whatever waits, writes it in one transaction, and wakes the event loop once for all of
 it. The busier the push, the larger the groups, and the cheaper each row.
+
+What a row costs here is less the disk than the interpreter's lock, which changes hands with the
+event loop's thread several times per group. So groups are kept large (see ``_LINGER``), and
+statements few (see :mod:`.statements`).
 """
 
 from __future__ import annotations
@@ -13,7 +17,6 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
@@ -31,11 +34,18 @@ _POLL = 1.0
 """Seconds between looks whether the loop is gone without closing us."""
 _AT_EXIT = 5.0
 """Seconds the interpreter's end waits for the last commit."""
+_LINGER = 0.005
+"""Seconds that the end of an attempt waits for an intent to share its commit with. Nobody's turn
+depends on an end, so this costs no throughput, and most commits of a busy push are saved."""
 
-Done = Callable[[JournalError | None], None]
-TakenDone = Callable[[Taken | None, JournalError | None], None]
+Done = Callable[[Any, JournalError | None], None]
+"""Called with a token of the caller's, and with what went wrong."""
+TakenDone = Callable[[Any, Taken | None, JournalError | None], None]
+"""Called with a token of the caller's, and with the answer or what went wrong."""
+_Waiter = asyncio.Future[Any] | Callable[..., None] | None
 _Call = tuple[asyncio.Future[Any], Callable[[Store], Any]]
-_Results = list[tuple[Any, Any, BaseException | None]]
+_Result = tuple[_Waiter, tuple[Any, ...], Any, BaseException | None]
+"""Who waits, what a callback gets before the error, what a future gets, and the error."""
 
 
 class Again(NamedTuple):
@@ -67,11 +77,12 @@ class Worker:
         self._open_store = open_store
         self._path = path
         self._now = now
-        self._takes: deque[tuple[asyncio.Future[Taken] | TakenDone, Incoming | Again]] = deque()
-        self._ends: deque[tuple[asyncio.Future[None] | Done | None, Settled]] = deque()
+        self._takes: deque[tuple[_Waiter, Any, Incoming | Again]] = deque()
+        self._ends: deque[tuple[_Waiter, Any, Settled]] = deque()
         self._calls: deque[_Call] = deque()
         self._signal: SimpleQueue[None] = SimpleQueue()
         self._asked = False
+        self._lingering: asyncio.TimerHandle | None = None
         self.stopping = False
         self._thread = threading.Thread(target=self._work, name="kapture-journal", daemon=True)
 
@@ -82,15 +93,25 @@ class Worker:
         self._thread.start()
         atexit.register(self._at_exit)
 
-    def put_take(self, one: Incoming | Again, waiter: asyncio.Future[Taken] | TakenDone) -> None:
+    def put_take(
+        self, one: Incoming | Again, waiter: asyncio.Future[Taken] | TakenDone, token: Any = None
+    ) -> None:
         """Have a row taken. A future that is cancelled in time takes nothing."""
-        self._takes.append((waiter, one))
-        self._ask()
+        self._takes.append((waiter, token, one))
+        if not self._asked:
+            self._ask()
 
-    def put_end(self, waiter: asyncio.Future[None] | Done | None, end: Settled) -> None:
+    def put_end(
+        self, waiter: asyncio.Future[None] | Done | None, end: Settled, token: Any = None
+    ) -> None:
         """Have the end of an attempt written, whatever becomes of who waits for it."""
-        self._ends.append((waiter, end))
-        self._ask()
+        self._ends.append((waiter, token, end))
+        if self._asked:
+            return
+        if isinstance(waiter, asyncio.Future):
+            self._ask()
+        elif self._lingering is None:
+            self._lingering = self.loop.call_later(_LINGER, self._ask)
 
     def put_call(self, function: Callable[[Store], T]) -> asyncio.Future[T]:
         """Have something run in a transaction of its own."""
@@ -100,6 +121,9 @@ class Worker:
         return future
 
     def _ask(self) -> None:
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = None
         # One turn of the loop later: what is put until then shares a commit.
         if not self._asked:
             self._asked = True
@@ -108,8 +132,7 @@ class Worker:
     def unsend(self, taken: Taken) -> None:
         """Nobody will send what was taken: so it is not sent, and no doubt."""
         if taken.action == "send":
-            self._ends.append((None, _unsent(taken, self._now())))
-            self._ask()
+            self.put_end(None, _unsent(taken, self._now()))
 
     def stop(self) -> None:
         """Write what waits, then close; ``ended`` tells when."""
@@ -120,13 +143,13 @@ class Worker:
         """Wait for the thread. Only once it has ended, or it holds the loop up."""
         self._thread.join()
 
-    def _deliver(self, results: _Results) -> None:
-        for waiter, value, error in results:
+    def _deliver(self, results: list[_Result]) -> None:
+        for waiter, told, value, error in results:
             if waiter is None:
                 continue
             if not isinstance(waiter, asyncio.Future):
                 try:
-                    waiter(error)
+                    waiter(*told, error)
                 except Exception:
                     logger.exception("a callback of the journal failed; the push goes on")
             elif waiter.done():  # cancelled meanwhile
@@ -145,10 +168,10 @@ class Worker:
         except BaseException as error:
             self.closing = True
             atexit.unregister(self._at_exit)
-            self._post([(self.opened, None, error), (self.ended, None, None)])
+            self._post([(self.opened, (), None, error), (self.ended, (), None, None)])
             return
         self.store = store
-        listening = self._post([(self.opened, None, None)])
+        listening = self._post([(self.opened, (), None, None)])
         while listening and not (self.stopping and self._nothing_waits()):
             try:
                 self._signal.get(timeout=_POLL)
@@ -171,31 +194,31 @@ class Worker:
         ends = _drain(self._ends)
         if not ends and not takes:
             return True
-        results: _Results = []
+        results: list[_Result] = []
         try:
             if store.broken is not None:
                 raise same_again(store.broken)
             with store.transaction():
-                problems = store.settle_many([end for _, end in ends])
-                results += [
-                    (waiter, None, problem)
-                    for (waiter, _), problem in zip(ends, problems, strict=True)
-                ]
-                incoming = [(f, one) for f, one in takes if isinstance(one, Incoming)]
-                answers = store.take_many([one for _, one in incoming])
-                results += [
-                    _told(waiter, taken, None)
-                    for (waiter, _), taken in zip(incoming, answers, strict=True)
-                ]
-                if len(incoming) < len(takes):
-                    for waiter, one in takes:
-                        if isinstance(one, Again):
-                            results.append(_told(waiter, *_take_again(store, one)))
+                problems = store.settle_many([end for _, _, end in ends])
+                for (waiter, token, _), problem in zip(ends, problems, strict=True):
+                    results.append((waiter, (token,), None, problem))
+                answers = iter(
+                    store.take_many([one for _, _, one in takes if isinstance(one, Incoming)])
+                )
+                for waiter, token, one in takes:
+                    if isinstance(one, Incoming):
+                        taken: Taken | None = next(answers)
+                        results.append((waiter, (token, taken), taken, None))
+                    else:
+                        taken, trouble = _take_again(store, one)
+                        results.append((waiter, (token, taken), taken, trouble))
         except BaseException as error:
             # Nothing of the group is durable, whatever it was: so nothing of it is sent.
             broken = self._note(store, error)
-            results = [(waiter, None, same_again(broken)) for waiter, _ in ends]
-            results += [_told(waiter, None, same_again(broken)) for waiter, _ in takes]
+            results = [(waiter, (token,), None, same_again(broken)) for waiter, token, _ in ends]
+            results += [
+                (waiter, (token, None), None, same_again(broken)) for waiter, token, _ in takes
+            ]
         return self._post(results)
 
     def _call_all(self, store: Store, calls: list[_Call]) -> bool:
@@ -210,7 +233,7 @@ class Worker:
                 problem = error
                 if store.broken is not None:
                     problem = same_again(self._note(store, store.broken))
-            if not self._post([(future, value, problem)]):
+            if not self._post([(future, (), value, problem)]):
                 return False
         return True
 
@@ -220,15 +243,15 @@ class Worker:
             store.broken = self.broken
         return self.broken
 
-    def _post(self, results: _Results) -> bool:
+    def _post(self, results: list[_Result]) -> bool:
         """Wake the loop, once for all of these. False if it is gone."""
         try:
             self.loop.call_soon_threadsafe(self._deliver, results)
         except RuntimeError:
             # The loop is closed: nobody is left who could send what was taken.
-            for _, value, _ in results:
+            for _, _, value, _ in results:
                 if isinstance(value, Taken) and value.action == "send":
-                    self._ends.append((None, _unsent(value, self._now())))
+                    self._ends.append((None, None, _unsent(value, self._now())))
             return False
         return True
 
@@ -236,7 +259,7 @@ class Worker:
         try:
             if self._ends and store.broken is None:  # only if the loop is gone
                 with store.transaction():
-                    store.settle_many([end for _, end in _drain(self._ends)])
+                    store.settle_many([end for _, _, end in _drain(self._ends)])
             store.close(self._now())
         except BaseException as error:
             self._note(store, error)
@@ -244,7 +267,7 @@ class Worker:
         finally:
             atexit.unregister(self._at_exit)
             self.closing = True
-            self._post([(self.ended, None, None)])
+            self._post([(self.ended, (), None, None)])
 
     def _at_exit(self) -> None:
         self.stop()
@@ -268,13 +291,5 @@ def _take_again(store: Store, one: Again) -> tuple[Taken | None, JournalError | 
         return None, error
 
 
-def _is_gone(waiter: asyncio.Future[Taken] | TakenDone) -> bool:
+def _is_gone(waiter: _Waiter) -> bool:
     return isinstance(waiter, asyncio.Future) and waiter.cancelled()
-
-
-def _told(
-    waiter: asyncio.Future[Taken] | TakenDone, taken: Taken | None, error: JournalError | None
-) -> tuple[Any, Taken | None, JournalError | None]:
-    if isinstance(waiter, asyncio.Future):
-        return waiter, taken, error
-    return partial(waiter, taken), taken, error

@@ -126,6 +126,7 @@ class Journal:
         identity: Identity,
         payload: bytes | None,
         done: TakenDone,
+        token: Any = None,
         *,
         refusal: tuple[str, str] | None = None,
     ) -> None:
@@ -136,7 +137,9 @@ class Journal:
 
         Args:
             identity, payload: as for :meth:`take`.
-            done: called in the loop with the answer and ``None``, or with ``None`` and an error.
+            done: called in the loop with the token, the answer and ``None``, or with the token,
+                ``None`` and an error.
+            token: the caller's own; saves it a callback for each row.
             refusal: why it cannot be sent at all: the error's class name, and words.
 
         Raises:
@@ -145,12 +148,12 @@ class Journal:
         """
         check_identity(identity)
         self._check_usable()
-        self._worker.put_take(Incoming(identity, payload, self._now(), refusal), done)
+        self._worker.put_take(Incoming(identity, payload, self._now(), refusal), done, token)
 
-    def take_again_soon(self, row: int, done: TakenDone) -> None:
+    def take_again_soon(self, row: int, done: TakenDone, token: Any = None) -> None:
         """:meth:`take_again` without waiting; see :meth:`take_soon`."""
         self._check_usable()
-        self._worker.put_take(Again(row, self._now()), done)
+        self._worker.put_take(Again(row, self._now()), done, token)
 
     async def take_again(self, row: int) -> Taken:
         """:meth:`take` for a row the journal holds: to try it once more in this run, or to send
@@ -215,6 +218,7 @@ class Journal:
         attempt: int,
         kind: Kind | str,
         done: Done | None = None,
+        token: Any = None,
         *,
         phase: int | None = None,
         status: int | None = None,
@@ -225,8 +229,10 @@ class Journal:
         """:meth:`settle` without waiting. :meth:`aclose` waits for it.
 
         Args:
-            done: called in the loop once it is durable, with ``None``; or with the error. Also
-                called if the journal is broken already; this method raises nothing then.
+            done: called in the loop once it is durable, with the token and ``None``; or with the
+                token and the error. Also called if the journal is broken already; this method
+                raises nothing then.
+            token: the caller's own.
 
         See :meth:`settle` for the others.
         """
@@ -235,9 +241,9 @@ class Journal:
             self._check_usable(ending=True)
         except JournalError as problem:
             if done is not None:
-                self._worker.loop.call_soon(done, problem)
+                self._worker.loop.call_soon(done, token, problem)
             return
-        self._worker.put_end(done, end)
+        self._worker.put_end(done, end, token)
 
     async def call(self, function: Callable[[Store], T]) -> T:
         """Run something in the journal's thread, in a transaction of its own.
