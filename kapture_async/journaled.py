@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import orjson
@@ -54,9 +55,9 @@ def records_of(job: Job, codec: Codec, place: ReferencePlace) -> Records[NewTick
     return Records(
         job=job,
         ready=ready,
-        pack=lambda ticket: pack(ticket, codec),
+        pack=partial(pack, codec=codec),
         unpack=lambda payload: NewTicket.from_mapping(orjson.loads(payload)),
-        mark=lambda ticket, reference: mark(ticket, reference, place),
+        mark=partial(mark, place=place),
     )
 
 

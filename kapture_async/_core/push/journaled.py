@@ -59,11 +59,12 @@ class JournaledFeed(Generic[R]):
 
     async def run(self) -> None:
         """Draw rows as they are needed; returns when there are no more."""
+        drawing = self._drawing
         try:
             while await self._pace.clear():
                 most = self._most()
                 for _ in range(most - self._ahead):
-                    live = await self._drawing.draw()
+                    live = drawing.draw_now() if drawing.at_once else await drawing.draw()
                     if live is None:
                         return
                     self._begin(live)

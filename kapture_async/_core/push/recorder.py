@@ -144,10 +144,11 @@ class Recorder:
                 be.
             token: the caller's own.
         """
-        records = self._records
+        records, journal = self._records, self._journal
+        assert journal is not None
         if isinstance(value, Held):
             ready = records.unpack(value.payload)
-            self.journal.take_again_soon(value.row, self._has_taken, (ready, done, token))
+            journal.take_again_soon(value.row, self._has_taken, (ready, done, token))
             return
         if problem is None:
             try:
@@ -155,7 +156,7 @@ class Recorder:
                 packed = records.pack(ready)
                 line = row.line if isinstance(row, Row) else None
                 identity = Identity(key, digest_of(packed), line)
-                self.journal.take_soon(identity, packed, self._has_taken, (ready, done, token))
+                journal.take_soon(identity, packed, self._has_taken, (ready, done, token))
             except InvalidInputError as error:
                 problem = error
             except JournalError as error:

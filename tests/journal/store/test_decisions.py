@@ -10,6 +10,7 @@ from kapture_async import InvalidInputError
 from kapture_async._core.push.journal.batch import Incoming
 from kapture_async._core.push.journal.facts import Counts, State, Taken
 from kapture_async._core.push.journal.reference import digest_of, reference_of
+from kapture_async._core.push.journal.store import Store
 
 from .shared import DEAD, MakeRow, Open, check_counts, settle, take, verdict
 
@@ -178,6 +179,52 @@ def test_many_equal_rows_take_no_longer(opened: Open, row: MakeRow) -> None:
     for _ in range(300):
         assert take(store, row(None, "ping")).action == "doubt"
     assert sum("digest" in question for question in looked) <= 3 * 300
+
+
+def test_a_first_run_looks_nothing_up(opened: Open, row: MakeRow) -> None:
+    """What cannot have come before is not looked for, and contents need no index till then."""
+    store = opened(keys=None)
+    asked: list[str] = []
+    store._connection.set_trace_callback(asked.append)
+    names = [row(None, str(n)) for n in range(500)] + [row(str(n)) for n in range(500)]
+    for start in range(0, 1000, 50):
+        with store.transaction():
+            store.take_many([Incoming(name, None, 1.0) for name in names[start : start + 50]])
+    assert not [question for question in asked if "FROM rows AS r" in question]
+    assert "rows_by_content" not in _indexes(store)
+    assert take(store, row("7")).action == "repeated"
+    assert "rows_by_content" not in _indexes(store)
+    again = take(store, row(None, "7"))
+    assert (again.action, again.row) == ("send", 1001)  # the second of its equals
+    assert "rows_by_content" in _indexes(store)
+    store.close(5.0)
+    store = opened(keys=None)
+    assert take(store, row(None, "8")).action == "doubt"
+
+
+def test_an_index_that_was_undone_is_made_again(opened: Open, row: MakeRow) -> None:
+    store = opened(keys=None)
+    take(store, row(None, "a"))
+    with pytest.raises(ZeroDivisionError), store.transaction():
+        assert store.take(row(None, "a"), None, 1.0).row == 2
+        1 / 0  # noqa: B018
+    assert "rows_by_content" not in _indexes(store)
+    assert take(store, row(None, "a")).row == 2
+    assert "rows_by_content" in _indexes(store)
+
+
+def test_a_filter_that_is_full_is_only_slow(opened: Open, row: MakeRow) -> None:
+    store = opened(keys=None)
+    store._memory._filter[:] = b"\xff" * len(store._memory._filter)
+    for content in ("a", "b"):
+        assert take(store, row(None, content)).action == "send"
+        assert take(store, row(content)).action == "send"
+    assert take(store, row("b")).action == "repeated"
+
+
+def _indexes(store: Store) -> set[str]:
+    found = store._connection.execute("SELECT name FROM sqlite_master WHERE type = 'index'")
+    return {name for (name,) in found}
 
 
 def test_a_rejected_batch_is_nobodys(opened: Open, row: MakeRow) -> None:

@@ -202,6 +202,9 @@ def test_a_reader_while_a_push_writes(opened: Open, row: MakeRow, path: Path) ->
     assert opened().counts() == Counts(accepted=1, rejected=1)
 
 
+FILTER = 1 << 20
+
+
 def test_memory_of_a_large_one(opened: Open, row: MakeRow) -> None:
     store = opened()
     for start in range(0, 100_000, 5000):
@@ -218,7 +221,7 @@ def test_memory_of_a_large_one(opened: Open, row: MakeRow) -> None:
     tracemalloc.stop()
     assert [one.action for one in taken] == ["done", "done"]
     assert store.counts() == Counts(accepted=100_000)
-    assert held < 200_000  # a bit for each row, and small change
+    assert held < 200_000 + FILTER  # a bit for each row, and small change
 
 
 def test_the_longest_call_of_the_runs_that_may_have_left_a_doubt(opened: Open, path: Path) -> None:

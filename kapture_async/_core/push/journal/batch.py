@@ -12,6 +12,7 @@ from .reference import reference_of
 from .statements import (
     Known,
     delete_payloads,
+    index_content,
     index_keyed_content,
     insert_facts,
     insert_intents,
@@ -72,16 +73,17 @@ class Batch:
         self._next: dict[bytes, int] = {}  # content -> the number of its next occurrence
         keys: list[str] = []
         contents: list[tuple[bytes, int]] = []
-        for one in incoming:
-            identity = one.identity
-            if identity.key is not None:
-                keys.append(identity.key)
+        for (key, digest, _), *_rest in incoming:
+            if not memory.may_know(digest if key is None else key):
+                continue
+            if key is not None:
+                keys.append(key)
             else:
-                contents.append((identity.digest, memory.equal.get(identity.digest, 0)))
+                contents.append((digest, memory.equal.get(digest, 0)))
         if keys:
             self._by_key = known_by_key(connection, keys)
         if contents:
-            self._by_content = known_by_content(connection, list(dict.fromkeys(contents)))
+            self._by_content = self._find_all(list(dict.fromkeys(contents)))
 
     def take(self, one: Incoming) -> Taken:
         """Decide for the next row."""
@@ -147,7 +149,13 @@ class Batch:
         return number, known
 
     def _look_up(self, digest: bytes, number: int) -> Known | None:
-        return known_by_content(self._connection, [(digest, number)]).get((digest, number))
+        return self._find_all([(digest, number)]).get((digest, number))
+
+    def _find_all(self, contents: list[tuple[bytes, int]]) -> dict[tuple[bytes, int], Known]:
+        if not self._memory.content_is_indexed:
+            index_content(self._connection)
+            self._memory.content_is_indexed = True
+        return known_by_content(self._connection, contents)
 
     def _under_another_name(self, identity: Identity) -> Known | None:
         """For a new row with a key: one of an earlier run with the same content and none; or the
@@ -178,19 +186,20 @@ class Batch:
         row = memory.next_row
         memory.next_row = row + 1
         memory.mark(row)
+        memory.learn(digest if key is None else key)
         self._rows += (row, key, digest, occurrence, line, at)
         if payload is not None and self._job.payloads:
             self._payloads += (row, payload)
         reference = reference_of(self._job.job_id, key, digest, occurrence)
         if refusal is None:
             memory.intent(self._intents, row, 1, at)
-            memory.move(None, State.UNKNOWN)
+            memory.move(None, "intent")
             taken = Taken("send", row, reference, 1, State.UNKNOWN)
             kind, attempt, error, words = "intent", 1, None, None
         else:
             error, words = refusal
             memory.fact(self._facts, row, "not_sent", 0, at, error=error, words=words)
-            memory.move(None, State.NOT_SENT)
+            memory.move(None, "not_sent")
             taken = Taken("refused", row, reference, 0, State.NOT_SENT, None, error, words)
             kind, attempt = "not_sent", 0
         if key is not None:  # it may come again in this very batch
@@ -204,7 +213,7 @@ class Batch:
         memory, row = self._memory, known.row
         attempt = known.attempts + 1
         memory.intent(self._intents, row, attempt, at)
-        memory.move(STATE_AFTER[known.kind], State.UNKNOWN)
+        memory.move(known.kind, "intent")
         return Taken("send", row, self._reference(known), attempt, State.UNKNOWN)
 
     def _refuse(self, known: Known, refusal: tuple[str, str], at: float, *, same: bool) -> Taken:
@@ -213,7 +222,7 @@ class Batch:
         said = (known.kind, known.attempt, known.error, known.words)
         if not same or said != ("not_sent", 0, error, writable(words)):
             memory.fact(self._facts, row, "not_sent", 0, at, error=error, words=words)
-            memory.move(STATE_AFTER[known.kind], State.NOT_SENT)
+            memory.move(known.kind, "not_sent")
         return Taken(
             "refused",
             row,

@@ -6,6 +6,7 @@ says, and :func:`action_for` is the whole rule of what may be sent on a later ru
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
@@ -263,6 +264,15 @@ class Counts:
     unknown: int = 0
     ambiguous: int = 0
     probable: int = 0
+
+    @classmethod
+    def of(cls, kinds: Mapping[str, int]) -> Counts:
+        """From how many rows have which kind of last fact."""
+        states: dict[str, int] = {}
+        for kind, count in kinds.items():
+            name = STATE_AFTER[kind].value
+            states[name] = states.get(name, 0) + count
+        return cls(**states)
 
     @property
     def rows(self) -> int:

@@ -1,13 +1,17 @@
-"""What a run keeps in memory of its journal: counters, and one bit for each row."""
+"""What a run keeps in memory of its journal: counters, and a few bits for each row."""
 
 from __future__ import annotations
 
 import sqlite3
 from typing import Any
 
-from .facts import STATE_AFTER, State
+from .facts import STATE_AFTER
 
 TALLY = "SELECT kind, count(*), max(fact) FROM last_facts GROUP BY kind"
+
+_FILTER_BITS = 23
+"""A megabyte: of a million rows, one in twenty is looked up for nothing."""
+_FILTER_MASK = (1 << _FILTER_BITS) - 1
 
 
 class Memory:
@@ -19,11 +23,15 @@ class Memory:
         """The first that is new in this run."""
         self.older_with_key = self.older_without_key = False
         """Whether there are such rows of earlier runs."""
-        self.tally: dict[State, int] = {}
+        self.tally: dict[str, int] = dict.fromkeys(STATE_AFTER, 0)
+        """Kind of a last fact to how many rows have it; plain text, as an enum is slow to hash."""
         self.open: dict[int, int] = {}
         """Row to attempt, of what this run has under way."""
         self.equal: dict[bytes, int] = {}
         """Content to how often it came in this run, if that was more than once."""
+        self.content_is_indexed = False
+        """Whether the index for looking contents up is known to be there."""
+        self._filter = bytearray(1 << _FILTER_BITS - 3)
         self._seen = bytearray()
         self._marked: list[int] = []
         self._begun: list[int] = []
@@ -31,10 +39,10 @@ class Memory:
 
     def load(self, connection: sqlite3.Connection) -> None:
         """Take counters and numbers from the journal."""
-        self.tally = dict.fromkeys(State, 0)
+        self.tally = dict.fromkeys(STATE_AFTER, 0)
         last = 0
         for kind, count, fact in connection.execute(TALLY).fetchall():
-            self.tally[STATE_AFTER[kind]] += count
+            self.tally[kind] = count
             last = max(last, fact)
         self.next_fact = last + 1
         (row,) = connection.execute("SELECT max(row) FROM rows").fetchone()
@@ -70,15 +78,36 @@ class Memory:
             self._seen[place] |= bit
             self._marked.append(row)
 
+    def may_know(self, name: str | bytes) -> bool:
+        """Whether a key, or the digest of a content without one, may have come before.
+
+        If not, no look into the journal is needed: it would be half of what an intent costs. A
+        Bloom filter, so a yes may be wrong, and a no never is; of earlier runs it knows nothing,
+        so where there were any the answer is yes.
+        """
+        if self.older_with_key or self.older_without_key:
+            return True
+        number, bits = hash(name), self._filter
+        one, two = number & _FILTER_MASK, number >> _FILTER_BITS & _FILTER_MASK
+        return bool(bits[one >> 3] >> (one & 7) & 1 and bits[two >> 3] >> (two & 7) & 1)
+
+    def learn(self, name: str | bytes) -> None:
+        """A row of this name is new in the journal."""
+        number, bits = hash(name), self._filter
+        one, two = number & _FILTER_MASK, number >> _FILTER_BITS & _FILTER_MASK
+        bits[one >> 3] |= 1 << (one & 7)
+        bits[two >> 3] |= 1 << (two & 7)
+
     def end(self, row: int) -> None:
-        """It is not any more."""
+        """Its attempt is not under way any more."""
         self._ended.append((row, self.open.pop(row)))
 
-    def move(self, old: State | None, new: State) -> None:
-        """A row goes from one state to another; ``None`` if it is new."""
+    def move(self, old: str | None, new: str, count: int = 1) -> None:
+        """Rows have another last fact: its kind, and that of the one before, if there was one."""
+        tally = self.tally
         if old is not None:
-            self.tally[old] -= 1
-        self.tally[new] += 1
+            tally[old] -= count
+        tally[new] += count
 
     def fact(
         self,
@@ -133,6 +162,7 @@ class Memory:
         for row in self._marked:
             self._seen[row >> 3] &= ~(1 << (row & 7))
         self.keep()
+        self.content_is_indexed = False
         self.equal.clear()  # only a short cut: counting begins anew, from the bits
 
 

@@ -145,11 +145,7 @@ class ReadJournal:
 
     def counts(self) -> Counts:
         """How many rows are in which state."""
-        tally: dict[str, int] = {}
-        for kind, count, _ in self._all(TALLY):
-            name = STATE_AFTER[kind].value
-            tally[name] = tally.get(name, 0) + count
-        return Counts(**tally)
+        return Counts.of({kind: count for kind, count, _ in self._all(TALLY)})
 
     def kinds(self) -> dict[Kind, int]:
         """How many rows have which kind of last fact: ``intent`` is under way, if anything is."""

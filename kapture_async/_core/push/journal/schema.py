@@ -40,7 +40,6 @@ CREATE TABLE rows (
     line INTEGER, planned REAL NOT NULL
 );
 CREATE UNIQUE INDEX rows_by_key ON rows (key) WHERE key IS NOT NULL;
-CREATE UNIQUE INDEX rows_by_content ON rows (digest, occurrence) WHERE key IS NULL;
 CREATE TABLE payloads (row INTEGER PRIMARY KEY, payload BLOB NOT NULL);
 CREATE TABLE facts (
     row INTEGER NOT NULL, fact INTEGER NOT NULL, kind TEXT NOT NULL, attempt INTEGER NOT NULL,

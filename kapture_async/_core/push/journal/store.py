@@ -22,7 +22,6 @@ from .facts import (
     Identity,
     Kind,
     Settled,
-    State,
     Taken,
     action_for,
     check_identity,
@@ -136,6 +135,7 @@ class Store(OwnedJournal):
         facts: list[Any] = []
         gone: list[int] = []
         memory = self._memory
+        counted: dict[str, int] = {}
         for row, attempt, named, at, phase, status, ticket_id, error, words in ends:
             kind = _OUTCOMES.get(named)
             if kind is None or memory.open.get(row) != attempt:
@@ -144,10 +144,12 @@ class Store(OwnedJournal):
                 continue
             memory.end(row)
             memory.fact(facts, row, kind, attempt, at, phase, status, ticket_id, error, words)
-            memory.move(State.UNKNOWN, STATE_AFTER[kind])
+            counted[kind] = counted.get(kind, 0) + 1
             if kind == "accepted":
                 gone.append(row)
             problems.append(None)
+        for kind, count in counted.items():
+            memory.move("intent", kind, count)
         insert_facts(self._connection, facts)
         if self.job.payloads:  # else there are none: see OwnedJournal
             delete_payloads(self._connection, gone)
@@ -193,7 +195,7 @@ class Store(OwnedJournal):
             evidence=None if evidence is None else json.dumps(evidence),
         )
         insert_facts(self._connection, facts)
-        self._memory.move(state, STATE_AFTER[kind])
+        self._memory.move(known.kind, Kind(kind).value)
         if kind == Kind.PRESENT:
             delete_payloads(self._connection, [row])
 
@@ -208,7 +210,7 @@ class Store(OwnedJournal):
 
     def counts(self) -> Counts:
         """How many rows are in which state, from memory."""
-        return Counts(**{state.value: count for state, count in self._memory.tally.items()})
+        return Counts.of(self._memory.tally)
 
     def came(self, row: int) -> bool:
         """Whether the row came from the source in this run."""

@@ -44,8 +44,10 @@ TakenDone = Callable[[Any, Taken | None, JournalError | None], None]
 """Called with a token of the caller's, and with the answer or what went wrong."""
 _Waiter = asyncio.Future[Any] | Callable[..., None] | None
 _Call = tuple[asyncio.Future[Any], Callable[[Store], Any]]
-_Result = tuple[_Waiter, tuple[Any, ...], Any, BaseException | None]
-"""Who waits, what a callback gets before the error, what a future gets, and the error."""
+_Result = tuple[_Waiter, Any, Any, BaseException | None]
+"""Who waits, with which token, for what: a value or an error."""
+_WRITTEN: Any = object()
+"""The value of an end."""
 
 
 class Again(NamedTuple):
@@ -144,12 +146,15 @@ class Worker:
         self._thread.join()
 
     def _deliver(self, results: list[_Result]) -> None:
-        for waiter, told, value, error in results:
+        for waiter, token, value, error in results:
             if waiter is None:
                 continue
             if not isinstance(waiter, asyncio.Future):
                 try:
-                    waiter(*told, error)
+                    if value is _WRITTEN:
+                        waiter(token, error)
+                    else:
+                        waiter(token, value, error)
                 except Exception:
                     logger.exception("a callback of the journal failed; the push goes on")
             elif waiter.done():  # cancelled meanwhile
@@ -168,10 +173,10 @@ class Worker:
         except BaseException as error:
             self.closing = True
             atexit.unregister(self._at_exit)
-            self._post([(self.opened, (), None, error), (self.ended, (), None, None)])
+            self._post([(self.opened, None, None, error), (self.ended, None, None, None)])
             return
         self.store = store
-        listening = self._post([(self.opened, (), None, None)])
+        listening = self._post([(self.opened, None, None, None)])
         while listening and not (self.stopping and self._nothing_waits()):
             try:
                 self._signal.get(timeout=_POLL)
@@ -201,24 +206,20 @@ class Worker:
             with store.transaction():
                 problems = store.settle_many([end for _, _, end in ends])
                 for (waiter, token, _), problem in zip(ends, problems, strict=True):
-                    results.append((waiter, (token,), None, problem))
+                    results.append((waiter, token, _WRITTEN, problem))
                 answers = iter(
                     store.take_many([one for _, _, one in takes if isinstance(one, Incoming)])
                 )
                 for waiter, token, one in takes:
                     if isinstance(one, Incoming):
-                        taken: Taken | None = next(answers)
-                        results.append((waiter, (token, taken), taken, None))
+                        results.append((waiter, token, next(answers), None))
                     else:
-                        taken, trouble = _take_again(store, one)
-                        results.append((waiter, (token, taken), taken, trouble))
+                        results.append((waiter, token, *_take_again(store, one)))
         except BaseException as error:
             # Nothing of the group is durable, whatever it was: so nothing of it is sent.
             broken = self._note(store, error)
-            results = [(waiter, (token,), None, same_again(broken)) for waiter, token, _ in ends]
-            results += [
-                (waiter, (token, None), None, same_again(broken)) for waiter, token, _ in takes
-            ]
+            results = [(waiter, token, _WRITTEN, same_again(broken)) for waiter, token, _ in ends]
+            results += [(waiter, token, None, same_again(broken)) for waiter, token, _ in takes]
         return self._post(results)
 
     def _call_all(self, store: Store, calls: list[_Call]) -> bool:
@@ -233,7 +234,7 @@ class Worker:
                 problem = error
                 if store.broken is not None:
                     problem = same_again(self._note(store, store.broken))
-            if not self._post([(future, (), value, problem)]):
+            if not self._post([(future, None, value, problem)]):
                 return False
         return True
 
@@ -267,7 +268,7 @@ class Worker:
         finally:
             atexit.unregister(self._at_exit)
             self.closing = True
-            self._post([(self.ended, (), None, None)])
+            self._post([(self.ended, None, None, None)])
 
     def _at_exit(self) -> None:
         self.stop()

@@ -136,7 +136,7 @@ class Journal:
         waits for that.
 
         Args:
-            identity, payload: as for :meth:`take`.
+            identity, payload: as for :meth:`take`. A digest is taken as it is.
             done: called in the loop with the token, the answer and ``None``, or with the token,
                 ``None`` and an error.
             token: the caller's own; saves it a callback for each row.
@@ -146,7 +146,8 @@ class Journal:
             InvalidInputError: its key is empty or unreadable. Nothing was written.
             JournalError: the journal can be used no more.
         """
-        check_identity(identity)
+        if identity.key is not None:
+            check_identity(identity)
         self._check_usable()
         self._worker.put_take(Incoming(identity, payload, self._now(), refusal), done, token)
 
