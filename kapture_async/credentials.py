@@ -73,7 +73,8 @@ class KaptureKeys(KeyPerApi):
                 next_step='Give credentials={"orders": (user, password)}; or, if your tenant '
                 'takes a token there, credentials={"orders": token}.',
             )
-        return super().headers(api)
+        found = self._by_api.get(api, self._default)
+        return super().headers(api) if found is None else found
 
     def api_of(self, path: str) -> str:
         """The API whose key a path wants, as far as the path is documented.

@@ -184,8 +184,13 @@ async def attempt(
                 return problem
             return OpenAnswer(status, response.headers, _Arriving(response, live, cap))
         try:
+            arriving = response.content
             quoted = is_file is not None or status >= 300
-            content = await _read(response, live, cap, quoted=quoted)
+            content: bytes | None
+            if not quoted and arriving.is_eof() and arriving.total_bytes <= cap:
+                content = await response.read()  # all of it is here already, unpacked
+            else:
+                content = await _read(response, live, cap, quoted=quoted)
         except BaseException:
             response.close()
             raise
@@ -269,8 +274,6 @@ async def _read(
     """
     if quoted:
         cap = min(cap, ERROR_BODY_CAP)
-    elif response.content.is_eof() and response.content.total_bytes <= cap:
-        return await response.read()  # all of it is here already, unpacked
     length = response.content_length
     encoded = "Content-Encoding" in response.headers
     live.heard()

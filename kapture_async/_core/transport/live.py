@@ -128,14 +128,12 @@ class LiveCall:
         self.started_at = time.time()
         self._began = time.perf_counter()
 
-    def begin(self) -> None:
-        """Start the next try."""
-        self.number += 1
-        if self.number > 1:
-            self.phase = Phase.WAITING
-            self.status = None
-            self.started_at = time.time()
-            self._began = time.perf_counter()
+    def begin_again(self) -> None:
+        """Start a try that is not the first."""
+        self.phase = Phase.WAITING
+        self.status = None
+        self.started_at = time.time()
+        self._began = time.perf_counter()
 
     def finish(self, failure: str | None = None) -> Attempt:
         """Note how the try ended."""

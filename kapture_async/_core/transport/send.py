@@ -9,7 +9,7 @@ import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ..errors import ClientStateError, HelpdeskError, NotSentError
 from ..phase import Phase
@@ -136,8 +136,10 @@ class Transport:
         """``text`` without any of the secrets this transport knows, and those in ``also``."""
         return mask(text, (*self._auth.secrets(), *self.settings.headers.values(), *also))
 
-    async def send(self, request: Request, options: CallOptions) -> RawReply:
+    def send(self, request: Request, options: CallOptions) -> Awaitable[RawReply]:
         """Send until there is a whole answer, or until sending again would not be safe.
+
+        To be awaited at once. Not a coroutine of its own, as each costs a push 1 %.
 
         Args:
             request: what to send.
@@ -154,9 +156,7 @@ class Transport:
                 an error; see :func:`interrupted_by`.
         """
         call = self._begin(request, options)
-        reply = await self._deliver(call)
-        assert isinstance(reply, RawReply)
-        return reply
+        return cast("Awaitable[RawReply]", self._deliver(call))
 
     async def open(
         self, request: Request, options: CallOptions, *, is_file: IsFile
@@ -192,90 +192,101 @@ class Transport:
 
     async def _deliver(self, call: LiveCall) -> RawReply | OpenAnswer:
         """Bring a call to its end, in time. All ways out of here are told apart."""
+        request, slots, observer = call.request, self._slots, self._observer
+        operation = request.operation
+        settled: RawReply | OpenAnswer | Failure | None = None
         interrupted: asyncio.CancelledError | None = None
-        last: RawReply | OpenAnswer | Failure | None = None
         try:
-            last = await self._try_until_settled(call)
+            while True:
+                if self._renews:
+                    await self._have_token(call)
+                if self._closed:  # while it waited to send again
+                    raise ClientStateError("the client was closed")
+                call.number += 1
+                if call.number > 1:
+                    call.begin_again()
+                if observer is not None:
+                    self._tell(AttemptStarted(operation.name, call.number))
+                    if not slots.free:
+                        self._tell(SlotWaiting(operation.name, call.number))
+                if slots.free:
+                    slots.free -= 1
+                else:
+                    await slots.wait()
+                kept = False
+                try:
+                    call.auth = auth = self._auth.headers(operation.api)
+                    way = self._ways.of(call, auth)
+                    last: RawReply | OpenAnswer | Failure = await self._wire.attempt(
+                        self._session,
+                        operation.method,
+                        way.url,
+                        request.body,
+                        call,
+                        headers=way.headers,
+                        cap=way.cap,
+                        timeout=way.limits,
+                        is_file=call.is_file,
+                    )
+                    kept = isinstance(last, OpenAnswer)
+                finally:
+                    if not kept:
+                        if slots.waiters:
+                            slots.release()
+                        else:
+                            slots.free += 1
+                self._finished(call, last.words if isinstance(last, Failure) else None)
+                if isinstance(last, RawReply):
+                    if self._renews and await self._renewed(call, last):
+                        continue
+                    if last.status < 300 or self._confirms(operation, last):
+                        settled = last
+                        break
+                elif isinstance(last, OpenAnswer):
+                    settled = last
+                    break
+                decision = self._decide(call, last)
+                if isinstance(decision, Stop):
+                    settled = last
+                    break
+                if observer is not None:
+                    self._tell(RetryScheduled(operation.name, call.number, decision.seconds))
+                call.phase = Phase.WAITING  # an interruption from here on finds nothing under way
+                await self._sleep(decision.seconds)
         except asyncio.CancelledError as error:
             interrupted = error
         finally:
             self._watch.remove(call)
             # Looked at also where somebody swallowed the cancellation.
             ours = call.broken_off is not None and call.was_broken_off()
-        if ours and interrupted is not None:
-            interrupted = None
-            self._cut_short(call, "the time for the whole call ran out")
-        if isinstance(last, RawReply):
-            last.attempts, last.cause = tuple(call.attempts), call.cause
-            return last
+        if isinstance(settled, RawReply):
+            settled.attempts, settled.cause = tuple(call.attempts), call.cause
+            return settled
+        if isinstance(settled, OpenAnswer):
+            return settled
+        raise self._why_unsettled(call, settled, None if ours else interrupted, late=ours)
+
+    def _why_unsettled(
+        self,
+        call: LiveCall,
+        last: Failure | None,
+        interrupted: asyncio.CancelledError | None,
+        *,
+        late: bool,
+    ) -> BaseException:
         if interrupted is not None:
             self._cut_short(call, "interrupted")
             doubt = self._error(call, "the call was interrupted", "interrupted")
             interrupted.helpdesk_error = doubt  # type: ignore[attr-defined]
             interrupted.add_note(str(doubt))
             # Without the frames in between: their locals hold the headers.
-            raise interrupted.with_traceback(None)
-        if last is None:
-            total = call.options.timeout.total
-            raise self._error(call, f"no {call.missing} within {total:g} seconds", "timeout")
-        if isinstance(last, Failure):
-            raise self._error(call, last.words, last.kind)
-        return last
-
-    async def _try_until_settled(self, call: LiveCall) -> RawReply | OpenAnswer | Failure:
-        request, slots, observer = call.request, self._slots, self._observer
-        operation = request.operation
-        while True:
-            if self._renews:
-                await self._have_token(call)
-            if self._closed:  # while it waited to send again
-                raise ClientStateError("the client was closed")
-            call.begin()
-            if observer is not None:
-                self._tell(AttemptStarted(operation.name, call.number))
-                if not slots.free:
-                    self._tell(SlotWaiting(operation.name, call.number))
-            if slots.free:
-                slots.free -= 1
-            else:
-                await slots.wait()
-            kept = False
-            try:
-                call.auth = auth = self._auth.headers(operation.api)
-                way = self._ways.of(call, auth)
-                last: RawReply | OpenAnswer | Failure = await self._wire.attempt(
-                    self._session,
-                    operation.method,
-                    way.url,
-                    request.body,
-                    call,
-                    headers=way.headers,
-                    cap=way.cap,
-                    timeout=way.limits,
-                    is_file=call.is_file,
-                )
-                kept = call.is_file is not None and isinstance(last, OpenAnswer)
-            finally:
-                if not kept:
-                    slots.release()
-            if isinstance(last, RawReply):
-                self._finished(call)
-                if self._renews and await self._renewed(call, last):
-                    continue
-                if last.status < 300 or self._confirms(operation, last):
-                    return last
-            elif isinstance(last, OpenAnswer):
-                self._finished(call)
-                return last
-            else:
-                self._finished(call, last.words)
-            decision = self._decide(call, last)
-            if isinstance(decision, Stop):
-                return last
-            if observer is not None:
-                self._tell(RetryScheduled(operation.name, call.number, decision.seconds))
-            call.phase = Phase.WAITING  # an interruption from here on finds nothing under way
-            await self._sleep(decision.seconds)
+            return interrupted.with_traceback(None)
+        if last is not None:
+            return self._error(call, last.words, last.kind)
+        if late:
+            self._cut_short(call, "the time for the whole call ran out")
+        total = call.options.timeout.total
+        return self._error(call, f"no {call.missing} within {total:g} seconds", "timeout")
 
     def _decide(self, call: LiveCall, last: RawReply | Failure) -> Wait | Stop:
         """Whether to try again after one that did not succeed."""
@@ -374,9 +385,10 @@ class Transport:
             self._watch = Watch(loop)
             self._ways = self._wire.Ways(self.settings, own)
 
-    def _finished(self, call: LiveCall, failure: str | None = None) -> None:
-        operation, record = call.request.operation, call.finish(failure)
+    def _finished(self, call: LiveCall, failure: str | None) -> None:
+        record = call.finish(failure)
         if logger.isEnabledFor(logging.DEBUG):
+            operation = call.request.operation
             logger.debug(
                 "%s %s attempt=%d status=%s phase=%s elapsed=%.3f",
                 operation.method,
@@ -387,7 +399,7 @@ class Transport:
                 record.elapsed,
             )
         if self._observer is not None:
-            self._tell(AttemptFinished(operation.name, record))
+            self._tell(AttemptFinished(call.request.operation.name, record))
 
     def _tell(self, event: TransportEvent) -> None:
         assert self._observer is not None

@@ -7,25 +7,29 @@ from collections import deque
 
 
 class Slots:
-    """A semaphore whose fast way is an attribute::
+    """A semaphore whose fast ways are attributes::
 
         if slots.free:
             slots.free -= 1
         else:
             await slots.wait()
         ...
-        slots.release()
+        if slots.waiters:
+            slots.release()
+        else:
+            slots.free += 1
 
     Args:
         count: how many there are.
     """
 
-    __slots__ = ("_waiters", "free")
+    __slots__ = ("free", "waiters")
 
     def __init__(self, count: int) -> None:
         self.free = count
         """More than 0 only while nobody waits."""
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self.waiters: deque[asyncio.Future[None]] = deque()
+        """Who waits, and perhaps some that have given up."""
 
     async def acquire(self) -> None:
         """Take a slot, at once if there is one."""
@@ -37,7 +41,7 @@ class Slots:
     async def wait(self) -> None:
         """Wait for a slot, and take it. Only where none is free."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(turn)
+        self.waiters.append(turn)
         try:
             await turn
         except BaseException:
@@ -47,11 +51,11 @@ class Slots:
 
     def release(self) -> None:
         """Give a slot back, or on to who waits for the longest time."""
-        if not self._waiters:
+        if not self.waiters:
             self.free += 1
             return
-        while self._waiters:
-            turn = self._waiters.popleft()
+        while self.waiters:
+            turn = self.waiters.popleft()
             if not turn.done():
                 turn.set_result(None)
                 return
