@@ -148,8 +148,16 @@ class Drawing(Generic[R]):
 class Feed(Protocol[R]):
     """Where the workers of a push get their rows."""
 
+    def at_hand(self) -> Live[R] | None:
+        """A row that nobody has to wait for; ``None`` if :meth:`next` must be asked."""
+        ...
+
     async def next(self) -> Live[R] | None:
         """A row to be sent, or with its ``problem``; ``None`` when there are no more."""
+        ...
+
+    def keep_waiting(self, live: Live[R]) -> None:
+        """It has to wait for its turn."""
         ...
 
 
@@ -161,13 +169,15 @@ class DirectFeed(Generic[R]):
         self._at_once = drawing.at_once
         self._ahead = Slots(_DRAWN_AHEAD)
 
+    def at_hand(self) -> Live[R] | None:
+        """See :class:`Feed`."""
+        # Without a slot: nobody else runs before it has its turn, or is kept waiting.
+        return self._drawing.draw_now() if self._at_once and self._ahead.free else None
+
     async def next(self) -> Live[R] | None:
         """See :class:`Feed`."""
         ahead = self._ahead
-        if ahead.free:
-            ahead.free -= 1
-        else:
-            await ahead.wait()
+        await ahead.acquire()
         live, drawing = None, self._drawing
         try:
             live = drawing.draw_now() if self._at_once else await drawing.draw()
@@ -177,6 +187,12 @@ class DirectFeed(Generic[R]):
         if live is not None:
             live.drawn = ahead
         return live
+
+    def keep_waiting(self, live: Live[R]) -> None:
+        """See :class:`Feed`."""
+        if live.drawn is None:
+            self._ahead.free -= 1
+            live.drawn = self._ahead
 
 
 class _Stopped(Exception):

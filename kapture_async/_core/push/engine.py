@@ -127,7 +127,7 @@ class Push(Generic[R]):
         self._service, self._operation = service, operation
         self._us: dict[str, Any] = {"service": service, "operation": operation, "effect": "write"}
         self._workers = max_concurrency
-        self._full = 2 * max_concurrency
+        self._most_unread = 2 * max_concurrency
         self._give_up_after = give_up_after
         self._on_event = on_event
         self._now = now
@@ -138,7 +138,7 @@ class Push(Generic[R]):
         names = ("accepted", "rejected", "not_sent", "unknown", "earlier")
         self._tally: dict[str, int] = dict.fromkeys(names, 0)
         self._hopeless = 0
-        self._buffer: deque[AnyOutcome[R]] = deque()
+        self._unread: deque[AnyOutcome[R]] = deque()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._stop_reason: str | None = None
@@ -157,6 +157,7 @@ class Push(Generic[R]):
         self._feed: Feed[R] = self._journaled or DirectFeed(self._drawing)
         self._sender: Sender[R] = Sender(
             send,
+            self._feed,
             self._pace,
             recorder,
             retry=retry,
@@ -165,6 +166,11 @@ class Push(Generic[R]):
             now=now,
             pause=pause,
             rand=rand,
+            unread=self._unread,
+            most_unread=self._most_unread,
+            keep_up=self._keep_up,
+            end=self._end,
+            interrupted=self._interrupted,
             on_pause=lambda seconds, reason: self._tell(PushPaused(seconds, reason)),
             on_room=self._hire,
             give_up=self._stop_with,
@@ -198,8 +204,8 @@ class Push(Generic[R]):
     def unread(self) -> list[AnyOutcome[R]]:
         """Outcomes that finished and were not read from the iterator; each is given once."""
         left = []
-        while self._buffer:
-            left.append(self._buffer.popleft())
+        while self._unread:
+            left.append(self._unread.popleft())
         self._room.set()
         return left
 
@@ -246,10 +252,10 @@ class Push(Generic[R]):
         return self
 
     async def __anext__(self) -> AnyOutcome[R]:
-        while not self._buffer:
+        while not self._unread:
             if await self.wait_for_change():
                 raise StopAsyncIteration
-        outcome = self._buffer.popleft()
+        outcome = self._unread.popleft()
         self._room.set()
         return outcome
 
@@ -260,7 +266,7 @@ class Push(Generic[R]):
             PushStoppedError: the push gave up; every row taken has had its outcome before.
             Exception: what the source raised, likewise at the end.
         """
-        while not self._buffer:
+        while not self._unread:
             if await self.wait_for_change():
                 return []
         return self.take_ready()
@@ -335,38 +341,11 @@ class Push(Generic[R]):
         """As many workers as may send at a time: others would only wait in line."""
         while self._hired < min(self._pace.room, self._workers):
             self._hired += 1
-            self._group.start_soon(self._work)
-
-    async def _work(self) -> None:
-        feed, sender = self._feed, self._sender
-        while True:
-            if len(self._buffer) >= self._full:
-                await self._keep_up()
-            live = await feed.next()
-            if live is None:
-                return
-            if live.problem is not None:
-                live.last = live.problem
-                live.give_way()
-                self._end(live)
-                continue
-            try:
-                await sender.bring(live)
-            except HelpdeskError as error:
-                live.last = error.with_traceback(None)
-                if live.has_turn:
-                    self._pace.unused()
-            except BaseException as error:
-                self._interrupted(live, error)
-                self._end(live)
-                if self._is_cut_off():
-                    raise
-                continue
-            self._end(live)
+            self._group.start_soon(self._sender.work)
 
     async def _keep_up(self) -> None:
         """Wait for a consumer that is slow."""
-        while len(self._buffer) >= self._full and not self._pace.stopped.is_set():
+        while len(self._unread) >= self._most_unread and not self._pace.stopped.is_set():
             self._room.clear()
             await self._room.wait()
 
@@ -374,15 +353,21 @@ class Push(Generic[R]):
         """Whether the push itself is being cancelled, and not something inside it."""
         return self._runner is not None and self._runner.cancelling() > 0
 
-    def _interrupted(self, live: Live[R], error: BaseException) -> None:
-        """Say what may have become of a row that something broke into."""
+    def _interrupted(self, live: Live[R], error: BaseException) -> bool:
+        """Say what may have become of a row that something broke into.
+
+        Returns:
+            Whether it is the push itself that is being cut off.
+        """
         if live.has_turn:
             self._pace.unused()
         live.give_way()
         live.last = interrupted_by(error) or live.last or self._story_of(error, live.tries)
-        if not self._is_cut_off():
-            error.add_note(f"while pushing row {live.index}")
-            self._fail(_not_a_cancellation(error), f"row {live.index} met {_name_of(error)}")
+        if self._is_cut_off():
+            return True
+        error.add_note(f"while pushing row {live.index}")
+        self._fail(_not_a_cancellation(error), f"row {live.index} met {_name_of(error)}")
+        return False
 
     def _end(self, live: Live[R]) -> None:
         """Give a row its outcome; with a journal once that is written down."""
@@ -444,7 +429,7 @@ class Push(Generic[R]):
 
     def _finish(self, outcome: AnyOutcome[R]) -> None:
         self._tally[outcome.name] += 1
-        self._buffer.append(outcome)
+        self._unread.append(outcome)
         self._wake.set()
         if isinstance(outcome, Accepted) or not is_hopeless(outcome):
             self._hopeless = 0

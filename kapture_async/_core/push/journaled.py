@@ -77,18 +77,27 @@ class JournaledFeed(Generic[R]):
             self._exhausted = True
             self._tell_workers()
 
-    async def next(self) -> Live[R] | None:
+    def at_hand(self) -> Live[R] | None:
         """See :class:`.drawing.Feed`."""
         ready = self._ready
-        while not ready:
-            if self._exhausted and not self._begun:
-                return None
-            self._starved = True
-            await self._wait()
+        if not ready:
+            return None
         live = ready.popleft()
         if self._begun + len(ready) <= self._low:
             self._hungry.set()
         return live
+
+    async def next(self) -> Live[R] | None:
+        """See :class:`.drawing.Feed`."""
+        while True:
+            live = self.at_hand()
+            if live is not None or (self._exhausted and not self._begun):
+                return live
+            self._starved = True
+            await self._wait()
+
+    def keep_waiting(self, live: Live[R]) -> None:
+        """See :class:`.drawing.Feed`; what is written down may wait."""
 
     def stop(self) -> None:
         """No more rows are wanted. Those that are ready still go to the workers."""

@@ -7,23 +7,21 @@ was sent (reliability: one ``TimeoutError`` for a full pool and for a silent ser
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import inf
 from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
-from yarl import URL
 
 from ..phase import Phase
 from .bodies import Body
-from .live import Failure, IsFile, LiveCall, OpenAnswer
+from .live import Failure, LiveCall, OpenAnswer
 from .message import RawReply
 from .session import open_session
 from .settings import ERROR_BODY_CAP
 from .stream import EndsByItself
-from .ways import Ways
+from .ways import Way, Ways
 
 __all__ = ["Ways", "attempt", "open_session"]
 
@@ -122,47 +120,34 @@ class MarkedBody(Payload):
 
 
 async def attempt(
-    session: aiohttp.ClientSession,
-    method: str,
-    url: URL,
-    body: Body | None,
-    live: LiveCall,
-    *,
-    headers: Mapping[str, str],
-    cap: int,
-    timeout: aiohttp.ClientTimeout | None,
-    is_file: IsFile | None = None,
+    session: aiohttp.ClientSession, way: Way, live: LiveCall
 ) -> RawReply | OpenAnswer | Failure:
     """Send once and read the whole answer.
 
     Args:
         session: the session to use; its redirect and status settings are overridden.
-        method: HTTP verb.
-        url: absolute, already encoded.
-        body: what to send, if anything.
-        live: is moved forward as the attempt proceeds.
-        headers: all headers.
-        cap: the most decoded bytes to accept.
-        timeout: limits that differ from the session's own, if any.
-        is_file: whether the head of an answer is that of the file that was asked for, whose
-            body is then left to be read by the caller. Any other answer is cut, as errors are.
+        way: where to, with which headers, and within which limits.
+        live: what to send; is moved forward as the attempt proceeds. Its ``is_file`` tells
+            whether the head of an answer is that of the file that was asked for, whose body is
+            then left to be read by the caller. Any other answer is cut, as errors are.
 
     Raises:
         asyncio.CancelledError: without the frames of the HTTP library, whose locals hold
             the headers.
     """
+    body, is_file, cap = live.request.body, live.is_file, way.cap
     marked = None if body is None else MarkedBody(body, live)
     live.hang_up = None if marked is None else marked.hang_up
     # Without a body there is no mark on its way out, so doubt is assumed from the start.
     live.phase = Phase.SENDING if marked is None else Phase.CONNECTING
-    limits: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
+    limits: dict[str, Any] = {} if way.limits is None else {"timeout": way.limits}
     try:
         # A borrowed session may have been made with other habits, so they are named here.
         response = await session.request(
-            method,
-            url,
+            way.operation.method,
+            way.url,
             data=marked,
-            headers=headers,
+            headers=way.headers,
             allow_redirects=False,
             raise_for_status=False,
             auto_decompress=True,

@@ -192,8 +192,7 @@ class Transport:
 
     async def _deliver(self, call: LiveCall) -> RawReply | OpenAnswer:
         """Bring a call to its end, in time. All ways out of here are told apart."""
-        request, slots, observer = call.request, self._slots, self._observer
-        operation = request.operation
+        operation, slots, observer = call.request.operation, self._slots, self._observer
         settled: RawReply | OpenAnswer | Failure | None = None
         interrupted: asyncio.CancelledError | None = None
         try:
@@ -216,17 +215,10 @@ class Transport:
                 kept = False
                 try:
                     call.auth = auth = self._auth.headers(operation.api)
-                    way = self._ways.of(call, auth)
+                    # The way is bound to no name here: it holds the headers, and this frame is
+                    # part of what an error shows.
                     last: RawReply | OpenAnswer | Failure = await self._wire.attempt(
-                        self._session,
-                        operation.method,
-                        way.url,
-                        request.body,
-                        call,
-                        headers=way.headers,
-                        cap=way.cap,
-                        timeout=way.limits,
-                        is_file=call.is_file,
+                        self._session, self._ways.of(call, auth), call
                     )
                     kept = isinstance(last, OpenAnswer)
                 finally:
