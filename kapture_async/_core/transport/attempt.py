@@ -18,6 +18,7 @@ from ..phase import Phase
 from .bodies import Body
 from .live import Failure, LiveCall, OpenAnswer
 from .message import RawReply
+from .reading import read_little
 from .session import open_session
 from .settings import ERROR_BODY_CAP
 from .stream import EndsByItself
@@ -69,6 +70,8 @@ class MarkedBody(Payload):
                 protocol.close()
             raise ConnectionError("not sent on this connection")
         self._consumed = True
+        if protocol is not None:
+            read_little(protocol.transport)
         live = self._live
         if live.phase < Phase.SENDING:
             live.phase = Phase.SENDING
@@ -159,6 +162,8 @@ async def attempt(
             return Failure("connect", "the kept connection held an answer to something else")
         live.phase = Phase.RECEIVING
         live.status = status = response.status
+        if marked is None and response.connection is not None:
+            read_little(response.connection.transport)
         if marked is not None and status >= 400 and marked.size > _CHUNK:
             marked.keep_no_connection(response)
         if is_file is not None and is_file(status, response.headers):
