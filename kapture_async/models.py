@@ -67,8 +67,8 @@ class NewTicket:
         """
         if "title" not in row:
             raise InvalidInputError("title is missing", fields={"title": ("is missing",)})
-        extra = {name: value for name, value in row.items() if name not in KNOWN_FIELDS}
-        return cls(**{name: row[name] for name in KNOWN_FIELDS if name in row}, extra=extra)
+        extra = dict(row)
+        return cls(**{name: extra.pop(name) for name in KNOWN_FIELDS if name in extra}, extra=extra)
 
     def with_details(self, ticket_details: str) -> NewTicket:
         """The same ticket with another text. What was checked is not checked again."""
@@ -109,27 +109,25 @@ def _new_ticket(body: dict[str, Any], extra: dict[str, Any]) -> NewTicket:
 
 
 def _problem_with(ticket: NewTicket) -> tuple[str, str] | None:
-    if not _is_text(ticket.title):
-        return "title", f"must be text, not {type(ticket.title).__name__}"
-    if not ticket.title.strip():
+    title: Any = ticket.title
+    if type(title) is not str:
+        return "title", f"must be text, not {type(title).__name__}"
+    if not title.strip():
         return "title", "is blank"
-    for name in ("ticket_details", "email_id"):
-        value = getattr(ticket, name)
-        if value is not None and not _is_text(value):
+    for name, value in (("ticket_details", ticket.ticket_details), ("email_id", ticket.email_id)):
+        if value is not None and type(value) is not str:
             return name, f"must be text, not {type(value).__name__}"
     due: Any = ticket.due_date
     if due is not None and not isinstance(due, (str, date)):
         return "due_date", f"must be text or a date, not {type(due).__name__}"
-    for name in ticket.extra:
-        if not _is_text(name):
+    extra = ticket.extra
+    for name in extra:
+        if type(name) is not str:
             return "extra", "must have text keys"
-        if name in KNOWN_FIELDS:
+    for name in KNOWN_FIELDS:
+        if name in extra:
             return name, "is given twice: as itself and in extra"
     return None
-
-
-def _is_text(value: Any) -> bool:
-    return type(value) is str
 
 
 @define(eq=False, repr=False)

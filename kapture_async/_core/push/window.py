@@ -13,13 +13,13 @@ _LATER = 0.1
 """Seconds of queueing that nobody minds. Below that a latency that grows is no signal: a
 service on the same machine answers ten times slower at the best window than at the smallest."""
 
-_LANDING = 32.0
+_LANDING = 48.0
 """Here the doubling waits for a look at the latency."""
 _OURSELVES = 1000.0
 """Requests per second from which on the queue is in our own process: one core sends a few
 thousand. More of them out then only cost: a fifth of the throughput between 32 and 100 [measured
 on loopback]."""
-_KNEE = 2.5
+_KNEE = 2.0
 
 
 class Window:
@@ -61,7 +61,7 @@ class Window:
         """Seconds an answer usually takes."""
         self._base = inf
         self._first_sum = 0.0
-        self._first_count = 0
+        self._first_count = -_START  # those had to connect
         self._landed = self.most <= _LANDING
         self._trial: tuple[float, float] | None = None
         self._quiet_until = -inf
@@ -79,7 +79,8 @@ class Window:
         self._count += 1
         if self._first_count < _START:
             self._first_count += 1
-            self._first_sum += latency
+            if self._first_count > 0:
+                self._first_sum += latency
         if in_use:
             self._used = True
             if self.limit < self.target:
