@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn
 
 from attrs import define, field, frozen
 
@@ -53,10 +53,10 @@ class NewTicket:
     extra: Mapping[str, Any] = field(default=_NO_EXTRA, converter=_frozen_extra)
 
     def __attrs_post_init__(self) -> None:
-        problem = _problem_with(self)
-        if problem is not None:
-            name, text = problem
-            raise InvalidInputError(f"{name} {text}", fields={name: (text,)})
+        _check(self.title, self.ticket_details, self.due_date, self.email_id, self.extra)
+        for name in KNOWN_FIELDS:
+            if name in self.extra:
+                _refuse(name, "is given twice: as itself and in extra")
 
     @classmethod
     def from_mapping(cls, row: Mapping[str, Any]) -> NewTicket:
@@ -65,10 +65,27 @@ class NewTicket:
         Raises:
             InvalidInputError: as the class itself.
         """
-        if "title" not in row:
-            raise InvalidInputError("title is missing", fields={"title": ("is missing",)})
-        extra = dict(row)
+        extra = _as_dict(row)
+        if "title" not in extra:
+            _refuse("title", "is missing")
         return cls(**{name: extra.pop(name) for name in KNOWN_FIELDS if name in extra}, extra=extra)
+
+    @staticmethod
+    def wire_of(row: Mapping[str, Any]) -> dict[str, Any]:
+        """What :meth:`from_mapping` and then :meth:`to_wire` give, in one step.
+
+        Raises:
+            InvalidInputError: as the class itself.
+        """
+        body = _as_dict(row)
+        if "title" not in body:
+            _refuse("title", "is missing")
+        get = body.get
+        _check(body["title"], get("ticket_details"), get("due_date"), get("email_id"), body)
+        for name in KNOWN_FIELDS:
+            if name in body and body[name] is None:
+                del body[name]
+        return body
 
     def with_details(self, ticket_details: str) -> NewTicket:
         """The same ticket with another text. What was checked is not checked again."""
@@ -108,26 +125,29 @@ def _new_ticket(body: dict[str, Any], extra: dict[str, Any]) -> NewTicket:
     return NewTicket(**body, extra=extra)
 
 
-def _problem_with(ticket: NewTicket) -> tuple[str, str] | None:
-    title: Any = ticket.title
+def _as_dict(row: Mapping[str, Any]) -> dict[str, Any]:
+    if type(row) is dict:
+        return row.copy()
+    return {name: row[name] for name in row}  # a mapping may have values of its own making
+
+
+def _check(title: Any, details: Any, due: Any, email: Any, names: Mapping[Any, Any]) -> None:
     if type(title) is not str:
-        return "title", f"must be text, not {type(title).__name__}"
+        _refuse("title", f"must be text, not {type(title).__name__}")
     if not title.strip():
-        return "title", "is blank"
-    for name, value in (("ticket_details", ticket.ticket_details), ("email_id", ticket.email_id)):
+        _refuse("title", "is blank")
+    for name, value in (("ticket_details", details), ("email_id", email)):
         if value is not None and type(value) is not str:
-            return name, f"must be text, not {type(value).__name__}"
-    due: Any = ticket.due_date
+            _refuse(name, f"must be text, not {type(value).__name__}")
     if due is not None and not isinstance(due, (str, date)):
-        return "due_date", f"must be text or a date, not {type(due).__name__}"
-    extra = ticket.extra
-    for name in extra:
+        _refuse("due_date", f"must be text or a date, not {type(due).__name__}")
+    for name in names:
         if type(name) is not str:
-            return "extra", "must have text keys"
-    for name in KNOWN_FIELDS:
-        if name in extra:
-            return name, "is given twice: as itself and in extra"
-    return None
+            _refuse("extra", "must have text keys")
+
+
+def _refuse(name: str, text: str) -> NoReturn:
+    raise InvalidInputError(f"{name} {text}", fields={name: (text,)})
 
 
 @define(eq=False, repr=False)

@@ -39,7 +39,7 @@ from .bodies import (
     get_switches,
     merge_extra,
     merge_given,
-    ticket_from,
+    ticket_body,
 )
 from .journaled import job_of, look_of, packed_beginning, packed_content, records_of
 from .journaled_updates import (
@@ -138,7 +138,7 @@ class Tickets:
             raise InvalidInputError("give either a whole ticket or its fields, not both")
         headers = check_headers(headers)
         del title, ticket_details, due_date, email_id, extra  # not for tracebacks with variables
-        return await self._add(self._caller, ticket, headers)
+        return await self._add(self._caller, ticket.to_wire(), headers)
 
     async def update(
         self,
@@ -787,7 +787,8 @@ class Tickets:
             ticket = NewTicket(title=TRIAL_TITLE, ticket_details=long_text(TRIAL_TEXT, long))
 
         async def create(name: str) -> str | None:
-            return (await self._add(self._caller, mark(ticket, name, reference), None)).ticket_id
+            body = mark(ticket, name, reference).to_wire()
+            return (await self._add(self._caller, body, None)).ticket_id
 
         look = look_of(self.pull, self._caller.codec, reference)
         said = await examine(create, look, patience=patience)
@@ -826,20 +827,17 @@ class Tickets:
         )
 
     def _add_row(self, row: Any) -> Awaitable[AddedTicket]:
-        if not isinstance(row, NewTicket):
-            if not isinstance(row, Mapping):
-                raise InvalidInputError(
-                    f"a row must be a NewTicket or a mapping, not {type(row).__name__}"
-                )
-            row = ticket_from(row)
         # One try only: what comes after it is the push's decision, for all workers together.
-        return self._add(self._caller_once, row, None)
+        return self._add(self._caller_once, ticket_body(row), None)
 
     async def _add(
-        self, caller: Caller, ticket: NewTicket, headers: Mapping[str, Secret] | None
+        self, caller: Caller, body: dict[str, Any], headers: Mapping[str, Secret] | None
     ) -> AddedTicket:
         codec = caller.codec
-        judged = await caller.call(ADD_TICKET, ticket.to_wire(), headers=headers)
+        try:
+            judged = await caller.call(ADD_TICKET, body, headers=headers)
+        finally:
+            del body  # personal, and error trackers show variables
         added = codec.decode(judged.body, AddedTicket)
         if not added.ticket_id:
             raise judged.unreadable("the answer says success but names no ticket id")

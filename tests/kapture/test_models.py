@@ -238,6 +238,26 @@ def test_a_new_ticket_goes_out_by_its_wire_names() -> None:
     assert "example.com" not in repr(ticket)
 
 
+@given(
+    st.dictionaries(
+        st.sampled_from(["title", "ticket_details", "due_date", "email_id", "queue"])
+        | st.text(max_size=3)
+        | st.integers(),
+        st.none() | st.text(max_size=3) | st.integers() | st.dates(),
+    )
+)
+def test_a_mapping_is_the_same_body_in_one_step_and_in_two(row: dict[Any, Any]) -> None:
+    def made(make: Any) -> Any:
+        try:
+            return make()
+        except InvalidInputError as error:
+            return error.message, error.fields
+
+    assert made(lambda: NewTicket.wire_of(row)) == made(
+        lambda: NewTicket.from_mapping(row).to_wire()
+    )
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [

@@ -80,7 +80,15 @@ def test_a_service_bound_by_its_processor_keeps_its_window(latency: float) -> No
     run = push(Service(latency=lambda: latency, servers=lambda now: 1), 1000 * latency, watch=0.02)
     assert run.service.rate_between(0.1 * run.seconds, run.seconds) >= 0.97 / latency
     # By the thousand a second, more of them out would only cost our own processor.
-    assert run.states[-1][1].limit == (32 if latency < 0.001 else 64)
+    assert run.states[-1][1].limit == (48 if latency < 0.001 else 64)
+
+
+def test_answers_that_had_to_connect_are_no_measure() -> None:
+    first = iter([0.02] * 8)
+    run = push(
+        Service(latency=lambda: next(first, 1 / 5000), servers=lambda now: 1), 0.5, watch=0.02
+    )
+    assert run.states[-1][1].limit == 48
 
 
 @pytest.mark.parametrize("kind", ["lognormal", "two kinds", "long tail"])

@@ -32,7 +32,7 @@ from ..errors import (
     NotSentError,
     PushStoppedError,
 )
-from ..outcome import Accepted, AnyOutcome, NotSent
+from ..outcome import AnyOutcome, NotSent
 from ..transport.endings import interrupted_by
 from ..transport.retry import RetryPolicy
 from .drawing import DirectFeed, Drawing, Feed
@@ -140,7 +140,9 @@ class Push(Generic[R]):
         self._hopeless = 0
         self._unread: deque[AnyOutcome[R]] = deque()
         self._wake = asyncio.Event()
+        self._reader_sleeps = False
         self._room = asyncio.Event()
+        self._crowded = False
         self._stop_reason: str | None = None
         self._failure: BaseException | None = None
         self._runner: asyncio.Task[None] | None = None
@@ -203,10 +205,9 @@ class Push(Generic[R]):
 
     def unread(self) -> list[AnyOutcome[R]]:
         """Outcomes that finished and were not read from the iterator; each is given once."""
-        left = []
-        while self._unread:
-            left.append(self._unread.popleft())
-        self._room.set()
+        left = list(self._unread)
+        self._unread.clear()
+        self._let_go_on()
         return left
 
     async def __aenter__(self) -> Push[R]:
@@ -256,7 +257,8 @@ class Push(Generic[R]):
             if await self.wait_for_change():
                 raise StopAsyncIteration
         outcome = self._unread.popleft()
-        self._room.set()
+        if self._crowded:
+            self._let_go_on()
         return outcome
 
     async def next_batch(self) -> list[AnyOutcome[R]]:
@@ -286,7 +288,6 @@ class Push(Generic[R]):
 
     def take_ready(self) -> list[AnyOutcome[R]]:
         """The outcomes that are ready, possibly none; makes room for further ones."""
-        self._room.set()
         return self.unread()
 
     async def wait_for_change(self) -> bool:
@@ -303,6 +304,7 @@ class Push(Generic[R]):
         if self._runner.done():
             self._raise_failure()
             return True
+        self._reader_sleeps = True
         self._wake.clear()
         await self._wake.wait()
         return False
@@ -346,8 +348,13 @@ class Push(Generic[R]):
     async def _keep_up(self) -> None:
         """Wait for a consumer that is slow."""
         while len(self._unread) >= self._most_unread and not self._pace.stopped.is_set():
+            self._crowded = True
             self._room.clear()
             await self._room.wait()
+
+    def _let_go_on(self) -> None:
+        self._crowded = False
+        self._room.set()
 
     def _is_cut_off(self) -> bool:
         """Whether the push itself is being cancelled, and not something inside it."""
@@ -430,8 +437,10 @@ class Push(Generic[R]):
     def _finish(self, outcome: AnyOutcome[R]) -> None:
         self._tally[outcome.name] += 1
         self._unread.append(outcome)
-        self._wake.set()
-        if isinstance(outcome, Accepted) or not is_hopeless(outcome):
+        if self._reader_sleeps:
+            self._reader_sleeps = False
+            self._wake.set()
+        if outcome.name == "accepted" or not is_hopeless(outcome):
             self._hopeless = 0
         else:
             self._hopeless += 1

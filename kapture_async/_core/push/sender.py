@@ -111,7 +111,8 @@ class Sender(Generic[R]):
                 if not live.has_turn:
                     feed.keep_waiting(live)
                     live.has_turn = await pace.enter()
-                live.give_way()
+                if live.drawn is not None:
+                    live.give_way()
                 while live.has_turn:
                     live.tries += 1
                     live.last = None

@@ -17,8 +17,7 @@ _LANDING = 48.0
 """Here the doubling waits for a look at the latency."""
 _OURSELVES = 1000.0
 """Requests per second from which on the queue is in our own process: one core sends a few
-thousand. More of them out then only cost: a fifth of the throughput between 32 and 100 [measured
-on loopback]."""
+thousand. More of them out then only cost [measured on loopback]."""
 _KNEE = 2.0
 
 
@@ -27,7 +26,7 @@ class Window:
 
     What objects:
 
-    - ourselves: from 32 on, if answers come by the thousand a second and ever later;
+    - ourselves: from 48 on, if answers come by the thousand a second and ever later;
     - failures: more than a third of the last tries, and the window shrinks by 30 %, again
       and again while that helps. If three times did not, it is given back;
     - latency, if it is more than twice the lowest average plus a tenth of a second. Then a
@@ -60,8 +59,9 @@ class Window:
         self.usual = 0.0
         """Seconds an answer usually takes."""
         self._base = inf
-        self._first_sum = 0.0
-        self._first_count = -_START  # those had to connect
+        self._few_sum = 0.0
+        self._few_count = 0
+        self._quickest = inf
         self._landed = self.most <= _LANDING
         self._trial: tuple[float, float] | None = None
         self._quiet_until = -inf
@@ -77,10 +77,13 @@ class Window:
         """A request came back well."""
         self._sum += latency
         self._count += 1
-        if self._first_count < _START:
-            self._first_count += 1
-            if self._first_count > 0:
-                self._first_sum += latency
+        if not self._landed:
+            self._few_sum += latency
+            self._few_count += 1
+            if self._few_count == _START:
+                # The first few had to connect, so not they are the measure, but the quickest.
+                self._quickest = min(self._quickest, self._few_sum / _START)
+                self._few_sum, self._few_count = 0.0, 0
         if in_use:
             self._used = True
             if self.limit < self.target:
@@ -161,7 +164,7 @@ class Window:
         """Whether more requests out would only queue in this process."""
         if self.limit < _LANDING or self.limit < _OURSELVES * self.usual:
             return False
-        return self.usual * self._first_count > _KNEE * self._first_sum
+        return self.usual > _KNEE * self._quickest
 
     def _begin_round(self, now: float) -> None:
         self._sum, self._count, self._round_from = 0.0, 0, now
