@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, tzinfo
-from typing import Any, TypeVar
+from typing import Any
 
 from ._core.caller import Payload
 from ._core.errors import InvalidInputError
 from .models import NewTicket
 from .service import format_moment, parse_moment
-
-T = TypeVar("T")
-
-
-def ticket_from(row: Mapping[str, Any]) -> NewTicket:
-    """A row of a push as a ticket. Whatever the mapping raises is the row's own problem."""
-    return _read(NewTicket.from_mapping, row)
 
 
 def ticket_body(row: Any) -> dict[str, Any]:
@@ -29,12 +22,8 @@ def ticket_body(row: Any) -> dict[str, Any]:
         return row.to_wire()
     if not isinstance(row, Mapping):
         raise InvalidInputError(f"a row must be a NewTicket or a mapping, not {type(row).__name__}")
-    return _read(NewTicket.wire_of, row)
-
-
-def _read(read: Callable[[Mapping[str, Any]], T], row: Mapping[str, Any]) -> T:
     try:
-        return read(row)
+        return NewTicket.wire_of(row)
     except InvalidInputError:
         raise
     except Exception as error:  # whatever a mapping of somebody else's may raise

@@ -39,8 +39,8 @@ def service(options: PushOptions | None = None) -> Service:
         connect=connect_by(KaptureClient),
         look_up=f"{program()} pull --from {datetime.now(INDIA).date()} --out seen.jsonl",
         place_in=place_in,
-        pack=lambda ticket: pack(ticket, codec_of(INDIA)),
-        wire=lambda ticket, reference, place: mark(ticket, reference, place).to_wire(),
+        pack=lambda ticket: pack(ticket.to_wire(), codec_of(INDIA)),
+        wire=lambda ticket, reference, place: mark(ticket.to_wire(), reference, place),
         answer=_answer,
     )
 

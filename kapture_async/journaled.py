@@ -15,8 +15,8 @@ from ._core.push.journal.facts import Job
 from ._core.push.looks import Look, Seen, beginning
 from ._core.push.recorder import Records
 from ._core.transport.settings import TransportSettings
-from .bodies import ticket_from
-from .models import NewTicket, TicketRow
+from .bodies import ticket_body
+from .models import TicketRow
 from .references import TEXT, Field, ReferencePlace, content_of, describe, mark, references_of
 from .service import ADD_TICKET
 
@@ -43,27 +43,27 @@ def job_of(
     )
 
 
-def records_of(job: Job, codec: Codec, place: ReferencePlace) -> Records[NewTicket]:
-    """How new tickets stand in a journal."""
+def records_of(job: Job, codec: Codec, place: ReferencePlace) -> Records[dict[str, Any]]:
+    """How new tickets stand in a journal: as their bodies."""
 
-    def ready(row: Any) -> NewTicket:
-        ticket = row if isinstance(row, NewTicket) else ticket_from(row)
+    def ready(row: Any) -> dict[str, Any]:
+        body = ticket_body(row)
         if isinstance(place, Field):
-            mark(ticket, "", place)  # before it is noted as one that can be sent
-        return ticket
+            mark(body, "", place)  # before it is noted as one that can be sent
+        return body
 
     return Records(
         job=job,
         ready=ready,
         pack=partial(pack, codec=codec),
-        unpack=lambda payload: NewTicket.from_mapping(orjson.loads(payload)),
+        unpack=orjson.loads,
         mark=partial(mark, place=place),
     )
 
 
-def pack(ticket: NewTicket, codec: Codec) -> bytes:
-    """A ticket as bytes, always the same for the same content."""
-    return orjson.dumps(codec.encode(ticket.to_wire()), option=orjson.OPT_SORT_KEYS)
+def pack(body: dict[str, Any], codec: Codec) -> bytes:
+    """A ticket's body as bytes, always the same for the same content."""
+    return orjson.dumps(codec.encode(body), option=orjson.OPT_SORT_KEYS)
 
 
 def look_of(

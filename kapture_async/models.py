@@ -87,17 +87,6 @@ class NewTicket:
                 del body[name]
         return body
 
-    def with_details(self, ticket_details: str) -> NewTicket:
-        """The same ticket with another text. What was checked is not checked again."""
-        other = object.__new__(NewTicket)
-        put = object.__setattr__
-        put(other, "title", self.title)
-        put(other, "ticket_details", ticket_details)
-        put(other, "due_date", self.due_date)
-        put(other, "email_id", self.email_id)
-        put(other, "extra", self.extra)
-        return other
-
     def to_wire(self) -> dict[str, Any]:
         """The fields by their wire names, without those that are ``None``; not yet encoded."""
         body: dict[str, Any] = {"title": self.title}

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from ._core.errors import InvalidInputError
 from ._core.push.journal.reference import append_marker, references_in
-from .models import NewTicket, TicketRow
+from .models import TicketRow
 
 TEXT: Final = "text"
 
@@ -69,21 +69,21 @@ def describe(place: ReferencePlace, text: str = "ticket_details") -> str:
     return text if place == TEXT else "none"
 
 
-def mark(ticket: NewTicket, reference: str, place: ReferencePlace) -> NewTicket:
-    """The ticket with its reference.
+def mark(body: dict[str, Any], reference: str, place: ReferencePlace) -> dict[str, Any]:
+    """The body of a new ticket with its reference.
 
     Raises:
         InvalidInputError: the place is taken by the ticket's own data.
     """
     if place is None:
-        return ticket
+        return body
     if not isinstance(place, Field):
-        return ticket.with_details(append_marker(ticket.ticket_details, reference))
-    return evolve(ticket, extra=with_field(ticket.extra, reference, place))
+        return {**body, "ticket_details": append_marker(body.get("ticket_details"), reference)}
+    return with_field(body, reference, place)
 
 
 def with_field(extra: Mapping[str, Any], reference: str, place: Field) -> dict[str, Any]:
-    """Associate objects with a reference in one of them.
+    """Fields, associate objects among them, with a reference in one of those.
 
     Raises:
         InvalidInputError: the place is taken by data of the row's own.

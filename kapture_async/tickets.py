@@ -509,7 +509,7 @@ class Tickets:
         check_place(reference)
         codec = self._caller.codec
 
-        def records(longest: float | None) -> Records[NewTicket]:
+        def records(longest: float | None) -> Records[dict[str, Any]]:
             job = job_of(
                 self._caller.transport.settings,
                 reference,
@@ -522,7 +522,7 @@ class Tickets:
         return bulk_push(
             self._caller,
             source,
-            self._add_row,
+            self._add_row if journal is None else self._add_body,
             operation=ADD_TICKET.name,
             records=records,
             journal=journal,
@@ -787,7 +787,7 @@ class Tickets:
             ticket = NewTicket(title=TRIAL_TITLE, ticket_details=long_text(TRIAL_TEXT, long))
 
         async def create(name: str) -> str | None:
-            body = mark(ticket, name, reference).to_wire()
+            body = mark(ticket.to_wire(), name, reference)
             return (await self._add(self._caller, body, None)).ticket_id
 
         look = look_of(self.pull, self._caller.codec, reference)
@@ -827,8 +827,11 @@ class Tickets:
         )
 
     def _add_row(self, row: Any) -> Awaitable[AddedTicket]:
+        return self._add_body(ticket_body(row))
+
+    def _add_body(self, body: dict[str, Any]) -> Awaitable[AddedTicket]:
         # One try only: what comes after it is the push's decision, for all workers together.
-        return self._add(self._caller_once, ticket_body(row), None)
+        return self._add(self._caller_once, body, None)
 
     async def _add(
         self, caller: Caller, body: dict[str, Any], headers: Mapping[str, Secret] | None

@@ -158,7 +158,7 @@ class Recorder:
                 identity = Identity(key, digest_of(packed), line)
                 journal.take_soon(identity, packed, self._has_taken, (ready, done, token))
             except InvalidInputError as error:
-                problem = error
+                problem = error.with_traceback(None)  # its frames hold the row
             except JournalError as error:
                 done(token, error)
                 return
@@ -188,7 +188,7 @@ class Recorder:
                 error=type(problem).__name__,
                 words=str(problem),
             )
-            done(token, problem)
+            done(token, problem.with_traceback(None))
             return
         done(token, Entry(taken.row, taken.attempt, marked))
 
