@@ -19,6 +19,7 @@ CASES = [
                 needs=("pydantic",),
             ),
             Contender("pull", "this library", "kapture", "pull"),
+            Contender("read", "this library, every field read", "kapture", "pull_read"),
             Contender("dicts", "aiohttp read(), orjson, dicts only", "aiohttp_raw", "pull"),
             Contender(
                 "requests",

@@ -9,8 +9,11 @@ those traps. What a service sends is never dropped and never cast silently:
 - an object without the id that it always has is refused;
 - ids and phone numbers stay text, codes stay open, texts are unescaped in the view only.
 
-The constructor call for each model is written out as source and compiled, once, when the model
-is first decoded: a loop over 44 fields takes several times as long.
+A reply model is a view. Ids that must be there are looked at when it is made; any other field
+when it is first asked for, and then it stays. Few programs read all 44 fields of a ticket, and
+taking them all is two thirds of what it costs to decode one. Who reads them all pays no more than
+before: ``problems`` takes them together. Both ways are written out as source and compiled, once:
+a loop over the fields takes several times as long.
 """
 
 from __future__ import annotations
@@ -93,6 +96,8 @@ def wire_fields(cls: type[WireModel]) -> tuple[tuple[str, str, Kind], ...]:
 class WireModel:
     """Base of what comes back: a typed view over the decoded object, which it keeps.
 
+    A field is read from ``raw`` when it is first asked for.
+
     Attributes:
         raw: the object as it came, every key. Do not change it.
         problems: fields whose value had an unexpected type, such as
@@ -102,6 +107,14 @@ class WireModel:
     raw: Mapping[str, Any]
     problems: tuple[str, ...]
     _codec: Codec
+
+    if not TYPE_CHECKING:  # to type checkers, it would mean that any name is an attribute
+
+        def __getattr__(self, name: str) -> Any:
+            """A field that was not asked for yet."""
+            if name not in _specs_of(type(self)):
+                raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+            return self._codec.take(self, name)
 
     def _part(self, key: str, cls: type[M]) -> M | None:
         """The view over an object inside this one; made when asked for, as few ask."""
@@ -171,6 +184,7 @@ class Codec:
         self._number_as_id = "str({0}) if {0} else ''" if zero_is_no_id else "str({0})"
         self._moments: dict[str, datetime | None] = {}
         self._structures: dict[type[Any], Callable[[Any, Any], Any]] = {}
+        self._takers: dict[tuple[type[WireModel], str], Callable[[Any], None]] = {}
 
     @cached_property
     def converter(self) -> cattrs.Converter:
@@ -224,30 +238,49 @@ class Codec:
     def _datetime_text(self, value: datetime) -> str:
         return self._format_moment(value, self.zone)
 
-    # --- the compiled constructor calls --------------------------------------------------------
+    def take(self, model: WireModel, name: str) -> Any:
+        """Read a field of a view, or all with ``problems``; for the view itself."""
+        cls = type(model)
+        taker = self._takers.get((cls, name))
+        if taker is None:
+            taker = self._takers[cls, name] = self._make_taker(cls, name)
+        taker(model)
+        return getattr(model, name)
+
+    # --- the compiled ways to make a view, and to read it -----------------------------------------
 
     def _make_structure(self, cls: type[WireModel]) -> Callable[[Any, Any], Any]:
-        names: dict[str, Any] = {
-            "cls": cls,
-            "codec": self,
-            "unescape": unescape,
-            "wrong": _wrong,
-            "moment": self._moment,
-            "moments": self._moments,
-            "text_of": self._ident,
-            "texts_of": self._idents,
-            "integer": _integer,
-            "flag": _flag,
-            "without_id": _without_id,
-            "NO_OBJECT": MappingProxyType({}),
-        }
-        lines = ["def structure(raw, _cls):", "    problems = []", "    get = raw.get"]
+        """Makes a view, and reads what must be there."""
+        needed = [name for name, spec in _specs_of(cls).items() if spec and spec.id_of]
+        lines = [
+            "def structure(raw, _cls):",
+            "    self = new(cls)",
+            "    self.raw = raw",
+            "    self._codec = codec",
+        ]
+        if needed:
+            lines += ["    problems = []", *self._reading(cls, needed)]
+        if hasattr(cls, "__attrs_post_init__"):
+            lines.append("    self.__attrs_post_init__()")
+        return self._compiled(cls, [*lines, "    return self"])
+
+    def _make_taker(self, cls: type[WireModel], name: str) -> Callable[[Any], None]:
+        """Reads one field of a view; or all of them, and what is wrong with them."""
+        lines = ["def take(self):", "    raw = self.raw", "    problems = []"]
+        if name == "problems":
+            every = [field for field, spec in _specs_of(cls).items() if spec]
+            lines += [*self._reading(cls, every), "    self.problems = tuple(problems)"]
+        else:
+            lines += self._reading(cls, [name])
+        return self._compiled(cls, lines)
+
+    def _reading(self, cls: type[WireModel], names: list[str]) -> list[str]:
+        """The source that reads these fields from ``raw`` into ``self``."""
+        lines = ["    get = raw.get"]
         sections: dict[str, str] = {}
-        arguments = []
-        for number, attribute in enumerate(attrs.fields(cls)):
-            if _WIRE not in attribute.metadata:
-                continue
-            spec: _Wire = attribute.metadata[_WIRE]
+        for number, name in enumerate(names):
+            spec = _specs_of(cls)[name]
+            assert spec is not None
             get = "get"
             if spec.section is not None:
                 get = sections.get(spec.section, "")
@@ -261,10 +294,29 @@ class Codec:
                         f"    {get} = part.get",
                     ]
             lines += _field_lines(f"v{number}", get, spec, self._number_as_id)
-            arguments.append(f"v{number}")
-        lines.append(f"    return cls(raw, tuple(problems), codec, {', '.join(arguments)})")
-        exec(compile("\n".join(lines), f"<structure {cls.__name__}>", "exec"), names)  # noqa: S102
-        compiled: Callable[[Any, Any], Any] = names["structure"]
+            lines.append(f"    self.{name} = v{number}")
+        return lines
+
+    def _compiled(self, cls: type[WireModel], lines: list[str]) -> Callable[..., Any]:
+        names: dict[str, Any] = {
+            "cls": cls,
+            "new": cls.__new__,
+            "codec": self,
+            "unescape": unescape,
+            "wrong": _wrong,
+            "moment": self._moment,
+            "moments": self._moments,
+            "text_of": self._ident,
+            "texts_of": self._idents,
+            "integer": _integer,
+            "flag": _flag,
+            "without_id": _without_id,
+            "NO_OBJECT": MappingProxyType({}),
+        }
+        before = set(names)
+        exec(compile("\n".join(lines), f"<view {cls.__name__}>", "exec"), names)  # noqa: S102
+        (made,) = set(names) - before - {"__builtins__"}
+        compiled: Callable[..., Any] = names[made]
         return compiled
 
     def _moment(self, value: Any, key: str, problems: list[str]) -> datetime | None:
@@ -394,8 +446,20 @@ def _flag(value: Any, key: str, problems: list[str]) -> bool | None:
     return None
 
 
+_SPECS: dict[type[Any], dict[str, _Wire | None]] = {}
+
+
+def _specs_of(cls: type[WireModel]) -> dict[str, _Wire | None]:
+    """The fields that are read when they are asked for; ``None`` for what is wrong with them."""
+    found = _SPECS.get(cls)
+    if found is None:
+        fields = [a for a in attrs.fields(cls) if _WIRE in a.metadata]
+        found = _SPECS[cls] = {**{a.name: a.metadata[_WIRE] for a in fields}, "problems": None}
+    return found
+
+
 def _known_keys(cls: type[WireModel]) -> frozenset[str]:
-    specs = [a.metadata[_WIRE] for a in attrs.fields(cls) if _WIRE in a.metadata]
+    specs = [spec for spec in _specs_of(cls).values() if spec is not None]
     return frozenset(s.section if s.section is not None else s.key for s in specs)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from typing import Any
 
 import orjson
@@ -21,7 +21,7 @@ from kapture_async import (
     TicketRow,
     UpdatedTicket,
 )
-from kapture_async._core.codec import WireModel, _known_keys
+from kapture_async._core.codec import Codec, WireModel, _known_keys, wire_fields
 from kapture_async.service import INDIA, codec_of, format_moment, parse_moment
 
 CODEC = codec_of(INDIA)
@@ -167,6 +167,41 @@ def test_any_object_decodes_and_encodes_back_equal(model: type[WireModel], data:
     view = CODEC.decode(body, model)
     assert CODEC.encode(view) == before
     assert set(view.extra) == set(body) - set(keys)
+    # Field by field, in any order, is the same as all together.
+    whole = CODEC.decode(body, model)
+    problems = whole.problems
+    names = [name for name, _, _ in wire_fields(model)]
+    alone = {name: getattr(view, name) for name in data.draw(st.permutations(names))}
+    assert alone == {name: getattr(whole, name) for name in names}
+    assert view.problems == problems
+    again = pickle.loads(pickle.dumps(CODEC.decode(body, model)))
+    assert {name: getattr(again, name) for name in names} == alone
+    assert again.problems == problems
+
+
+def test_a_field_is_read_when_it_is_asked_for_and_then_stays(sample: Any) -> None:
+    moments: list[Any] = []
+
+    def parse(value: Any, zone: tzinfo) -> datetime | None:
+        moments.append(value)
+        return parse_moment(value, zone)
+
+    view = Codec(INDIA, parse).decode({"due_date": "2024-04-19 14:19", "title": 7}, AddedTicket)
+    assert moments == []
+    assert view.due_at is view.due_at is not None
+    assert moments == ["2024-04-19 14:19"]
+    assert view.title is None
+    assert view.problems == ("title: expected text, found a number",)
+
+
+@pytest.mark.parametrize("name", ["tikcet_id", "__array__", "_repr_html_", "raw_"])
+def test_what_a_view_does_not_have(name: str) -> None:
+    view = CODEC.decode({}, TicketRow)
+    assert not hasattr(view, name)
+    with pytest.raises(AttributeError, match=f"'TicketRow' has no attribute '{name}'"):
+        getattr(view, name)
+    with pytest.raises(AttributeError):
+        object.__new__(TicketRow).title  # noqa: B018 - half made, as a debugger may show it
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
