@@ -208,7 +208,7 @@ class AddedTicket(WireModel):
     """The reply to an added ticket (kapture.md, section 1)."""
 
     _wire_status: str | None = wire("status")
-    _wire_id: str | None = wire("ticket_id", "ident")
+    _wire_id: str | None = wire("ticket_id", "ident", at_once=True)
     _wire_id_again: str | None = wire("Ticket Id", "ident")
     title: str | None = wire("title", "words")
     due_at: datetime | None = wire("due_date", "moment")
@@ -271,7 +271,7 @@ class UpdatedTicket(WireModel):
 class TicketRow(WireModel):
     """One row of a pull (kapture.md, section 4: 44 keys, and two more with a customer)."""
 
-    ticket_id: str | None = wire("ticketId", "ident", shown=True)
+    ticket_id: str | None = wire("ticketId", "ident", shown=True, at_once=True)
     task_id: str | None = wire("taskId", "ident", shown=True)
     title: str | None = wire("taskTitle", "words")
     detail: str | None = wire("detail", "words")

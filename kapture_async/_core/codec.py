@@ -60,6 +60,7 @@ class _Wire:
     section: str | None
     shown: bool
     id_of: str | None
+    at_once: bool
 
 
 def wire(
@@ -69,6 +70,7 @@ def wire(
     section: str | None = None,
     shown: bool = False,
     id_of: str | None = None,
+    at_once: bool = False,
 ) -> Any:
     """A field of a reply model.
 
@@ -79,8 +81,10 @@ def wire(
         shown: stands in the repr. Only for ids and codes: a repr must not hold personal data.
         id_of: for an ``ident`` that is never missing: what it is the id of. An object without
             it is refused.
+        at_once: is read when the view is made, as every program asks for it.
     """
-    return field(default=None, metadata={_WIRE: _Wire(key, kind, section, shown, id_of)})
+    spec = _Wire(key, kind, section, shown, id_of, at_once)
+    return field(default=None, metadata={_WIRE: spec})
 
 
 def wire_fields(cls: type[WireModel]) -> tuple[tuple[str, str, Kind], ...]:
@@ -250,8 +254,9 @@ class Codec:
     # --- the compiled ways to make a view, and to read it -----------------------------------------
 
     def _make_structure(self, cls: type[WireModel]) -> Callable[[Any, Any], Any]:
-        """Makes a view, and reads what must be there."""
-        needed = [name for name, spec in _specs_of(cls).items() if spec and spec.id_of]
+        """Makes a view, and reads what must be there, and what is asked for anyway."""
+        specs = _specs_of(cls).items()
+        needed = [name for name, spec in specs if spec and (spec.id_of or spec.at_once)]
         lines = [
             "def structure(raw, _cls):",
             "    self = new(cls)",
