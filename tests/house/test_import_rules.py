@@ -184,7 +184,10 @@ LAYERS = [
         *("kapture_async._core.transport.auth", "kapture_async._core.transport.events"),
         *("kapture_async._core.transport.message", "kapture_async._core.transport.retry"),
     ],
-    ["kapture_async._core.transport.watch", "kapture_async._core.transport.slots"],
+    [
+        *("kapture_async._core.transport.watch", "kapture_async._core.transport.slots"),
+        "kapture_async._core.transport.reading",
+    ],
     ["kapture_async._core.transport.bodies", "kapture_async._core.transport.hosts"],
     ["kapture_async._core.codec"],
     ["kapture_async._core.secret"],
