@@ -201,13 +201,14 @@ def test_a_journal_of_another_push_is_refused(
     assert len(server.ledger) == 3
 
 
-@pytest.mark.parametrize("command", ["status", "reconcile", "resume", "rejects", "judge"])
+@pytest.mark.parametrize("command", ["status", "doubts", "reconcile", "resume", "rejects", "judge"])
 @pytest.mark.parametrize("commands", [kapture, support])
 def test_what_is_no_journal(
     tmp_path: Path, commands: click.Group, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    more = {"rejects": ("--out", "out.csv"), "judge": ("k", "--absent")}.get(command, ())
+    out = ("--out", "out.csv")
+    more = {"rejects": out, "doubts": out, "judge": ("k", "--absent")}.get(command, ())
     (tmp_path / "text").write_text("no journal, but a text that is long enough" * 200)
     for name in ("missing", "text", "."):
         result = CliRunner().invoke(commands, [command, name, *more])
@@ -215,6 +216,62 @@ def test_what_is_no_journal(
         assert code_of_error(result.exception) == 2
         assert result.exception.message.startswith("the journal ")
     assert [path.name for path in tmp_path.iterdir()] == ["text"]
+
+
+# --- doubts --------------------------------------------------------------------------------------
+
+
+def test_every_doubt_is_listed(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> None:
+    table(tmp_path / "t.csv", 40)
+    server.faults = FaultPlan.script(["close_after", "close_before"] * 6)
+    assert run_cli("push", "t.csv", "--key", "id", *QUICK).returncode == 3
+    server.faults = FaultPlan()
+    assert run_cli("doubts", "t.csv.journal", "--out", "d.txt.gz").returncode == 2
+    arguments = offered(run_cli("status", "t.csv.journal").stdout, "doubts")
+    done = run_cli(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("12 rows to t.csv.doubts.csv: each may be in the helpdesk")
+    path = tmp_path / "t.csv.doubts.csv"
+    assert path.stat().st_mode & 0o777 == 0o600
+    with path.open(newline="") as file:
+        doubts = list(csv.DictReader(file))
+    assert {row["state"] for row in doubts} == {"unknown"}
+    assert {row["tries"] for row in doubts} == {"1"}
+    assert all(row["sent"] == row["sent_last"] and row["sent"].endswith("+00:00") for row in doubts)
+    assert all("closed the connection" in row["why"] for row in doubts)
+    # Each reference is that of its row, and what was executed is found by it.
+    marked = {entry.payload["title"]: entry.payload["ticket_details"] for entry in server.ledger}
+    there = [row for row in doubts if f"Ticket {row['key'].removeprefix('k')}" in marked]
+    assert len(there) == 6
+    for row in there:
+        text = marked[f"Ticket {row['key'].removeprefix('k')}"]
+        assert text.endswith(f"[ref:{row['reference']}]")
+    assert "text " not in path.read_text()
+    done = run_cli(*arguments)
+    assert done.returncode == 2
+    assert "is there already" in done.stderr
+    run_cli("reconcile", "t.csv.journal", *SOON)
+    done = run_cli("doubts", "t.csv.journal", "--out", "none.jsonl")
+    assert (done.returncode, done.stderr) == (0, "no row is in doubt; no file was written\n")
+    assert not (tmp_path / "none.jsonl").exists()
+    assert "doubts" not in run_cli("status", "t.csv.journal").stdout
+
+
+def test_ambiguous_rows_are_listed_with_their_tickets(
+    run_cli: Run, server: KaptureTwin, tmp_path: Path
+) -> None:
+    (tmp_path / "t.csv").write_text("id,title\n=1+1,Ticket\n")
+    server.faults = FaultPlan.script(["close_after"])
+    assert run_cli("push", "t.csv", "--key", "id", *QUICK).returncode == 3
+    [entry] = server.ledger
+    twin = server.seed(title="a copy", ticket_details=entry.payload["ticket_details"])
+    assert run_cli("reconcile", "t.csv.journal", *SOON).returncode == 3
+    assert run_cli("doubts", "t.csv.journal", "--out", "d.jsonl").returncode == 0
+    [found] = [json.loads(line) for line in (tmp_path / "d.jsonl").read_text().splitlines()]
+    assert (found["key"], found["line"], found["state"]) == ("=1+1", 2, "ambiguous")
+    assert set(found["tickets"].split()) == {twin, entry.ticket_id}
+    assert run_cli("doubts", "t.csv.journal", "--out", "d.csv").returncode == 0
+    assert "'=1+1,2,ambiguous," in (tmp_path / "d.csv").read_text()  # no formula
 
 
 @needs_signals
@@ -233,6 +290,9 @@ def test_one_process_pushes_and_another_looks_on(
     screen = run_cli("status", "t.csv.journal").stdout
     assert f"process {process.pid} on " in screen
     assert "under way" in screen
+    done = run_cli("doubts", "t.csv.journal", "--out", "d.csv")
+    assert done.returncode == 2
+    assert "a process has the journal just now" in done.stderr
     for command in (("push", "t.csv"), ("resume", "t.csv.journal")):
         done = run_cli(*command)
         assert done.returncode == 2

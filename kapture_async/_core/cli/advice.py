@@ -39,6 +39,11 @@ def ways_on(
         rows = count(standing.in_doubt, "row")
         command = [*program, "reconcile", journal, *target]
         ways.append((f"find out what became of the {rows} in doubt:", shlex.join(command)))
+    if standing.unlisted:
+        out = f"{os.path.basename(journal).removesuffix('.journal')}.doubts.csv"
+        command = [*program, "doubts", journal, "--out", out]
+        what = f"list all {count(standing.unlisted, 'row')} that may be in the helpdesk or not"
+        ways.append((f"{what}, as a file:", shlex.join(command)))
     if standing.to_judge is not None:
         ways.append(_judge_way(standing, standing.to_judge, program))
     file = None if standing.note is None else standing.note.file

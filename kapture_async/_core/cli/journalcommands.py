@@ -1,4 +1,4 @@
-"""The commands around a journal: status, reconcile, resume, rejects, judge, plan."""
+"""The commands around a journal: status, doubts, reconcile, resume, rejects, judge, plan."""
 
 from __future__ import annotations
 
@@ -149,6 +149,20 @@ def add_journal_commands(
         from .rejects import write_rejects
 
         sys.exit(write_rejects(journal, out, _service_of(journal, works)))
+
+    @group.command(short_help="Every row in doubt, as a file.")
+    @_JOURNAL
+    @click.option("--out", required=True, metavar="FILE", help="The file to make: .csv or .jsonl.")
+    def doubts(journal: str, out: str) -> None:
+        """Write every row that may be in the helpdesk or not to FILE: its key, its line, the
+        reference it was sent with, when, how often, and the tickets that may be it. Nothing of
+        its content is written; look for the reference in the helpdesk.
+
+        Nobody is asked. What reconcile can settle, it settles; the rest is for judge.
+        """
+        from .doubts import write_doubts
+
+        sys.exit(write_doubts(journal, out))
 
     @group.command(short_help="Say what became of rows that no look can settle.")
     @_JOURNAL

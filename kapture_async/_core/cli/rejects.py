@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
-import os
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
-import click
 from attrs import define, field
 
 from ..errors import InvalidInputError
 from ..push.journal.facts import RowView, State, goes_again, later_of
 from ..push.journal.reading import ReadJournal
 from ..push.report import harmless
-from ..push.sources import format_of
 from .endreport import show_commands
 from .exits import DONE
+from .newfile import format_to_write, new_file
 from .note import Note, without
 from .rowsfile import ADDED, KEY
 from .screen import console, say, warn
@@ -50,9 +47,7 @@ def write_rejects(path: str, out: str, service: Service) -> int:
         InvalidInputError: a row has what no CSV cell can hold.
         JournalError: the journal cannot be read.
     """
-    format_ = format_of(out)
-    if format_ is None:
-        raise click.UsageError("the name of --out ends in .csv or .jsonl")
+    format_ = format_to_write(out)
     with ReadJournal.open_to_read(path) as journal:
         shape = _shape_of(journal, flat=format_ == "csv")
         known = [name for name in service.wire_fields if name in shape.plain]
@@ -60,23 +55,11 @@ def write_rejects(path: str, out: str, service: Service) -> int:
         if not shape.rows:
             say("no row must be mended; no file was written", stderr=True)
             return DONE
-        try:
-            descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            raise click.UsageError(
-                f"{out} is there already, and may hold rows that somebody has mended; give "
-                "another name"
-            ) from None
-        try:
-            with open(descriptor, "w", encoding="utf-8", newline="") as file:
-                if format_ == "csv":
-                    _write_csv(file, journal, shape)
-                else:
-                    _write_jsonl(file, journal)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(out)
-            raise
+        with new_file(out) as file:
+            if format_ == "csv":
+                _write_csv(file, journal, shape)
+            else:
+                _write_jsonl(file, journal)
         job = journal.job
     say(f"{count(shape.rows, 'row')} to {out}, each with its reason in _reason", stderr=True)
     if shape.bare:

@@ -103,6 +103,14 @@ class Standing:
         return self.counts.unknown - self.under_way
 
     @property
+    def unlisted(self) -> int:
+        """All that may be in the helpdesk or not, if more than are named here; else 0."""
+        counts = self.counts
+        named = len(self.doubts) + len(self.open)
+        every = counts.unknown + counts.ambiguous + counts.probable
+        return every if self.owner is None and every > named else 0
+
+    @property
     def sendable(self) -> int:
         """Rows the next push sends, as far as the journal knows them."""
         return self.counts.not_sent - self.refused + self.later
@@ -212,12 +220,13 @@ def _words(reason: Reason) -> str:
 def _open(journal: ReadJournal) -> list[Open]:
     rows = journal.rows_in(State.AMBIGUOUS, State.PROBABLE)
     return [
-        Open(row.key, row.line, row.state, _ticket_ids(journal.evidence_of(row.row)))
+        Open(row.key, row.line, row.state, ticket_ids_in(journal.evidence_of(row.row)))
         for row in islice(rows, _OPEN_NAMED)
     ]
 
 
-def _ticket_ids(evidence: str | None) -> tuple[str, ...]:
+def ticket_ids_in(evidence: str | None) -> tuple[str, ...]:
+    """The tickets that a verdict's evidence names."""
     try:
         return tuple(map(str, json.loads(evidence or "{}").get("ticket_ids", ())))
     except (ValueError, AttributeError, TypeError):
