@@ -14,6 +14,7 @@ from ._core.pull.pages import Pages
 from ._core.push.journal.facts import Job
 from ._core.push.looks import Look, Seen, beginning
 from ._core.push.recorder import Records
+from ._core.transport.bodies import sorted_json
 from ._core.transport.settings import TransportSettings
 from .bodies import ticket_body
 from .models import TicketRow
@@ -63,7 +64,7 @@ def records_of(job: Job, codec: Codec, place: ReferencePlace) -> Records[dict[st
 
 def pack(body: dict[str, Any], codec: Codec) -> bytes:
     """A ticket's body as bytes, always the same for the same content."""
-    return orjson.dumps(codec.encode(body), option=orjson.OPT_SORT_KEYS)
+    return sorted_json(codec.encode(body))
 
 
 def look_of(

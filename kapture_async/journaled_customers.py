@@ -20,6 +20,7 @@ from ._core.push.journal.facts import Job
 from ._core.push.journal.reference import append_marker, references_in
 from ._core.push.looks import Inquiry, Sought, Told
 from ._core.push.recorder import Records
+from ._core.transport.bodies import sorted_json
 from ._core.transport.settings import TransportSettings
 from .customer_models import Customer, CustomerFields, NewCustomer
 from .operations import ADD_CUSTOMER
@@ -74,7 +75,7 @@ def customer_records_of(job: Job, codec: Codec, place: ReferencePlace) -> Record
 
 def pack_customer(customer: CustomerFields, codec: Codec) -> bytes:
     """A customer as bytes, always the same for the same content."""
-    return orjson.dumps(codec.encode(customer.to_wire()), option=orjson.OPT_SORT_KEYS)
+    return sorted_json(codec.encode(customer.to_wire()))
 
 
 def customer_from(row: Any) -> CustomerFields:

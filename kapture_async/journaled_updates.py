@@ -29,6 +29,7 @@ from ._core.push.journal.reference import append_marker, references_in
 from ._core.push.looks import Inquiry, Sought, Told
 from ._core.push.recorder import Records
 from ._core.push.rows import Row
+from ._core.transport.bodies import sorted_json
 from ._core.transport.settings import TransportSettings
 from .models import TicketDetail
 from .references import TEXT, Field, ReferencePlace, describe, field_values
@@ -85,7 +86,7 @@ def update_records_of(
 
 def pack_update(update: TicketUpdate, codec: Codec) -> bytes:
     """An update as bytes, always the same for the same content."""
-    return orjson.dumps(codec.encode(update.to_wire(codec.zone)), option=orjson.OPT_SORT_KEYS)
+    return sorted_json(codec.encode(update.to_wire(codec.zone)))
 
 
 def _unpack(payload: bytes) -> TicketUpdate:

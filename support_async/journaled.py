@@ -15,6 +15,7 @@ from kapture_async._core.push.journal.facts import Job
 from kapture_async._core.push.journal.reference import append_marker, references_in
 from kapture_async._core.push.looks import Look, Seen, beginning
 from kapture_async._core.push.recorder import Records
+from kapture_async._core.transport.bodies import sorted_json
 from kapture_async._core.transport.settings import TransportSettings
 
 from .files import AttachmentLike
@@ -93,7 +94,7 @@ def pack(ticket: NewTicket) -> bytes:
     }
     if ticket.attachment is not None:
         fields["attachment"] = _path_of(ticket.attachment)
-    return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
+    return sorted_json(fields)
 
 
 def _path_of(attachment: AttachmentLike) -> Any:

@@ -254,7 +254,14 @@ class Codec:
     # --- the compiled ways to make a view, and to read it -----------------------------------------
 
     def _make_structure(self, cls: type[WireModel]) -> Callable[[Any, Any], Any]:
-        """Makes a view, and reads what must be there, and what is asked for anyway."""
+        """Makes a view, and reads what must be there, and what is asked for anyway.
+
+        Raises:
+            TypeError: the class has fields of another kind, which nothing would fill.
+        """
+        others = {a.name for a in attrs.fields(cls) if _WIRE not in a.metadata} - _OF_EVERY_VIEW
+        if others:
+            raise TypeError(f"{cls.__name__} has fields that are none of wire(): {others}")
         specs = _specs_of(cls).items()
         needed = [name for name, spec in specs if spec and (spec.id_of or spec.at_once)]
         lines = [
@@ -451,6 +458,7 @@ def _flag(value: Any, key: str, problems: list[str]) -> bool | None:
     return None
 
 
+_OF_EVERY_VIEW = {"raw", "problems", "_codec"}
 _SPECS: dict[type[Any], dict[str, _Wire | None]] = {}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
+from attrs import define
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -192,6 +193,15 @@ def test_a_field_is_read_when_it_is_asked_for_and_then_stays(sample: Any) -> Non
     assert moments == ["2024-04-19 14:19"]
     assert view.title is None
     assert view.problems == ("title: expected text, found a number",)
+
+
+def test_a_view_has_no_fields_of_another_kind() -> None:
+    @define(eq=False, repr=False)
+    class Mine(TicketRow):
+        note: str = "mine"
+
+    with pytest.raises(TypeError, match=r"Mine has fields that are none of wire\(\): {'note'}"):
+        CODEC.decode({}, Mine)
 
 
 @pytest.mark.parametrize("name", ["tikcet_id", "__array__", "_repr_html_", "raw_"])

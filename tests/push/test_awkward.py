@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,6 +55,52 @@ async def test_a_bad_key_or_row_concerns_that_row_alone(
         assert isinstance(outcome, NotSent)
         assert isinstance(outcome.error, InvalidInputError)
     assert len(twin.ledger) == 2
+
+
+class Buggy(dict[str, Any]):
+    """A value that no codec expects."""
+
+    def items(self) -> Any:
+        raise ZeroDivisionError
+
+
+CYCLE: dict[str, Any] = {}
+CYCLE["again"] = CYCLE
+DEEP: list[Any] = []
+for _ in range(2000):
+    DEEP = [DEEP]
+
+
+@pytest.mark.parametrize("journaled", [False, True])
+@pytest.mark.parametrize(
+    "value",
+    ["\ud800", 2**70, float("nan"), object(), {1: 2}, {1}, CYCLE, DEEP, Buggy(a=1), 10**5000],
+    ids=["surrogate", "large", "nan", "object", "keys", "set", "cycle", "deep", "bug", "digits"],
+)
+async def test_what_cannot_be_written_concerns_its_row_alone(
+    client: KaptureClient, tmp_path: Path, value: Any, journaled: bool
+) -> None:
+    source = [{"title": "a"}, {"title": "private words", "field": value}, {"title": "b"}]
+    push = client.tickets.push(source, journal=tmp_path / "j" if journaled else None)
+    seen = {outcome.index: outcome for outcome in await drain(push)}
+    assert [seen[index].name for index in range(3)] == ["accepted", "not_sent", "accepted"]
+    assert push.counts.in_flight == 0
+    bad = seen[1]
+    assert isinstance(bad, NotSent)
+    assert isinstance(bad.error, InvalidInputError)
+    assert bad.error.__traceback__ is None  # its frames would hold the row
+    assert "private" not in str(bad.error)
+
+
+async def test_updates_that_cannot_be_written_concern_their_row_alone(
+    client: KaptureClient, twin: KaptureTwin, tmp_path: Path
+) -> None:
+    ids = [twin.seed(title=str(number)) for number in range(3)]
+    rows = [{"ticket_id": one, "comment": "c"} for one in ids]
+    rows[1]["comment"] = "\ud800"
+    push = client.tickets.update_many(rows, sub_status="PS", journal=tmp_path / "j")
+    seen = {outcome.index: outcome.name for outcome in await drain(push)}
+    assert seen == {0: "accepted", 1: "not_sent", 2: "accepted"}
 
 
 async def test_a_source_that_is_cancelled_from_inside_is_a_failure_and_no_end(

@@ -51,6 +51,16 @@ async def drain(push: Any) -> list[Outcome]:
         return [outcome async for outcome in outcomes]
 
 
+@pytest.mark.parametrize("journaled", [False, True])
+async def test_what_cannot_be_written_concerns_its_row_alone(
+    client: SupportClient, tmp_path: Path, journaled: bool
+) -> None:
+    source = [row(0), {**row(1), "subject": "\ud800"}, row(2)]
+    push = client.tickets.push(source, journal=tmp_path / "j" if journaled else None)
+    seen = {outcome.index: outcome.name for outcome in await drain(push)}
+    assert seen == {0: "accepted", 1: "not_sent", 2: "accepted"}
+
+
 def check_against_ledger(twin: SupportTwin, outcomes: list[Outcome], count: int) -> None:
     """Every row has one outcome, and none contradicts what the server did."""
     assert sorted(outcome.index for outcome in outcomes) == list(range(count))

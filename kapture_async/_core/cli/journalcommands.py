@@ -155,8 +155,9 @@ def add_journal_commands(
     @click.option("--out", required=True, metavar="FILE", help="The file to make: .csv or .jsonl.")
     def doubts(journal: str, out: str) -> None:
         """Write every row that may be in the helpdesk or not to FILE: its key, its line, the
-        reference it was sent with, when, how often, and the tickets that may be it. Nothing of
-        its content is written; look for the reference in the helpdesk.
+        reference it was sent with, when, how often, the tickets that may be it, and why it is in
+        doubt, if need be in the service's words. What it was sent with is not written; look for
+        the reference in the helpdesk.
 
         Nobody is asked. What reconcile can settle, it settles; the rest is for judge.
         """

@@ -9,8 +9,6 @@ from typing import Literal, TextIO
 
 import click
 
-from ..push.sources import format_of
-
 
 def format_to_write(out: str) -> Literal["csv", "jsonl"]:
     """The format that a file's name tells.
@@ -18,10 +16,11 @@ def format_to_write(out: str) -> Literal["csv", "jsonl"]:
     Raises:
         click.UsageError: it tells none.
     """
-    format_ = format_of(out)
-    if format_ is None:
-        raise click.UsageError("the name of --out ends in .csv or .jsonl")
-    return format_
+    if out.lower().endswith(".csv"):
+        return "csv"
+    if out.lower().endswith(".jsonl"):
+        return "jsonl"
+    raise click.UsageError("the name of --out ends in .csv or .jsonl")
 
 
 @contextlib.contextmanager

@@ -154,16 +154,22 @@ class Recorder:
             try:
                 ready = records.ready(value)
                 packed = records.pack(ready)
-                line = row.line if isinstance(row, Row) else None
-                identity = Identity(key, digest_of(packed), line)
-                journal.take_soon(identity, packed, self._has_taken, (ready, done, token))
             except InvalidInputError as error:
                 problem = error.with_traceback(None)  # its frames hold the row
-            except JournalError as error:
-                done(token, error)
-                return
+            except Exception as error:  # a type with a bug, a structure that holds itself
+                problem = InvalidInputError(f"the data cannot be encoded ({type(error).__name__})")
             else:
-                return
+                try:
+                    line = row.line if isinstance(row, Row) else None
+                    identity = Identity(key, digest_of(packed), line)
+                    journal.take_soon(identity, packed, self._has_taken, (ready, done, token))
+                except InvalidInputError as error:
+                    problem = error.with_traceback(None)
+                except JournalError as error:
+                    done(token, error)
+                    return
+                else:
+                    return
         self._refuse(key, row, problem, done, token)
 
     def _has_taken(

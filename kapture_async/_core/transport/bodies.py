@@ -69,7 +69,24 @@ def json_body(value: Any) -> Body:
     except (TypeError, ValueError, RecursionError) as error:
         reason = str(error)
     # Raised outside the handler: the codec's error would carry the payload along.
-    raise InvalidInputError(f"the data cannot be written as JSON: {reason[:200]}")
+    raise _not_json(reason)
+
+
+def sorted_json(value: Any) -> bytes:
+    """``value`` as JSON, always the same for the same content.
+
+    Raises:
+        InvalidInputError: as :func:`json_body`.
+    """
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except (TypeError, ValueError, RecursionError) as error:
+        reason = str(error)
+    raise _not_json(reason)
+
+
+def _not_json(reason: str) -> InvalidInputError:
+    return InvalidInputError(f"the data cannot be written as JSON: {reason[:200]}")
 
 
 def form_body(form: Form) -> Body:

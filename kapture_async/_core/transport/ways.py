@@ -33,6 +33,9 @@ class Way(NamedTuple):
     cap: int
     """The most bytes of the answer."""
 
+    def __repr__(self) -> str:
+        return f"<Way of {self.operation.name}>"  # the headers are secret
+
 
 class Ways:
     """Finds the way of a call.
