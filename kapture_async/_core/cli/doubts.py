@@ -20,7 +20,17 @@ from .screen import say
 from .standing import LINE, moment, ticket_ids_in
 from .words import count
 
-COLUMNS = ("key", "line", "state", "reference", "sent", "sent_last", "tries", "tickets", "why")
+COLUMNS: tuple[str, ...] = (
+    "key",
+    "line",
+    "state",
+    "reference",
+    "sent",
+    "sent_last",
+    "tries",
+    "tickets",
+    "why",
+)
 _TEXT = ("key", "tickets", "why")
 """What a spreadsheet might take for a formula."""
 
