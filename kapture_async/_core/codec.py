@@ -265,7 +265,7 @@ class Codec:
         specs = _specs_of(cls).items()
         needed = [name for name, spec in specs if spec and (spec.id_of or spec.at_once)]
         lines = [
-            "def structure(raw, _cls):",
+            "def made(raw, _cls):",
             "    self = new(cls)",
             "    self.raw = raw",
             "    self._codec = codec",
@@ -278,7 +278,7 @@ class Codec:
 
     def _make_taker(self, cls: type[WireModel], name: str) -> Callable[[Any], None]:
         """Reads one field of a view; or all of them, and what is wrong with them."""
-        lines = ["def take(self):", "    raw = self.raw", "    problems = []"]
+        lines = ["def made(self):", "    raw = self.raw", "    problems = []"]
         if name == "problems":
             every = [field for field, spec in _specs_of(cls).items() if spec]
             lines += [*self._reading(cls, every), "    self.problems = tuple(problems)"]
@@ -310,6 +310,7 @@ class Codec:
         return lines
 
     def _compiled(self, cls: type[WireModel], lines: list[str]) -> Callable[..., Any]:
+        """The function ``made`` of this source."""
         names: dict[str, Any] = {
             "cls": cls,
             "new": cls.__new__,
@@ -325,10 +326,8 @@ class Codec:
             "without_id": _without_id,
             "NO_OBJECT": MappingProxyType({}),
         }
-        before = set(names)
         exec(compile("\n".join(lines), f"<view {cls.__name__}>", "exec"), names)  # noqa: S102
-        (made,) = set(names) - before - {"__builtins__"}
-        compiled: Callable[..., Any] = names[made]
+        compiled: Callable[..., Any] = names["made"]
         return compiled
 
     def _moment(self, value: Any, key: str, problems: list[str]) -> datetime | None:

@@ -12,7 +12,7 @@ STYLES = {"accepted": "green", "rejected": "yellow", "not_sent": "cyan", "unknow
 MEANINGS = {
     "accepted": "the service confirmed it",
     "rejected": "the service refused it; it has no effect",
-    "not_sent": "it never left this machine; safe to send again",
+    "not_sent": "it never left this machine; safe to send, mended if it needs to be",
     "unknown": "it may or may not have happened; look it up, never send it again blindly",
 }
 

@@ -183,7 +183,7 @@ class SyncPush(Generic[R]):
         """Hand over what was drawn, and wait for outcomes; True at the end of the push."""
         rows, self._drawn = self._drawn, []
         self._feed.put(rows, ended=self._source_ended)
-        while not (batch := self._push.take_ready()):
+        while not (batch := self._push.unread()):
             if self._feed.hungry and self._push.stop_reason is None:
                 return False
             if await self._push.wait_for_change():

@@ -178,9 +178,9 @@ class DirectFeed(Generic[R]):
         """See :class:`Feed`."""
         ahead = self._ahead
         await ahead.acquire()
-        live, drawing = None, self._drawing
+        live = None
         try:
-            live = drawing.draw_now() if self._at_once else await drawing.draw()
+            live = await self._drawing.draw()
         finally:
             if live is None:
                 ahead.release()

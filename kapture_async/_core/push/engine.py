@@ -204,7 +204,8 @@ class Push(Generic[R]):
             self._journaled.stop()
 
     def unread(self) -> list[AnyOutcome[R]]:
-        """Outcomes that finished and were not read from the iterator; each is given once."""
+        """Outcomes that finished and were not read from the iterator; each is given once, and makes
+        room for another."""
         left = list(self._unread)
         self._unread.clear()
         self._let_go_on()
@@ -271,7 +272,7 @@ class Push(Generic[R]):
         while not self._unread:
             if await self.wait_for_change():
                 return []
-        return self.take_ready()
+        return self.unread()
 
     def report_unsent(self, rows: Iterable[Any]) -> None:
         """Give rows that were drawn from a source, and never taken from it, their outcome."""
@@ -285,10 +286,6 @@ class Push(Generic[R]):
     def wake(self) -> None:
         """Let :meth:`wait_for_change` return."""
         self._wake.set()
-
-    def take_ready(self) -> list[AnyOutcome[R]]:
-        """The outcomes that are ready, possibly none; makes room for further ones."""
-        return self.unread()
 
     async def wait_for_change(self) -> bool:
         """Wait until something may have changed. True at the end of the push.

@@ -73,7 +73,8 @@ class Batch:
         self._next: dict[bytes, int] = {}  # content -> the number of its next occurrence
         keys: list[str] = []
         contents: list[tuple[bytes, int]] = []
-        for (key, digest, _), *_rest in incoming:
+        for one in incoming:
+            key, digest, _ = one.identity
             if not memory.may_know(digest if key is None else key):
                 continue
             if key is not None:
