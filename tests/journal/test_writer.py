@@ -144,38 +144,20 @@ async def test_ends_come_before_takes(journal: Journal, row: MakeRow) -> None:
     assert (await again).attempt == 2
 
 
-async def test_a_thread_that_wakes_at_the_wrong_moment(
-    journal: Journal, row: MakeRow, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What is put while it drains: no call and no take overtakes an end put before it."""
+async def test_the_order_holds_over_several_turns(journal: Journal, row: MakeRow) -> None:
+    """What is put while the thread is busy: no call and no take overtakes an end put before it."""
     taken = await journal.take(row("A-1"), b"x")
-    worker = journal._worker
     states: list[Counts] = []
-    drain = thread_module._drain
-    put = threading.Event()
-
-    def drain_late(waiting: Any) -> Any:
-        found = drain(waiting)
-        if not put.is_set():
-            journal._worker.loop.call_soon_threadsafe(put_all)
-            assert put.wait(10)
-        return found
-
-    def put_all() -> None:
+    async with Held(journal):
         journal.settle_soon(taken.row, 1, "not_sent")
-        tasks.append(asyncio.ensure_future(journal.take_again(taken.row)))
-        tasks.append(
-            asyncio.ensure_future(journal.call(lambda store: states.append(store.counts())))
-        )
-        worker.loop.call_soon(put.set)
-
-    tasks: list[asyncio.Future[Any]] = []
-    monkeypatch.setattr(thread_module, "_drain", drain_late)
-    worker._signal.put(None)
-    while len(tasks) < 2:
+        journal._worker.ask()
+        await asyncio.sleep(0)
+        again = asyncio.create_task(journal.take_again(taken.row))
         await asyncio.sleep(0.001)
-    again, _ = await asyncio.gather(*tasks)
-    assert (again.action, again.attempt) == ("send", 2)
+        call = asyncio.create_task(journal.call(lambda store: states.append(store.counts())))
+        await asyncio.sleep(0.001)
+    assert ((await again).action, (await again).attempt) == ("send", 2)
+    await call
     assert states == [Counts(unknown=1)]
     assert journal.under_way == 1
 
@@ -271,8 +253,8 @@ async def test_a_take_cancelled_when_its_answer_is_there(
     task: asyncio.Task[Taken]
     deliver = journal._worker._deliver
 
-    def deliver_and_cancel(results: Any) -> None:
-        deliver(results)
+    def deliver_and_cancel(*delivered: Any) -> None:
+        deliver(*delivered)
         task.cancel()
 
     monkeypatch.setattr(journal._worker, "_deliver", deliver_and_cancel)
@@ -479,6 +461,21 @@ def test_a_process_that_ends_without_closing(path: Path, program: Program, how: 
     assert b"journal" not in err
     assert counts_on_disk(path) == Counts(accepted=3)
     assert [name.name for name in path.parent.iterdir()] == [path.name]
+
+
+def test_a_process_that_ends_while_its_loop_runs(path: Path, program: Program) -> None:
+    """The loop has a thread of its own, as that of a sync client."""
+    with program("running", path, stderr=subprocess.PIPE) as process:
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err
+    told = out.decode().split()
+    assert len(told) >= 300
+    with ReadJournal.open_to_read(path) as reader:
+        rows = {view.key: view.payload for view in reader.rows_in(*State)}
+    assert set(told) <= set(rows)
+    for key, payload in rows.items():
+        assert key is not None
+        assert payload == b"x" * (int(key.partition("-")[2]) % 50) or not payload
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")

@@ -30,18 +30,18 @@ async def test_outcomes_on_their_way_to_the_disk_are_still_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     on_disk, closing = threading.Event(), asyncio.Event()
-    settle_many, aclose = Store.settle_many, Recorder.aclose
+    put, aclose = Store.put, Recorder.aclose
 
-    def slowly(store: Store, ends: Any) -> Any:
+    def slowly(store: Store, group: Any) -> None:
         if len(twin.ledger) == ROWS:
             on_disk.wait(10)
-        return settle_many(store, ends)
+        put(store, group)
 
     async def noticed(recorder: Recorder) -> None:
         closing.set()
         await aclose(recorder)
 
-    monkeypatch.setattr(Store, "settle_many", slowly)
+    monkeypatch.setattr(Store, "put", slowly)
     monkeypatch.setattr(Recorder, "aclose", noticed)
     push = client.tickets.push(plain(*(f"t{number}" for number in range(ROWS))), journal=journal)
     told: list[str] = []

@@ -30,11 +30,18 @@ from kapture_async import (
     Row,
 )
 from kapture_async._core.push.journal.facts import Job, State
-from kapture_async._core.push.journal.reference import append_marker, references_in
+from kapture_async._core.push.journal.group import Group
+from kapture_async._core.push.journal.names import Names
+from kapture_async._core.push.journal.reference import (
+    append_marker,
+    reference_of,
+    references_in,
+)
 from kapture_async._core.push.journal.store import Store
+from kapture_async._core.push.live import Live
 from kapture_async._core.push.looks import Seen
 from kapture_async._core.push.reconcile import reconcile
-from kapture_async._core.push.recorder import Begun, Entry, Held, Recorder, Records
+from kapture_async._core.push.recorder import Recorder, Records
 
 T = TypeVar("T")
 SETTLE = 300.0
@@ -94,11 +101,55 @@ class Books:
 
     store: Store
     now: Callable[[], float]
+    names: Names = field(init=False)
 
-    def take_soon(
-        self, identity: Any, payload: Any, done: Any, token: Any, *, refusal: Any = None
+    def __attrs_post_init__(self) -> None:
+        self.names = self.store.learn_names()
+
+    @property
+    def job(self) -> Job:
+        return self.store.job
+
+    def listen(self, begun: Any, ended: Any) -> None:
+        pass
+
+    def claim(self, key: str | None, digest: bytes) -> bool:
+        return self.names.claim(key, digest)
+
+    def reference_of_new(self, key: str | None, digest: bytes, size: int) -> str | None:
+        return reference_of(self.store.job.job_id, key, digest)
+
+    def begin_soon(
+        self, key: str | None, digest: bytes, line: int | None, payload: bytes, token: Any
+    ) -> int:
+        group = Group(self.now())
+        row = next(self.store.row_numbers)
+        group.rows += (row, key, line, digest, payload, token)
+        self.store.put(group)
+        return row
+
+    def accept_soon(self, token: Any, row: int, attempt: int, ticket_id: str | None) -> None:
+        group = Group(self.now())
+        group.accepted += (row, attempt, ticket_id, token)
+        self.store.put(group)
+
+    def end_soon(
+        self,
+        token: Any,
+        row: int,
+        attempt: int,
+        kind: str,
+        phase: int | None = None,
+        status: int | None = None,
+        error: str | None = None,
+        words: str | None = None,
     ) -> None:
-        assert refusal is None
+        group = Group(self.now())
+        group.ended += (row, attempt, kind, phase, status, error, words, token)
+        self.store.put(group)
+
+    def take_soon(self, identity: Any, payload: Any, done: Any, token: Any, *, new: bool) -> None:
+        assert not new  # else it went the short way
         with self.store.transaction():
             taken = self.store.take(identity, payload, self.now())
         done(token, taken, None)
@@ -111,14 +162,6 @@ class Books:
     async def take_again(self, row: int) -> Any:
         with self.store.transaction():
             return self.store.take_again(row, self.now())
-
-    def settle_soon(
-        self, row: int, attempt: int, kind: str, done: Any = None, token: Any = None, **more: Any
-    ) -> None:
-        with self.store.transaction():
-            self.store.settle(row, attempt, kind, self.now(), **more)
-        if done is not None:
-            done(token, None)
 
     async def call(self, function: Callable[[Store], T]) -> T:
         with self.store.transaction():
@@ -152,7 +195,7 @@ class Lives(RuleBasedStateMachine):
         self.service = Service()
         self.source: list[Row[str]] = []
         self.left: list[Row[Any]] = []
-        self.in_flight: list[Entry] = []
+        self.in_flight: list[Live[Any]] = []
         self.accepted: set[str] = set()
 
     @initialize()
@@ -161,8 +204,11 @@ class Lives(RuleBasedStateMachine):
         self.store = Store.open(path, job=JOB, create=True, at=self.service.now)
         self.books = Books(self.store, lambda: self.service.now)
         self.recorder = Recorder(path, RECORDS)
-        self.recorder._journal = self.books  # type: ignore[assignment]
+        self.use_books()
         self.left = list(self.source)
+
+    def use_books(self) -> None:
+        self.recorder.use(self.books, lambda lives, problem: None, lambda ended, problem: None)  # type: ignore[arg-type]
 
     def teardown(self) -> None:
         try:
@@ -212,9 +258,9 @@ class Lives(RuleBasedStateMachine):
         for ending, delay in zip(endings[:count], delays, strict=False):
             if not self.left:
                 return
-            entry = self.intend(self.left.pop(0))
-            if entry is not None:
-                self.finish(entry, ending, delay)
+            live = self.intend(self.left.pop(0))
+            if live is not None:
+                self.finish(live, ending, delay)
 
     @precondition(lambda self: self.in_flight)
     @rule(
@@ -236,64 +282,62 @@ class Lives(RuleBasedStateMachine):
     async def held(self) -> list[Row[Any]]:
         return [row async for row in self.recorder.held()]
 
-    def intend(self, row: Row[Any]) -> Entry | None:
+    def intend(self, row: Row[Any]) -> Live[Any] | None:
         """What the engine does before it sends; ``None`` if it shall not."""
-        own_key = None if isinstance(row.value, Held) else row.key
-        answers: list[Begun] = []
-        self.recorder.begin(own_key, row, row.value, None, lambda _, begun: answers.append(begun))
-        (begun,) = answers
-        if not isinstance(begun, Entry):
+        live: Live[Any] = Live(0, row, 0.0)
+        self.recorder.begin(live)
+        if live.entry is None:
+            assert live.known is not None
             return None
-        self.check_unsent(begun)
-        return begun
+        self.check_unsent(live)
+        return live
 
-    def check_unsent(self, entry: Entry) -> None:
+    def check_unsent(self, live: Live[Any]) -> None:
         """Nothing of what is about to be sent is there, or may still come."""
-        (reference,) = references_in(entry.value)
+        (reference,) = references_in(live.value)
         assert reference not in dict(self.service.tickets), "sent twice"
         assert all(reference not in text for _, text in self.service.due), "sent twice, and late"
 
-    def finish(self, entry: Entry, ending: str, delay: float) -> None:
-        done: Callable[[Any, Any], None] = lambda outcome, problem: None  # noqa: E731
+    def finish(self, live: Live[Any], ending: str, delay: float) -> None:
         end = self.recorder.end
         if ending == "in flight":
-            self.in_flight.append(entry)
+            self.in_flight.append(live)
         elif ending == "put off":
-            self.recorder.put_off(entry, RateLimitedError("wait"))
+            self.recorder.put_off(live, RateLimitedError("wait"))
             self.service.pass_time(1.0)
-            again = at_once(self.recorder.again(entry))
-            self.check_unsent(again)
-            self.in_flight.append(again)
+            at_once(self.recorder.again(live))
+            self.check_unsent(live)
+            self.in_flight.append(live)
         elif ending == "accepted":
-            ticket_id = self.service.execute(entry.value)
-            end(entry, Ended("accepted", ticket_id=ticket_id), done)  # type: ignore[arg-type]
+            ticket_id = self.service.execute(live.value)
+            end(live, Ended("accepted", ticket_id=ticket_id))  # type: ignore[arg-type]
         elif ending in {"rejected", "turned away"}:
             kind = RejectedError if ending == "rejected" else RateLimitedError
-            end(entry, Ended("rejected", kind("no")), done)  # type: ignore[arg-type]
+            end(live, Ended("rejected", kind("no")))  # type: ignore[arg-type]
         elif ending == "not sent":
-            end(entry, Ended("not_sent", ConnectError("no")), done)  # type: ignore[arg-type]
+            end(live, Ended("not_sent", ConnectError("no")))  # type: ignore[arg-type]
         else:
-            self.reach(entry, ending, delay)
-            end(entry, Ended("unknown", NoReplyError("?")), done)  # type: ignore[arg-type]
+            self.reach(live, ending, delay)
+            end(live, Ended("unknown", NoReplyError("?")))  # type: ignore[arg-type]
 
-    def reach(self, entry: Entry, how: str, delay: float) -> None:
+    def reach(self, live: Live[Any], how: str, delay: float) -> None:
         if how in {"lost after", "after it was executed"}:
-            self.service.execute(entry.value)
+            self.service.execute(live.value)
         elif "late" in how:
-            self.service.due.append((self.service.now + delay, entry.value))
+            self.service.due.append((self.service.now + delay, live.value))
 
     @precondition(lambda self: self.left)
     @rule(death=st.sampled_from(DEATHS), delay=st.floats(0, SETTLE - 1))
     def it_dies_with_a_row(self, death: str, delay: float) -> None:
-        entry = self.intend(self.left.pop(0))
-        if entry is not None:
-            self.reach(entry, death, delay)
+        live = self.intend(self.left.pop(0))
+        if live is not None:
+            self.reach(live, death, delay)
             self.it_dies(0.0)
 
     @rule(delay=st.floats(0, SETTLE - 1), data=st.data())
     def it_dies_with_all_in_flight(self, delay: float, data: st.DataObject) -> None:
-        for entry in self.in_flight:
-            self.reach(entry, data.draw(st.sampled_from(DEATHS)), delay)
+        for live in self.in_flight:
+            self.reach(live, data.draw(st.sampled_from(DEATHS)), delay)
         self.it_dies(0.0)
 
     def it_dies(self, pause: float) -> None:
@@ -310,19 +354,16 @@ class Lives(RuleBasedStateMachine):
 
     @rule(pause=st.floats(0, 2 * SETTLE))
     def it_ends_and_starts_again(self, pause: float) -> None:
-        for entry in self.in_flight:
-            self.reach(entry, "lost before", 0.0)
-            self.recorder.end(
-                entry,
-                Ended("unknown", NoReplyError("cut off")),  # type: ignore[arg-type]
-                lambda outcome, problem: None,
-            )
+        for live in self.in_flight:
+            self.reach(live, "lost before", 0.0)
+            self.recorder.end(live, Ended("unknown", NoReplyError("cut off")))  # type: ignore[arg-type]
         self.in_flight.clear()
         self.store.close(self.service.now)
         self.service.pass_time(pause)
         path = self.folder / str(self.processes)
         self.store = Store.open(path, job=JOB, create=False, at=self.service.now)
-        self.books.store = self.store
+        self.books = Books(self.store, lambda: self.service.now)
+        self.use_books()
         self.left = list(self.source)
 
     @rule(seconds=st.floats(0, 2 * SETTLE))
@@ -414,9 +455,9 @@ class Lives(RuleBasedStateMachine):
             self.it_reconciles(None, trust_empty=True)
             assert not list(self.store.doubts())
             while self.left:
-                entry = self.intend(self.left.pop(0))
-                if entry is not None:
-                    self.finish(entry, "accepted", 0.0)
+                live = self.intend(self.left.pop(0))
+                if live is not None:
+                    self.finish(live, "accepted", 0.0)
             refused = {row.key for row in self.store.rows_in(State.REJECTED)}
             self.source = [
                 Row(f"{row.key} 99", row.key) if row.key and row.key in refused else row

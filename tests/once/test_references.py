@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from datetime import timedelta
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -333,3 +334,23 @@ async def test_doctor_where_the_trial_is_not_made(
     twin.faults = FaultPlan.script([fault])
     with pytest.raises(HelpdeskError):
         await client.tickets.doctor(patience=0.1)
+
+
+class Site(str, Enum):  # noqa: UP042 - a StrEnum has one name only
+    """A text whose own name is another."""
+
+    HOME = "home"
+
+
+async def test_keys_of_a_type_of_the_callers(
+    twin: KaptureTwin, client: KaptureClient, journal: Path
+) -> None:
+    twin.faults = FaultPlan.script(["close_after"], only="tickets.add")
+    rows: list[Any] = [Row({"title": "one"}, Site.HOME), Row({"title": "two"}, 7)]  # type: ignore[arg-type]
+    story = await push(client, rows, journal)
+    assert sorted(story.names) == ["not_sent", "unknown"]
+    assert "must be text, not int" in "".join(outcome.reason for outcome in story.outcomes)
+    found = await client.tickets.reconcile(journal, settle=SETTLE)
+    assert [one.key for one in found.present] == ["home"]
+    again = await push(client, [Row({"title": "one"}, "home")], journal)
+    assert again.names == []  # it is known by that

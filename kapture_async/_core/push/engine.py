@@ -14,7 +14,7 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -154,7 +154,7 @@ class Push(Generic[R]):
         self._journaled: JournaledFeed[R] | None = None
         if recorder is not None:
             self._journaled = JournaledFeed(
-                self._drawing, recorder, self._pace, self._keep_up, self._end
+                self._drawing, recorder, self._pace, self._keep_up, self._end_alone
             )
         self._feed: Feed[R] = self._journaled or DirectFeed(self._drawing)
         self._sender: Sender[R] = Sender(
@@ -216,8 +216,8 @@ class Push(Generic[R]):
             raise ClientStateError(
                 "a push runs once", next_step="Call push() again for another run."
             )
-        if self._recorder is not None:
-            await self._recorder.open()
+        if self._recorder is not None and self._journaled is not None:
+            await self._recorder.open(self._journaled.have_begun, self._written)
             if self._held:
                 self._rows.then(self._recorder.held())
         self._runner = asyncio.create_task(self._run(), name="push")
@@ -386,7 +386,7 @@ class Push(Generic[R]):
                 self._fail(live.last, "the journal failed")
         outcome = live.outcome(self._now)
         if live.entry is not None and self._recorder is not None:
-            self._recorder.end(live.entry, outcome, self._written)
+            self._recorder.end(live, outcome)
         else:
             self._finish(outcome)
 
@@ -403,10 +403,21 @@ class Push(Generic[R]):
         if self._on_event is not None:
             self._tell(RowKnown(live.key, known.state.value))
 
-    def _written(self, outcome: AnyOutcome[R], problem: JournalError | None) -> None:
+    def _written(self, outcomes: Sequence[AnyOutcome[R]], problem: JournalError | None) -> None:
         if problem is not None:
             self._fail(problem, "the journal failed")
-        self._finish(outcome)
+        for outcome in outcomes:
+            try:
+                self._finish(outcome)
+            except Exception as error:  # the others shall not suffer from it
+                self._fail(error, f"row {outcome.index} met {_name_of(error)}")
+
+    def _end_alone(self, live: Live[R]) -> None:
+        """:meth:`_end` for one of many."""
+        try:
+            self._end(live)
+        except Exception as error:
+            self._fail(error, f"row {live.index} met {_name_of(error)}")
 
     async def _close_journal(self) -> None:
         """Also while the push is being cut off, however often: of what the journal writes down

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from ..errors import JournalError
 from .drawing import Drawing
-from .journal.facts import Taken
+from .journal.trouble import same_again
 from .live import Live
 from .pace import Pace
-from .recorder import Begun, Entry, Recorder
+from .recorder import Recorder
 
 R = TypeVar("R")
 
@@ -59,7 +60,7 @@ class JournaledFeed(Generic[R]):
 
     async def run(self) -> None:
         """Draw rows as they are needed; returns when there are no more."""
-        drawing = self._drawing
+        drawing, begin = self._drawing, self._recorder.begin
         try:
             while await self._pace.clear():
                 most = self._most()
@@ -67,7 +68,8 @@ class JournaledFeed(Generic[R]):
                     live = drawing.draw_now() if drawing.at_once else await drawing.draw()
                     if live is None:
                         return
-                    self._begin(live)
+                    self._begun += 1
+                    begin(live)
                 await self._keep_up()
                 self._low = most // 2
                 self._hungry.clear()
@@ -140,29 +142,19 @@ class JournaledFeed(Generic[R]):
                 turn.set_result(None)
                 return
 
-    def _begin(self, live: Live[R]) -> None:
-        self._begun += 1
-        self._recorder.begin(
-            live.own_key, live.row, live.value, live.problem, self._has_begun, live
-        )
-
-    def _has_begun(self, live: Live[R], begun: Begun) -> None:
-        self._begun -= 1
-        if isinstance(begun, Entry):
-            live.entry, live.value = begun, begun.value
-            if self._left:
+    def have_begun(self, lives: Sequence[Live[R]], problem: JournalError | None) -> None:
+        """See :meth:`.Recorder.open`."""
+        self._begun -= len(lives)
+        for live in lives:
+            if problem is not None:
+                live.entry, live.last = None, same_again(problem)
+            if live.entry is None or self._left:
                 self._finish(live)
+                self._hungry.set()
             else:
                 self._ready.append(live)
                 if self._idle:
                     self._wake_one()
-        else:
-            if isinstance(begun, Taken):
-                live.known = begun
-            else:
-                live.last = begun
-            self._finish(live)
-            self._hungry.set()
         if self._exhausted:
             self._tell_workers()
 

@@ -24,7 +24,6 @@ from ..outcome import Accepted, AnyOutcome, NotSent, Outcome, Rejected, Unknown
 from ..transport.slots import Slots
 from .journal.facts import Taken
 from .pace import Sign
-from .recorder import Entry
 from .rows import Row
 
 R = TypeVar("R")
@@ -49,12 +48,15 @@ class Live(Generic[R]):
         result: what the call returned.
         last: how the last try ended, if not well.
         known: what the journal knows of it, if it is not to be sent.
-        entry: its place in the journal, while it has an intent there.
+        entry: its row in the journal, once its intent is there, or on its way.
+        attempt: the number of that intent.
+        put_off: its row in the journal, while it waits to be tried again.
         drawn: has a slot of these until its turn comes.
         has_turn: it is out, as far as the pace is concerned.
     """
 
     __slots__ = (
+        "attempt",
         "drawn",
         "ended",
         "entry",
@@ -65,6 +67,7 @@ class Live(Generic[R]):
         "last",
         "own_key",
         "problem",
+        "put_off",
         "result",
         "row",
         "started",
@@ -87,7 +90,8 @@ class Live(Generic[R]):
         self.result: R = NOTHING
         self.last: HelpdeskError | None = None
         self.known: Taken | None = None
-        self.entry: Entry | None = None
+        self.entry: int | None = None
+        self.attempt = self.put_off = 0
         self.drawn: Slots | None = None
         self.has_turn = False
 

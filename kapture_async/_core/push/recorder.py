@@ -7,7 +7,7 @@ its outcome is on the disk before anybody hears of it.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -17,11 +17,12 @@ from ..errors import HelpdeskError, InvalidInputError, JournalError
 from ..outcome import Outcome
 from .journal.facts import LATER, Identity, Job, Taken, is_name
 from .journal.reference import digest_of
+from .journal.thread import AllDone
 from .journal.writer import Journal
+from .live import Live
 from .rows import Row
 
 V = TypeVar("V")
-E = TypeVar("E", bound=Outcome)
 
 _HELD_AT_ONCE = 500
 _WORDS = 500
@@ -46,18 +47,8 @@ class Records(Generic[V]):
     mark: Callable[[V, str], V]
 
 
-class Entry(NamedTuple):
-    """A row whose intent is on the disk: send ``value``, then :meth:`Recorder.end`."""
-
-    row: int
-    attempt: int
-    value: Any
-
-
-Begun = Entry | Taken | InvalidInputError | JournalError
-"""What a journal says to a row that is to be sent."""
-BegunDone = Callable[[Any, Begun], None]
-"""Called with a token of the caller's, and the answer."""
+Begun = Callable[[Sequence[Live[Any]], JournalError | None], None]
+"""Told of rows that shared a commit, and what went wrong with it."""
 
 
 class Held(NamedTuple):
@@ -114,161 +105,179 @@ class Recorder:
         assert self._journal is not None
         return self._journal
 
-    async def open(self) -> None:
+    async def open(self, begun: Begun, ended: AllDone) -> None:
         """Open the journal, or make it.
+
+        Args:
+            begun: told of rows that :meth:`begin` was asked for: with ``entry`` set the intent is
+                on the disk, and they are to be sent. With ``known`` the journal says why they
+                are not; with ``last`` they cannot be. With an error none of them may be.
+            ended: told of outcomes that are on the disk, or of what kept them from it.
 
         Raises:
             JournalError: it cannot be used; nothing was sent.
         """
-        self._journal = await Journal.open(self._path, job=self._records.job, again=self._refusals)
-        self._payloads = self._journal.job.payloads
+        journal = await Journal.open(
+            self._path, job=self._records.job, again=self._refusals, to_push=True
+        )
+        self.use(journal, begun, ended)
 
-    def begin(
-        self,
-        key: str | None,
-        row: Any,
-        value: Any,
-        problem: InvalidInputError | None,
-        done: BegunDone,
-        token: Any = None,
-    ) -> None:
-        """Ask whether a row may be sent, without waiting for the answer.
+    def use(self, journal: Journal, begun: Begun, ended: AllDone) -> None:
+        """:meth:`open` with a journal that is open."""
+        self._journal, self._begun = journal, begun
+        self._payloads = journal.job.payloads
+        journal.listen(begun, ended)
 
-        Args:
-            key: its name, if it has one for good.
-            row: as the source gave it.
-            value: what is to be sent.
-            problem: why it cannot be.
-            done: called with the token and the answer: an :class:`Entry`, and its intent is on
-                the disk; or what the journal knows, and it is not to be sent; or why it cannot
-                be.
-            token: the caller's own.
-        """
-        records, journal = self._records, self._journal
-        assert journal is not None
+    def begin(self, live: Live[Any]) -> None:
+        """Ask whether a row may be sent, without waiting for the answer; see :meth:`open`."""
+        records, journal, row, value = self._records, self.journal, live.row, live.value
+        problem = live.problem
         if isinstance(value, Held):
-            ready = records.unpack(value.payload)
-            journal.take_again_soon(value.row, self._has_taken, (ready, done, token))
-            return
-        if problem is None:
-            try:
-                ready = records.ready(value)
-                packed = records.pack(ready)
-            except InvalidInputError as error:
-                problem = error.with_traceback(None)  # its frames hold the row
-            except Exception as error:  # a type with a bug, a structure that holds itself
-                problem = InvalidInputError(f"the data cannot be encoded ({type(error).__name__})")
-            else:
-                try:
-                    line = row.line if isinstance(row, Row) else None
-                    identity = Identity(key, digest_of(packed), line)
-                    journal.take_soon(identity, packed, self._has_taken, (ready, done, token))
-                except InvalidInputError as error:
-                    problem = error.with_traceback(None)
-                except JournalError as error:
-                    done(token, error)
-                    return
-                else:
-                    return
-        self._refuse(key, row, problem, done, token)
-
-    def _has_taken(
-        self,
-        begun: tuple[Any, BegunDone, Any],
-        taken: Taken | None,
-        error: JournalError | None,
-    ) -> None:
-        ready, done, token = begun
-        if taken is None or taken.action != "send":
-            known = taken if taken is not None else error
-            assert known is not None
-            done(token, known)
+            self._begin_held(live, value)
             return
         try:
-            marked = self._records.mark(ready, taken.reference)
-        except InvalidInputError as problem:
-            self.journal.settle_soon(
-                taken.row,
-                taken.attempt,
-                "not_sent",
-                error=type(problem).__name__,
-                words=str(problem),
-            )
-            done(token, problem.with_traceback(None))
+            if problem is None:
+                ready = records.ready(value)
+                packed = records.pack(ready)
+                key, digest = live.own_key, digest_of(packed)
+                if key is not None and type(key) is not str:
+                    key = live.own_key = _plain(key)
+                line = row.line if isinstance(row, Row) else None
+                new = journal.claim(key, digest)
+                reference = journal.reference_of_new(key, digest, len(packed)) if new else None
+                if reference is None:
+                    identity = Identity(key, digest, line)
+                    journal.take_soon(identity, packed, self._has_taken, (live, ready), new=new)
+                    return
+                live.value = records.mark(ready, reference)
+                payload = packed if self._payloads else b""
+                live.entry = journal.begin_soon(key, digest, line, payload, live)
+                live.attempt = 1
+                return
+        except JournalError as error:
+            live.last = error
+            self._begun([live], None)
             return
-        done(token, Entry(taken.row, taken.attempt, marked))
+        except Exception as error:
+            problem = _problem_of(error)
+        self._refuse(live, problem)
 
-    def _refuse(
-        self,
-        key: str | None,
-        row: Any,
-        problem: InvalidInputError,
-        done: BegunDone,
-        token: Any,
+    def _begin_held(self, live: Live[Any], held: Held) -> None:
+        """A row that only the journal holds: whatever is wrong with it, it stays as it is there."""
+        try:
+            ready = self._records.unpack(held.payload)
+            self.journal.take_again_soon(held.row, self._has_taken, (live, ready))
+        except HelpdeskError as error:
+            live.last = error.with_traceback(None)
+        except Exception as error:
+            words = f"the journal's data of it cannot be read ({type(error).__name__})"
+            live.last = InvalidInputError(words)
+        else:
+            return
+        self._begun([live], None)
+
+    def _has_taken(
+        self, begun: tuple[Live[Any], Any], taken: Taken | None, error: JournalError | None
     ) -> None:
+        live, ready = begun
+        if taken is None:
+            live.last = error
+        elif taken.action != "send":
+            live.known = taken
+        else:
+            try:
+                live.value = self._records.mark(ready, taken.reference)
+            except Exception as failure:
+                problem = _problem_of(failure)
+                self.journal.end_soon(
+                    None,
+                    taken.row,
+                    taken.attempt,
+                    "not_sent",
+                    error=type(problem).__name__,
+                    words=str(problem),
+                )
+                live.last = problem
+            else:
+                live.entry, live.attempt = taken.row, taken.attempt
+        self._begun([live], None)
+
+    def _refuse(self, live: Live[Any], problem: InvalidInputError) -> None:
         """Note a row that cannot be sent as it is.
 
         It has no content to be told by. Without a key that can name it, it goes by its line and
         by what is wrong with it; where it has no line either, rows with the same trouble are
         counted. That finds it again as long as the source stays as it is.
         """
+        row, key = live.row, live.own_key
+        if not isinstance(key, str):
+            key = live.own_key = None
         line = row.line if isinstance(row, Row) else None
         wrong = problem.message.encode(errors="replace")
         identity = Identity(key, digest_of(wrong), line)
         if not is_name(key):
             identity = Identity(None, digest_of(b"refused\0%d\0" % (line or 0) + wrong), line)
+        live.last = problem
+        refusal = (type(problem).__name__, problem.message[:_WORDS])
         try:
+            new = self.journal.claim(identity.key, identity.digest)
             self.journal.take_soon(
-                identity,
-                None,
-                lambda token, _, error: done(token, error or problem),
-                token,
-                refusal=(type(problem).__name__, problem.message[:_WORDS]),
+                identity, None, self._has_refused, live, refusal=refusal, new=new
             )
         except JournalError as error:
-            done(token, error)
+            live.last = error
+            self._begun([live], None)
 
-    def end(self, entry: Entry, outcome: E, done: Callable[[E, JournalError | None], None]) -> None:
-        """Write down what became of a row; ``done`` is called with the outcome when that is on
-        the disk, or with what kept it from getting there."""
-        row, attempt, name = entry.row, entry.attempt, outcome.name
+    def _has_refused(
+        self, live: Live[Any], taken: Taken | None, error: JournalError | None
+    ) -> None:
+        if error is not None:
+            live.last = error
+        self._begun([live], None)
+
+    def end(self, live: Live[Any], outcome: Outcome) -> None:
+        """Write down what became of a row."""
+        assert live.entry is not None
+        row, attempt, name = live.entry, live.attempt, outcome.name
         error: HelpdeskError | None = getattr(outcome, "error", None)
         if error is None:
-            self.journal.settle_soon(row, attempt, name, done, outcome, ticket_id=outcome.ticket_id)
+            self.journal.accept_soon(outcome, row, attempt, outcome.ticket_id)
             return
-        self.journal.settle_soon(
+        self.journal.end_soon(
+            outcome,
             row,
             attempt,
             name,
-            done,
-            outcome,
             phase=None if error.phase is None else int(error.phase),
             status=error.status,
             error=type(error).__name__,
             words=self._words_of(error),
         )
 
-    def put_off(self, entry: Entry, error: HelpdeskError) -> None:
-        """Write down that a row was not taken, and will be tried again."""
-        self.journal.settle_soon(
-            entry.row,
-            entry.attempt,
+    def put_off(self, live: Live[Any], error: HelpdeskError) -> None:
+        """Write down that a row was not taken, and will be tried :meth:`again`."""
+        assert live.entry is not None
+        self.journal.end_soon(
+            None,
+            live.entry,
+            live.attempt,
             "not_sent",
             status=error.status,
             error=type(error).__name__,
             words=self._words_of(error),
         )
+        live.put_off, live.entry = live.entry, None
 
-    async def again(self, entry: Entry) -> Entry:
+    async def again(self, live: Live[Any]) -> None:
         """A new attempt of a row that was put off.
 
         Raises:
             JournalError: the journal failed: the row must not be sent.
         """
-        taken = await self.journal.take_again(entry.row)
+        taken = await self.journal.take_again(live.put_off)
         if taken.action != "send":  # somebody else has it: sent now, it would be sent twice
             raise JournalError(f"a row that was put off was taken meanwhile ({taken.action})")
-        return Entry(taken.row, taken.attempt, entry.value)
+        live.entry, live.attempt = taken.row, taken.attempt
 
     async def held(self) -> AsyncIterator[Row[Held]]:
         """The rows that can be sent from what the journal holds."""
@@ -297,3 +306,18 @@ class Recorder:
         """Write what waits, and give the journal back."""
         if self._journal is not None:
             await self._journal.aclose()
+
+
+def _plain(key: Any) -> str:
+    """A key of a type of the caller's as plain text: what goes by two names would be two rows."""
+    if not isinstance(key, str):
+        raise InvalidInputError(f"its key must be text, not {type(key).__name__}")
+    return str.__str__(key)
+
+
+def _problem_of(error: Exception) -> InvalidInputError:
+    """Why a row cannot be sent, without the frames that hold it."""
+    if isinstance(error, InvalidInputError):
+        return error.with_traceback(None)
+    # A type with a bug, a structure that holds itself.
+    return InvalidInputError(f"the data cannot be encoded ({type(error).__name__})")

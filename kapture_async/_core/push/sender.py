@@ -163,15 +163,14 @@ class Sender(Generic[R]):
         return True
 
     async def _enter_again(self, live: Live[R], error: HelpdeskError) -> None:
-        recorder, entry = self._recorder, live.entry
-        if recorder is None or entry is None:
+        recorder = self._recorder
+        if recorder is None or live.entry is None:
             live.has_turn = await self._pace.enter(again=True)
             return
-        recorder.put_off(entry, error)
-        live.entry = None
+        recorder.put_off(live, error)
         live.has_turn = await self._pace.enter(again=True)
         if live.has_turn:
-            live.entry = await recorder.again(entry)
+            await recorder.again(live)
 
     def _leave(self, live: Live[R], error: HelpdeskError, began: float) -> float:
         """Give the turn back; returns the seconds all wait because of how the try ended."""

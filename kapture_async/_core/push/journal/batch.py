@@ -33,6 +33,8 @@ class Incoming(NamedTuple):
     at: float
     refusal: tuple[str, str] | None = None
     """Why it cannot be sent at all: the error's class name, and words for a person."""
+    new: bool = False
+    """For sure, its name has not come before; so it is not looked up."""
 
     def __repr__(self) -> str:
         return f"<Incoming at {self.at}>"  # key, payload and words are the caller's
@@ -74,9 +76,9 @@ class Batch:
         keys: list[str] = []
         contents: list[tuple[bytes, int]] = []
         for one in incoming:
-            key, digest, _ = one.identity
-            if not memory.may_know(digest if key is None else key):
+            if one.new:
                 continue
+            key, digest, _ = one.identity
             if key is not None:
                 keys.append(key)
             else:
@@ -88,7 +90,7 @@ class Batch:
 
     def take(self, one: Incoming) -> Taken:
         """Decide for the next row."""
-        identity, payload, at, refusal = one
+        identity, payload, at, refusal, _ = one
         key, digest, line = identity
         occurrence = 0
         if key is not None:
@@ -182,12 +184,9 @@ class Batch:
         return found if found is not None and found.row < memory.first_row else None
 
     def _new(self, one: Incoming, occurrence: int) -> Taken:
-        (key, digest, line), payload, at, refusal = one
+        (key, digest, line), payload, at, refusal, _ = one
         memory = self._memory
-        row = memory.next_row
-        memory.next_row = row + 1
-        memory.mark(row)
-        memory.learn(digest if key is None else key)
+        row = next(memory.row_numbers)
         self._rows += (row, key, digest, occurrence, line, at)
         if payload is not None and self._job.payloads:
             self._payloads += (row, payload)

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
+from itertools import count
 from typing import Any
 
 from .facts import STATE_AFTER
 
 TALLY = "SELECT kind, count(*), max(fact) FROM last_facts GROUP BY kind"
 
-_FILTER_BITS = 23
-"""A megabyte: of a million rows, one in twenty is looked up for nothing."""
-_FILTER_MASK = (1 << _FILTER_BITS) - 1
-
 
 class Memory:
     """Numbers that go on, rows that came in this run, and attempts that are under way."""
 
     def __init__(self) -> None:
-        self.next_row = self.next_fact = 1
+        self.row_numbers = count(1)
+        """Each is given once, also where two threads ask."""
+        self._next_fact = 1
         self.first_row = 1
         """The first that is new in this run."""
         self.older_with_key = self.older_without_key = False
@@ -31,27 +30,24 @@ class Memory:
         """Content to how often it came in this run, if that was more than once."""
         self.content_is_indexed = False
         """Whether the index for looking contents up is known to be there."""
-        self._filter = bytearray(1 << _FILTER_BITS - 3)
         self._seen = bytearray()
         self._marked: list[int] = []
         self._begun: list[int] = []
         self._ended: list[tuple[int, int]] = []
 
     def load(self, connection: sqlite3.Connection) -> None:
-        """Take counters and numbers from the journal."""
+        """Take the counts from the journal."""
         self.tally = dict.fromkeys(STATE_AFTER, 0)
-        last = 0
-        for kind, count, fact in connection.execute(TALLY).fetchall():
-            self.tally[kind] = count
-            last = max(last, fact)
-        self.next_fact = last + 1
-        (row,) = connection.execute("SELECT max(row) FROM rows").fetchone()
-        self.next_row = (row or 0) + 1
+        for kind, number, _ in connection.execute(TALLY).fetchall():
+            self.tally[kind] = number
 
     def begin(self, connection: sqlite3.Connection) -> None:
         """A run begins: see what the earlier ones left."""
         self.load(connection)
-        self.first_row = self.next_row
+        last = max((fact for *_, fact in connection.execute(TALLY)), default=0)
+        (row,) = connection.execute("SELECT max(row) FROM rows").fetchone()
+        self.first_row = (row or 0) + 1
+        self.row_numbers, self._next_fact = count(self.first_row), last + 1
         question = "SELECT EXISTS (SELECT 1 FROM rows WHERE key IS {} NULL)"
         ((with_key,), (without,)) = (
             connection.execute(question.format(how)).fetchone() for how in ("NOT", "")
@@ -65,11 +61,13 @@ class Memory:
 
     def came(self, row: int) -> bool:
         """Whether the row came in this run."""
+        if row >= self.first_row:
+            return True
         place = row >> 3
         return place < len(self._seen) and bool(self._seen[place] & (1 << (row & 7)))
 
     def mark(self, row: int) -> None:
-        """It comes now."""
+        """A row of an earlier run comes now."""
         place = row >> 3
         if place >= len(self._seen):
             self._seen.extend(bytes(place + 1 - len(self._seen)))
@@ -78,36 +76,39 @@ class Memory:
             self._seen[place] |= bit
             self._marked.append(row)
 
-    def may_know(self, name: str | bytes) -> bool:
-        """Whether a key, or the digest of a content without one, may have come before.
+    def begin_all(self, rows: list[int]) -> None:
+        """The first attempts of these rows are about to be made."""
+        self.open.update(dict.fromkeys(rows, 1))
+        self._begun += rows
+        self.move(None, "intent", len(rows))
 
-        If not, no look into the journal is needed: it would be half of what an intent costs. A
-        Bloom filter, so a yes may be wrong, and a no never is; of earlier runs it knows nothing,
-        so where there were any the answer is yes.
-        """
-        if self.older_with_key or self.older_without_key:
-            return True
-        number, bits = hash(name), self._filter
-        one, two = number & _FILTER_MASK, number >> _FILTER_BITS & _FILTER_MASK
-        return bool(bits[one >> 3] >> (one & 7) & 1 and bits[two >> 3] >> (two & 7) & 1)
-
-    def learn(self, name: str | bytes) -> None:
-        """A row of this name is new in the journal."""
-        number, bits = hash(name), self._filter
-        one, two = number & _FILTER_MASK, number >> _FILTER_BITS & _FILTER_MASK
-        bits[one >> 3] |= 1 << (one & 7)
-        bits[two >> 3] |= 1 << (two & 7)
+    def end_all(self, rows: list[int], attempts: list[int]) -> int | None:
+        """These attempts are not under way any more. Returns a row of which that is not true."""
+        going, noted = self.open, self._ended
+        for one in zip(rows, attempts, strict=True):
+            row, attempt = one
+            if going.get(row) != attempt:
+                return row
+            noted.append(one)
+            del going[row]
+        return None
 
     def end(self, row: int) -> None:
         """Its attempt is not under way any more."""
         self._ended.append((row, self.open.pop(row)))
 
-    def move(self, old: str | None, new: str, count: int = 1) -> None:
+    def move(self, old: str | None, new: str, rows: int = 1) -> None:
         """Rows have another last fact: its kind, and that of the one before, if there was one."""
         tally = self.tally
         if old is not None:
-            tally[old] -= count
-        tally[new] += count
+            tally[old] -= rows
+        tally[new] += rows
+
+    def facts_from(self, count: int) -> int:
+        """The first of so many numbers for new facts."""
+        number = self._next_fact
+        self._next_fact = number + count
+        return number
 
     def fact(
         self,
@@ -124,11 +125,9 @@ class Memory:
         evidence: str | None = None,
     ) -> None:
         """Add the columns of a new fact to a flat list of such."""
-        number = self.next_fact
-        self.next_fact = number + 1
         facts += (
             row,
-            number,
+            self.facts_from(1),
             kind,
             attempt,
             at,
@@ -142,9 +141,7 @@ class Memory:
 
     def intent(self, intents: list[Any], row: int, attempt: int, at: float) -> None:
         """An attempt is about to be made: the columns of its fact, as above."""
-        number = self.next_fact
-        self.next_fact = number + 1
-        intents += (row, number, attempt, at)
+        intents += (row, self.facts_from(1), attempt, at)
         self.open[row] = attempt
         self._begun.append(row)
 

@@ -17,7 +17,7 @@ from .lock import Lock
 from .memory import Memory
 from .reading import ReadJournal
 from .schema import WAL_BYTES, connect, disconnect, examine, make
-from .statements import insert_facts
+from .statements import insert_facts, prepare_groups
 from .trouble import same_again, text_of, trouble, trouble_of
 
 _DEAD = "its process ended while it was under way"
@@ -28,6 +28,7 @@ class OwnedJournal(ReadJournal):
 
     Attributes:
         broken: why nothing more can be made durable, once that is so.
+        reads_json: whether SQLite does, so that :meth:`.Store.put` may be used.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class OwnedJournal(ReadJournal):
         self._half_through = False
         self._run = 0
         self._memory = Memory()
+        self.reads_json = False
 
     @classmethod
     def open(
@@ -127,6 +129,7 @@ class OwnedJournal(ReadJournal):
             execute(f"PRAGMA {pragma}")
         if execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             raise trouble(self.path, "its file system allows no WAL", "Put it on a local disk.")
+        self.reads_json = prepare_groups(self._connection)
         # A row that its index does not know any more would be taken for new.
         problem = execute("PRAGMA integrity_check(1)").fetchone()[0]
         if problem != "ok":
@@ -199,16 +202,21 @@ class OwnedJournal(ReadJournal):
             self.rollback()
             raise self._break(error) from error
         if run != self._run:
-            # Its lock file was deleted, or its disk is shared with another machine.
             self.rollback()
-            raise self._break(
-                trouble(self.path, "another process has begun to push with it", "Let it finish.")
-            )
+            raise self._break(self._not_ours())
 
     def commit(self) -> None:
         """Make it durable. Raises JournalError if it cannot be relied upon that it is."""
         try:
             self._connection.execute("COMMIT")
+        except (OSError, sqlite3.Error) as error:
+            self.rollback()
+            raise self._break(error) from error
+        self._has_committed()
+
+    def _has_committed(self) -> None:
+        """See that what was made durable can be found. Raises JournalError as :meth:`commit`."""
+        try:
             if self._check_place() > self._wal_limit:
                 self._write_through()
         except (OSError, sqlite3.Error, JournalError) as error:
@@ -227,6 +235,10 @@ class OwnedJournal(ReadJournal):
     def _break(self, error: BaseException) -> JournalError:
         self.broken = trouble_of(self.path, error)
         return self.broken
+
+    def _not_ours(self) -> JournalError:
+        # Its lock file was deleted, or its disk is shared with another machine.
+        return trouble(self.path, "another process has begun to push with it", "Let it finish.")
 
     def _check_place(self) -> int:
         """Files that were moved or deleted are still written to, but nobody would find them.

@@ -15,6 +15,9 @@ LENGTH = 20
 """Characters of a reference, each of ``a-z2-7``: few digits, so that no run of them looks like a
 phone or card number that someone masks."""
 
+DIGEST = 16
+"""Bytes of a digest."""
+
 _LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 _PAIRS = [one + two for one in _LETTERS for two in _LETTERS]
 
@@ -44,7 +47,7 @@ _ODD = str.maketrans(
 
 def digest_of(content: bytes) -> bytes:
     """The 16 bytes that stand for a row's content; equal only for equal contents."""
-    return hashlib.sha256(content).digest()[:16]
+    return hashlib.sha256(content).digest()[:DIGEST]
 
 
 def reference_of(job_id: str, key: str | None, digest: bytes = b"", occurrence: int = 0) -> str:
@@ -81,7 +84,7 @@ def append_marker(text: str | None, reference: str) -> str:
 
     A text that ends with this very marker already stays as it is.
     """
-    marker = marker_of(reference)
+    marker = f"[ref:{reference}]"
     if not text:
         return marker
     if text.endswith(marker):

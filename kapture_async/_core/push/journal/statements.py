@@ -1,15 +1,20 @@
 """The statements of a journal's hot path, each for many rows at once.
 
-Each costs two changes of the interpreter's lock, which a busy event loop makes long. So there is
+Each costs two changes of the interpreter's lock, which a busy event loop makes long. So new rows
+and ends, which are nearly all there is, are one (:func:`insert_group`); and for the rest there is
 one for all rows of a kind: of a few sizes, so that all stay prepared, and filled up with nothing.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
+
+import orjson
+
+from .reference import DIGEST
 
 _SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 """Rows in one statement: 64 times 11 columns are below the 999 values old SQLites allow."""
@@ -17,6 +22,39 @@ _MOST = _SIZES[-1]
 
 _INSERT = "INSERT {} SELECT {} FROM ({}) WHERE column1 IS NOT NULL"
 _DELETE = "DELETE FROM payloads WHERE row IN ({})"
+
+
+_AT = "json_extract(value, '$[{}]')".format
+
+ANOTHER_RUN = "another run has begun"
+"""What :func:`insert_group` fails with then."""
+
+_GROUP = (
+    "CREATE TEMP VIEW IF NOT EXISTS new_group AS SELECT NULL AS run, NULL AS at, NULL AS fact, "
+    "NULL AS rows, NULL AS contents, NULL AS accepted, NULL AS ended",
+    f"""
+    CREATE TEMP TRIGGER IF NOT EXISTS write_group INSTEAD OF INSERT ON new_group BEGIN
+        SELECT RAISE(ABORT, '{ANOTHER_RUN}') WHERE NEW.run IS NOT (SELECT max(run) FROM runs);
+        INSERT INTO rows (row, key, line, digest, occurrence, planned)
+            SELECT {_AT(0)}, {_AT(1)}, {_AT(2)}, substr(NEW.contents, {_AT(3)}, {DIGEST}), 0, NEW.at
+            FROM json_each(NEW.rows);
+        INSERT INTO payloads (row, payload)
+            SELECT {_AT(0)}, substr(NEW.contents, {_AT(3)} + {DIGEST}, {_AT(4)})
+            FROM json_each(NEW.rows) WHERE {_AT(4)} IS NOT NULL;
+        INSERT INTO facts (row, fact, kind, attempt, at)
+            SELECT {_AT(0)}, 0, 'intent', 1, NEW.at FROM json_each(NEW.rows);
+        INSERT INTO facts (row, fact, kind, attempt, at, ticket_id)
+            SELECT {_AT(0)}, NEW.fact + key, 'accepted', {_AT(1)}, NEW.at, {_AT(2)}
+            FROM json_each(NEW.accepted);
+        DELETE FROM payloads WHERE row IN (SELECT {_AT(0)} FROM json_each(NEW.accepted));
+        INSERT INTO facts
+            (row, fact, kind, attempt, at, phase, status, error, words)
+            SELECT {_AT(0)}, NEW.fact + json_array_length(NEW.accepted) + key, {_AT(2)}, {_AT(1)},
+                NEW.at, {_AT(3)}, {_AT(4)}, {_AT(5)}, {_AT(6)}
+            FROM json_each(NEW.ended);
+    END
+    """,  # noqa: S608 - of constants
+)
 
 
 class Known(NamedTuple):
@@ -119,6 +157,54 @@ def insert_intents(connection: sqlite3.Connection, flat: list[Any]) -> None:
     """New facts of one kind: row, fact, attempt, at for each."""
     into = "INTO facts (row, fact, attempt, at, kind)"
     _insert(connection, into, "*, 'intent'", 4, flat)
+
+
+def prepare_groups(connection: sqlite3.Connection) -> bool:
+    """Make :func:`insert_group` possible. False if this SQLite cannot read JSON."""
+    try:
+        connection.execute("SELECT json_extract('[1]', '$[0]') FROM json_each('[1]')").fetchone()
+    except sqlite3.OperationalError:
+        return False
+    connection.execute("PRAGMA temp_store = MEMORY")
+    for statement in _GROUP:
+        connection.execute(statement)
+    return True
+
+
+def insert_group(
+    connection: sqlite3.Connection,
+    run: int,
+    at: float,
+    fact: int,
+    rows: Iterable[tuple[Any, ...]],
+    contents: bytes,
+    accepted: Iterable[tuple[Any, ...]],
+    ended: Iterable[tuple[Any, ...]],
+) -> None:
+    """New rows that are to be sent, with their first intents, and ends; one statement for all,
+    so that the interpreter's lock changes hands once.
+
+    The text must hold no NUL: SQLite takes it for the end when it reads JSON.
+
+    Args:
+        connection: in a transaction, or it is one of its own.
+        run: which must be the last; else nothing is written, see ``ANOTHER_RUN``.
+        at: the time of all.
+        fact: the first number of an end; there is one for each, those of the accepted first.
+            An intent of a new row has the number 0.
+        rows: row, key, line, where its digest begins in the contents, counted from 1, and the
+            length of the payload behind it, or ``None`` for none. That their names are new must
+            be sure.
+        contents: digests and payloads, one after the other.
+        accepted: row, attempt, ticket_id; their payloads are forgotten.
+        ended: row, attempt, kind, phase, status, error, words; none of them accepted.
+    """
+    texts = [orjson.dumps(list(some)).decode() for some in (rows, accepted, ended)]
+    connection.execute(
+        "INSERT INTO new_group (run, at, fact, rows, contents, accepted, ended) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (run, at, fact, texts[0], contents, texts[1], texts[2]),
+    )
 
 
 def insert_facts(connection: sqlite3.Connection, flat: list[Any]) -> None:

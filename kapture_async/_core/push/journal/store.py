@@ -1,14 +1,17 @@
 """The writing side of a journal: synchronous, one thread at a time, no asyncio.
 
 Speed here is a matter of how often the interpreter's lock changes hands: SQLite gives it up for
-every statement, and gets it back only when the event loop's thread next waits. So a batch of
-rows is a handful of statements, whatever its size.
+every statement, and gets it back only when the event loop's thread next waits. So rows that are
+new, and ends, are one statement for all (:meth:`Store.put`), and a batch of rows that have to be
+looked up is a handful, whatever its size.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 from ...errors import JournalError
@@ -26,12 +29,18 @@ from .facts import (
     action_for,
     check_identity,
 )
+from .group import Group
+from .names import Names
 from .owned import OwnedJournal
-from .statements import delete_payloads, insert_facts, known_by_number
-from .trouble import trouble
+from .reference import DIGEST
+from .statements import ANOTHER_RUN, delete_payloads, insert_facts, insert_group, known_by_number
+from .trouble import same_again, trouble
 
 # SQLite's module is slow with enums.
 _OUTCOMES: dict[str, str] = {kind.value: kind.value for kind in OUTCOMES}
+
+
+_OTHER_OUTCOMES = frozenset(_OUTCOMES) - {Kind.ACCEPTED.value}
 
 
 class Store(OwnedJournal):
@@ -40,6 +49,21 @@ class Store(OwnedJournal):
     Facts are written inside :meth:`transaction`. What it has made durable when it is left may
     be acted upon, and nothing before.
     """
+
+    @property
+    def row_numbers(self) -> Iterator[int]:
+        """Numbers for new rows; may be drawn from in any thread."""
+        return self._memory.row_numbers
+
+    def learn_names(self) -> Names:
+        """The names of all rows there are."""
+        names = Names()
+        names.content_counts = self._memory.older_without_key
+        for key, digest in self._each("SELECT key, digest FROM rows", []):
+            names.add(digest)
+            if key is not None:
+                names.add(key)
+        return names
 
     def take(self, identity: Identity, payload: bytes | None, at: float) -> Taken:
         """Decide what to do with a row; with ``send``, its intent is written.
@@ -78,6 +102,56 @@ class Store(OwnedJournal):
         taken = [batch.take(one) for one in incoming]
         batch.write()
         return taken
+
+    def put(self, group: Group) -> None:
+        """Write the new rows and the ends of a group; in a transaction, or as one.
+
+        Raises:
+            JournalError: an attempt ended that was not under way, or it could not be made
+                durable; the store takes nothing more then.
+        """
+        alone = not self._connection.in_transaction
+        if self.broken is not None:
+            raise same_again(self.broken)
+        try:
+            self._put(group)
+        except BaseException as error:
+            if alone:
+                self.rollback()
+            if str(error) == ANOTHER_RUN:
+                error = self._not_ours()
+            raise self._break(error) from error
+        if alone:
+            self._has_committed()
+
+    def _put(self, group: Group) -> None:
+        memory, columns = self._memory, [group.rows[at :: group.ROW] for at in range(group.ROW)]
+        rows, keys, lines, digests, payloads, _ = columns
+        accepted = [group.accepted[at :: group.ACCEPTED] for at in range(group.ACCEPTED - 1)]
+        ended = [group.ended[at :: group.ENDED] for at in range(group.ENDED - 1)]
+        for ends, attempts, *_ in (accepted, ended):
+            wrong = memory.end_all(ends, attempts)
+            if wrong is not None:
+                raise trouble(self.path, f"an attempt of row {wrong} ended that was not under way")
+        if not _OTHER_OUTCOMES.issuperset(ended[2]):
+            raise trouble(self.path, "an attempt ended in a way that is none")
+        memory.move("intent", "accepted", len(accepted[0]))
+        for kind, count in Counter(ended[2]).items():
+            memory.move("intent", kind, count)
+        memory.begin_all(rows)
+        lengths = [len(payload) or None for payload in payloads]
+        starts = accumulate((DIGEST + (length or 0) for length in lengths), initial=1)
+        contents = [part for both in zip(digests, payloads, strict=True) for part in both]
+        insert_group(
+            self._connection,
+            self._run,
+            group.at,
+            memory.facts_from(len(accepted[0]) + len(ended[0])),
+            zip(rows, keys, lines, starts, lengths, strict=False),  # there is a start too many
+            b"".join(contents),
+            zip(*accepted, strict=True),
+            zip(*ended, strict=True),
+        )
 
     def take_again(self, row: int, at: float) -> Taken:
         """Decide what to do with a row the journal holds, as it holds it: to send it once more in

@@ -1,11 +1,13 @@
 """The thread of a journal: it alone touches the disk.
 
-It takes whatever waits, writes it in one transaction, and wakes the event loop once for all of
-it. The busier the push, the larger the groups, and the cheaper each row.
+The event loop hands over what it has put, a group for each turn (see :mod:`.group`). The thread
+joins those that wait, writes them in one transaction, and wakes the loop once for all of them. The
+busier the push, the larger the groups, and the cheaper each row.
 
 What a row costs here is less the disk than the interpreter's lock, which changes hands with the
-event loop's thread several times per group. So groups are kept large (see ``_LINGER``), and
-statements few (see :mod:`.statements`).
+event loop's thread for every statement. So groups are kept large (see ``_LINGER``), and new rows
+and ends, which are nearly all there is, are one statement (see :func:`.insert_group`). Only what
+may be known, and has to be looked up first, takes more.
 """
 
 from __future__ import annotations
@@ -15,14 +17,14 @@ import atexit
 import logging
 import os
 import threading
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from ...errors import JournalError
 from .batch import Incoming
 from .facts import Kind, Settled, Taken
+from .group import Again, Group, Take, Waiter
 from .store import Store
 from .trouble import same_again, trouble_of
 
@@ -34,27 +36,23 @@ _POLL = 1.0
 """Seconds between looks whether the loop is gone without closing us."""
 _AT_EXIT = 5.0
 """Seconds the interpreter's end waits for the last commit."""
-_LINGER = 0.005
+_LINGER = 0.01
 """Seconds that the end of an attempt waits for an intent to share its commit with. Nobody's turn
 depends on an end, so this costs no throughput, and most commits of a busy push are saved."""
 
 Done = Callable[[Any, JournalError | None], None]
 """Called with a token of the caller's, and with what went wrong."""
+AllDone = Callable[[Sequence[Any], JournalError | None], None]
+"""Called with many tokens, and with what went wrong for all of them."""
 TakenDone = Callable[[Any, Taken | None, JournalError | None], None]
 """Called with a token of the caller's, and with the answer or what went wrong."""
-_Waiter = asyncio.Future[Any] | Callable[..., None] | None
-_Call = tuple[asyncio.Future[Any], Callable[[Store], Any]]
-_Result = tuple[_Waiter, Any, Any, BaseException | None]
-"""Who waits, with which token, for what: a value or an error."""
+
+
+_Result = tuple[Waiter, Any, Any, BaseException | None, int]
+"""Who waits, with which token, for what: a value or an error; and how many new rows are told of
+before."""
 _WRITTEN: Any = object()
 """The value of an end."""
-
-
-class Again(NamedTuple):
-    """A row of the journal that is to be taken once more."""
-
-    row: int
-    at: float
 
 
 class Worker:
@@ -76,14 +74,16 @@ class Worker:
         self.closing = False
         self.opened: asyncio.Future[None] = self.loop.create_future()
         self.ended: asyncio.Future[None] = self.loop.create_future()
+        self.on_begun: AllDone | None = None
+        """Told of new rows: their intents are on the disk."""
+        self.on_ended: AllDone | None = None
+        """Told of ends that are on the disk."""
         self._open_store = open_store
         self._path = path
         self._now = now
-        self._takes: deque[tuple[_Waiter, Any, Incoming | Again]] = deque()
-        self._ends: deque[tuple[_Waiter, Any, Settled]] = deque()
-        self._calls: deque[_Call] = deque()
-        self._signal: SimpleQueue[None] = SimpleQueue()
-        self._asked = False
+        self.group = Group()
+        self._groups: SimpleQueue[Group] = SimpleQueue()
+        self.asked = False
         self._lingering: asyncio.TimerHandle | None = None
         self.stopping = False
         self._thread = threading.Thread(target=self._work, name="kapture-journal", daemon=True)
@@ -99,54 +99,78 @@ class Worker:
         self, one: Incoming | Again, waiter: asyncio.Future[Taken] | TakenDone, token: Any = None
     ) -> None:
         """Have a row taken. A future that is cancelled in time takes nothing."""
-        self._takes.append((waiter, token, one))
-        if not self._asked:
-            self._ask()
+        group = self.group
+        group.takes.append((waiter, token, one, group.count))
+        if not self.asked:
+            self.ask()
 
     def put_end(
         self, waiter: asyncio.Future[None] | Done | None, end: Settled, token: Any = None
     ) -> None:
         """Have the end of an attempt written, whatever becomes of who waits for it."""
-        self._ends.append((waiter, token, end))
-        if self._asked:
-            return
+        self.group.settles.append((waiter, token, end))
         if isinstance(waiter, asyncio.Future):
-            self._ask()
-        elif self._lingering is None:
-            self._lingering = self.loop.call_later(_LINGER, self._ask)
+            self.ask()
+        else:
+            self.linger()
 
     def put_call(self, function: Callable[[Store], T]) -> asyncio.Future[T]:
         """Have something run in a transaction of its own."""
         future: asyncio.Future[T] = self.loop.create_future()
-        self._calls.append((future, function))
-        self._ask()
+        self.group.calls.append((future, function))
+        self.ask()
         return future
 
-    def _ask(self) -> None:
+    def linger(self) -> None:
+        """Have written what waits, before long."""
+        if not self.asked and self._lingering is None:
+            self._lingering = self.loop.call_later(_LINGER, self.ask)
+
+    def ask(self) -> None:
+        """Have written what waits."""
         if self._lingering is not None:
             self._lingering.cancel()
             self._lingering = None
         # One turn of the loop later: what is put until then shares a commit.
-        if not self._asked:
-            self._asked = True
-            self.loop.call_soon(self._signal.put, None)
+        if not self.asked:
+            self.asked = True
+            self.loop.call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        self.asked = False
+        group, self.group = self.group, Group()
+        group.at = self._now()
+        self._groups.put(group)
 
     def unsend(self, taken: Taken) -> None:
         """Nobody will send what was taken: so it is not sent, and no doubt."""
         if taken.action == "send":
-            self.put_end(None, _unsent(taken, self._now()))
+            self.put_end(None, _unsent(taken.row, taken.attempt, self._now()))
 
     def stop(self) -> None:
         """Write what waits, then close; ``ended`` tells when."""
-        self.closing = self.stopping = True
-        self._signal.put(None)
+        self.closing = True
+        self._hand_over()
+        self.stopping = True  # after what is to be written is there
+        self._groups.put(Group())
 
     def join(self) -> None:
         """Wait for the thread. Only once it has ended, or it holds the loop up."""
         self._thread.join()
 
-    def _deliver(self, results: list[_Result]) -> None:
-        for waiter, token, value, error in results:
+    def _deliver(
+        self,
+        results: Sequence[_Result],
+        begun: Sequence[Any],
+        ended: Sequence[Any],
+        problem: JournalError | None,
+    ) -> None:
+        told = 0
+        self._tell(self.on_ended, ended, problem)
+        for waiter, token, value, error, behind in results:
+            if behind > told:  # in the order they came
+                self._tell(self.on_begun, begun[told:behind], problem)
+                told = behind
             if waiter is None:
                 continue
             if not isinstance(waiter, asyncio.Future):
@@ -164,6 +188,18 @@ class Worker:
                 waiter.set_result(value)
             else:
                 waiter.set_exception(error)
+        self._tell(self.on_begun, begun[told:], problem)
+
+    def _tell(
+        self, done: AllDone | None, tokens: Sequence[Any], problem: JournalError | None
+    ) -> None:
+        if not tokens:
+            return
+        assert done is not None, "nobody listens"
+        try:
+            done(tokens, problem)
+        except Exception:
+            logger.exception("a callback of the journal failed; the push goes on")
 
     # --- in the thread -------------------------------------------------------------------------
 
@@ -173,57 +209,76 @@ class Worker:
         except BaseException as error:
             self.closing = True
             atexit.unregister(self._at_exit)
-            self._post([(self.opened, None, None, error), (self.ended, None, None, None)])
+            self._post([_result(self.opened, error=error), _result(self.ended)])
             return
         self.store = store
-        listening = self._post([(self.opened, None, None, None)])
-        while listening and not (self.stopping and self._nothing_waits()):
+        listening = self._post([_result(self.opened)])
+        while listening and not (self.stopping and self._groups.empty()):
             try:
-                self._signal.get(timeout=_POLL)
+                group = self._groups.get(timeout=_POLL)
+                while not self._groups.empty():
+                    group.add(self._groups.get())
             except Empty:
                 listening = not self.loop.is_closed()
                 continue
-            self._asked = False  # before looking, so that nothing slips between
-            # What was put last is drained first, so that what was put before it is there, too.
-            calls = _drain(self._calls)
-            listening = self._write(store) and self._call_all(store, calls)
+            listening = self._write(store, group) and self._call_all(store, group)
         self._finish(store)
 
-    def _nothing_waits(self) -> bool:
-        return not (self._takes or self._ends or self._calls)
-
-    def _write(self, store: Store) -> bool:
+    def _write(self, store: Store, group: Group) -> bool:
         """One group: ends first, because what ended may be taken again. False if the loop is
         gone."""
-        takes = [one for one in _drain(self._takes) if not _is_gone(one[0])]
-        ends = _drain(self._ends)
-        if not ends and not takes:
+        takes = [take for take in group.takes if not _is_gone(take[0])]
+        settles = group.settles
+        begun = group.rows[Group.ROW - 1 :: Group.ROW]
+        ended = group.accepted[Group.ACCEPTED - 1 :: Group.ACCEPTED]
+        ended += [one for one in group.ended[Group.ENDED - 1 :: Group.ENDED] if one is not None]
+        if not (takes or settles or group.has_news):
             return True
         results: list[_Result] = []
+        broken: JournalError | None = None
         try:
-            if store.broken is not None:
-                raise same_again(store.broken)
-            with store.transaction():
-                problems = store.settle_many([end for _, _, end in ends])
-                for (waiter, token, _), problem in zip(ends, problems, strict=True):
-                    results.append((waiter, token, _WRITTEN, problem))
-                answers = iter(
-                    store.take_many([one for _, _, one in takes if isinstance(one, Incoming)])
-                )
-                for waiter, token, one in takes:
-                    if isinstance(one, Incoming):
-                        results.append((waiter, token, next(answers), None))
-                    else:
-                        results.append((waiter, token, *_take_again(store, one)))
+            if takes or settles:
+                with store.transaction():
+                    results = self._write_slowly(store, group, takes)
+            else:
+                store.put(group)
         except BaseException as error:
             # Nothing of the group is durable, whatever it was: so nothing of it is sent.
             broken = self._note(store, error)
-            results = [(waiter, token, _WRITTEN, same_again(broken)) for waiter, token, _ in ends]
-            results += [(waiter, token, None, same_again(broken)) for waiter, token, _ in takes]
-        return self._post(results)
+            results = [
+                (waiter, token, _WRITTEN, same_again(broken), 0) for waiter, token, _ in settles
+            ]
+            results += [
+                (waiter, token, None, same_again(broken), behind)
+                for waiter, token, _, behind in takes
+            ]
+        if self._post(results, begun, ended, broken):
+            return True
+        if broken is None:  # nobody is left who could send what was begun
+            at = self._now()
+            unsent = [_unsent(row, 1, at) for row in group.rows[:: Group.ROW]]
+            self.group.settles += [(None, None, end) for end in unsent]
+        return False
 
-    def _call_all(self, store: Store, calls: list[_Call]) -> bool:
-        for future, function in calls:
+    def _write_slowly(self, store: Store, group: Group, takes: list[Take]) -> list[_Result]:
+        """A group of which something has to be looked up first."""
+        results: list[_Result] = []
+        problems = store.settle_many([end for _, _, end in group.settles])
+        for (waiter, token, _), problem in zip(group.settles, problems, strict=True):
+            results.append((waiter, token, _WRITTEN, problem, 0))
+        if group.has_news:
+            store.put(group)
+        incoming = [one for _, _, one, _ in takes if isinstance(one, Incoming)]
+        answers = iter(store.take_many(incoming))
+        for waiter, token, one, behind in takes:
+            if isinstance(one, Incoming):
+                results.append((waiter, token, next(answers), None, behind))
+            else:
+                results.append((waiter, token, *_take_again(store, one), behind))
+        return results
+
+    def _call_all(self, store: Store, group: Group) -> bool:
+        for future, function in group.calls:
             value, problem = None, None
             try:
                 if store.broken is not None:
@@ -234,7 +289,7 @@ class Worker:
                 problem = error
                 if store.broken is not None:
                     problem = same_again(self._note(store, store.broken))
-            if not self._post([(future, None, value, problem)]):
+            if not self._post([_result(future, value, problem)]):
                 return False
         return True
 
@@ -244,23 +299,38 @@ class Worker:
             store.broken = self.broken
         return self.broken
 
-    def _post(self, results: list[_Result]) -> bool:
+    def _post(
+        self,
+        results: Sequence[_Result],
+        begun: Sequence[Any] = (),
+        ended: Sequence[Any] = (),
+        problem: JournalError | None = None,
+    ) -> bool:
         """Wake the loop, once for all of these. False if it is gone."""
         try:
-            self.loop.call_soon_threadsafe(self._deliver, results)
+            self.loop.call_soon_threadsafe(self._deliver, results, begun, ended, problem)
         except RuntimeError:
             # The loop is closed: nobody is left who could send what was taken.
-            for _, _, value, _ in results:
+            at = self._now()
+            for _, _, value, _, _ in results:
                 if isinstance(value, Taken) and value.action == "send":
-                    self._ends.append((None, None, _unsent(value, self._now())))
+                    end = _unsent(value.row, value.attempt, at)
+                    self.group.settles.append((None, None, end))
             return False
         return True
 
     def _finish(self, store: Store) -> None:
         try:
-            if self._ends and store.broken is None:  # only if the loop is gone
-                with store.transaction():
-                    store.settle_many([end for _, _, end in _drain(self._ends)])
+            if store.broken is None:
+                # What is left by a loop that is gone, or was put after the end.
+                left, self.group = self.group, Group()
+                while not self._groups.empty():
+                    left.add(self._groups.get())
+                left.at = self._now()
+                left.rows = []  # nobody sends them
+                if left.has_news or left.settles:
+                    with store.transaction():
+                        self._write_slowly(store, left, [])
             store.close(self._now())
         except BaseException as error:
             self._note(store, error)
@@ -268,21 +338,26 @@ class Worker:
         finally:
             atexit.unregister(self._at_exit)
             self.closing = True
-            self._post([(self.ended, None, None, None)])
+            self._post([_result(self.ended)])
 
     def _at_exit(self) -> None:
-        self.stop()
+        try:
+            if not self.loop.is_running():
+                raise RuntimeError
+            self.loop.call_soon_threadsafe(self.stop)  # in a thread of its own: only it may put
+        except RuntimeError:
+            self.stop()
         if self.pid == os.getpid():
             self._thread.join(_AT_EXIT)
 
 
-def _drain(waiting: deque[T]) -> list[T]:
-    return [waiting.popleft() for _ in range(len(waiting))]
-
-
-def _unsent(taken: Taken, at: float) -> Settled:
+def _unsent(row: int, attempt: int, at: float) -> Settled:
     words = "cancelled before it was sent"
-    return Settled(taken.row, taken.attempt, Kind.NOT_SENT, at, None, None, None, None, words)
+    return Settled(row, attempt, Kind.NOT_SENT, at, None, None, None, None, words)
+
+
+def _result(waiter: Waiter, value: Any = None, error: BaseException | None = None) -> _Result:
+    return waiter, None, value, error, 0
 
 
 def _take_again(store: Store, one: Again) -> tuple[Taken | None, JournalError | None]:
@@ -292,5 +367,5 @@ def _take_again(store: Store, one: Again) -> tuple[Taken | None, JournalError | 
         return None, error
 
 
-def _is_gone(waiter: _Waiter) -> bool:
+def _is_gone(waiter: Waiter) -> bool:
     return isinstance(waiter, asyncio.Future) and waiter.cancelled()

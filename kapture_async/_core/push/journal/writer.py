@@ -1,7 +1,9 @@
 """The asyncio face of a journal: the event loop never waits on the disk.
 
-One thread per journal takes whatever waits, writes it in one transaction, and wakes the loop
-once for all of it. The busier the push, the larger the groups, and the cheaper each row.
+There are two ways into it. A push goes the short one: :meth:`Journal.reference_of_new` tells that a
+row is new, :meth:`Journal.begin_soon` and :meth:`Journal.end_soon` put its intent and its end, and
+who listens is told of all that shared a commit. Rows that may be known are looked up, and go the
+long one, :meth:`Journal.take_soon`; one at a time it is :meth:`Journal.take`.
 
 What is cancelled is not forgotten: an intent whose taker is gone before it could send anything
 is settled as not sent, so that a cancellation leaves no doubt behind.
@@ -18,11 +20,19 @@ from typing import Any, TypeVar
 from ...errors import JournalError
 from .batch import Incoming
 from .facts import LATER, Counts, Identity, Job, Kind, Settled, Taken, check_identity
+from .group import Again
+from .memory import writable
+from .names import Names
+from .reference import reference_of
 from .store import Store
-from .thread import Again, Done, TakenDone, Worker
+from .thread import AllDone, Done, TakenDone, Worker
 from .trouble import same_again, text_of, trouble
 
 T = TypeVar("T")
+
+_LARGE = 16 * 1024
+"""Bytes of a payload that does not travel with others: all of a group are one value to SQLite,
+which takes no more than a billion."""
 
 
 class Journal:
@@ -39,10 +49,16 @@ class Journal:
         path: its file, in full.
     """
 
-    def __init__(self, worker: Worker, path: str, now: Callable[[], float]) -> None:
+    def __init__(
+        self, worker: Worker, path: str, now: Callable[[], float], names: Names | None
+    ) -> None:
         self.path = path
         self._worker = worker
         self._now = now
+        self._job_id = self._store.job.job_id
+        self._names = names
+        self._reads_json = self._store.reads_json
+        self._row_numbers = self._store.row_numbers
 
     @classmethod
     async def open(
@@ -53,6 +69,7 @@ class Journal:
         create: bool = True,
         again: frozenset[str] = LATER,
         now: Callable[[], float] = time.time,
+        to_push: bool = False,
     ) -> Journal:
         """Open a journal, alone, or make it.
 
@@ -63,15 +80,26 @@ class Journal:
             create: whether to make it if it is not there.
             again: class names of refusals after which the same content may be sent again.
             now: the wall clock.
+            to_push: learn which rows there are, so that new ones need not be looked up.
 
         Raises:
             JournalError: another process pushes with it, it belongs to another push, is
                 damaged, or cannot be written. Nothing was changed.
         """
         text = text_of(path)
-        worker = Worker(
-            lambda: Store.open(text, job=job, create=create, again=again, at=now()), text, now
-        )
+        names: list[Names] = []
+
+        def open_store() -> Store:
+            store = Store.open(text, job=job, create=create, again=again, at=now())
+            if to_push:
+                try:
+                    names.append(store.learn_names())
+                except BaseException:
+                    store.close()
+                    raise
+            return store
+
+        worker = Worker(open_store, text, now)
         worker.start()
         try:
             await asyncio.shield(worker.opened)
@@ -82,7 +110,7 @@ class Journal:
         except BaseException:
             worker.join()  # it has nothing left to do but to return
             raise
-        return cls(worker, text, now)
+        return cls(worker, text, now, names[0] if names else None)
 
     @property
     def job(self) -> Job:
@@ -118,8 +146,8 @@ class Journal:
             InvalidInputError: its key is empty or unreadable. Nothing was written.
             JournalError: the intent could not be made durable: the row must not be sent.
         """
-        check_identity(identity)
-        return await self._take(Incoming(identity, payload, self._now()))
+        new = self.claim(identity.key, identity.digest)
+        return await self._take(Incoming(identity, payload, self._now(), None, new))
 
     def take_soon(
         self,
@@ -129,6 +157,7 @@ class Journal:
         token: Any = None,
         *,
         refusal: tuple[str, str] | None = None,
+        new: bool = False,
     ) -> None:
         """:meth:`take` without waiting, or :meth:`refuse`.
 
@@ -141,15 +170,119 @@ class Journal:
                 ``None`` and an error.
             token: the caller's own; saves it a callback for each row.
             refusal: why it cannot be sent at all: the error's class name, and words.
+            new: what :meth:`claim` said of it.
 
         Raises:
-            InvalidInputError: its key is empty or unreadable. Nothing was written.
             JournalError: the journal can be used no more.
         """
-        if identity.key is not None:
-            check_identity(identity)
         self._check_usable()
-        self._worker.put_take(Incoming(identity, payload, self._now(), refusal), done, token)
+        self._worker.put_take(Incoming(identity, payload, self._now(), refusal, new), done, token)
+
+    def listen(self, begun: AllDone, ended: AllDone) -> None:
+        """Be told of what :meth:`begin_soon` and :meth:`end_soon` put, once it is durable: of
+        all that shared a commit, their tokens and ``None``; or the tokens and an error.
+
+        Args:
+            begun: told of rows whose intent is on the disk.
+            ended: told of ends.
+        """
+        self._worker.on_begun, self._worker.on_ended = begun, ended
+
+    def claim(self, key: str | None, digest: bytes) -> bool:
+        """A row comes. Returns whether it surely never came before; ask once for each.
+
+        Args:
+            key, digest: as :class:`.Identity` has them.
+
+        Raises:
+            InvalidInputError: its key is empty or unreadable.
+            JournalError: the journal can be used no more.
+        """
+        self._check_usable()
+        if key is not None and not (key and key.isascii()):
+            check_identity(Identity(key, digest))
+        return self._names is not None and self._names.claim(key, digest)
+
+    def reference_of_new(self, key: str | None, digest: bytes, size: int) -> str | None:
+        """The reference of a row that was claimed as new, and may go the short way; ``None`` if it
+        has to go the long one.
+
+        Args:
+            key, digest: as :class:`.Identity` has them.
+            size: of its payload.
+        """
+        if not self._reads_json or size > _LARGE or (key is not None and "\0" in key):
+            return None
+        return reference_of(self._job_id, key, digest)
+
+    def begin_soon(
+        self, key: str | None, digest: bytes, line: int | None, payload: bytes, token: Any
+    ) -> int:
+        """Have the intent of a new row written; see :meth:`listen`. It is its first attempt, and
+        must be settled, as with :meth:`take_soon`.
+
+        Args:
+            key, digest, line: as :class:`.Identity` has them.
+            payload: the body it is sent with; empty to keep it out of the journal.
+            token: to be told of.
+
+        Returns:
+            Its number in the journal.
+        """
+        worker, row = self._worker, next(self._row_numbers)
+        worker.group.rows += (row, key, line, digest, payload, token)
+        if not worker.asked:
+            worker.ask()
+        return row
+
+    def accept_soon(self, token: Any, row: int, attempt: int, ticket_id: str | None) -> None:
+        """Have written that an attempt was accepted; see :meth:`end_soon`."""
+        if self._may_join(ticket_id or ""):
+            self._worker.group.accepted += (row, attempt, ticket_id, token)
+            self._worker.linger()
+        else:
+            self.settle_soon(row, attempt, "accepted", self._tell_ended, token, ticket_id=ticket_id)
+
+    def end_soon(
+        self,
+        token: Any,
+        row: int,
+        attempt: int,
+        kind: str,
+        *,
+        phase: int | None = None,
+        status: int | None = None,
+        error: str | None = None,
+        words: str | None = None,
+    ) -> None:
+        """:meth:`settle` without waiting; see :meth:`listen`. If the journal is broken already,
+        that is told; nothing is raised.
+
+        Args:
+            token: to be told of; ``None`` for nothing.
+            kind: ``rejected``, ``not_sent`` or ``unknown``.
+
+        See :meth:`settle` for the others.
+        """
+        if self._may_join(words or ""):
+            words = words and writable(words)
+            self._worker.group.ended += (
+                row, attempt, kind, phase, status, error, words, token
+            )  # fmt: skip
+            self._worker.linger()
+        else:
+            done = None if token is None else self._tell_ended
+            self.settle_soon(
+                row,
+                attempt,
+                kind,
+                done,
+                token,
+                phase=phase,
+                status=status,
+                error=error,
+                words=words,
+            )
 
     def take_again_soon(self, row: int, done: TakenDone, token: Any = None) -> None:
         """:meth:`take_again` without waiting; see :meth:`take_soon`."""
@@ -177,8 +310,8 @@ class Journal:
             error: the error's class name.
             words: why, for a person.
         """
-        check_identity(identity)
-        return await self._take(Incoming(identity, payload, self._now(), (error, words)))
+        new = self.claim(identity.key, identity.digest)
+        return await self._take(Incoming(identity, payload, self._now(), (error, words), new))
 
     async def settle(
         self,
@@ -278,6 +411,22 @@ class Journal:
     def _store(self) -> Store:
         assert self._worker.store is not None
         return self._worker.store
+
+    def _may_join(self, text: str) -> bool:
+        """Whether an end with this text may go the short way. If the journal cannot be used any
+        more, the long one tells why."""
+        worker = self._worker
+        return (
+            self._reads_json
+            and "\0" not in text
+            and worker.broken is None
+            and not worker.stopping
+            and worker.pid == os.getpid()
+        )
+
+    def _tell_ended(self, token: Any, problem: JournalError | None) -> None:
+        if self._worker.on_ended is not None:
+            self._worker.on_ended([token], problem)
 
     async def _take(self, one: Incoming | Again) -> Taken:
         self._check_usable()
