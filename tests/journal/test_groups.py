@@ -307,11 +307,27 @@ async def test_texts_that_would_be_cut_go_the_long_way(
 
 async def test_words_that_are_no_unicode(journal: Journal) -> None:
     begin(journal, "ключ ✓")
+    begin(journal, "other")
     await written(journal)
+    journal.accept_soon("end", 2, 1, "№ \udc80")
     journal.end_soon(None, 1, 1, "rejected", error="RejectedError", words="no \udc80 \U0001f600")
     await written(journal)
     (kept,) = await journal.call(lambda store: list(store.rows_in(State.REJECTED)))
     assert (kept.key, kept.words) == ("ключ ✓", "no ? \U0001f600")
+    (kept,) = await journal.call(lambda store: list(store.rows_in(State.ACCEPTED)))
+    assert (kept.key, kept.ticket_id) == ("other", "№ ?")
+
+
+async def test_a_digest_of_another_length(journal: Journal, told: Told, path: Path) -> None:
+    """The ones behind it would be cut at the wrong places."""
+    with pytest.raises(ValueError, match="16 bytes"):
+        await journal.take(Identity("A-1", b"short"), b"x")
+    journal.begin_soon("A-1", b"short", None, b"x", "token")
+    while not told.begun:
+        await asyncio.sleep(0.001)
+    assert "length" in told.problems[0]
+    await journal.aclose()
+    assert on_disk(path) == {}
 
 
 async def test_a_later_run_knows_the_rows_of_earlier_ones(

@@ -8,6 +8,7 @@ time allows.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import tempfile
@@ -30,14 +31,10 @@ from kapture_async import (
     Row,
 )
 from kapture_async._core.push.journal.facts import Job, State
-from kapture_async._core.push.journal.group import Group
-from kapture_async._core.push.journal.names import Names
-from kapture_async._core.push.journal.reference import (
-    append_marker,
-    reference_of,
-    references_in,
-)
+from kapture_async._core.push.journal.group import Again, Group
+from kapture_async._core.push.journal.reference import append_marker, references_in
 from kapture_async._core.push.journal.store import Store
+from kapture_async._core.push.journal.writer import Journal
 from kapture_async._core.push.live import Live
 from kapture_async._core.push.looks import Seen
 from kapture_async._core.push.reconcile import reconcile
@@ -95,77 +92,44 @@ class Service:
             yield Seen(str(number), frozenset({reference}))
 
 
-@define
-class Books:
-    """A journal without its thread."""
+class Desk:
+    """Writes for a journal at once, where its thread would do so before long."""
 
-    store: Store
-    now: Callable[[], float]
-    names: Names = field(init=False)
+    broken = None
+    closing = stopping = asked = False
 
-    def __attrs_post_init__(self) -> None:
-        self.names = self.store.learn_names()
+    def __init__(self, store: Store, now: Callable[[], float], loop: Any) -> None:
+        self.store = store
+        self.now = now
+        self.loop = loop
+        self.pid = os.getpid()
+        self.on_begun: Any = None
+        self.on_ended: Any = None
+        self.group = Group()
 
-    @property
-    def job(self) -> Job:
-        return self.store.job
-
-    def listen(self, begun: Any, ended: Any) -> None:
-        pass
-
-    def claim(self, key: str | None, digest: bytes) -> bool:
-        return self.names.claim(key, digest)
-
-    def reference_of_new(self, key: str | None, digest: bytes, size: int) -> str | None:
-        return reference_of(self.store.job.job_id, key, digest)
-
-    def begin_soon(
-        self, key: str | None, digest: bytes, line: int | None, payload: bytes, token: Any
-    ) -> int:
-        group = Group(self.now())
-        row = next(self.store.row_numbers)
-        group.rows += (row, key, line, digest, payload, token)
-        self.store.put(group)
-        return row
-
-    def accept_soon(self, token: Any, row: int, attempt: int, ticket_id: str | None) -> None:
-        group = Group(self.now())
-        group.accepted += (row, attempt, ticket_id, token)
+    def ask(self) -> None:
+        group, self.group = self.group, Group()
+        group.at = self.now()
         self.store.put(group)
 
-    def end_soon(
-        self,
-        token: Any,
-        row: int,
-        attempt: int,
-        kind: str,
-        phase: int | None = None,
-        status: int | None = None,
-        error: str | None = None,
-        words: str | None = None,
-    ) -> None:
-        group = Group(self.now())
-        group.ended += (row, attempt, kind, phase, status, error, words, token)
-        self.store.put(group)
+    linger = ask
 
-    def take_soon(self, identity: Any, payload: Any, done: Any, token: Any, *, new: bool) -> None:
-        assert not new  # else it went the short way
+    def put_take(self, one: Any, waiter: Any, token: Any = None) -> None:
         with self.store.transaction():
-            taken = self.store.take(identity, payload, self.now())
-        done(token, taken, None)
+            if isinstance(one, Again):
+                taken = self.store.take_again(one.row, one.at)
+            else:
+                (taken,) = self.store.take_many([one])
+        if isinstance(waiter, asyncio.Future):
+            waiter.set_result(taken)
+        else:
+            waiter(token, taken, None)
 
-    def take_again_soon(self, row: int, done: Any, token: Any) -> None:
+    def put_call(self, function: Callable[[Store], T]) -> asyncio.Future[T]:
+        future: asyncio.Future[T] = self.loop.create_future()
         with self.store.transaction():
-            taken = self.store.take_again(row, self.now())
-        done(token, taken, None)
-
-    async def take_again(self, row: int) -> Any:
-        with self.store.transaction():
-            return self.store.take_again(row, self.now())
-
-    async def call(self, function: Callable[[Store], T]) -> T:
-        with self.store.transaction():
-            return function(self.store)
+            future.set_result(function(self.store))
+        return future
 
 
 @define
@@ -191,6 +155,7 @@ class Lives(RuleBasedStateMachine):
         super().__init__()
         memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
         self.folder = Path(tempfile.mkdtemp(dir=memory))
+        self.loop = asyncio.new_event_loop()  # makes futures, and never runs
         self.processes = 0
         self.service = Service()
         self.source: list[Row[str]] = []
@@ -202,13 +167,15 @@ class Lives(RuleBasedStateMachine):
     def begin(self) -> None:
         path = self.folder / str(self.processes)
         self.store = Store.open(path, job=JOB, create=True, at=self.service.now)
-        self.books = Books(self.store, lambda: self.service.now)
         self.recorder = Recorder(path, RECORDS)
-        self.use_books()
+        self.use_journal()
         self.left = list(self.source)
 
-    def use_books(self) -> None:
-        self.recorder.use(self.books, lambda lives, problem: None, lambda ended, problem: None)  # type: ignore[arg-type]
+    def use_journal(self) -> None:
+        now = lambda: self.service.now  # noqa: E731
+        desk: Any = Desk(self.store, now, self.loop)
+        self.journal = Journal(desk, self.store.path, now, self.store.learn_names())
+        self.recorder.use(self.journal, lambda lives, problem: None, lambda ended, problem: None)
 
     def teardown(self) -> None:
         try:
@@ -216,6 +183,7 @@ class Lives(RuleBasedStateMachine):
                 self.all_ends_well()
         finally:
             self.store.close()
+            self.loop.close()
             shutil.rmtree(self.folder)
 
     # --- the source -----------------------------------------------------------------------------
@@ -362,8 +330,7 @@ class Lives(RuleBasedStateMachine):
         self.service.pass_time(pause)
         path = self.folder / str(self.processes)
         self.store = Store.open(path, job=JOB, create=False, at=self.service.now)
-        self.books = Books(self.store, lambda: self.service.now)
-        self.use_books()
+        self.use_journal()
         self.left = list(self.source)
 
     @rule(seconds=st.floats(0, 2 * SETTLE))
@@ -412,7 +379,7 @@ class Lives(RuleBasedStateMachine):
 
     async def look_up(self, look: Any, sleep: Any, *, trust_empty: bool) -> Any:
         found = await reconcile(
-            self.books,  # type: ignore[arg-type]
+            self.journal,
             look,
             settle=SETTLE,
             day_of=lambda at: at // DAY,

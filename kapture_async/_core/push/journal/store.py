@@ -138,6 +138,8 @@ class Store(OwnedJournal):
         memory.move("intent", "accepted", len(accepted[0]))
         for kind, count in Counter(ended[2]).items():
             memory.move("intent", kind, count)
+        if any(len(digest) != DIGEST for digest in digests):
+            raise trouble(self.path, "the digest of a row has another length")
         memory.begin_all(rows)
         lengths = [len(payload) or None for payload in payloads]
         starts = accumulate((DIGEST + (length or 0) for length in lengths), initial=1)

@@ -146,6 +146,7 @@ class Journal:
             InvalidInputError: its key is empty or unreadable. Nothing was written.
             JournalError: the intent could not be made durable: the row must not be sent.
         """
+        check_identity(identity)
         new = self.claim(identity.key, identity.digest)
         return await self._take(Incoming(identity, payload, self._now(), None, new))
 
@@ -238,6 +239,7 @@ class Journal:
     def accept_soon(self, token: Any, row: int, attempt: int, ticket_id: str | None) -> None:
         """Have written that an attempt was accepted; see :meth:`end_soon`."""
         if self._may_join(ticket_id or ""):
+            ticket_id = ticket_id and writable(ticket_id)
             self._worker.group.accepted += (row, attempt, ticket_id, token)
             self._worker.linger()
         else:
@@ -310,6 +312,7 @@ class Journal:
             error: the error's class name.
             words: why, for a person.
         """
+        check_identity(identity)
         new = self.claim(identity.key, identity.digest)
         return await self._take(Incoming(identity, payload, self._now(), (error, words), new))
 
