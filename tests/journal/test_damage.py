@@ -343,7 +343,7 @@ def test_another_database(opened: Open, path: Path) -> None:
     refused_by_all(opened, path, "an SQLite database, but no journal")
 
 
-@pytest.mark.parametrize(("version", "words"), [(3, "a newer version"), (1, "an older version")])
+@pytest.mark.parametrize(("version", "words"), [(4, "a newer version"), (1, "an older version")])
 def test_another_version(closed: Path, opened: Open, version: int, words: str) -> None:
     other = sqlite3.connect(closed)
     other.execute(f"PRAGMA user_version = {version}")
@@ -355,7 +355,7 @@ def test_a_version_that_is_older_than_the_program(
     closed: Path, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schema_module, "VERSION", 7)
-    refused_by_all(opened, closed, "tables 2; this one knows 7")
+    refused_by_all(opened, closed, "tables 3; this one knows 7")
 
 
 def test_a_journal_that_forgot_its_job(closed: Path, opened: Open) -> None:

@@ -22,6 +22,7 @@ from kapture_async._core.push.journal.names import Names
 from kapture_async._core.push.journal.reading import ReadJournal
 from kapture_async._core.push.journal.reference import digest_of
 from kapture_async._core.push.journal.store import Store
+from kapture_async._core.push.journal.traits import traits_of
 from kapture_async._core.push.journal.writer import Journal
 
 MakeRow = Callable[..., Identity]
@@ -132,7 +133,8 @@ def test_the_same_stands_there_as_on_the_long_way(
         group, later, settled = Group(2.25), Group(3.5), []
         for number, (key, body, line, end) in enumerate(rows, 1):
             kept = body if payloads else b""
-            group.rows += (next(short.row_numbers), key, line, digest_of(body), kept, None)
+            group.rows += (next(short.row_numbers), key, line, digest_of(body), kept)
+            group.rows += (traits_of(body), None)
             if end is None:
                 continue
             kind, phase, status, error, words = end

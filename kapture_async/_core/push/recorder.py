@@ -18,6 +18,7 @@ from ..outcome import Outcome
 from .journal.facts import LATER, Identity, Job, Taken, is_name
 from .journal.reference import digest_of
 from .journal.thread import AllDone
+from .journal.traits import traits_of
 from .journal.writer import Journal
 from .live import Live
 from .rows import Row
@@ -151,7 +152,7 @@ class Recorder:
                     return
                 live.value = records.mark(ready, reference)
                 payload = packed if self._payloads else b""
-                live.entry = journal.begin_soon(key, digest, line, payload, live)
+                live.entry = journal.begin_soon(key, digest, line, payload, live, traits_of(packed))
                 live.attempt = 1
                 return
         except JournalError as error:

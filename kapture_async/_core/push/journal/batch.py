@@ -22,6 +22,7 @@ from .statements import (
     known_by_key,
     put_payloads,
 )
+from .traits import traits_of
 
 
 class Incoming(NamedTuple):
@@ -68,7 +69,7 @@ class Batch:
         self._intents: list[Any] = []
         self._payloads: list[Any] = []
         self._gone: list[int] = []
-        self._mended: list[tuple[bytes, int | None, int]] = []
+        self._mended: list[tuple[bytes, int | None, int, int]] = []
         self._by_key: dict[str, Known] = {}
         self._by_content: dict[tuple[bytes, int], Known] = {}
         self._indexed = False
@@ -125,7 +126,8 @@ class Batch:
             return self.answer(action_for(state, same=same, error=None), known)
         if not same:
             # Nothing of the row is in the helpdesk, so it may become another.
-            self._mended.append((digest, line, known.row))
+            traits = 0 if payload is None else traits_of(payload)
+            self._mended.append((digest, line, traits, known.row))
             self._gone.append(known.row)
         if payload is not None and self._job.payloads:
             self._payloads += (known.row, payload)
@@ -187,7 +189,8 @@ class Batch:
         (key, digest, line), payload, at, refusal, _ = one
         memory = self._memory
         row = next(memory.row_numbers)
-        self._rows += (row, key, digest, occurrence, line, at)
+        traits = 0 if payload is None else traits_of(payload)
+        self._rows += (row, key, digest, occurrence, line, at, traits)
         if payload is not None and self._job.payloads:
             self._payloads += (row, payload)
         reference = reference_of(self._job.job_id, key, digest, occurrence)
@@ -254,7 +257,7 @@ class Batch:
         insert_rows(connection, self._rows)
         if self._mended:
             connection.executemany(
-                "UPDATE rows SET digest = ?, line = ? WHERE row = ?", self._mended
+                "UPDATE rows SET digest = ?, line = ?, traits = ? WHERE row = ?", self._mended
             )
             delete_payloads(connection, self._gone)
         put_payloads(connection, self._payloads)

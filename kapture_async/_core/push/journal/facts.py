@@ -311,6 +311,8 @@ class Doubt:
     """How many looks in a row, since the last attempt, did not find it."""
     last_look_at: float | None
     """When the last of those was."""
+    traits: int = 0
+    """What its content is like; see :func:`.traits_of`."""
 
 
 @frozen(kw_only=True)
@@ -335,6 +337,8 @@ class RowView:
     """When it may have been sent last; ``None`` if it never was."""
     attempts: int
     """0 if it could never be sent at all."""
+    traits: int = 0
+    """What its content is like; see :func:`.traits_of`."""
 
 
 @frozen(kw_only=True)

@@ -35,7 +35,7 @@ class Group:
     Attributes:
         at: the time of its new rows and ends.
         rows: of each new row that is to be sent: row, key, line, digest, payload (empty to keep
-            it out of the journal), and whom to tell.
+            it out of the journal), traits, and whom to tell.
         accepted: of each end that is one: row, attempt, ticket_id, and whom to tell.
         ended: of each other end: row, attempt, kind, phase, status, error, words, and whom to
             tell, or ``None``.
@@ -44,7 +44,7 @@ class Group:
         calls: whatever else is to be done in a transaction of its own.
     """
 
-    ROW, ACCEPTED, ENDED = 6, 4, 8
+    ROW, ACCEPTED, ENDED = 7, 4, 8
     """Values for each. They are added at once, so that none is ever there without the others."""
 
     def __init__(self, at: float = 0.0) -> None:

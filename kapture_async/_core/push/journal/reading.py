@@ -29,8 +29,8 @@ from .schema import disconnect, examine
 from .trouble import text_of, trouble_of
 
 _ROWS = """
-SELECT r.row, r.key, r.digest, r.occurrence, r.line, f.kind, f.ticket_id, f.status, f.error,
-    f.words, p.payload, f.at, (SELECT max(g.attempt) FROM facts AS g WHERE g.row = r.row),
+SELECT r.row, r.key, r.digest, r.occurrence, r.line, r.traits, f.kind, f.ticket_id, f.status,
+    f.error, f.words, p.payload, f.at, (SELECT max(g.attempt) FROM facts AS g WHERE g.row = r.row),
     (SELECT max(g.at) FROM facts AS g WHERE g.row = r.row AND g.kind = 'intent')
 FROM rows AS r
 CROSS JOIN facts AS f
@@ -41,7 +41,7 @@ ORDER BY r.row
 """
 
 _DOUBTS = """
-SELECT r.row, r.key, r.digest, r.occurrence, r.line, f.kind, {payload},
+SELECT r.row, r.key, r.digest, r.occurrence, r.line, r.traits, f.kind, {payload},
     (SELECT max(g.attempt) FROM facts AS g WHERE g.row = r.row), i.at,
     (SELECT min(g.at) FROM facts AS g WHERE g.row = r.row AND g.kind = 'intent'),
     (SELECT max(g.at) FROM facts AS g WHERE g.row = r.row AND g.kind IN ('intent', 'unknown')),
@@ -175,8 +175,8 @@ class ReadJournal:
             join="LEFT JOIN payloads AS p ON p.row = r.row" if payloads else "",
         )
         for found in self._each(question, kinds):
-            row, key, digest, occurrence, line, kind, payload, attempts, sent_at, *rest = found
-            first_at, last_at, looks, looked_at, error, words = rest
+            row, key, digest, occurrence, line, traits, kind, payload, attempts, *rest = found
+            sent_at, first_at, last_at, looks, looked_at, error, words = rest
             yield Doubt(
                 row=row,
                 key=key,
@@ -192,6 +192,7 @@ class ReadJournal:
                 words=words,
                 absent_looks=looks,
                 last_look_at=looked_at,
+                traits=traits,
             )
 
     def payloads_of(self, *states: State) -> Iterator[tuple[int, bytes]]:
@@ -263,7 +264,7 @@ class ReadJournal:
     def _views(self, kinds: list[str], more: str, values: list[Any]) -> Iterator[RowView]:
         question = _ROWS.format(kinds=_marks(kinds), more=more)
         for found in self._each(question, [*kinds, *values]):
-            row, key, digest, occurrence, line, kind, ticket_id, status, *rest = found
+            row, key, digest, occurrence, line, traits, kind, ticket_id, status, *rest = found
             error, words, payload, at, attempts, sent_at = rest
             yield RowView(
                 row=row,
@@ -280,6 +281,7 @@ class ReadJournal:
                 at=at,
                 sent_at=sent_at,
                 attempts=attempts,
+                traits=traits,
             )
 
     def _all(self, question: str) -> list[Any]:

@@ -16,7 +16,7 @@ from .damage import RESTORE, check_file, check_wal, wal_index, wal_is_there
 from .facts import Job
 from .trouble import trouble, trouble_of
 
-VERSION = 2
+VERSION = 3
 """Of the tables. Another number is refused: a journal is for one push, not for years."""
 APPLICATION = 0x706A726E
 """Stands in the file's header: tells a journal from other SQLite databases."""
@@ -37,7 +37,7 @@ CREATE TABLE runs (
 );
 CREATE TABLE rows (
     row INTEGER PRIMARY KEY, key TEXT, digest BLOB NOT NULL, occurrence INTEGER NOT NULL,
-    line INTEGER, planned REAL NOT NULL
+    line INTEGER, planned REAL NOT NULL, traits INTEGER NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX rows_by_key ON rows (key) WHERE key IS NOT NULL;
 CREATE TABLE payloads (row INTEGER PRIMARY KEY, payload BLOB NOT NULL);

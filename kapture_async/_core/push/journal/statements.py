@@ -35,8 +35,9 @@ _GROUP = (
     f"""
     CREATE TEMP TRIGGER IF NOT EXISTS write_group INSTEAD OF INSERT ON new_group BEGIN
         SELECT RAISE(ABORT, '{ANOTHER_RUN}') WHERE NEW.run IS NOT (SELECT max(run) FROM runs);
-        INSERT INTO rows (row, key, line, digest, occurrence, planned)
-            SELECT {_AT(0)}, {_AT(1)}, {_AT(2)}, substr(NEW.contents, {_AT(3)}, {DIGEST}), 0, NEW.at
+        INSERT INTO rows (row, key, line, digest, occurrence, planned, traits)
+            SELECT {_AT(0)}, {_AT(1)}, {_AT(2)}, substr(NEW.contents, {_AT(3)}, {DIGEST}), 0,
+                NEW.at, {_AT(5)}
             FROM json_each(NEW.rows);
         INSERT INTO payloads (row, payload)
             SELECT {_AT(0)}, substr(NEW.contents, {_AT(3)} + {DIGEST}, {_AT(4)})
@@ -144,8 +145,9 @@ def keyed_by_content(connection: sqlite3.Connection, digest: bytes) -> Iterator[
 
 
 def insert_rows(connection: sqlite3.Connection, flat: list[Any]) -> None:
-    """New rows: row, key, digest, occurrence, line, planned for each."""
-    _insert(connection, "INTO rows", "*", 6, flat)
+    """New rows: row, key, digest, occurrence, line, planned, traits for each."""
+    into = "INTO rows (row, key, digest, occurrence, line, planned, traits)"
+    _insert(connection, into, "*", 7, flat)
 
 
 def put_payloads(connection: sqlite3.Connection, flat: list[Any]) -> None:
@@ -192,9 +194,9 @@ def insert_group(
         at: the time of all.
         fact: the first number of an end; there is one for each, those of the accepted first.
             An intent of a new row has the number 0.
-        rows: row, key, line, where its digest begins in the contents, counted from 1, and the
-            length of the payload behind it, or ``None`` for none. That their names are new must
-            be sure.
+        rows: row, key, line, where its digest begins in the contents, counted from 1, the length
+            of the payload behind it, or ``None`` for none, and its traits. That their names are
+            new must be sure.
         contents: digests and payloads, one after the other.
         accepted: row, attempt, ticket_id; their payloads are forgotten.
         ended: row, attempt, kind, phase, status, error, words; none of them accepted.

@@ -126,7 +126,7 @@ class Store(OwnedJournal):
 
     def _put(self, group: Group) -> None:
         memory, columns = self._memory, [group.rows[at :: group.ROW] for at in range(group.ROW)]
-        rows, keys, lines, digests, payloads, _ = columns
+        rows, keys, lines, digests, payloads, traits, _ = columns
         accepted = [group.accepted[at :: group.ACCEPTED] for at in range(group.ACCEPTED - 1)]
         ended = [group.ended[at :: group.ENDED] for at in range(group.ENDED - 1)]
         for ends, attempts, *_ in (accepted, ended):
@@ -149,7 +149,8 @@ class Store(OwnedJournal):
             self._run,
             group.at,
             memory.facts_from(len(accepted[0]) + len(ended[0])),
-            zip(rows, keys, lines, starts, lengths, strict=False),  # there is a start too many
+            # There is a start too many.
+            zip(rows, keys, lines, starts, lengths, traits, strict=False),
             b"".join(contents),
             zip(*accepted, strict=True),
             zip(*ended, strict=True),

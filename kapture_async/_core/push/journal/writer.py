@@ -217,7 +217,13 @@ class Journal:
         return reference_of(self._job_id, key, digest)
 
     def begin_soon(
-        self, key: str | None, digest: bytes, line: int | None, payload: bytes, token: Any
+        self,
+        key: str | None,
+        digest: bytes,
+        line: int | None,
+        payload: bytes,
+        token: Any,
+        traits: int = 0,
     ) -> int:
         """Have the intent of a new row written; see :meth:`listen`. It is its first attempt, and
         must be settled, as with :meth:`take_soon`.
@@ -226,12 +232,13 @@ class Journal:
             key, digest, line: as :class:`.Identity` has them.
             payload: the body it is sent with; empty to keep it out of the journal.
             token: to be told of.
+            traits: see :func:`.traits_of`.
 
         Returns:
             Its number in the journal.
         """
         worker, row = self._worker, next(self._row_numbers)
-        worker.group.rows += (row, key, line, digest, payload, token)
+        worker.group.rows += (row, key, line, digest, payload, traits, token)
         if not worker.asked:
             worker.ask()
         return row
