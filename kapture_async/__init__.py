@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from ._core.pull.pages import Pages
     from ._core.push.doctor import Diagnosis
     from ._core.push.engine import Push, PushCounts
+    from ._core.push.journal.findings import Contradiction
     from ._core.push.journal.reading import ReadJournal
     from ._core.push.reconcile import Reconciliation, Resolved
     from ._core.push.rows import Row
@@ -89,6 +90,7 @@ __all__ = [
     "ConflictError",
     "ConnectError",
     "Contact",
+    "Contradiction",
     "Customer",
     "CustomerContact",
     "CustomerFields",
@@ -179,6 +181,7 @@ _HOMES = {
     "ConflictError": "._core.errors",
     "ConnectError": "._core.errors",
     "Contact": ".customer_models",
+    "Contradiction": "._core.push.journal.findings",
     "Customer": ".customer_models",
     "CustomerContact": ".customer_models",
     "CustomerFields": ".customer_models",

@@ -81,6 +81,7 @@ def look_of(
                     references_of(row, place),
                     content_of(row.title, row.detail) if place is None else None,
                     beginning(row.title, row.detail) if place == TEXT else None,
+                    row.merged_into,
                 )
 
     return look

@@ -152,18 +152,22 @@ async def _told(
                 raise
             return None  # another than who was asked for: merged, perhaps
         seen[customer.customer_id or f"{name} {len(seen) + 1}"] = customer
-    holding = tuple(
-        customer_id
-        for customer_id, customer in seen.items()
-        if sought.reference in _references_of(customer, place)
+    carried = {
+        customer_id: _references_of(customer, place) for customer_id, customer in seen.items()
+    }
+    holding = tuple(who for who, references in carried.items() if sought.reference in references)
+    others = tuple(
+        (reference, who)
+        for who, references in carried.items()
+        for reference in sorted(references - {sought.reference})
     )
     if holding:
-        return Told(row=sought.row, ticket_ids=holding)
+        return Told(row=sought.row, ticket_ids=holding, others=others)
     names = {_folded(info.get(name)) for name in ("customer_name", "name")} - {""}
     alike = tuple(key for key, customer in seen.items() if _folded(customer.name) in names)
     if alike:
-        return Told(row=sought.row, ticket_ids=alike, proven=False)
-    return Told(row=sought.row, telling=not seen and place is not None)
+        return Told(row=sought.row, ticket_ids=alike, proven=False, others=others)
+    return Told(row=sought.row, telling=not seen and place is not None, others=others)
 
 
 def _info_of(sought: Sought) -> Mapping[str, Any]:

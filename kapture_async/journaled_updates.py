@@ -7,6 +7,7 @@ note of it (kapture.md, section 3: ``conversation_type.notes[].detail``).
 from __future__ import annotations
 
 import html
+from collections import Counter
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -218,26 +219,33 @@ def _told(
     sought: Sought, ticket: TicketDetail, ticket_id: str, place: ReferencePlace
 ) -> tuple[Told, bool]:
     """What a ticket shows of an update, and whether it shows what would carry a reference."""
-    row = sought.row
+    row, mine = sought.row, sought.reference
     if isinstance(place, Field):
         values = field_values(ticket.associate_fields, place)
-        if sought.reference in values:
-            return Told(row=row, ticket_ids=(ticket_id,)), True
+        others = tuple((value, ticket_id) for value in sorted(values - {mine}))
+        if mine in values:
+            return Told(row=row, ticket_ids=(ticket_id,), others=others), True
         # Another value may stand where ours stood before.
-        return Told(row=row, telling=not values), ticket.associate_fields is not None
+        return (
+            Told(row=row, telling=not values, others=others),
+            ticket.associate_fields is not None,
+        )
     lists = _conversations(ticket)
     if place == TEXT:
-        times = max((_times(texts, sought.reference) for texts in lists), default=0)
-        if times:
-            return Told(row=row, ticket_ids=(ticket_id,) * times), True
+        times = _times(lists)
+        others = tuple((ref, ticket_id) for ref in times.elements() if ref != mine)
+        if times[mine]:
+            return Told(row=row, ticket_ids=(ticket_id,) * times[mine], others=others), True
+    else:
+        others = ()
     body = {} if sought.payload is None else orjson.loads(sought.payload)
     comment = body.get("comment") or ""
     if not has_comment(comment):
-        return Told(row=row, telling=False), True
+        return Told(row=row, telling=False, others=others), True
     sent = append_marker(comment, sought.reference) if place == TEXT else comment
     if any(_is_alike(text, comment, sent) for texts in lists for text in texts):
-        return Told(row=row, ticket_ids=(ticket_id,), proven=False), True
-    return Told(row=row, telling=place == TEXT), bool(lists)
+        return Told(row=row, ticket_ids=(ticket_id,), proven=False, others=others), True
+    return Told(row=row, telling=place == TEXT, others=others), bool(lists)
 
 
 def _conversations(ticket: TicketDetail) -> list[list[str]]:
@@ -252,8 +260,12 @@ def _conversations(ticket: TicketDetail) -> list[list[str]]:
     return found
 
 
-def _times(texts: list[str], reference: str) -> int:
-    return sum(reference in references_in(text) for text in texts)
+def _times(lists: list[list[str]]) -> Counter[str]:
+    """How often each reference stands there; the same note may be in several lists."""
+    times: Counter[str] = Counter()
+    for texts in lists:
+        times |= Counter(reference for text in texts for reference in references_in(text))
+    return times
 
 
 def _is_alike(text: str, comment: str, sent: str) -> bool:

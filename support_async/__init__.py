@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from kapture_async._core.pull.pages import Pages
     from kapture_async._core.push.doctor import Diagnosis
     from kapture_async._core.push.engine import Push, PushCounts
+    from kapture_async._core.push.journal.findings import Contradiction
     from kapture_async._core.push.journal.reading import ReadJournal
     from kapture_async._core.push.reconcile import Reconciliation, Resolved
     from kapture_async._core.push.rows import Row
@@ -95,6 +96,7 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "ConnectError",
+    "Contradiction",
     "Conversation",
     "CreatedTicket",
     "Diagnosis",
@@ -177,6 +179,7 @@ _HOMES = {
     "ConfigurationError": "kapture_async._core.errors",
     "ConflictError": "kapture_async._core.errors",
     "ConnectError": "kapture_async._core.errors",
+    "Contradiction": "kapture_async._core.push.journal.findings",
     "Conversation": ".models",
     "CreatedTicket": ".models",
     "Diagnosis": "kapture_async._core.push.doctor",

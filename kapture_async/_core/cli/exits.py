@@ -20,6 +20,7 @@ REJECTED: Final = 1
 USAGE: Final = 2
 UNKNOWN: Final = 3
 NOT_SENT: Final = 4
+CONTRADICTION: Final = 5
 BUG: Final = 70
 INTERRUPTED: Final = 130
 
@@ -42,7 +43,9 @@ Exit codes:
   2    wrong usage, or a journal that cannot be used
   3    doubts remain
   4    the helpdesk could not be asked
+  5    the helpdesk shows what an outcome denies; see the contradictions
   130  interrupted; everything is as it was
+If several hold: 130, then 5, 3, 2, 4.
 """
 
 

@@ -18,16 +18,17 @@ from ..errors import (
     JournalError,
     RejectedError,
 )
+from ..push.journal.findings import Contradicts
 from ..push.reconcile import Looked, Reconciliation, Resolved, Settling
 from .advice import ways_on
 from .endreport import heading, show_commands
-from .exits import DONE, UNKNOWN
+from .exits import CONTRADICTION, DONE, UNKNOWN
 from .note import Note
 from .options import Target, target_options
 from .running import run
 from .screen import clean, console, json_line, one_line, warn
 from .service import Service
-from .standing import Standing, standing_of
+from .standing import Standing, contradiction_json, standing_of
 from .status import name_of, show_standing
 from .words import clock, count
 
@@ -108,13 +109,19 @@ def reconcile_journal(
     if as_json:
         present = present_between(before, after)
         told = {**after.as_json(), "present": present, "absent": len(found.absent)}
-        print(json_line({**told, "still_open": len(found.open)}), flush=True)
+        seen = [contradiction_json(one) for one in found.contradictions]
+        print(
+            json_line({**told, "still_open": len(found.open), "contradictions_seen": seen}),
+            flush=True,
+        )
     screen = console(stderr=as_json)
     _show(screen, found, before, after)
     ways = ways_on(after, service, target=target.as_arguments())
     if ways:
         show_commands(screen, "To go on", ways)
     screen.print()
+    if found.contradictions:
+        return CONTRADICTION
     return UNKNOWN if left else DONE
 
 
@@ -293,8 +300,11 @@ def _show(screen: Console, found: Reconciliation, before: Standing, after: Stand
 
 
 def present_between(before: Standing, after: Standing) -> int:
-    """Rows that turned out to be in the helpdesk, also by looks that failed later on."""
-    return after.counts.accepted - before.counts.accepted
+    """Doubts that turned out to be in the helpdesk, also by looks that failed later on."""
+    accepted = after.counts.accepted - before.counts.accepted
+    kinds = (Contradicts.REJECTED_PRESENT.value, Contradicts.NOT_SENT_PRESENT.value)
+    turned = (after.contradicted.get(k, 0) - before.contradicted.get(k, 0) for k in kinds)
+    return accepted - sum(turned)
 
 
 def _show_rows(screen: Console, rows: Sequence[Resolved]) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -24,12 +25,14 @@ from ..push.journal.facts import (
     goes_again,
     later_of,
 )
+from ..push.journal.findings import Contradiction
 from ..push.journal.lock import Owner, owner_of
 from ..push.journal.reading import ReadJournal, Reason
 from .note import Note
 
 _DOUBTS_NAMED = 5
 _OPEN_NAMED = 5
+_CONTRADICTIONS_NAMED = 20
 LINE = re.compile(r"^line \d+: ")
 """What stands before a reason that is told beside its line anyway."""
 _LOST = "no outcome was written down"
@@ -69,6 +72,8 @@ class Standing:
         open: the first rows for a person to judge.
         left_open: rows in doubt that a look has not settled.
         to_judge: one of all those for a person to judge.
+        contradictions: the first of what lookups have shown that the outcomes deny.
+        contradicted: how many there are of which kind.
     """
 
     path: str
@@ -88,6 +93,8 @@ class Standing:
     open: tuple[Open, ...]
     left_open: int
     to_judge: Open | None
+    contradictions: tuple[Contradiction, ...]
+    contradicted: Mapping[str, int]
 
     @property
     def unread(self) -> str | None:
@@ -131,6 +138,8 @@ class Standing:
             else {"pid": owner.pid, "host": owner.host, "since": moment(owner.since)},
             "in_doubt_since": moment(self.doubts_since),
             "last_look": None if look is None else moment(look.at),
+            "contradictions": sum(self.contradicted.values()),
+            "contradictions_named": [contradiction_json(one) for one in self.contradictions],
             "sendable": self.sendable,
             "read_to_end": None if self.note is None else self.note.read_to_end,
             "service": self.job.service,
@@ -145,6 +154,18 @@ def counts_json(counts: Counts) -> dict[str, int]:
     """The counts under the names that every command gives them."""
     names = ("rows", *(state.value for state in State))
     return {name: getattr(counts, name) for name in names}
+
+
+def contradiction_json(one: Contradiction) -> dict[str, Any]:
+    """A contradiction, for programs."""
+    return {
+        "kind": one.kind,
+        "key": one.key,
+        "line": one.line,
+        "reference": one.reference,
+        "ticket_ids": list(one.ticket_ids),
+        "at": moment(one.at),
+    }
 
 
 def moment(at: float | None) -> str | None:
@@ -185,6 +206,8 @@ def standing_of(path: str) -> Standing:
             open=tuple(row for row in opened if row.state is not State.UNKNOWN),
             left_open=len(left),
             to_judge=named[0] if named else None,
+            contradictions=tuple(islice(journal.contradictions(), _CONTRADICTIONS_NAMED)),
+            contradicted=journal.contradicted(),
         )
 
 

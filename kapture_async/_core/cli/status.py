@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ..push.journal.facts import State
+from ..push.journal.findings import Contradiction
 from .advice import ways_on
 from .endreport import heading, show_commands
 from .exits import DONE
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _REASONS_SHOWN = 6
+_CONTRADICTIONS_SHOWN = 10
 _STYLES = {
     State.ACCEPTED: "green",
     State.REJECTED: "yellow",
@@ -70,6 +73,7 @@ def show_status(path: str, service: Service, *, as_json: bool) -> int:
 def show_standing(screen: Console, standing: Standing) -> None:
     """Counts, reasons, doubts and what has been going on."""
     _show_counts(screen, standing)
+    show_contradictions(screen, standing.contradictions, sum(standing.contradicted.values()))
     _show_reasons(screen, standing)
     _show_doubts(screen, standing)
     _show_open(screen, standing)
@@ -191,6 +195,28 @@ def _show_open(screen: Console, standing: Standing) -> None:
         tickets = ", ".join(map(one_line, row.ticket_ids)) or "no ticket is noted"
         word = Text(_WORDS[row.state], _STYLES[row.state])
         table.add_row("", one_line(name_of(row.key, row.line)), word, f"tickets {tickets}")
+    screen.print(table)
+
+
+def show_contradictions(screen: Console, found: Sequence[Contradiction], total: int) -> None:
+    """What lookups have shown that the outcomes deny: all in number, and the first by name."""
+    from rich.table import Table
+    from rich.text import Text
+
+    if not found:
+        return
+    shown = found[:_CONTRADICTIONS_SHOWN]
+    more = f", the first {len(shown)} of {total:,}" if total > len(shown) else ""
+    heading(screen, f"Contradictions: the helpdesk shows what an outcome denies{more}")
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(width=1)
+    table.add_column(no_wrap=True, overflow="ellipsis", max_width=30)
+    table.add_column(no_wrap=True)
+    table.add_column(ratio=1)
+    for one in shown:
+        tickets = ", ".join(map(one_line, one.ticket_ids)) or "without a readable id"
+        words = Text(one.words, "bold red")
+        table.add_row("", one_line(name_of(one.key, one.line)), words, f"tickets {tickets}")
     screen.print(table)
 
 

@@ -32,6 +32,8 @@ class Seen:
     """What can be compared with a row's content; only where no reference travels."""
     beginning: tuple[str, str] | None = field(default=None, repr=False)
     """Title and text, of a ticket that may have lost a reference at the end of its text."""
+    merged_into: str | None = None
+    """The ticket that agents merged it into."""
 
 
 Look = Callable[[float, float], AsyncIterator[Seen]]
@@ -68,12 +70,14 @@ class Told:
         ticket_ids: where it was found, each place once.
         proven: it was found by its reference, and not only by its content.
         telling: that it was not found there says that it is not there.
+        others: references of other rows that were seen on the way, each with where.
     """
 
     row: int
     ticket_ids: tuple[str, ...] = ()
     proven: bool = True
     telling: bool = True
+    others: tuple[tuple[str, str], ...] = ()
 
 
 Ask = Callable[[Sequence[Sought]], AsyncIterator[Told]]

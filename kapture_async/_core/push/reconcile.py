@@ -17,8 +17,10 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from ..errors import HelpdeskError, InvalidInputError
+from ..errors import HelpdeskError, InvalidInputError, JournalError
+from .contradictions import Watch
 from .journal.facts import TOLD, Doubt, Kind, RowView, State
+from .journal.findings import Contradiction
 from .journal.store import Store
 from .journal.writer import Journal
 from .looks import MARGIN, Asking, Finding, Inquiry, Look, Looking, Survey, surely_shown
@@ -92,6 +94,9 @@ class Reconciliation:
             its content is known where a reference stands at the end of a text, which may be cut
             off. Push some rows of the journal, and look again; or look yourself, and
             :meth:`judge`; or take an empty look for a proof, by ``trust_empty``.
+        contradictions: what the looks have shown of other rows that the journal denies: rejected
+            or not sent, and there (present from now on); accepted, and there twice, or on another
+            ticket. They stay listed in the journal.
     """
 
     present: list[Resolved] = field(factory=list)
@@ -101,6 +106,7 @@ class Reconciliation:
     open: list[Resolved] = field(factory=list)
     unseen: int = 0
     unvouched: int = 0
+    contradictions: list[Contradiction] = field(factory=list)
 
     @property
     def doubts(self) -> int:
@@ -127,6 +133,8 @@ class Reconciliation:
         self.absent[:0] = earlier.absent
         self.ambiguous[:0] = earlier.ambiguous
         self.probable[:0] = earlier.probable
+        later = [c for c in self.contradictions if c not in earlier.contradictions]
+        self.contradictions = [*earlier.contradictions, *later]
 
 
 def longest_call(total: float | None) -> float:
@@ -227,6 +235,8 @@ async def reconcile(
                 row: beginning_of(payload) for row, payload in store.payloads_of(State.UNKNOWN)
             }
         )
+    watch = Watch()
+    look = watch.over(look)
     way = await _way(journal, look, content_of, doubts, now() - seconds, day_of, beginnings)
     looker = _Looker(journal, way, now)
     missing = doubts
@@ -241,13 +251,18 @@ async def reconcile(
         await looker.absent(absent)
         result.absent += map(_resolved, absent)
         missing = [doubt for doubt in missing if doubt.row in unproven]
+        result.contradictions += await watch.compare(journal, now())
     except HelpdeskError as error:
-        if result.doubts:
+        if not isinstance(error, JournalError):
+            result.contradictions += await watch.compare(journal, now())
+        if result.doubts or result.contradictions:
             result.keep_with(error)
+        if result.doubts:
             were = "doubt was" if result.doubts == 1 else "doubts were"
             error.add_note(f"{result.doubts} {were} resolved before; that stands in the journal")
         raise
     finally:
+        watch.close()
         result.unseen = looker.unseen
         result.unvouched = sum(
             doubt.row in looker.unvouched and doubt.row not in looker.unproven for doubt in missing

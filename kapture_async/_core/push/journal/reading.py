@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
@@ -23,6 +24,7 @@ from .facts import (
     State,
     later_of,
 )
+from .findings import Contradiction
 from .memory import TALLY
 from .reference import reference_of
 from .schema import disconnect, examine
@@ -80,6 +82,36 @@ SELECT r.key, r.digest, r.occurrence, f.kind FROM rows AS r
 CROSS JOIN facts AS f
     ON f.row = r.row AND f.fact = (SELECT max(g.fact) FROM facts AS g WHERE g.row = r.row)
 """
+
+
+_COMPARED = """
+SELECT r.row, r.key, r.digest, r.occurrence, r.line, f.kind, f.ticket_id,
+    (SELECT max(g.at) FROM facts AS g WHERE g.row = r.row AND g.kind = 'intent')
+FROM rows AS r
+CROSS JOIN facts AS f
+    ON f.row = r.row AND f.fact = (SELECT max(g.fact) FROM facts AS g WHERE g.row = r.row)
+WHERE r.row > ?
+ORDER BY r.row LIMIT ?
+"""
+
+_FINDINGS = """
+SELECT r.key, r.digest, r.occurrence, r.line, c.kind, c.ticket_ids, c.at
+FROM findings AS c JOIN rows AS r ON r.row = c.row ORDER BY c.finding
+"""
+
+
+class Compared(NamedTuple):
+    """A row of the journal, as it is compared with what a lookup has shown."""
+
+    row: int
+    reference: str
+    key: str | None
+    line: int | None
+    state: str
+    own: str | None
+    """The id that the service gave for it, or an earlier lookup."""
+    sent_at: float | None
+    """When it may have been sent last; ``None`` if it never was."""
 
 
 class Reason(NamedTuple):
@@ -260,6 +292,35 @@ class ReadJournal:
         """Every look at the helpdesk, the latest last."""
         found = self._all("SELECT look, at, evidence FROM looks ORDER BY look")
         return [Look(look=look, at=at, evidence=evidence) for look, at, evidence in found]
+
+    def compared(self, after: int, most: int) -> list[Compared]:
+        """Rows beyond one of them, in the order they came, as they are compared with a lookup."""
+        job_id = self.job.job_id
+        return [
+            Compared(
+                row,
+                reference_of(job_id, key, digest, occurrence),
+                key,
+                line,
+                STATE_AFTER[kind].value,
+                ticket_id,
+                sent_at,
+            )
+            for row, key, digest, occurrence, line, kind, ticket_id, sent_at in self._each(
+                _COMPARED, [after, most]
+            )
+        ]
+
+    def contradictions(self) -> Iterator[Contradiction]:
+        """What lookups have shown that the outcomes deny, in the order it was found."""
+        for key, digest, occurrence, line, kind, ticket_ids, at in self._each(_FINDINGS, []):
+            reference = reference_of(self.job.job_id, key, digest, occurrence)
+            tickets = tuple(map(str, json.loads(ticket_ids)))
+            yield Contradiction(kind, key, line, reference, tickets, at)
+
+    def contradicted(self) -> dict[str, int]:
+        """How many contradictions of which kind were found."""
+        return dict(self._all("SELECT kind, count(*) FROM findings GROUP BY kind"))
 
     def _views(self, kinds: list[str], more: str, values: list[Any]) -> Iterator[RowView]:
         question = _ROWS.format(kinds=_marks(kinds), more=more)

@@ -47,6 +47,10 @@ CREATE TABLE facts (
     evidence TEXT, PRIMARY KEY (row, fact)
 ) WITHOUT ROWID;
 CREATE TABLE looks (look INTEGER PRIMARY KEY, at REAL NOT NULL, evidence TEXT NOT NULL);
+CREATE TABLE findings (
+    finding INTEGER PRIMARY KEY, row INTEGER NOT NULL, kind TEXT NOT NULL,
+    ticket_ids TEXT NOT NULL, at REAL NOT NULL, UNIQUE (row, kind, ticket_ids)
+);
 CREATE VIEW last_facts AS
     SELECT * FROM facts AS f
     WHERE f.fact = (SELECT max(g.fact) FROM facts AS g WHERE g.row = f.row);

@@ -25,15 +25,24 @@ from .facts import (
     Identity,
     Kind,
     Settled,
+    State,
     Taken,
     action_for,
     check_identity,
 )
 from .group import Group
+from .memory import writable
 from .names import Names
 from .owned import OwnedJournal
 from .reference import DIGEST
-from .statements import ANOTHER_RUN, delete_payloads, insert_facts, insert_group, known_by_number
+from .statements import (
+    ANOTHER_RUN,
+    Known,
+    delete_payloads,
+    insert_facts,
+    insert_group,
+    known_by_number,
+)
 from .trouble import same_again, trouble
 
 # SQLite's module is slow with enums.
@@ -41,6 +50,7 @@ _OUTCOMES: dict[str, str] = {kind.value: kind.value for kind in OUTCOMES}
 
 
 _OTHER_OUTCOMES = frozenset(_OUTCOMES) - {Kind.ACCEPTED.value}
+_NOT_THERE = frozenset({State.REJECTED, State.NOT_SENT})
 
 
 class Store(OwnedJournal):
@@ -260,21 +270,44 @@ class Store(OwnedJournal):
         state = None if known is None else STATE_AFTER[known.kind]
         if known is None or state not in DOUBTS or row in self._memory.open or kind not in VERDICTS:
             raise trouble(self.path, f"row {row} is not in doubt; it cannot be {kind}")
-        facts: list[Any] = []
-        self._memory.fact(
-            facts,
-            row,
-            Kind(kind).value,
-            known.attempts,
-            at,
-            ticket_id=ticket_id,
-            words=words,
-            evidence=None if evidence is None else json.dumps(evidence),
+        said = None if evidence is None else json.dumps(evidence)
+        self._say(known, Kind(kind), at, ticket_id, words, said)
+
+    def found_after_all(
+        self, row: int, at: float, *, ticket_id: str | None, evidence: Mapping[str, Any]
+    ) -> None:
+        """Write that a row that was refused or not sent is in the helpdesk: it is present.
+
+        Args:
+            row: the row.
+            at: the wall clock.
+            ticket_id: the ticket that was found.
+            evidence: what it is based on; anything JSON can hold.
+
+        Raises:
+            JournalError: the row is neither, or under way just now.
+        """
+        self._check_transaction()
+        known = known_by_number(self._connection, row)
+        state = None if known is None else STATE_AFTER[known.kind]
+        if known is None or state not in _NOT_THERE or row in self._memory.open:
+            raise trouble(self.path, f"row {row} is neither rejected nor not sent")
+        self._say(known, Kind.PRESENT, at, ticket_id, None, json.dumps(evidence))
+
+    def contradict(self, row: int, kind: str, ticket_ids: Sequence[str], at: float) -> None:
+        """Note what contradicts the state of a row. What stands there already is not noted again.
+
+        Args:
+            row: the row.
+            kind: one of :class:`.findings.Contradicts`.
+            ticket_ids: the tickets that were found, sorted.
+            at: the wall clock.
+        """
+        self._check_transaction()
+        self._connection.execute(
+            "INSERT OR IGNORE INTO findings (row, kind, ticket_ids, at) VALUES (?, ?, ?, ?)",
+            (row, str(kind), writable(json.dumps(list(ticket_ids))), at),
         )
-        insert_facts(self._connection, facts)
-        self._memory.move(known.kind, Kind(kind).value)
-        if kind == Kind.PRESENT:
-            delete_payloads(self._connection, [row])
 
     def look(self, at: float, evidence: Mapping[str, Any]) -> int:
         """Note a look at the helpdesk. Returns its number."""
@@ -297,6 +330,31 @@ class Store(OwnedJournal):
     def under_way(self) -> int:
         """How many rows have an attempt of this run without an end."""
         return len(self._memory.open)
+
+    def _say(
+        self,
+        known: Known,
+        kind: Kind,
+        at: float,
+        ticket_id: str | None,
+        words: str | None,
+        evidence: str | None,
+    ) -> None:
+        facts: list[Any] = []
+        self._memory.fact(
+            facts,
+            known.row,
+            kind.value,
+            known.attempts,
+            at,
+            ticket_id=ticket_id,
+            words=words,
+            evidence=evidence,
+        )
+        insert_facts(self._connection, facts)
+        self._memory.move(known.kind, kind.value)
+        if kind is Kind.PRESENT:
+            delete_payloads(self._connection, [known.row])
 
     def _check_transaction(self) -> None:
         if not self._connection.in_transaction:

@@ -1,0 +1,130 @@
+"""Everything that a lookup sees counts: also what contradicts rows that nobody looked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from .journal.facts import State
+from .journal.findings import Contradiction, Contradicts
+from .journal.reading import Compared
+from .journal.store import Store
+from .journal.writer import Journal
+from .looks import Inquiry, Look, Seen, Sought, Told
+from .sightings import Sightings, contradictions_of, named, sightings_in
+
+_AT_ONCE = 2000
+"""Rows of the journal that are compared at a time: some 20 ms of its thread."""
+
+
+class Watch:
+    """Takes note of every reference that lookups show. Close it."""
+
+    def __init__(self) -> None:
+        self.sightings = Sightings()
+        self.tickets = 0
+        """How many tickets were seen in lists, each as often as it was listed."""
+        self._waiting: list[Seen] = []
+
+    def close(self) -> None:
+        """Forget what was seen."""
+        self.sightings.close()
+
+    def over(self, way: Look | Inquiry) -> Look | Inquiry:
+        """The same way to look, watched."""
+        return Inquiry(self._asking(way)) if isinstance(way, Inquiry) else self.over_list(way)
+
+    def over_list(self, look: Look) -> Look:
+        """The same lists, watched."""
+
+        async def watched(since: float, until: float) -> AsyncIterator[Seen]:
+            async for seen in look(since, until):
+                self._waiting.append(seen)
+                if len(self._waiting) == _AT_ONCE:
+                    await self.keep()
+                yield seen
+
+        return watched
+
+    def _asking(self, inquiry: Inquiry) -> Callable[[Sequence[Sought]], AsyncIterator[Told]]:
+        async def watched(sought: Sequence[Sought]) -> AsyncIterator[Told]:
+            references = {one.row: one.reference for one in sought}
+            async for told in inquiry.ask(sought):
+                seen: list[tuple[str, str | None]] = list(told.others)
+                if told.proven:
+                    seen += [(references[told.row], ticket) for ticket in told.ticket_ids]
+                self.sightings.add(sightings_in(seen))
+                yield told
+
+        return watched
+
+    async def keep(self) -> None:
+        """Put away what waits in memory."""
+        some, self._waiting = self._waiting, []
+        self.tickets += len(some)
+        if some:
+            await asyncio.to_thread(_put_away, self.sightings, some)
+
+    async def compare(self, journal: Journal, at: float) -> list[Contradiction]:
+        """Compare the rows of a journal with what was seen, and note what contradicts them.
+
+        Rows that were rejected or not sent, and are there, are present from then on.
+
+        Args:
+            journal: open for writing.
+            at: when it was seen.
+
+        Raises:
+            JournalError: it could not be written.
+        """
+        await self.keep()
+        await keep_rows(journal, self.sightings)
+        found = await journal.call(lambda store: _note(store, self.sightings, at))
+        return [_told(one, kind, ids, at) for one, kind, ids in found]
+
+
+async def keep_rows(journal: Journal, sightings: Sightings, *, every: bool = False) -> None:
+    """Put the rows of a journal beside what was seen: those that were, or all of them."""
+    after: int | None = 0
+
+    def some(store: Store) -> int | None:
+        assert after is not None
+        rows = store.compared(after, _AT_ONCE)
+        sightings.keep(rows, every=every)
+        return rows[-1].row if rows else None
+
+    while after is not None:
+        after = await journal.call(some)
+
+
+Found = tuple[Compared, Contradicts, tuple[str, ...]]
+
+
+def _note(store: Store, sightings: Sightings, at: float) -> list[Found]:
+    found: list[Found] = []
+    for one, tickets in sightings.rows():
+        kinds = contradictions_of(one, tickets, sightings)
+        if not kinds:
+            continue
+        ids = named(tickets)
+        for kind in kinds:
+            store.contradict(one.row, kind.value, ids, at)
+            found.append((one, kind, ids))
+        if State(one.state) is not State.ACCEPTED:
+            evidence = {"at": round(at, 3), "was": one.state, "ticket_ids": list(ids)}
+            ticket_id = ids[0] if ids else None
+            store.found_after_all(one.row, at, ticket_id=ticket_id, evidence=evidence)
+    return found
+
+
+def _told(one: Compared, kind: str, ids: tuple[str, ...], at: float) -> Contradiction:
+    return Contradiction(str(kind), one.key, one.line, one.reference, ids, at)
+
+
+def _put_away(sightings: Sightings, some: Sequence[Seen]) -> None:
+    # Two looks may have shown the same ticket.
+    shown = {(ref, seen.ticket_id or "", 1) for seen in some for ref in seen.references}
+    sightings.add(shown)
+    sightings.add_bare(s.ticket_id for s in some if s.ticket_id and not s.references)
+    pairs = ((s.ticket_id, s.merged_into) for s in some if s.ticket_id and s.merged_into)
+    sightings.add_merged(pairs)

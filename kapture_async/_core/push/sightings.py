@@ -1,0 +1,260 @@
+"""What lookups have shown, beside the rows of a journal: in a temporary file, not in memory.
+
+A reference cannot be turned back into its row: it is a hash. So what was seen is kept, and the
+rows of the journal pass it once, each with its reference. SQLite keeps 8 MB of that in memory, and
+the rest in a temporary file that has no name and is gone with the process.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from ..errors import JournalError
+from .journal.facts import DOUBTS, State
+from .journal.findings import Contradicts
+from .journal.reading import Compared
+
+_TABLES = """
+CREATE TABLE seen (
+    reference TEXT NOT NULL, ticket_id TEXT NOT NULL, times INTEGER NOT NULL,
+    PRIMARY KEY (reference, ticket_id)
+) WITHOUT ROWID;
+CREATE TABLE bare (ticket_id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE merged (ticket_id TEXT PRIMARY KEY, target TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE rows (
+    row INTEGER PRIMARY KEY, reference TEXT NOT NULL, key TEXT, line INTEGER, state TEXT NOT NULL,
+    own TEXT, sent_at REAL, result TEXT, why TEXT
+);
+"""
+_ROWS = (
+    "SELECT row, reference, key, line, state, own, sent_at FROM rows "
+    "WHERE row > ? ORDER BY row LIMIT ?"
+)
+_ROWS_WITH = _ROWS.replace("ORDER BY", "AND result = ? ORDER BY")
+_CACHE = 8000
+"""KiB of it in memory."""
+_MARKS = 500
+"""Values in one statement: below what old SQLites allow."""
+
+Sighting = tuple[str, str, int]
+"""A reference, the ticket that carries it (``""`` if its id cannot be read), and how often."""
+
+
+class Sightings:
+    """References seen, by ticket, and the rows of the journal that they belong to.
+
+    Use from one thread at a time.
+    """
+
+    def __init__(self) -> None:
+        self._connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._connection.executescript(
+            f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -{_CACHE}; "
+            f"PRAGMA temp_store = FILE; {_TABLES}"
+        )
+        self._indexed = False
+
+    def close(self) -> None:
+        """Forget all of it."""
+        self._connection.close()
+
+    def add(self, seen: Iterable[Sighting]) -> None:
+        """References, each on a ticket. Seen again there, it counts once."""
+        self._many(
+            "INSERT INTO seen VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "times = max(times, excluded.times)",
+            seen,
+        )
+
+    def add_bare(self, ticket_ids: Iterable[str]) -> None:
+        """Tickets that carry no reference."""
+        self._many("INSERT OR IGNORE INTO bare VALUES (?)", ((one,) for one in ticket_ids))
+
+    def add_merged(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Tickets that were merged into another, and that."""
+        self._many("INSERT OR REPLACE INTO merged VALUES (?, ?)", pairs)
+
+    def keep(self, rows: Sequence[Compared], *, every: bool = False) -> None:
+        """Keep those rows whose references were seen; or all of them."""
+        if not every:
+            found = self._tickets_of([one.reference for one in rows])
+            rows = [one for one in rows if one.reference in found]
+        self._many("INSERT OR REPLACE INTO rows VALUES (?,?,?,?,?,?,?,NULL,NULL)", rows)
+
+    def rows(self, result: str | None = None) -> Iterator[tuple[Compared, dict[str, int]]]:
+        """The rows that are kept, in order, each with the tickets that carry its reference and
+        how often.
+
+        Args:
+            result: only those with this one.
+        """
+        after = -1
+        question = _ROWS if result is None else _ROWS_WITH
+        values = [] if result is None else [result]
+        while True:
+            found = self._all(question, [after, *values, _MARKS])
+            some = [Compared(*columns) for columns in found]
+            if not some:
+                return
+            after = some[-1].row
+            tickets = self._tickets_of([one.reference for one in some])
+            for one in some:
+                yield one, tickets.get(one.reference, {})
+
+    def note(self, results: Iterable[tuple[str, str | None, int]]) -> None:
+        """Results of rows: result, why, row."""
+        self._many("UPDATE rows SET result = ?, why = ? WHERE row = ?", results)
+
+    def results(self) -> Iterator[tuple[Compared, str, str | None, tuple[str, ...]]]:
+        """Every row that is kept, with its result, why, and the tickets that carry its
+        reference."""
+        after = -1
+        while True:
+            some = self._all(
+                "SELECT row, reference, key, line, state, own, sent_at, result, why FROM rows "
+                "WHERE row > ? ORDER BY row LIMIT ?",
+                [after, _MARKS],
+            )
+            if not some:
+                return
+            after = some[-1][0]
+            tickets = self._tickets_of([found[1] for found in some])
+            for *compared, result, why in some:
+                one = Compared(*compared)
+                yield one, result, why, named(tickets.get(one.reference, {}))
+
+    def is_bare(self, ticket_id: str) -> bool:
+        """Whether a ticket was seen that carries no reference."""
+        return bool(self._all("SELECT 1 FROM bare WHERE ticket_id = ?", [ticket_id]))
+
+    def carries(self, ticket_id: str) -> list[str]:
+        """The references that a ticket was seen with."""
+        if not self._indexed:
+            self._run("CREATE INDEX IF NOT EXISTS seen_by_ticket ON seen (ticket_id)")
+            self._run("CREATE INDEX IF NOT EXISTS rows_by_reference ON rows (reference)")
+            self._indexed = True
+        question = "SELECT reference FROM seen WHERE ticket_id = ?"
+        return [reference for (reference,) in self._all(question, [ticket_id])]
+
+    def is_merger(self, ticket_id: str) -> bool:
+        """Whether a ticket carries the references of several rows, and is one of these rows' own:
+        agents have merged the others' into it."""
+        references = self.carries(ticket_id)
+        if len(references) < 2:
+            return False
+        return any(
+            self._all(
+                "SELECT 1 FROM rows WHERE reference = ? AND own = ? LIMIT 1", [one, ticket_id]
+            )
+            for one in references
+        )
+
+    def merged_into(self, ticket_ids: Iterable[str]) -> dict[str, str]:
+        """Of some tickets those that were merged into another, and that."""
+        found: dict[str, str] = {}
+        for one in ticket_ids:
+            question = "SELECT target FROM merged WHERE ticket_id = ?"
+            found.update((one, target) for (target,) in self._all(question, [one]))
+        return found
+
+    def _tickets_of(self, references: Sequence[str]) -> dict[str, dict[str, int]]:
+        found: dict[str, dict[str, int]] = {}
+        for start in range(0, len(references), _MARKS):
+            some = references[start : start + _MARKS]
+            marks = ",".join("?" * len(some))
+            question = f"SELECT reference, ticket_id, times FROM seen WHERE reference IN ({marks})"  # noqa: S608
+            for reference, ticket_id, times in self._all(question, some):
+                found.setdefault(reference, {})[ticket_id] = times
+        return found
+
+    def _many(self, statement: str, values: Iterable[Any]) -> None:
+        try:
+            self._connection.execute("BEGIN")
+            self._connection.executemany(statement, values)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise _trouble(error) from error
+
+    def _all(self, question: str, values: Sequence[Any]) -> list[Any]:
+        try:
+            return self._connection.execute(question, values).fetchall()
+        except sqlite3.Error as error:
+            raise _trouble(error) from error
+
+    def _run(self, statement: str) -> None:
+        self._all(statement, [])
+
+
+def named(tickets: Iterable[str]) -> tuple[str, ...]:
+    """The ids that could be read, sorted."""
+    return tuple(sorted(ticket for ticket in tickets if ticket))
+
+
+def contradictions_of(
+    one: Compared, tickets: dict[str, int], sightings: Sightings
+) -> list[Contradicts]:
+    """How what was seen contradicts what the journal says of a row. Nothing can contradict a
+    doubt.
+
+    Tickets that agents merged are no contradiction, as long as one of them is the row's own.
+    """
+    state = State(one.state)
+    if not tickets or state in DOUBTS:
+        return []
+    tickets = _unmerged(one, tickets, sightings)
+    found = []
+    if state is State.REJECTED:
+        found.append(Contradicts.REJECTED_PRESENT)
+    elif state is State.NOT_SENT:
+        found.append(Contradicts.NOT_SENT_PRESENT)
+    if sum(tickets.values()) > 1:
+        found.append(Contradicts.TWICE)
+    elsewhere = one.own and one.own not in tickets and "" not in tickets
+    if (
+        state is State.ACCEPTED
+        and elsewhere
+        and not any(sightings.is_merger(ticket) for ticket in tickets)
+    ):
+        found.append(Contradicts.OTHER_TICKET)
+    return found
+
+
+def _unmerged(one: Compared, tickets: dict[str, int], sightings: Sightings) -> dict[str, int]:
+    """The tickets of a row; of those that agents merged only one, its own if that is among
+    them."""
+    if len(tickets) == 1 and one.own in (None, *tickets):
+        return tickets
+    left, own = dict(tickets), one.own
+    for source, target in sightings.merged_into({*tickets, *([own] if own else [])}).items():
+        if target == own:
+            left.pop(source, None)
+        elif target in left and (source in left or source == own):
+            times = left.pop(target)
+            left.setdefault(source, times)
+    if own in left:
+        others = [ticket for ticket in left if ticket != own]
+        for ticket in others:
+            if sightings.is_merger(ticket):
+                del left[ticket]
+    return left
+
+
+def sightings_in(
+    references: Iterable[tuple[str, str | None]],
+) -> Iterator[Sighting]:
+    """References with their tickets, counted."""
+    times: Counter[tuple[str, str]] = Counter(
+        (reference, ticket_id or "") for reference, ticket_id in references
+    )
+    return ((reference, ticket, number) for (reference, ticket), number in times.items())
+
+
+def _trouble(error: sqlite3.Error) -> JournalError:
+    return JournalError(
+        f"what was seen cannot be kept in a temporary file: {error}",
+        next_step="Make room in the folder for temporary files, or name another by TMPDIR, and "
+        "look again: nothing was sent.",
+    )
