@@ -39,6 +39,8 @@ class Memory:
         """Take the counts from the journal."""
         self.tally = dict.fromkeys(STATE_AFTER, 0)
         for kind, number, _ in connection.execute(TALLY).fetchall():
+            if kind not in self.tally:
+                raise ValueError("an event of a kind there is not")
             self.tally[kind] = number
 
     def begin(self, connection: sqlite3.Connection) -> None:

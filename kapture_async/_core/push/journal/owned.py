@@ -16,9 +16,10 @@ from .facts import LATER, Job, later_of
 from .lock import Lock
 from .memory import Memory
 from .reading import ReadJournal
-from .schema import WAL_BYTES, connect, disconnect, examine, make
+from .schema import WAL_BYTES, connect, disconnect, examine, make, seal
+from .seal import take_seal
 from .statements import insert_facts, prepare_groups
-from .trouble import same_again, text_of, trouble, trouble_of
+from .trouble import DAMAGED, damage_of, same_again, text_of, trouble, trouble_of
 
 _DEAD = "its process ended while it was under way"
 
@@ -105,14 +106,16 @@ class OwnedJournal(ReadJournal):
                     source=job.source or stored.source,
                     longest_call=job.longest_call,
                 )
+            take_seal(text)
             store = cls(text, connect(text, "mode=rw"), stored, lock, seen, again)
             store._begin_run(at)
         except BaseException as error:
             if store is not None:
                 store._let_go()
             lock.release()
-            if isinstance(error, (OSError, sqlite3.Error)):
-                raise trouble_of(text, error) from error
+            made = damage_of(text, error)
+            if made is not error:
+                raise made from error
             raise
         return store
 
@@ -133,7 +136,7 @@ class OwnedJournal(ReadJournal):
         # A row that its index does not know any more would be taken for new.
         problem = execute("PRAGMA integrity_check(1)").fetchone()[0]
         if problem != "ok":
-            raise trouble(self.path, f"the file is damaged ({problem})", "Restore it.")
+            raise trouble(self.path, f"the file is damaged ({problem})", DAMAGED)
         execute("BEGIN IMMEDIATE")
         self._memory.begin(self._connection)
         if not self.job.payloads:  # also those that earlier runs have kept
@@ -269,6 +272,7 @@ class OwnedJournal(ReadJournal):
         """
         if not self._lock.held:
             return
+        done = False
         try:
             if at is not None and self.broken is None:
                 self._check_place()
@@ -277,18 +281,22 @@ class OwnedJournal(ReadJournal):
                         "UPDATE runs SET ended = ? WHERE run = ?", (at, self._run)
                     )
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                done = True
         except (OSError, sqlite3.Error) as error:
             raise trouble_of(self.path, error) from error
         finally:
-            self._let_go()
+            self._let_go(to_seal=done)
 
-    def _let_go(self) -> None:
+    def _let_go(self, *, to_seal: bool = False) -> None:
         with suppress(sqlite3.Error):
             if self._half_through:
                 # SQLite may be about to write the rest through, and to remove the -wal file.
                 self._connection.execute("UPDATE job SET whole = 1")
         with suppress(sqlite3.Error):
             super().close()
+        if to_seal:
+            with suppress(OSError):  # it is complete, and a seal is no part of it
+                seal(self.path)
         self._lock.release()
 
 

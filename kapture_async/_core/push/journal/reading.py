@@ -28,7 +28,7 @@ from .findings import Contradiction
 from .memory import TALLY
 from .reference import reference_of
 from .schema import disconnect, examine
-from .trouble import text_of, trouble_of
+from .trouble import damage_of, text_of
 
 _ROWS = """
 SELECT r.row, r.key, r.digest, r.occurrence, r.line, r.traits, f.kind, f.ticket_id, f.status,
@@ -177,11 +177,13 @@ class ReadJournal:
 
     def counts(self) -> Counts:
         """How many rows are in which state."""
-        return Counts.of({kind: count for kind, count, _ in self._all(TALLY)})
+        with self._our_errors():
+            return Counts.of({kind: count for kind, count, _ in self._all(TALLY)})
 
     def kinds(self) -> dict[Kind, int]:
         """How many rows have which kind of last fact: ``intent`` is under way, if anything is."""
-        return {Kind(kind): count for kind, count, _ in self._all(TALLY)}
+        with self._our_errors():
+            return {Kind(kind): count for kind, count, _ in self._all(TALLY)}
 
     def reasons(self, *states: State) -> Iterator[Reason]:
         """Why rows are in these states: equal reasons together, in no order."""
@@ -189,9 +191,11 @@ class ReadJournal:
         for kind, error, status, words, never, rows in self._each(
             _REASONS.format(kinds=_marks(kinds)), kinds
         ):
-            yield Reason(
-                STATE_AFTER[kind], Kind(kind), error, status, words, never=bool(never), rows=rows
-            )
+            with self._our_errors():
+                reason = Reason(
+                    STATE_AFTER[kind], Kind(kind), error, status, words, bool(never), rows
+                )
+            yield reason
 
     def doubts(self, *states: State, payloads: bool = True) -> Iterator[Doubt]:
         """Rows that may be in the helpdesk, in the order they came.
@@ -209,23 +213,25 @@ class ReadJournal:
         for found in self._each(question, kinds):
             row, key, digest, occurrence, line, traits, kind, payload, attempts, *rest = found
             sent_at, first_at, last_at, looks, looked_at, error, words = rest
-            yield Doubt(
-                row=row,
-                key=key,
-                line=line,
-                reference=reference_of(self.job.job_id, key, digest, occurrence),
-                state=STATE_AFTER[kind],
-                payload=payload,
-                attempts=attempts,
-                first_intent_at=first_at,
-                sent_at=sent_at,
-                last_at=last_at,
-                error=error,
-                words=words,
-                absent_looks=looks,
-                last_look_at=looked_at,
-                traits=traits,
-            )
+            with self._our_errors():
+                doubt = Doubt(
+                    row=row,
+                    key=key,
+                    line=line,
+                    reference=reference_of(self.job.job_id, key, digest, occurrence),
+                    state=STATE_AFTER[kind],
+                    payload=payload,
+                    attempts=attempts,
+                    first_intent_at=float(first_at),
+                    sent_at=float(sent_at),
+                    last_at=float(last_at),
+                    error=error,
+                    words=words,
+                    absent_looks=looks,
+                    last_look_at=looked_at,
+                    traits=traits,
+                )
+            yield doubt
 
     def payloads_of(self, *states: State) -> Iterator[tuple[int, bytes]]:
         """What rows in these states were sent with, as far as it is kept: row and payload."""
@@ -240,7 +246,9 @@ class ReadJournal:
         """What each row is found again by, and its state: its key; or else the digest of its
         content, and how many rows of equal content came before it."""
         for key, digest, occurrence, kind in self._each(_NAMES, []):
-            yield key, digest, occurrence, STATE_AFTER[kind]
+            with self._our_errors():
+                state = STATE_AFTER[kind]
+            yield key, digest, occurrence, state
 
     def pending(self, again: frozenset[str] = LATER, *, after: int = 0) -> Iterator[RowView]:
         """Rows that can be sent from what the journal holds, without their source.
@@ -327,23 +335,25 @@ class ReadJournal:
         for found in self._each(question, [*kinds, *values]):
             row, key, digest, occurrence, line, traits, kind, ticket_id, status, *rest = found
             error, words, payload, at, attempts, sent_at = rest
-            yield RowView(
-                row=row,
-                key=key,
-                line=line,
-                reference=reference_of(self.job.job_id, key, digest, occurrence),
-                state=STATE_AFTER[kind],
-                kind=Kind(kind),
-                ticket_id=ticket_id,
-                status=status,
-                error=error,
-                words=words,
-                payload=payload,
-                at=at,
-                sent_at=sent_at,
-                attempts=attempts,
-                traits=traits,
-            )
+            with self._our_errors():
+                view = RowView(
+                    row=row,
+                    key=key,
+                    line=line,
+                    reference=reference_of(self.job.job_id, key, digest, occurrence),
+                    state=STATE_AFTER[kind],
+                    kind=Kind(kind),
+                    ticket_id=ticket_id,
+                    status=status,
+                    error=error,
+                    words=words,
+                    payload=payload,
+                    at=float(at),
+                    sent_at=None if sent_at is None else float(sent_at),
+                    attempts=attempts,
+                    traits=traits,
+                )
+            yield view
 
     def _all(self, question: str) -> list[Any]:
         with self._our_errors():
@@ -366,8 +376,11 @@ class ReadJournal:
     def _our_errors(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
-            raise trouble_of(self.path, error) from error
+        except Exception as error:
+            made = damage_of(self.path, error)
+            if made is not error:
+                raise made from error
+            raise
 
 
 def job_at(path: str | os.PathLike[str]) -> Job:

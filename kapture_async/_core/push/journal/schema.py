@@ -14,7 +14,8 @@ from attrs import evolve
 
 from .damage import RESTORE, check_file, check_wal, wal_index, wal_is_there
 from .facts import Job
-from .trouble import trouble, trouble_of
+from .seal import check_seal, put_seal
+from .trouble import DAMAGED, damage_of, trouble, trouble_of
 
 VERSION = 3
 """Of the tables. Another number is refused: a journal is for one push, not for years."""
@@ -101,6 +102,17 @@ def disconnect(connection: sqlite3.Connection | None, path: str) -> None:
             _connections[path] -= 1
             if not _connections[path]:
                 del _connections[path]
+
+
+def seal(path: str) -> None:
+    """Seal a journal that is one whole file and that no connection of this process has open.
+
+    Raises:
+        OSError: it could not be written.
+    """
+    with _guard:
+        if path not in _connections and not wal_is_there(path):
+            put_seal(path)
 
 
 def make(path: str, job: Job, at: float) -> None:
@@ -194,7 +206,10 @@ def examine(path: str) -> tuple[sqlite3.Connection, Job, os.stat_result]:
     try:
         seen = check_file(path)
         with _guard:
-            index = None if path in _connections else wal_index(path)
+            index = None
+            if path not in _connections:
+                index = wal_index(path)
+                check_seal(path)
         check_wal(path, index)
         had_wal = wal_is_there(path)
         connection = _open_to_read(path, had_wal=had_wal)
@@ -202,8 +217,9 @@ def examine(path: str) -> tuple[sqlite3.Connection, Job, os.stat_result]:
     except BaseException as error:
         if connection is not None:
             disconnect(connection, path)
-        if isinstance(error, (OSError, sqlite3.Error)):
-            raise trouble_of(path, error) from error
+        made = damage_of(path, error)
+        if made is not error:
+            raise made from error
         raise
     return connection, job, seen
 
@@ -252,7 +268,7 @@ def _check(connection: sqlite3.Connection, path: str, *, had_wal: bool) -> Job:
         "whole FROM job"
     ).fetchall()
     if len(said) != 1:
-        raise trouble(path, "it does not say what it is for", "Restore it.")
+        raise trouble(path, "it does not say what it is for: it is damaged", DAMAGED)
     service, operation, target, place, keys, shape, payloads, source, job_id, whole = said[0]
     if not whole and not had_wal:
         raise trouble(path, "its -wal file is missing or empty", RESTORE)

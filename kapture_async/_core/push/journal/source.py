@@ -6,7 +6,8 @@ import os
 import sqlite3
 
 from .lock import Lock
-from .schema import connect, disconnect, examine
+from .schema import connect, disconnect, examine, seal
+from .seal import take_seal
 from .trouble import text_of, trouble_of
 
 
@@ -26,6 +27,7 @@ def put_source(path: str | os.PathLike[str], source: str, *, at: float) -> None:
     lock.acquire(at)
     try:
         disconnect(examine(text)[0], text)
+        take_seal(text)
         connection = connect(text, "mode=rw")
         try:
             connection.execute("PRAGMA synchronous = FULL")
@@ -33,6 +35,7 @@ def put_source(path: str | os.PathLike[str], source: str, *, at: float) -> None:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         finally:
             disconnect(connection, text)
+        seal(text)
     except (OSError, sqlite3.Error) as error:
         raise trouble_of(text, error) from error
     finally:

@@ -6,9 +6,17 @@ import errno
 import os
 import sqlite3
 
-from ...errors import JournalError
+from ...errors import HelpdeskError, JournalError
 
 _MEND = "Then run the same push again: it goes on where it stopped."
+
+DAMAGED = (
+    "Keep a copy of it, put a copy from before the damage in its place, and push with --restored "
+    "(Python: restored=True): each row is then looked up in the helpdesk before it is sent, since "
+    "an older copy does not know what was sent after it was made. A new journal would send every "
+    "row again."
+)
+"""What to do with a journal that is damaged."""
 
 _BY_CODE = {
     "SQLITE_FULL": ("the disk is full", f"Make room on the disk. {_MEND}"),
@@ -28,12 +36,11 @@ _BY_CODE = {
     "SQLITE_LOCKED": ("the file is locked", f"Close the program that has it open. {_MEND}"),
     "SQLITE_CORRUPT": (
         "the file is damaged",
-        "Restore it, with its -wal file, from where it was last whole; pushing the rows with a "
-        "new journal would send those again that are in the helpdesk.",
+        DAMAGED,
     ),
     "SQLITE_NOTADB": (
         "the file is no journal: it is not an SQLite database, or its beginning is damaged",
-        "Name another file.",
+        f"If it is no journal, name another file. If it was one: {DAMAGED}",
     ),
     "SQLITE_IOERR": (
         "the disk failed to read or write",
@@ -71,7 +78,9 @@ def trouble_of(path: str, error: BaseException) -> JournalError:
     if isinstance(error, JournalError):
         return error
     made: JournalError
-    if isinstance(error, sqlite3.Error):
+    if _is_unreadable(error):
+        made = trouble(path, "the file is damaged: it holds what no journal does", DAMAGED)
+    elif isinstance(error, sqlite3.Error):
         name = str(getattr(error, "sqlite_errorname", "") or "")
         family = "_".join(name.split("_")[:2])
         words, next_step = _BY_CODE.get(family, ("SQLite failed", None))
@@ -84,6 +93,28 @@ def trouble_of(path: str, error: BaseException) -> JournalError:
         made = trouble(path, f"an error of this package, {type(error).__name__}: {error}")
     made.__cause__ = error
     return made
+
+
+ODD = (ValueError, TypeError, LookupError, ArithmeticError, AssertionError, AttributeError)
+"""What reading a damaged file may raise: bytes that are no text, kinds of events there are not."""
+
+
+def damage_of(path: str, error: BaseException) -> BaseException:
+    """:func:`trouble_of` for what was only reading: there, whatever is odd is the file's fault."""
+    if isinstance(error, HelpdeskError) or not isinstance(error, (OSError, sqlite3.Error, *ODD)):
+        return error
+    if isinstance(error, (OSError, sqlite3.Error)):
+        return trouble_of(path, error)
+    made = trouble(path, "the file is damaged: it holds what no journal does", DAMAGED)
+    made.__cause__ = error
+    return made
+
+
+def _is_unreadable(error: BaseException) -> bool:
+    """Whether text in it is no text. SQLite's own words for that would show the text."""
+    return isinstance(error, UnicodeError) or (
+        isinstance(error, sqlite3.OperationalError) and str(error).startswith("Could not decode")
+    )
 
 
 def same_again(error: JournalError) -> JournalError:
