@@ -18,12 +18,13 @@ from ._core.errors import (
     HelpdeskError,
     InvalidInputError,
     NotFoundError,
+    RateLimitedError,
     RejectedError,
     ServerError,
     UnreadableReplyError,
     ValidationError,
 )
-from ._core.replies import NOT_JSON, Advice, Judgement, json_of
+from ._core.replies import NOT_JSON, Advice, Judgement, json_of, says_limit
 from ._core.transport.hosts import BaseUrl, check_subdomain, parse_base_url
 from ._core.transport.message import MEBI, Operation
 
@@ -100,6 +101,7 @@ def base_url_of(
 
 # --- the rule of success (sections 0 and "What this means for a client") -----------------------
 
+_CLAIMS_SUCCESS = re.compile(rb'"status"\s*:\s*"\s*success\s*"', re.IGNORECASE)
 _FAILED = frozenset({"failed", "failure", "fail"})
 _MISSING = re.compile(r"(?P<field>[a-z_]+) (?:is|are) missing", re.IGNORECASE)
 
@@ -135,6 +137,14 @@ _MEANINGS: tuple[tuple[re.Pattern[str], type[RejectedError], str], ...] = (
         "the service refused the data",
     ),
 )
+# Not documented, but in words about the key itself.
+_OF_CREDENTIALS = re.compile(
+    r"\b(auth\w*|api|access|security)[ _-]?(key|token)\b.*"
+    r"\b(expired|invalid|wrong|unknown|missing|disabled|inactive|revoked|blocked|incorrect)\b"
+    r"|\b(expired|invalid|wrong|unknown|missing|disabled|inactive|revoked|incorrect)"
+    r"\b.{0,20}\b((auth\w*|api|access|security)[ _-]?(key|token)|credentials?)\b"
+    r"|\bun-?authori[sz]ed\b|\bnot authori[sz]ed\b|\bauthentication (failed|required)\b"
+)
 # The older order endpoint answers a list of one marked object (section 9). What the newer one
 # answers was not seen, so there both are read.
 _MARKED_LISTS = frozenset({"request", "orders.add", "orders.update"})
@@ -161,15 +171,19 @@ def judge(judgement: Judgement) -> Any:
     ok = 200 <= judgement.reply.status < 300
     if ok and body.__class__ is dict and body.get("status") == "success" and "Status" not in body:
         return body  # so it is, nearly always
+    if not ok and claims_success(judgement.reply.body):
+        raise judgement.unreadable("the body says success, the HTTP status says failure")
     if body is NOT_JSON:
         raise judgement.unreadable() if ok else judgement.by_status()
     mark = _mark_of(body)
     listed = isinstance(body, list)
     if mark == "success" and not (listed and judgement.operation.name not in _MARKED_LISTS):
-        if ok:
-            return body
-        raise judgement.unreadable("the body says success, the HTTP status says failure")
+        return body
+    if _shows_new_ticket(judgement.operation, body) and not ok:
+        raise judgement.unreadable("the body shows a new ticket, the HTTP status says failure")
     if mark in _FAILED:
+        if _shows_new_ticket(judgement.operation, body):
+            raise judgement.unreadable("the body says failed, and shows a new ticket")
         raise refusal(judgement, _message_of(body[0] if listed else body))
     if mark is None and ok and _needs_no_mark(judgement.operation, body):
         return body
@@ -179,13 +193,26 @@ def judge(judgement: Judgement) -> Any:
 
 
 def claims_success(body: bytes) -> bool:
-    """Whether a body carries the mark of success, whatever the HTTP status says."""
-    return claims_success_in(json_of(body))
+    """Whether a body carries the mark of success, whatever the HTTP status says.
+
+    Beside other marks, too, or in JSON that is broken: it tells a success from a refusal.
+    """
+    decoded = json_of(body)
+    if decoded is NOT_JSON:
+        return _CLAIMS_SUCCESS.search(body) is not None
+    return "success" in _marks_in(decoded)
 
 
 def claims_success_in(body: Any) -> bool:
-    """The same of a decoded body."""
+    """Whether a decoded body says success, and nothing else."""
     return _mark_of(body) == "success"
+
+
+def _shows_new_ticket(operation: Operation, body: Any) -> bool:
+    """Whether a body holds the id of a ticket that was made; no request to add one has any."""
+    if operation.name != ADD_TICKET.name or not isinstance(body, dict):
+        return False
+    return bool(body.get("ticket_id") or body.get("Ticket Id"))
 
 
 def _needs_no_mark(operation: Operation, body: Any) -> bool:
@@ -200,19 +227,24 @@ def _mark_of(body: Any) -> str | None:
     Older siblings answer a list of one such object (section 9). Several marks that differ are
     no mark at all, but a contradiction.
     """
-    if isinstance(body, list):
-        marks = {_mark_of(element) for element in body if isinstance(element, dict)}
-    elif isinstance(body, dict):
-        found = [value for key, value in body.items() if len(key) == 6 and key.lower() == "status"]
-        marks = {v.strip().lower() if isinstance(v, str) else _CONTRADICTION for v in found}
-    else:
-        return None
+    marks = _marks_in(body)
     if len(marks) > 1:
         return _CONTRADICTION
     return next(iter(marks), None)
 
 
 _CONTRADICTION = "(contradiction)"
+
+
+def _marks_in(body: Any) -> set[str | None]:
+    """Every mark that a body has; of a list, ``None`` for each object that has none."""
+    if isinstance(body, list):
+        objects = [element for element in body if isinstance(element, dict)]
+        return {mark for element in objects for mark in _marks_in(element) or {None}}
+    if not isinstance(body, dict):
+        return set()
+    found = [value for key, value in body.items() if len(key) == 6 and key.lower() == "status"]
+    return {v.strip().lower() if isinstance(v, str) else _CONTRADICTION for v in found}
 
 
 def _message_of(body: Mapping[str, Any]) -> str | None:
@@ -234,15 +266,19 @@ def _shape_of(body: Any) -> str:
 
 def refusal(judgement: Judgement, words: str | None) -> HelpdeskError:
     """The error for a reply by which the service says, in these words, that it refused."""
-    plain = (words or "").lower().rstrip(". ")
+    plain = " ".join((words or "").lower().split()).rstrip(". ")
     for pattern, cls, message in _MEANINGS:
         if pattern.fullmatch(plain):
             found = _MISSING.fullmatch((words or "").rstrip(". "))
             fields = {found["field"].lower(): (words or "",)} if found else None
             return judgement.error(cls, message, words=words, fields=fields)
-    if judgement.reply.status >= 400:
-        # Not one of the documented refusals. With a 5xx it may have been carried out.
+    if judgement.reply.status >= 300:
+        # Not one of the documented refusals. With a 3xx or 5xx it may have been carried out.
         return judgement.by_status(words)
+    if says_limit(words):
+        return judgement.error(RateLimitedError, "the service asks to slow down", words=words)
+    if _OF_CREDENTIALS.search(plain):
+        return judgement.error(AuthenticationError, "the service refused the key", words=words)
     if _BROKE_DOWN.search(plain):
         return judgement.error(ServerError, "the service reports that it failed", words=words)
     return judgement.error(RejectedError, "the service refused it", words=words)

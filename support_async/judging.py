@@ -22,6 +22,7 @@ _EXPLAINS = frozenset({"status_code", "detail", "code", "message", "error", "err
 _NO_FILE_BY_ITSELF = frozenset(
     {"text/html", "application/xhtml+xml", "application/json", "application/problem+json"}
 )
+_CLAIMS_SUCCESS = re.compile(rb'"status_code"\s*:\s*"?2\d\d\b')
 _SAYS_401 = re.compile(rb'"status_code"\s*:\s*"?401\b')
 
 
@@ -42,7 +43,8 @@ def judge(judgement: Judgement) -> Any:
     body = json_of(judgement.reply.body)
     if 200 <= status < 300:
         return _confirmed(judgement, body)
-    if _says_success(body) or (judgement.operation.name == LOGIN and _tokens_in(body)):
+    claimed = claims_success(judgement.reply.body)
+    if claimed or (judgement.operation.name == LOGIN and _tokens_in(body)):
         raise judgement.error(
             UnreadableReplyError, "the body says success, the HTTP status says failure"
         )
@@ -52,8 +54,14 @@ def judge(judgement: Judgement) -> Any:
 
 
 def claims_success(body: bytes) -> bool:
-    """Whether a body says that the call was carried out, whatever the HTTP status says."""
-    return _says_success(json_of(body))
+    """Whether a body says that the call was carried out, whatever the HTTP status says.
+
+    In JSON that is broken, too: it tells a success from a refusal.
+    """
+    decoded = json_of(body)
+    if decoded is NOT_JSON:
+        return _CLAIMS_SUCCESS.search(body) is not None
+    return _says_success(decoded)
 
 
 def is_file(status: int, headers: Mapping[str, str]) -> bool:

@@ -23,7 +23,7 @@ from kapture_async._core.errors import (
     PermissionDeniedError,
     ValidationError,
 )
-from kapture_async._core.replies import meaning_of
+from kapture_async._core.replies import meaning_of, says_limit
 from kapture_async._core.transport.message import Operation
 
 from .refusals import Refusal
@@ -122,6 +122,8 @@ _AUTH_CODES = frozenset(
     }
 )
 _LIMIT = re.compile(r"\blimits?\b")
+_MAY_MEAN_LIMIT = frozenset({400, 402, 403})
+"""Statuses that gateways use for a limit, which only the words tell then. (401 has its own.)"""
 _CLEAR_LIMIT = re.compile(r"\blimit|exceed|maximum|too many")
 _OF_CREDENTIALS = re.compile(r"\btoken|credential|authenticat")
 _APIKEY = re.compile(r"\bapi[ _-]?key\b")
@@ -163,6 +165,21 @@ def verdict_on(
         refusal: what the body says; ``None`` for a page, or nothing at all, in place of JSON.
         with_file: the request carried a file.
     """
+    verdict = _verdict_on(operation, status, headers, refusal, with_file=with_file)
+    words = None if refusal is None or refusal.named else refusal.words
+    if status in _MAY_MEAN_LIMIT and says_limit(words):
+        return _by_http(429)
+    return verdict
+
+
+def _verdict_on(
+    operation: Operation,
+    status: int,
+    headers: Mapping[str, str],
+    refusal: Refusal | None,
+    *,
+    with_file: bool,
+) -> Verdict:
     if status in (400, 422):
         return _invalid(operation, status, refusal)
     if status == 401:

@@ -23,7 +23,7 @@
     │   ├── OpenTicketLimitError          too many open tickets
     │   ├── RequestTooLargeError
     │   │   └── AttachmentTooLargeError
-    │   └── RedirectedError               the address answers with a redirect, never followed
+    │   └── RedirectedError               a read was answered with a redirect, never followed
     └── OutcomeUnknownError           it may or may not have happened: never send again blindly
         ├── NoReplyError                  the connection was lost before a whole answer came
         ├── ReplyTimeoutError             no whole answer in time
@@ -302,9 +302,10 @@ class AttachmentTooLargeError(RequestTooLargeError):
 
 
 class RedirectedError(RejectedError):
-    """The address answered with a redirect; it names only the other origin, and is not followed.
+    """A read was answered with a redirect; it names only the other origin, and is not followed.
 
-    Following it would hand the credentials and the payload to another address.
+    Following it would hand the credentials to another address. A *write* that is answered with
+    one is an :class:`UnreadableReplyError`: a redirect may follow what was carried out.
     """
 
     _next_step: ClassVar[str] = "Set the base URL to the address that really serves the API."

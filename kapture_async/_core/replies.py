@@ -19,7 +19,9 @@ from .errors import (
     AuthenticationError,
     ConflictError,
     HelpdeskError,
+    NoReplyError,
     NotFoundError,
+    NotSentError,
     PermissionDeniedError,
     RateLimitedError,
     RedirectedError,
@@ -49,25 +51,55 @@ NOT_JSON: Any = object()
 WORDS_CAP = 500
 """The most characters of a service's own words that an error carries."""
 
+_AFTER_REDIRECT = (
+    "Look it up in the helpdesk first: a redirect may follow what was carried out. Then set the "
+    "base URL to the address that really serves the API."
+)
+
 _MARKUP = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 _BLANKS = re.compile(r"\s+")
 
 _MEANINGS: dict[int, tuple[type[HelpdeskError], str]] = {
     400: (ValidationError, "the service refused the data"),
     401: (AuthenticationError, "the service refused the credentials"),
+    402: (RejectedError, "the service asks for a payment first"),
     403: (PermissionDeniedError, "the service forbids this call"),
     404: (NotFoundError, "the service has no such address"),
     405: (RejectedError, "the service takes no such call at this address"),
     406: (RejectedError, "the service cannot answer in JSON"),
+    407: (AuthenticationError, "a proxy in front of the service asks for credentials"),
     408: (ReplyTimeoutError, "the service gave up waiting"),
     409: (ConflictError, "the service reports a conflict"),
     413: (RequestTooLargeError, "the request is too large for the service"),
     415: (RejectedError, "the service does not take this kind of body"),
+    421: (RejectedError, "the request reached a server that does not serve this address"),
     422: (ValidationError, "the service refused the data"),
+    425: (NotSentError, "the service would not take the request this early"),
     429: (RateLimitedError, "the service asks to slow down"),
+    431: (RejectedError, "the headers of the request are too large for the service"),
+    451: (RejectedError, "the call is forbidden for legal reasons"),
+    # What proxies answer when the caller seems to have gone: the service may be at work on it.
+    460: (NoReplyError, "a proxy gave up on the answer"),
+    499: (NoReplyError, "a proxy gave up on the answer"),
 }
-# "Your answer is elsewhere" may well follow a form that *was* carried out (post, redirect, get).
-_REDIRECT_AFTER_THE_FACT = frozenset({302, 303})
+"""What a 4xx proves by HTTP alone. All others are refusals, too: they are about the request."""
+
+_MAY_MEAN_LIMIT = frozenset({400, 401, 402, 403, 409, 420})
+"""Statuses of refusals that gateways use for a limit, which only the words tell then."""
+# Words by which a service says "too many": it took none of it, and takes it later.
+_SAYS_LIMIT = re.compile(
+    r"too many (requests|calls|hits|attempts|connections)|too fast|slow down|throttl"
+    r"|\brate[ _-]?limit|\bquota\b"
+    r"|\b(requests?|calls?|api|hits|usage|daily|hourly|monthly|minute|transactions?)\b"
+    r"[^.]{0,40}\b(limits?|exceed\w*)\b"
+    r"|^(the |your )?(\w+ ){0,2}limit (has been |is |was )?(exceeded|reached|exhausted|hit)\W*$"
+    r"|^(you have |you've )?(exceeded|reached|exhausted|hit) (the |your )?(\w+ ){0,2}limit\W*$"
+)
+# Limits of a text, a file, an account: waiting does not help.
+_OF_CONTENT = re.compile(
+    r"\b(char(acter)?s?|length|long|size|bytes?|[kmg]i?b|attachments?|files?|digits?|words?|text"
+    r"|titles?|subjects?|comments?|details?|tags?|fields?|open tickets?|credit)\b"
+)
 
 
 def json_of(body: bytes) -> Any:
@@ -76,6 +108,12 @@ def json_of(body: bytes) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
         return NOT_JSON
+
+
+def says_limit(words: str | None) -> bool:
+    """Whether a refusal in these words means "too many requests", and not "too much data"."""
+    plain = (words or "")[:WORDS_CAP].casefold()
+    return _SAYS_LIMIT.search(plain) is not None and _OF_CONTENT.search(plain) is None
 
 
 def meaning_of(status: int) -> tuple[type[HelpdeskError], str]:
@@ -147,6 +185,8 @@ class Judgement:
             words = self.excerpt()
         if status >= 400:
             cls, message = meaning_of(status)
+            if status in _MAY_MEAN_LIMIT and says_limit(words):
+                cls, message = meaning_of(429)
             return self.error(cls, message, words=words)
         if status >= 300:
             return self._redirected()
@@ -176,10 +216,11 @@ class Judgement:
     def _redirected(self) -> HelpdeskError:
         origin = origin_of(self.reply.headers.get("Location", ""))
         message = f"the service answered with a redirect to {origin}, which is not followed"
-        doubtful = self.operation.effect == "write" and (
-            self.reply.status in _REDIRECT_AFTER_THE_FACT
-        )
-        return self.error(UnreadableReplyError if doubtful else RedirectedError, message)
+        if self.operation.effect == "read":
+            return self.error(RedirectedError, message)
+        # "Your answer is elsewhere" may well follow a form that *was* carried out (post,
+        # redirect, get), and frameworks say it with any 3xx.
+        return self.error(UnreadableReplyError, message, next_step=_AFTER_REDIRECT)
 
     def excerpt(self) -> str | None:
         """The beginning of a page, for a person to recognize it by; nothing of data.

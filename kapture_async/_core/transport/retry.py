@@ -10,6 +10,8 @@ from attrs import field, frozen
 from ..errors import ConfigurationError
 from ..phase import Effect, Phase
 
+AGAIN = frozenset({425, 429})
+"""Statuses by which a service says that it took nothing, and will later."""
 _AGAIN_IF_READ = frozenset({408, 500, 502, 503, 504})
 
 
@@ -83,7 +85,7 @@ def decide(
 ) -> Wait | Stop:
     """Whether to send again after ``ending``.
 
-    Not sent: anything may go again. 429: anything, after the wait. A read: after any passing
+    Not sent: anything may go again. 425, 429: anything, after the wait. A read: after any passing
     failure. A write that may have arrived, without a clear answer: never.
 
     Args:
@@ -99,7 +101,7 @@ def decide(
     if ending.status is None:
         if ending.phase >= Phase.SENDING and effect == "write":
             return Stop("it may have happened")
-    elif ending.status != 429:
+    elif ending.status not in AGAIN:
         if ending.status not in _AGAIN_IF_READ:
             return Stop("the answer is final")
         if effect == "write":

@@ -95,12 +95,12 @@ LATER = frozenset(
         "AuthenticationError",
         "PermissionDeniedError",
         "OpenTicketLimitError",
-        "RedirectedError",
         "NotFoundError 404",  # a proxy, a wrong path; in the service's own words it is the row
+        *(f"RejectedError {status}" for status in (402, 405, 421, 426, 431, 451)),
     }
 )
 """Refusals that say nothing of the row: on a later run it may be sent again as it is. Class names,
-some of them only with an HTTP status."""
+some of them only with an HTTP status. No redirect is one: it proves nothing."""
 
 
 def later_of(operation: str, again: frozenset[str] = LATER) -> frozenset[str]:
