@@ -13,7 +13,8 @@ import pytest
 
 from kapture_async import HelpdeskError, KaptureClient, RetryPolicy
 from support_async import SupportClient
-from tests.scripted import Asked, answer, scripted
+
+from ..scripted import Asked, answer, scripted
 
 ONCE = RetryPolicy(attempts=1)
 
