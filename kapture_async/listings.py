@@ -11,10 +11,9 @@ import re
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
-import orjson
-
 from ._core.codec import WireModel
 from ._core.errors import InvalidInputError, UnreadableReplyError
+from ._core.jsontext import dumps
 from ._core.pull.arriving import Fetched
 from ._core.replies import Judgement
 from .service import claims_success_in, count_in, says_none
@@ -190,7 +189,7 @@ async def every_row(
             break
         before = len(found)
         for row in rows:
-            found.setdefault(orjson.dumps(row.raw, option=orjson.OPT_SORT_KEYS), row)
+            found.setdefault(dumps(row.raw, sort_keys=True), row)
         if len(found) == before:
             if before < PAGE:
                 break

@@ -24,6 +24,7 @@ from ._core.errors import (
     UnreadableReplyError,
     ValidationError,
 )
+from ._core.jsontext import OddObject
 from ._core.replies import NOT_JSON, Advice, Judgement, json_of, says_limit
 from ._core.transport.hosts import BaseUrl, check_subdomain, parse_base_url
 from ._core.transport.message import MEBI, Operation
@@ -167,7 +168,7 @@ def judge(judgement: Judgement) -> Any:
     Raises:
         HelpdeskError: anything else.
     """
-    body = json_of(judgement.reply.body)
+    body = judgement.json()
     ok = 200 <= judgement.reply.status < 300
     if ok and body.__class__ is dict and body.get("status") == "success" and "Status" not in body:
         return body  # so it is, nearly always
@@ -244,6 +245,8 @@ def _marks_in(body: Any) -> set[str | None]:
     if not isinstance(body, dict):
         return set()
     found = [value for key, value in body.items() if len(key) == 6 and key.lower() == "status"]
+    if body.__class__ is OddObject:
+        found += [v for k, more in body.repeated.items() if k.lower() == "status" for v in more]
     return {v.strip().lower() if isinstance(v, str) else _CONTRADICTION for v in found}
 
 

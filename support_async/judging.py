@@ -40,7 +40,7 @@ def judge(judgement: Judgement) -> Any:
         HelpdeskError: anything else.
     """
     status = judgement.reply.status
-    body = json_of(judgement.reply.body)
+    body = judgement.json()
     if 200 <= status < 300:
         return _confirmed(judgement, body)
     claimed = claims_success(judgement.reply.body)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .errors import HelpdeskError, ReplyTooLargeError
+from .jsontext import charset_in
 from .phase import Attempt
 from .replies import Judgement
 from .transport.message import RawReply
@@ -38,6 +39,11 @@ class Begun:
     def attempts(self) -> tuple[Attempt, ...]:
         """The tries it took until it began to arrive."""
         return self._reply.attempts
+
+    @property
+    def charset(self) -> str:
+        """The charset that its head declares; empty if none."""
+        return charset_in(self._reply.headers.get("Content-Type", ""))
 
     def check_size(self) -> None:
         """See whether its head already says that it is too large.

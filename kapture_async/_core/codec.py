@@ -34,6 +34,7 @@ import attrs
 from attrs import define, field
 
 from .errors import InvalidInputError, UnreadableReplyError
+from .jsontext import OddObject, oddities_of
 
 if TYPE_CHECKING:
     import cattrs
@@ -105,7 +106,9 @@ class WireModel:
     Attributes:
         raw: the object as it came, every key. Do not change it.
         problems: fields whose value had an unexpected type, such as
-            ``"taskId: expected a number, found text"``; in the view they are ``None``.
+            ``"taskId: expected a number, found text"``; in the view they are ``None``. And what
+            was odd in the text of the object itself: a key given twice, ``NaN``, half a
+            surrogate pair, bytes that are no UTF-8; in ``raw`` that is mended.
     """
 
     raw: Mapping[str, Any]
@@ -280,6 +283,7 @@ class Codec:
         """Reads one field of a view; or all of them, and what is wrong with them."""
         lines = ["def made(self):", "    raw = self.raw", "    problems = []"]
         if name == "problems":
+            lines[-1] = "    problems = [*oddities_of(raw)]"
             every = [field for field, spec in _specs_of(cls).items() if spec]
             lines += [*self._reading(cls, every), "    self.problems = tuple(problems)"]
         else:
@@ -300,7 +304,7 @@ class Codec:
                     get = sections[spec.section] = f"get_{len(sections)}"
                     lines += [
                         f"    part = raw.get({spec.section!r})",
-                        "    if part.__class__ is not dict:",
+                        "    if part.__class__ is not dict and part.__class__ is not OddObject:",
                         f"        wrong(part, {spec.section!r}, 'an object', problems)",
                         "        part = NO_OBJECT",
                         f"    {get} = part.get",
@@ -324,6 +328,8 @@ class Codec:
             "integer": _integer,
             "flag": _flag,
             "without_id": _without_id,
+            "oddities_of": oddities_of,
+            "OddObject": OddObject,
             "NO_OBJECT": MappingProxyType({}),
         }
         exec(compile("\n".join(lines), f"<view {cls.__name__}>", "exec"), names)  # noqa: S102
@@ -400,7 +406,10 @@ def _field_lines(name: str, get: str, spec: _Wire, number_as_id: str) -> list[st
         bad = f"{name}.__class__ is not list or any(i.__class__ is not str for i in {name})"
         call = f"wrong({name}, {key!r}, 'a list of texts', problems)"
         return [take, f"    if {bad}:", f"        {name} = {call}"]
-    expected, found = ("list", "a list") if kind == "items" else ("dict", "an object")
+    if kind == "mapping":
+        expected, found = f"dict and {name}.__class__ is not OddObject", "an object"
+    else:
+        expected, found = "list", "a list"
     return [
         take,
         f"    if {name}.__class__ is not {expected}:",

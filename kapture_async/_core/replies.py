@@ -12,7 +12,6 @@ from html import unescape
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-import orjson
 from attrs import define, field
 
 from .errors import (
@@ -32,6 +31,7 @@ from .errors import (
     UnreadableReplyError,
     ValidationError,
 )
+from .jsontext import charset_in, loads
 from .phase import Phase
 from .secret import Secret
 from .transport.hosts import origin_of
@@ -102,11 +102,15 @@ _OF_CONTENT = re.compile(
 )
 
 
-def json_of(body: bytes) -> Any:
-    """A body as JSON, whatever its content type says; :data:`NOT_JSON` if it is none."""
+def json_of(body: bytes, content_type: str = "") -> Any:
+    """A body as JSON, whatever its content type says; :data:`NOT_JSON` if it is none.
+
+    It is read as UTF-8, and, only if it is none, in the charset that the content type declares.
+    What is odd in one text does not make the rest unreadable; see :mod:`.jsontext`.
+    """
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
+        return loads(body, charset_in(content_type))
+    except ValueError:
         return NOT_JSON
 
 
@@ -138,6 +142,10 @@ class Judgement:
     """The request carried a file."""
     body: Any = field(default=None, repr=False)
     """The decoded body, once the rule of success let it pass."""
+
+    def json(self) -> Any:
+        """The body of the reply as JSON; :data:`NOT_JSON` if it is none."""
+        return json_of(self.reply.body, self.reply.headers.get("Content-Type", ""))
 
     def error(
         self,

@@ -194,7 +194,10 @@ LAYERS = [
     ["kapture_async._core.outcome"],
     ["kapture_async._core.errors"],
     ["kapture_async._core.phase", "kapture_async._core.version"],
-    ["kapture_async._core.lazy", "kapture_async._core.media"],
+    [
+        *("kapture_async._core.lazy", "kapture_async._core.media"),
+        "kapture_async._core.jsontext",
+    ],
 ]
 """From the roof to the ground. A star stands for the rest of a name."""
 

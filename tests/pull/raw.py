@@ -115,3 +115,13 @@ async def cut(body: bytes, at: int) -> Body:
     """The same, broken off."""
     yield head(len(body))
     yield body[:at]
+
+
+def answering(body: bytes, content_type: str = "application/json") -> RawServer:
+    """A server that answers every request with this body."""
+
+    async def script(_call: Call) -> Body:
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\n"
+        yield f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
+
+    return RawServer(script)

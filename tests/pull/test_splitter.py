@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kapture_async import ReplyTooLargeError, UnreadableReplyError
+from kapture_async._core.jsontext import OddObject, loads
 from kapture_async._core.pull.splitter import OTHER_CAP, RowSplitter
 
 KEY = "message"
@@ -43,7 +44,7 @@ def put_together(document: bytes, cuts: list[int], **more: Any) -> Any:
     ending = splitter.finish()
     if ending == "other":
         assert not rows
-        return orjson.loads(splitter.other or b"")
+        return loads(splitter.other or b"")
     if ending == "broken":
         raise ValueError("broken")
     whole = splitter.envelope
@@ -119,29 +120,19 @@ def test_byte_by_byte(value: Any, style: dict[str, Any]) -> None:
 def test_what_the_parser_refuses_is_refused(
     value: Any, style: dict[str, Any], cuts: list[int], where: int, what: bytes, insert: bool
 ) -> None:
-    """Damaged anywhere: refused if and only if the parser refuses the whole."""
+    """Damaged anywhere: refused if and only if the tolerant parser refuses the whole."""
     document = written(value, style)
     at = where % (len(document) + 1)
     document = document[:at] + what + document[at if insert else at + 1 :]
     try:
-        expected = json.loads(document, object_pairs_hook=_without_repeats)
-        expected = orjson.loads(document)
-    except (ValueError, _Repeated) as error:
-        if not isinstance(error, _Repeated):
-            with pytest.raises(ValueError):
-                put_together(document, cuts)
+        expected = loads(document)
+    except ValueError:
+        with pytest.raises(ValueError):
+            put_together(document, cuts)
         return
-    assert put_together(document, cuts) == expected
-
-
-class _Repeated(Exception):
-    pass
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(dict(pairs)) < len(pairs):
-        raise _Repeated  # the last one counts for the parser; here some are contradictions
-    return dict(pairs)
+    if not (isinstance(expected, OddObject) and expected.repeated):
+        # Of keys of the envelope, those that differ are a contradiction.
+        assert put_together(document, cuts) == expected
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -182,14 +173,11 @@ def test_rows_come_before_the_end() -> None:
         b'{"a"}',
         b'{"message":[1]}{}',
         b'{"message":[1]}\0',
-        b'{"message":["\0"]}',
-        b'{"message":[{"a":"\xff"},{"a":1},{"a":2}]}',
         b'{"message":[1],"message":[2]}',
         b'{"message":"x","message":[2]}',
         b'{"message":[1],"message":"x"}',
         b'{"message":' + b"[" * 5000 + b"]" * 5000 + b"}",
         b'{"message":[' + b'{"a":' * 5000 + b"1" + b"}" * 5000 + b"]}",
-        b"\xef\xbb\xbf" + b'{"message":[1]}',
         b"<html>{}</html>",
         b"",
         b"  ",

@@ -15,11 +15,11 @@ from collections.abc import Awaitable, Callable
 from hashlib import blake2b
 from typing import Any, Generic, Protocol, TypeVar
 
-import orjson
 from attrs import frozen
 
 from ..begun import Begun
 from ..errors import HelpdeskError, RejectedError, ReplyTooLargeError, UnreadableReplyError
+from ..jsontext import dumps
 from ..replies import Judgement
 from ..transport.settings import CallOptions
 from .arrival import ROOM, Arrival, End
@@ -156,7 +156,7 @@ class Arriving(Generic[T]):
 
     def _begin(self, begun: Begun) -> None:
         self._begun = begun
-        self._splitter = RowSplitter(self._rule.key)
+        self._splitter = RowSplitter(self._rule.key, charset=begun.charset)
         self._known = Counter(self._nameless)
 
     def _split(self, piece: memoryview) -> tuple[list[T], HelpdeskError | None]:
@@ -166,7 +166,7 @@ class Arriving(Generic[T]):
                 if self._splitter.has_enough:  # a page without an end, say
                     self._judge()
                 return [], None
-            if not all(type(row) is dict for row in found):
+            if not all(isinstance(row, dict) for row in found):
                 raise UnreadableReplyError(
                     f"the answer's {self._rule.key!r} is neither rows nor a text"
                 )
@@ -216,7 +216,7 @@ class Arriving(Generic[T]):
         begun, splitter = self._begun, self._splitter
         assert begun is not None
         other = splitter.other
-        body = orjson.dumps(splitter.envelope) if other is None else other
+        body = dumps(splitter.envelope) if other is None else other
         try:
             judged = begun.judged(body)
             rest = self._rule.rest_of(judged)
@@ -282,8 +282,7 @@ class Fetched(Generic[T]):
 
 def content_digest(content: Any) -> bytes:
     """Stands for a decoded JSON value, whatever the order of its keys."""
-    written = orjson.dumps(content, option=orjson.OPT_SORT_KEYS, default=dict)
-    return blake2b(written, digest_size=12).digest()
+    return blake2b(dumps(content, sort_keys=True), digest_size=12).digest()
 
 
 def _look_at(task: asyncio.Future[Any]) -> None:

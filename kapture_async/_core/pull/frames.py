@@ -7,10 +7,9 @@ from datetime import tzinfo
 from functools import cached_property
 from typing import Any, BinaryIO, Protocol
 
-import orjson
-
 from ..codec import Kind, WireModel, wire_fields
 from ..errors import ConfigurationError
+from ..jsontext import dumps
 
 BATCH_ROWS = 4096
 """Rows of a record batch, at least, where there are as many."""
@@ -83,7 +82,7 @@ class Frame:
                     if value is not None and not -_LARGEST <= value < _LARGEST:
                         extras[row_number][key], values[row_number] = value, None
             arrays.append(pa.array(values, schema.field(number).type))
-        texts = [orjson.dumps(extra).decode() if extra else None for extra in extras]
+        texts = [dumps(extra).decode() if extra else None for extra in extras]
         arrays.append(pa.array(texts, pa.string()))
         return pa.record_batch(arrays, schema=schema)
 
@@ -136,7 +135,7 @@ def frame_for(pages: object) -> Frame:
 
 
 def _json(value: Any) -> str:
-    return orjson.dumps(value).decode()
+    return dumps(value).decode()
 
 
 _MAKE: dict[Kind, Callable[[Any], Any]] = {"mapping": _json, "items": _json}

@@ -17,6 +17,7 @@ from attrs import field, frozen
 
 from ..codec import WireModel
 from ..errors import InvalidInputError
+from ..jsontext import dumps, line_of
 from .frames import Frame
 
 Format = Literal["jsonl", "csv", "parquet"]
@@ -93,11 +94,19 @@ class JsonlSink:
 
     def put(self, rows: Sequence[WireModel]) -> None:
         """See :class:`Sink`."""
-        option = orjson.OPT_APPEND_NEWLINE
-        self._file.write(b"".join([orjson.dumps(row.raw, option=option) for row in rows]))
+        self._file.write(b"".join([_line(row.raw) for row in rows]))
 
     def finish(self) -> None:
         """See :class:`Sink`."""
+
+
+def _line(raw: Any) -> bytes:
+    if raw.__class__ is dict:
+        try:
+            return orjson.dumps(raw, option=orjson.OPT_APPEND_NEWLINE)
+        except TypeError:  # an integer beyond 64 bits
+            pass
+    return line_of(raw)
 
 
 class CsvSink:
@@ -142,7 +151,7 @@ def cell(value: Any, *, escaped: bool = False) -> str:
         if escaped and "&" in value:
             value = unescape(value)
         return f"'{value}" if _FORMULA.match(value) else value
-    return orjson.dumps(value).decode()
+    return dumps(value).decode()
 
 
 class ParquetSink:

@@ -6,18 +6,20 @@ parse: it would leave a text or at least two brackets open, of which the added `
 So success proves the cut. Where it fails, and at both ends of the list, a scanner that knows
 texts and brackets finds the next row; no byte is scanned twice, however long a row is.
 
-Every part is parsed by the same parser that would read the whole, and so it is refused where the
-whole would be.
+Every part is parsed by the same parser that would read the whole. What that refuses is read once
+more, tolerantly, row by row (:mod:`..jsontext`): one odd row takes no other with it.
 """
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import Any, Literal
 
 import orjson
 
 from ..errors import ReplyTooLargeError, UnreadableReplyError
+from ..jsontext import PREFIX_CAP, encoding_before, guard_in, has_long_numbers, loads
 
 ROW_CAP = 16 * 1024 * 1024
 """The most bytes of one row, and of everything beside the rows."""
@@ -50,10 +52,14 @@ class RowSplitter:
         key: where the list stands in the object. Any other kind of value there is a key as the
             others are.
         row_cap: the most bytes of one row, and of everything beside the rows.
+        charset: what the answer's header declares; used for what is no UTF-8.
     """
 
-    def __init__(self, key: str, *, row_cap: int = ROW_CAP) -> None:
+    def __init__(self, key: str, *, row_cap: int = ROW_CAP, charset: str = "") -> None:
         self._key = key
+        self._charset = charset
+        self._decoder: codecs.IncrementalDecoder | None = None
+        self._looked = self._all_here = False
         self._row_cap = row_cap
         self._buffer = bytearray()
         self._step = self._at_start
@@ -100,6 +106,8 @@ class RowSplitter:
         if self._other is not None:
             self._other += data[: OTHER_CAP - len(self._other)]
             return []
+        if self._decoder is not None:
+            data = self._decoder.decode(bytes(data)).encode("utf-8", "replace")
         self._buffer += data
         while self._step():
             pass
@@ -108,6 +116,13 @@ class RowSplitter:
 
     def finish(self) -> Ending:
         """Say how what came has ended; nothing more will come."""
+        if self._step == self._at_start and not self._all_here:
+            self._all_here, few = True, self._buffer[:]  # too few to tell what they are
+            try:
+                while self._step():
+                    pass
+            except UnreadableReplyError:
+                self._other, self._ended = few, False
         if self._ended:
             return "whole"
         if self._other is None and self._step == self._at_start:
@@ -117,9 +132,15 @@ class RowSplitter:
     # --- the steps: each takes something from the front of the buffer, or waits for more --------
 
     def _at_start(self) -> bool:
+        if not self._looked and not self._look_at_encoding():
+            return False
         if self._look() is None:
             return False
         if self._buffer[0] != _OPEN_OBJECT:
+            if len(self._buffer) < PREFIX_CAP and b"{" not in self._buffer and not self._all_here:
+                return False  # what may stand before it may not be here whole
+            del self._buffer[: guard_in(self._buffer)]
+        if self._buffer[:1] != b"{":
             self._other = self._buffer[:OTHER_CAP]
             self._buffer = bytearray()
             return False
@@ -157,7 +178,9 @@ class RowSplitter:
         if end is None:
             self._check_size(len(self._buffer))
             return False
-        self._envelope[self._member] = self._parsed(0, end)
+        value = self._parsed(0, end)
+        if self._envelope.setdefault(self._member, value) != value:
+            raise UnreadableReplyError(f"the answer has the key {self._member[:40]!r} twice")
         self._account(end)
         return self._after(end)
 
@@ -191,6 +214,19 @@ class RowSplitter:
         return False
 
     # --- what the steps are made of -------------------------------------------------------------
+
+    def _look_at_encoding(self) -> bool:
+        """Find out from the first bytes whether all of it is to be decoded first."""
+        if len(self._buffer) < 4 and not self._all_here:
+            return False
+        self._looked = True
+        encoding, mark = encoding_before(bytes(self._buffer[:4]), self._charset)
+        del self._buffer[:mark]
+        if encoding:
+            self._decoder = codecs.getincrementaldecoder(encoding)("replace")
+            first = self._decoder.decode(bytes(self._buffer))
+            self._buffer = bytearray(first.encode("utf-8", "replace"))
+        return True
 
     def _go(self, count: int, step: Any) -> bool:
         """Drop ``count`` bytes, and go on with another step."""
@@ -267,10 +303,14 @@ class RowSplitter:
         cut = buffer.rfind(self._separator)
         if cut <= max(self._no_cut_up_to, -1):
             return
+        part = b"[" + buffer[: cut + 1] + b"]"
         try:
-            rows = orjson.loads(b"[" + buffer[: cut + 1] + b"]")
+            rows = orjson.loads(part)
         except orjson.JSONDecodeError:
             self._no_cut_up_to = cut  # the scanner finds the rows up to there
+            return
+        if has_long_numbers(part):
+            self._no_cut_up_to = cut
             return
         self._rows += rows
         self._first = False
@@ -286,8 +326,8 @@ class RowSplitter:
 
     def _parsed(self, start: int, end: int) -> Any:
         try:
-            return orjson.loads(self._buffer[start:end])
-        except orjson.JSONDecodeError:
+            return loads(self._buffer[start:end], self._charset)
+        except ValueError:
             pass
         raise _unreadable()
 

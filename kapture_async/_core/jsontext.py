@@ -1,0 +1,390 @@
+"""JSON as services really write it: read exactly, and never thrown away for one odd text.
+
+The fast parser comes first, and nearly always ends it. It has no say in three things: it makes a
+``float`` of an integer beyond 64 bits, it keeps the last of a key that is given twice, and it
+refuses what a strict reader must refuse. What it refuses is read once more, tolerantly: half a
+surrogate pair, ``NaN``, a raw control character, an unknown escape, bytes that are no UTF-8. What
+had to be changed for that is named in :attr:`OddObject.oddities`; the rest is as it came.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+import orjson
+
+_LONG_RUN: Final = 20
+"""Digits, or digits and a point, from which on a number may not be what the fast parser says."""
+_DIGITS = bytes.maketrans(b"123456789.", b"0" * 10)
+_RUN = b"0" * _LONG_RUN
+_STRIDE = 4
+_SAMPLED_RUN = b"0" * (_LONG_RUN // _STRIDE)
+_LONG_NUMBER = re.compile(rb"[:,\[\s]-?[0-9.]{%d}" % _LONG_RUN)
+_LONGEST_INT = 4000
+"""Digits. Python refuses to write more than 4,300, and no service numbers anything so."""
+
+_TEXT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_ODD_IN_TEXT = re.compile(r'[\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}|(.))', re.DOTALL)
+_CONTROL, _ESCAPE = "\ufdd0", "\ufdd1"  # no characters: marks for what follows
+_MARKED = re.compile("[\ufdd0\ufdd1\ud800-\udfff]")
+
+_MARKS: Final = (
+    (b"\xef\xbb\xbf", "utf-8"),
+    (b"\xff\xfe\x00\x00", "utf-32-le"),
+    (b"\x00\x00\xfe\xff", "utf-32-be"),
+    (b"\xff\xfe", "utf-16-le"),
+    (b"\xfe\xff", "utf-16-be"),
+)
+_GUARD = re.compile(rb"(?:\s|\xc2\xa0|\xef\xbb\xbf)*+(?:\)\]\}'?,?[ \t\r]*+\n?)?\s*+")
+_GUARD_BEGINS = (b")", b"\xef", b"\xc2")
+PREFIX_CAP: Final = 64
+"""The most bytes that may stand before the JSON of an answer."""
+
+
+class OddObject(dict[str, Any]):
+    """An object that did not come as strict JSON, or that JSON readers disagree about.
+
+    Attributes:
+        oddities: what is odd in it and below it, as ``"detail: half a surrogate pair"``.
+        repeated: of the keys that were given more than once, every value.
+        own: the bytes that it was read from, where those are a JSON text by themselves.
+    """
+
+    __slots__ = ("oddities", "own", "repeated")
+
+    def __init__(self, members: Any = (), oddities: tuple[str, ...] = ()) -> None:
+        super().__init__(members)
+        self.oddities = oddities
+        self.repeated: dict[str, list[Any]] = {}
+        self.own: bytes | None = None
+
+    def __reduce__(self) -> Any:
+        return _odd, (dict(self), self.oddities, self.repeated, self.own)
+
+
+def oddities_of(value: Any) -> tuple[str, ...]:
+    """What is odd in a decoded object; nothing for any other."""
+    return value.oddities if value.__class__ is OddObject else ()
+
+
+def loads(data: bytes | bytearray, charset: str = "") -> Any:
+    """One JSON value, tolerantly.
+
+    Args:
+        data: the whole text, in UTF-8 or in a charset that its mark or ``charset`` names.
+        charset: what the answer's header declares; used only if the bytes are no UTF-8.
+
+    Raises:
+        ValueError: it is no JSON, however tolerantly read.
+    """
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return _tolerant(bytes(data), charset)
+    if has_long_numbers(data) or repeats_keys(data, value):
+        return _tolerant(bytes(data), charset)
+    return value
+
+
+def has_long_numbers(data: bytes | bytearray) -> bool:
+    """Whether numbers may be in it that the fast parser would round."""
+    # Such a run meets 5 of every fourth byte, so most texts need one look at a quarter of them.
+    if _SAMPLED_RUN not in data[::_STRIDE].translate(_DIGITS):
+        return False
+    return _RUN in data.translate(_DIGITS) and _LONG_NUMBER.search(b" " + data) is not None
+
+
+def repeats_keys(data: bytes | bytearray, value: Any) -> bool:
+    """Whether an object in it may have a key twice: there are more keys than were kept."""
+    colons = data.count(b'":') + data.count(b'" :')
+    if colons == (keys := _keys_in(value)):
+        return False
+    return colons - data.count(b'\\":') != keys  # those are in texts
+
+
+def _keys_in(value: Any) -> int:
+    if isinstance(value, dict):
+        count, parts = len(value), list(value.values())
+    elif isinstance(value, list):
+        count, parts = 0, value
+    else:
+        return 0
+    for part in parts:
+        kind = part.__class__
+        if kind is dict or kind is list:
+            count += _keys_in(part)
+    return count
+
+
+def dumps(value: Any, *, sort_keys: bool = False) -> bytes:
+    """A decoded value as JSON, also where it holds integers beyond 64 bits."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS if sort_keys else None, default=dict)
+    except TypeError:
+        pass
+    text = json.dumps(
+        value, ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys, default=dict
+    )
+    return text.encode("utf-8", "replace")
+
+
+def line_of(value: Any) -> bytes:
+    """A decoded object as a line of JSON Lines: the bytes it came in, where it keeps them."""
+    if value.__class__ is OddObject and value.own is not None:
+        return bytes(value.own) + b"\n"
+    return dumps(value) + b"\n"
+
+
+def encoding_before(data: bytes, charset: str = "") -> tuple[str, int]:
+    """How an answer that begins like this is encoded, if not as UTF-8 or a superset of ASCII.
+
+    Args:
+        data: its beginning, 4 bytes of it or more if there are any.
+        charset: what its header declares.
+
+    Returns:
+        The name of the encoding, empty for any that ASCII is a part of, and the bytes of its
+        mark.
+    """
+    for mark, name in _MARKS:
+        if data.startswith(mark):
+            return ("" if name == "utf-8" else name), len(mark)
+    head = data[:4]
+    if len(head) == 4 and b"\0" in head:
+        wide = charset.lower().replace("_", "-").startswith(("utf-16", "utf-32"))
+        zeros = bytes(byte == 0 for byte in head)
+        for pattern, name in _ZEROS.items():
+            if zeros == pattern and (wide or head.strip(b"\0")[:1] in b"{["):
+                return name, 0
+    return "", 0
+
+
+_ZEROS = {
+    b"\0\1\0\1": "utf-16-le",
+    b"\1\0\1\0": "utf-16-be",
+    b"\0\1\1\1": "utf-32-le",
+    b"\1\1\1\0": "utf-32-be",
+}
+
+
+def guard_in(data: bytes | bytearray) -> int:
+    """The bytes before the JSON of an answer: marks, blanks, and ``)]}',`` as some put there."""
+    if not data.startswith(_GUARD_BEGINS) and not data[:1].isspace():
+        return 0
+    found = _GUARD.match(bytes(data[: PREFIX_CAP + 1]))
+    return found.end() if found is not None else 0
+
+
+def decoder_for(charset: str) -> Callable[[bytes], str] | None:
+    """What reads a declared charset of one byte a character; ``None`` for any other."""
+    try:
+        info = codecs.lookup(charset)
+    except (LookupError, ValueError):
+        return None
+    name = info.name
+    if name in ("iso8859-1", "ascii"):
+        name = "cp1252"  # as browsers read it: nobody means the control characters
+    if not name.startswith(("cp125", "iso8859", "koi8", "mac")):
+        return None
+    return lambda data: data.decode(name, "replace")
+
+
+def charset_in(content_type: str) -> str:
+    """The charset that a content type declares; empty if none."""
+    for part in content_type.split(";")[1:]:
+        name, _, value = part.partition("=")
+        if name.strip().lower() == "charset":
+            return value.strip().strip("\"'").lower()
+    return ""
+
+
+# --- the tolerant way --------------------------------------------------------------------------
+
+
+def _tolerant(data: bytes, charset: str) -> Any:
+    encoding, mark = encoding_before(data, charset)
+    data = data[mark:]
+    bad_bytes = False
+    if encoding:
+        text = data.decode(encoding, "replace")
+        plain = text.encode("utf-8", "replace")
+    else:
+        data = plain = data[guard_in(data) :]
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            read = decoder_for(charset) if charset not in ("", "utf-8", "utf8") else None
+            bad_bytes = read is None
+            text = data.decode("utf-8", "surrogateescape") if read is None else read(data)
+    try:
+        # Whole and strict in another encoding, say; or with long numbers, or keys given twice.
+        value = orjson.loads(text)
+        if not (has_long_numbers(plain) or repeats_keys(plain, value)):
+            return value
+    except ValueError:
+        pass
+    try:
+        value, strict = _read(text)
+        value, _ = _cleaned(value, bad_bytes)
+    except (ValueError, RecursionError) as error:
+        raise ValueError("no JSON") from error
+    if value.__class__ is OddObject and strict and not bad_bytes:
+        value.own = text.encode("utf-8", "replace").strip()
+    return value
+
+
+def _read(text: str) -> tuple[Any, bool]:
+    """The value, odd things in it marked, and whether it is JSON by the letter."""
+    strict = [True]
+
+    def constant(name: str) -> Any:
+        strict[0] = False
+        return _Odd(None, f"{name}, which is no JSON")
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        return made if len(made) == len(pairs) else _Repeating(pairs)
+
+    def a_text(found: re.Match[str]) -> str:
+        inner = found[0]
+        if _ODD_IN_TEXT.search(inner) is None:
+            return inner
+        return _ODD_IN_TEXT.sub(an_odd, inner)
+
+    def an_odd(found: re.Match[str]) -> str:
+        one = found[0]
+        if one[0] != "\\":
+            strict[0] = False
+            return f"{_CONTROL}\\u{ord(one):04x}"
+        if found[1] is None:
+            return one
+        strict[0] = False
+        return f"{_ESCAPE}{_escaped(found[1])}"
+
+    marked = _TEXT.sub(a_text, text)
+    value = json.loads(
+        marked,
+        parse_constant=constant,
+        parse_int=_whole,
+        parse_float=_fraction,
+        object_pairs_hook=members,
+    )
+    return value, strict[0]
+
+
+def _escaped(letter: str) -> str:
+    return f"\\u{ord(letter):04x}" if letter < " " else letter
+
+
+class _Odd:
+    """A value that had to be changed, and how."""
+
+    def __init__(self, value: Any, what: str) -> None:
+        self.value = value
+        self.what = what
+
+
+class _Repeating(dict[str, Any]):
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.every: dict[str, list[Any]] = {}
+        for name, value in pairs:
+            self.every.setdefault(name, []).append(value)
+
+
+def _whole(text: str) -> Any:
+    if len(text) > _LONGEST_INT:
+        return _Odd(None, "a number of too many digits")
+    return int(text)
+
+
+def _fraction(text: str) -> Any:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        return _Odd(None, "a number that is too large")
+    if sum(map(str.isdigit, text.lower().partition("e")[0].strip("-0."))) > 17:
+        return _Odd(value, "a number of more digits than are kept")
+    return value
+
+
+def _cleaned(value: Any, bad_bytes: bool) -> tuple[Any, list[str]]:
+    """A value without marks, and what they marked: each with the path that leads there."""
+    kind = value.__class__
+    if kind is str:
+        if _MARKED.search(value) is None:
+            return value, []
+        return _clean_text(value, bad_bytes)
+    if kind is _Odd:
+        return value.value, [value.what]
+    if kind is list:
+        found: list[str] = []
+        items = []
+        for place, item in enumerate(value):
+            clean, odd = _cleaned(item, bad_bytes)
+            items.append(clean)
+            found += [_below(f"[{place}]", one) for one in odd]
+        return items, found
+    if not isinstance(value, dict):
+        return value, []
+    made: dict[str, Any] = {}
+    found = []
+    for name, inner in value.items():
+        key, odd_name = _cleaned(name, bad_bytes)
+        made[key], odd = _cleaned(inner, bad_bytes)
+        found += [_below(key, one) for one in (*odd_name, *odd)]
+    repeated = {}
+    if isinstance(value, _Repeating):
+        for name, values in value.every.items():
+            if len(values) > 1:
+                key = _cleaned(name, bad_bytes)[0]
+                repeated[key] = [_cleaned(one, bad_bytes)[0] for one in values]
+                found.append(f"{key}: given {len(values)} times, the last one is shown")
+    if not found:
+        return made, []
+    odd_object = OddObject(made, tuple(found))
+    odd_object.repeated = repeated
+    return odd_object, found
+
+
+def _below(name: str, what: str) -> str:
+    """What is odd, with one more step of its path."""
+    short = name if len(name) <= 40 else name[:39] + "…"
+    path, colon, rest = what.partition(": ")
+    if colon:
+        return f"{short}{'' if path.startswith('[') else '.'}{path}: {rest}"
+    return f"{short}: {what}"
+
+
+def _clean_text(text: str, bad_bytes: bool) -> tuple[str, list[str]]:
+    found: dict[str, None] = {}
+
+    def clean(match: re.Match[str]) -> str:
+        one = match[0]
+        if one == _CONTROL:
+            found["a raw control character"] = None
+            return ""
+        if one == _ESCAPE:
+            found["an unknown escape"] = None
+            return ""
+        if bad_bytes and "\udc80" <= one <= "\udcff":
+            found["a byte that is no UTF-8"] = None
+        else:
+            found["half a surrogate pair"] = None
+        return "\ufffd"
+
+    return _MARKED.sub(clean, text), list(found)
+
+
+def _odd(
+    members: dict[str, Any],
+    oddities: tuple[str, ...],
+    repeated: dict[str, list[Any]],
+    own: bytes | None,
+) -> OddObject:
+    made = OddObject(members, oddities)
+    made.repeated, made.own = repeated, own
+    return made
