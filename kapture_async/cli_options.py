@@ -43,13 +43,37 @@ class KaptureTarget(Target):
     header_example: ClassVar[str] = "x-api-type=TICKET"
     own_options: ClassVar[tuple[Decorator, ...]] = (
         click.option("--subdomain", metavar="NAME", help="The tenant.  [KAPTURE_SUBDOMAIN]"),
+        click.option(
+            "--says-none",
+            multiple=True,
+            metavar="TEXT",
+            help="What this tenant answers where there are no rows. Repeatable.",
+        ),
+        click.option(
+            "--says-success",
+            multiple=True,
+            metavar="STATUS",
+            help="A status of this tenant that means success. Repeatable.",
+        ),
+        click.option(
+            "--says-failed",
+            multiple=True,
+            metavar="STATUS",
+            help="A status of this tenant that means failed. Repeatable.",
+        ),
     )
 
     subdomain: str | None = None
+    says_none: tuple[str, ...] = ()
+    says_success: tuple[str, ...] = ()
+    says_failed: tuple[str, ...] = ()
 
     def own_settings(self, *, may_prompt: bool) -> dict[str, Any]:
         """See :class:`Target`."""
         settings: dict[str, Any] = self._address()
+        for name in ("says_none", "says_success", "says_failed"):
+            if texts := getattr(self, name):
+                settings[name] = texts
         who = self.credentials(may_prompt=may_prompt)
         if isinstance(who, UserAndPassword):
             return settings | {"username": who.username, "password": who.password}
@@ -57,7 +81,11 @@ class KaptureTarget(Target):
 
     def own_arguments(self) -> list[str]:
         """See :class:`Target`."""
-        return given_again({"--subdomain": self.subdomain})
+        again = given_again({"--subdomain": self.subdomain})
+        for name in ("says_none", "says_success", "says_failed"):
+            for text in getattr(self, name):
+                again += [f"--{name.replace('_', '-')}", text]
+        return again
 
     def _address(self) -> dict[str, str]:
         base_url, subdomain = self.base_url, self.subdomain

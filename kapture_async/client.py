@@ -6,6 +6,7 @@ import os
 import ssl
 from collections.abc import Mapping
 from datetime import tzinfo
+from functools import partial
 from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -26,6 +27,7 @@ from ._core.transport.settings import (
     check_headers,
     check_proxy,
 )
+from ._core.vendorwords import Says, VendorWords
 from ._core.version import __version__
 from .credentials import Credential, auth_of, with_orders, wrapped
 from .customers import Customers
@@ -84,6 +86,13 @@ class KaptureClient:
         ssl_context: for a private certificate authority. Verification cannot be turned off here.
         max_connections: connections at most, and so requests in flight.
         max_reply_bytes: the most decoded bytes of one reply; default 8 MiB, more for reads.
+        says_none: what this tenant's answers say in place of rows where there are none, beside the
+            usual phrases ("No data found", ...): texts, compared whole and without case, or a
+            function of the words and the ``status`` of an answer, both text. What says "none" in
+            words never proves to a lookup that a ticket is absent.
+        says_success, says_failed: what ``status`` says so, beside ``"success"`` and ``"failed"``:
+            texts, or a function as for ``says_none``. An answer of which both are true is neither.
+            Who says success of what was not carried out, loses tickets.
         allow_http: take a plain http address that is not loopback.
         on_event: told of every attempt, retry and wait; see :mod:`kapture_async.events`.
 
@@ -109,6 +118,9 @@ class KaptureClient:
         ssl_context: ssl.SSLContext | None = None,
         max_connections: int = 100,
         max_reply_bytes: int | None = None,
+        says_none: Says | None = None,
+        says_success: Says | None = None,
+        says_failed: Says | None = None,
         allow_http: bool = False,
         on_event: Observer | None = None,
     ) -> None:
@@ -123,6 +135,7 @@ class KaptureClient:
                 next_step="Set them on that session.",
             )
         zone = _zone(timezone)
+        words = VendorWords.of(says_none, says_success, says_failed)
         settings = TransportSettings(
             service=SERVICE,
             base_url=base_url_of(subdomain, base_url, allow_http=allow_http),
@@ -135,7 +148,11 @@ class KaptureClient:
         )
         self._keys = auth_of(token, username, password, credentials)
         self._transport = Transport(
-            settings, self._keys, session=session, observer=on_event, claims_success=claims_success
+            settings,
+            self._keys,
+            session=session,
+            observer=on_event,
+            claims_success=partial(claims_success, words=words),
         )
         self._owner = True
         self._use(
@@ -144,6 +161,7 @@ class KaptureClient:
                 judge=judge,
                 advice=ADVICE,
                 codec=codec_of(zone),
+                words=words,
                 options=CallOptions(timeout=Timeout.of(timeout), retry=retry),
             )
         )
@@ -162,6 +180,9 @@ class KaptureClient:
         ssl_context: ssl.SSLContext | None = None,
         max_connections: int = 100,
         max_reply_bytes: int | None = None,
+        says_none: Says | None = None,
+        says_success: Says | None = None,
+        says_failed: Says | None = None,
         allow_http: bool = False,
         on_event: Observer | None = None,
     ) -> KaptureClient:
@@ -175,7 +196,8 @@ class KaptureClient:
         Args:
             credentials: as for the class, over the key from the environment.
             headers, timeout, retry, timezone, session, proxy, ssl_context, max_connections,
-                max_reply_bytes, allow_http, on_event: as for the class.
+                max_reply_bytes, says_none, says_success, says_failed, allow_http, on_event: as for
+                the class.
 
         Raises:
             ConfigurationError: a variable is missing or wrong; it names the variables.
@@ -211,6 +233,9 @@ class KaptureClient:
             ssl_context=ssl_context,
             max_connections=max_connections,
             max_reply_bytes=max_reply_bytes,
+            says_none=says_none,
+            says_success=says_success,
+            says_failed=says_failed,
             allow_http=allow_http,
             on_event=on_event,
         )

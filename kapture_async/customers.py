@@ -295,7 +295,7 @@ class Customers:
             try:
                 judged = await self._caller.call(PULL_CUSTOMERS, body, headers=checked)
             except RejectedError as error:
-                if is_nothing_found(error):
+                if is_nothing_found(error, self._caller.words):
                     return [], 0
                 raise
             rows, total = rows_in(judged, skipped=None if skip else skipped)

@@ -17,7 +17,7 @@ from ._core.transport.settings import check_headers
 from .bodies import checked_id, hidden, merge_extra, merge_given
 from .faq_models import FaqCategory, FaqContent
 from .operations import FAQ_CATEGORIES, FAQ_CONTENTS
-from .service import format_day, is_nothing_found, says_none, service_day
+from .service import format_day, is_nothing_found, none_said, service_day
 
 
 class Faqs:
@@ -84,7 +84,7 @@ class Faqs:
             try:
                 judged = await self._caller.call(FAQ_CONTENTS, body, headers=checked)
             except RejectedError as error:
-                if is_nothing_found(error):
+                if is_nothing_found(error, self._caller.words):
                     return []
                 raise
             return [
@@ -117,7 +117,7 @@ class Faqs:
             # An empty form, no JSON: that is what the scripts send.
             judged = await self._caller.call(FAQ_CATEGORIES, Form(), headers=headers)
         except RejectedError as error:
-            if is_nothing_found(error):
+            if is_nothing_found(error, self._caller.words):
                 return []
             raise
         codec = self._caller.codec
@@ -142,7 +142,7 @@ def _list(judged: Judgement, name: str) -> list[dict[str, Any]]:
     """
     message = judged.body.get("message") if isinstance(judged.body, dict) else None
     if isinstance(message, str):
-        if says_none(message):
+        if none_said(judged, message):
             return []
         raise judged.error(
             UnreadableReplyError, "the answer has a text in place of the FAQs", words=message

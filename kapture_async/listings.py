@@ -16,7 +16,8 @@ from ._core.errors import InvalidInputError, UnreadableReplyError
 from ._core.jsontext import dumps
 from ._core.pull.arriving import Fetched
 from ._core.replies import Judgement
-from .service import claims_success_in, count_in, says_none
+from .service import claims_success_in, count_in
+from .service import none_said as text_says_none
 
 R = TypeVar("R", bound=WireModel)
 
@@ -63,7 +64,7 @@ def rows_in(judged: Judgement, *, skipped: int | None = 0) -> Found[Any]:
 
 def _rows_of_object(judged: Judgement, body: dict[str, Any]) -> tuple[list[Any], int]:
     words = body.get("message", body.get("Message"))
-    none_said = isinstance(words, str) and says_none(words)
+    none_said = isinstance(words, str) and text_says_none(judged, words)
     parts = list(_lists_in(body))
     holders = [body, *(holder for holder, _ in parts if holder is not body)]
     marked = claims_success_in(body)
@@ -96,6 +97,8 @@ def _rows_of_object(judged: Judgement, body: dict[str, Any]) -> tuple[list[Any],
 
 def _objects(judged: Judgement, found: list[list[Any]]) -> list[dict[str, Any]]:
     if len(found) == 1 and all(isinstance(row, dict) for row in found[0]):
+        if any(not row or (_speaks_of_errors(row) and not _has_id(row)) for row in found[0]):
+            raise judged.unreadable("in place of a row, the answer has an object that is none")
         return found[0]
     held = "more than one list" if len(found) > 1 else "no list of objects"
     raise judged.unreadable(f"the answer's rows cannot be told: it holds {held}")
@@ -123,6 +126,10 @@ def _fails(part: dict[str, Any], *, marked: bool, none_said: bool) -> bool:
         if name == "code" and said not in ("none", "", "200") and not (none_said or marked):
             return True
     return False
+
+
+def _speaks_of_errors(row: dict[str, Any]) -> bool:
+    return any(_BAD.search(key) and value not in _NOTHING for key, value in row.items())
 
 
 def _has_id(part: dict[str, Any]) -> bool:

@@ -195,7 +195,7 @@ class Orders:
             try:
                 judged = await self._caller.call(PULL_ORDERS, body, headers=checked)
             except RejectedError as error:
-                if is_nothing_found(error):
+                if is_nothing_found(error, self._caller.words):
                     return [], 0
                 raise
             rows, total = rows_in(judged)

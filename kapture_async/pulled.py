@@ -16,8 +16,9 @@ from ._core.pull.output import Output
 from ._core.pull.pages import Pages
 from ._core.pull.sinks import Shape, format_of
 from ._core.pull.state import State, digest_of
+from ._core.vendorwords import DOCUMENTED, VendorWords
 from .models import TicketRow
-from .service import INDIA, ROWS_KEY, is_nothing_found, rows_of, total_of
+from .service import INDIA, ROWS_KEY, is_nothing_found, is_row, no_ticket, rows_of, total_of
 
 ROW_KEYS: Final = (
     *("tat", "sla", "date", "status", "nextFollowUp", "lastFollowUp", "taskId", "lastSource"),
@@ -35,7 +36,7 @@ MOVING_KEYS: Final = frozenset({"tat", "sla", "slaStatus"})
 """What becomes another value by time alone: minutes in hand, and whether they are exceeded."""
 
 
-def rows_rule(codec: Codec) -> RowsRule[TicketRow]:
+def rows_rule(codec: Codec, words: VendorWords = DOCUMENTED) -> RowsRule[TicketRow]:
     """Where the rows are, what makes tickets of them, and what says that there are none."""
 
     def decode(rows: list[dict[str, Any]]) -> list[TicketRow]:
@@ -47,7 +48,8 @@ def rows_rule(codec: Codec) -> RowsRule[TicketRow]:
         id_of=lambda row: row.ticket_id,
         rest_of=rows_of,
         total_of=total_of,
-        says_none=is_nothing_found,
+        says_none=lambda error: is_nothing_found(error, words),
+        no_row=lambda judged, row: None if is_row(row.raw) else no_ticket(judged, [row.raw]),
     )
 
 

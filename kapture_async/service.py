@@ -6,7 +6,7 @@ The facts are in the fact sheet ``kapture.md``; each is named with its section.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from ._core.jsontext import OddObject
 from ._core.replies import NOT_JSON, Advice, Judgement, json_of, says_limit
 from ._core.transport.hosts import BaseUrl, check_subdomain, parse_base_url
 from ._core.transport.message import MEBI, Operation
+from ._core.vendorwords import DOCUMENTED, VendorWords, folded
 
 SERVICE: Final = "kapture"
 INDIA: Final = timezone(timedelta(hours=5, minutes=30), "UTC+05:30")
@@ -170,13 +171,21 @@ def judge(judgement: Judgement) -> Any:
     """
     body = judgement.json()
     ok = 200 <= judgement.reply.status < 300
-    if ok and body.__class__ is dict and body.get("status") == "success" and "Status" not in body:
+    words = judgement.words
+    documented = not words.judges
+    if (
+        documented
+        and ok
+        and body.__class__ is dict
+        and body.get("status") == "success"
+        and "Status" not in body
+    ):
         return body  # so it is, nearly always
-    if not ok and claims_success(judgement.reply.body):
+    if not ok and claims_success(judgement.reply.body, words):
         raise judgement.unreadable("the body says success, the HTTP status says failure")
     if body is NOT_JSON:
         raise judgement.unreadable() if ok else judgement.by_status()
-    mark = _mark_of(body)
+    mark = _mark_of(body) if documented else _tenant_mark(judgement, body)
     listed = isinstance(body, list)
     if mark == "success" and not (listed and judgement.operation.name not in _MARKED_LISTS):
         return body
@@ -190,10 +199,64 @@ def judge(judgement: Judgement) -> Any:
         return body
     if not ok:
         raise judgement.by_status(_message_of(body) if isinstance(body, dict) else None)
+    if isinstance(body, dict):
+        status, said = _status_text(body), _said_in(body)
+        may_be_none = words.none is not None and judgement.operation.name in _LISTINGS
+        if may_be_none and ok and said and none_said(judgement, said, status or ""):
+            return body
+        if status is not None:
+            shown = judgement.mask(status)[:_STATUS_CAP]
+            raise judgement.error(
+                UnreadableReplyError,
+                f"the answer's status is {shown!r}, which is not documented",
+                words=said,
+            )
     raise judgement.unreadable(f"the answer is {_shape_of(body)}, which is not documented")
 
 
-def claims_success(body: bytes) -> bool:
+_STATUS_CAP = 40
+_LISTINGS = frozenset({PULL_TICKETS.name, "customers.pull", "orders.pull", "faqs.contents"})
+_WORDS_KEYS = ("message", "customer details", "msg", "errormessage", "error", "reason")
+
+
+def _tenant_mark(judgement: Judgement, body: Any) -> str | None:
+    """The mark of an answer where the tenant has words of its own."""
+    mark = _mark_of(body)
+    status = _status_text(body) if isinstance(body, dict) else None
+    if status is None:
+        return mark
+    said, words = _said_in(body) or "", judgement.words
+    try:
+        success, failed = words.says_success(said, status), words.says_failed(said, status)
+    except Exception as error:
+        raised = type(error).__name__
+    else:
+        if success and failed:
+            return _CONTRADICTION
+        return "success" if success else "failed" if failed else mark
+    raise judgement.unreadable(f"the function says_success= or says_failed= raised {raised}")
+
+
+def _status_text(body: Mapping[str, Any]) -> str | None:
+    """The one status of an answer as text; ``None`` if it has none, or several that differ."""
+    found = {
+        value.strip() if isinstance(value, str) else str(value).lower()
+        for key, value in body.items()
+        if key.lower() == "status" and not isinstance(value, (dict, list))
+    }
+    return found.pop() if len(found) == 1 and len(_marks_in(body)) == 1 else None
+
+
+def _said_in(body: Mapping[str, Any]) -> str | None:
+    """The words of an answer that is not of the documented kind, from wherever they may be."""
+    for wanted in _WORDS_KEYS:
+        for key, value in body.items():
+            if key.lower().replace("_", "") == wanted and isinstance(value, str) and value.strip():
+                return value.strip()
+    return None
+
+
+def claims_success(body: bytes, words: VendorWords = DOCUMENTED) -> bool:
     """Whether a body carries the mark of success, whatever the HTTP status says.
 
     Beside other marks, too, or in JSON that is broken: it tells a success from a refusal.
@@ -201,6 +264,13 @@ def claims_success(body: bytes) -> bool:
     decoded = json_of(body)
     if decoded is NOT_JSON:
         return _CLAIMS_SUCCESS.search(body) is not None
+    if words.success is not None and isinstance(decoded, dict):
+        status = _status_text(decoded)
+        try:
+            if status is not None and words.says_success(_said_in(decoded) or "", status):
+                return True
+        except Exception:
+            return True  # who knows: it is nothing to be sent again
     return "success" in _marks_in(decoded)
 
 
@@ -291,17 +361,25 @@ def refusal(judgement: Judgement, words: str | None) -> HelpdeskError:
 
 # Live clients read a text in place of the rows as "none". Only a text that says so is believed:
 # an empty answer that was meant as "too much" or "not for you" would be a silent loss.
-_WHAT = r"(?:data|records?|tickets?|results?|customers?|orders?|faqs?|categories)"
+_WHAT = (
+    r"(?:matching )?(?:data|(?:record|ticket|result|customer|order|faq|entr|row|item|enquir)"
+    r"(?:s|y|ies|\(s\))?|categor(?:y|ies))"
+)
+_THERE = r"(?:found|available|present|returned|matched|to (?:show|display)|exists?|existing)"
+_IS = r"(?:(?:is|are|was|were|has been|have been|could be) )"
 _SAYS_NONE = re.compile(
-    rf"no {_WHAT}(?: (?:was |were )?(?:found|available))?"
-    rf"|no matching {_WHAT}(?: found)?"
-    rf"|(?:0|zero) {_WHAT}(?: found)?"
-    rf"|{_WHAT} (?:(?:is |are |was |were )?not (?:found|available))"
-    r"|nothing(?: was)? found|none(?: found)?",
+    rf"(?:sorry, ?)?(?:there {_IS})?(?:no|0|zero) (?:such )?{_WHAT}(?: {_IS}?{_THERE})?"
+    rf"|no {_WHAT} match(?:es|ed)? (?:your|the|this) (?:search |selected )?(?:search|query|criteria|filters?)"
+    rf"|{_WHAT} (?:{_IS}|does |do )?not (?:found|available|present|exist)"
+    rf"|(?:could not|couldn't|did not|unable to) find (?:any )?{_WHAT}"
+    r"|nothing(?: (?:was|is))?(?: found| to (?:show|display))|none(?: found)?",
 )
 _OF_WHEN = re.compile(
-    r" (?:for|in|between) (?:the |this |that )?(?:given |selected )?"
-    r"(?:dates?|days?|date range|period)\Z"
+    r" (?:for|in|within|between|on|of|during|with|matching|against)"
+    r" (?:the |this |that |these |your )?"
+    r"(?:given |selected |specified |requested |provided |chosen |search |above |entered )?"
+    r"(?:dates?|days?|date[- ]range|range|period|time(?: period| range)?|interval|duration"
+    r"|(?:search )?criteria|criterion|filters?|search|query|parameters?|conditions?)\Z"
 )
 
 
@@ -309,23 +387,87 @@ ROWS_KEY: Final = "message"
 """Where a pull's answer has its rows. The mark of success comes behind them in the sample."""
 
 
+def is_row(part: Mapping[str, Any]) -> bool:
+    """Whether an object is a ticket of a pull: it has an id, or a key that only tickets have."""
+    if part.get("ticketId"):
+        return True
+    return any(key in _ROW_KEYS for key in part) and not any(_BAD_KEY.search(key) for key in part)
+
+
+_BAD_KEY = re.compile(r"error|exception|fault|failure", re.IGNORECASE)
+_ROW_KEYS = frozenset(
+    {
+        *("ticketId", "taskId", "taskTitle", "taskEnddate", "lastFollowUp", "nextFollowUp"),
+        *("lastSource", "primarySource", "lastConvesationTime", "lastConversationId", "folderId"),
+        *("mergedTicketId", "contactId", "productId", "creatorId", "creatorName", "substatusKey"),
+        *("substatus", "customerId", "assignedId", "assignedToName", "assigneeCode", "queueKey"),
+        *("queueName", "pendingTaskId", "slaStatus", "total_conversations", "disposition"),
+        *("customer_rating", "callBack", "referenceId"),
+    }
+)
+
+
 def rows_of(judged: Judgement) -> list[dict[str, Any]]:
-    """The rows of a pull: ``message`` is a list, one object, or a text that says "none".
+    """The rows of a pull: ``message`` is a list, one ticket, or a text that says "none".
+
+    Also an object of tickets whose keys are numbers, which is how PHP writes a list with gaps.
 
     Raises:
-        UnreadableReplyError: it is anything else.
+        UnreadableReplyError: it is anything else: an object that is no ticket is an error or a
+            wrapper, and never one row.
     """
     message = judged.body.get(ROWS_KEY)
-    if isinstance(message, str) and (not message.strip() or says_none(message)):
-        return []
-    rows = [message] if isinstance(message, dict) else message
-    if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
-        return rows
     if isinstance(message, str):
+        if not message.strip() or none_said(judged, message):
+            return []
         raise judged.error(
-            UnreadableReplyError, "the answer has a text in place of the rows", words=message
+            UnreadableReplyError,
+            "the answer has a text in place of the rows",
+            words=message,
+            next_step="If it says that there are none, name it with says_none=.",
         )
-    raise judged.unreadable("the answer's 'message' is neither rows nor a text")
+    rows = _listed(message)
+    if rows is None:
+        raise judged.unreadable("the answer's 'message' is neither rows nor a text")
+    if not all(is_row(row) for row in rows):
+        raise no_ticket(judged, rows)
+    return rows
+
+
+def no_ticket(judged: Judgement, rows: Iterable[Mapping[str, Any]]) -> UnreadableReplyError:
+    """The error for objects in place of rows, some of which are no tickets."""
+    odd = next(row for row in rows if not is_row(row))
+    return judged.error(
+        UnreadableReplyError,
+        f"in place of a ticket, the answer has {_shape_of(odd)}",
+        words=_said_in(odd),
+    )
+
+
+def _listed(message: Any) -> list[dict[str, Any]] | None:
+    if isinstance(message, dict):
+        numbered = message and all(key.isascii() and key.isdigit() for key in message)
+        message = list(message.values()) if numbered else [message]
+    if isinstance(message, list) and all(isinstance(row, dict) for row in message):
+        return message
+    return None
+
+
+def none_said(judged: Judgement, text: str, status: str | None = None) -> bool:
+    """Whether a text in place of rows says that there are none, in whoever's words.
+
+    Raises:
+        UnreadableReplyError: the function that was set for it failed.
+    """
+    if says_none(text):
+        return True
+    if status is None:
+        status = _status_text(judged.body)
+    try:
+        return judged.words.says_none(text, status or "")
+    except Exception as error:
+        failed = type(error).__name__
+    raise judged.unreadable(f"the function says_none= raised {failed}")
 
 
 def total_of(judged: Judgement) -> int | None:
@@ -341,19 +483,20 @@ def count_in(part: Mapping[str, Any]) -> int | None:
     return total if type(total) is int else None
 
 
-def is_nothing_found(error: RejectedError) -> bool:
+def is_nothing_found(error: RejectedError, words: VendorWords = DOCUMENTED) -> bool:
     """Whether a failed pull only says that there are no tickets.
 
     Only a body with HTTP 2xx counts: a 404 page also says "not found".
     """
-    in_body = error.status is not None and error.status < 300
-    return in_body and says_none(error.vendor_message or "")
+    if error.status is None or error.status >= 300:
+        return False
+    said = error.vendor_message or ""
+    return says_none(said) or (bool(said) and words.says_none(said, "failed"))
 
 
 def says_none(text: str) -> bool:
     """Whether a text in place of rows says that there are none."""
-    plain = " ".join(text.lower().split()).strip(" .!")
-    return _SAYS_NONE.fullmatch(_OF_WHEN.sub("", plain)) is not None
+    return _SAYS_NONE.fullmatch(_OF_WHEN.sub("", folded(text))) is not None
 
 
 # --- dates and time zone (section "Date styles to parse") --------------------------------------

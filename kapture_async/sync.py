@@ -30,6 +30,7 @@ from ._core.secret import Secret
 from ._core.transport.events import Observer
 from ._core.transport.retry import RetryPolicy
 from ._core.transport.settings import Timeout
+from ._core.vendorwords import Says
 from .client import KaptureClient
 from .credentials import Credential
 from .customer_models import Customer, CustomerFields, CustomerRow, Enquiry, SavedCustomer
@@ -86,6 +87,13 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         ssl_context: for a private certificate authority. Verification cannot be turned off here.
         max_connections: connections at most, and so requests in flight.
         max_reply_bytes: the most decoded bytes of one reply; default 8 MiB, more for reads.
+        says_none: what this tenant's answers say in place of rows where there are none, beside the
+            usual phrases ("No data found", ...): texts, compared whole and without case, or a
+            function of the words and the ``status`` of an answer, both text. What says "none" in
+            words never proves to a lookup that a ticket is absent.
+        says_success, says_failed: what ``status`` says so, beside ``"success"`` and ``"failed"``:
+            texts, or a function as for ``says_none``. An answer of which both are true is neither.
+            Who says success of what was not carried out, loses tickets.
         allow_http: take a plain http address that is not loopback.
         on_event: told of every attempt, retry and wait; see :mod:`kapture_async.events`.
 
@@ -112,6 +120,9 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         ssl_context: ssl.SSLContext | None = None,
         max_connections: int = 100,
         max_reply_bytes: int | None = None,
+        says_none: Says | None = None,
+        says_success: Says | None = None,
+        says_failed: Says | None = None,
         allow_http: bool = False,
         on_event: Observer | None = None,
     ) -> None:
@@ -132,6 +143,9 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
                     ssl_context=ssl_context,
                     max_connections=max_connections,
                     max_reply_bytes=max_reply_bytes,
+                    says_none=says_none,
+                    says_success=says_success,
+                    says_failed=says_failed,
                     allow_http=allow_http,
                     on_event=on_event,
                 )
@@ -153,6 +167,9 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         ssl_context: ssl.SSLContext | None = None,
         max_connections: int = 100,
         max_reply_bytes: int | None = None,
+        says_none: Says | None = None,
+        says_success: Says | None = None,
+        says_failed: Says | None = None,
         allow_http: bool = False,
         on_event: Observer | None = None,
     ) -> SyncKaptureClient:
@@ -166,7 +183,8 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         Args:
             credentials: as for the class, over the key from the environment.
             headers, timeout, retry, timezone, session, proxy, ssl_context, max_connections,
-                max_reply_bytes, allow_http, on_event: as for the class.
+                max_reply_bytes, says_none, says_success, says_failed, allow_http, on_event: as for
+                the class.
 
         Raises:
             ConfigurationError: a variable is missing or wrong; it names the variables.
@@ -183,6 +201,9 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
                 ssl_context=ssl_context,
                 max_connections=max_connections,
                 max_reply_bytes=max_reply_bytes,
+                says_none=says_none,
+                says_success=says_success,
+                says_failed=says_failed,
                 allow_http=allow_http,
                 on_event=on_event,
             )

@@ -816,7 +816,7 @@ class Tickets:
             async def begin(options: CallOptions) -> Begun:
                 return await caller.with_options(options).begin(PULL_TICKETS, body, headers=headers)
 
-            return Arriving(begin, caller.options, rows_rule(caller.codec))
+            return Arriving(begin, caller.options, rows_rule(caller.codec, caller.words))
 
         return Pages(
             windows,

@@ -18,7 +18,9 @@ from .refusals import ENVELOPE, Refusal, refusal_of, status_code_of
 from .verdicts import DOWNLOAD, LOGIN, REQUEST, may_renew, status_of, verdict_on
 
 _LISTS = frozenset({"categories.list", "tags.list", "tickets.history", REQUEST})
-_EXPLAINS = frozenset({"status_code", "detail", "code", "message", "error", "error_type"})
+_EXPLAINS = frozenset(
+    {"status_code", "status", "success", "detail", "code", "message", "error", "error_type"}
+)
 _NO_FILE_BY_ITSELF = frozenset(
     {"text/html", "application/xhtml+xml", "application/json", "application/problem+json"}
 )
@@ -162,7 +164,7 @@ def _reports_errors(judgement: Judgement, body: Mapping[str, Any]) -> HelpdeskEr
 
 def _unclear(judgement: Judgement, body: Mapping[str, Any], why: str) -> HelpdeskError:
     # A bare text may explain it. Anything more may echo what a customer wrote.
-    if body.keys() <= _EXPLAINS:
+    if {key for key, value in body.items() if not _is_empty(value)} <= _EXPLAINS:
         refusal = refusal_of(body, judgement.mask)
         return _error(judgement, UnreadableReplyError, why, refusal)
     return judgement.unreadable(why)

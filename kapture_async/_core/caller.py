@@ -19,6 +19,7 @@ from .transport.retry import RetryPolicy
 from .transport.send import Transport
 from .transport.settings import CallOptions
 from .transport.stream import EndsByItself, OpenReply
+from .vendorwords import DOCUMENTED, VendorWords
 
 M = TypeVar("M", bound=WireModel)
 
@@ -37,7 +38,8 @@ class Payload(dict[str, Any]):
 class Caller:
     """The transport, the service's rule of success, its codec and the options in force.
 
-    ``advice`` holds the service's own next steps for some classes of errors.
+    ``advice`` holds the service's own next steps for some classes of errors; ``words`` the tenant's
+    own for "none", "success" and "failed".
     """
 
     transport: Transport
@@ -45,6 +47,7 @@ class Caller:
     codec: Codec
     options: CallOptions
     advice: Advice = field(factory=dict)
+    words: VendorWords = DOCUMENTED
 
     def with_options(self, options: CallOptions) -> Caller:
         """The same with other options; the transport is shared."""
@@ -222,6 +225,7 @@ class Caller:
             secrets,
             self.advice,
             request.body is not None and request.body.has_file,
+            self.words,
         )
 
 

@@ -38,6 +38,7 @@ from .transport.hosts import origin_of
 from .transport.message import Operation, RawReply
 from .transport.retry import parse_retry_after
 from .transport.send import Transport
+from .vendorwords import DOCUMENTED, VendorWords
 
 E = TypeVar("E", bound=HelpdeskError)
 
@@ -140,6 +141,8 @@ class Judgement:
     """The service's own next steps, where those of the errors' classes are too general."""
     with_file: bool = False
     """The request carried a file."""
+    words: VendorWords = DOCUMENTED
+    """The tenant's own words for "none", "success" and "failed"."""
     body: Any = field(default=None, repr=False)
     """The decoded body, once the rule of success let it pass."""
 

@@ -191,7 +191,7 @@ LAYERS = [
     ["kapture_async._core.transport.bodies", "kapture_async._core.transport.hosts"],
     ["kapture_async._core.codec"],
     ["kapture_async._core.secret"],
-    ["kapture_async._core.outcome"],
+    ["kapture_async._core.outcome", "kapture_async._core.vendorwords"],
     ["kapture_async._core.errors"],
     ["kapture_async._core.phase", "kapture_async._core.version"],
     [

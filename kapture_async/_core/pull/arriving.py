@@ -43,6 +43,7 @@ class RowsRule(Generic[T]):
             rows has been taken out of it before, and is empty.
         total_of: how many rows a confirmed answer says there are, if it says so.
         says_none: whether a refusal only says that there are no rows.
+        no_row: the error for an object without an id that is no row at all; ``None`` for a row.
     """
 
     key: str
@@ -51,6 +52,7 @@ class RowsRule(Generic[T]):
     rest_of: Callable[[Judgement], list[dict[str, Any]]]
     total_of: Callable[[Judgement], int | None]
     says_none: Callable[[RejectedError], bool]
+    no_row: Callable[[Judgement, T], HelpdeskError | None] = lambda _judged, _row: None
 
 
 class Source(Protocol[T]):
@@ -64,6 +66,11 @@ class Source(Protocol[T]):
     @property
     def total(self) -> int | None:
         """How many rows there are, if the service says so; known when it is done."""
+        ...
+
+    @property
+    def empty_by_words(self) -> bool:
+        """Whether it has no rows because a text said so, which proves nothing; see ``done``."""
         ...
 
     async def next_rows(self) -> list[T] | None:
@@ -101,6 +108,7 @@ class Arriving(Generic[T]):
         self._left = memoryview(b"")
         self._came = False
         self._done = False
+        self._empty_by_words = False
         self._total: int | None = None
         self._nameless: Counter[bytes] = Counter()
         self._known: Counter[bytes] = Counter()
@@ -114,6 +122,11 @@ class Arriving(Generic[T]):
     def total(self) -> int | None:
         """See :class:`Source`."""
         return self._total
+
+    @property
+    def empty_by_words(self) -> bool:
+        """See :class:`Source`."""
+        return self._empty_by_words
 
     async def next_rows(self) -> list[T] | None:
         """See :class:`Source`. A cancellation loses nothing.
@@ -177,6 +190,10 @@ class Arriving(Generic[T]):
     def _counted(self, rows: list[T]) -> list[T]:
         id_of = self._rule.id_of
         if not all(map(id_of, rows)):
+            assert self._begun is not None
+            for row in rows:
+                if not id_of(row) and (error := self._rule.no_row(self._begun.about(b""), row)):
+                    raise error
             rows = [row for row in rows if id_of(row) or self._is_new(row)]
         self._came = self._came or bool(rows)
         return rows
@@ -222,8 +239,10 @@ class Arriving(Generic[T]):
             rest = self._rule.rest_of(judged)
         except RejectedError as error:
             if not self._came and self._rule.says_none(error):
+                self._empty_by_words = True
                 return []
             raise
+        self._empty_by_words = not (rest or self._came or splitter.listed)
         rows = self._counted(self._rule.decode(rest)) if rest else []
         self._total = self._rule.total_of(judged)
         return rows
@@ -261,6 +280,11 @@ class Fetched(Generic[T]):
     def total(self) -> int | None:
         """See :class:`Source`: who fetches whole lists has looked at that."""
         return None
+
+    @property
+    def empty_by_words(self) -> bool:
+        """See :class:`Source`."""
+        return False
 
     async def next_rows(self) -> list[T] | None:
         """See :class:`Source`."""

@@ -106,6 +106,7 @@ class Pages(Generic[T]):
         self._gathered: list[T] = []
         self._given = 0
         self._short: list[Any] = []
+        self._empty_by_words: list[Any] = []
         self._midway = False
         self._window: Any = None
         self._closed = False
@@ -120,6 +121,14 @@ class Pages(Generic[T]):
     def short(self) -> tuple[Any, ...]:
         """The windows so far of which the service gave fewer rows than it says there are."""
         return tuple(self._short)
+
+    @property
+    def empty_by_words(self) -> tuple[Any, ...]:
+        """The windows so far that have no rows because a text in place of them said so.
+
+        An empty list is counted by nobody's words; a text is. For a lookup it proves nothing.
+        """
+        return tuple(self._empty_by_words)
 
     @property
     def midway(self) -> bool:
@@ -259,6 +268,8 @@ class Pages(Generic[T]):
             self._under_way.popleft()
             if len(self._seen) + self._nameless < (source.total or 0):
                 self._short.append(window)
+            if source.empty_by_words:
+                self._empty_by_words.append(window)
             self._before, self._seen = self._seen, set()
             self._given = self._nameless = 0
             self._handed_out += 1

@@ -85,6 +85,11 @@ class RowSplitter:
         return {**self._envelope, self._key: []} if self._listed else self._envelope
 
     @property
+    def listed(self) -> bool:
+        """Whether the list of rows has begun."""
+        return self._listed
+
+    @property
     def other(self) -> bytes | None:
         """The beginning of what came if that is no object."""
         return None if self._other is None else bytes(self._other)
