@@ -1,7 +1,14 @@
-"""``python -m kapture_async`` is the command line ``kapture-async``."""
+"""The program ``kapture-async``, which is also ``python -m kapture_async``."""
 
 from __future__ import annotations
 
-from .cli import main
+from ._core.cli.signals import run_program
 
-main()
+
+def main() -> None:
+    """Run the command line and end the program with its exit code."""
+    run_program("kapture_async.cli")
+
+
+if __name__ == "__main__":
+    main()

@@ -9,7 +9,7 @@ import click
 
 from ._core.cli.exits import DONE, REJECTED, code_of_error
 from ._core.cli.options import Target, json_option, target_options, timeout_option
-from ._core.cli.running import run
+from ._core.cli.running import Reading, run
 from ._core.cli.screen import json_line, one_line, say, show_error, warn
 from .cli_options import EXTRA, KaptureTarget, extra_shape, objects_of
 from .cli_show import show_ticket
@@ -99,7 +99,7 @@ def update(
         say(f"Updated ticket {one_line(updated.ticket_id or ticket_id)}{said}", style="green")
 
 
-@click.command()
+@click.command(cls=Reading)
 @click.argument("ticket_ids", nargs=-1, required=True, metavar="ID...")
 @timeout_option
 @json_option

@@ -16,7 +16,7 @@ from ._core.cli.options import (
     timeout_option,
     with_options,
 )
-from ._core.cli.running import run
+from ._core.cli.running import Reading, run
 from ._core.cli.screen import json_line, one_line, say
 from ._core.cli.words import count
 from .cli_fields import (
@@ -109,7 +109,7 @@ def update(customer_id: str, timeout: float, as_json: bool, target: Target, **sa
     _show_saved("Updated", run(call), customer_id, as_json=as_json)
 
 
-@customers.command()
+@customers.command(cls=Reading)
 @click.argument("customer_id", required=False)
 @click.option("--email", metavar="ADDRESS")
 @click.option("--phone", metavar="NUMBER")
@@ -142,7 +142,7 @@ def get(
         _show(customer)
 
 
-@customers.command(short_help="Pull the customers created on some days.")
+@customers.command(cls=Reading, short_help="Pull the customers created on some days.")
 @click.option("--from", "start", required=True, metavar="DAY", help="Such as 2026-01-31.")
 @click.option("--to", "end", metavar="DAY", help="The last day; otherwise the first.")
 @cm_id_option

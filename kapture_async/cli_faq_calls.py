@@ -8,6 +8,7 @@ import click
 
 from ._core.cli.listing import listing_options, put_rows, refuse_both
 from ._core.cli.options import Target, target_options
+from ._core.cli.running import Reading
 from ._core.cli.screen import one_line, say
 from ._core.cli.words import count
 from .cli_options import KaptureTarget
@@ -20,7 +21,7 @@ def faqs() -> None:
     """Questions and answers of the tenant."""
 
 
-@faqs.command()
+@faqs.command(cls=Reading)
 @click.argument("category_id")
 @listing_options
 @target_options(KaptureTarget)
@@ -43,7 +44,7 @@ def contents(
     say(f"{count(number, 'content')}{where}", style="dim", stderr=True)
 
 
-@faqs.command()
+@faqs.command(cls=Reading)
 @listing_options
 @target_options(KaptureTarget)
 def categories(out: str | None, timeout: float, as_json: bool, target: Target) -> None:

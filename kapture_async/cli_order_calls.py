@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 
 from ._core.cli.listing import listing_options, put_rows, refuse_both
 from ._core.cli.options import Target, json_option, target_options, timeout_option
-from ._core.cli.running import run
+from ._core.cli.running import Reading, run
 from ._core.cli.screen import json_line, one_line, say
 from ._core.cli.words import count
 from ._core.errors import ConfigurationError
@@ -123,7 +123,7 @@ def update(
     _show_saved("Updated", run(call), order_id, as_json=as_json)
 
 
-@orders.command()
+@orders.command(cls=Reading)
 @cm_id_option
 @click.option("--customer", metavar="ID", help="Kapture's id of the customer.")
 @click.option("--name", metavar="TEXT")

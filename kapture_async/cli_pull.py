@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 from attrs import frozen
 
-from ._core.cli.exits import DONE, REJECTED, UNKNOWN
+from ._core.cli.exits import DONE, UNKNOWN
 from ._core.cli.listing import refuse_both
 from ._core.cli.options import Target, gathering, target_options, timeout_option
 from ._core.cli.pulling import PullBar
-from ._core.cli.running import run
-from ._core.cli.screen import json_line, one_line, say, warn
+from ._core.cli.running import Reading, run
+from ._core.cli.screen import json_line, one_line, say
 from ._core.cli.words import count
 from ._core.pull.sinks import FORMATS, format_of, sink_for
 from .cli_options import KaptureTarget
@@ -105,7 +104,7 @@ _OPTIONS = (
 )
 
 
-@click.command(short_help="Pull the tickets created on some days.")
+@click.command(cls=Reading, short_help="Pull the tickets created on some days.")
 @gathering("options", PullOptions, _OPTIONS)
 @target_options(KaptureTarget)
 def pull(options: PullOptions, target: Target) -> None:
@@ -213,15 +212,7 @@ def _to_stdout(options: PullOptions, settings: dict[str, Any]) -> None:
                 sink.finish()
         return number, pages.short
 
-    try:
-        number, short = run(put)
-        sys.stdout.flush()
-    except BrokenPipeError:  # `| head`, say
-        warn("standard output was closed before the end")
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())  # it is flushed once more at the end
-        os.close(nowhere)
-        sys.exit(REJECTED)
+    number, short = run(put)
     say(count(number, "ticket"), style="dim", stderr=True)
     sys.exit(_warn_of(short, again=False))
 

@@ -1,7 +1,14 @@
-"""``python -m support_async`` is the command line ``support-async``."""
+"""The program ``support-async``, which is also ``python -m support_async``."""
 
 from __future__ import annotations
 
-from .cli import main
+from kapture_async._core.cli.signals import run_program
 
-main()
+
+def main() -> None:
+    """Run the command line and end the program with its exit code."""
+    run_program("support_async.cli")
+
+
+if __name__ == "__main__":
+    main()

@@ -9,6 +9,7 @@ import click
 
 from kapture_async._core.cli.listing import listing_options, put_rows, refuse_both
 from kapture_async._core.cli.options import Target, json_option, target_options, timeout_option
+from kapture_async._core.cli.running import Reading
 from kapture_async._core.cli.screen import json_line, say
 from kapture_async._core.cli.words import count
 
@@ -19,7 +20,7 @@ from .models import TicketRow
 from .tickets import PAGE
 
 
-@click.command()
+@click.command(cls=Reading)
 @timeout_option
 @json_option
 @target_options(SupportTarget)
@@ -34,7 +35,7 @@ def categories(timeout: float, as_json: bool, target: Target) -> None:
             table.put(one.category_id, one.title, one.description)
 
 
-@click.command()
+@click.command(cls=Reading)
 @timeout_option
 @json_option
 @target_options(SupportTarget)
@@ -49,7 +50,7 @@ def tags(timeout: float, as_json: bool, target: Target) -> None:
             table.put(one.tag_id, one.title, one.keyword)
 
 
-@click.command()
+@click.command(cls=Reading)
 @click.option("--limit", type=click.IntRange(1), help=f"How many.  [default: {PAGE}]")
 @click.option("--all", "everything", is_flag=True, help="All of them, page by page.")
 @click.option("--offset", type=click.IntRange(0), help="How many to pass over.")

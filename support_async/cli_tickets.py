@@ -18,6 +18,7 @@ from kapture_async._core.cli.options import (
     timeout_option,
     with_options,
 )
+from kapture_async._core.cli.running import Reading
 from kapture_async._core.cli.screen import json_line, labelled, say
 from kapture_async._core.cli.transfer import TransferBar
 
@@ -82,7 +83,7 @@ def create(
     sys.exit(DONE if created.doubt is None else UNKNOWN)
 
 
-@click.command()
+@click.command(cls=Reading)
 @click.argument("ticket_id", **ID)
 @timeout_option
 @json_option

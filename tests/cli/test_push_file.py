@@ -86,6 +86,7 @@ def test_what_arrives_is_what_stands_in_the_file(
     assert summary.pop("seconds") > 0
     assert summary.pop("journal")["accepted"] == 300
     assert summary.pop("earlier") == {}
+    assert summary.pop("stopped") is None
     assert summary == {"rows": 300, "accepted": 300, "rejected": 0, "not_sent": 0, "unknown": 0}
     sent = {entry.payload["info"][0]["phone no."]: entry for entry in server.ledger}
     assert len(server.ledger) == len(sent) == 300

@@ -14,6 +14,7 @@ from ..errors import (
     StateError,
 )
 from ..push.report import Summary
+from .signals import INTERRUPTED
 
 DONE: Final = 0
 REJECTED: Final = 1
@@ -22,7 +23,6 @@ UNKNOWN: Final = 3
 NOT_SENT: Final = 4
 CONTRADICTION: Final = 5
 BUG: Final = 70
-INTERRUPTED: Final = 130
 
 EXIT_CODES: Final = """\
 \b
@@ -55,6 +55,7 @@ def code_of_push(
     interrupted: bool = False,
     unreadable: bool = False,
     left_over: bool = False,
+    broken_off: bool = False,
     earlier: Mapping[str, int] = MappingProxyType({}),
 ) -> int:
     """The exit code of a push; the worst of what happened decides.
@@ -64,6 +65,7 @@ def code_of_push(
         interrupted: Ctrl-C came.
         unreadable: the source could not be read to its end.
         left_over: rows were left that no count has.
+        broken_off: something other than the end of the rows ended it.
         earlier: rows that were passed over, by the state that earlier runs left them in.
     """
     counts = summary.counts
@@ -73,6 +75,7 @@ def code_of_push(
         (counts["unknown"] + doubts > 0, UNKNOWN),
         (unreadable, USAGE),
         (counts["not_sent"] + earlier.get("not_sent", 0) > 0 or left_over, NOT_SENT),
+        (broken_off, NOT_SENT),
         (counts["rejected"] + earlier.get("rejected", 0) > 0, REJECTED),
     )
     return next((code for holds, code in facts if holds), DONE)

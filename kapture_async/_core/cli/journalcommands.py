@@ -11,6 +11,7 @@ import click
 from .exits import EXIT_CODES, RECONCILE_CODES
 from .options import Command, Decorator, Target, one_json_option, target_options
 from .pushoptions import PushOptions, push_options
+from .running import Reading
 from .service import Service, Work, work_of
 
 _JOURNAL = click.argument("journal", type=click.Path())
@@ -30,7 +31,7 @@ def add_journal_commands(
     """
     options, service_of = works[0].options, works[0].service_of
 
-    @group.command(short_help="What a push would do; sends nothing.")
+    @group.command(cls=Reading, short_help="What a push would do; sends nothing.")
     @push_options(options, _PLAN_CODES)
     @target_options(target)
     @click.option(
@@ -49,7 +50,7 @@ def add_journal_commands(
 
         sys.exit(plan_file(options, service_of(options), target, rate=rate))
 
-    @group.command(short_help="How a push stands.")
+    @group.command(cls=Reading, short_help="How a push stands.")
     @_JOURNAL
     @one_json_option
     def status(journal: str, as_json: bool) -> None:

@@ -22,12 +22,13 @@ from ..testing.ledger import LedgerEntry
 from ..testing.runner import TwinProcess
 from .demo import Beliefs, DemoTicket, guess_columns, invent_tickets
 from .endreport import heading, show_commands, show_meanings, show_summary
-from .exits import BUG, DONE, INTERRUPTED
+from .exits import BUG, DONE
 from .progress import Progress
 from .pushing import Connect, PushRun, Start
 from .reconciling import patiently, present_between
 from .running import run
 from .screen import console, one_line, say, show_error
+from .signals import INTERRUPTED
 from .standing import standing_of
 from .trials import DemoOptions
 from .words import WORDS, count

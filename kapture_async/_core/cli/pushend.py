@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
+from collections.abc import Iterator
 from typing import Any
+
+import click
 
 from ..errors import JournalError
 from ..push.sources import FileRows
@@ -20,7 +24,7 @@ from .options import Target
 from .pushing import PushRun
 from .pushoptions import STDIN, PushOptions
 from .rowsfile import name_of_file, warn_of_keys
-from .screen import console, labelled, one_line, say, to_stdout, warn
+from .screen import console, json_line, labelled, one_line, say, warn
 from .service import Service
 from .standing import Standing, counts_json, standing_of
 from .words import JOURNALED, MEANINGS, count
@@ -30,9 +34,11 @@ def end_json(pushing: PushRun, options: PushOptions) -> dict[str, Any]:
     """The numbers of a push, for programs.
 
     ``rows`` and the outcomes are of this run; ``earlier`` counts the rows that were passed over,
-    by the state that earlier runs left them in; ``journal`` is how all of them stand.
+    by the state that earlier runs left them in; ``journal`` is how all of them stand. ``stopped``
+    is why the push ended before its rows did, or null.
     """
     told = pushing.summary.as_json()
+    told["stopped"] = _why_it_stopped(pushing)
     standing = _standing(options)
     if standing is None:
         return told
@@ -58,21 +64,18 @@ def show_end(
     standing = _standing(options)
     unnamed = pushing.report is None or pushing.report_error is not None
 
-    def show() -> None:
-        screen = console(stderr=options.as_json)
-        title = f"Pushed {'what the journal holds' if rows is None else name_of_file(options)}"
-        if summary.rows or not pushing.earlier:
-            show_summary(screen, summary, title, pushing.earlier)
-        else:
-            show_nothing_new(screen, title, pushing.earlier)
-        show_meanings(screen, summary, MEANINGS if standing is None else JOURNALED)
-        if unnamed:
-            tried = summary.rows - summary.untried
-            failed = tried - summary.counts["accepted"]
-            # The journal names the others.
-            show_failures(screen, pushing.failures, failed if standing is None else pushing.bad)
-
-    to_stdout(show)
+    screen = console(stderr=options.as_json)
+    title = f"Pushed {'what the journal holds' if rows is None else name_of_file(options)}"
+    if summary.rows or not pushing.earlier:
+        show_summary(screen, summary, title, pushing.earlier)
+    else:
+        show_nothing_new(screen, title, pushing.earlier)
+    show_meanings(screen, summary, MEANINGS if standing is None else JOURNALED)
+    if unnamed:
+        tried = summary.rows - summary.untried
+        failed = tried - summary.counts["accepted"]
+        # The journal names the others.
+        show_failures(screen, pushing.failures, failed if standing is None else pushing.bad)
     print(file=sys.stderr)
     _say_how_it_ended(pushing, rows, options)
     if standing is not None:
@@ -90,6 +93,25 @@ def show_end(
         ways = _ways_on(pushing, options, target, service)
     if ways:
         show_commands(console(stderr=True), "To go on", ways)
+
+
+def _why_it_stopped(pushing: PushRun) -> str | None:
+    if pushing.interrupted:
+        return "interrupted"
+    error = pushing.stopped or pushing.unreadable or pushing.report_error
+    return None if error is None else one_line(getattr(error, "message", str(error)), 400)
+
+
+@contextlib.contextmanager
+def failure_as_json(options: PushOptions) -> Iterator[None]:
+    """A push that could not even begin says why on standard output, too, if programs read it."""
+    try:
+        yield
+    except Exception as error:
+        if options.as_json and not isinstance(error, click.ClickException):
+            words = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
+            print(json_line({"stopped": one_line(words, 400)}))
+        raise
 
 
 def _standing(options: PushOptions) -> Standing | None:

@@ -13,13 +13,13 @@ from .firstrow import try_one
 from .options import Target
 from .plan import plan_file
 from .progress import Progress
-from .pushend import end_json, show_end
+from .pushend import end_json, failure_as_json, show_end
 from .pushing import PushRun
 from .pushjournal import journal_for, note_the_end, push_settings
 from .pushoptions import STDIN, PushOptions
 from .rowsfile import announce, chosen, name_of_file, opened, rows_of, size_of
 from .running import run
-from .screen import json_line, one_line, to_stdout
+from .screen import json_line, one_line
 from .service import Service
 
 
@@ -62,13 +62,14 @@ def push_file(options: PushOptions, target: Target, service: Service) -> int:
                     raise
             return pushing
 
-        pushing = run(main)
+        with failure_as_json(options):
+            pushing = run(main)
         pushing.disagreed = picked.warn() if isinstance(picked, Again) else False
         if journal is not None and pushing.complete:
             note_the_end(journal)
         show_end(pushing, rows, options, target, service)
     if options.as_json:
-        to_stdout(lambda: print(json_line(end_json(pushing, options))))
+        print(json_line(end_json(pushing, options)))
     return pushing.exit_code
 
 

@@ -125,6 +125,7 @@ class PushRun:
             interrupted=self.interrupted,
             unreadable=self.unreadable is not None,
             left_over=self.disagreed or self.unlisted,
+            broken_off=self.stopped is not None,
             earlier=self.earlier,
         )
 
@@ -207,11 +208,10 @@ class PushRun:
                             raise
                         self.stopped = error
                     except Exception as error:
-                        if error is self._source_error:
-                            if not isinstance(error, (InvalidInputError, OSError)):
-                                raise
+                        readable = isinstance(error, (InvalidInputError, OSError))
+                        if error is self._source_error and readable:
                             self.unreadable = error
-                        else:  # too many open files, say, or a bug; the rows are still listed
+                        else:  # no more threads or memory, say, or a bug; the rows are still listed
                             what = f"{type(error).__name__}: {error}"
                             self.stopped = PushStoppedError(f"the push broke off ({what})")
                     finally:

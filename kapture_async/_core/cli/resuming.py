@@ -16,13 +16,13 @@ from .endreport import show_commands
 from .note import Note, beside
 from .options import Target, target_options
 from .progress import Progress
-from .pushend import end_json, show_end
+from .pushend import end_json, failure_as_json, show_end
 from .pushfile import push_file
 from .pushing import PushRun
 from .pushoptions import STDIN, PushOptions, push_options
 from .reconciling import target_of
 from .running import run
-from .screen import console, json_line, say, to_stdout, warn
+from .screen import console, json_line, say, warn
 from .service import Service, Work
 from .standing import standing_of
 
@@ -95,14 +95,15 @@ def _push_held(
             await pushing.go(start, [], **how)
         return pushing
 
-    pushing = run(main)
+    with failure_as_json(options):
+        pushing = run(main)
     show_end(pushing, None, options, target, service)
     if note is not None and note.file is not None and os.path.exists(note.file):
         command = push_command(service, options, target)
         ways = [("rows of the file as it is now, which may be new:", command)]
         show_commands(console(stderr=True), "And", ways)
     if options.as_json:
-        to_stdout(lambda: print(json_line(end_json(pushing, options))))
+        print(json_line(end_json(pushing, options)))
     return pushing.exit_code
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -14,8 +15,10 @@ import click
 
 from ..errors import HelpdeskError
 from ..transport.endings import interrupted_by
-from .exits import BUG, INTERRUPTED, USAGE, code_of_error
-from .screen import labelled, one_line, say, show_error
+from .exits import BUG, DONE, REJECTED, USAGE, code_of_error
+from .screen import labelled, one_line, say, show_error, warn
+from .signals import INTERRUPTED, STOPPING, is_ignored, stopping
+from .streams import data_to_stdout, guard_streams, output_of
 
 T = TypeVar("T")
 
@@ -39,32 +42,98 @@ def run_commands(commands: click.Command, *, name: str, debug_variable: str) -> 
         name: what the program is called.
         debug_variable: the environment variable that asks for tracebacks.
     """
-    if sys.stdout is None:  # closed by the caller (>&-)
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    guard_streams()
     try:
-        commands.main(prog_name=name)
+        stopping.loaded()
+        code = _code_of(commands, name, debug_variable)
+    except KeyboardInterrupt:
+        stopping.over()
+        say("Interrupted.", stderr=True)
+        code = INTERRUPTED
+    stopping.over()
+    _tell_lost()
+    sys.exit(INTERRUPTED if stopping.presses else code)
+
+
+def _code_of(commands: click.Command, name: str, debug_variable: str) -> int | str | None:
+    try:
+        result = commands.main(prog_name=name, standalone_mode=False)
+        return result if isinstance(result, int) else DONE
+    except SystemExit as error:
+        return error.code
+    except click.Abort:  # Ctrl-C, as click passes it on
+        raise KeyboardInterrupt from None
+    except _Unwritten as error:
+        warn(error.message)
+        return error.code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
     except HelpdeskError as error:
         if os.environ.get(debug_variable):
             raise
         show_error(error)
         for note in getattr(error, "__notes__", ()):
             labelled(("note", note, "bold"))
-        sys.exit(code_of_error(error))
+        return code_of_error(error)
     except OSError as error:
-        if os.environ.get(debug_variable) or error.filename is None:
-            _unexpected(error, debug_variable)
+        if os.environ.get(debug_variable):
+            raise
+        if error.filename is None:
+            return _unexpected(error, debug_variable)
         labelled(("error", f"{error.filename}: {error.strerror}", "bold red"))
-        sys.exit(USAGE)
+        return USAGE
     except Exception as error:
-        _unexpected(error, debug_variable)
+        if os.environ.get(debug_variable):
+            raise
+        return _unexpected(error, debug_variable)
 
 
-def _unexpected(error: Exception, debug_variable: str) -> None:
-    if os.environ.get(debug_variable):
-        raise error
+def _unexpected(error: Exception, debug_variable: str) -> int:
     what = one_line(f"{type(error).__name__}: {error}", 200)
     labelled(("error", f"a bug, {what} ({debug_variable}=1 shows where)", "bold red"))
-    sys.exit(BUG)
+    return BUG
+
+
+def _tell_lost() -> None:
+    """Say on standard error what standard output did not take."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    output = output_of(sys.stdout)
+    if output is not None and output.lost:
+        assert output.failure is not None
+        warn(f"{_unwritable(output.failure)}; it would have said:")
+        sys.stderr.write(output.lost.decode(sys.stdout.encoding, "replace"))
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.flush()
+
+
+def _unwritable(error: OSError) -> str:
+    if isinstance(error, BrokenPipeError):
+        return "standard output was closed before the end"
+    return f"standard output could not be written: {error.strerror or 'it is closed'}"
+
+
+class Reading(click.Command):
+    """A command whose output is its work: it fails if that cannot be written."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run it."""
+        try:
+            with data_to_stdout():
+                return super().invoke(context)
+        except OSError as error:
+            output = output_of(sys.stdout)
+            if output is None or output.failure is not error:
+                raise
+            raise _Unwritten(error) from None
+
+
+class _Unwritten(click.ClickException):
+    def __init__(self, error: OSError) -> None:
+        super().__init__(_unwritable(error))
+        # Who reads no further, as `head` does, has what was wanted.
+        self.code = REJECTED if isinstance(error, BrokenPipeError) else USAGE
 
 
 def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -75,6 +144,7 @@ def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     story: list[HelpdeskError] = []
 
     async def watched() -> T:
+        stopping.run(asyncio.current_task())
         try:
             return await main()
         except asyncio.CancelledError as error:
@@ -82,15 +152,18 @@ def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
             if left is not None:
                 story.append(left)
             raise
+        finally:
+            stopping.run(None)
 
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             return runner.run(watched())
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         for error in story:
             show_error(error)
-        say("Interrupted.", stderr=True)
-        sys.exit(INTERRUPTED)
+        raise KeyboardInterrupt from None
+    finally:
+        stopping.stop_running()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -103,7 +176,8 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 class Interrupts:
-    """Takes Ctrl-C (and SIGTERM) while it is entered, and says how often it came.
+    """Takes Ctrl-C, SIGTERM and SIGHUP while it is entered, and says how often one came. A signal
+    that the program inherited as ignored stays ignored.
 
     Args:
         on_press: called in the loop with the number of this one, from 1.
@@ -118,8 +192,10 @@ class Interrupts:
 
     def __enter__(self) -> Self:
         self._loop = loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOPPING:
             try:
+                if is_ignored(number):
+                    continue
                 self._before[number] = signal.getsignal(number)
                 loop.add_signal_handler(number, self._pressed)
                 self._in_loop.add(number)

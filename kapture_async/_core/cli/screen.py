@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
 import re
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import HelpdeskError
@@ -41,8 +38,10 @@ def one_line(text: str, longest: int | None = None) -> str:
 
 
 def json_line(value: Any) -> str:
-    """A value as one line of JSON that no terminal takes for commands."""
-    text = json.dumps(value, ensure_ascii=False, default=dict)
+    """A value as one line of JSON that no terminal takes for commands, and that any encoding of
+    standard output can hold."""
+    narrow = not (sys.stdout.encoding or "").lower().startswith("utf")
+    text = json.dumps(value, ensure_ascii=narrow, default=dict)
     return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
@@ -50,10 +49,6 @@ def console(*, stderr: bool = False) -> Console:
     """A rich console that takes no text for markup, emoji or syntax."""
     from rich.console import Console
 
-    for stream in (sys.stdout, sys.stderr):
-        # A pipe with an old encoding must not end the program over a dash.
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-            stream.reconfigure(errors="replace")
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 
@@ -66,17 +61,6 @@ def say(text: str, *, style: str = "", stderr: bool = False) -> None:
 def warn(text: str) -> None:
     """A line about something that is not as it should be, and does not stop the work."""
     labelled(("warning", text, "yellow"))
-
-
-def to_stdout(show: Callable[[], None]) -> None:
-    """What cannot be shown there (a closed pipe, a full disk) must not cost the exit code."""
-    try:
-        show()
-        sys.stdout.flush()
-    except OSError as error:
-        warn(f"standard output could not be written: {error.strerror or 'closed'}")
-        # The interpreter flushes it once more at its end, and would complain again.
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def show_error(error: HelpdeskError, *, about: str = "") -> None:
