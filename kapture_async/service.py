@@ -369,7 +369,8 @@ _THERE = r"(?:found|available|present|returned|matched|to (?:show|display)|exist
 _IS = r"(?:(?:is|are|was|were|has been|have been|could be) )"
 _SAYS_NONE = re.compile(
     rf"(?:sorry, ?)?(?:there {_IS})?(?:no|0|zero) (?:such )?{_WHAT}(?: {_IS}?{_THERE})?"
-    rf"|no {_WHAT} match(?:es|ed)? (?:your|the|this) (?:search |selected )?(?:search|query|criteria|filters?)"
+    rf"|no {_WHAT} match(?:es|ed)? (?:your|the|this) (?:search |selected )?"
+    r"(?:search|query|criteria|filters?)"
     rf"|{_WHAT} (?:{_IS}|does |do )?not (?:found|available|present|exist)"
     rf"|(?:could not|couldn't|did not|unable to) find (?:any )?{_WHAT}"
     r"|nothing(?: (?:was|is))?(?: found| to (?:show|display))|none(?: found)?",
