@@ -14,10 +14,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from ._core.caller import Caller
 from ._core.errors import ConfigurationError, InvalidInputError
 from ._core.phase import Effect
+from ._core.runtime import running_loop
 from ._core.secret import Secret
 from ._core.transport.events import Observer
 from ._core.transport.hosts import check_path
 from ._core.transport.message import MEBI, Operation
+from ._core.transport.proxies import check_proxy
 from ._core.transport.retry import RetryPolicy
 from ._core.transport.send import Transport
 from ._core.transport.settings import (
@@ -25,7 +27,6 @@ from ._core.transport.settings import (
     Timeout,
     TransportSettings,
     check_headers,
-    check_proxy,
 )
 from ._core.vendorwords import Says, VendorWords
 from ._core.version import __version__
@@ -84,6 +85,8 @@ class KaptureClient:
         session: an aiohttp session of your own to use; it is never closed.
         proxy: a proxy's URL, or ``"env"`` to read the proxy variables (never a ``.netrc``).
         ssl_context: for a private certificate authority. Verification cannot be turned off here.
+        keep_alive: use connections again. ``False`` makes a new one for each request; for servers
+            or firewalls that close kept connections without saying so.
         max_connections: connections at most, and so requests in flight.
         max_reply_bytes: the most decoded bytes of one reply; default 8 MiB, more for reads.
         says_none: what this tenant's answers say in place of rows where there are none, beside the
@@ -116,6 +119,7 @@ class KaptureClient:
         session: aiohttp.ClientSession | None = None,
         proxy: str | Secret | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        keep_alive: bool = True,
         max_connections: int = 100,
         max_reply_bytes: int | None = None,
         says_none: Says | None = None,
@@ -129,9 +133,11 @@ class KaptureClient:
         proxy = Secret.wrap(proxy)
         credentials = wrapped(credentials)
         headers = {name: Secret.wrap(value) for name, value in (headers or {}).items()}
-        if session is not None and (proxy is not None or ssl_context is not None):
+        if session is not None and (
+            proxy is not None or ssl_context is not None or keep_alive is not True
+        ):
             raise ConfigurationError(
-                "proxy= and ssl_context= have no effect on a session of your own",
+                "proxy=, ssl_context= and keep_alive= have no effect on a session of your own",
                 next_step="Set them on that session.",
             )
         zone = _zone(timezone)
@@ -141,6 +147,7 @@ class KaptureClient:
             base_url=base_url_of(subdomain, base_url, allow_http=allow_http),
             headers=check_headers(headers),
             user_agent=f"kapture-async/{__version__}",
+            keep_alive=keep_alive,
             max_connections=max_connections,
             max_reply_bytes=max_reply_bytes,
             proxy=check_proxy(proxy),
@@ -178,6 +185,7 @@ class KaptureClient:
         session: aiohttp.ClientSession | None = None,
         proxy: str | Secret | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        keep_alive: bool = True,
         max_connections: int = 100,
         max_reply_bytes: int | None = None,
         says_none: Says | None = None,
@@ -195,9 +203,9 @@ class KaptureClient:
 
         Args:
             credentials: as for the class, over the key from the environment.
-            headers, timeout, retry, timezone, session, proxy, ssl_context, max_connections,
-                max_reply_bytes, says_none, says_success, says_failed, allow_http, on_event: as for
-                the class.
+            headers, timeout, retry, timezone, session, proxy, ssl_context, keep_alive,
+                max_connections, max_reply_bytes, says_none, says_success, says_failed, allow_http,
+                on_event: as for the class.
 
         Raises:
             ConfigurationError: a variable is missing or wrong; it names the variables.
@@ -231,6 +239,7 @@ class KaptureClient:
             session=session,
             proxy=proxy,
             ssl_context=ssl_context,
+            keep_alive=keep_alive,
             max_connections=max_connections,
             max_reply_bytes=max_reply_bytes,
             says_none=says_none,
@@ -378,6 +387,7 @@ class KaptureClient:
             await self._transport.aclose()
 
     async def __aenter__(self) -> KaptureClient:
+        running_loop()
         # What is loaded when first needed is loaded here, where a service starts up, and not in
         # its first request.
         self._transport.load()
@@ -404,6 +414,24 @@ def _zone(zone: tzinfo | str | None) -> tzinfo:
     if isinstance(zone, str):
         try:
             return ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise ConfigurationError(f"there is no time zone {zone[:60]!r}") from None
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            pass
+        if not _has_zones():
+            raise ConfigurationError(
+                "this machine has no time zone data, so no zone can be given by its name",
+                next_step="Install it: pip install tzdata. Or pass a datetime.timezone.",
+            )
+        raise ConfigurationError(f"there is no time zone {zone[:60]!r}")
+    if not isinstance(zone, tzinfo):
+        raise ConfigurationError(
+            f"timezone must be a tzinfo or the name of a zone, not {type(zone).__name__}"
+        )
     return zone
+
+
+def _has_zones() -> bool:
+    try:
+        ZoneInfo("Etc/UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True

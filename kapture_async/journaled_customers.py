@@ -15,7 +15,12 @@ import orjson
 from attrs import evolve
 
 from ._core.codec import Codec
-from ._core.errors import InvalidInputError, NotFoundError, UnreadableReplyError
+from ._core.errors import (
+    EndpointNotFoundError,
+    InvalidInputError,
+    NotFoundError,
+    UnreadableReplyError,
+)
 from ._core.push.journal.facts import Job
 from ._core.push.journal.reference import append_marker, references_in
 from ._core.push.looks import Inquiry, Sought, Told
@@ -145,6 +150,8 @@ async def _told(
     for name, value in marks.items():
         try:
             customer = await get(**{name: value})
+        except EndpointNotFoundError:
+            raise
         except NotFoundError:
             continue
         except UnreadableReplyError:

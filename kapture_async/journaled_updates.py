@@ -24,7 +24,13 @@ import orjson
 from attrs import evolve
 
 from ._core.codec import Codec
-from ._core.errors import HelpdeskError, InvalidInputError, NotFoundError, RejectedError
+from ._core.errors import (
+    EndpointNotFoundError,
+    HelpdeskError,
+    InvalidInputError,
+    NotFoundError,
+    RejectedError,
+)
 from ._core.push.journal.facts import Job
 from ._core.push.journal.reference import append_marker, references_in
 from ._core.push.looks import Inquiry, Sought, Told
@@ -185,6 +191,8 @@ def inquiry_of(get_many: GetMany, place: ReferencePlace, *, by_ticket: bool) -> 
             ids = [ticket_id for _, ticket_id in some]
             try:
                 lookup = await get_many(ids, conversation_type="all")
+            except EndpointNotFoundError:
+                raise
             except NotFoundError:
                 continue  # not one of them is known
             _raise_first(lookup.failed)
@@ -204,7 +212,7 @@ def inquiry_of(get_many: GetMany, place: ReferencePlace, *, by_ticket: bool) -> 
 def _raise_first(failed: Mapping[str, HelpdeskError]) -> None:
     """A refusal is about its ticket, which stays in doubt; all else is about the look."""
     for error in failed.values():
-        if not isinstance(error, RejectedError):
+        if not isinstance(error, RejectedError) or isinstance(error, EndpointNotFoundError):
             raise error
 
 

@@ -345,6 +345,8 @@ def refusal(judgement: Judgement, words: str | None) -> HelpdeskError:
             found = _MISSING.fullmatch((words or "").rstrip(". "))
             fields = {found["field"].lower(): (words or "",)} if found else None
             return judgement.error(cls, message, words=words, fields=fields)
+    if judgement.reply.status == 404:
+        return judgement.error(NotFoundError, "the service knows no such id", words=words)
     if judgement.reply.status >= 300:
         # Not one of the documented refusals. With a 3xx or 5xx it may have been carried out.
         return judgement.by_status(words)

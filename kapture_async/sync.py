@@ -85,6 +85,8 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
             name. Default UTC+05:30, as found from the vendor's sample (kapture.md, section 0).
         proxy: a proxy's URL, or ``"env"`` to read the proxy variables (never a ``.netrc``).
         ssl_context: for a private certificate authority. Verification cannot be turned off here.
+        keep_alive: use connections again. ``False`` makes a new one for each request; for servers
+            or firewalls that close kept connections without saying so.
         max_connections: connections at most, and so requests in flight.
         max_reply_bytes: the most decoded bytes of one reply; default 8 MiB, more for reads.
         says_none: what this tenant's answers say in place of rows where there are none, beside the
@@ -118,6 +120,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         timezone: tzinfo | str | None = None,
         proxy: str | Secret | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        keep_alive: bool = True,
         max_connections: int = 100,
         max_reply_bytes: int | None = None,
         says_none: Says | None = None,
@@ -141,6 +144,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
                     timezone=timezone,
                     proxy=proxy,
                     ssl_context=ssl_context,
+                    keep_alive=keep_alive,
                     max_connections=max_connections,
                     max_reply_bytes=max_reply_bytes,
                     says_none=says_none,
@@ -165,6 +169,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         session: aiohttp.ClientSession | None = None,
         proxy: str | Secret | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        keep_alive: bool = True,
         max_connections: int = 100,
         max_reply_bytes: int | None = None,
         says_none: Says | None = None,
@@ -182,9 +187,9 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
 
         Args:
             credentials: as for the class, over the key from the environment.
-            headers, timeout, retry, timezone, session, proxy, ssl_context, max_connections,
-                max_reply_bytes, says_none, says_success, says_failed, allow_http, on_event: as for
-                the class.
+            headers, timeout, retry, timezone, session, proxy, ssl_context, keep_alive,
+                max_connections, max_reply_bytes, says_none, says_success, says_failed, allow_http,
+                on_event: as for the class.
 
         Raises:
             ConfigurationError: a variable is missing or wrong; it names the variables.
@@ -199,6 +204,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
                 session=session,
                 proxy=proxy,
                 ssl_context=ssl_context,
+                keep_alive=keep_alive,
                 max_connections=max_connections,
                 max_reply_bytes=max_reply_bytes,
                 says_none=says_none,

@@ -13,6 +13,7 @@ from attrs import evolve, field, frozen
 from ._core.begun import Begun
 from ._core.caller import Caller, Payload
 from ._core.errors import (
+    EndpointNotFoundError,
     HelpdeskError,
     InvalidInputError,
     JournalError,
@@ -272,7 +273,10 @@ class Tickets:
                 async with slots:
                     tickets = await self._search(batch, switches, checked)
             except HelpdeskError as error:
-                if not (len(batch) == 1 and isinstance(error, NotFoundError)):
+                missing = isinstance(error, NotFoundError) and not isinstance(
+                    error, EndpointNotFoundError
+                )
+                if not (len(batch) == 1 and missing):
                     failed.update(dict.fromkeys(batch, error))
                 return
             wanted = set(batch)

@@ -12,9 +12,11 @@ from kapture_async._core.caller import Caller, Payload
 from kapture_async._core.codec import Codec
 from kapture_async._core.errors import ConfigurationError, InvalidInputError
 from kapture_async._core.phase import Effect
+from kapture_async._core.runtime import running_loop
 from kapture_async._core.secret import Secret
 from kapture_async._core.transport.bodies import Form
 from kapture_async._core.transport.events import Observer
+from kapture_async._core.transport.proxies import check_proxy
 from kapture_async._core.transport.retry import RetryPolicy
 from kapture_async._core.transport.send import Transport
 from kapture_async._core.transport.settings import (
@@ -22,7 +24,6 @@ from kapture_async._core.transport.settings import (
     Timeout,
     TransportSettings,
     check_headers,
-    check_proxy,
 )
 from kapture_async._core.transport.tokens import TokenProvider
 from kapture_async._core.version import __version__
@@ -93,6 +94,8 @@ class SupportClient:
         session: an aiohttp session of your own to use; it is never closed.
         proxy: a proxy's URL, or ``"env"`` to read the proxy variables (never a ``.netrc``).
         ssl_context: for a private certificate authority. Verification cannot be turned off here.
+        keep_alive: use connections again. ``False`` makes a new one for each request; for servers
+            or firewalls that close kept connections without saying so.
         max_connections: connections at most, and so requests in flight.
         max_reply_bytes: the most decoded bytes of one reply; default 8 MiB, more for lists.
             Downloads have a limit of their own.
@@ -119,6 +122,7 @@ class SupportClient:
         session: aiohttp.ClientSession | None = None,
         proxy: str | Secret | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        keep_alive: bool = True,
         max_connections: int = 100,
         max_reply_bytes: int | None = None,
         allow_http: bool = False,
@@ -128,9 +132,11 @@ class SupportClient:
         apikey, access_token = Secret.wrap(apikey), Secret.wrap(access_token)
         proxy = Secret.wrap(proxy)
         headers = {name: Secret.wrap(value) for name, value in (headers or {}).items()}
-        if session is not None and (proxy is not None or ssl_context is not None):
+        if session is not None and (
+            proxy is not None or ssl_context is not None or keep_alive is not True
+        ):
             raise ConfigurationError(
-                "proxy= and ssl_context= have no effect on a session of your own",
+                "proxy=, ssl_context= and keep_alive= have no effect on a session of your own",
                 next_step="Set them on that session.",
             )
         if ticket_id_in not in ("both", "body", "query"):
@@ -143,6 +149,7 @@ class SupportClient:
             # Texts of errors may be translated otherwise (section 2.2).
             headers={"Accept-Language": Secret("en"), **check_headers(headers)},
             user_agent=f"kapture-async/{__version__}",
+            keep_alive=keep_alive,
             max_connections=max_connections,
             max_reply_bytes=max_reply_bytes,
             proxy=check_proxy(proxy),
@@ -186,6 +193,7 @@ class SupportClient:
         session: aiohttp.ClientSession | None = None,
         proxy: str | Secret | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        keep_alive: bool = True,
         max_connections: int = 100,
         max_reply_bytes: int | None = None,
         allow_http: bool = False,
@@ -199,8 +207,8 @@ class SupportClient:
         Args:
             token_provider: as for the class; with one, ``SUPPORT_ACCESS_TOKEN`` may be missing.
             headers, timeout, retry, paths, ticket_id_in, max_attachment_bytes, session, proxy,
-                ssl_context, max_connections, max_reply_bytes, allow_http, on_event: as for the
-                class.
+                ssl_context, keep_alive, max_connections, max_reply_bytes, allow_http, on_event: as
+                for the class.
 
         Raises:
             ConfigurationError: a variable is missing or wrong; it names the variables.
@@ -231,6 +239,7 @@ class SupportClient:
             session=session,
             proxy=proxy,
             ssl_context=ssl_context,
+            keep_alive=keep_alive,
             max_connections=max_connections,
             max_reply_bytes=max_reply_bytes,
             allow_http=allow_http,
@@ -408,6 +417,7 @@ class SupportClient:
             await self._transport.aclose()
 
     async def __aenter__(self) -> SupportClient:
+        running_loop()
         # What is loaded when first needed is loaded here, where a service starts up, and not in
         # its first request.
         self._transport.load()

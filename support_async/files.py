@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import html
+import inspect
 import os
 import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Protocol
+from weakref import WeakKeyDictionary
 
 from kapture_async._core.errors import InvalidInputError
 from kapture_async._core.transport.bodies import Attachment, clean_filename
@@ -26,9 +28,20 @@ class SupportsRead(Protocol):
         ...
 
 
-FileLike = str | os.PathLike[str] | bytes | bytearray | memoryview | SupportsRead
+class SupportsAsyncRead(Protocol):
+    """The same with ``await``: Starlette's ``UploadFile``, a file of anyio or aiofiles."""
+
+    async def read(self, size: int = ..., /) -> bytes:
+        """At most so many bytes."""
+        ...
+
+
+FileLike = (
+    str | os.PathLike[str] | bytes | bytearray | memoryview | SupportsRead | SupportsAsyncRead
+)
 AttachmentLike = FileLike | tuple[str, FileLike]
-"""A path, bytes, an open binary file, or a pair of a name and one of these."""
+"""A path, bytes, an open binary file (also one that is read with ``await``), or a pair of a name
+and one of these."""
 
 MAX_ATTACHMENT_BYTES: Final = 2 * MEBI
 """The documented limit, which itself is allowed (support.md, sections 3.2 and 4.3)."""
@@ -37,6 +50,7 @@ _LONGEST_NAME: Final = 100
 """Characters of a file name: Django's usual limit (support.md, section 3.2)."""
 _POSITIONS = threading.Lock()
 """One open file may stand on many rows of a push, and has only one position."""
+_TURNS: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 _UNNAMED: Final = "attachment"
 _NO_WAITING: Final = getattr(os, "O_NONBLOCK", 0)
 
@@ -111,13 +125,15 @@ async def _read_attachment(given: AttachmentLike, limit: int) -> Attachment:
         content = bytes(file)
         if len(content) > limit:
             raise _too_large(f"{len(content):,}", limit)
+    elif inspect.iscoroutinefunction(getattr(file, "read", None)):
+        content = await _awaited_content_of(file, limit)
     else:
         # Disks block, and so do the pipes and network drives that look like them.
         content = await asyncio.to_thread(_content_of, file, limit)
     return Attachment(_kept_name(name or _name_of(file)), content)
 
 
-def _content_of(file: str | os.PathLike[str] | SupportsRead, limit: int) -> bytes:
+def _content_of(file: FileLike, limit: int) -> bytes:
     problem = "cannot be read"
     try:
         if not isinstance(file, (str, os.PathLike)):
@@ -136,6 +152,50 @@ def _content_of(file: str | os.PathLike[str] | SupportsRead, limit: int) -> byte
     except Exception as error:  # a path with a NUL, or whatever a caller's own file raises
         problem += f" ({type(error).__name__})"
     raise _wrong(problem)
+
+
+async def _awaited_content_of(file: Any, limit: int) -> bytes:
+    """The same of a file that is read with ``await``. Where it stands is asked of what it wraps,
+    if it cannot be asked itself.
+    """
+    problem = "cannot be read"
+    try:
+        # One open file may stand on many rows of a push, and has only one position.
+        async with _TURNS.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+            tell = getattr(file, "tell", None) or getattr(getattr(file, "file", None), "tell", None)
+            seek = getattr(file, "seek", None)
+            start = await _value_of(tell()) if tell is not None and seek is not None else None
+            try:
+                return await _read_awaiting(file, limit)
+            finally:
+                if start is not None and seek is not None:
+                    await _value_of(seek(start))
+    except InvalidInputError:
+        raise
+    except OSError as error:
+        problem += f": {(error.strerror or type(error).__name__).lower()}"
+    except Exception as error:  # whatever a caller's own file raises
+        problem += f" ({type(error).__name__})"
+    raise _wrong(problem)
+
+
+async def _read_awaiting(file: Any, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while part := await file.read(limit + 1 - size):
+        if not isinstance(part, (bytes, bytearray, memoryview)):
+            raise _wrong("is a file that was not opened in binary mode")
+        parts.append(bytes(part))
+        size += len(parts[-1])
+        if size > limit:
+            raise _too_large(f"more than {limit:,}", limit)
+    if isinstance(part, str):
+        raise _wrong("is a file that was not opened in binary mode")
+    return b"".join(parts)
+
+
+async def _value_of(given: Any) -> Any:
+    return await given if inspect.isawaitable(given) else given
 
 
 def _open_at_once(path: str, flags: int) -> int:
@@ -163,6 +223,10 @@ def _read(file: SupportsRead, limit: int) -> bytes:
     parts: list[bytes] = []
     size = 0
     while part := read(limit + 1 - size):  # an unbuffered file may give less at a time
+        if inspect.isawaitable(part):
+            if inspect.iscoroutine(part):
+                part.close()
+            raise _wrong("is a file whose read() must be awaited but is no coroutine function")
         if not isinstance(part, bytes):
             raise _wrong("is a file that was not opened in binary mode")
         parts.append(part)
@@ -181,7 +245,10 @@ def _is_binary_file(file: Any) -> bool:
 def _name_of(file: Any) -> str:
     if isinstance(file, (str, os.PathLike)):
         return Path(os.fsdecode(file)).name
-    name = getattr(file, "name", None)  # a number for a bare descriptor
+    # Uploads of web frameworks have a filename; Werkzeug's "name" is that of the form's field.
+    name = getattr(file, "filename", None)
+    if not isinstance(name, str) or not name:
+        name = getattr(file, "name", None)  # a number for a bare descriptor
     return os.path.basename(name) if isinstance(name, str) else _UNNAMED
 
 

@@ -93,6 +93,8 @@ class SyncSupportClient(SyncClient[SupportClient]):
             documented (section 3.2).
         proxy: a proxy's URL, or ``"env"`` to read the proxy variables (never a ``.netrc``).
         ssl_context: for a private certificate authority. Verification cannot be turned off here.
+        keep_alive: use connections again. ``False`` makes a new one for each request; for servers
+            or firewalls that close kept connections without saying so.
         max_connections: connections at most, and so requests in flight.
         max_reply_bytes: the most decoded bytes of one reply; default 8 MiB, more for lists.
             Downloads have a limit of their own.
@@ -120,6 +122,7 @@ class SyncSupportClient(SyncClient[SupportClient]):
         max_attachment_bytes: int = MAX_ATTACHMENT_BYTES,
         proxy: str | Secret | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        keep_alive: bool = True,
         max_connections: int = 100,
         max_reply_bytes: int | None = None,
         allow_http: bool = False,
@@ -140,6 +143,7 @@ class SyncSupportClient(SyncClient[SupportClient]):
                     max_attachment_bytes=max_attachment_bytes,
                     proxy=proxy,
                     ssl_context=ssl_context,
+                    keep_alive=keep_alive,
                     max_connections=max_connections,
                     max_reply_bytes=max_reply_bytes,
                     allow_http=allow_http,
@@ -163,6 +167,7 @@ class SyncSupportClient(SyncClient[SupportClient]):
         session: aiohttp.ClientSession | None = None,
         proxy: str | Secret | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        keep_alive: bool = True,
         max_connections: int = 100,
         max_reply_bytes: int | None = None,
         allow_http: bool = False,
@@ -176,8 +181,8 @@ class SyncSupportClient(SyncClient[SupportClient]):
         Args:
             token_provider: as for the class; with one, ``SUPPORT_ACCESS_TOKEN`` may be missing.
             headers, timeout, retry, paths, ticket_id_in, max_attachment_bytes, session, proxy,
-                ssl_context, max_connections, max_reply_bytes, allow_http, on_event: as for the
-                class.
+                ssl_context, keep_alive, max_connections, max_reply_bytes, allow_http, on_event: as
+                for the class.
 
         Raises:
             ConfigurationError: a variable is missing or wrong; it names the variables.
@@ -194,6 +199,7 @@ class SyncSupportClient(SyncClient[SupportClient]):
                 session=session,
                 proxy=proxy,
                 ssl_context=ssl_context,
+                keep_alive=keep_alive,
                 max_connections=max_connections,
                 max_reply_bytes=max_reply_bytes,
                 allow_http=allow_http,

@@ -17,7 +17,8 @@
     │   ├── AuthenticationError           wrong, expired or missing credentials
     │   ├── PermissionDeniedError         the credentials may not do this
     │   ├── ValidationError               the service names bad or missing fields
-    │   ├── NotFoundError
+    │   ├── NotFoundError                 the service knows no such thing
+    │   │   └── EndpointNotFoundError         nothing answers at this address: a wrong base URL
     │   ├── ConflictError                 already in the state that was asked for
     │   ├── RateLimitedError              told to wait; see ``retry_after``
     │   ├── OpenTicketLimitError          too many open tickets
@@ -268,9 +269,15 @@ class ValidationError(RejectedError):
 
 
 class NotFoundError(RejectedError):
-    """The service knows no such thing, or no such address."""
+    """The service knows no such thing."""
 
     _next_step: ClassVar[str] = "Check the id and the base URL."
+
+
+class EndpointNotFoundError(NotFoundError):
+    """HTTP 404 for the address itself: a wrong base URL or path. It says nothing of any id."""
+
+    _next_step: ClassVar[str] = "Check the base URL, and the path where one was given."
 
 
 class ConflictError(RejectedError):

@@ -32,14 +32,28 @@ class Secret:
 
     @overload
     @classmethod
-    def wrap(cls, value: str | Secret) -> Secret: ...
+    def wrap(cls, value: str | Secret, what: str = ...) -> Secret: ...
     @overload
     @classmethod
-    def wrap(cls, value: None) -> None: ...
+    def wrap(cls, value: None, what: str = ...) -> None: ...
     @classmethod
-    def wrap(cls, value: str | Secret | None) -> Secret | None:
-        """Wrap a text; what is wrapped already, or ``None``, comes back as it is."""
-        return value if value is None or isinstance(value, Secret) else cls(value)
+    def wrap(
+        cls, value: str | Secret | None, what: str = "a token, password or header value"
+    ) -> Secret | None:
+        """Wrap a text; what is wrapped already, or ``None``, comes back as it is.
+
+        Args:
+            value: the text.
+            what: what it is, for the error.
+
+        Raises:
+            ConfigurationError: it is no text.
+        """
+        if value is None or isinstance(value, Secret):
+            return value
+        if not isinstance(value, str):
+            raise ConfigurationError(f"{what} must be text, not {type(value).__name__}")
+        return cls(value)
 
     def reveal(self) -> str:
         """Give out the text itself."""

@@ -120,6 +120,7 @@ def test_kapture_does_not_know_support() -> None:
 def test_only_the_transport_imports_aiohttp() -> None:
     allowed = {
         "kapture_async._core.transport.attempt",
+        "kapture_async._core.transport.resolver",
         "kapture_async._core.transport.session",
     }
     for module, imports in IMPORTS_AT_RUN_TIME.items():
@@ -187,11 +188,16 @@ LAYERS = [
     [
         *("kapture_async._core.transport.watch", "kapture_async._core.transport.slots"),
         "kapture_async._core.transport.reading",
+        *("kapture_async._core.transport.resolver", "kapture_async._core.transport.keepalive"),
+        "kapture_async._core.transport.proxies",
     ],
     ["kapture_async._core.transport.bodies", "kapture_async._core.transport.hosts"],
     ["kapture_async._core.codec"],
     ["kapture_async._core.secret"],
-    ["kapture_async._core.outcome", "kapture_async._core.vendorwords"],
+    [
+        *("kapture_async._core.outcome", "kapture_async._core.vendorwords"),
+        "kapture_async._core.runtime",
+    ],
     ["kapture_async._core.errors"],
     ["kapture_async._core.phase", "kapture_async._core.version"],
     [

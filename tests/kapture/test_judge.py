@@ -14,6 +14,7 @@ from multidict import CIMultiDict
 from kapture_async import (
     AuthenticationError,
     ConflictError,
+    EndpointNotFoundError,
     HelpdeskError,
     NotFoundError,
     PermissionDeniedError,
@@ -158,7 +159,7 @@ def test_success_in_the_body_and_failure_in_the_status_is_a_doubt(status: int) -
         (400, ValidationError),
         (401, AuthenticationError),
         (403, PermissionDeniedError),
-        (404, NotFoundError),
+        (404, EndpointNotFoundError),
         (409, ConflictError),
         (429, RateLimitedError),
         (418, RejectedError),

@@ -11,6 +11,7 @@ from support_async import (
     AttachmentTooLargeError,
     AuthenticationError,
     ConflictError,
+    EndpointNotFoundError,
     HelpdeskError,
     NoReplyError,
     NotFoundError,
@@ -421,7 +422,7 @@ OTHERS: list[tuple[int, type[HelpdeskError]]] = [
     (401, AuthenticationError),
     (402, RejectedError),
     (403, PermissionDeniedError),
-    (404, NotFoundError),
+    (404, EndpointNotFoundError),
     (405, RejectedError),
     (406, RejectedError),
     (408, ReplyTimeoutError),
@@ -524,7 +525,7 @@ def test_a_missing_ticket_is_told_from_a_missing_address(name: str, body: Any) -
     assert error.message == "the service knows no such ticket"
     for page in (b"<h1>Not Found</h1>", b"", {"message": "no Route matched"}, ["x"]):
         error = refused(name, page, 404)
-        assert type(error) is NotFoundError
+        assert type(error) is EndpointNotFoundError
         assert error.message == "the service has no such address"
         assert "paths=" in error.next_step
 

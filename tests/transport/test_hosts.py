@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kapture_async import ConfigurationError, InvalidInputError
+from kapture_async import ConfigurationError, InvalidInputError, KaptureClient
 from kapture_async._core.transport.hosts import (
     check_path,
     check_subdomain,
@@ -25,6 +27,12 @@ from kapture_async._core.transport.hosts import (
         ("http://[::1]:8080/x", "http://[::1]:8080/x"),
         ("http://localhost", "http://localhost"),
         ("https://bücher.example", "https://xn--bcher-kva.example"),
+        # By IDNA 2008; Python's own codec makes fass.example of the first.
+        ("https://faß.example", "https://xn--fa-hia.example"),
+        ("https://FAẞ.example", "https://xn--fa-hia.example"),
+        ("https://xn--fa-hia.example", "https://xn--fa-hia.example"),
+        ("https://日本。example", "https://xn--wgv71a.example"),
+        ("https://t.example.", "https://t.example"),
     ],
 )
 def test_good_base_urls(text: str, shown: str) -> None:
@@ -56,6 +64,11 @@ def test_good_base_urls(text: str, shown: str) -> None:
         "https://t.example/a b",
         "https://t.example/a\r\nHost: x",
         "https://t ex.example",
+        "https://t.exam\nple",
+        "https://t.exam\u2028ple",
+        "https://xn--zz--.example",
+        "https://a\u200bb..example",
+        "https://☃\u0000.example",
     ],
 )
 def test_bad_base_urls(text: str) -> None:
@@ -146,3 +159,43 @@ def test_bad_paths(path: str) -> None:
 )
 def test_a_redirect_shows_its_origin_only(location: str, origin: str) -> None:
     assert origin_of(location) == origin
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://user:canary@t.example",
+        "https://canary@t.example",
+        "https://user:canary@t.example:port",
+        "https://user:can@canary@t.example",
+        "user:canary@t.example",
+        "//user:canary@t.example",
+        "https:user:canary@t.example",
+        "https://user:canary",
+        "http://canary",
+        "https://t.example/?token=canary",
+        "https://t.example/#canary",
+        "https://t.example/api/can ary/canary",
+        "https://t.example/canary/../x",
+        "https://[canary",
+        "https://t.example:canary",
+        "https:// canary@t.example",
+        "canary",
+        "https://t.example\\canary",
+        "https://user:canary\u2028@t.example",
+    ],
+)
+@pytest.mark.parametrize("check", [parse_base_url, check_subdomain, KaptureClient])
+def test_no_error_shows_what_may_be_a_secret(check: Any, text: str) -> None:
+    if check is check_subdomain and text == "canary":
+        return
+    try:
+        check(text, token="t") if check is KaptureClient else check(text)
+    except ConfigurationError as error:
+        seen: BaseException | None = error
+        while seen is not None:
+            assert "canary" not in str(seen) + repr(seen) + repr(seen.args)
+            seen = seen.__cause__ or seen.__context__
+    else:
+        assert check is KaptureClient
+        assert text == "canary"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -123,6 +124,29 @@ def test_retry_after_dates() -> None:
     earlier = format_datetime(datetime.fromtimestamp(NOW - 90, UTC), usegmt=True)
     assert parse_retry_after(later, NOW) == 90.0
     assert parse_retry_after(earlier, NOW) == 0.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Sun, 06 Nov 1994 08:49:37 GMT",
+        "Sunday, 06-Nov-94 08:49:37 GMT",
+        "Sun Nov  6 08:49:37 1994",
+        "Sun, 06 Nov 1994 08:49:37",
+        "Sun, 06 Nov 1994 08:49:37 -0000",
+        "Sun, 06 Nov 1994 09:49:37 +0100",
+    ],
+)
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata", "America/Los_Angeles"])
+def test_retry_after_dates_are_utc(text: str, zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        moment = datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC).timestamp()
+        assert parse_retry_after(text, moment - 90) == 90.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @given(st.text())

@@ -270,7 +270,7 @@ def _check_target(target: str, *, overwrite: bool, sent: bool = False) -> None:
 
 
 def _open_new(path: str, flags: int) -> int:
-    return os.open(path, flags | _NO_FOLLOW, 0o666)  # less the umask, as any new file
+    return os.open(path, flags | _NO_FOLLOW, 0o600)  # personal data: for its owner alone
 
 
 def _appeared(target: str) -> FileExistsError:
@@ -297,7 +297,7 @@ def _publish_without_links(temporary: str, target: str) -> None:
     # An empty file takes the name, which only one can; then the whole one takes its place. For
     # that moment the name stands for an empty file: the best there is without links.
     try:
-        place = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW, 0o666)
+        place = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW, 0o600)
     except FileExistsError:
         raise _appeared(target) from None
     try:

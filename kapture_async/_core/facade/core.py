@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from ..errors import ClientStateError
+from ..runtime import check_not_patched
 from .call import CLOSED, Call
 
 AsyncClose = Callable[[], Coroutine[Any, Any, object]]
@@ -42,6 +43,8 @@ class LoopCore:
         self._new_loop = _loop_factory(use_uvloop)
 
     def start(self) -> asyncio.AbstractEventLoop:
+        if self.loop is None:
+            check_not_patched()
         with self.lock:
             if self.loop is not None:
                 return self.loop

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 import threading
 import warnings
@@ -220,6 +221,8 @@ def _forgotten(core: LoopCore) -> None:
 
 
 _PACKAGE = __name__.rpartition(".")[0] + "."
+_NOTEBOOKS = frozenset({"IPython", "ipykernel", "marimo"})
+_CELL = re.compile(r"ipykernel_\d+|<ipython-input-|__marimo__")
 _warned: set[tuple[str, int]] = set()
 
 
@@ -231,7 +234,7 @@ def _warn_in_async(what: str, async_name: str, hidden_module: str) -> None:
         frame = frame.f_back
         level += 1
     site = (frame.f_code.co_filename, frame.f_lineno) if frame is not None else ("", 0)
-    if site in _warned:
+    if site in _warned or _in_notebook(frame):
         return
     warnings.warn(
         f"{what} was called through its blocking twin in a thread whose event loop is running; "
@@ -241,6 +244,16 @@ def _warn_in_async(what: str, async_name: str, hidden_module: str) -> None:
         stacklevel=level,
     )
     _warned.add(site)  # not if the filter made an error of it: then it stays one
+
+
+def _in_notebook(frame: FrameType | None) -> bool:
+    """Whether a cell of a notebook makes the call: its loop has nothing else to do meanwhile."""
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__"))
+        if name.partition(".")[0] in _NOTEBOOKS or _CELL.search(frame.f_code.co_filename):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _is_ours(frame: FrameType, hidden_module: str) -> bool:

@@ -33,6 +33,7 @@ from ..errors import (
     PushStoppedError,
 )
 from ..outcome import AnyOutcome, NotSent
+from ..runtime import running_loop
 from ..transport.endings import interrupted_by
 from ..transport.retry import RetryPolicy
 from .drawing import DirectFeed, Drawing, Feed
@@ -212,6 +213,7 @@ class Push(Generic[R]):
         return left
 
     async def __aenter__(self) -> Push[R]:
+        running_loop()
         if self._runner is not None:
             raise ClientStateError(
                 "a push runs once", next_step="Call push() again for another run."

@@ -7,15 +7,18 @@ was sent (reliability: one ``TimeoutError`` for a full pool and for a silent ser
 
 from __future__ import annotations
 
+import inspect
 from math import inf
 from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_exceptions import LineTooLong
 from aiohttp.payload import Payload
 
 from ..phase import Phase
 from .bodies import Body
+from .keepalive import KeptConnections, is_used_again
 from .live import Failure, LiveCall, OpenAnswer
 from .message import RawReply
 from .reading import read_little
@@ -27,6 +30,15 @@ from .ways import Way, Ways
 __all__ = ["Ways", "attempt", "open_session"]
 
 _CHUNK = 64 * 1024
+
+_PROXY_MAY_RECOVER = frozenset({502, 503, 504})
+_FIELD_CAP = 32 * 1024
+_FIELDS_CAP = 256
+# Gateways send policies and cookies far beyond aiohttp's 8,190 bytes in one field and 128 fields.
+# The number can be set since aiohttp 3.14, which has a limit on it.
+_HEAD_LIMITS: dict[str, Any] = {"max_line_size": _FIELD_CAP, "max_field_size": _FIELD_CAP}
+if "max_headers" in inspect.signature(aiohttp.ClientSession.__init__).parameters:
+    _HEAD_LIMITS["max_headers"] = _FIELDS_CAP
 
 
 class MarkedBody(Payload):
@@ -42,15 +54,20 @@ class MarkedBody(Payload):
     _autoclose = True
     _value: Body
 
-    def __init__(self, body: Body, live: LiveCall) -> None:
+    def __init__(self, body: Body, live: LiveCall, kept: KeptConnections) -> None:
         super().__init__(body, content_type=body.content_type)
         self._length = body.size
         self._live = live
+        self._kept = kept
         self._consumed = False  # aiohttp's own word for it, since 3.12.7
         self.taken = False
         """aiohttp looked at it. What answers in aiohttp's place (a mock) does not."""
         self.gone = False
         """It is out whole."""
+        self.reused = False
+        """The connection had been used before."""
+        self.avoided = False
+        """It was not sent, because kept connections of this server are not used for now."""
         self._protocol: Any = None
 
     @property
@@ -69,10 +86,17 @@ class MarkedBody(Payload):
             if protocol is not None:
                 protocol.close()
             raise ConnectionError("not sent on this connection")
-        self._consumed = True
-        if protocol is not None:
-            read_little(protocol.transport)
         live = self._live
+        if protocol is not None:
+            self.reused = is_used_again(protocol)
+            if self._kept.avoided_until and live.now() < self._kept.avoided_until:
+                if self.reused:
+                    self.avoided = True
+                    protocol.close()
+                    raise ConnectionError("not sent on a kept connection")
+                protocol.force_close()  # after the answer
+            read_little(protocol.transport)
+        self._consumed = True
         if live.phase < Phase.SENDING:
             live.phase = Phase.SENDING
         for segment in self._value.segments:
@@ -118,12 +142,26 @@ class MarkedBody(Payload):
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         return b"".join(self._value.segments).decode(encoding, errors)
 
+    def __copy__(self) -> MarkedBody:
+        """Itself: recorders of HTTP traffic copy what they see, and it must go out once only."""
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> MarkedBody:
+        return self
+
+    def __reduce__(self) -> tuple[type[bytes], tuple[bytes]]:
+        """Its bytes: that is what a recorder's file is to hold."""
+        return bytes, (bytes(self),)
+
+    def __bytes__(self) -> bytes:
+        return b"".join(self._value.segments)
+
     def __repr__(self) -> str:
         return f"<MarkedBody of {self._length} bytes>"
 
 
 async def attempt(
-    session: aiohttp.ClientSession, way: Way, live: LiveCall
+    session: aiohttp.ClientSession, way: Way, live: LiveCall, kept: KeptConnections
 ) -> RawReply | OpenAnswer | Failure:
     """Send once and read the whole answer.
 
@@ -133,29 +171,20 @@ async def attempt(
         live: what to send; is moved forward as the attempt proceeds. Its ``is_file`` tells
             whether the head of an answer is that of the file that was asked for, whose body is
             then left to be read by the caller. Any other answer is cut, as errors are.
+        kept: what is known of the server's kept connections.
 
     Raises:
         asyncio.CancelledError: without the frames of the HTTP library, whose locals hold
             the headers.
     """
     body, is_file, cap = live.request.body, live.is_file, way.cap
-    marked = None if body is None else MarkedBody(body, live)
+    marked = None if body is None else MarkedBody(body, live, kept)
     live.hang_up = None if marked is None else marked.hang_up
     # Without a body there is no mark on its way out, so doubt is assumed from the start.
     live.phase = Phase.SENDING if marked is None else Phase.CONNECTING
     limits: dict[str, Any] = {} if way.limits is None else {"timeout": way.limits}
     try:
-        # A borrowed session may have been made with other habits, so they are named here.
-        response = await session.request(
-            way.operation.method,
-            way.url,
-            data=marked,
-            headers=way.headers,
-            allow_redirects=False,
-            raise_for_status=False,
-            auto_decompress=True,
-            **limits,
-        )
+        response = await _request(session, way, marked, limits)
         if marked is not None and marked.taken and live.phase < Phase.SENDING:
             # An answer before the request: it belongs to something else. Nothing was sent.
             response.close()
@@ -190,6 +219,9 @@ async def attempt(
             return Failure("lost", "the service answered before it had the whole request")
         return RawReply(status=status, headers=response.headers, body=content)
     except Exception as error:
+        closed = isinstance(error, (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError))
+        if closed and marked is not None and marked.reused and live.phase < Phase.RECEIVING:
+            kept.died(live.now())
         return _failure(error, live)
     except BaseException as error:
         if live.was_broken_off("silence"):
@@ -202,6 +234,30 @@ async def attempt(
         live.hang_up = None
         if marked is not None and not marked.gone:
             marked.hang_up()
+
+
+async def _request(
+    session: aiohttp.ClientSession, way: Way, marked: MarkedBody | None, limits: dict[str, Any]
+) -> aiohttp.ClientResponse:
+    """Send, if need be past kept connections that are not to be used: each of them is closed."""
+    while True:
+        try:
+            # A borrowed session may have been made with other habits, so they are named here.
+            return await session.request(
+                way.operation.method,
+                way.url,
+                data=marked,
+                headers=way.headers,
+                allow_redirects=False,
+                raise_for_status=False,
+                auto_decompress=True,
+                **_HEAD_LIMITS,
+                **limits,
+            )
+        except (aiohttp.ClientError, OSError):
+            if marked is None or not marked.avoided:
+                raise
+            marked.avoided = False
 
 
 def _never_whole(response: aiohttp.ClientResponse, cap: int) -> Failure | None:
@@ -299,12 +355,27 @@ def _failure(error: Exception, live: LiveCall) -> Failure:
     if isinstance(error, aiohttp.ClientPayloadError):
         return Failure("lost", "the answer broke off")
     if isinstance(error, aiohttp.ClientResponseError):
+        if _is_too_much(error):
+            return Failure(
+                "garbled",
+                f"the headers of the answer are more than is accepted ({_FIELD_CAP:,} bytes in "
+                f"one, {_FIELDS_CAP} of them)",
+            )
         return Failure("garbled", "what came back is not HTTP")
     if isinstance(error, (aiohttp.ClientError, OSError)):
         return Failure("lost", "the connection was lost")
     # A bug, here or in the HTTP library. The call still needs a truthful outcome, and the
     # exception itself cannot be shown: its frames hold the headers.
     return Failure("lost", f"the HTTP library failed with {type(error).__name__}", True)
+
+
+def _is_too_much(error: aiohttp.ClientResponseError) -> bool:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, LineTooLong) or "Too many headers" in str(cause):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def _silence(live: LiveCall) -> Failure:
@@ -325,7 +396,9 @@ def _no_connection(error: Exception) -> Failure | None:
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         return Failure("connect", "the proxy could not be reached")
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        return Failure("connect", f"the proxy refused with HTTP {error.status}", True)
+        # This answers CONNECT: the request itself never left.
+        final = error.status not in _PROXY_MAY_RECOVER
+        return Failure("connect", f"the proxy refused with HTTP {error.status}", final)
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return Failure("connect", "no connection came about in time")
     if isinstance(error, aiohttp.ClientConnectorError):

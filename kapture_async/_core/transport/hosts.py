@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from attrs import frozen
 
@@ -16,6 +16,7 @@ from ..errors import ConfigurationError, InvalidInputError
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _HOST = re.compile(rf"(?:{_LABEL.pattern}\.)*{_LABEL.pattern}", re.ASCII)
+_NOT_IN_URL = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]")
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*", re.ASCII)
 
 
@@ -49,12 +50,14 @@ def parse_base_url(text: str, *, allow_http: bool = False) -> BaseUrl:
     Raises:
         ConfigurationError: it is not such a URL. Parts that could hold a secret are not shown.
     """
+    if not isinstance(text, str):
+        raise ConfigurationError(f"base_url must be text, not {type(text).__name__}")
     text = text.strip()
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        raise ConfigurationError("the base URL is not a valid URL") from None
+    if _NOT_IN_URL.search(text):
+        raise ConfigurationError("the base URL must not hold blanks or control characters")
+    parts, port = _split(text)
+    if parts is None:  # raised here, as the error of the parser quotes the text
+        raise ConfigurationError("the base URL is not a valid URL")
     if parts.username is not None or parts.password is not None or "@" in parts.netloc:
         raise ConfigurationError(
             "the base URL must not hold a user name or password",
@@ -72,7 +75,7 @@ def parse_base_url(text: str, *, allow_http: bool = False) -> BaseUrl:
         host = _ascii_host(host)
     if scheme == "http" and not allow_http and not _is_loopback(host, literal):
         raise ConfigurationError(
-            f"plain http to {host!r} would send credentials in clear text",
+            "plain http to another machine would send credentials in clear text",
             next_step="Use https, or pass allow_http=True if the network in between is trusted.",
         )
     prefix = parts.path.rstrip("/")
@@ -88,10 +91,12 @@ def check_subdomain(text: str) -> str:
     Raises:
         ConfigurationError: it is anything else (a dot, a slash, a whole URL, ...).
     """
+    if not isinstance(text, str):
+        raise ConfigurationError(f"the subdomain must be text, not {type(text).__name__}")
     label = text.strip().lower()
-    if not _LABEL.fullmatch(label):
+    if not _LABEL.fullmatch(label):  # not shown: a whole address may hold a password
         raise ConfigurationError(
-            f"{text[:80]!r} is not a subdomain (letters, digits and hyphens, one label)",
+            "the subdomain must be one label of letters, digits and hyphens",
             next_step="For any other host pass the whole address as base_url=.",
         )
     return label
@@ -151,11 +156,24 @@ def _is_loopback(host: str, literal: ipaddress.IPv4Address | ipaddress.IPv6Addre
     return literal.is_loopback if literal is not None else host == "localhost"
 
 
-def _ascii_host(host: str) -> str:
+def _split(text: str) -> tuple[SplitResult | None, int | None]:
     try:
-        host = host.encode("idna").decode("ascii") if not host.isascii() else host
-    except UnicodeError:
-        host = ""
+        parts = urlsplit(text)
+        return parts, parts.port
+    except ValueError:
+        return None, None
+
+
+def _ascii_host(host: str) -> str:
+    """A host in ASCII, by IDNA 2008: Python's own codec takes ``faß.de`` for ``fass.de``."""
+    host = host.removesuffix(".")
+    if not host.isascii() or "xn--" in host:
+        import idna  # yarl brings it along
+
+        try:
+            host = idna.encode(host, uts46=True, transitional=False).decode("ascii").lower()
+        except (UnicodeError, IndexError):  # IDNAError is a UnicodeError
+            host = ""
     if not _HOST.fullmatch(host) or len(host) > 253:
         raise ConfigurationError("the host of the base URL is not a valid host name")
     return host

@@ -155,6 +155,10 @@ class LiveCall:
             return self.waits_for
         return "connection" if self.phase is Phase.CONNECTING else "answer"
 
+    def now(self) -> float:
+        """The loop's time."""
+        return self._time()
+
     def heard(self) -> None:
         """The server gave a sign, or is expected to from now on."""
         self.silent_at = self._time() + self.patience

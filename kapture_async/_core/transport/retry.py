@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from attrs import field, frozen
@@ -132,6 +133,8 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
         return max(found)
     try:
         moment = parsedate_to_datetime(text)
+        if moment.tzinfo is None:  # HTTP dates are in GMT, also where they do not say so
+            moment = moment.replace(tzinfo=UTC)
         return max(0.0, moment.timestamp() - now)
     except (TypeError, ValueError, OverflowError, OSError):
         return None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from ..errors import ClientStateError, HelpdeskError, NotSentError
 from ..phase import Phase
+from ..runtime import check_not_patched, running_loop
 from ..secret import Secret, mask
 from .auth import Auth
 from .endings import error_for
@@ -24,6 +25,7 @@ from .events import (
     SlotWaiting,
     TransportEvent,
 )
+from .keepalive import KeptConnections
 from .live import Failure, IsFile, LiveCall, OpenAnswer
 from .message import Operation, RawReply, Request
 from .retry import Ending, Stop, Wait, decide, parse_retry_after
@@ -86,6 +88,8 @@ class Transport:
         self._ways: Ways
         self._wire: ModuleType
         self._closed = False
+        self._kept = KeptConnections()
+        check_not_patched()
         # Weak: what nobody holds any longer must give its slot back.
         self._arriving: weakref.WeakSet[OpenReply] = weakref.WeakSet()
 
@@ -218,7 +222,7 @@ class Transport:
                     # The way is bound to no name here: it holds the headers, and this frame is
                     # part of what an error shows.
                     last: RawReply | OpenAnswer | Failure = await self._wire.attempt(
-                        self._session, self._ways.of(call, auth), call
+                        self._session, self._ways.of(call, auth), call, self._kept
                     )
                     kept = isinstance(last, OpenAnswer)
                 finally:
@@ -343,7 +347,7 @@ class Transport:
     def _begin(
         self, request: Request, options: CallOptions, is_file: IsFile | None = None
     ) -> LiveCall:
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         if self._loop is not loop or self._closed or self._borrowed:
             self._open(loop, options)
         now = loop.time()
@@ -362,6 +366,7 @@ class Transport:
             )
         first = self._loop is None
         if first:
+            check_not_patched()  # it may have been patched since
             self.load()
         own = None
         if self._session is None:

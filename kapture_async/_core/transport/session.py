@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import urllib.request
 from functools import lru_cache
-from urllib.parse import urlsplit
+from typing import Any
 
 import aiohttp
 
-from ..errors import ConfigurationError
-from .hosts import BaseUrl
+from .proxies import proxy_url
+from .resolver import open_resolver
 from .settings import Timeout, TransportSettings
 
 
@@ -25,10 +24,16 @@ def open_session(settings: TransportSettings, timeout: Timeout) -> aiohttp.Clien
       that the server closes in the very moment it is used again leaves a write in doubt, and a
       doubt costs more than a handshake.
     """
-    proxy = proxy_url(settings)  # first: it may refuse, and a connector would be left behind
+    proxy = proxy_url(
+        settings.proxy, settings.base_url
+    )  # first: it may refuse, and a connector would be left behind
     context = settings.ssl_context
+    if settings.keep_alive:
+        keeping: dict[str, Any] = {"keepalive_timeout": 4.0}
+    else:
+        keeping = {"force_close": True}
     connector = aiohttp.TCPConnector(
-        limit=0, keepalive_timeout=4.0, ssl=True if context is None else context
+        limit=0, ssl=True if context is None else context, resolver=open_resolver(), **keeping
     )
     session = aiohttp.ClientSession(
         connector=connector,
@@ -44,43 +49,18 @@ def open_session(settings: TransportSettings, timeout: Timeout) -> aiohttp.Clien
 
 
 @lru_cache(16)
-def client_timeout(timeout: Timeout, *, silence: bool) -> aiohttp.ClientTimeout:
+def client_timeout(timeout: Timeout, *, silence: bool, whole: bool = True) -> aiohttp.ClientTimeout:
     """The parts of a timeout that aiohttp keeps for one attempt.
 
     Args:
         timeout: what is asked for.
         silence: with the limit on silence, which else is the business of :mod:`.watch`.
+        whole: with one limit on the name look-up, TCP, a proxy's CONNECT and TLS together. Not
+            for a borrowed session: there it would also count the wait for its pool.
     """
     return aiohttp.ClientTimeout(
-        total=None, sock_connect=timeout.connect, sock_read=timeout.read if silence else None
+        total=None,
+        connect=timeout.connect if whole else None,
+        sock_connect=timeout.connect,
+        sock_read=timeout.read if silence else None,
     )
-
-
-def proxy_url(settings: TransportSettings) -> str | None:
-    """The proxy for the service's address; resolved once. Never consults a ``.netrc``.
-
-    Raises:
-        ConfigurationError: the environment names a proxy of a kind that is not supported.
-    """
-    if settings.proxy is None:
-        return None
-    if settings.proxy.reveal() != "env":
-        return settings.proxy.reveal()
-    found = env_proxy(settings.base_url)
-    if found is None or found.startswith(("http://", "https://")):
-        return found
-    if "://" not in found:
-        return f"http://{found}"
-    raise ConfigurationError(
-        "the proxy variables name a proxy that is neither http nor https",
-        next_step="Name one that is with proxy=, or leave proxy= out.",
-    )
-
-
-def env_proxy(base_url: BaseUrl) -> str | None:
-    """What ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY`` say for this address."""
-    proxies = urllib.request.getproxies_environment()
-    parts = urlsplit(base_url.origin)
-    if urllib.request.proxy_bypass_environment(parts.netloc, proxies):  # type: ignore[attr-defined]
-        return None
-    return proxies.get(parts.scheme) or proxies.get("all")

@@ -6,12 +6,13 @@ import math
 import ssl
 from collections.abc import Mapping
 from types import EllipsisType
+from typing import Any
 
 from attrs import field, frozen
 
 from ..errors import ConfigurationError
 from ..secret import Secret, check_header
-from .hosts import BaseUrl, parse_base_url
+from .hosts import BaseUrl
 from .message import MEBI
 from .retry import RetryPolicy
 
@@ -33,6 +34,29 @@ def _check_count(_self: object, attribute: object, value: int | None) -> None:
         raise ConfigurationError(f"{name} must be a whole number of 1 or more")
 
 
+def _check_ssl_context(_self: object, _attribute: object, value: Any) -> None:
+    if value is None:
+        return
+    if not isinstance(value, ssl.SSLContext):
+        raise ConfigurationError(
+            f"ssl_context must be an ssl.SSLContext or None, not {type(value).__name__}",
+            next_step="Verification cannot be turned off; for a private certificate authority "
+            "pass ssl.create_default_context(cafile=...).",
+        )
+    if value.verify_mode is not ssl.CERT_REQUIRED:
+        raise ConfigurationError(
+            "the ssl_context does not verify certificates, and credentials would go to anybody",
+            next_step="For a private certificate authority pass "
+            "ssl.create_default_context(cafile=...).",
+        )
+
+
+def _check_bool(_self: object, attribute: object, value: object) -> None:
+    if not isinstance(value, bool):
+        name = getattr(attribute, "name", "a switch")
+        raise ConfigurationError(f"{name} must be True or False, not {type(value).__name__}")
+
+
 def _check_retry(_self: object, _attribute: object, value: object) -> None:
     if not isinstance(value, RetryPolicy):
         raise ConfigurationError(
@@ -46,7 +70,8 @@ class Timeout:
 
     Attributes:
         total: the whole call, with all its attempts and the waits between them.
-        connect: making one connection (name look-up, TCP, TLS).
+        connect: making one connection (name look-up, TCP, a proxy's CONNECT, TLS). With a session
+            of your own the look-up and the CONNECT count against ``total`` only.
         read: silence of the server while an answer is awaited or arriving.
     """
 
@@ -110,32 +135,6 @@ def check_headers(headers: Mapping[str, str | Secret] | None) -> dict[str, Secre
     return checked
 
 
-def check_proxy(proxy: str | Secret | None) -> Secret | None:
-    """A proxy setting: ``None``, the word ``"env"``, or a proxy's URL (which may hold a password).
-
-    Raises:
-        ConfigurationError: it is neither. The value is not shown.
-    """
-    if proxy is None:
-        return None
-    proxy = Secret.wrap(proxy)
-    if not _is_proxy(proxy):
-        raise ConfigurationError('proxy must be "env" or a URL such as http://host:port')
-    return proxy
-
-
-def _is_proxy(proxy: Secret) -> bool:
-    text = proxy.reveal()
-    scheme, separator, rest = text.partition("://")
-    if text == "env" or not separator or scheme.lower() not in ("http", "https"):
-        return text == "env"
-    try:
-        parse_base_url(f"{scheme}://{rest.rpartition('@')[2]}", allow_http=True)
-    except ConfigurationError:
-        return False
-    return True
-
-
 @frozen(kw_only=True)
 class TransportSettings:
     """What holds for every call of one transport."""
@@ -148,7 +147,8 @@ class TransportSettings:
     max_reply_bytes: int | None = field(default=None, validator=_check_count)
     """Overrides every operation's own cap."""
     proxy: Secret | None = None
-    ssl_context: ssl.SSLContext | None = None
+    ssl_context: ssl.SSLContext | None = field(default=None, validator=_check_ssl_context)
+    keep_alive: bool = field(default=True, validator=_check_bool)
 
 
 ERROR_BODY_CAP = MEBI // 4

@@ -105,4 +105,4 @@ class Ways:
         """
         if watched and self._own is not None and self._own.connect == timeout.connect:
             return None
-        return client_timeout(timeout, silence=not watched)
+        return client_timeout(timeout, silence=not watched, whole=self._own is not None)

@@ -95,6 +95,7 @@ LATER = frozenset(
         "AuthenticationError",
         "PermissionDeniedError",
         "OpenTicketLimitError",
+        "EndpointNotFoundError",
         "NotFoundError 404",  # a proxy, a wrong path; in the service's own words it is the row
         *(f"RejectedError {status}" for status in (402, 405, 421, 426, 431, 451)),
     }
