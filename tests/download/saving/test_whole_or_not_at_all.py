@@ -60,14 +60,14 @@ def test_nobody_can_wait_where_it_will_be(
 
 @pytest.mark.parametrize("umask", [0o022, 0o077, 0o000])
 @FILE_SYSTEMS
-def test_rights_are_those_of_any_new_file(
+def test_only_its_owner_may_read_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch, umask: int, how: str
 ) -> None:
     no_links(monkeypatch, how)
     before = os.umask(umask)
     try:
         path = save(folder / "a.txt", b"x")
-        assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert path.stat().st_nlink == 1
     finally:
         os.umask(before)
