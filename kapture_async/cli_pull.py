@@ -10,6 +10,7 @@ from attrs import frozen
 
 from ._core.cli.exits import DONE, UNKNOWN
 from ._core.cli.listing import refuse_both
+from ._core.cli.newfile import excel_option
 from ._core.cli.options import Target, gathering, target_options, timeout_option
 from ._core.cli.pulling import PullBar
 from ._core.cli.running import Reading, run
@@ -42,6 +43,7 @@ class PullOptions:
     customer_code: str | None
     status: str | None
     ahead: int
+    excel: bool
     timeout: float
 
     @property
@@ -100,6 +102,7 @@ _OPTIONS = (
         metavar="DAYS",
         help="Days that are fetched at a time.",
     ),
+    excel_option,
     timeout_option,
 )
 
@@ -162,6 +165,7 @@ def _to_file(options: PullOptions, settings: dict[str, Any]) -> None:
                     overlap=options.overlap,
                     recheck_open=options.recheck_open,
                     on_progress=bar.on_progress,
+                    excel=options.excel,
                     **options.filters,
                 )
 
@@ -183,6 +187,8 @@ def _warn_of(short: tuple[str, ...], *, again: bool) -> int:
 
 def _to_stdout(options: PullOptions, settings: dict[str, Any]) -> None:
     form = "jsonl" if options.as_json else options.format
+    if options.excel and form != "csv":
+        raise click.UsageError("--excel is for CSV; add --format csv")
     if options.out == "-" and form is None:
         form = "jsonl"
     if form == "parquet" and sys.stdout.isatty():
@@ -197,7 +203,9 @@ def _to_stdout(options: PullOptions, settings: dict[str, Any]) -> None:
             sink = None
             if form is not None and not (form == "jsonl" and sys.stdout.isatty()):
                 zone = client._caller.codec.zone
-                sink = sink_for(format_of("", form), sys.stdout.buffer, shape_of(zone))
+                sink = sink_for(
+                    format_of("", form), sys.stdout.buffer, shape_of(zone, excel=options.excel)
+                )
             while (rows := await pages.next_rows()) is not None:
                 number += len(rows)
                 if sink is not None:

@@ -58,10 +58,10 @@ def frame_of(zone: tzinfo) -> Frame:
     return Frame(TicketRow, zone, zone_name="Asia/Kolkata" if zone == INDIA else None)
 
 
-def shape_of(zone: tzinfo) -> Shape:
+def shape_of(zone: tzinfo, *, excel: bool = False) -> Shape:
     """What the files of an export look like."""
     words = frozenset(key for _, key, kind in wire_fields(TicketRow) if kind == "words")
-    return Shape(columns=ROW_KEYS, words=words, frame=frame_of(zone))
+    return Shape(columns=ROW_KEYS, words=words, frame=frame_of(zone), excel=excel)
 
 
 def is_open(row: TicketRow) -> bool:
@@ -90,6 +90,7 @@ async def export_tickets(
     overlap: int,
     recheck_open: bool,
     on_progress: PullObserver | None,
+    excel: bool = False,
 ) -> Exported:
     """See :meth:`.tickets.Tickets.export`.
 
@@ -97,13 +98,15 @@ async def export_tickets(
         pages: the tickets of some days.
         codec: the client's.
         place: the tenant's address.
-        out, start, end, state, filters, format_, overwrite, overlap, recheck_open, on_progress:
-            what to export, where to, and how.
+        out, start, end, state, filters, format_, overwrite, overlap, recheck_open, on_progress,
+        excel: what to export, where to, and how.
     """
     zone = codec.zone
     output = Output(out, overwrite=overwrite)
     form = format_of(output.target, format_)
-    shape = shape_of(zone)
+    if excel and form != "csv":
+        raise InvalidInputError("excel is for CSV: another format is no table for it")
+    shape = shape_of(zone, excel=excel)
     if form == "parquet":
         _ = shape.frame.schema  # what is not installed must show before anything is asked
     export = Export(

@@ -611,6 +611,7 @@ class SyncTickets(SyncResource[Tickets]):
         extra: Mapping[str, Any] | None = None,
         headers: Mapping[str, str | Secret] | None = None,
         ahead: int = 4,
+        excel: bool = False,
         on_progress: PullObserver | None = None,
     ) -> Exported:
         """Pull tickets into a file, in flat memory; with a state, only what is new since the last.
@@ -645,6 +646,7 @@ class SyncTickets(SyncResource[Tickets]):
             customer_code, status, extra: filters, as for :meth:`pull`.
             headers: headers of every call.
             ahead: days fetched at a time.
+            excel: begin a CSV file with a byte order mark, without which Excel reads no UTF-8.
             on_progress: told of every block of rows; an error that it raises ends the export.
 
         Returns:
@@ -674,6 +676,7 @@ class SyncTickets(SyncResource[Tickets]):
                     extra=extra,
                     headers=headers,
                     ahead=ahead,
+                    excel=excel,
                     on_progress=on_progress,
                 )
             )

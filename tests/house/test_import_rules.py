@@ -202,7 +202,7 @@ LAYERS = [
     ["kapture_async._core.phase", "kapture_async._core.version"],
     [
         *("kapture_async._core.lazy", "kapture_async._core.media"),
-        "kapture_async._core.jsontext",
+        *("kapture_async._core.jsontext", "kapture_async._core.spreadsheet"),
     ],
 ]
 """From the roof to the ground. A star stands for the rest of a name."""

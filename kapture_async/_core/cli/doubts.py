@@ -13,7 +13,7 @@ import click
 from ..push.journal.facts import DOUBTS, State
 from ..push.journal.lock import owner_of
 from ..push.journal.reading import ReadJournal
-from ..push.report import harmless
+from ..spreadsheet import harmless
 from .exits import DONE
 from .newfile import format_to_write, new_file
 from .screen import say
@@ -35,14 +35,14 @@ _TEXT = ("key", "tickets", "why")
 """What a spreadsheet might take for a formula."""
 
 
-def write_doubts(path: str, out: str) -> int:
+def write_doubts(path: str, out: str, *, excel: bool = False) -> int:
     """Write all rows of a journal that are in doubt, ambiguous or probable; returns the exit code.
 
     Raises:
         click.UsageError: the file is there already, its name tells no format, or a push runs.
         JournalError: the journal cannot be read.
     """
-    format_ = format_to_write(out)
+    format_ = format_to_write(out, excel=excel)
     with ReadJournal.open_to_read(path) as journal:
         if owner_of(os.path.realpath(path)) is not None:
             raise click.UsageError(
@@ -54,7 +54,7 @@ def write_doubts(path: str, out: str) -> int:
         if not rows:
             say("no row is in doubt; no file was written", stderr=True)
             return DONE
-        with new_file(out) as file:
+        with new_file(out, excel=excel) as file:
             if format_ == "csv":
                 writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
                 writer.writeheader()

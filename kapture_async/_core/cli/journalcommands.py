@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import click
 
 from .exits import EXIT_CODES, RECONCILE_CODES
+from .newfile import excel_option
 from .options import Command, Decorator, Target, one_json_option, target_options
 from .pushoptions import PushOptions, push_options
 from .running import Reading
@@ -139,7 +140,8 @@ def add_journal_commands(
     @group.command(short_help="Rows that must be mended, as a file.")
     @_JOURNAL
     @click.option("--out", required=True, metavar="FILE", help="The file to make: .csv or .jsonl.")
-    def rejects(journal: str, out: str) -> None:
+    @excel_option
+    def rejects(journal: str, out: str, excel: bool) -> None:
         """Write the rows that the service refused, and those that cannot be sent as they are, to
         FILE, with the reason of each. Columns that begin with _ are added, and never sent.
 
@@ -149,12 +151,13 @@ def add_journal_commands(
         """
         from .rejects import write_rejects
 
-        sys.exit(write_rejects(journal, out, _service_of(journal, works)))
+        sys.exit(write_rejects(journal, out, _service_of(journal, works), excel=excel))
 
     @group.command(short_help="Every row in doubt, as a file.")
     @_JOURNAL
     @click.option("--out", required=True, metavar="FILE", help="The file to make: .csv or .jsonl.")
-    def doubts(journal: str, out: str) -> None:
+    @excel_option
+    def doubts(journal: str, out: str, excel: bool) -> None:
         """Write every row that may be in the helpdesk or not to FILE: its key, its line, the
         reference it was sent with, when, how often, the tickets that may be it, and why it is in
         doubt, if need be in the service's words. What it was sent with is not written; look for
@@ -164,7 +167,7 @@ def add_journal_commands(
         """
         from .doubts import write_doubts
 
-        sys.exit(write_doubts(journal, out))
+        sys.exit(write_doubts(journal, out, excel=excel))
 
     @group.command(short_help="Say what became of rows that no look can settle.")
     @_JOURNAL

@@ -10,12 +10,14 @@ from typing import Literal, TextIO
 import click
 
 
-def format_to_write(out: str) -> Literal["csv", "jsonl"]:
+def format_to_write(out: str, *, excel: bool = False) -> Literal["csv", "jsonl"]:
     """The format that a file's name tells.
 
     Raises:
-        click.UsageError: it tells none.
+        click.UsageError: it tells none, or one that is not for Excel where that is wanted.
     """
+    if excel and not out.lower().endswith(".csv"):
+        raise click.UsageError(EXCEL_IS_CSV)
     if out.lower().endswith(".csv"):
         return "csv"
     if out.lower().endswith(".jsonl"):
@@ -23,9 +25,19 @@ def format_to_write(out: str) -> Literal["csv", "jsonl"]:
     raise click.UsageError("the name of --out ends in .csv or .jsonl")
 
 
+EXCEL_IS_CSV = "--excel is for a .csv file"
+excel_option = click.option(
+    "--excel", is_flag=True, help="Begin a CSV file with a byte order mark, which Excel needs."
+)
+
+
 @contextlib.contextmanager
-def new_file(out: str) -> Iterator[TextIO]:
+def new_file(out: str, *, excel: bool = False) -> Iterator[TextIO]:
     """A file to write to, which only its owner may read. It is gone again if that fails.
+
+    Args:
+        out: its name.
+        excel: it begins with a byte order mark.
 
     Raises:
         click.UsageError: there is such a file already.
@@ -38,7 +50,8 @@ def new_file(out: str) -> Iterator[TextIO]:
             "name"
         ) from None
     try:
-        with open(descriptor, "w", encoding="utf-8", newline="") as file:
+        encoding = "utf-8-sig" if excel else "utf-8"
+        with open(descriptor, "w", encoding=encoding, newline="") as file:
             yield file
     except BaseException:
         with contextlib.suppress(OSError):

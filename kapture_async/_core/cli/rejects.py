@@ -13,7 +13,7 @@ from attrs import define, field
 from ..errors import InvalidInputError
 from ..push.journal.facts import RowView, State, goes_again, later_of
 from ..push.journal.reading import ReadJournal
-from ..push.report import harmless
+from ..spreadsheet import harmless
 from .endreport import show_commands
 from .exits import DONE
 from .newfile import format_to_write, new_file
@@ -39,7 +39,7 @@ class _Shape:
     objects: set[str] = field(factory=set)
 
 
-def write_rejects(path: str, out: str, service: Service) -> int:
+def write_rejects(path: str, out: str, service: Service, *, excel: bool = False) -> int:
     """Write the rows of a journal that must be mended; returns the exit code.
 
     Raises:
@@ -47,7 +47,7 @@ def write_rejects(path: str, out: str, service: Service) -> int:
         InvalidInputError: a row has what no CSV cell can hold.
         JournalError: the journal cannot be read.
     """
-    format_ = format_to_write(out)
+    format_ = format_to_write(out, excel=excel)
     with ReadJournal.open_to_read(path) as journal:
         shape = _shape_of(journal, flat=format_ == "csv")
         known = [name for name in service.wire_fields if name in shape.plain]
@@ -55,7 +55,7 @@ def write_rejects(path: str, out: str, service: Service) -> int:
         if not shape.rows:
             say("no row must be mended; no file was written", stderr=True)
             return DONE
-        with new_file(out) as file:
+        with new_file(out, excel=excel) as file:
             if format_ == "csv":
                 _write_csv(file, journal, shape)
             else:
@@ -133,7 +133,7 @@ def _added(row: RowView) -> dict[str, str | int | None]:
 def _write_csv(file: TextIO, journal: ReadJournal, shape: _Shape) -> None:
     columns = [*shape.plain, *shape.nested]
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([*ADDED, *columns])
+    writer.writerow([harmless(name) for name in (*ADDED, *columns)])
     for row in _to_mend(journal):
         cells: dict[str, Any] = {}
         for name, value in _content(row).items():
@@ -142,11 +142,8 @@ def _write_csv(file: TextIO, journal: ReadJournal, shape: _Shape) -> None:
                 cells[name] = value
             else:
                 cells |= {f"{name}{_PATH}{part}": text for part, text in inner.items()}
-        added = _added(row)
-        # Those two are for reading only. The others are taken at their word when they are pushed.
-        for name in ("_reason", "_ticket"):
-            added[name] = harmless(str(added[name] or ""))
-        writer.writerow([*added.values(), *(_cell(cells.get(name)) for name in columns)])
+        found = [*_added(row).values(), *(cells.get(name) for name in columns)]
+        writer.writerow([harmless(_cell(value)) for value in found])
 
 
 def _cell(value: Any) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Sequence
 from html import unescape
 from typing import Any, BinaryIO, Final, Literal, Protocol
@@ -18,6 +17,7 @@ from attrs import field, frozen
 from ..codec import WireModel
 from ..errors import InvalidInputError
 from ..jsontext import dumps, line_of
+from ..spreadsheet import MARK, harmless
 from .frames import Frame
 
 Format = Literal["jsonl", "csv", "parquet"]
@@ -26,9 +26,6 @@ FORMATS: Final[tuple[Format, ...]] = ("jsonl", "csv", "parquet")
 ROWS_PER_GROUP: Final = 4096
 """Rows of Parquet that are kept until they are written together."""
 _ROW_BYTES = 16 * 1024 * 1024
-
-# What makes a spreadsheet take a text for a formula, also in the width of Chinese letters.
-_FORMULA = re.compile("[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
 
 class Sink(Protocol):
@@ -49,11 +46,13 @@ class Shape:
         columns: the columns of CSV: the documented keys, in the order of the wire.
         words: those that the service escapes for HTML, and that are shown as they were meant.
         frame: the columns of Parquet.
+        excel: CSV begins with a byte order mark, by which Excel knows that it is UTF-8.
     """
 
     columns: tuple[str, ...]
     words: frozenset[str] = field(factory=frozenset)
     frame: Frame
+    excel: bool = False
 
 
 def format_of(name: str, given: str | None) -> Format:
@@ -121,6 +120,8 @@ class CsvSink:
         self._columns = shape.columns
         self._known = frozenset(shape.columns)
         self._words = shape.words
+        if shape.excel:
+            self._file.write(MARK)
         self._write([[*shape.columns, "extra"]])
 
     def put(self, rows: Sequence[WireModel]) -> None:
@@ -150,7 +151,7 @@ def cell(value: Any, *, escaped: bool = False) -> str:
     if isinstance(value, str):
         if escaped and "&" in value:
             value = unescape(value)
-        return f"'{value}" if _FORMULA.match(value) else value
+        return harmless(value)
     return dumps(value).decode()
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from ..errors import InvalidInputError
+from ..spreadsheet import is_ours, plain
 from .rows import Row
 from .sources import LONGEST_LINE, MARK, UNFIT, Build, Columns, FileRows, listed
 
@@ -18,6 +19,8 @@ _DELIMITERS = ",;\t|"
 
 class CsvRows(FileRows):
     """The rows of a CSV file with a header line. An empty cell is a field left out.
+
+    In a file that we wrote, the apostrophes that guard against formulas come off again.
 
     Args:
         stream: the file, in bytes.
@@ -49,6 +52,9 @@ class CsvRows(FileRows):
         csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
         self._lines = _Lines(self._text)
         self.delimiter, self.header = self._read_header(delimiter)
+        self._guarded = is_ours(self.header)
+        if self._guarded:
+            self.header = [plain(name) for name in self.header]
         self._least = max((n for n, name in enumerate(self.header, start=1) if name), default=0)
         fields = dict(columns.fields)
         if not fields:
@@ -76,6 +82,8 @@ class CsvRows(FileRows):
             if not any(cells) or not "".join(cells).strip("\x1a \t\r\n"):
                 self.blank += 1
                 continue
+            if self._guarded:
+                cells = [plain(cell) for cell in cells]
             # Where cells are missing or too many, another row's key may stand in the key's place.
             fits = self._fits(cells)
             key = cells[self._key] if fits and self._key is not None else None

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import HelpdeskError, InvalidInputError
 from ..outcome import NotSent, Outcome
+from ..spreadsheet import harmless, plain
 
 NAMES = ("accepted", "rejected", "not_sent", "unknown")
 """The outcomes, in the order in which they are shown."""
@@ -25,7 +26,6 @@ _FIRST = 1e-6
 _DOUBLINGS = 36  # up to 19 hours
 _REASONS_KEPT = 200
 _OTHER = "other reasons"
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _LINE = re.compile(r"^line \d+: ")
 
 
@@ -160,16 +160,6 @@ class ReportFile:
         self.path.unlink(missing_ok=True)
 
 
-def harmless(cell: str) -> str:
-    """The cell with an apostrophe in front if a spreadsheet would take it for a formula."""
-    return f"'{cell}" if _FORMULA.match(cell) else cell
-
-
-def plain(cell: str) -> str:
-    """The cell as it was before :func:`harmless`."""
-    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
-
-
 def read_report(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
     """Key and outcome of each line of a report file.
 
@@ -177,7 +167,7 @@ def read_report(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
         InvalidInputError: it is no such file.
         OSError: it cannot be read.
     """
-    with open(path, encoding="utf-8", newline="") as file:
+    with open(path, encoding="utf-8-sig", newline="") as file:  # Excel may have saved it
         lines = csv.reader(file)
         try:
             if next(lines, None) != list(COLUMNS):
