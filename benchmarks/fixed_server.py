@@ -1,4 +1,4 @@
-"""A server that gives every request the same answer: ``python -m benchmarks.fixed_server``.
+"""A server whose answers differ only in ids and titles: ``python -m benchmarks.fixed_server``.
 
 It prints its URL (with ``--tls`` a second one), and ends when its standard input closes. It
 parses no more of a request than where the next one begins, so that the client under test is what
@@ -8,7 +8,8 @@ limits the rate; uvloop is used if it is there. Paths:
 - ``.../select-ticket-...``: a day of ``--day`` tickets, made at the start, sent as it is taken;
 - ``/after/100/...``: any of them, 100 ms later;
 - ``/told``: what it has counted: requests, bytes of bodies, seconds of processor. Not counted;
-- anything else: the answer to Add Ticket.
+- anything else: the answer to Add Ticket, each with an id of its own and the title that was sent,
+  since a push compares both.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ import sys
 import time
 from typing import cast
 
-from benchmarks.answers import day, http, ticket_added, ticket_created
+from benchmarks.answers import day, http, ticket_added_parts, ticket_created
 from benchmarks.machine import many_files, new_loop, pin
 
 PIECE = 256 * 1024
 AFTER = re.compile(rb"/after/(\d+)/")
+TITLE = re.compile(rb'"title": ?"((?:[^"\\]|\\.)*)"')
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 
 
@@ -35,7 +37,8 @@ class Answers:
     """What is answered, and how much was asked."""
 
     def __init__(self, tickets: int) -> None:
-        self.added = http(ticket_added())
+        self.added = ticket_added_parts()
+        self.id = 713_516_551_148
         self.created = http(ticket_created())
         self.day = http(day(tickets)) if tickets else b""
         self.requests = 0
@@ -45,8 +48,8 @@ class Answers:
         told = {"requests": self.requests, "bytes": self.bytes, "cpu": time.process_time()}
         return http(json.dumps(told).encode())
 
-    def to(self, line: bytes) -> bytes:
-        """The answer to a request line."""
+    def to(self, line: bytes, title: bytes) -> bytes:
+        """The answer to a request line, and to the title that was sent with it."""
         if b" /told " in line:
             return self.told()
         self.requests += 1
@@ -54,14 +57,15 @@ class Answers:
             return self.created
         if b"/select-ticket-" in line and self.day:
             return self.day
-        return self.added
+        self.id += 1
+        return http(self.added(b"%d" % self.id, title))
 
 
 class FixedAnswer(asyncio.Protocol):
     def __init__(self, answers: Answers) -> None:
         self._answers = answers
         self._buffer = b""
-        self._line = b""
+        self._line = self._title = b""
         self._missing = -1  # bytes of the body that are still to come; -1: the head is
         self._transport: asyncio.Transport
         self._room = asyncio.Event()
@@ -106,10 +110,12 @@ class FixedAnswer(asyncio.Protocol):
         self._answers.bytes += self._missing
         self._line = head[: head.find(b"\r\n")]
         self._buffer = self._buffer[end + 4 :]
+        title = TITLE.search(self._buffer[:2000])  # a small body comes with its head
+        self._title = title[1] if title else b""
         return True
 
     def _answer(self) -> None:
-        answer = self._answers.to(self._line)
+        answer = self._answers.to(self._line, self._title)
         after = AFTER.search(self._line)
         if len(answer) > PIECE:
             self._sending = asyncio.ensure_future(self._send(answer))

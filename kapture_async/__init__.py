@@ -12,6 +12,7 @@ from ._core.version import __version__
 
 if TYPE_CHECKING:
     from ._core.errors import (
+        AnswerMismatchError,
         AttachmentTooLargeError,
         AuthenticationError,
         ClientStateError,
@@ -83,6 +84,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Accepted",
     "AddedTicket",
+    "AnswerMismatchError",
     "AttachmentTooLargeError",
     "Attempt",
     "AuthenticationError",
@@ -175,6 +177,7 @@ __all__ = [
 _HOMES = {
     "Accepted": "._core.outcome",
     "AddedTicket": ".models",
+    "AnswerMismatchError": "._core.errors",
     "AttachmentTooLargeError": "._core.errors",
     "Attempt": "._core.phase",
     "AuthenticationError": "._core.errors",

@@ -268,6 +268,12 @@ class SavedCustomer(WireModel):
         return self._kapture_id or self._older_id or None
 
     @property
+    def contradicts_itself(self) -> bool:
+        """Whether the reply gives two ids of Kapture's that differ."""
+        one, other = self._kapture_id, self._older_id
+        return bool(one and other) and one != other
+
+    @property
     def message(self) -> str:
         """What the service says it did."""
         return (self._wire_message or self._older_message or "").strip()

@@ -42,6 +42,7 @@ from .customer_models import (
     NewCustomer,
     SavedCustomer,
 )
+from .echoes import SAVED_CUSTOMER
 from .journaled_customers import (
     customer_from,
     customer_job_of,
@@ -392,6 +393,7 @@ class Customers:
             patience=patience,
             give_up_after=give_up_after,
             on_event=on_event,
+            rule=SAVED_CUSTOMER,
         )
 
     async def reconcile(
@@ -501,10 +503,15 @@ class Customers:
             raise InvalidInputError("the customer says nothing")
         judged = await caller.call(operation, body, headers=headers)
         saved = caller.codec.decode(judged.body, SavedCustomer)
+        if saved.contradicts_itself:
+            raise judged.mismatch("the answer says success and gives two customer ids that differ")
+        if changing is None and says_something(customer.customer_id):
+            changing = (customer.customer_id or "").strip()
         if changing is not None and saved.kapture_customer_id not in (None, changing):
-            raise judged.unreadable(
+            raise judged.mismatch(
                 "the answer names another customer than the one to be changed: it may have been "
-                "added"
+                "added",
+                saved.kapture_customer_id,
             )
         return saved
 

@@ -123,6 +123,12 @@ class SavedOrder(WireModel):
         return self._order or self._older_order or None
 
     @property
+    def contradicts_itself(self) -> bool:
+        """Whether the reply gives two ids of the order that differ."""
+        one, other = self._order, self._older_order
+        return bool(one and other) and one != other
+
+    @property
     def customer_id(self) -> str | None:
         """Kapture's id of the customer; ``None`` where the reply does not show it."""
         return self._customer or self._older_customer or self._wire_customer or None

@@ -229,10 +229,13 @@ class Orders:
                 raise judged.unreadable(f"the answer is a list of {len(found)} objects, not one")
             found = found[0]
         saved = self._caller.codec.decode(found, SavedOrder)
+        if saved.contradicts_itself:
+            raise judged.mismatch("the answer says success and gives two order ids that differ")
         if changing is not None and saved.order_id not in (None, changing):
-            raise judged.unreadable(
+            raise judged.mismatch(
                 f"the answer names order {saved.order_id!r} and not the one to be changed: it may "
-                "have been added"
+                "have been added",
+                saved.order_id,
             )
         return saved
 

@@ -42,6 +42,7 @@ from .bodies import (
     merge_given,
     ticket_body,
 )
+from .echoes import ADDED, UPDATED, ids_of
 from .journaled import job_of, look_of, packed_beginning, packed_content, records_of
 from .journaled_updates import (
     BY_TICKET,
@@ -540,6 +541,7 @@ class Tickets:
             patience=patience,
             give_up_after=give_up_after,
             on_event=on_event,
+            rule=ADDED,
         )
 
     def update_many(
@@ -653,6 +655,7 @@ class Tickets:
             patience=patience,
             give_up_after=give_up_after,
             on_event=on_event,
+            rule=UPDATED,
         )
 
     async def reconcile(
@@ -851,6 +854,8 @@ class Tickets:
         added = codec.decode(judged.body, AddedTicket)
         if not added.ticket_id:
             raise judged.unreadable("the answer says success but names no ticket id")
+        if len(ids_of(judged.body)) > 1:
+            raise judged.mismatch("the answer says success and gives two ticket ids that differ")
         return added
 
     async def _update(
@@ -862,9 +867,10 @@ class Tickets:
         updated = caller.codec.decode(judged.body, UpdatedTicket)
         named = (updated.ticket_id or "").strip()
         if named and named != asked.strip():
-            raise judged.unreadable(
+            raise judged.mismatch(
                 "the answer says success and names another ticket than the one to be updated "
-                "(the two may have been merged): either may have been changed"
+                "(the two may have been merged): either may have been changed",
+                named,
             )
         return updated
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kapture_async._core.download.stream import Download
     from kapture_async._core.download.transfer import DownloadProgress, ProgressObserver
     from kapture_async._core.errors import (
+        AnswerMismatchError,
         AttachmentTooLargeError,
         AuthenticationError,
         ClientStateError,
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Accepted",
+    "AnswerMismatchError",
     "AttachmentLike",
     "AttachmentTooLargeError",
     "Attachments",
@@ -171,6 +173,7 @@ __all__ = [
 _HOMES = {
     "Accepted": "kapture_async._core.outcome",
     "AttachmentLike": ".files",
+    "AnswerMismatchError": "kapture_async._core.errors",
     "AttachmentTooLargeError": "kapture_async._core.errors",
     "Attachments": ".attachments",
     "Attempt": "kapture_async._core.phase",

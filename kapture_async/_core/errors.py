@@ -29,6 +29,7 @@
         ├── NoReplyError                  the connection was lost before a whole answer came
         ├── ReplyTimeoutError             no whole answer in time
         ├── ServerError                   HTTP 5xx without a clear word from the service
+        ├── AnswerMismatchError           an answer that belongs to another request
         └── UnreadableReplyError          an answer that is not the documented kind
             └── ReplyTooLargeError
 
@@ -117,6 +118,11 @@ class HelpdeskError(Exception):
     def next_step(self) -> str:
         """The safe next step, in one sentence."""
         return self._given_next_step or self._default_next_step()
+
+    @property
+    def has_own_next_step(self) -> bool:
+        """Whether :attr:`next_step` is of this very error, and not of its whole class."""
+        return self._given_next_step is not None
 
     @property
     def may_have_been_applied(self) -> bool:
@@ -347,6 +353,20 @@ class ReplyTimeoutError(OutcomeUnknownError):
 
 class ServerError(OutcomeUnknownError):
     """HTTP 5xx without a clear word from the service itself."""
+
+
+class AnswerMismatchError(OutcomeUnknownError):
+    """An answer says "success" and contradicts its request: it belongs to another one.
+
+    It carries the content of another row, an id that another row has, two ids that differ, or the
+    name of another thing than the one that was to be changed. A proxy or server that is one answer
+    behind gives such answers. The connections that were open are not used again.
+
+    Attributes:
+        named: the id of that other thing, where one was to be changed.
+    """
+
+    named: str | None = None
 
 
 class UnreadableReplyError(OutcomeUnknownError):

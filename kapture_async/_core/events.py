@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from .push.events import (
+    AnswersDiffer,
     PushEvent,
     PushObserver,
     PushPaused,
     PushStopped,
+    RowDoubted,
     RowFinished,
     RowKnown,
 )
@@ -21,6 +23,7 @@ from .transport.events import (
 )
 
 __all__ = [
+    "AnswersDiffer",
     "AttemptFinished",
     "AttemptStarted",
     "Looked",
@@ -32,6 +35,7 @@ __all__ = [
     "ReconcileEvent",
     "ReconcileObserver",
     "RetryScheduled",
+    "RowDoubted",
     "RowFinished",
     "RowKnown",
     "Settling",

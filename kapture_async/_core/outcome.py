@@ -62,6 +62,11 @@ class Accepted(Outcome, Generic[R]):
 
     result: R = field(repr=False)
     """What the single call would have returned."""
+    checked: bool = False
+    """Whether something that the answer repeats of its row fits the row.
+
+    Without, the answer said "success", and there was nothing to tell by that it was this row's: it
+    repeated nothing, or the service has changed all that it repeats."""
 
     @property
     def ticket_id(self) -> str | None:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from attrs import define, field
 
 from .errors import (
+    AnswerMismatchError,
     AuthenticationError,
     ConflictError,
     EndpointNotFoundError,
@@ -209,6 +210,18 @@ class Judgement:
             kind = self.reply.content_type or "no content type"
             why = f"the answer is not readable as JSON ({kind}, {len(self.reply.body):,} bytes)"
         return self.error(UnreadableReplyError, why, words=self.excerpt())
+
+    def mismatch(self, why: str, named: str | None = None) -> AnswerMismatchError:
+        """The error for an answer that belongs to another request. Closes what is open.
+
+        Args:
+            why: what contradicts it.
+            named: the id of another thing than the one that was to be changed.
+        """
+        self.transport.drop_connections()
+        error = self.error(AnswerMismatchError, why)
+        error.named = named
+        return error
 
     def no_file(self) -> UnreadableReplyError:
         """The error for an answer of success that is not the file that was asked for.

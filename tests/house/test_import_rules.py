@@ -153,6 +153,7 @@ LAYERS = [
         *("kapture_async.journaled_customers", "kapture_async.pulled"),
         "support_async.journaled",
     ],
+    ["kapture_async.echoes"],
     ["kapture_async.updates"],
     ["kapture_async.bodies", "support_async.forms", "support_async.finding"],
     ["kapture_async.references"],

@@ -13,6 +13,7 @@ import pytest
 from aioresponses import aioresponses
 
 from kapture_async import (
+    AnswerMismatchError,
     AuthenticationError,
     HelpdeskError,
     KaptureClient,
@@ -268,10 +269,10 @@ async def test_a_change_that_names_another_one_is_a_doubt(
     mock: aioresponses, client: KaptureClient
 ) -> None:
     mock.post(CUSTOMER_SAVE, payload={"status": "success", "kapture_customer_id": "2"})
-    with pytest.raises(UnreadableReplyError, match="another customer"):
+    with pytest.raises(AnswerMismatchError, match="another customer"):
         await client.customers.update("1", phone="2")
     mock.post(ORDER_SAVE, payload={"status": "success", "order_id": "2"})
-    with pytest.raises(UnreadableReplyError, match="order '2'"):
+    with pytest.raises(AnswerMismatchError, match="order '2'"):
         await UPDATE_ORDER(client)
     # What a reply calls customer_id may be an id of the caller's own.
     mock.post(CUSTOMER_SAVE, payload={"status": "success", "customer_id": "mine"})

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from kapture_async import (
+    AnswerMismatchError,
     AuthenticationError,
     ConfigurationError,
     InvalidInputError,
@@ -92,7 +93,7 @@ async def test_an_update_that_names_another_ticket_is_a_doubt(
 ) -> None:
     added = await client.tickets.add(title="one")
     answer_as(twin, monkeypatch, named)
-    with pytest.raises(UnreadableReplyError, match="another ticket") as caught:
+    with pytest.raises(AnswerMismatchError, match="another ticket") as caught:
         await client.tickets.update(added.ticket_id, sub_status="PS", comment="private")
     assert caught.value.outcome == "unknown"
     assert added.ticket_id not in str(caught.value)

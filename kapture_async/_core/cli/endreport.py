@@ -76,9 +76,20 @@ def show_summary(
         parts = [f"p{n} {duration(summary.latency.percentile(n))}" for n in (50, 90, 99)]
         longest = f"longest {duration(summary.latency.longest)}"
         facts.add_row("", "latency", "   ".join([*parts, longest]))
+    if summary.unchecked:
+        facts.add_row("", "unchecked", _unchecked(summary))
     _add_earlier(facts, earlier)
     screen.print(facts)
     _show_reasons(screen, summary)
+
+
+def _unchecked(summary: Summary) -> str:
+    """Said once, and not for each row."""
+    which = "all" if summary.unchecked == summary.counts["accepted"] else f"{summary.unchecked:,}"
+    return (
+        f"the answers to {which} of the accepted rows repeat nothing of the row by which they "
+        "could be told from another row's"
+    )
 
 
 def heading(screen: Console, text: str) -> None:

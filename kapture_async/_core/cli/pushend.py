@@ -146,9 +146,18 @@ def _say_how_it_ended(pushing: PushRun, rows: FileRows | None, options: PushOpti
         warn("interrupted twice: what was in flight was cut off")
     elif pushing.interrupted:
         warn("interrupted: what was in flight has finished")
+    for event in pushing.doubted:
+        which = "an accepted row" if event.index is None else f"accepted row {event.index}"
+        which += "" if event.key is None else f" (key {event.key!r})"
+        warn(one_line(f"{which} is in doubt after all: {event.reason}", 400))
+    for differing in pushing.differing:
+        warn(
+            f"{differing.rows} answers repeat a {differing.field} that fits no row (the service "
+            "may rewrite it); it cannot show that they are right"
+        )
     if pushing.stopped is not None:
         lines = [("error", one_line(pushing.stopped.message, 400), "bold red")]
-        if isinstance(pushing.stopped, JournalError):
+        if isinstance(pushing.stopped, JournalError) or pushing.stopped.has_own_next_step:
             lines.append(("next", pushing.stopped.next_step, "bold"))
         labelled(*lines)
     if pushing.unreadable is not None:

@@ -14,7 +14,14 @@ from attrs import define, field
 from ..errors import ConnectError, HelpdeskError, InvalidInputError, JournalError, PushStoppedError
 from ..outcome import NotSent, Outcome
 from ..push.engine import Push
-from ..push.events import PushEvent, PushObserver, RowFinished, RowKnown
+from ..push.events import (
+    AnswersDiffer,
+    PushEvent,
+    PushObserver,
+    RowDoubted,
+    RowFinished,
+    RowKnown,
+)
 from ..push.report import ReportFile, Summary
 from ..push.rows import Row
 from .exits import code_of_push
@@ -91,6 +98,8 @@ class PushRun:
         failures: rows that were not accepted and stand in no report; of those that were not
             sent only the first, and with a journal only those that are bad.
         bad: rows that cannot be sent as they are.
+        doubted: rows that were accepted, and are in doubt after all.
+        differing: fields that answers repeat in a form that fits no row.
         first_untried_line: where in its file the first row stands that was never tried.
     """
 
@@ -109,6 +118,8 @@ class PushRun:
     disagreed: bool = False
     failures: list[Outcome] = field(factory=list)
     bad: int = 0
+    doubted: list[RowDoubted] = field(factory=list)
+    differing: list[AnswersDiffer] = field(factory=list)
     first_untried_line: int | None = None
     _unreached: int | None = 0
     _unsaved: list[Outcome] = field(factory=list)
@@ -142,6 +153,10 @@ class PushRun:
         """Take notice of what the push tells."""
         if isinstance(event, RowKnown):
             self.earlier[event.state] += 1
+        elif isinstance(event, RowDoubted):
+            self.doubted.append(event)
+        elif isinstance(event, AnswersDiffer):
+            self.differing.append(event)
         elif isinstance(event, RowFinished) and self._unreached is not None:
             self._watch_first(event.outcome)
         self.progress.on_event(event)

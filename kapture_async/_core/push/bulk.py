@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from ..caller import Caller
 from ..errors import InvalidInputError
+from .echoes import AnswerRule
 from .engine import Push
 from .events import PushObserver
 from .journal.facts import Job
@@ -35,6 +36,7 @@ def bulk_push(
     patience: float,
     give_up_after: int | None,
     on_event: PushObserver | None,
+    rule: AnswerRule | None = None,
 ) -> Push[R]:
     """A push of one operation, not yet running.
 
@@ -46,6 +48,7 @@ def bulk_push(
         records: how rows stand in a journal, given the seconds that a call may take.
         journal, from_journal, key, max_concurrency, max_rate, patience, give_up_after, on_event:
             as the resources have them.
+        rule: what the answers repeat of their rows, if they repeat anything.
 
     Raises:
         InvalidInputError: the source is no iterable, or a setting is out of range.
@@ -70,6 +73,8 @@ def bulk_push(
         on_event=on_event,
         recorder=recorder,
         held=from_journal,
+        rule=rule,
+        drop_connections=caller.transport.drop_connections,
     )
 
 

@@ -36,8 +36,19 @@ from ..outcome import AnyOutcome, NotSent
 from ..runtime import running_loop
 from ..transport.endings import interrupted_by
 from ..transport.retry import RetryPolicy
+from .answers import Answers, Contradiction
 from .drawing import DirectFeed, Drawing, Feed
-from .events import PushEvent, PushObserver, PushPaused, PushStopped, RowFinished, RowKnown
+from .echoes import AnswerRule
+from .events import (
+    AnswersDiffer,
+    PushEvent,
+    PushObserver,
+    PushPaused,
+    PushStopped,
+    RowDoubted,
+    RowFinished,
+    RowKnown,
+)
 from .journal.facts import Taken
 from .journaled import JournaledFeed
 from .line import Pauser, pause_on_clock
@@ -112,6 +123,8 @@ class Push(Generic[R]):
         on_event: PushObserver | None = None,
         recorder: Recorder | None = None,
         held: bool = False,
+        rule: AnswerRule | None = None,
+        drop_connections: Callable[[], None] = lambda: None,
         now: Callable[[], float] = time.monotonic,
         pause: Pauser = pause_on_clock,
         rand: Callable[[], float] = random.random,
@@ -134,6 +147,13 @@ class Push(Generic[R]):
         self._now = now
         self._recorder = recorder
         self._held = held
+        self._drop_connections = drop_connections
+        self._contradictions = self._doubted = 0
+        self._answers: Answers | None = None
+        if rule is not None:
+            self._answers = Answers(
+                rule, self._us, most=max_concurrency, on_habit=self._answers_differ
+            )
         self._hired = 0
         self._group: TaskGroup
         names = ("accepted", "rejected", "not_sent", "unknown", "earlier")
@@ -177,6 +197,8 @@ class Push(Generic[R]):
             on_pause=lambda seconds, reason: self._tell(PushPaused(seconds, reason)),
             on_room=self._hire,
             give_up=self._stop_with,
+            answers=self._answers,
+            contradicted=self._contradicted,
         )
 
     # --- for the caller ------------------------------------------------------------------------
@@ -220,6 +242,9 @@ class Push(Generic[R]):
             )
         if self._recorder is not None and self._journaled is not None:
             await self._recorder.open(self._journaled.have_begun, self._written)
+            if self._answers is not None and self._answers.gives_ids:
+                for row, ticket_id in await self._recorder.given():
+                    self._answers.know(ticket_id, row)
             if self._held:
                 self._rows.then(self._recorder.held())
         self._runner = asyncio.create_task(self._run(), name="push")
@@ -318,6 +343,8 @@ class Push(Generic[R]):
             else:
                 failure = runner.exception()
         self._failure, self._reported = None, True
+        if isinstance(failure, PushStoppedError) and failure.message == _MISMATCHED:
+            failure = self._count_doubts(failure)
         if failure is not None:
             raise failure
 
@@ -472,6 +499,47 @@ class Push(Generic[R]):
         )
         self._fail(error, reason)
 
+    def _contradicted(self, live: Live[R], found: Contradiction) -> None:
+        """An answer belongs to another row. One may be an accident; after two, nothing that the
+        service says can be relied upon."""
+        error = found.error
+        live.result, live.last = NOTHING, error
+        self._drop_connections()
+        if found.earlier is not None:
+            self._doubted += 1
+            logger.warning("an accepted row is in doubt: %s", found.words)
+            if self._recorder is not None:
+                self._recorder.doubt(found.earlier, found.ticket_id, found.words)
+            self._tell(RowDoubted(found.index, found.key, found.ticket_id, found.words))
+        if self._answers is None or not self._answers.counts(error):
+            return
+        self._contradictions += 1
+        if self._contradictions == _MOST_CONTRADICTIONS:
+            stopped = PushStoppedError(
+                _MISMATCHED, service=self._service, operation=self._operation
+            )
+            self._fail(stopped, _MISMATCHED)
+
+    def _count_doubts(self, stopped: PushStoppedError) -> PushStoppedError:
+        """Why the push was stopped, now that all that was in flight has its outcome."""
+        doubts = self._tally["unknown"] + self._doubted
+        look = "look these rows up in the helpdesk before you push again"
+        if self._recorder is not None:
+            look = "`reconcile` the journal, then run the same push again"
+        error = PushStoppedError(
+            f"the push gave up after {self._drawing.taken:,} rows: {stopped.message}; "
+            f"{doubts:,} rows are in doubt",
+            service=self._service,
+            operation=self._operation,
+            next_step=f"Check the service and any proxy before it; {look}.",
+        )
+        return error
+
+    def _answers_differ(self, field: str, rows: int) -> None:
+        words = "%d answers repeat a %s that fits no row; it cannot show that they are right"
+        logger.warning(words, rows, field)
+        self._tell(AnswersDiffer(field, rows))
+
     def _fail(self, error: BaseException, reason: str) -> None:
         if self._failure is None:
             self._failure = error
@@ -485,6 +553,9 @@ class Push(Generic[R]):
         except Exception:
             logger.exception("an observer failed; the push goes on")
 
+
+_MOST_CONTRADICTIONS = 2
+_MISMATCHED = "two answers belong to other rows than those they came for"
 
 _OUT_OF_ORDER = {
     "changed": (

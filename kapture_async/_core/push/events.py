@@ -40,7 +40,36 @@ class PushStopped:
     reason: str
 
 
-PushEvent = RowFinished | RowKnown | PushPaused | PushStopped
+@frozen
+class RowDoubted:
+    """A row that was accepted is in doubt after all: another row was given the same id.
+
+    Attributes:
+        index: the row's place in the source; ``None`` if it came long before, or in another run.
+        key: its key, if it has one and that is still known.
+        ticket_id: the id that both were given.
+        reason: which other row that is.
+    """
+
+    index: int | None
+    key: str | None
+    ticket_id: str
+    reason: str
+
+
+@frozen
+class AnswersDiffer:
+    """So many answers repeat a field in a form that fits no row. Told once for each field.
+
+    Some tenants rewrite titles, say. It is no doubt, but such a field cannot show that an answer
+    is its row's.
+    """
+
+    field: str
+    rows: int
+
+
+PushEvent = RowFinished | RowKnown | RowDoubted | AnswersDiffer | PushPaused | PushStopped
 PushObserver = Callable[[PushEvent], None]
 """Called in the event loop, synchronously: it must not block. What it raises is logged and
 otherwise ignored."""

@@ -53,10 +53,13 @@ class Live(Generic[R]):
         put_off: its row in the journal, while it waits to be tried again.
         drawn: has a slot of these until its turn comes.
         has_turn: it is out, as far as the pace is concerned.
+        sent: what its answer is compared with; see :mod:`.answers`.
+        checked: something that its answer repeats fits the row.
     """
 
     __slots__ = (
         "attempt",
+        "checked",
         "drawn",
         "ended",
         "entry",
@@ -70,6 +73,7 @@ class Live(Generic[R]):
         "put_off",
         "result",
         "row",
+        "sent",
         "started",
         "tries",
         "value",
@@ -93,7 +97,8 @@ class Live(Generic[R]):
         self.entry: int | None = None
         self.attempt = self.put_off = 0
         self.drawn: Slots | None = None
-        self.has_turn = False
+        self.has_turn = self.checked = False
+        self.sent: Any = None
 
     def give_way(self) -> None:
         """Let another row be drawn: this one has had its turn, or needs none."""
@@ -111,6 +116,7 @@ class Live(Generic[R]):
                 attempts=self.tries,
                 elapsed=self.ended - self.started,
                 result=self.result,
+                checked=self.checked,
             )
         common: dict[str, Any] = {
             "index": self.index,

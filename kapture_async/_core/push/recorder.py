@@ -7,6 +7,7 @@ its outcome is on the disk before anybody hears of it.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -26,6 +27,7 @@ from .rows import Row
 V = TypeVar("V")
 
 _HELD_AT_ONCE = 500
+_IDS = 200_000
 _WORDS = 500
 
 
@@ -279,6 +281,16 @@ class Recorder:
         if taken.action != "send":  # somebody else has it: sent now, it would be sent twice
             raise JournalError(f"a row that was put off was taken meanwhile ({taken.action})")
         live.entry, live.attempt = taken.row, taken.attempt
+
+    async def given(self) -> list[tuple[int, str]]:
+        """The rows that got into the helpdesk last in earlier runs, with their ids."""
+        if not self.journal.counts.accepted:
+            return []
+        return await self.journal.call(lambda store: store.last_ids(_IDS))
+
+    def doubt(self, row: int, ticket_id: str, words: str) -> None:
+        """Write down that an accepted row is in doubt after all; see :meth:`.Store.doubt`."""
+        self.journal.call_soon(lambda store: store.doubt(row, ticket_id, time.time(), words))
 
     async def held(self) -> AsyncIterator[Row[Held]]:
         """The rows that can be sent from what the journal holds."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import HelpdeskError, InvalidInputError
-from ..outcome import NotSent, Outcome
+from ..outcome import Accepted, NotSent, Outcome
 from ..spreadsheet import harmless, plain
 
 NAMES = ("accepted", "rejected", "not_sent", "unknown")
@@ -61,6 +61,9 @@ class Summary:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter(dict.fromkeys(NAMES, 0))
         self.untried = 0
+        self.unchecked = 0
+        """Accepted rows whose answers repeat nothing of them that could be compared, or nothing
+        that fits; see :attr:`.Accepted.checked`."""
         self.seconds = 0.0
         self.latency = Histogram()
         self.reasons: Counter[tuple[str, str]] = Counter()
@@ -84,6 +87,8 @@ class Summary:
     def add(self, outcome: Outcome) -> None:
         """Count an outcome."""
         self.counts[outcome.name] += 1
+        if isinstance(outcome, Accepted) and not outcome.checked:
+            self.unchecked += 1
         if not isinstance(outcome, NotSent):
             self.latency.add(outcome.elapsed)
         error = getattr(outcome, "error", None)
@@ -98,7 +103,12 @@ class Summary:
 
     def as_json(self) -> dict[str, Any]:
         """The numbers, for programs."""
-        return {"rows": self.rows, **self.counts, "seconds": round(self.seconds, 3)}
+        return {
+            "rows": self.rows,
+            **self.counts,
+            "unchecked": self.unchecked,
+            "seconds": round(self.seconds, 3),
+        }
 
     def _count_reason(self, outcome: str, reason: str) -> None:
         entry = (outcome, reason)

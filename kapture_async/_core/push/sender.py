@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sized
 from typing import Any, Generic, TypeVar
 
 from ..errors import (
+    AnswerMismatchError,
     ConnectError,
     HelpdeskError,
     NotSentError,
@@ -15,6 +16,7 @@ from ..errors import (
 )
 from ..phase import Phase
 from ..transport.retry import Ending, RetryPolicy, Wait, decide
+from .answers import Answers, Contradiction
 from .drawing import Feed
 from .line import Pauser
 from .live import Live, sign_of
@@ -43,6 +45,8 @@ class Sender(Generic[R]):
         on_pause: told when all have to wait, for how long, and why.
         on_room: called when more may be out at a time than before.
         give_up: stops the push, for this reason, and perhaps seconds to wait.
+        answers: compares answers with their rows, if they repeat anything.
+        contradicted: told of a row whose answer belongs to another.
     """
 
     def __init__(
@@ -66,6 +70,8 @@ class Sender(Generic[R]):
         on_pause: Callable[[float, str], None],
         on_room: Callable[[], None],
         give_up: Callable[[str, float | None], None],
+        answers: Answers | None,
+        contradicted: Callable[[Live[R], Contradiction], None],
     ) -> None:
         self._send = send
         self._feed = feed
@@ -85,6 +91,8 @@ class Sender(Generic[R]):
         self._on_pause = on_pause
         self._on_room = on_room
         self._give_up = give_up
+        self._answers = answers
+        self._contradicted = contradicted
         self._room = pace.room
         self._worked = False
 
@@ -95,6 +103,7 @@ class Sender(Generic[R]):
         """
         feed, pace, send, now = self._feed, self._pace, self._send, self._now
         unread, most_unread, end = self._unread, self._most_unread, self._end
+        answers = self._answers
         while True:
             if len(unread) >= most_unread:
                 await self._keep_up()
@@ -116,13 +125,21 @@ class Sender(Generic[R]):
                 while live.has_turn:
                     live.tries += 1
                     live.last = None
+                    if answers is not None and live.sent is None:
+                        answers.note(live)
                     began = now()
                     try:
                         live.result = await send(live.value)
                     except HelpdeskError as error:
                         # Its frames would keep the row alive.
                         live.last = error.with_traceback(None)
+                        if isinstance(error, AnswerMismatchError):
+                            self._contradicted(live, Contradiction(error))
                     else:
+                        if answers is not None:
+                            found = answers.check(live)
+                            if found is not None:
+                                self._contradicted(live, found)
                         live.has_turn = False
                         self._worked = True
                         live.ended = ended = now()

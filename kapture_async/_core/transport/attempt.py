@@ -22,12 +22,12 @@ from .keepalive import KeptConnections, is_used_again
 from .live import Failure, LiveCall, OpenAnswer
 from .message import RawReply
 from .reading import read_little
-from .session import open_session
+from .session import drop_connections, open_session
 from .settings import ERROR_BODY_CAP
 from .stream import EndsByItself
 from .ways import Way, Ways
 
-__all__ = ["Ways", "attempt", "open_session"]
+__all__ = ["Ways", "attempt", "drop_connections", "open_session"]
 
 _CHUNK = 64 * 1024
 

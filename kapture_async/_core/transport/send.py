@@ -136,6 +136,12 @@ class Transport:
                 # ends right now leaves a ResourceWarning behind.
                 await asyncio.sleep(0)
 
+    def drop_connections(self) -> None:
+        """Use none of the connections to the service again that are open now: their answers can
+        no longer be told apart. The next call opens another."""
+        if self._session is not None and not self._session.closed:
+            self._wire.drop_connections(self._session, self.settings.base_url)
+
     def mask(self, text: str, also: Iterable[Secret] = ()) -> str:
         """``text`` without any of the secrets this transport knows, and those in ``also``."""
         return mask(text, (*self._auth.secrets(), *self.settings.headers.values(), *also))

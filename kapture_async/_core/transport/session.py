@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -46,6 +47,25 @@ def open_session(settings: TransportSettings, timeout: Timeout) -> aiohttp.Clien
     # There is no public switch (aiohttp#10790).
     session._retry_connection = False
     return session
+
+
+def drop_connections(session: aiohttp.ClientSession, base_url: BaseUrl) -> None:
+    """Use no connection to a host again that is open now.
+
+    The idle ones are closed; those that wait for an answer are closed when it is there. aiohttp
+    has no public way to do either.
+    """
+    connector = session.connector
+    if connector is None:
+        return
+    parts = urlsplit(base_url.origin)
+    idle: dict[Any, Any] = getattr(connector, "_conns", {})
+    for key, connections in list(idle.items()):
+        if getattr(key, "host", parts.hostname) == parts.hostname:
+            for protocol, _ in connections:
+                protocol.close()
+    for protocol in list(getattr(connector, "_acquired", ())):
+        protocol.force_close()
 
 
 @lru_cache(16)

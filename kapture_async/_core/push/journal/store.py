@@ -309,6 +309,42 @@ class Store(OwnedJournal):
             (row, str(kind), writable(json.dumps(list(ticket_ids))), at),
         )
 
+    def doubt(self, row: int, ticket_id: str, at: float, words: str) -> bool:
+        """Write that an accepted row is in doubt after all, as another got its id.
+
+        Args:
+            row: the row.
+            ticket_id: that id.
+            at: the wall clock.
+            words: why, naming the other row.
+
+        Returns:
+            Whether the row was accepted with this id. If not, nothing was written.
+        """
+        self._check_transaction()
+        known = known_by_number(self._connection, row)
+        if (
+            known is None
+            or STATE_AFTER[known.kind] is not State.ACCEPTED
+            or known.ticket_id != ticket_id
+            or row in self._memory.open
+        ):
+            return False
+        facts: list[Any] = []
+        self._memory.fact(
+            facts, row, "unknown", known.attempts, at, error="AnswerMismatchError", words=words
+        )
+        insert_facts(self._connection, facts)
+        self._memory.move(known.kind, "unknown")
+        return True
+
+    def last_ids(self, most: int) -> list[tuple[int, str]]:
+        """The ids of the last rows that got one: row and id, the last first."""
+        question = (
+            "SELECT row, ticket_id FROM facts WHERE ticket_id IS NOT NULL ORDER BY row DESC LIMIT ?"
+        )
+        return list(self._each(question, [most]))
+
     def look(self, at: float, evidence: Mapping[str, Any]) -> int:
         """Note a look at the helpdesk. Returns its number."""
         self._check_transaction()

@@ -401,6 +401,12 @@ class Journal:
         self._check_usable()
         return await self._worker.put_call(function)
 
+    def call_soon(self, function: Callable[[Store], object]) -> None:
+        """:meth:`call` without waiting. What it raises is lost; if it could not be made durable,
+        the journal is broken. Does nothing if it is broken, or closing, already."""
+        if self._worker.broken is None and not self._worker.closing:
+            self._worker.put_call(function).add_done_callback(_ignore)
+
     async def aclose(self) -> None:
         """Write what waits, note the end of the run, and give the journal back.
 
