@@ -103,12 +103,10 @@ class Summary:
 
     def as_json(self) -> dict[str, Any]:
         """The numbers, for programs."""
-        return {
-            "rows": self.rows,
-            **self.counts,
-            "unchecked": self.unchecked,
-            "seconds": round(self.seconds, 3),
-        }
+        told: dict[str, Any] = {"rows": self.rows, **self.counts}
+        if self.unchecked:
+            told["unchecked"] = self.unchecked
+        return {**told, "seconds": round(self.seconds, 3)}
 
     def _count_reason(self, outcome: str, reason: str) -> None:
         entry = (outcome, reason)

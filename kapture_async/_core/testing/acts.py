@@ -42,6 +42,8 @@ def carry_out(
     breaking = _BREAKING.get(fault.kind)
     if breaking is not None:
         breaking(connection)
+    elif fault.kind in _WHOLE and executed is not None:
+        connection.reply(executed)
     elif fault.kind in _MANGLING and executed is not None:
         _MANGLING[fault.kind](connection, fault, executed)
     else:
@@ -103,6 +105,8 @@ _BREAKING: Mapping[str, Callable[[Connection], None]] = {
     "silence_after": Connection.hold,
     "late": Connection.hold,
 }
+_WHOLE = frozenset({"previous_answer", "previous_answer_after", "another_id"})
+"""The answer is given as it is; whose it is, was decided before."""
 _MANGLING: Mapping[str, Callable[[Connection, Fault, TwinReply], None]] = {
     "slow": _slow,
     "half_body": _half_body,

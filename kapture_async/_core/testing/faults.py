@@ -101,6 +101,25 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
                 {"status": 307, "location": "http://elsewhere.invalid/"},
             ),
             FaultKind(
+                "previous_answer",
+                False,
+                "whole",
+                "not executed; the answer to the last write before it, as of a proxy that is one "
+                "answer behind; `{}`, if there was none",
+            ),
+            FaultKind(
+                "previous_answer_after",
+                True,
+                "whole",
+                "executed; the answer to the last write before it; its own, if there was none",
+            ),
+            FaultKind(
+                "another_id",
+                True,
+                "whole",
+                "executed; its own answer, with the ticket id of the last write before it",
+            ),
+            FaultKind(
                 "bomb",
                 True,
                 "whole",

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TypeVar
 
+import attrs
+
 from .acts import carry_out
 from .faults import HEADER, Fault, FaultPlan
 from .ledger import Ledger
@@ -60,6 +62,7 @@ class Twin(abc.ABC):
         self.faulted: Counter[str] = Counter()
         """How many requests suffered which kind of fault."""
         self.zone = zone
+        self._last_write: TwinReply | None = None
         self._clock = clock
         self._moved = 0.0
         self._server = Server(self, port=port, max_body=max_body)
@@ -209,7 +212,10 @@ class Twin(abc.ABC):
             connection.hold()
             return
         else:
+            before = self._last_write
             executed = self._execute(request) if fault.executes else None
+            if fault.kind in _BEHIND:
+                executed = _behind(fault, before, executed, self.ledger)
             answer = functools.partial(carry_out, connection, fault, executed, self)
         if self.latency > 0:
             connection.later(self.latency, answer)
@@ -236,12 +242,31 @@ class Twin(abc.ABC):
 
     def _execute(self, request: TwinRequest) -> TwinReply:
         try:
-            return self.handle(request)
+            writes = len(self.ledger)
+            reply = self.handle(request)
+            if len(self.ledger) > writes:
+                self._last_write = reply
+            return reply
         except Exception as error:
             # A defect of the twin, or a full disk under the ledger: loud here, 500 over there.
             context = {"message": "the twin failed to answer", "exception": error}
             self._server.loop.call_exception_handler(context)
             return TwinReply(500, b"the twin failed to answer", "text/plain")
+
+
+_BEHIND = frozenset({"previous_answer", "previous_answer_after", "another_id"})
+
+
+def _behind(
+    fault: Fault, before: TwinReply | None, own: TwinReply | None, ledger: Ledger
+) -> TwinReply | None:
+    """Return the answer of another request, or one that is partly another's."""
+    if fault.kind != "another_id":
+        return before or own or TwinReply(200, b"{}")
+    if own is None or len(ledger) < 2:
+        return own
+    other, mine = (entry.ticket_id.encode() for entry in ledger.entries[-2:])
+    return attrs.evolve(own, body=own.body.replace(mine, other)) if mine else own
 
 
 def _unreadable_fault(text: str) -> TwinReply:

@@ -7,9 +7,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 
 from .proxies import proxy_url
 from .resolver import open_resolver
+from .hosts import BaseUrl
 from .settings import Timeout, TransportSettings
 
 
@@ -65,7 +67,8 @@ def drop_connections(session: aiohttp.ClientSession, base_url: BaseUrl) -> None:
             for protocol, _ in connections:
                 protocol.close()
     for protocol in list(getattr(connector, "_acquired", ())):
-        protocol.force_close()
+        if isinstance(protocol, ResponseHandler):  # else it is only being opened
+            protocol.force_close()
 
 
 @lru_cache(16)
