@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
+from .hosts import BaseUrl
 from .proxies import proxy_url
 from .resolver import open_resolver
-from .hosts import BaseUrl
 from .settings import Timeout, TransportSettings
 
 
