@@ -42,7 +42,7 @@ from .bodies import (
     merge_given,
     ticket_body,
 )
-from .echoes import ADDED, UPDATED, ids_of
+from .echoes import ADDED, UPDATED, ids_differ
 from .journaled import job_of, look_of, packed_beginning, packed_content, records_of
 from .journaled_updates import (
     BY_TICKET,
@@ -854,7 +854,7 @@ class Tickets:
         added = codec.decode(judged.body, AddedTicket)
         if not added.ticket_id:
             raise judged.unreadable("the answer says success but names no ticket id")
-        if len(ids_of(judged.body)) > 1:
+        if ids_differ(judged.body):
             raise judged.mismatch("the answer says success and gives two ticket ids that differ")
         return added
 

@@ -243,8 +243,7 @@ class Push(Generic[R]):
         if self._recorder is not None and self._journaled is not None:
             await self._recorder.open(self._journaled.have_begun, self._written)
             if self._answers is not None and self._answers.gives_ids:
-                for row, ticket_id in await self._recorder.given():
-                    self._answers.know(ticket_id, row)
+                await self._recorder.tell(self._answers)
             if self._held:
                 self._rows.then(self._recorder.held())
         self._runner = asyncio.create_task(self._run(), name="push")

@@ -16,7 +16,8 @@ from attrs import evolve, field, frozen
 
 from ..errors import HelpdeskError, InvalidInputError, JournalError
 from ..outcome import Outcome
-from .journal.facts import LATER, Identity, Job, Taken, is_name
+from .answers import RECENT, Answers
+from .journal.facts import LATER, Identity, Job, State, Taken, is_name
 from .journal.reference import digest_of
 from .journal.thread import AllDone
 from .journal.traits import traits_of
@@ -282,11 +283,22 @@ class Recorder:
             raise JournalError(f"a row that was put off was taken meanwhile ({taken.action})")
         live.entry, live.attempt = taken.row, taken.attempt
 
-    async def given(self) -> list[tuple[int, str]]:
-        """The rows that got into the helpdesk last in earlier runs, with their ids."""
-        if not self.journal.counts.accepted:
-            return []
-        return await self.journal.call(lambda store: store.last_ids(_IDS))
+    async def tell(self, answers: Answers) -> None:
+        """Tell what earlier runs have left: the ids that rows were given last, and the rows that
+        are in doubt."""
+        counts = self.journal.counts
+        if counts.accepted:
+            given = await self.journal.call(lambda store: store.last_ids(_IDS))
+            for row, ticket_id in given:
+                answers.know(ticket_id, row)
+        if counts.unknown and self._payloads:
+            doubts = await self.journal.call(
+                lambda store: list(islice(store.doubts(State.UNKNOWN), RECENT))
+            )
+            for doubt in doubts:
+                if doubt.payload is not None:
+                    value = self._records.unpack(doubt.payload)
+                    answers.expect(doubt.row, doubt.key, doubt.line, value)
 
     def doubt(self, row: int, ticket_id: str, words: str) -> None:
         """Write down that an accepted row is in doubt after all; see :meth:`.Store.doubt`."""
