@@ -14,6 +14,7 @@ from kapture_async._core.errors import ConfigurationError, InvalidInputError
 from kapture_async._core.phase import Effect
 from kapture_async._core.runtime import running_loop
 from kapture_async._core.secret import Secret
+from kapture_async._core.transport.auth import check_printable
 from kapture_async._core.transport.bodies import Form
 from kapture_async._core.transport.events import Observer
 from kapture_async._core.transport.proxies import check_proxy
@@ -325,6 +326,8 @@ class SupportClient:
             Both tokens, as :class:`Secret`.
 
         Raises:
+            InvalidInputError: one of the two is empty.
+            ConfigurationError: one of the two holds a line break or another control character.
             AuthenticationError: the credentials or the apikey are refused, or the user is not
                 active.
             HelpdeskError: the call failed; it is safe to try again.
@@ -332,6 +335,8 @@ class SupportClient:
         username, password = Secret.wrap(username), Secret.wrap(password)
         if not username or not password:
             raise InvalidInputError("the user name and the password must not be empty")
+        check_printable("the user name", username)
+        check_printable("the password", password)
         form = Form((("username", username.reveal()), ("password", password.reveal())))
         judged = await self._caller.call(
             self._installation.operations.login, form, secrets=(username, password)

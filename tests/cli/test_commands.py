@@ -239,6 +239,26 @@ def test_help(command: str) -> None:
     assert "Usage:" in result.output
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["twin-token\r\n".encode("utf-16"), b"\xef\xbb\xbftwin-token\r\n", b" twin-token "],
+)
+def test_a_token_file_as_windows_writes_it(run_cli: Run, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "token").write_bytes(content)
+    (tmp_path / "token").chmod(0o600)
+    done = run_cli("add", "--title", "x", "--token-file", "token", env={"KAPTURE_TOKEN": ""})
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("content", [b"\xfft\xe9", "token".encode("utf-16-le"), b"\xff\xfea"])
+def test_a_token_file_that_is_no_text(run_cli: Run, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "token").write_bytes(content)
+    (tmp_path / "token").chmod(0o600)
+    done = run_cli("add", "--title", "x", "--token-file", "token", env={"KAPTURE_TOKEN": ""})
+    assert done.returncode == 2
+    assert "the token file token is neither UTF-8 nor UTF-16 text" in done.stderr
+
+
 def test_help_loads_no_http_client() -> None:
     program = (
         "import sys; sys.argv[1:] = ['--help']\n"

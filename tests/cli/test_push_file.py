@@ -294,14 +294,15 @@ def test_a_tab_as_it_can_be_typed(run_cli: Run, server: KaptureTwin, tmp_path: P
 
 
 def test_standard_input(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> None:
-    lines = '{"subject": "a", "phone": "007"}\n{"title": "b"}\nnonsense\n'
+    lines = '{"subject": "a", "phone": "007"}\n{"subject": "b"}\nnonsense\n'
     done = run_cli(
         *("push", "-", "--format", "jsonl", "--map", "title=subject", "--json"), input=lines
     )
     assert done.returncode == 4, done.stderr
     payloads = sorted((entry.payload for entry in server.ledger), key=lambda p: p["title"])
-    assert payloads == [{"title": "a", "phone": "007"}, {"title": "b"}]
-    assert "there is no journal for standard input" in done.stderr
+    assert payloads == [{"title": "a"}, {"title": "b"}]
+    assert "columns not sent: 'phone'" in done.stderr
+    assert "a pipe has no place for a journal" in done.stderr
     assert last_json(done.stdout)["accepted"] == 2
     [bad] = [line for line in read_report(tmp_path / "stdin.report.csv") if not line["ticket_id"]]
     assert bad["reason"].startswith("line 3: not JSON")
@@ -389,3 +390,31 @@ def test_without_the_extra(environment: dict[str, str], tmp_path: Path) -> None:
     assert done.stderr.splitlines() == [
         "The command line needs click and rich: pip install 'kapture-async[cli]'"
     ]
+
+
+def test_json_lines_are_told_as_they_are_sent(
+    run_cli: Run, server: KaptureTwin, tmp_path: Path
+) -> None:
+    (tmp_path / "t.jsonl").write_text('{"title": "a", "Card": "4111"}\n{"title": "b", "x": "y"}\n')
+    done = run_cli("push", "t.jsonl")
+    assert done.returncode == 0, done.stderr
+    assert [entry.payload.keys() - {"ticket_details"} for entry in server.ledger] == [{"title"}] * 2
+    assert "columns not sent: 'Card'" in done.stderr
+    assert "later rows have columns that were not sent: 'x'" in done.stderr
+
+
+@needs_signals
+def test_a_pipe_has_no_journal_beside_it(
+    environment: dict[str, str], server: KaptureTwin, tmp_path: Path
+) -> None:
+    words = f"{sys.executable} -m kapture_async push"
+    for number, name in enumerate(("<(cat t.csv)", "/dev/stdin < t.csv")):
+        (tmp_path / "t.csv").write_text(f"title\nT{number}\n")
+        line = f"{words} {name} --format csv"
+        for more, code in (("", 0), (" --journal j", 0), (" --trial", 2)):
+            done = subprocess.run(
+                ["bash", "-c", line + more], env=environment, cwd=tmp_path, capture_output=True
+            )
+            assert done.returncode == code, done.stderr
+        (tmp_path / "j").unlink()
+    assert len(server.ledger) == 4

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import os
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import pytest
 
 from kapture_async import InvalidInputError, NewTicket, Row
+from kapture_async._core.cli.pushoptions import is_pipe
 from kapture_async._core.push.csv_rows import CsvRows
 from kapture_async._core.push.jsonl_rows import JsonlRows
-from kapture_async._core.push.sources import Columns, format_of
+from kapture_async._core.push.sources import Columns, delimiter_of, format_of
 
 
 def csv_rows(data: bytes | str, columns: Columns | None = None, **options: Any) -> CsvRows:
@@ -164,10 +167,11 @@ def test_large_cells() -> None:
 
 
 def test_a_file_without_line_ends_is_not_read_into_memory(monkeypatch: Any) -> None:
-    for room in ("csv_rows", "jsonl_rows"):
-        monkeypatch.setattr(f"kapture_async._core.push.{room}.LONGEST_LINE", 1000)
+    monkeypatch.setattr("kapture_async._core.push.sources.LONGEST_LINE", 1000)
     with pytest.raises(InvalidInputError, match="line 2 has no end"):
         list(csv_rows("title\n" + "x" * 5000))
+    with pytest.raises(InvalidInputError, match="line 2 has no end"):
+        jsonl_rows('{"title": "a"}\n{"title": "' + "x" * 5000)
 
 
 def test_objects_of_a_tenant() -> None:
@@ -244,31 +248,62 @@ def test_json_lines() -> None:
         columns,
     )
     assert rows == [
-        Row({"phone": "007", "x": None, "title": "a", "info": [{"n": 1}]}, "7", 1),
+        Row({"title": "a", "info": [{"n": 1}]}, "7", 1),
         Row({"title": "c"}, "b", 3),
-        Row({"title": "d"}, "line 4", 4, keyed=False),
+        Row({}, "line 4", 4, keyed=False),  # what is mapped is sent, and nothing else
     ]
+
+
+def test_json_lines_send_what_is_documented_and_no_more() -> None:
+    stream = io.BufferedReader(
+        io.BytesIO(b'{"title": "a", "card": "4111"}\n{"title": "b", "x": 1}')
+    )
+    rows = JsonlRows(stream, Columns(key="id"), dict, wire_fields=("title", "detail"))
+    assert (rows.first_fields, rows.unused, rows.used) == (("title",), ("card",), {})
+    assert good(rows) == [{"title": "a"}, {"title": "b"}]
+    assert rows.unused == ("card", "x")
+
+
+def test_a_file_of_whole_bodies_is_sent_whole() -> None:
+    stream = io.BufferedReader(io.BytesIO(b'{"_key": "1", "title": "a", "info": [{"n": 1}]}'))
+    rows = JsonlRows(stream, Columns(key="_key"), dict, wire_fields=("title",), whole=True)
+    assert good(rows) == [{"title": "a", "info": [{"n": 1}]}]
+    assert rows.unused == ("_key",)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ('[{"title": "a"},\n{"title": "b"}]', "JSON array"),
+        ('\ufeff\n\n  [\n{"title": "a"}\n]', "JSON array"),
+        ('{\n"title": "a"\n}', "over several lines"),
+        ('{"tickets": [\n{"title": "a"}\n]}', "over several lines"),
+    ],
+)
+def test_json_that_is_not_json_lines(text: str, what: str) -> None:
+    with pytest.raises(InvalidInputError, match=what):
+        jsonl_rows(text)
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         ("{", "not JSON: .* at column 2"),
+        ('{"title": "a"},', "not JSON: Extra data at column 15"),
         ("[1]", "is not a JSON object"),
         ('{"a": 1, "a": 2}', "has a name twice"),
         ('{"a": NaN}', "holds NaN"),
         ('{"a": "\\ud800"}', "half of a surrogate pair"),
         ('{"a": ' + "9" * 5000 + "}", "a number that is too long"),
         ('{"a":' * 100_000, "nested too deep"),
-        ('{"title": "x", "subject": "y"}', "given twice"),
         ('{"id": 1.5}', "its key is neither"),
     ],
 )
 def test_json_lines_that_are_not_sent(line: str, message: str) -> None:
     columns = Columns(fields={"title": "subject"}, key="id")
-    first, second = jsonl_rows(line + '\n{"subject": "ok"}\n', columns)
+    _, first, second = jsonl_rows("{}\n" + line + '\n{"subject": "ok"}\n', columns)
     assert first.problem is not None
-    assert first.problem.message.startswith("line 1: ")
+    assert first.problem.message.startswith("line 2: ")
     with pytest.raises(InvalidInputError, match=message):
         raise first.problem
     assert second.value == {"title": "ok"}
@@ -280,3 +315,106 @@ def test_json_lines_that_are_not_sent(line: str, message: str) -> None:
 )
 def test_formats_by_name(name: str, expected: str | None) -> None:
     assert format_of(name) == expected
+
+
+# --- files as they really are ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        ('title,Size (5"),Text\na,1,b\n', ["title", 'Size (5")', "Text"]),
+        ('title,5" x 3" pipe\na,1\n', ["title", '5" x 3" pipe']),
+        ('title;"a; ""b"""\na;1\n', ["title", 'a; "b"']),
+        ('title,"two\nlines"\na,1\n', ["title", "two\nlines"]),
+        ("sep=;\ntitle;x\na;1\n", ["title", "x"]),
+        ("SEP=;\r\ntitle;x\r\na;1\r\n", ["title", "x"]),
+        ('"sep=;"\ntitle;x\na;1\n', ["title", "x"]),
+        ('"Sep=;";;\ntitle;x\na;1\n', ["title", "x"]),
+        ("sep=\t\ntitle\tx\na\t1\n", ["title", "x"]),
+        ("sep=\\t\ntitle\tx\na\t1\n", ["title", "x"]),
+        ("\ufeffsep=,,\ntitle,x\na,1\n", ["title", "x"]),
+        ("\n\nsep = |\ntitle|x\na|1\n", ["title", "x"]),
+    ],
+)
+def test_headers_as_they_come(text: str, header: list[str]) -> None:
+    rows = csv_rows(text)
+    assert rows.header == header
+    assert good(rows) == [{"title": "a"}]
+
+
+def test_a_quote_that_is_never_closed_in_the_header() -> None:
+    with pytest.raises(InvalidInputError, match="header line: a quote is opened"):
+        csv_rows('title,"x\na,1\n')
+
+
+def test_the_delimiter_that_the_name_tells_of() -> None:
+    text = "Name, first\tName, last, middle\ttitle\nx\ty\tz\n"
+    assert csv_rows(text, likely="\t").delimiter == "\t"
+    assert good(csv_rows(text, likely="\t")) == [{"title": "z"}]
+    assert csv_rows("title,x\na,1\n", likely="\t").delimiter == ","
+    names = ("a.tsv", "b.TAB", "c.csv", "d")
+    assert [delimiter_of(name) for name in names] == ["\t", "\t", None, None]
+
+
+def test_a_second_header_is_no_row() -> None:
+    rows = csv_rows("id,title\n1,a\n\ufeffid,title\n2,b\n id , title \n", Columns(key="id"))
+    assert [(row.line, row.key) for row in rows] == [(2, "1"), (4, "2")]
+    assert rows.blank == 2
+    assert good(csv_rows("title\ntitle\n")) == [{"title": "title"}]
+    # A cell that is named like a column is a cell.
+    assert good(csv_rows("title,x\ntitle,1\nx,title2\n")) == [{"title": "title"}, {"title": "x"}]
+
+
+def test_a_second_header_in_another_order_ends_the_reading() -> None:
+    rows = csv_rows("id,title\n1,a\ntitle,id\nb,2\n")
+    assert next(rows).value == {"title": "a"}
+    with pytest.raises(InvalidInputError, match="line 3 is a header with the columns in another"):
+        next(rows)
+
+
+@pytest.mark.parametrize(
+    ("start", "what"),
+    [
+        (b"PK\x03\x04", "spreadsheet"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", r"\.xls"),
+        (b"\x1f\x8b\x08", "gzip"),
+        (b"BZh91", "bzip2"),
+        (b"\xfd7zXZ\x00", "xz"),
+        (b"PAR1", "Parquet"),
+        (b"%PDF-1.7", "PDF"),
+    ],
+)
+def test_what_is_no_text_is_named(start: bytes, what: str) -> None:
+    for encoding in (None, "cp1252"):
+        with pytest.raises(InvalidInputError, match=what) as caught:
+            csv_rows(start + b"title\na\n", encoding=encoding)
+        assert "encoding" not in caught.value.next_step
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "UTF16", "u16", "utf-32"])
+def test_an_encoding_that_needs_a_mark(encoding: str) -> None:
+    with pytest.raises(InvalidInputError, match="no byte order mark"):
+        csv_rows(b"id,title\n1,a\n", encoding=encoding)
+    text = "title\na\n".encode(encoding)
+    assert good(csv_rows(text, encoding=encoding)) == [{"title": "a"}]
+
+
+@pytest.mark.parametrize("encoding", ["no-such", "base64", "ut\0f", "rot13"])
+def test_what_is_no_encoding(encoding: str) -> None:
+    with pytest.raises(InvalidInputError, match="there is no encoding"):
+        csv_rows(b"title\na\n", encoding=encoding)
+
+
+def test_an_encoding_that_raises_errors_of_its_own() -> None:
+    with pytest.raises(InvalidInputError, match="cannot be read as idna"):
+        list(csv_rows(b"title\n" + b"a" * 100 + b"..b\n", encoding="idna"))
+
+
+def test_pipes(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    os.mkfifo(tmp_path / "fifo")
+    pipes = ["-", "/dev/stdin", "/dev/fd/63", "/proc/self/fd/0", tmp_path / "fifo", tmp_path]
+    files = [tmp_path / "file", tmp_path / "none", "/dev/shm/x.csv", "dev/x"]
+    assert [is_pipe(str(path)) for path in pipes] == [True] * len(pipes)
+    assert [is_pipe(str(path)) for path in files] == [False] * len(files)

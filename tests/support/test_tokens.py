@@ -412,6 +412,14 @@ async def test_login(support_twin: SupportTwin) -> None:
         assert last.headers["authorization"] == f"Bearer {tokens.access.reveal()}"
 
 
+async def test_a_password_with_its_line_end_is_not_sent(support_twin: SupportTwin) -> None:
+    async with SupportClient(support_twin.url, apikey=support_twin.apikey) as client:
+        for user, password in (("member@example.com", "secret\n"), ("a\r\n", "secret")):
+            with pytest.raises(ConfigurationError, match="line break"):
+                await client.login(user, password)
+    assert not support_twin.requests
+
+
 async def test_login_changes_the_user(support_twin: SupportTwin, client: SupportClient) -> None:
     support_twin.seed(subject="mine")
     support_twin.seed(subject="theirs", author=OTHER)

@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from kapture_async import ConfigurationError
+from kapture_async import ConfigurationError, SyncKaptureClient
 from kapture_async._core.secret import Secret, check_header, mask
 from kapture_async._core.transport.auth import authorization, basic_authorization
 
@@ -63,6 +63,17 @@ def test_real_basic() -> None:
     )
     with pytest.raises(ConfigurationError):
         basic_authorization("a:b", "c")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\0", "\x85", "\u2028"])
+def test_what_was_read_with_its_line_end_is_refused(end: str) -> None:
+    for user, password in (("user", CANARY + end), (CANARY + end, "password")):
+        with pytest.raises(ConfigurationError, match="line break") as caught:
+            basic_authorization(user, password)
+        assert CANARY not in str(caught.value)
+        with pytest.raises(ConfigurationError, match="line break"):
+            SyncKaptureClient("x", token="t", credentials={"orders": (user, password)})
+    assert basic_authorization("üser", "pass word \t".strip()).reveal().startswith("Basic ")
 
 
 def test_mask() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import codecs
 import functools
 import os
 import stat
@@ -282,10 +283,18 @@ def _secret_in(path: str, what: str) -> Secret:
     file = Path(path)
     if os.name == "posix" and stat.S_IMODE(file.stat().st_mode) & 0o077:
         warn(f"{path} can be read by others; chmod 600 it")
+    content = file.read_bytes()
+    # PowerShell writes UTF-16, and Notepad a byte order mark.
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        secret = file.read_text(encoding="utf-8").strip()
-    except UnicodeDecodeError:
-        secret = ""
-    if not secret:
+        text = content.decode("utf-16" if wide else "utf-8-sig").strip()
+    except UnicodeError:
+        text = None
+    if text is None or "\0" in text:
+        raise ConfigurationError(
+            f"the {what} file {path} is neither UTF-8 nor UTF-16 text with a byte order mark",
+            next_step="Save it as UTF-8.",
+        )
+    if not text:
         raise ConfigurationError(f"the {what} file {path} holds no {what}")
-    return Secret(secret)
+    return Secret(text)

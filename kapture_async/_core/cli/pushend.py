@@ -22,8 +22,8 @@ from .endreport import (
 )
 from .options import Target
 from .pushing import PushRun
-from .pushoptions import STDIN, PushOptions
-from .rowsfile import name_of_file, warn_of_keys
+from .pushoptions import PushOptions
+from .rowsfile import name_of_file, warn_of_keys, warn_of_unused
 from .screen import console, json_line, labelled, one_line, say, warn
 from .service import Service
 from .standing import Standing, counts_json, standing_of
@@ -142,6 +142,7 @@ def _in_words(standing: Standing) -> str:
 def _say_how_it_ended(pushing: PushRun, rows: FileRows | None, options: PushOptions) -> None:
     if rows is not None:
         warn_of_keys(rows)
+        warn_of_unused(rows)
     if pushing.cut_off:
         warn("interrupted twice: what was in flight was cut off")
     elif pushing.interrupted:
@@ -187,7 +188,7 @@ def _ways_on(
     if counts["unknown"]:
         what = f"look up the {count(counts['unknown'], 'row')} {where}, before anything else:"
         again.append((what, service.look_up))
-    if options.file == STDIN or not (counts["not_sent"] or counts["rejected"]):
+    if options.from_pipe or not (counts["not_sent"] or counts["rejected"]):
         return again
     command = [
         *service.program.split(),

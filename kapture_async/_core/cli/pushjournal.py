@@ -24,7 +24,7 @@ from .note import (
     without,
 )
 from .options import Target
-from .pushoptions import STDIN, PushOptions
+from .pushoptions import PushOptions
 from .rowsfile import KEY
 from .screen import say
 from .service import Service
@@ -54,8 +54,8 @@ def journal_for(
     if path is None:
         if not options.no_journal:
             say(
-                "there is no journal for standard input: name one with --journal PATH, and this "
-                "push can be gone on with",
+                "a pipe has no place for a journal: name one with --journal PATH, and this push "
+                "can be resumed",
                 stderr=True,
             )
         return None
@@ -77,7 +77,7 @@ def journal_for(
         check_shape(path, stored, options.keys, shape)
         say(f"going on with {path}", stderr=True)
     note = Note(
-        file=None if options.file == STDIN else os.path.abspath(options.file),
+        file=None if options.from_pipe else os.path.abspath(options.file),
         arguments=whole_paths(
             without(options.as_arguments()[1:], "--journal"), *options.path_options
         ),

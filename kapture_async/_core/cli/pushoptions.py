@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import os
+import stat
 from typing import Any, ClassVar
 
 import click
@@ -19,6 +21,20 @@ from .options import Command, Decorator, gathering, given_again, pairs
 STDIN = "-"
 _DEFAULT_TIMEOUT = 60.0
 _ENCODING_HELP = "Otherwise told from a byte order mark, or UTF-8. Excel on Windows: cp1252."
+
+
+def is_pipe(path: str) -> bool:
+    """Whether what stands there can be read once only, and is no place for files beside it:
+    standard input, a FIFO, ``/dev/fd/N`` and other names that are no file's."""
+    if path == STDIN:
+        return True
+    folder = os.path.realpath(os.path.dirname(path) or ".")
+    if folder.split(os.sep)[1:2] in (["dev"], ["proc"]):
+        return not folder.startswith("/dev/shm")  # noqa: S108 - a folder of ordinary files
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return False  # opening it says why
 
 
 @frozen(kw_only=True)
@@ -79,7 +95,12 @@ class PushOptions:
         """Where the journal is or shall be; ``None`` if there is to be none."""
         if self.no_journal:
             return None
-        return self.journal or (None if self.file == STDIN else beside(self.file))
+        return self.journal or (None if self.from_pipe else beside(self.file))
+
+    @property
+    def from_pipe(self) -> bool:
+        """Whether the rows can be read once only."""
+        return is_pipe(self.file)
 
     @property
     def again(self) -> frozenset[str]:
@@ -125,7 +146,7 @@ class PushOptions:
                     f"{option} goes with --no-journal; with a journal the same command again "
                     "pushes what is not in the helpdesk yet"
                 )
-        if self.trial and self.file == STDIN:
+        if self.trial and self.from_pipe:
             raise click.UsageError("--trial needs a file, since it is read twice")
         if self.journal_path is None and (self.reference or self.no_payload):
             raise click.UsageError("--reference and --no-payload need a journal: --journal PATH")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
@@ -14,7 +14,7 @@ from ..errors import InvalidInputError
 from ..push.csv_rows import CsvRows
 from ..push.jsonl_rows import JsonlRows
 from ..push.rows import Row
-from ..push.sources import FileRows, format_of, listed
+from ..push.sources import FileRows, delimiter_of, format_of, listed
 from .again import Again
 from .pushoptions import STDIN, PushOptions
 from .screen import say, warn
@@ -77,6 +77,7 @@ def rows_of(
             options.columns,
             functools.partial(_built_without_added, build),
             wire_fields=service.wire_fields,
+            whole=options.key == KEY,  # what `rejects` wrote
             encoding=options.encoding,
         )
     rows = CsvRows(
@@ -86,6 +87,7 @@ def rows_of(
         wire_fields=service.wire_fields,
         required=service.required,
         delimiter=options.delimiter,
+        likely=delimiter_of(options.file),
         encoding=options.encoding,
     )
     for name, value in service.fills.items():
@@ -113,16 +115,30 @@ def _built_without_added(build: Callable[[dict[str, Any]], Any], content: dict[s
 
 def announce(rows: FileRows, service: Service) -> None:
     """Say what is sent and what is not, before anything is."""
-    if rows.used:
-        sent = (n if n == c else f"{n} from {c!r}" for n, c in rows.used.items())
+    sent = [n if n == c else f"{n} from {c!r}" for n, c in rows.used.items()]
+    if rows.open_ended:
+        first = [name for name in rows.first_fields if name not in (*rows.unused, *ADDED)]
+        sent += [*first, "and any other documented field that a row has"]
+    if sent:
         say(f"columns sent: {', '.join(sent)}", stderr=True)
     if service.filled_in:
         given = (f"{name} {value}" for name, value in service.filled_in.items())
         say(f"where a row has none: {', '.join(given)}", stderr=True)
     if rows.unused:
-        shown = ", ".join(map(repr, rows.unused[:12]))
-        more = f" and {len(rows.unused) - 12} more" if len(rows.unused) > 12 else ""
-        say(f"columns not sent: {shown}{more}", style="dim", stderr=True)
+        say(f"columns not sent: {_names(rows.unused)}", style="dim", stderr=True)
+    rows.announced = frozenset(rows.unused)
+
+
+def warn_of_unused(rows: FileRows) -> None:
+    """Say what else was not sent, where later rows had other columns than the first."""
+    found = [name for name in rows.unused if name not in rows.announced]
+    if found:
+        warn(f"later rows have columns that were not sent: {_names(found)}")
+
+
+def _names(columns: Sequence[str]) -> str:
+    more = f" and {len(columns) - 12} more" if len(columns) > 12 else ""
+    return ", ".join(map(repr, columns[:12])) + more
 
 
 def chosen(rows: FileRows, options: PushOptions) -> Iterator[Row[Any]]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from ..errors import InvalidInputError
@@ -15,6 +14,10 @@ from .rows import Row
 from .sources import LONGEST_LINE, MARK, UNFIT, Build, Columns, FileRows, listed
 
 _DELIMITERS = ",;\t|"
+_SEP = re.compile(r'"?sep ?= ?(\\t|[^ \r\n])"?[,;\t| ]*[\r\n]*', re.IGNORECASE)
+"""Excel's own way to name the delimiter; a program that saves the file again may add its own."""
+_QUOTED = re.compile(r'(?:(?<=[,;\t|])|^)"(?:[^"]|"")*(?:"|\Z)')
+"""A quoted cell. A quote anywhere else, as in a size in inches, is a sign like others."""
 
 
 class CsvRows(FileRows):
@@ -30,6 +33,7 @@ class CsvRows(FileRows):
         wire_fields: the names that count as wire fields.
         required: wire names that must have a column.
         delimiter: one character; otherwise told from the header line.
+        likely: the delimiter that the file's name tells of. It counts if the header has it.
         encoding: otherwise told from a byte order mark, or UTF-8.
 
     Raises:
@@ -45,16 +49,19 @@ class CsvRows(FileRows):
         wire_fields: tuple[str, ...] = (),
         required: tuple[str, ...] = (),
         delimiter: str | None = None,
+        likely: str | None = None,
         encoding: str | None = None,
     ) -> None:
         super().__init__(stream, columns, build, encoding=encoding)
         # Process-wide, as the csv module has it; raised only, never lowered.
         csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
-        self._lines = _Lines(self._text)
-        self.delimiter, self.header = self._read_header(delimiter)
+        self._lines = _Lines(self._next_line)
+        self.delimiter, self.header = self._read_header(delimiter, likely)
         self._guarded = is_ours(self.header)
         if self._guarded:
             self.header = [plain(name) for name in self.header]
+        # In a file of one column, a cell with the column's name may well be a cell.
+        self._names = frozenset(name for name in self.header if name and len(self.header) > 1)
         self._least = max((n for n, name in enumerate(self.header, start=1) if name), default=0)
         fields = dict(columns.fields)
         if not fields:
@@ -82,6 +89,11 @@ class CsvRows(FileRows):
             if not any(cells) or not "".join(cells).strip("\x1a \t\r\n"):
                 self.blank += 1
                 continue
+            if cells[0].removeprefix("\ufeff").strip() in self._names and self._is_header(
+                line, cells
+            ):
+                self.blank += 1
+                continue
             if self._guarded:
                 cells = [plain(cell) for cell in cells]
             # Where cells are missing or too many, another row's key may stand in the key's place.
@@ -89,6 +101,22 @@ class CsvRows(FileRows):
             key = cells[self._key] if fits and self._key is not None else None
             content = self._content if fits else self._misfit
             yield self._row(line, key, lambda cells=cells, of=content: of(cells))  # type: ignore[misc]
+
+    def _is_header(self, line: int, cells: list[str]) -> bool:
+        """Whether a line repeats the header, as where one file was put behind another.
+
+        Raises:
+            InvalidInputError: another header begins here: what follows stands in other columns.
+        """
+        names = [cell.removeprefix("\ufeff").strip() for cell in cells]
+        if names == self.header:
+            return True
+        if len(names) > 1 and {name for name in self.header if name} == {n for n in names if n}:
+            raise InvalidInputError(
+                f"line {line} is a header with the columns in another order",
+                next_step="Push what follows as a file of its own.",
+            )
+        return False
 
     def _fits(self, cells: list[str]) -> bool:
         """Whether each cell stands under its own name."""
@@ -137,32 +165,38 @@ class CsvRows(FileRows):
                 continue
             return
 
-    def _read_header(self, delimiter: str | None) -> tuple[str, list[str]]:
+    def _read_header(self, delimiter: str | None, likely: str | None) -> tuple[str, list[str]]:
         lines = self._lines
         first = next(lines, "").removeprefix("\ufeff")
         while first and not first.strip():
             first = next(lines, "")
         if not first:
             raise InvalidInputError("the file is empty: it has no header line")
-        named = re.fullmatch(r'"?sep=(.)"?\s*', first)  # Excel's own way to name it
+        named = _SEP.fullmatch(first)
         if named:
-            delimiter = delimiter or named[1]
+            sign = "\t" if named[1] == "\\t" else named[1]
+            delimiter = delimiter or sign
             first = next(lines, "")
-        while first.count('"') % 2 and (more := next(lines, "")):
-            first += more
         if "\0" in first or MARK in first:
             raise InvalidInputError(
                 f"the header line is not {self.encoding} text",
                 next_step="Name the file's encoding: often cp1252, or utf-16-le where a NUL "
                 "follows every letter.",
             )
-        delimiter = delimiter or _delimiter_of(first)
-        try:
-            record = next(csv.reader([first], delimiter=delimiter, strict=True), [])
-        except csv.Error as error:
-            raise InvalidInputError(f"the header line: {_csv_words(error)}") from None
-        header = [name.strip() for name in record]
-        return delimiter, header
+        if delimiter is None:
+            delimiter = likely if likely and likely in first else _delimiter_of(first)
+        while True:
+            try:
+                record = next(csv.reader([first], delimiter=delimiter, strict=True), [])
+            except csv.Error as error:
+                # A name may hold a line break, if it is quoted.
+                if str(error) == "unexpected end of data" and len(first) < LONGEST_LINE:
+                    more = next(lines, "")
+                    if more:
+                        first += more
+                        continue
+                raise InvalidInputError(f"the header line: {_csv_words(error)}") from None
+            return delimiter, [name.strip() for name in record]
 
     def _place(self, column: str) -> int:
         places = [place for place, name in enumerate(self.header) if name == column.strip()]
@@ -181,20 +215,22 @@ class CsvRows(FileRows):
 
 
 class _Lines(Iterator[str]):
-    """The lines of a text, counted, and kept while they belong to one record."""
+    """The lines of a text, counted, and kept while they belong to one record.
 
-    def __init__(self, text: io.TextIOWrapper) -> None:
-        self._text = text
+    Args:
+        read: gives the next line, by its number.
+    """
+
+    def __init__(self, read: Callable[[int], str]) -> None:
+        self._read = read
         self._again: deque[str] = deque()
         self._record: list[str] = []
         self._number = 0
 
     def __next__(self) -> str:
-        line = self._again.popleft() if self._again else self._text.readline(LONGEST_LINE)
+        line = self._again.popleft() if self._again else self._read(self._number + 1)
         if not line:
             raise StopIteration
-        if len(line) >= LONGEST_LINE:
-            raise InvalidInputError(f"line {self._number + 1} has no end; is this a text file?")
         self._number += 1
         self._record.append(line)
         return line
@@ -220,7 +256,7 @@ class _Lines(Iterator[str]):
 
 def _delimiter_of(header: str) -> str:
     """The delimiter of a header line: the candidate that clearly stands most often in it."""
-    bare = re.sub(r'"[^"]*"', "", header)
+    bare = _QUOTED.sub("", header)
     counts = sorted(((bare.count(sign), sign) for sign in _DELIMITERS), reverse=True)
     if not counts[0][0]:
         return ","

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 from ..errors import InvalidInputError
 from .rows import Row
-from .sources import LONGEST_LINE, UNFIT, Build, Columns, FileRows
+from .sources import UNFIT, Build, Columns, FileRows
+
+_NAMED = 200
+"""Members that are not sent and are named; a file whose every row has others has no end of them."""
 
 
 class JsonlRows(FileRows):
-    """The rows of a JSON Lines file: one object per line, by wire names, sent as they are.
+    """The rows of a JSON Lines file: one object per line.
 
     Args:
         stream: the file, in bytes.
-        columns: ``fields`` and ``extra`` name members that go elsewhere; the member that is
-            the key is not sent, unless it is a wire field or goes somewhere as well.
+        columns: which member goes where; without ``fields``, the members that bear the name of a
+            wire field. No other member is sent.
         build: makes what is pushed.
         wire_fields: the names that count as wire fields.
+        whole: send every member under its own name, as a file needs that holds whole bodies.
+            What ``columns`` names goes elsewhere, then.
         encoding: otherwise told from a byte order mark, or UTF-8.
+
+    Raises:
+        InvalidInputError: it is JSON, but not JSON Lines.
     """
 
     _newline = "\n"  # the only line end of JSON Lines
@@ -32,33 +40,52 @@ class JsonlRows(FileRows):
         build: Build,
         *,
         wire_fields: tuple[str, ...] = (),
+        whole: bool = False,
         encoding: str | None = None,
     ) -> None:
         super().__init__(stream, columns, build, encoding=encoding)
-        self._moved = {*columns.fields.values(), *columns.extra.values()}
-        if columns.key is not None and columns.key not in wire_fields:
-            self.unused = () if columns.key in self._moved else (columns.key,)
+        self._whole = whole
+        self._first = self._next_line(1).removeprefix("\ufeff")
+        self._number = 1
+        while self._first and not self._first.strip():
+            self.blank += 1
+            self._number += 1
+            self._first = self._next_line(self._number)
+        members = _members_of(self._first)
+        self._fields = dict(columns.fields)
+        self.open_ended = not columns.fields
+        if self.open_ended and not whole:
+            self._fields = {name: name for name in wire_fields}
         extra = {".".join(name): column for name, column in columns.extra.items()}
+        self._taken = {*self._fields.values(), *extra.values()}
         self.used = {**columns.fields, **extra}
+        if self.open_ended:
+            self.first_fields = tuple(n for n in members if whole or n in self._fields)
+        if not whole:
+            self._ignore(members)
+        elif columns.key is not None and columns.key not in (*wire_fields, *self._taken):
+            self.unused = (columns.key,)
+
+    def _ignore(self, members: Iterable[str]) -> None:
+        """Note what is not sent."""
+        left = dict.fromkeys((*self.unused, *(n for n in members if n not in self._taken)))
+        self.unused = tuple(left)
 
     def _read(self) -> Iterator[Row[Any]]:
-        number = 0
-        while line := self._text.readline(LONGEST_LINE):
-            number += 1
-            if len(line) >= LONGEST_LINE:
-                raise InvalidInputError(f"line {number} has no end; is this a JSON Lines file?")
-            if number == 1:
-                line = line.removeprefix("\ufeff")
+        number, line = self._number, self._first
+        while line:
             if not line.strip():
                 self.blank += 1
-                continue
-            key, value, problem = None, {}, None
-            try:
-                value = self._object(line)
-                key = _key_text(value.get(self.columns.key)) if self.columns.key else None
-            except InvalidInputError as error:
-                problem = error
-            yield self._row(number, key, lambda v=value, p=problem: self._content(v, p))  # type: ignore[misc]
+            else:
+                key, value, problem = None, {}, None
+                try:
+                    value = self._object(line)
+                    key = _key_text(value.get(self.columns.key)) if self.columns.key else None
+                except InvalidInputError as error:
+                    problem = error
+                yield self._row(number, key, lambda v=value, p=problem: self._content(v, p))  # type: ignore[misc]
+            number += 1
+            line = self._next_line(number)
 
     def _object(self, line: str) -> dict[str, Any]:
         if UNFIT.search(line):
@@ -85,14 +112,45 @@ class JsonlRows(FileRows):
         if problem is not None:
             raise problem
         columns = self.columns
-        gone = self._moved.union(self.unused)
-        content = {name: inner for name, inner in value.items() if name not in gone}
-        moved = {name: value[c] for name, c in columns.fields.items() if c in value}
+        content: dict[str, Any] = {}
+        if self._whole:
+            gone = self._taken.union(self.unused)
+            content = {name: inner for name, inner in value.items() if name not in gone}
+        elif len(self.unused) < _NAMED and not self._taken.issuperset(value):
+            self._ignore(value)
+        moved = {name: value[c] for name, c in self._fields.items() if c in value}
         moved |= columns.objects({n: value[c] for n, c in columns.extra.items() if c in value})
         for name in moved:
             if name in content:
                 raise InvalidInputError(f"{name!r} is given twice: by its name and by a mapping")
         return content | moved
+
+
+def _members_of(line: str) -> list[str]:
+    """The names of the first row's members.
+
+    Raises:
+        InvalidInputError: the line shows that it is JSON, but not JSON Lines.
+    """
+    text = line.strip()
+    if text.startswith("["):
+        raise InvalidInputError(
+            "the file is a JSON array, not JSON Lines",
+            next_step="Write one object per line, without brackets and commas between them: "
+            "`jq -c '.[]'` does that.",
+        )
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        if text.startswith("{") and error.pos >= len(text):
+            raise InvalidInputError(
+                "the file is JSON over several lines, not JSON Lines",
+                next_step="Write each object on one line: `jq -c .` does that.",
+            ) from None
+        return []  # a bad row, which says so itself
+    except (ValueError, RecursionError):
+        return []
+    return list(value) if isinstance(value, dict) else []
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

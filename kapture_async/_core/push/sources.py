@@ -33,6 +33,24 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_UNPACK = "Unpack it first."
+_SAVE_AS_CSV = "Save it as CSV (UTF-8) in the spreadsheet program, and push that file."
+_NO_TEXT = (
+    (b"PK\x03\x04", "a spreadsheet (.xlsx, .ods) or another zip file", _SAVE_AS_CSV),
+    (b"\xd0\xcf\x11\xe0", "an Excel workbook (.xls)", _SAVE_AS_CSV),
+    (b"\x1f\x8b", "compressed (gzip)", _UNPACK),
+    (b"BZh", "compressed (bzip2)", _UNPACK),
+    (b"\xfd7zXZ\x00", "compressed (xz)", _UNPACK),
+    (b"\x28\xb5\x2f\xfd", "compressed (zstd)", _UNPACK),
+    (b"7z\xbc\xaf", "compressed (7z)", _UNPACK),
+    (b"Rar!", "compressed (rar)", _UNPACK),
+    (b"PAR1", "a Parquet file", "Save it as CSV or JSON Lines, and push that file."),
+    (b"ARROW1", "an Arrow file", "Save it as CSV or JSON Lines, and push that file."),
+    (b"SQLite format 3", "an SQLite database", "Name the file with the rows."),
+    (b"%PDF-", "a PDF document", "Name the file with the rows."),
+)
+"""What files begin with that are no text, what they are, and what to do."""
+
 MARK = "\udcff"
 """Stands for each byte that could not be decoded; no text that was decoded can hold it."""
 UNFIT = re.compile(f"[\0{MARK}]")
@@ -79,8 +97,11 @@ class FileRows(Iterator[Row[Any]], abc.ABC):
 
     Attributes:
         used: which column goes to which wire name, as far as it is known beforehand.
-        unused: columns that are not sent.
-        blank: rows without any content, which are passed over.
+        unused: columns that are not sent. Where rows have names of their own, more may be found.
+        announced: those of them that the caller was told of.
+        open_ended: without a mapping, whatever documented field a row has is sent.
+        first_fields: those of the first row, then.
+        blank: rows without any content, and lines that repeat the header; they are skipped.
         repeated_keys: rows whose key stood in an earlier row (the first 100,000 are compared).
     """
 
@@ -92,6 +113,9 @@ class FileRows(Iterator[Row[Any]], abc.ABC):
         self.columns = columns
         self.used: Mapping[str, str] = {}
         self.unused: tuple[str, ...] = ()
+        self.open_ended = False
+        self.first_fields: tuple[str, ...] = ()
+        self.announced: frozenset[str] = frozenset()
         self.blank = 0
         self.repeated_keys = 0
         self._build = build
@@ -104,6 +128,26 @@ class FileRows(Iterator[Row[Any]], abc.ABC):
 
     @abc.abstractmethod
     def _read(self) -> Iterator[Row[Any]]: ...
+
+    def _next_line(self, number: int) -> str:
+        """The next line of the text; empty at its end.
+
+        Args:
+            number: its number.
+
+        Raises:
+            InvalidInputError: it has no end, or the encoding cannot be read.
+        """
+        try:
+            line = self._text.readline(LONGEST_LINE)
+        except UnicodeError as error:
+            raise InvalidInputError(
+                f"line {number} cannot be read as {self.encoding} ({type(error).__name__})",
+                next_step="Name the file's encoding.",
+            ) from None
+        if len(line) >= LONGEST_LINE:
+            raise InvalidInputError(f"line {number} has no end; is this a text file?")
+        return line
 
     def _row(self, line: int, key: str | None, make: Callable[[], dict[str, Any]]) -> Row[Any]:
         """A row that is fit to be pushed, or that carries what is wrong with it.
@@ -158,14 +202,29 @@ def format_of(name: str) -> Literal["csv", "jsonl"] | None:
 def _decoded(stream: BinaryIO, encoding: str | None, newline: str) -> tuple[io.TextIOWrapper, str]:
     """The stream as text. What cannot be decoded is marked, and found where it is used."""
     buffered = io.BufferedReader(stream, 1 << 16) if isinstance(stream, io.RawIOBase) else stream
+    start = buffered.peek(8)[:8] if isinstance(buffered, io.BufferedReader) else b""
+    for magic, what, step in _NO_TEXT:
+        if start.startswith(magic):
+            raise InvalidInputError(f"the file is {what}, not text", next_step=step)
+    marked = next((name for bom, name in _BOMS if start.startswith(bom)), None)
     if encoding is None:
-        start = buffered.peek(4)[:4] if isinstance(buffered, io.BufferedReader) else b""
-        encoding = next((name for bom, name in _BOMS if start.startswith(bom)), "utf-8")
+        encoding = marked or "utf-8"
     try:
+        plain = codecs.lookup(encoding).name
         text = io.TextIOWrapper(buffered, encoding=encoding, errors=_MARKING, newline=newline)
-    except LookupError:
+    except (LookupError, ValueError):  # ValueError: a NUL in the name
         raise InvalidInputError(f"there is no encoding {encoding!r}") from None
+    if plain in ("utf-16", "utf-32") and start and marked != plain:
+        raise InvalidInputError(
+            f"the file has no byte order mark, so it cannot be read as {encoding}",
+            next_step=f"Name {plain}-le or {plain}-be, or leave --encoding out if it is UTF-8.",
+        )
     return text, encoding
+
+
+def delimiter_of(name: str) -> str | None:
+    """The delimiter that a file's name tells of."""
+    return "\t" if name.rpartition(".")[2].lower() in ("tsv", "tab") else None
 
 
 def listed(names: list[str]) -> str:

@@ -16,6 +16,7 @@ from ..secret import Secret, check_header
 
 AuthHeaders = Mapping[str, Secret]
 
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _HAS_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9-]*[ \t]+\S")
 
 
@@ -88,13 +89,29 @@ def basic_authorization(username: str | Secret, password: str | Secret) -> Secre
     """The value of ``Authorization`` for a user name and a password: real HTTP Basic.
 
     Raises:
-        ConfigurationError: the user name is empty or holds a colon.
+        ConfigurationError: the user name is empty or holds a colon, or one of the two holds a
+            line break or another control character (RFC 7617, section 2).
     """
     username, password = Secret.wrap(username), Secret.wrap(password)
     if not username or ":" in username.reveal():
         raise ConfigurationError("the user name must not be empty or hold a colon")
+    check_printable("the user name", username)
+    check_printable("the password", password)
     pair = Secret(f"{username.reveal()}:{password.reveal()}")
     return Secret("Basic " + base64.b64encode(pair.reveal().encode()).decode())
+
+
+def check_printable(what: str, secret: Secret) -> None:
+    """Refuse a secret that holds what nobody types: most likely it was read with its line end.
+
+    Raises:
+        ConfigurationError: it holds a control character, or half a surrogate pair.
+    """
+    if _UNPRINTABLE.search(secret.reveal()):
+        raise ConfigurationError(
+            f"{what} holds a line break or another control character",
+            next_step="Strip it: what is read from a file often ends in a line break.",
+        )
 
 
 class KeyPerApi:
