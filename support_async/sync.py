@@ -274,6 +274,8 @@ class SyncSupportClient(SyncClient[SupportClient]):
             Both tokens, as :class:`Secret`.
 
         Raises:
+            InvalidInputError: one of the two is empty.
+            ConfigurationError: one of the two holds a line break or another control character.
             AuthenticationError: the credentials or the apikey are refused, or the user is not
                 active.
             HelpdeskError: the call failed; it is safe to try again.
