@@ -17,6 +17,7 @@ from attrs import define, field, frozen
 
 from ._core.codec import WireModel, wire
 from ._core.errors import InvalidInputError
+from ._core.given import given, members
 
 _NO_EXTRA: Mapping[str, Any] = MappingProxyType({})
 KNOWN_FIELDS = ("title", "ticket_details", "due_date", "email_id")
@@ -24,7 +25,7 @@ KNOWN_FIELDS = ("title", "ticket_details", "due_date", "email_id")
 
 
 def _frozen_extra(extra: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    return MappingProxyType(dict(extra)) if extra else _NO_EXTRA
+    return MappingProxyType(members(extra)) if extra else _NO_EXTRA
 
 
 @frozen(kw_only=True, repr=False)
@@ -46,10 +47,10 @@ class NewTicket:
             documented field again.
     """
 
-    title: str
-    ticket_details: str | None = None
-    due_date: str | date | datetime | None = None
-    email_id: str | None = None
+    title: str = field(converter=given)
+    ticket_details: str | None = field(default=None, converter=given)
+    due_date: str | date | datetime | None = field(default=None, converter=given)
+    email_id: str | None = field(default=None, converter=given)
     extra: Mapping[str, Any] = field(default=_NO_EXTRA, converter=_frozen_extra)
 
     def __attrs_post_init__(self) -> None:
@@ -65,8 +66,8 @@ class NewTicket:
         Raises:
             InvalidInputError: as the class itself.
         """
-        extra = _as_dict(row)
-        if "title" not in extra:
+        extra = members(row)
+        if extra.get("title") is None:
             _refuse("title", "is missing")
         return cls(**{name: extra.pop(name) for name in KNOWN_FIELDS if name in extra}, extra=extra)
 
@@ -78,7 +79,11 @@ class NewTicket:
             InvalidInputError: as the class itself.
         """
         body = _as_dict(row)
-        if "title" not in body:
+        for name, value in body.items():
+            if value.__class__ is not str or name.__class__ is not str:
+                body = members(body)
+                break
+        if body.get("title") is None:
             _refuse("title", "is missing")
         get = body.get
         _check(body["title"], get("ticket_details"), get("due_date"), get("email_id"), body)
@@ -131,7 +136,7 @@ def _check(title: Any, details: Any, due: Any, email: Any, names: Mapping[Any, A
     if due is not None and not isinstance(due, (str, date)):
         _refuse("due_date", f"must be text or a date, not {type(due).__name__}")
     for name in names:
-        if type(name) is not str:
+        if not isinstance(name, str):
             _refuse("extra", "must have text keys")
 
 

@@ -15,6 +15,7 @@ import attrs
 from attrs import field, frozen
 
 from ._core.errors import InvalidInputError
+from ._core.given import given, members
 
 T = TypeVar("T", bound="Outgoing")
 R = TypeVar("R")
@@ -29,7 +30,7 @@ def frozen_mapping(value: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """A mapping that nobody changes any more; what is none is left to the check of its owner."""
     if value is None:
         return _NOTHING
-    return MappingProxyType(dict(value)) if isinstance(value, Mapping) else value
+    return MappingProxyType(members(value)) if isinstance(value, Mapping) else value
 
 
 def _frozen_or_none(value: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
@@ -44,7 +45,7 @@ def sent(kind: Kind = "text", *, key: str | None = None) -> Any:
             ``mapping`` (an object whose keys are the tenant's).
         key: the wire name, where it is not the attribute's own.
     """
-    converter = _frozen_or_none if kind == "mapping" else None
+    converter = _frozen_or_none if kind == "mapping" else given
     return field(default=None, converter=converter, metadata={_SENT: (key, kind)})
 
 
@@ -85,7 +86,7 @@ class Outgoing:
             InvalidInputError: as the class itself, or it is no mapping.
         """
         names = wire_names(cls)
-        row = checked_row(row, cls.__name__)
+        row = members(checked_row(row, cls.__name__))
         known = {names[key]: value for key, value in row.items() if key in names}
         return cls(**known, extra={k: v for k, v in row.items() if k not in names})
 
@@ -133,7 +134,7 @@ def check_names(where: str, given: Any, taken: Mapping[str, Any]) -> None:
         text = f"must be a mapping, not {type(given).__name__}"
         raise InvalidInputError(f"{where} {text}", fields={where: (text,)})
     for name in given:
-        if type(name) is not str:
+        if not isinstance(name, str):
             raise InvalidInputError(f"{where} must have text keys")
         if name in taken:
             text = f"is given twice: as itself and in {where}"

@@ -518,11 +518,13 @@ _ENGLISH = re.compile(
 def parse_moment(value: Any, zone: tzinfo) -> datetime | None:
     """A moment from any of the service's styles; texts carry no zone and are read in ``zone``.
 
-    Takes ``YYYY-MM-DD HH:MM:SS``, ``YYYY-MM-DD HH:MM``, ``DD-MM-YYYY HH:MM``, epoch
-    milliseconds and ``May 2, 2024 4:15:42 PM``.
+    Takes ``YYYY-MM-DD HH:MM:SS``, ``YYYY-MM-DD HH:MM``, ``DD-MM-YYYY HH:MM``,
+    ``May 2, 2024 4:15:42 PM``, compact dates (``20240419``, ``20240419T101010``,
+    ``20240419101010``), and epochs of milliseconds or seconds, as a number or in digits.
 
     Returns:
-        An aware datetime; ``None`` for ``""`` and ``0``, which mean "no date".
+        An aware datetime; ``None`` for ``""``, ``0`` and a date of nothing but zeros, which mean
+        "no date".
 
     Raises:
         ValueError: it is none of these.
@@ -531,15 +533,42 @@ def parse_moment(value: Any, zone: tzinfo) -> datetime | None:
         text = value.strip()
         if not text:
             return None
+        if text.isdigit():
+            return _parse_digits(text, zone)
         if len(text) >= 16 and text[2] == "-" and text[5] == "-":
             text = f"{text[6:10]}-{text[3:5]}-{text[:2]} {text[11:]}"
         elif text[:1].isalpha():
             return _parse_english(text, zone)
+        elif not text.strip("0-:. T"):
+            return None  # as a database writes "none"
         moment = datetime.fromisoformat(text)
         return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment
     if isinstance(value, int) and not isinstance(value, bool):
-        return datetime.fromtimestamp(value / 1000, zone) if value else None
+        return _parse_digits(str(value), zone)
     raise ValueError("not a date")
+
+
+_COMPACT = re.compile(r"(?:19|20|21)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
+_YEARS = range(1970, 2200)
+"""Of an epoch. Beyond them, a number counts something else."""
+
+
+def _parse_digits(text: str, zone: tzinfo) -> datetime | None:
+    """A moment from digits alone: how many there are says what they count."""
+    if not text.isascii() or not text.isdigit():
+        raise ValueError("not a date")
+    if not text.strip("0"):
+        return None
+    if len(text) in (8, 14) and _COMPACT.match(text):
+        return datetime.strptime(text.ljust(14, "0"), "%Y%m%d%H%M%S").replace(tzinfo=zone)
+    # Nine or ten digits of milliseconds would be a day at the beginning of 1970.
+    factor = {9: 1, 10: 1, 11: 1000, 12: 1000, 13: 1000}.get(len(text))
+    if factor is None:
+        raise ValueError("not a date")
+    moment = datetime.fromtimestamp(int(text) / factor, zone)
+    if moment.year not in _YEARS:
+        raise ValueError("not a date")
+    return moment
 
 
 def _parse_english(text: str, zone: tzinfo) -> datetime:

@@ -10,6 +10,7 @@ from attrs import evolve, field, frozen
 
 from ._core.caller import Payload
 from ._core.errors import InvalidInputError
+from ._core.given import given, members
 from ._core.push.journal.reference import append_marker
 from .bodies import callback_text, checked_id, checked_text, merge_extra, merge_given
 from .outgoing import check_names, frozen_mapping
@@ -51,12 +52,12 @@ class TicketUpdate:
     """
 
     ticket_id: str = field(converter=checked_id)
-    sub_status: str | None = None
-    comment: str | None = None
-    callback_time: datetime | str | None = None
-    queue: str | None = None
-    disposition: str | None = None
-    status: str | None = None
+    sub_status: str | None = field(default=None, converter=given)
+    comment: str | None = field(default=None, converter=given)
+    callback_time: datetime | str | None = field(default=None, converter=given)
+    queue: str | None = field(default=None, converter=given)
+    disposition: str | None = field(default=None, converter=given)
+    status: str | None = field(default=None, converter=given)
     extra: Mapping[str, Any] = field(factory=dict, converter=frozen_mapping)
 
     def __attrs_post_init__(self) -> None:
@@ -76,6 +77,7 @@ class TicketUpdate:
         Raises:
             InvalidInputError: as the class itself.
         """
+        row = members(row)
         if row.get("ticket_id") is None:
             raise InvalidInputError("ticket_id is missing", fields={"ticket_id": ("is missing",)})
         extra = {name: value for name, value in row.items() if name not in UPDATE_FIELDS}

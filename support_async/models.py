@@ -16,6 +16,7 @@ from attrs import define, field, frozen
 
 from kapture_async._core.codec import WireModel, wire
 from kapture_async._core.errors import HelpdeskError, InvalidInputError, OutcomeUnknownError
+from kapture_async._core.given import given, is_missing
 from kapture_async._core.secret import Secret
 
 from .files import AttachmentLike, check_attachment, check_no_path_text
@@ -62,7 +63,7 @@ class NewTicket:
     comment: str = field(converter=checked_comment)
     category: str = field(converter=checked_category)
     priority: str = field(converter=checked_priority)
-    attachment: AttachmentLike | None = None
+    attachment: AttachmentLike | None = field(default=None, converter=given)
 
     def __attrs_post_init__(self) -> None:
         check_attachment(self.attachment)
@@ -97,7 +98,7 @@ class NewTicket:
                 fields={name: ("is not a field of a ticket",)},
             )
         for name in WIRE_FIELDS[:4]:
-            if name not in row:
+            if name not in row or is_missing(row[name]):
                 raise InvalidInputError(f"{name} is missing", fields={name: ("is missing",)})
         return cls(**row)
 

@@ -13,6 +13,7 @@ from attrs import evolve, fields, frozen
 
 from kapture_async._core.caller import Payload
 from kapture_async._core.errors import ConfigurationError, InvalidInputError
+from kapture_async._core.given import given
 from kapture_async._core.phase import Effect
 from kapture_async._core.replies import Judgement
 from kapture_async._core.secret import Secret, check_header
@@ -259,44 +260,45 @@ class Query(tuple[tuple[str, str], ...]):
 _NO_UNICODE = "holds text that is not valid Unicode"
 
 
-def query_of(**given: Any) -> Query:
+def query_of(**fields: Any) -> Query:
     """A query string of what was given.
 
     Raises:
         InvalidInputError: a text is not valid Unicode.
     """
-    query = Payload((name, str(value)) for name, value in given.items() if value is not None)
-    del given  # personal, and error trackers show variables
+    plain = ((name, given(value)) for name, value in fields.items())
+    query = Payload((name, str(value)) for name, value in plain if value is not None)
+    del fields  # personal, and error trackers show variables
     for name in query:
         if LONE_SURROGATE.search(query[name]):
             raise InvalidInputError(f"{name} {_NO_UNICODE}", fields={name: (_NO_UNICODE,)})
     return Query(query.items())
 
 
-def pairs_of(where: str, given: Mapping[str, Any]) -> Query:
+def pairs_of(where: str, fields: Mapping[str, Any]) -> Query:
     """Fields of any names, in parts: a list is the same field several times (B1).
 
     Raises:
         InvalidInputError: it is no mapping, or a value is neither text nor a number.
     """
-    if not isinstance(given, Mapping):
-        raise InvalidInputError(f"{where} must be a mapping, not {type(given).__name__}")
+    if not isinstance(fields, Mapping):
+        raise InvalidInputError(f"{where} must be a mapping, not {type(fields).__name__}")
     # A problem comes back and is raised here: further down, variables hold personal data.
-    pairs, name, words = _pairs(given)
-    del given
+    pairs, name, words = _pairs(fields)
+    del fields
     if words:
         del pairs
         raise InvalidInputError(f"{where}: {name} {words}", fields={name: (words,)})
     return Query(pairs)
 
 
-def _pairs(given: Mapping[str, Any]) -> tuple[list[tuple[str, str]], str, str]:
+def _pairs(fields: Mapping[str, Any]) -> tuple[list[tuple[str, str]], str, str]:
     """The fields up to a problem, if there is one; its field, and what it is."""
     pairs: list[tuple[str, str]] = []
-    for name in given:
-        value = given[name]
+    for name in fields:
+        value = fields[name]
         for one in value if isinstance(value, (list, tuple)) else (value,):
-            if one is None:
+            if (one := given(one)) is None:
                 continue
             if isinstance(one, bool) or not isinstance(one, (str, int, float)):
                 return [], name, f"must be text or a number, not {type(one).__name__}"

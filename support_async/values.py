@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from kapture_async._core.errors import InvalidInputError
+from kapture_async._core.given import given, is_missing
 
 SUBJECT_CHARACTERS: Final = 500
 """By code points, after outer blanks are trimmed (support.md, section 3.2)."""
@@ -24,6 +25,7 @@ def checked_id(name: str, value: Any) -> str:
     Raises:
         InvalidInputError: it is neither a whole number of 0 or more nor text of its digits.
     """
+    value = value if is_missing(value) else given(value)
     if isinstance(value, int) and value >= _TOO_LARGE:
         raise _wrong(name, "has too many digits")  # Python writes no number of thousands of them
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
@@ -116,6 +118,7 @@ def checked_count(name: str, value: Any, *, least: int) -> int:
 
 
 def _checked_text(name: str, value: Any) -> str:
+    value = given(value)
     if not isinstance(value, str):
         raise _wrong(name, f"must be text, not {type(value).__name__}")
     if not value.strip():

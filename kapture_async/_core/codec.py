@@ -34,6 +34,7 @@ import attrs
 from attrs import define, field
 
 from .errors import InvalidInputError, UnreadableReplyError
+from .given import tidied
 from .jsontext import OddObject, oddities_of
 
 if TYPE_CHECKING:
@@ -226,9 +227,10 @@ class Codec:
     def encode(self, value: Any) -> Any:
         """``value`` as plain JSON types: dates as the service reads them, models as they came.
 
+        What says "not there" (``NaN``, ``NaT``, ``pandas.NA``) is left out.
+
         Raises:
-            InvalidInputError: it holds a number that is none (``nan``, ``inf``), or a type
-                that has no JSON form.
+            InvalidInputError: it holds an infinite number, or a type that has no JSON form.
         """
         if value.__class__ is dict:
             for part in value.values():
@@ -236,7 +238,7 @@ class Codec:
                     break
             else:
                 return value  # the usual ticket; saves a walk through the converter
-        return self.converter.unstructure(value)
+        return self.converter.unstructure(tidied(value))
 
     def __reduce__(self) -> Any:
         zero_is_no_id = self._ident is _ident_or_none
@@ -503,7 +505,7 @@ def _strict(kind: type[T]) -> Callable[[Any, Any], T]:
 def _finite(value: float) -> float:
     if not math.isfinite(value):
         raise InvalidInputError(
-            "the data holds a number that is not finite (nan or inf)",
-            next_step="Leave empty cells out, or send them as empty text.",
+            "the data holds a number that is not finite (inf)",
+            next_step="Leave such cells out, or send them as text.",
         )
     return value

@@ -204,6 +204,7 @@ LAYERS = [
     [
         *("kapture_async._core.lazy", "kapture_async._core.media"),
         *("kapture_async._core.jsontext", "kapture_async._core.spreadsheet"),
+        "kapture_async._core.given",
     ],
 ]
 """From the roof to the ground. A star stands for the rest of a name."""

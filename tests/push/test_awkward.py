@@ -74,8 +74,8 @@ for _ in range(2000):
 @pytest.mark.parametrize("journaled", [False, True])
 @pytest.mark.parametrize(
     "value",
-    ["\ud800", 2**70, float("nan"), object(), {1: 2}, {1}, CYCLE, DEEP, Buggy(a=1), 10**5000],
-    ids=["surrogate", "large", "nan", "object", "keys", "set", "cycle", "deep", "bug", "digits"],
+    ["\ud800", 2**70, float("inf"), object(), {1: 2}, {1}, CYCLE, DEEP, Buggy(a=1), 10**5000],
+    ids=["surrogate", "large", "inf", "object", "keys", "set", "cycle", "deep", "bug", "digits"],
 )
 async def test_what_cannot_be_written_concerns_its_row_alone(
     client: KaptureClient, tmp_path: Path, value: Any, journaled: bool
