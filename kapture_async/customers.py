@@ -26,6 +26,7 @@ from ._core.push.journal.reading import job_at
 from ._core.push.judging import judge
 from ._core.push.reconcile import ReconcileObserver, Reconciliation, Resolved, settle_time
 from ._core.push.recorder import Records
+from ._core.push.restoring import Ways
 from ._core.push.rows import Row, Source
 from ._core.replies import Judgement
 from ._core.secret import Secret
@@ -324,6 +325,8 @@ class Customers:
         reference: ReferencePlace = TEXT,
         payloads: bool = True,
         from_journal: bool = False,
+        restored: bool = False,
+        new_journal: bool = False,
     ) -> Push[SavedCustomer]:
         """Add many customers at once, and say of each what became of it.
 
@@ -357,6 +360,14 @@ class Customers:
                 Without, the source must be given again, and doubts stay, as nobody knows whom
                 to ask for.
             from_journal: after the source, send what only the journal still holds.
+            restored: the journal is an older copy, from a backup, or lost its ``-wal`` file: each
+                row is looked up by its reference before it is sent; found it is accepted, not
+                proven absent it is in doubt. A copy that is older than what this machine has
+                seen of the journal is noticed without it; what another machine has sent with
+                another copy is not. Push with no other copy, and give the service five minutes
+                after the last push with one.
+            new_journal: begin a new journal although another one on this machine has sent
+                these rows to the same place: they are sent once more.
 
         Returns:
             A push, not yet running; see :class:`Push`. ``ticket_id`` of an outcome is the
@@ -365,6 +376,8 @@ class Customers:
         Raises:
             InvalidInputError: the source is no iterable, or a setting is out of range.
             JournalError: on entering it: the journal cannot be used. Nothing was sent.
+            ConfirmationNeededError: likewise: another journal has sent these rows; see
+                ``new_journal``.
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
         check_place(reference)
@@ -387,6 +400,9 @@ class Customers:
             records=records,
             journal=journal,
             from_journal=from_journal,
+            restored=restored,
+            new_journal=new_journal,
+            ways=None if reference is None else Ways(look=inquiry_of(self.get, reference)),
             key=key,
             max_concurrency=max_concurrency,
             max_rate=max_rate,

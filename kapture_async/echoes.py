@@ -16,34 +16,46 @@ _KNOWN = frozenset((*KNOWN_FIELDS, "phone"))
 def _ticket_sent(value: Any) -> Texts:
     if value.__class__ is not dict:
         value = value.to_wire() if isinstance(value, NewTicket) else dict(value)
-    get, fields = value.get, None
+    get = value.get
+    fields = None
     if not _KNOWN.issuperset(value):
         fields = {name: value[name] for name in value if name not in _KNOWN}
-    return get("title"), short(get("ticket_details")), get("email_id"), get("phone"), fields
+    return (
+        short(get("title")),
+        short(get("ticket_details")),
+        short(get("email_id")),
+        short(get("phone")),
+        fields,
+    )
 
 
 def _ticket_told(added: AddedTicket) -> Texts:
-    get = added.raw.get
-    ticket = get("ticket")
-    if ticket.__class__ is not dict:
-        return get("title"), None, None, None, get("Additional_details")
-    of = ticket.get
-    title = get("title") or of("taskTitle")
-    return title, short(of("detail")), of("email"), of("phone"), get("Additional_details")
+    raw = added.raw
+    ticket, fields = raw.get("ticket"), raw.get("Additional_details")
+    title, detail, email, phone = raw.get("title"), None, None, None
+    if ticket.__class__ is dict:
+        get = ticket.get
+        detail, email, phone = get("detail"), get("email"), get("phone")
+        title = title or get("taskTitle")
+    if fields.__class__ is not dict:
+        fields = None
+    return short(title), short(detail), short(email), short(phone), fields
 
 
 def _no_id(answer: Any) -> None:
     return None
 
 
-def ids_differ(body: Mapping[str, Any]) -> bool:
-    """Whether an answer to Add Ticket gives the ticket two ids; it names it in three places."""
-    get = body.get
-    one, again, ticket = get("ticket_id"), get("Ticket Id"), get("ticket")
-    within = ticket.get("ticketId") if ticket.__class__ is dict else one
-    if one == again == within:
-        return False  # so it is, nearly always
-    return len({str(given).strip() for given in (one, again, within) if given} - {""}) > 1
+def ids_of(body: Mapping[str, Any]) -> set[str]:
+    """The ids that an answer to Add Ticket gives the ticket, in three places: one, if all is
+    well."""
+    ticket = body.get("ticket")
+    within = ticket.get("ticketId") if ticket.__class__ is dict else None
+    one = body.get("ticket_id")
+    if one and one == body.get("Ticket Id") == within:
+        return {str(one)}  # so it is, nearly always
+    given = (one, body.get("Ticket Id"), within)
+    return {str(one).strip() for one in given if one} - {""}
 
 
 ADDED = AnswerRule(

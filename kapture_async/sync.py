@@ -697,6 +697,8 @@ class SyncTickets(SyncResource[Tickets]):
         reference: ReferencePlace = TEXT,
         payloads: bool = True,
         from_journal: bool = False,
+        restored: bool = False,
+        new_journal: bool = False,
     ) -> SyncPush[AddedTicket]:
         """Add many tickets at once, and say of each what became of it.
 
@@ -735,6 +737,14 @@ class SyncTickets(SyncResource[Tickets]):
             payloads: keep what is needed to send a row again in the journal, until it is in the
                 helpdesk. Without, the source must be given again.
             from_journal: after the source, send what only the journal still holds.
+            restored: the journal is an older copy, from a backup, or lost its ``-wal`` file: each
+                row is looked up by its reference before it is sent; found it is accepted, not
+                proven absent it is in doubt. A copy that is older than what this machine has
+                seen of the journal is noticed without it; what another machine has sent with
+                another copy is not. Push with no other copy, and give the service five minutes
+                after the last push with one.
+            new_journal: begin a new journal although another one on this machine has sent
+                these rows to the same place: they are sent once more.
 
         Returns:
             A push, not yet running; see :class:`SyncPush`.
@@ -742,6 +752,8 @@ class SyncTickets(SyncResource[Tickets]):
         Raises:
             InvalidInputError: the source is no iterable, or a setting is out of range.
             JournalError: on entering it: the journal cannot be used. Nothing was sent.
+            ConfirmationNeededError: likewise: another journal has sent these rows; see
+                ``new_journal``.
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
         return SyncPush(
@@ -758,6 +770,8 @@ class SyncTickets(SyncResource[Tickets]):
                 reference=reference,
                 payloads=payloads,
                 from_journal=from_journal,
+                restored=restored,
+                new_journal=new_journal,
             ),
             source,
         )
@@ -783,6 +797,8 @@ class SyncTickets(SyncResource[Tickets]):
         reference: ReferencePlace = TEXT,
         payloads: bool = True,
         from_journal: bool = False,
+        restored: bool = False,
+        new_journal: bool = False,
     ) -> SyncPush[UpdatedTicket]:
         """Change many tickets at once, and say of each what became of it.
 
@@ -820,6 +836,14 @@ class SyncTickets(SyncResource[Tickets]):
                 updated. Without, the source must be given again, and a doubt is never taken for
                 absent, as nobody knows whether it had a comment.
             from_journal: after the source, send what only the journal still holds.
+            restored: the journal is an older copy, from a backup, or lost its ``-wal`` file: each
+                row is looked up by its reference before it is sent; found it is accepted, not
+                proven absent it is in doubt. A copy that is older than what this machine has
+                seen of the journal is noticed without it; what another machine has sent with
+                another copy is not. Push with no other copy, and give the service five minutes
+                after the last push with one.
+            new_journal: begin a new journal although another one on this machine has sent
+                these rows to the same place: they are sent once more.
 
         Returns:
             A push, not yet running; see :class:`SyncPush`.
@@ -827,6 +851,8 @@ class SyncTickets(SyncResource[Tickets]):
         Raises:
             InvalidInputError: the source is no iterable, or a setting is out of range.
             JournalError: on entering it: the journal cannot be used. Nothing was sent.
+            ConfirmationNeededError: likewise: another journal has sent these rows; see
+                ``new_journal``.
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
         return SyncPush(
@@ -850,6 +876,8 @@ class SyncTickets(SyncResource[Tickets]):
                 reference=reference,
                 payloads=payloads,
                 from_journal=from_journal,
+                restored=restored,
+                new_journal=new_journal,
             ),
             source,
         )
@@ -1212,6 +1240,8 @@ class SyncCustomers(SyncResource[Customers]):
         reference: ReferencePlace = TEXT,
         payloads: bool = True,
         from_journal: bool = False,
+        restored: bool = False,
+        new_journal: bool = False,
     ) -> SyncPush[SavedCustomer]:
         """Add many customers at once, and say of each what became of it.
 
@@ -1245,6 +1275,14 @@ class SyncCustomers(SyncResource[Customers]):
                 Without, the source must be given again, and doubts stay, as nobody knows whom
                 to ask for.
             from_journal: after the source, send what only the journal still holds.
+            restored: the journal is an older copy, from a backup, or lost its ``-wal`` file: each
+                row is looked up by its reference before it is sent; found it is accepted, not
+                proven absent it is in doubt. A copy that is older than what this machine has
+                seen of the journal is noticed without it; what another machine has sent with
+                another copy is not. Push with no other copy, and give the service five minutes
+                after the last push with one.
+            new_journal: begin a new journal although another one on this machine has sent
+                these rows to the same place: they are sent once more.
 
         Returns:
             A push, not yet running; see :class:`SyncPush`. ``ticket_id`` of an outcome is the
@@ -1253,6 +1291,8 @@ class SyncCustomers(SyncResource[Customers]):
         Raises:
             InvalidInputError: the source is no iterable, or a setting is out of range.
             JournalError: on entering it: the journal cannot be used. Nothing was sent.
+            ConfirmationNeededError: likewise: another journal has sent these rows; see
+                ``new_journal``.
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
         return SyncPush(
@@ -1269,6 +1309,8 @@ class SyncCustomers(SyncResource[Customers]):
                 reference=reference,
                 payloads=payloads,
                 from_journal=from_journal,
+                restored=restored,
+                new_journal=new_journal,
             ),
             source,
         )

@@ -30,6 +30,7 @@ from ._core.push.journal.reading import job_at
 from ._core.push.judging import judge
 from ._core.push.reconcile import ReconcileObserver, Reconciliation, Resolved, settle_time
 from ._core.push.recorder import Records
+from ._core.push.restoring import Ways
 from ._core.push.rows import Row, Source
 from ._core.secret import Secret
 from ._core.transport.retry import NO_RETRY
@@ -42,7 +43,7 @@ from .bodies import (
     merge_given,
     ticket_body,
 )
-from .echoes import ADDED, UPDATED, ids_differ
+from .echoes import ADDED, UPDATED, ids_of
 from .journaled import job_of, look_of, packed_beginning, packed_content, records_of
 from .journaled_updates import (
     BY_TICKET,
@@ -467,6 +468,8 @@ class Tickets:
         reference: ReferencePlace = TEXT,
         payloads: bool = True,
         from_journal: bool = False,
+        restored: bool = False,
+        new_journal: bool = False,
     ) -> Push[AddedTicket]:
         """Add many tickets at once, and say of each what became of it.
 
@@ -505,6 +508,14 @@ class Tickets:
             payloads: keep what is needed to send a row again in the journal, until it is in the
                 helpdesk. Without, the source must be given again.
             from_journal: after the source, send what only the journal still holds.
+            restored: the journal is an older copy, from a backup, or lost its ``-wal`` file: each
+                row is looked up by its reference before it is sent; found it is accepted, not
+                proven absent it is in doubt. A copy that is older than what this machine has
+                seen of the journal is noticed without it; what another machine has sent with
+                another copy is not. Push with no other copy, and give the service five minutes
+                after the last push with one.
+            new_journal: begin a new journal although another one on this machine has sent
+                these rows to the same place: they are sent once more.
 
         Returns:
             A push, not yet running; see :class:`Push`.
@@ -512,6 +523,8 @@ class Tickets:
         Raises:
             InvalidInputError: the source is no iterable, or a setting is out of range.
             JournalError: on entering it: the journal cannot be used. Nothing was sent.
+            ConfirmationNeededError: likewise: another journal has sent these rows; see
+                ``new_journal``.
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
         check_place(reference)
@@ -535,6 +548,9 @@ class Tickets:
             records=records,
             journal=journal,
             from_journal=from_journal,
+            restored=restored,
+            new_journal=new_journal,
+            ways=None if reference is None else self._ways(reference),
             key=key,
             max_concurrency=max_concurrency,
             max_rate=max_rate,
@@ -565,6 +581,8 @@ class Tickets:
         reference: ReferencePlace = TEXT,
         payloads: bool = True,
         from_journal: bool = False,
+        restored: bool = False,
+        new_journal: bool = False,
     ) -> Push[UpdatedTicket]:
         """Change many tickets at once, and say of each what became of it.
 
@@ -602,6 +620,14 @@ class Tickets:
                 updated. Without, the source must be given again, and a doubt is never taken for
                 absent, as nobody knows whether it had a comment.
             from_journal: after the source, send what only the journal still holds.
+            restored: the journal is an older copy, from a backup, or lost its ``-wal`` file: each
+                row is looked up by its reference before it is sent; found it is accepted, not
+                proven absent it is in doubt. A copy that is older than what this machine has
+                seen of the journal is noticed without it; what another machine has sent with
+                another copy is not. Push with no other copy, and give the service five minutes
+                after the last push with one.
+            new_journal: begin a new journal although another one on this machine has sent
+                these rows to the same place: they are sent once more.
 
         Returns:
             A push, not yet running; see :class:`Push`.
@@ -609,6 +635,8 @@ class Tickets:
         Raises:
             InvalidInputError: the source is no iterable, or a setting is out of range.
             JournalError: on entering it: the journal cannot be used. Nothing was sent.
+            ConfirmationNeededError: likewise: another journal has sent these rows; see
+                ``new_journal``.
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
         check_place(reference)
@@ -649,6 +677,9 @@ class Tickets:
             records=records,
             journal=journal,
             from_journal=from_journal,
+            restored=restored,
+            new_journal=new_journal,
+            ways=None if reference is None else self._update_ways(reference, by_ticket=key is None),
             key=ticket_of if key is None else key,
             max_concurrency=max_concurrency,
             max_rate=max_rate,
@@ -810,6 +841,13 @@ class Tickets:
 
     # --- below: no public names ----------------------------------------------------------------
 
+    def _ways(self, place: ReferencePlace) -> Ways:
+        look = look_of(self.pull, self._caller.codec, place)
+        return Ways(look=look, beginning_of=packed_beginning if place == TEXT else None)
+
+    def _update_ways(self, place: ReferencePlace, *, by_ticket: bool) -> Ways:
+        return Ways(look=inquiry_of(self.get_many, place, by_ticket=by_ticket))
+
     def _pages(
         self,
         windows: Iterable[str],
@@ -854,7 +892,7 @@ class Tickets:
         added = codec.decode(judged.body, AddedTicket)
         if not added.ticket_id:
             raise judged.unreadable("the answer says success but names no ticket id")
-        if ids_differ(judged.body):
+        if len(ids_of(judged.body)) > 1:
             raise judged.mismatch("the answer says success and gives two ticket ids that differ")
         return added
 

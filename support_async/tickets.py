@@ -22,6 +22,7 @@ from kapture_async._core.push.reconcile import (
     settle_time,
 )
 from kapture_async._core.push.recorder import Records
+from kapture_async._core.push.restoring import Ways
 from kapture_async._core.push.rows import Row, Source
 from kapture_async._core.secret import Secret
 from kapture_async._core.transport.retry import NO_RETRY
@@ -464,6 +465,8 @@ class Tickets:
         reference: ReferencePlace = TEXT,
         payloads: bool = True,
         from_journal: bool = False,
+        restored: bool = False,
+        new_journal: bool = False,
     ) -> Push[None]:
         """Create many tickets at once, and say of each what became of it.
 
@@ -503,6 +506,14 @@ class Tickets:
             payloads: keep what is needed to send a row again in the journal, until it is in the
                 helpdesk. Without, the source must be given again.
             from_journal: after the source, send what only the journal still holds.
+            restored: the journal is an older copy, from a backup, or lost its ``-wal`` file: each
+                row is looked up by its reference before it is sent; found it is accepted, not
+                proven absent it is in doubt. A copy that is older than what this machine has
+                seen of the journal is noticed without it; what another machine has sent with
+                another copy is not. Push with no other copy, and give the service five minutes
+                after the last push with one.
+            new_journal: begin a new journal although another one on this machine has sent
+                these rows to the same place: they are sent once more.
 
         Returns:
             A push, not yet running; see :class:`Push`. Its accepted outcomes carry no ticket
@@ -511,6 +522,8 @@ class Tickets:
         Raises:
             InvalidInputError: the source is no iterable, or a setting is out of range.
             JournalError: on entering it: the journal cannot be used. Nothing was sent.
+            ConfirmationNeededError: likewise: another journal has sent these rows; see
+                ``new_journal``.
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
         check_place(reference)
@@ -535,6 +548,11 @@ class Tickets:
             records=records,
             journal=journal,
             from_journal=from_journal,
+            restored=restored,
+            new_journal=new_journal,
+            ways=None
+            if reference is None
+            else Ways(look=look_of(self.iter, reference), beginning_of=packed_beginning),
             key=key,
             max_concurrency=max_concurrency,
             max_rate=max_rate,

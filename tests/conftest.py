@@ -43,6 +43,14 @@ SAMPLES = Path(__file__).parent / "samples"
 QUICK = RetryPolicy(attempts=3, first_wait=0.001, longest_wait=0.002)
 
 
+@pytest.fixture(autouse=True)
+def state_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where journals leave their marks: of each test by itself."""
+    folder = tmp_path_factory.mktemp("state") / "marks"
+    monkeypatch.setenv("KAPTURE_ASYNC_STATE", str(folder))
+    return folder
+
+
 @pytest.fixture
 def sample() -> Any:
     """Reads a sample body: ``sample("kapture/add_ticket.response")``."""

@@ -13,6 +13,7 @@
     │   ├── JournalError                  the journal of a push cannot be opened, read or written
     │   ├── StateError                    the state of an export cannot be used, read or written
     │   └── PushStoppedError              a push gave up; the rest of its source was not read
+    │       └── ConfirmationNeededError       something looks wrong, and you say whether it is
     ├── RejectedError                 the service refused it: it has no effect
     │   ├── AuthenticationError           wrong, expired or missing credentials
     │   ├── PermissionDeniedError         the credentials may not do this
@@ -243,6 +244,13 @@ class PushStoppedError(NotSentError):
 
     def _consequence(self) -> str:
         return "The rest of the source was not read and not sent."
+
+
+class ConfirmationNeededError(PushStoppedError):
+    """A push stopped because something looks wrong, and only you can say whether it is.
+
+    Nothing of what looks wrong was sent. The next step names the setting to go ahead with.
+    """
 
 
 # --- the service refused it --------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .push.events import (
     AnswersDiffer,
     PushEvent,
+    PushNoticed,
     PushObserver,
     PushPaused,
     PushStopped,
@@ -29,6 +30,7 @@ __all__ = [
     "Looked",
     "Observer",
     "PushEvent",
+    "PushNoticed",
     "PushObserver",
     "PushPaused",
     "PushStopped",

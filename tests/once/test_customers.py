@@ -95,7 +95,7 @@ async def test_a_customer_who_was_there_before_proves_nothing(
     with pytest.raises(InvalidInputError, match="2 rows in doubt"):
         rows_with_lines = [Row(row, None, 7) for row in rows]
         twin.faults = FaultPlan.rate(1.0, kinds=["close_before"], only=ADD)
-        await push(client, rows_with_lines, journal.with_suffix(".2"))
+        await push(client, rows_with_lines, journal.with_suffix(".2"), new_journal=True)
         await client.customers.judge(journal.with_suffix(".2"), line=7, absent=True)
 
 

@@ -22,6 +22,7 @@ USAGE: Final = 2
 UNKNOWN: Final = 3
 NOT_SENT: Final = 4
 CONTRADICTION: Final = 5
+CONFIRM: Final = 6
 BUG: Final = 70
 
 EXIT_CODES: Final = """\
@@ -32,8 +33,9 @@ Exit codes:
   2    wrong usage, or input or a journal that cannot be used
   3    some unknown: they may or may not be in the helpdesk
   4    some not sent
+  6    stopped: you have to say whether to go ahead
   130  interrupted
-If several hold: 130, then 3, 2, 4, 1.
+If several hold: 130, then 3, 2, 6, 4, 1.
 """
 
 RECONCILE_CODES: Final = """\
@@ -56,6 +58,7 @@ def code_of_push(
     unreadable: bool = False,
     left_over: bool = False,
     broken_off: bool = False,
+    to_confirm: bool = False,
     earlier: Mapping[str, int] = MappingProxyType({}),
 ) -> int:
     """The exit code of a push; the worst of what happened decides.
@@ -66,6 +69,7 @@ def code_of_push(
         unreadable: the source could not be read to its end.
         left_over: rows were left that no count has.
         broken_off: something other than the end of the rows ended it.
+        to_confirm: it stopped for the user to say whether to go ahead.
         earlier: rows that were passed over, by the state that earlier runs left them in.
     """
     counts = summary.counts
@@ -74,6 +78,7 @@ def code_of_push(
         (interrupted, INTERRUPTED),
         (counts["unknown"] + doubts > 0, UNKNOWN),
         (unreadable, USAGE),
+        (to_confirm, CONFIRM),
         (counts["not_sent"] + earlier.get("not_sent", 0) > 0 or left_over, NOT_SENT),
         (broken_off, NOT_SENT),
         (counts["rejected"] + earlier.get("rejected", 0) > 0, REJECTED),

@@ -135,7 +135,8 @@ def add_journal_commands(
         """
         from .resuming import resume_push
 
-        sys.exit(resume_push(journal, again, work_of(journal, works)))
+        work = work_of(journal, works, restored="--restored" in again)
+        sys.exit(resume_push(journal, again, work))
 
     @group.command(short_help="Rows that must be mended, as a file.")
     @_JOURNAL

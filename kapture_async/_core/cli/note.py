@@ -105,15 +105,19 @@ def beside(file: str) -> str:
     return file + SUFFIX
 
 
-def job_in(path: str) -> Job | None:
+def job_in(path: str, *, restored: bool = False) -> Job | None:
     """What the journal at this path is for; ``None`` if there is none.
+
+    Args:
+        path: where it would be.
+        restored: it is an older copy; see :meth:`.ReadJournal.open_to_read`.
 
     Raises:
         JournalError: there is something, and it is no sound journal.
     """
     if not os.path.lexists(path):
         return None
-    with ReadJournal.open_to_read(path) as journal:
+    with ReadJournal.open_to_read(path, restored=restored) as journal:
         return journal.job
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from ..push.events import PushEvent, PushPaused, RowFinished, RowKnown
+from ..push.events import PushEvent, PushNoticed, PushPaused, RowFinished, RowKnown
 from .screen import console
 from .words import STYLES, WORDS, clock, duration
 
@@ -50,6 +50,8 @@ class Progress:
             self._known += 1
         elif isinstance(event, PushPaused):
             self.note(f"waiting {duration(event.seconds)}: {event.reason}", seconds=event.seconds)
+        elif isinstance(event, PushNoticed):
+            self.announce(event.words)
 
     def note(self, text: str, *, seconds: float) -> None:
         """Show a line below the counts, for so long."""

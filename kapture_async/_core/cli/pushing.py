@@ -11,7 +11,14 @@ from typing import Any, Protocol
 
 from attrs import define, field
 
-from ..errors import ConnectError, HelpdeskError, InvalidInputError, JournalError, PushStoppedError
+from ..errors import (
+    ConfirmationNeededError,
+    ConnectError,
+    HelpdeskError,
+    InvalidInputError,
+    JournalError,
+    PushStoppedError,
+)
 from ..outcome import NotSent, Outcome
 from ..push.engine import Push
 from ..push.events import (
@@ -137,6 +144,7 @@ class PushRun:
             unreadable=self.unreadable is not None,
             left_over=self.disagreed or self.unlisted,
             broken_off=self.stopped is not None,
+            to_confirm=isinstance(self.stopped, ConfirmationNeededError),
             earlier=self.earlier,
         )
 

@@ -38,6 +38,8 @@ def push_settings(options: PushOptions, journal: JournalFile | None) -> dict[str
             "journal": journal,
             "reference": options.place,
             "payloads": not options.no_payload,
+            "restored": options.restored,
+            "new_journal": options.new_journal,
         }
     return settings
 
@@ -60,7 +62,7 @@ def journal_for(
             )
         return None
     shape = shape_of(options.columns, rows.used, service.filled_in, options.shaping)
-    stored = job_in(path)
+    stored = job_in(path, restored=options.restored)
     if stored is not None:
         check_operation(path, stored, service.operation)
     if options.key == KEY:

@@ -72,6 +72,8 @@ class PushOptions:
     reference: str | None
     no_payload: bool
     rejected_too: bool
+    restored: bool
+    new_journal: bool
     trial: bool
     report: str | None
     no_report: bool
@@ -133,6 +135,8 @@ class PushOptions:
                 ("--reference", self.reference),
                 ("--no-payload", self.no_payload),
                 ("--rejected-too", self.rejected_too),
+                ("--restored", self.restored),
+                ("--new-journal", self.new_journal),
                 ("--trial", self.trial),
             ):
                 if given:
@@ -238,6 +242,19 @@ def push_options(options: type[PushOptions], exit_codes: str = EXIT_CODES) -> De
             is_flag=True,
             help="Send rows that were rejected in an earlier run once more as they are; none of "
             "them is in the helpdesk.",
+        ),
+        click.option(
+            "--restored",
+            is_flag=True,
+            help="The journal is an older copy, from a backup, or lost its -wal file: look each "
+            "row up in the helpdesk before it is sent. An older copy on the machine that pushed is "
+            "noticed without it; what another machine pushed is not.",
+        ),
+        click.option(
+            "--new-journal",
+            is_flag=True,
+            help="Go ahead although another journal on this machine has sent these rows to the "
+            "same place: they are sent once more.",
         ),
         click.option(
             "--trial", is_flag=True, help="Push one row, show it whole, and ask before the rest."

@@ -39,7 +39,8 @@ def resume_push(
         again: options of the push that are given anew.
         work: what it is of.
     """
-    job = job_at(path)
+    restored = "--restored" in again
+    job = job_at(path, restored=restored)
     service_of = work.service_of
     note = Note.of(job)
     trouble = "no command line is noted in it" if note is None else note.trouble_with_file()
@@ -57,7 +58,7 @@ def resume_push(
     if trouble is None:
         say(f"pushing {given.file} once more", stderr=True)
         return push_file(given, target, service_of(given))
-    target = target_of(standing_of(path), target)
+    target = target_of(standing_of(path, restored=restored), target)
     return _push_held(path, job, trouble, given, target, service, note)
 
 
@@ -84,6 +85,7 @@ def _push_held(
         "reference": service.place_in(job.place),
         "payloads": job.payloads,
         "from_journal": True,
+        "restored": options.restored,
     }
 
     async def main() -> PushRun:

@@ -86,13 +86,18 @@ class Work:
     service_of: Callable[[PushOptions | None], Service]
 
 
-def work_of(journal: str, works: Sequence[Work]) -> Work:
+def work_of(journal: str, works: Sequence[Work], *, restored: bool = False) -> Work:
     """What a journal is of. What it does not say is left to those who open it.
+
+    Args:
+        journal: its path.
+        works: what there is.
+        restored: it is an older copy; see :meth:`.ReadJournal.open_to_read`.
 
     Raises:
         JournalError: there is none, or it cannot be read.
     """
-    operation = job_at(journal).operation
+    operation = job_at(journal, restored=restored).operation
     return next((work for work in works if work.operation == operation), works[0])
 
 

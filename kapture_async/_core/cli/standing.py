@@ -173,14 +173,18 @@ def moment(at: float | None) -> str | None:
     return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
-def standing_of(path: str) -> Standing:
+def standing_of(path: str, *, restored: bool = False) -> Standing:
     """Read how things stand. Also while a push runs, which is not held up.
+
+    Args:
+        path: of the journal.
+        restored: it is an older copy; see :meth:`.ReadJournal.open_to_read`.
 
     Raises:
         JournalError: there is no journal, or it cannot be read.
     """
     owner = owner_of(os.path.realpath(path))
-    with ReadJournal.open_to_read(path) as journal:
+    with ReadJournal.open_to_read(path, restored=restored) as journal:
         kinds = journal.kinds()
         doubts = list(journal.doubts(State.UNKNOWN, payloads=False))
         reasons, later, refused = _reasons(journal)

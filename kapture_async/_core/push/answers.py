@@ -97,13 +97,12 @@ class _Sent:
 
     __slots__ = ("_folded", "given", "index", "key", "line", "number", "texts")
 
-    def __init__(
-        self, number: int, index: int | None, key: str | None, line: int | None, texts: Texts
-    ) -> None:
+    def __init__(self, number: int, live: Live[Any], texts: Texts) -> None:
         self.number = number
-        self.index = index
-        self.key = key
-        self.line = line
+        self.index = live.index
+        self.key = live.key
+        row = live.row
+        self.line = row.line if row.__class__ is Row else None
         self.texts = texts
         self.given: str | None = None
         """The id it was accepted with, or nothing, if its answer gave none."""
@@ -113,32 +112,23 @@ class _Sent:
     def folded(self) -> Texts:
         """Its fields as :func:`fold` makes them."""
         if self._folded is None:
-            self._folded = tuple(_folded(text) for text in self.texts)
+            self._folded = tuple(
+                fold(text) if text.__class__ is str else None for text in self.texts
+            )
         return self._folded
 
     def may_match(self, wanted: list[tuple[int, Any]]) -> bool:
         """Whether one of these fields, by their places, is its own."""
-        return any(self.folded[place] == text for place, text in wanted)
+        texts = self.folded
+        return any(
+            texts[place] == text if text.__class__ is str else self.texts[place] is not None
+            for place, text in wanted
+        )
 
     def __str__(self) -> str:
         """A name by which a person finds it again."""
-        if self.line is not None:
-            name = f"line {self.line}"
-        elif self.index is not None:
-            name = f"row {self.index}"
-        else:
-            name = f"row {self.number} of the journal"
+        name = f"row {self.index}" if self.line is None else f"line {self.line}"
         return name if self.key is None else f"{name}, key {self.key!r}"
-
-
-def _folded(value: Any) -> Any:
-    """A text as :func:`fold` makes it. Of objects all may match, as far as this goes."""
-    if not value:
-        return None
-    return _FIELDS if isinstance(value, (dict, list, tuple)) else fold(str(value))
-
-
-_FIELDS = "{}"
 
 
 class Answers:
@@ -177,11 +167,6 @@ class Answers:
         """A row of an earlier run has this id."""
         self._ids.claim(given, row)
 
-    def expect(self, number: int, key: str | None, line: int | None, value: Any) -> None:
-        """A row of an earlier run is in doubt: its answer may still come, to another row."""
-        texts = self._sent_of(value)
-        self._recent.append(_Sent(number, None, key, line, texts))
-
     def note(self, live: Live[Any]) -> None:
         """A row is about to be sent for the first time."""
         number = live.index if live.entry is None else live.entry
@@ -189,9 +174,7 @@ class Answers:
             texts = self._sent_of(live.value)
         except Exception:  # a row that cannot be sent; the call says why
             texts = self._nothing
-        row = live.row
-        line = row.line if row.__class__ is Row else None
-        live.sent = sent = _Sent(number, live.index, live.key, line, texts)
+        live.sent = sent = _Sent(number, live, texts)
         self._recent.append(sent)
         if self._by_id and sent.texts[0]:
             self._ids.claim(sent.texts[0], number)
@@ -238,7 +221,7 @@ class Answers:
         if same is not None and (before is None or same(before.texts, sent.texts)):
             sent.given = given
             return None
-        name = f"row {earlier}" if before is None else str(before)
+        name = f"the row with number {earlier}" if before is None else str(before)
         words = f"the answer says success and gives the id {given}, which another row has ({name})"
         if before is not None and explains_better(before.texts, sent.texts, told):
             # It is that row's own answer, given twice: nothing speaks against that row.
@@ -261,7 +244,7 @@ class Answers:
             for text, mine in zip(told, sent.texts, strict=True)
         ]
         wanted = [
-            (place, _folded(text))
+            (place, fold(text) if text.__class__ is str else text)
             for place, (text, level) in enumerate(zip(told, levels, strict=True))
             if text and level < SAME and self._odd[place] < ALIKE
         ]

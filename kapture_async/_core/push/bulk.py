@@ -16,6 +16,7 @@ from .journal.writer import Journal
 from .looks import Inquiry, Look
 from .reconcile import Reconciliation, longest_call, reconcile
 from .recorder import Recorder, Records
+from .restoring import Ways
 from .rows import Source
 
 R = TypeVar("R")
@@ -37,6 +38,9 @@ def bulk_push(
     give_up_after: int | None,
     on_event: PushObserver | None,
     rule: AnswerRule | None = None,
+    ways: Ways | None = None,
+    restored: bool = False,
+    new_journal: bool = False,
 ) -> Push[R]:
     """A push of one operation, not yet running.
 
@@ -49,6 +53,9 @@ def bulk_push(
         journal, from_journal, key, max_concurrency, max_rate, patience, give_up_after, on_event:
             as the resources have them.
         rule: what the answers repeat of their rows, if they repeat anything.
+        ways: how rows are looked up, if an older copy of the journal must; ``None`` if they
+            cannot be.
+        restored, new_journal: as the resources have them.
 
     Raises:
         InvalidInputError: the source is no iterable, or a setting is out of range.
@@ -56,9 +63,16 @@ def bulk_push(
     settings = caller.transport.settings
     recorder = None
     if journal is not None:
-        recorder = Recorder(journal, records(longest_call(caller.options.timeout.total)))
-    elif from_journal:
-        raise InvalidInputError("from_journal needs a journal")
+        recorder = Recorder(
+            journal,
+            records(longest_call(caller.options.timeout.total)),
+            ways=ways,
+            restored=restored,
+            new_journal=new_journal,
+        )
+    elif from_journal or restored or new_journal:
+        name = "from_journal" if from_journal else "restored" if restored else "new_journal"
+        raise InvalidInputError(f"{name} needs a journal")
     return Push(
         source,
         send,

@@ -49,11 +49,11 @@ class AnswerRule:
     same: Callable[[Texts, Texts], bool] | None = None
 
 
-def short(text: Any) -> Any:
-    """What is kept of a long text to compare it by: its beginning and its end."""
-    if text.__class__ is not str or len(text) <= _HEAD + _TAIL:
-        return text
-    return text[:_HEAD] + text[-_TAIL:]
+def short(text: Any) -> str | None:
+    """What is kept of a text to compare it by: all of it, or beginning and end."""
+    if text.__class__ is not str:
+        return None
+    return text if len(text) <= _HEAD + _TAIL else text[:_HEAD] + text[-_TAIL:]
 
 
 def fold(text: str) -> str:
@@ -73,7 +73,7 @@ def fits(sent: Any, told: Any) -> int:
         return SAME
     if sent.__class__ is dict or told.__class__ is dict:
         return _fits_fields(sent, told)
-    sent, told = fold(str(sent)), fold(str(told))
+    sent, told = fold(sent), fold(told)
     if sent == told:
         return SAME
     beginning = told.rstrip(_DOTS)

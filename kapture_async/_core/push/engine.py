@@ -42,6 +42,7 @@ from .echoes import AnswerRule
 from .events import (
     AnswersDiffer,
     PushEvent,
+    PushNoticed,
     PushObserver,
     PushPaused,
     PushStopped,
@@ -175,7 +176,7 @@ class Push(Generic[R]):
         self._journaled: JournaledFeed[R] | None = None
         if recorder is not None:
             self._journaled = JournaledFeed(
-                self._drawing, recorder, self._pace, self._keep_up, self._end_alone
+                self._drawing, recorder, self._pace, self._keep_up, self._end_alone, self._fail
             )
         self._feed: Feed[R] = self._journaled or DirectFeed(self._drawing)
         self._sender: Sender[R] = Sender(
@@ -241,9 +242,14 @@ class Push(Generic[R]):
                 "a push runs once", next_step="Call push() again for another run."
             )
         if self._recorder is not None and self._journaled is not None:
-            await self._recorder.open(self._journaled.have_begun, self._written)
+            await self._recorder.open(
+                self._journaled.have_begun,
+                self._written,
+                lambda words: self._tell(PushNoticed(words)),
+            )
             if self._answers is not None and self._answers.gives_ids:
-                await self._recorder.tell(self._answers)
+                for row, ticket_id in await self._recorder.given():
+                    self._answers.know(ticket_id, row)
             if self._held:
                 self._rows.then(self._recorder.held())
         self._runner = asyncio.create_task(self._run(), name="push")

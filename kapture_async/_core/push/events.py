@@ -69,7 +69,16 @@ class AnswersDiffer:
     rows: int
 
 
-PushEvent = RowFinished | RowKnown | RowDoubted | AnswersDiffer | PushPaused | PushStopped
+@frozen
+class PushNoticed:
+    """Something a person should know before rows are sent: the journal is an older copy."""
+
+    words: str
+
+
+PushEvent = (
+    RowFinished | RowKnown | RowDoubted | AnswersDiffer | PushPaused | PushStopped | PushNoticed
+)
 PushObserver = Callable[[PushEvent], None]
 """Called in the event loop, synchronously: it must not block. What it raises is logged and
 otherwise ignored."""

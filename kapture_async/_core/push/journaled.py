@@ -13,6 +13,7 @@ from .journal.trouble import same_again
 from .live import Live
 from .pace import Pace
 from .recorder import Recorder
+from .screening import Screening
 
 R = TypeVar("R")
 
@@ -32,6 +33,7 @@ class JournaledFeed(Generic[R]):
         pace: says how many are of use.
         keep_up: waits until the outcomes so far have been read.
         finish: takes rows that need no worker: known to the journal, refused, or left over.
+        fail: told of what keeps the push from going on, and in words.
     """
 
     def __init__(
@@ -41,8 +43,10 @@ class JournaledFeed(Generic[R]):
         pace: Pace,
         keep_up: Callable[[], Awaitable[None]],
         finish: Callable[[Live[R]], None],
+        fail: Callable[[BaseException, str], None],
     ) -> None:
         self._drawing = drawing
+        self._screening = Screening(drawing, recorder, fail)
         self._recorder = recorder
         self._pace = pace
         self._keep_up = keep_up
@@ -60,12 +64,15 @@ class JournaledFeed(Generic[R]):
 
     async def run(self) -> None:
         """Draw rows as they are needed; returns when there are no more."""
-        drawing, begin = self._drawing, self._recorder.begin
+        drawing, begin, screening = self._drawing, self._recorder.begin, self._screening
         try:
             while await self._pace.clear():
                 most = self._most()
                 for _ in range(most - self._ahead):
-                    live = drawing.draw_now() if drawing.at_once else await drawing.draw()
+                    if screening.needed:
+                        live = await screening.next()
+                    else:
+                        live = drawing.draw_now() if drawing.at_once else await drawing.draw()
                     if live is None:
                         return
                     self._begun += 1
@@ -73,9 +80,12 @@ class JournaledFeed(Generic[R]):
                 await self._keep_up()
                 self._low = most // 2
                 self._hungry.clear()
-                if not self._drawing.over and self._ahead > self._low:
+                more = not self._drawing.over or screening.needed
+                if more and self._ahead > self._low:
                     await self._hungry.wait()
         finally:
+            for live in await screening.left():
+                self._finish(live)
             self._exhausted = True
             self._tell_workers()
 

@@ -22,7 +22,7 @@ from ..errors import (
 )
 from ..outcome import Accepted, AnyOutcome, NotSent, Outcome, Rejected, Unknown
 from ..transport.slots import Slots
-from .journal.facts import Taken
+from .journal.facts import Sighted, Taken
 from .pace import Sign
 from .rows import Row
 
@@ -51,6 +51,7 @@ class Live(Generic[R]):
         entry: its row in the journal, once its intent is there, or on its way.
         attempt: the number of that intent.
         put_off: its row in the journal, while it waits to be tried again.
+        sighted: what a lookup said of it, before it could be sent.
         drawn: has a slot of these until its turn comes.
         has_turn: it is out, as far as the pace is concerned.
         sent: what its answer is compared with; see :mod:`.answers`.
@@ -74,6 +75,7 @@ class Live(Generic[R]):
         "result",
         "row",
         "sent",
+        "sighted",
         "started",
         "tries",
         "value",
@@ -96,6 +98,7 @@ class Live(Generic[R]):
         self.known: Taken | None = None
         self.entry: int | None = None
         self.attempt = self.put_off = 0
+        self.sighted: Sighted | None = None
         self.drawn: Slots | None = None
         self.has_turn = self.checked = False
         self.sent: Any = None

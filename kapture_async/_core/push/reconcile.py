@@ -237,7 +237,7 @@ async def reconcile(
         )
     watch = Watch()
     look = watch.over(look)
-    way = await _way(journal, look, content_of, doubts, now() - seconds, day_of, beginnings)
+    way = await way_to_look(journal, look, content_of, doubts, now() - seconds, day_of, beginnings)
     looker = _Looker(journal, way, now)
     missing = doubts
     try:
@@ -271,7 +271,7 @@ async def reconcile(
     return result
 
 
-async def _way(
+async def way_to_look(
     journal: Journal,
     look: Look | Inquiry,
     content_of: Callable[[bytes], str] | None,
@@ -280,6 +280,8 @@ async def _way(
     day_of: Callable[[float], object] | None,
     beginnings: dict[int, tuple[str, str]] | None,
 ) -> Looking:
+    """How these rows are looked for, and by which others a look is judged."""
+
     async def known(ticket_ids: set[str]) -> set[str]:
         return await journal.call(lambda store: store.accepted_among(ticket_ids))
 

@@ -6,8 +6,10 @@ its outcome is on the disk before anybody hears of it.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -16,14 +18,15 @@ from attrs import evolve, field, frozen
 
 from ..errors import HelpdeskError, InvalidInputError, JournalError
 from ..outcome import Outcome
-from .answers import RECENT, Answers
-from .journal.facts import LATER, Identity, Job, State, Taken, is_name
-from .journal.reference import digest_of
+from .journal.facts import LATER, Identity, Job, Taken, is_name
+from .journal.reference import digest_of, reference_of
 from .journal.thread import AllDone
 from .journal.traits import traits_of
 from .journal.writer import Journal
 from .live import Live
+from .restoring import Search, Wanted, Ways
 from .rows import Row
+from .twins import Twins
 
 V = TypeVar("V")
 
@@ -60,6 +63,7 @@ class Held(NamedTuple):
 
     row: int
     payload: bytes
+    reference: str = ""
 
     def __repr__(self) -> str:
         return f"<Held row {self.row}>"  # the payload is the caller's
@@ -91,9 +95,21 @@ class Recorder:
     Args:
         path: the journal's file.
         records: how rows stand in it.
+        ways: how rows are looked up, if an older copy of the journal must; ``None`` if they
+            cannot be.
+        restored: it is one, as the caller knows.
+        new_journal: it may be of rows that another journal has sent.
     """
 
-    def __init__(self, path: str | os.PathLike[str], records: Records[Any]) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        records: Records[Any],
+        *,
+        ways: Ways | None = None,
+        restored: bool = False,
+        new_journal: bool = False,
+    ) -> None:
         if isinstance(path, JournalFile):
             job = evolve(records.job, keys=path.keys, shape=path.shape, source=path.source)
             records = evolve(records, job=job)
@@ -102,6 +118,12 @@ class Recorder:
         self._records = records
         self._journal: Journal | None = None
         self._payloads = records.job.payloads
+        self._ways = ways
+        self._restored = restored
+        self._new_journal = new_journal
+        self._search: Search | None = None
+        self._twins: Twins | None = None
+        self._equal: Counter[bytes] = Counter()
 
     @property
     def journal(self) -> Journal:
@@ -109,7 +131,12 @@ class Recorder:
         assert self._journal is not None
         return self._journal
 
-    async def open(self, begun: Begun, ended: AllDone) -> None:
+    @property
+    def screens(self) -> bool:
+        """Whether rows are to be given to :meth:`screen` before :meth:`begin`."""
+        return self._search is not None or self._twins is not None
+
+    async def open(self, begun: Begun, ended: AllDone, tell: Callable[[str], None]) -> None:
         """Open the journal, or make it.
 
         Args:
@@ -117,14 +144,87 @@ class Recorder:
                 on the disk, and they are to be sent. With ``known`` the journal says why they
                 are not; with ``last`` they cannot be. With an error none of them may be.
             ended: told of outcomes that are on the disk, or of what kept them from it.
+            tell: told, in words for a person, that the journal is an older copy.
 
         Raises:
             JournalError: it cannot be used; nothing was sent.
+            HelpdeskError: it is an older copy, and its rows could not be looked up.
         """
         journal = await Journal.open(
-            self._path, job=self._records.job, again=self._refusals, to_push=True
+            self._path,
+            job=self._records.job,
+            again=self._refusals,
+            to_push=True,
+            restored=self._restored,
         )
         self.use(journal, begun, ended)
+        try:
+            if journal.restored is not None:
+                await self._begin_search(tell)
+            elif not journal.counts.rows and not self._new_journal:
+                self._twins = await asyncio.to_thread(Twins.of, journal.job, journal.path)
+        except BaseException:
+            await journal.aclose()
+            raise
+
+    async def _begin_search(self, tell: Callable[[str], None]) -> None:
+        if self._ways is None:
+            raise JournalError(
+                f"the journal {self.journal.path!r} is an older copy, and its rows carry no "
+                "reference by which they could be looked up before they are sent",
+                next_step="Use the newest copy of the journal. If there is none: look up in the "
+                "helpdesk which rows are there, and push only the others, with a new journal.",
+            )
+        tell(
+            "this journal is an older copy: it does not know what was sent after it was made, so "
+            "each row is looked up before it is sent"
+        )
+        search = Search(self.journal, self._ways, longest=self._records.job.longest_call)
+        await search.begin()
+        self._search = search
+
+    async def screen(self, lives: Sequence[Live[Any]]) -> None:
+        """Look at rows before they are begun.
+
+        Raises:
+            ConfirmationNeededError: another journal has sent these rows.
+            HelpdeskError: they could not be looked up.
+        """
+        wanted: list[Wanted] = []
+        which: list[Live[Any]] = []
+        for live in lives:
+            row = self._wanted(live)
+            if row is not None:
+                wanted.append(row)
+                which.append(live)
+        if self._search is not None:
+            for live, sighted in zip(which, await self._search.sight(wanted), strict=True):
+                live.sighted = sighted
+        if self._twins is not None:
+            digests = [digest_of(row.payload) for row in wanted]
+            if self._twins.compare(digests, ended=not lives):
+                self._twins = None
+
+    def _wanted(self, live: Live[Any]) -> Wanted | None:
+        """A row that may be sent, as it would be; whatever is wrong with it, :meth:`begin` says."""
+        value, row, journal = live.value, live.row, self.journal
+        line = row.line if isinstance(row, Row) else None
+        if isinstance(value, Held):
+            return Wanted(live.key, line, value.reference, value.payload)
+        if live.problem is not None:
+            return None
+        try:
+            packed = self._records.pack(self._records.ready(value))
+            key, digest = live.own_key, digest_of(packed)
+            if key is None:
+                number = self._equal[digest]
+                self._equal[digest] += 1
+                reference = reference_of(journal.job.job_id, None, digest, number)
+            else:
+                reference = reference_of(journal.job.job_id, _plain(key), digest)
+        except Exception:
+            return None
+        return Wanted(key, line, reference, packed)
 
     def use(self, journal: Journal, begun: Begun, ended: AllDone) -> None:
         """:meth:`open` with a journal that is open."""
@@ -148,10 +248,19 @@ class Recorder:
                     key = live.own_key = _plain(key)
                 line = row.line if isinstance(row, Row) else None
                 new = journal.claim(key, digest)
-                reference = journal.reference_of_new(key, digest, len(packed)) if new else None
+                reference = None
+                if new and self._search is None:
+                    reference = journal.reference_of_new(key, digest, len(packed))
                 if reference is None:
                     identity = Identity(key, digest, line)
-                    journal.take_soon(identity, packed, self._has_taken, (live, ready), new=new)
+                    journal.take_soon(
+                        identity,
+                        packed,
+                        self._has_taken,
+                        (live, ready),
+                        new=new,
+                        sighted=live.sighted,
+                    )
                     return
                 live.value = records.mark(ready, reference)
                 payload = packed if self._payloads else b""
@@ -170,7 +279,9 @@ class Recorder:
         """A row that only the journal holds: whatever is wrong with it, it stays as it is there."""
         try:
             ready = self._records.unpack(held.payload)
-            self.journal.take_again_soon(held.row, self._has_taken, (live, ready))
+            self.journal.take_again_soon(
+                held.row, self._has_taken, (live, ready), sighted=live.sighted
+            )
         except HelpdeskError as error:
             live.last = error.with_traceback(None)
         except Exception as error:
@@ -283,22 +394,11 @@ class Recorder:
             raise JournalError(f"a row that was put off was taken meanwhile ({taken.action})")
         live.entry, live.attempt = taken.row, taken.attempt
 
-    async def tell(self, answers: Answers) -> None:
-        """Tell what earlier runs have left: the ids that rows were given last, and the rows that
-        are in doubt."""
-        counts = self.journal.counts
-        if counts.accepted:
-            given = await self.journal.call(lambda store: store.last_ids(_IDS))
-            for row, ticket_id in given:
-                answers.know(ticket_id, row)
-        if counts.unknown and self._payloads:
-            doubts = await self.journal.call(
-                lambda store: list(islice(store.doubts(State.UNKNOWN), RECENT))
-            )
-            for doubt in doubts:
-                if doubt.payload is not None:
-                    value = self._records.unpack(doubt.payload)
-                    answers.expect(doubt.row, doubt.key, doubt.line, value)
+    async def given(self) -> list[tuple[int, str]]:
+        """The rows that got into the helpdesk last in earlier runs, with their ids."""
+        if not self.journal.counts.accepted:
+            return []
+        return await self.journal.call(lambda store: store.last_ids(_IDS))
 
     def doubt(self, row: int, ticket_id: str, words: str) -> None:
         """Write down that an accepted row is in doubt after all; see :meth:`.Store.doubt`."""
@@ -316,7 +416,8 @@ class Recorder:
             )
             for view, came in found:
                 if view.payload is not None and not came:  # else it had its turn, or waits for it
-                    yield Row(Held(view.row, view.payload), view.key, view.line)
+                    held = Held(view.row, view.payload, view.reference)
+                    yield Row(held, view.key, view.line)
             if len(found) < _HELD_AT_ONCE:
                 return
             after = found[-1][0].row

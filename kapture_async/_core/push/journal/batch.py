@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from .facts import STATE_AFTER, Action, Identity, Job, State, Taken, action_for
+from .facts import STATE_AFTER, Action, Identity, Job, Sighted, State, Taken, action_for
 from .memory import Memory, writable
 from .reference import reference_of
 from .statements import (
@@ -36,9 +37,23 @@ class Incoming(NamedTuple):
     """Why it cannot be sent at all: the error's class name, and words for a person."""
     new: bool = False
     """For sure, its name has not come before; so it is not looked up."""
+    sighted: Sighted | None = None
+    """Why it is not to be sent, though the journal would."""
 
     def __repr__(self) -> str:
         return f"<Incoming at {self.at}>"  # key, payload and words are the caller's
+
+
+def _is_there(sighted: Sighted | None) -> bool:
+    return sighted is not None and sighted.kind == "present"
+
+
+_MAYBE = (
+    "OutcomeUnknownError",
+    "an older copy of the journal came in its place; a lookup has not proven that the row was not "
+    "sent since that copy was made",
+)
+"""Of a row that was not found and may be there: the error's class name, and words."""
 
 
 class Batch:
@@ -69,6 +84,7 @@ class Batch:
         self._intents: list[Any] = []
         self._payloads: list[Any] = []
         self._gone: list[int] = []
+        self._found: list[int] = []
         self._mended: list[tuple[bytes, int | None, int, int]] = []
         self._by_key: dict[str, Known] = {}
         self._by_content: dict[tuple[bytes, int], Known] = {}
@@ -91,7 +107,7 @@ class Batch:
 
     def take(self, one: Incoming) -> Taken:
         """Decide for the next row."""
-        identity, payload, at, refusal, _ = one
+        identity, payload, at, refusal, _, sighted = one
         key, digest, line = identity
         occurrence = 0
         if key is not None:
@@ -129,10 +145,10 @@ class Batch:
             traits = 0 if payload is None else traits_of(payload)
             self._mended.append((digest, line, traits, known.row))
             self._gone.append(known.row)
-        if payload is not None and self._job.payloads:
+        if payload is not None and self._job.payloads and not _is_there(sighted):
             self._payloads += (known.row, payload)
         if refusal is None:
-            return self.resend(known, at)
+            return self.resend(known, at, sighted)
         return self._refuse(known, refusal, at, same=same)
 
     def _find_equal(self, digest: bytes) -> tuple[int, Known | None]:
@@ -186,15 +202,18 @@ class Batch:
         return found if found is not None and found.row < memory.first_row else None
 
     def _new(self, one: Incoming, occurrence: int) -> Taken:
-        (key, digest, line), payload, at, refusal, _ = one
+        (key, digest, line), payload, at, refusal, _, sighted = one
         memory = self._memory
         row = next(memory.row_numbers)
         traits = 0 if payload is None else traits_of(payload)
         self._rows += (row, key, digest, occurrence, line, at, traits)
-        if payload is not None and self._job.payloads:
+        if payload is not None and self._job.payloads and not _is_there(sighted):
             self._payloads += (row, payload)
         reference = reference_of(self._job.job_id, key, digest, occurrence)
-        if refusal is None:
+        if refusal is None and sighted is not None:
+            taken = self._note_sighted(row, 0, None, reference, sighted, at)
+            kind, attempt, error, words = str(sighted.kind), 1, None, None
+        elif refusal is None:
             memory.intent(self._intents, row, 1, at)
             memory.move(None, "intent")
             taken = Taken("send", row, reference, 1, State.UNKNOWN)
@@ -211,8 +230,33 @@ class Batch:
             )
         return taken
 
-    def resend(self, known: Known, at: float) -> Taken:
+    def _note_sighted(
+        self, row: int, attempts: int, old: str | None, reference: str, sighted: Sighted, at: float
+    ) -> Taken:
+        """A row that a lookup has found, or has not proven absent: it is not sent."""
+        memory, facts, (kind, ids, since, last) = self._memory, self._facts, sighted
+        attempt = attempts + 1
+        evidence = json.dumps({"at": round(at, 3), "ticket_ids": list(ids), "older_copy": True})
+        if kind == "present":
+            ticket_id = ids[0] if ids else None
+            memory.fact(facts, row, kind, attempt, at, ticket_id=ticket_id, evidence=evidence)
+            self._found.append(row)
+        else:
+            ticket_id = None
+            memory.fact(facts, row, "intent", attempt, since)
+            said: dict[str, Any] = {"error": _MAYBE[0], "words": _MAYBE[1], "evidence": evidence}
+            memory.fact(facts, row, "unknown", attempt, last, **said)
+            if kind != "unknown":
+                memory.fact(facts, row, kind, attempt, at, evidence=evidence)
+        memory.move(old, kind)
+        action: Action = "done" if kind == "present" else "doubt"
+        return Taken(action, row, reference, attempt, STATE_AFTER[kind], ticket_id)
+
+    def resend(self, known: Known, at: float, sighted: Sighted | None = None) -> Taken:
         """A new attempt of a row the journal holds, under the same reference."""
+        if sighted is not None:
+            reference = self._reference(known)
+            return self._note_sighted(known.row, known.attempts, known.kind, reference, sighted, at)
         memory, row = self._memory, known.row
         attempt = known.attempts + 1
         memory.intent(self._intents, row, attempt, at)
@@ -260,6 +304,7 @@ class Batch:
                 "UPDATE rows SET digest = ?, line = ?, traits = ? WHERE row = ?", self._mended
             )
             delete_payloads(connection, self._gone)
+        delete_payloads(connection, self._found)
         put_payloads(connection, self._payloads)
         insert_intents(connection, self._intents)
         insert_facts(connection, self._facts)

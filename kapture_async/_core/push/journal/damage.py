@@ -14,10 +14,10 @@ but people copy, clean up and restore. What is found:
   leaves says how many frames it had, and the checksum over all of them.
 - Anything SQLite's own check finds in the main file.
 
-What is not found, because nothing on the disk says so: an older copy of all files in place of
-them; and, if the ``-shm`` file is lost as well or was not written before a power failure, a
-``-wal`` file that is cut between two commits. That can cost what was written since the last
-writing through, at most ``WAL_BYTES`` in :mod:`.schema`, and never an attempt of before.
+What is not found here: an older copy of all files in place of them, see :mod:`.marks`; and, if the
+``-shm`` file is lost as well or was not written before a power failure, a ``-wal`` file that is cut
+between two commits. That can cost what was written since the last writing through, at most
+``WAL_BYTES`` in :mod:`.schema`, and never an attempt of before; where a mark is left, it shows.
 
 The layouts are those of https://www.sqlite.org/walformat.html, unchanged since 2010.
 """
@@ -31,15 +31,16 @@ from typing import BinaryIO
 
 from attrs import frozen
 
-from .trouble import trouble
+from .trouble import DAMAGED, trouble
 
 _WAL_VERSION = 3007000
 _WAL_HEADER, _FRAME_HEADER, _INDEX_HEADER = 32, 24, 48
 _LITTLE, _BIG = 0x377F0682, 0x377F0683  # how the checksums of a -wal file read their words
 
 RESTORE = (
-    "Bring the -wal file back from where the journal was copied or cleaned up. Without it the "
-    "journal does not know what is in the helpdesk, and a push would send rows again."
+    "Bring the -wal file back from where the journal was copied or cleaned up. If it is gone, push "
+    "with --restored (Python: restored=True): without it the journal does not know what was sent "
+    "last, so each row is looked up in the helpdesk before it is sent."
 )
 
 
@@ -68,7 +69,7 @@ def check_file(path: str) -> os.stat_result:
         raise trouble(
             path,
             "the file is empty, which a journal never is",
-            "If no push ever used it, delete it; else restore it.",
+            f"If no push ever used it, delete it. Else: {DAMAGED}",
         )
     return seen
 

@@ -239,6 +239,18 @@ class Taken(NamedTuple):
     status: int | None = None
 
 
+class Sighted(NamedTuple):
+    """What a lookup said of a row that an older copy of a journal would send, if that is anything
+    but that it is not there."""
+
+    kind: Literal["present", "ambiguous", "probable", "unknown"]
+    ticket_ids: tuple[str, ...]
+    since: float
+    """It may have been sent since then,"""
+    last: float
+    """and until then."""
+
+
 class Settled(NamedTuple):
     """How an attempt ended."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .batch import Incoming
-from .facts import Settled
+from .facts import Settled, Sighted
 
 Waiter = asyncio.Future[Any] | Callable[..., None] | None
 
@@ -17,6 +17,7 @@ class Again(NamedTuple):
 
     row: int
     at: float
+    sighted: Sighted | None = None
 
 
 Take = tuple[Waiter, Any, Incoming | Again, int]

@@ -17,7 +17,7 @@ class Memory:
     def __init__(self) -> None:
         self.row_numbers = count(1)
         """Each is given once, also where two threads ask."""
-        self._next_fact = 1
+        self._next_fact = self._kept_fact = 1
         self.first_row = 1
         """The first that is new in this run."""
         self.older_with_key = self.older_without_key = False
@@ -49,12 +49,18 @@ class Memory:
         last = max((fact for *_, fact in connection.execute(TALLY)), default=0)
         (row,) = connection.execute("SELECT max(row) FROM rows").fetchone()
         self.first_row = (row or 0) + 1
-        self.row_numbers, self._next_fact = count(self.first_row), last + 1
+        self.row_numbers = count(self.first_row)
+        self._next_fact = self._kept_fact = last + 1
         question = "SELECT EXISTS (SELECT 1 FROM rows WHERE key IS {} NULL)"
         ((with_key,), (without,)) = (
             connection.execute(question.format(how)).fetchone() for how in ("NOT", "")
         )
         self.older_with_key, self.older_without_key = bool(with_key), bool(without)
+
+    @property
+    def events(self) -> int:
+        """The number of the last event that is durable; first attempts of new rows have none."""
+        return self._kept_fact - 1
 
     @property
     def older(self) -> bool:
@@ -149,6 +155,7 @@ class Memory:
 
     def keep(self) -> None:
         """The transaction is durable."""
+        self._kept_fact = self._next_fact
         self._marked.clear()
         self._begun.clear()
         self._ended.clear()
@@ -160,6 +167,7 @@ class Memory:
             self.open.pop(row, None)
         for row in self._marked:
             self._seen[row >> 3] &= ~(1 << (row & 7))
+        self._next_fact = self._kept_fact
         self.keep()
         self.content_is_indexed = False
         self.equal.clear()  # only a short cut: counting begins anew, from the bits

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import secrets
 import socket
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Self
 
 from attrs import evolve
 
 from ...errors import JournalError
-from .facts import LATER, Job, later_of
-from .lock import Lock
+from . import marks
+from .facts import LATER, Counts, Job, later_of
+from .lock import Lock, owner_of
+from .marks import Mark
 from .memory import Memory
 from .reading import ReadJournal
 from .schema import WAL_BYTES, connect, disconnect, examine, make, seal
 from .seal import take_seal
+from .sketch import sketch_of
 from .statements import insert_facts, prepare_groups
 from .trouble import DAMAGED, damage_of, same_again, text_of, trouble, trouble_of
 
+logger = logging.getLogger("kapture_async.push")
+
+_MARKS_EVERY = 2.0
+"""Seconds between two marks."""
 _DEAD = "its process ended while it was under way"
 
 
@@ -30,6 +40,8 @@ class OwnedJournal(ReadJournal):
     Attributes:
         broken: why nothing more can be made durable, once that is so.
         reads_json: whether SQLite does, so that :meth:`.Store.put` may be used.
+        restored: it is, or was, an older copy: rows that it would send may be in the helpdesk.
+            Until when they may have been sent, if that may be just now; else 0.
     """
 
     def __init__(
@@ -52,6 +64,12 @@ class OwnedJournal(ReadJournal):
         self._run = 0
         self._memory = Memory()
         self.reads_json = False
+        self.restored: float | None = None
+        self._nonce = secrets.token_hex(8)
+        self._marking = True
+        self._marked = (0.0, (0, 0))
+        self._sketched = 0
+        self._contents = ""
 
     @classmethod
     def open(
@@ -62,6 +80,7 @@ class OwnedJournal(ReadJournal):
         create: bool,
         at: float,
         again: frozenset[str] = LATER,
+        restored: bool = False,
     ) -> Self:
         """Open a journal, alone.
 
@@ -74,6 +93,7 @@ class OwnedJournal(ReadJournal):
             create: make it if it is not there; needs ``job``.
             at: the wall clock.
             again: class names of refusals after which the same content may be sent again.
+            restored: it is an older copy, as the caller knows; see :attr:`restored`.
 
         Raises:
             JournalError: see its message; nothing was changed.
@@ -85,7 +105,7 @@ class OwnedJournal(ReadJournal):
         try:
             if create and job is not None and not os.path.lexists(text):
                 make(text, job, at)
-            reader, stored, seen = examine(text)
+            reader, stored, seen = examine(text, restored=restored)
             disconnect(reader, text)
             _check_links(text, seen)
             if job is not None and not create:
@@ -106,9 +126,10 @@ class OwnedJournal(ReadJournal):
                     source=job.source or stored.source,
                     longest_call=job.longest_call,
                 )
+            _check_other_copy(stored, text)
             take_seal(text)
             store = cls(text, connect(text, "mode=rw"), stored, lock, seen, again)
-            store._begin_run(at)
+            store._begin_run(at, restored=restored)
         except BaseException as error:
             if store is not None:
                 store._let_go()
@@ -119,7 +140,7 @@ class OwnedJournal(ReadJournal):
             raise
         return store
 
-    def _begin_run(self, at: float) -> None:
+    def _begin_run(self, at: float, *, restored: bool) -> None:
         execute = self._connection.execute
         for pragma in (
             "synchronous = FULL",
@@ -141,9 +162,20 @@ class OwnedJournal(ReadJournal):
         self._memory.begin(self._connection)
         if not self.job.payloads:  # also those that earlier runs have kept
             execute("DELETE FROM payloads")
+        self._note_older_copy(restored=restored)
+        rows, events = self._reached()
         cursor = execute(
-            "INSERT INTO runs (began, pid, host, longest_call) VALUES (?, ?, ?, ?)",
-            (at, os.getpid(), socket.gethostname(), self.job.longest_call),
+            "INSERT INTO runs (began, pid, host, longest_call, nonce, rows, events) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                at,
+                os.getpid(),
+                socket.gethostname(),
+                self.job.longest_call,
+                self._nonce,
+                rows,
+                events,
+            ),
         )
         assert cursor.lastrowid is not None
         self._run = cursor.lastrowid
@@ -155,9 +187,85 @@ class OwnedJournal(ReadJournal):
             self._memory.fact(facts, row, "unknown", attempt, at, words=_DEAD)
         insert_facts(self._connection, facts)
         execute("COMMIT")
+        self._memory.keep()
         self._wal_inode = _place_of(f"{self.path}-wal")[0]
         self._write_through()
         self._check_place()
+        if rows:
+            self.leave_mark(at)
+
+    # --- older copies: see marks ---------------------------------------------------------------
+
+    def _reached(self) -> tuple[int, int]:
+        return sum(self._memory.tally.values()), self._memory.events
+
+    def _note_older_copy(self, *, restored: bool) -> None:
+        """See whether it is an older copy; that it is, or was, stays noted in it."""
+        ((before,),) = self._connection.execute("SELECT restored FROM job").fetchall()
+        mark = marks.read(self.job)
+        behind = mark is not None and self._is_behind(mark)
+        if mark is not None and not behind:
+            self._contents, self._sketched = mark.contents, mark.rows
+        if not (restored or behind):
+            self.restored = before
+            return
+        until = mark.at if mark is not None and behind and not mark.quiet else 0.0
+        self.restored = max(before or 0.0, until)
+        self._connection.execute("UPDATE job SET restored = ?", (self.restored,))
+
+    def _is_behind(self, mark: Mark) -> bool:
+        """Whether events that this machine has seen are not in it."""
+        runs = self._connection.execute("SELECT nonce, rows, events FROM runs ORDER BY run")
+        reached = self._reached()
+        for nonce, rows, events in reversed(runs.fetchall()):
+            if nonce == mark.nonce:
+                return reached[0] < mark.rows or reached[1] < mark.events
+            reached = rows, events  # what there was when the next run began
+        return True
+
+    def keep_mark(self, now: Callable[[], float]) -> None:
+        """:meth:`leave_mark` if there is something new, and not too often."""
+        last, seen = self._marked
+        if time.monotonic() - last >= _MARKS_EVERY and seen != self._reached():
+            self.leave_mark(now())
+
+    def leave_mark(self, at: float, *, closed: bool = False) -> None:
+        """Note outside the file what is in it. It may fail: no push fails by it."""
+        if not self._marking:
+            return
+        rows, events = self._reached()
+        counts = Counts.of(self._memory.tally)
+        doubts = counts.unknown + counts.ambiguous + counts.probable
+        self._marked = time.monotonic(), (rows, events)
+        if not counts.rows:
+            return
+        if counts.accepted + doubts and (closed or rows >= 2 * self._sketched):
+            self._contents, self._sketched = sketch_of(self._connection), rows
+        mark = Mark(
+            job_id=self.job.job_id,
+            nonce=self._nonce,
+            rows=rows,
+            events=events,
+            path=self.path,
+            at=at,
+            closed=closed,
+            doubts=doubts,
+            sent=counts.accepted + doubts,
+            contents=self._contents,
+        )
+        try:
+            marks.write(mark, self.job)
+            if closed:
+                marks.tidy()
+        except OSError as error:
+            self._marking = False
+            logger.warning(
+                "no mark of the journal can be left in %s (%s): an older copy of it would not be "
+                "recognised; set %s to a directory that can be written",
+                marks.folder(),
+                error.strerror,
+                marks.VARIABLE,
+            )
 
     def _write_through(self) -> None:
         """Write the ``-wal`` file through to the main file.
@@ -280,6 +388,7 @@ class OwnedJournal(ReadJournal):
                     self._connection.execute(
                         "UPDATE runs SET ended = ? WHERE run = ?", (at, self._run)
                     )
+                self.leave_mark(at, closed=True)
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                 done = True
         except (OSError, sqlite3.Error) as error:
@@ -307,6 +416,27 @@ def _place_of(path: str) -> tuple[tuple[int, int] | None, int]:
     except FileNotFoundError:
         return None, 0
     return (seen.st_dev, seen.st_ino), seen.st_size
+
+
+def _check_other_copy(job: Job, path: str) -> None:
+    """Two copies of a journal that push at the same time cannot know what the other sends."""
+    mark = marks.read(job)
+    if mark is None or mark.path == path:
+        return
+    owner = owner_of(mark.path)
+    if owner is None:
+        return
+    try:
+        reader, other, _ = examine(mark.path)
+    except JournalError:
+        return
+    disconnect(reader, mark.path)
+    if other.job_id == job.job_id:
+        raise trouble(
+            path,
+            f"another copy of it, {mark.path!r}, is in use just now (process {owner.pid})",
+            "Let that finish. Then use only the newer one of the two.",
+        )
 
 
 def _check_links(path: str, seen: os.stat_result) -> None:

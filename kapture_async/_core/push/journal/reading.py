@@ -148,14 +148,18 @@ class ReadJournal:
         self._closed = False
 
     @classmethod
-    def open_to_read(cls, path: str | os.PathLike[str]) -> ReadJournal:
+    def open_to_read(cls, path: str | os.PathLike[str], *, restored: bool = False) -> ReadJournal:
         """Open a journal for reading. Changes nothing in it.
+
+        Args:
+            path: its file.
+            restored: it is an older copy: without its ``-wal`` file it is read all the same.
 
         Raises:
             JournalError: it is not there, is no journal, or a part of it is lost.
         """
         text = text_of(path)
-        connection, job, _ = examine(text)
+        connection, job, _ = examine(text, restored=restored)
         return ReadJournal(text, connection, job)
 
     def __enter__(self) -> Self:
@@ -282,6 +286,12 @@ class ReadJournal:
             for run, began, ended, pid, host, longest in found
         ]
 
+    def made(self) -> float:
+        """When the journal was made."""
+        ((found,),) = self._all("SELECT made FROM job")
+        with self._our_errors():
+            return float(found)
+
     def longest_call(self, since: float) -> float | None:
         """The most seconds that a call could take in the runs that went on after a moment."""
         question = "SELECT max(longest_call) FROM runs WHERE ended IS NULL OR ended >= ?"
@@ -383,13 +393,13 @@ class ReadJournal:
             raise
 
 
-def job_at(path: str | os.PathLike[str]) -> Job:
-    """What the journal of a file is for.
+def job_at(path: str | os.PathLike[str], *, restored: bool = False) -> Job:
+    """What the journal of a file is for; see :meth:`ReadJournal.open_to_read`.
 
     Raises:
         JournalError: there is none, or it cannot be read.
     """
-    with ReadJournal.open_to_read(path) as journal:
+    with ReadJournal.open_to_read(path, restored=restored) as journal:
         return journal.job
 
 

@@ -30,11 +30,12 @@ _TABLES = """
 CREATE TABLE job (
     job_id TEXT NOT NULL, service TEXT NOT NULL, operation TEXT NOT NULL, target TEXT NOT NULL,
     place TEXT NOT NULL, keys TEXT, shape TEXT, payloads INTEGER NOT NULL, source TEXT,
-    made REAL NOT NULL, whole INTEGER NOT NULL
+    made REAL NOT NULL, whole INTEGER NOT NULL, restored REAL
 );
 CREATE TABLE runs (
     run INTEGER PRIMARY KEY, began REAL NOT NULL, ended REAL, pid INTEGER NOT NULL,
-    host TEXT NOT NULL, longest_call REAL
+    host TEXT NOT NULL, longest_call REAL, nonce TEXT NOT NULL DEFAULT '',
+    rows INTEGER NOT NULL DEFAULT 0, events INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE rows (
     row INTEGER PRIMARY KEY, key TEXT, digest BLOB NOT NULL, occurrence INTEGER NOT NULL,
@@ -166,7 +167,7 @@ def _fill(connection: sqlite3.Connection, job: Job, at: float) -> None:
         f"BEGIN; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; {_TABLES}"
     )
     connection.execute(
-        "INSERT INTO job VALUES (?,?,?,?,?,?,?,?,?,?,1)",
+        "INSERT INTO job VALUES (?,?,?,?,?,?,?,?,?,?,1,NULL)",
         (
             job.job_id,
             job.service,
@@ -194,10 +195,14 @@ def _sync_folder(folder: str) -> None:
             os.close(fd)
 
 
-def examine(path: str) -> tuple[sqlite3.Connection, Job, os.stat_result]:
+def examine(path: str, *, restored: bool = False) -> tuple[sqlite3.Connection, Job, os.stat_result]:
     """Open a journal for reading, if it is one and nothing of it is missing.
 
     Nothing is changed, so that a file that is refused stays as it was.
+
+    Args:
+        path: of the file.
+        restored: it is known to be an older copy: the main file alone will do.
 
     Raises:
         JournalError: it is no journal, of another version, or a part of it is lost.
@@ -210,10 +215,11 @@ def examine(path: str) -> tuple[sqlite3.Connection, Job, os.stat_result]:
             if path not in _connections:
                 index = wal_index(path)
                 check_seal(path)
-        check_wal(path, index)
+        if not restored:
+            check_wal(path, index)
         had_wal = wal_is_there(path)
         connection = _open_to_read(path, had_wal=had_wal)
-        job = _check(connection, path, had_wal=had_wal)
+        job = _check(connection, path, whole=had_wal or restored)
     except BaseException as error:
         if connection is not None:
             disconnect(connection, path)
@@ -245,7 +251,7 @@ def _open_to_read(path: str, *, had_wal: bool) -> sqlite3.Connection:
     return connection
 
 
-def _check(connection: sqlite3.Connection, path: str, *, had_wal: bool) -> Job:
+def _check(connection: sqlite3.Connection, path: str, *, whole: bool) -> Job:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION:
@@ -269,8 +275,8 @@ def _check(connection: sqlite3.Connection, path: str, *, had_wal: bool) -> Job:
     ).fetchall()
     if len(said) != 1:
         raise trouble(path, "it does not say what it is for: it is damaged", DAMAGED)
-    service, operation, target, place, keys, shape, payloads, source, job_id, whole = said[0]
-    if not whole and not had_wal:
+    service, operation, target, place, keys, shape, payloads, source, job_id, says_whole = said[0]
+    if not says_whole and not whole:
         raise trouble(path, "its -wal file is missing or empty", RESTORE)
     return Job(
         service=service,

@@ -25,6 +25,7 @@ from .facts import (
     Identity,
     Kind,
     Settled,
+    Sighted,
     State,
     Taken,
     action_for,
@@ -166,9 +167,14 @@ class Store(OwnedJournal):
             zip(*ended, strict=True),
         )
 
-    def take_again(self, row: int, at: float) -> Taken:
+    def take_again(self, row: int, at: float, sighted: Sighted | None = None) -> Taken:
         """Decide what to do with a row the journal holds, as it holds it: to send it once more in
         this run, or from its payload without the source.
+
+        Args:
+            row: its number.
+            at: the wall clock.
+            sighted: why it is not to be sent, if a lookup says so.
 
         Raises:
             JournalError: there is no such row.
@@ -188,7 +194,11 @@ class Store(OwnedJournal):
                 status=known.status,
                 again=self._again,
             )
-            taken = batch.resend(known, at) if action == "send" else batch.answer(action, known)
+            taken = (
+                batch.resend(known, at, sighted)
+                if action == "send"
+                else batch.answer(action, known)
+            )
         batch.write()
         return taken
 

@@ -220,9 +220,18 @@ class Worker:
                     group.add(self._groups.get())
             except Empty:
                 listening = not self.loop.is_closed()
+                self._keep_mark(store)
                 continue
             listening = self._write(store, group) and self._call_all(store, group)
+            self._keep_mark(store)
         self._finish(store)
+
+    def _keep_mark(self, store: Store) -> None:
+        if store.broken is None:
+            try:
+                store.keep_mark(self._now)
+            except BaseException as error:
+                self._note(store, error)
 
     def _write(self, store: Store, group: Group) -> bool:
         """One group: ends first, because what ended may be taken again. False if the loop is
@@ -362,7 +371,7 @@ def _result(waiter: Waiter, value: Any = None, error: BaseException | None = Non
 
 def _take_again(store: Store, one: Again) -> tuple[Taken | None, JournalError | None]:
     try:
-        return store.take_again(one.row, one.at), None
+        return store.take_again(one.row, one.at, one.sighted), None
     except JournalError as error:  # there is no such row; nothing was written for it
         return None, error
 

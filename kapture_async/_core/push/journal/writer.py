@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from ...errors import JournalError
 from .batch import Incoming
-from .facts import LATER, Counts, Identity, Job, Kind, Settled, Taken, check_identity
+from .facts import LATER, Counts, Identity, Job, Kind, Settled, Sighted, Taken, check_identity
 from .group import Again
 from .memory import writable
 from .names import Names
@@ -70,6 +70,7 @@ class Journal:
         again: frozenset[str] = LATER,
         now: Callable[[], float] = time.time,
         to_push: bool = False,
+        restored: bool = False,
     ) -> Journal:
         """Open a journal, alone, or make it.
 
@@ -81,6 +82,7 @@ class Journal:
             again: class names of refusals after which the same content may be sent again.
             now: the wall clock.
             to_push: learn which rows there are, so that new ones need not be looked up.
+            restored: it is an older copy, as the caller knows; see :attr:`restored`.
 
         Raises:
             JournalError: another process pushes with it, it belongs to another push, is
@@ -90,7 +92,9 @@ class Journal:
         names: list[Names] = []
 
         def open_store() -> Store:
-            store = Store.open(text, job=job, create=create, again=again, at=now())
+            store = Store.open(
+                text, job=job, create=create, again=again, at=now(), restored=restored
+            )
             if to_push:
                 try:
                     names.append(store.learn_names())
@@ -116,6 +120,11 @@ class Journal:
     def job(self) -> Job:
         """What it is for, as it stands in the journal."""
         return self._store.job
+
+    @property
+    def restored(self) -> float | None:
+        """Whether it is, or was, an older copy; see :attr:`.OwnedJournal.restored`."""
+        return self._store.restored
 
     @property
     def broken(self) -> JournalError | None:
@@ -159,6 +168,7 @@ class Journal:
         *,
         refusal: tuple[str, str] | None = None,
         new: bool = False,
+        sighted: Sighted | None = None,
     ) -> None:
         """:meth:`take` without waiting, or :meth:`refuse`.
 
@@ -172,12 +182,14 @@ class Journal:
             token: the caller's own; saves it a callback for each row.
             refusal: why it cannot be sent at all: the error's class name, and words.
             new: what :meth:`claim` said of it.
+            sighted: why it is not to be sent, if a lookup says so.
 
         Raises:
             JournalError: the journal can be used no more.
         """
         self._check_usable()
-        self._worker.put_take(Incoming(identity, payload, self._now(), refusal, new), done, token)
+        one = Incoming(identity, payload, self._now(), refusal, new, sighted)
+        self._worker.put_take(one, done, token)
 
     def listen(self, begun: AllDone, ended: AllDone) -> None:
         """Be told of what :meth:`begin_soon` and :meth:`end_soon` put, once it is durable: of
@@ -293,10 +305,12 @@ class Journal:
                 words=words,
             )
 
-    def take_again_soon(self, row: int, done: TakenDone, token: Any = None) -> None:
+    def take_again_soon(
+        self, row: int, done: TakenDone, token: Any = None, *, sighted: Sighted | None = None
+    ) -> None:
         """:meth:`take_again` without waiting; see :meth:`take_soon`."""
         self._check_usable()
-        self._worker.put_take(Again(row, self._now()), done, token)
+        self._worker.put_take(Again(row, self._now(), sighted), done, token)
 
     async def take_again(self, row: int) -> Taken:
         """:meth:`take` for a row the journal holds: to try it once more in this run, or to send

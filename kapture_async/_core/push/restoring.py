@@ -1,0 +1,148 @@
+"""An older copy of a journal: what it would send is looked up in the helpdesk first.
+
+It does not know what was sent after it was made. But the reference of a row depends on the journal
+and on the row alone, so it is equal in every copy, also for rows that this copy has never seen. A
+row that is found is accepted; one that is proven absent, by the rules of :mod:`.reconcile`, is
+sent; any other is in doubt.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import NamedTuple
+
+from attrs import field, frozen
+
+from .journal.facts import Doubt, Sighted, State
+from .journal.traits import traits_of
+from .journal.writer import Journal
+from .looks import MARGIN, Inquiry, Look, Looking, Seen, Sight
+from .reconcile import longest_call, settle_time, way_to_look
+
+
+@frozen(kw_only=True)
+class Ways:
+    """How the rows of an operation are found in the helpdesk.
+
+    Attributes:
+        look: all of a time, or each by itself.
+        beginning_of: title and text, from a row's payload; see :func:`.reconcile.reconcile`.
+    """
+
+    look: Look | Inquiry
+    beginning_of: Callable[[bytes], tuple[str, str]] | None = None
+
+
+class Wanted(NamedTuple):
+    """A row that would be sent."""
+
+    key: str | None
+    line: int | None
+    reference: str
+    payload: bytes = field(repr=False)
+
+    def __repr__(self) -> str:
+        return f"<Wanted {self.reference}>"  # key and payload are the caller's
+
+
+class Search:
+    """Looks rows up before they are sent. The lists are read once, whole, before the first row.
+
+    Args:
+        journal: the older copy, open.
+        ways: how rows are found.
+        longest: the most seconds a call may take.
+        now: the wall clock.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        ways: Ways,
+        *,
+        longest: float | None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._journal = journal
+        self._ways = ways
+        self._longest = longest
+        self._now = now
+        self._made = 0.0
+        self._until = 0.0
+        self._settle = 0.0
+        self._seen: list[Seen] = []
+
+    async def begin(self) -> None:
+        """Read the lists.
+
+        Raises:
+            HelpdeskError: the helpdesk could not be asked.
+        """
+        self._made = await self._journal.call(lambda store: store.made())
+        noted = await self._journal.call(lambda store: store.longest_call(0.0))
+        self._settle = settle_time(None, max(longest_call(self._longest), noted or 0.0))
+        self._until = self._now()
+        look = self._ways.look
+        if not isinstance(look, Inquiry):
+            async for seen in look(self._made - MARGIN, self._until + MARGIN):
+                self._seen.append(seen)
+
+    async def sight(self, wanted: Sequence[Wanted]) -> list[Sighted | None]:
+        """What was found of rows; ``None`` for one that is proven not to be there.
+
+        Raises:
+            HelpdeskError: the helpdesk could not be asked.
+        """
+        doubts = [self._doubt(-1 - number, one) for number, one in enumerate(wanted)]
+        if not doubts:
+            return []
+        beginnings = None
+        beginning_of = self._ways.beginning_of
+        if beginning_of is not None:
+            beginnings = {one.row: beginning_of(one.payload or b"{}") for one in doubts}
+        look = self._ways.look
+        way: Looking = await way_to_look(
+            self._journal,
+            look if isinstance(look, Inquiry) else self._again,
+            None,
+            doubts,
+            self._until - self._settle,
+            None,
+            beginnings,
+        )
+        sight = await way.look(doubts, self._made - MARGIN, self._until + MARGIN)
+        return [self._sighted(sight, doubt.row) for doubt in doubts]
+
+    def _sighted(self, sight: Sight, row: int) -> Sighted | None:
+        last = self._journal.restored or self._until
+        found = sight.found.get(row) or sight.alike.get(row)
+        if found is not None:
+            return Sighted(found[0], found[1], self._made, last)
+        settled = self._now() >= (self._journal.restored or 0.0) + self._settle
+        if settled and row not in sight.unproven and row not in sight.unvouched:
+            return None
+        return Sighted("unknown", (), self._made, last)
+
+    def _doubt(self, number: int, one: Wanted) -> Doubt:
+        return Doubt(
+            row=number,
+            key=one.key,
+            line=one.line,
+            reference=one.reference,
+            state=State.UNKNOWN,
+            payload=one.payload,
+            attempts=1,
+            first_intent_at=self._made,
+            sent_at=self._made,
+            last_at=self._journal.restored or self._until,
+            error=None,
+            words=None,
+            absent_looks=0,
+            last_look_at=None,
+            traits=traits_of(one.payload),
+        )
+
+    async def _again(self, since: float, until: float) -> AsyncIterator[Seen]:
+        for seen in self._seen:
+            yield seen

@@ -1,0 +1,398 @@
+"""Journals are not trusted to be the newest: older copies, and other journals of the same rows."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import stat
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from kapture_async import ConfirmationNeededError, JournalError, KaptureClient
+from kapture_async._core.push.journal import marks
+from kapture_async._core.push.journal.facts import State
+from kapture_async._core.push.journal.marks import Mark
+from kapture_async._core.push.journal.reading import ReadJournal, job_at
+from kapture_async.events import PushNoticed, RowKnown
+from kapture_async.testing import FaultPlan, KaptureTwin
+
+from .pushing import SETTLE, Story, keyed, plain, push, titles
+from .test_updates import commented, tickets, update
+
+ADD = "tickets.add"
+
+
+def rows_of(first: int, last: int, *, keys: bool = True) -> list[Any]:
+    names = {f"k{number}": f"title {number}" for number in range(first, last)}
+    return list(keyed(**names)) if keys else plain(*names.values())
+
+
+def copy_of(journal: Path, to: Path) -> Path:
+    for end in ("-wal", "-shm"):
+        Path(f"{to}{end}").unlink(missing_ok=True)
+    return Path(shutil.copy(journal, to))
+
+
+def states(journal: Path) -> Counter[str]:
+    with ReadJournal.open_to_read(journal) as reader:
+        return Counter(state.value for *_, state in reader.names())
+
+
+def mark_of(journal: Path) -> Mark:
+    mark = marks.read(job_at(journal))
+    assert mark is not None
+    return mark
+
+
+class Told(Story):
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+
+    def note(self, event: Any) -> None:
+        if isinstance(event, PushNoticed):
+            self.words.append(event.words)
+        elif isinstance(event, RowKnown):
+            self.known.append((event.key, event.state))
+
+
+async def tell(client: KaptureClient, rows: list[Any], journal: Path, **settings: Any) -> Told:
+    told = Told()
+    story = await push(client, rows, journal, on_event=told.note, **settings)
+    told.outcomes = story.outcomes
+    return told
+
+
+@pytest.mark.parametrize("keys", [True, False])
+async def test_an_older_copy_sends_only_what_is_not_there(
+    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path, keys: bool
+) -> None:
+    await push(client, rows_of(0, 5, keys=keys), journal)
+    backup = copy_of(journal, tmp_path / "backup")
+    await push(client, rows_of(0, 10, keys=keys), journal)
+    copy_of(backup, journal)
+    told = await tell(client, rows_of(0, 15, keys=keys), journal)
+    assert titles(twin) == Counter(f"title {number}" for number in range(15))
+    assert told.names == ["accepted"] * 5
+    assert told.states == {"accepted": 10}
+    assert len(told.words) == 1
+    assert "older copy" in told.words[0]
+    assert states(journal) == {"accepted": 15}
+    ids = {entry.ticket_id for entry in twin.ledger.of(ADD)}
+    with ReadJournal.open_to_read(journal) as reader:
+        assert {view.ticket_id for view in reader.rows_in(State.ACCEPTED)} == ids
+
+
+async def test_equal_rows_without_keys_are_counted(
+    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path
+) -> None:
+    await push(client, plain("other", "same"), journal)
+    backup = copy_of(journal, tmp_path / "backup")
+    await push(client, plain("other", "same", "same", "same"), journal)
+    copy_of(backup, journal)
+    await push(client, plain("other", "same", "same", "same", "same"), journal)
+    assert titles(twin) == {"other": 1, "same": 4}
+
+
+async def test_the_newest_is_pushed_on_with_at_once(
+    client: KaptureClient, journal: Path, tmp_path: Path
+) -> None:
+    await push(client, rows_of(0, 5), journal)
+    moved = tmp_path / "elsewhere" / "moved.journal"
+    moved.parent.mkdir()
+    journal.rename(moved)
+    told = await tell(client, rows_of(0, 8), moved)
+    assert (told.words, told.names) == ([], ["accepted"] * 3)
+    assert mark_of(moved).path == str(moved)
+
+
+async def test_two_copies_that_are_pushed_on_with_in_turn(
+    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path
+) -> None:
+    await push(client, rows_of(0, 3), journal)
+    other = copy_of(journal, tmp_path / "other")
+    for last in range(4, 12):
+        which = other if last % 2 else journal
+        await push(client, rows_of(0, last), which)
+    assert titles(twin) == Counter(f"title {number}" for number in range(11))
+
+
+async def test_a_copy_that_is_stopped_looks_up_the_next_time_too(
+    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path
+) -> None:
+    await push(client, rows_of(0, 3), journal)
+    backup = copy_of(journal, tmp_path / "backup")
+    await push(client, rows_of(0, 20), journal)
+    copy_of(backup, journal)
+    async with client.tickets.push(rows_of(0, 20), journal=journal) as outcomes:
+        outcomes.stop()
+    await push(client, rows_of(0, 20), journal)
+    assert titles(twin) == Counter(f"title {number}" for number in range(20))
+
+
+async def test_rows_that_only_the_copy_holds(
+    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path
+) -> None:
+    await push(client, rows_of(0, 3), journal)
+    twin.faults = FaultPlan.rate(1.0, kinds=["close_before"], only=ADD)
+    refused = FaultPlan.rate(1.0, kinds=["status"], only=ADD)
+    twin.faults = refused
+    await push(client, rows_of(3, 6), journal, give_up_after=None)
+    twin.faults = FaultPlan()
+    await client.tickets.reconcile(journal, settle=SETTLE)
+    held = states(journal)["not_sent"]
+    backup = copy_of(journal, tmp_path / "backup")
+    await push(client, [], journal, from_journal=True)
+    before = titles(twin)
+    copy_of(backup, journal)
+    told = await tell(client, [], journal, from_journal=True)
+    assert titles(twin) == before
+    assert len(told.known) == held
+
+
+async def test_what_is_not_proven_absent_is_in_doubt_and_not_sent(
+    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path
+) -> None:
+    """The other copy was killed a moment ago: the service may still be at it."""
+    await push(client, rows_of(0, 3), journal)
+    backup = copy_of(journal, tmp_path / "backup")
+    await push(client, rows_of(0, 6), journal)
+    mark = mark_of(journal)
+    marks.write(evolve(mark, closed=False, doubts=2, at=time.time()), job_at(journal))
+    copy_of(backup, journal)
+    told = await tell(client, rows_of(0, 9), journal)
+    assert told.names == []
+    assert told.states == {"accepted": 6, "unknown": 3}
+    assert titles(twin) == Counter(f"title {number}" for number in range(6))
+    with ReadJournal.open_to_read(journal) as reader:
+        assert len(list(reader.doubts())) == 3
+
+
+async def test_without_a_mark_nothing_is_said_but_it_may_be_said_so(
+    twin: KaptureTwin,
+    client: KaptureClient,
+    journal: Path,
+    tmp_path: Path,
+    state_folder: Path,
+) -> None:
+    await push(client, rows_of(0, 5), journal)
+    backup = copy_of(journal, tmp_path / "backup")
+    await push(client, rows_of(0, 10), journal)
+    shutil.rmtree(state_folder)
+    copy_of(backup, journal)
+    told = await tell(client, rows_of(0, 12), journal, restored=True)
+    assert titles(twin) == Counter(f"title {number}" for number in range(12))
+    assert told.names == ["accepted"] * 2
+    assert told.words
+
+
+async def test_a_journal_without_its_wal_file(
+    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path
+) -> None:
+    await push(client, rows_of(0, 5), journal)
+    async with client.tickets.push(rows_of(0, 9), journal=journal) as outcomes:
+        alone = copy_of(journal, tmp_path / "alone")
+        async for _ in outcomes:
+            pass
+    with pytest.raises(JournalError, match="-wal file is missing") as caught:
+        await push(client, rows_of(0, 9), alone)
+    assert "--restored" in str(caught.value)
+    told = await tell(client, rows_of(0, 9), alone, restored=True)
+    assert told.states == {"accepted": 9}
+    assert titles(twin) == Counter(f"title {number}" for number in range(9))
+
+
+async def test_a_copy_whose_rows_carry_no_reference(
+    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path
+) -> None:
+    await push(client, rows_of(0, 3), journal, reference=None)
+    backup = copy_of(journal, tmp_path / "backup")
+    await push(client, rows_of(0, 6), journal, reference=None)
+    copy_of(backup, journal)
+    with pytest.raises(JournalError, match="no reference"):
+        await push(client, rows_of(0, 6), journal, reference=None)
+    assert titles(twin).total() == 6
+
+
+async def test_a_copy_while_the_other_is_in_use(
+    client: KaptureClient, journal: Path, tmp_path: Path
+) -> None:
+    await push(client, rows_of(0, 3), journal)
+    other = copy_of(journal, tmp_path / "other")
+    async with client.tickets.push([], journal=journal):
+        with pytest.raises(JournalError, match="another copy of it"):
+            await push(client, rows_of(0, 6), other)
+
+
+async def test_updates_and_customers_of_an_older_copy(
+    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path
+) -> None:
+    rows = commented(tickets(twin, 6))
+    await update(client, rows[:2], journal)
+    backup = copy_of(journal, tmp_path / "backup")
+    await update(client, rows[:4], journal)
+    copy_of(backup, journal)
+    story = await update(client, rows, journal)
+    assert story.names == ["accepted"] * 2
+    assert len(twin.ledger.of("tickets.update")) == 6
+
+    people = [
+        {"customer_name": f"Name {n}", "phone": f"90000000{n:02}", "remarks": "Imported."}
+        for n in range(6)
+    ]
+    journal, backup = tmp_path / "customers.journal", tmp_path / "customers.backup"
+
+    async def add(some: list[dict[str, str]]) -> list[str]:
+        async with client.customers.push(some, journal=journal) as outcomes:
+            return [outcome.name async for outcome in outcomes]
+
+    await add(people[:2])
+    copy_of(journal, backup)
+    await add(people[:4])
+    copy_of(backup, journal)
+    assert await add(people) == ["accepted"] * 2
+    assert len(twin.ledger.of("customers.add")) == 6
+
+
+# --- another journal of the same rows ------------------------------------------------------------
+
+
+async def test_the_same_rows_with_another_journal(
+    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path
+) -> None:
+    await push(client, rows_of(0, 30), journal)
+    other = tmp_path / "other.journal"
+    shuffled = [*rows_of(0, 30), *rows_of(100, 110)]
+    random.Random(1).shuffle(shuffled)
+    for rows in (rows_of(0, 30), shuffled):
+        with pytest.raises(ConfirmationNeededError) as caught:
+            await push(client, rows, other)
+        assert str(journal) in str(caught.value)
+        assert "--new-journal" in caught.value.next_step
+    assert titles(twin).total() == 30
+    assert states(other) == {}
+    story = await push(client, rows_of(0, 30), other, new_journal=True)
+    assert story.names == ["accepted"] * 30
+    assert (await push(client, rows_of(0, 30), other)).states == {"accepted": 30}
+
+
+async def test_a_source_that_keeps_one_waiting(
+    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path
+) -> None:
+    await push(client, rows_of(0, 5), journal)
+
+    async def slowly() -> Any:
+        for row in rows_of(0, 5):
+            yield row
+
+    with pytest.raises(ConfirmationNeededError):
+        await push(client, slowly(), tmp_path / "other.journal")  # type: ignore[arg-type]
+    assert titles(twin).total() == 5
+
+
+async def test_a_journal_that_was_deleted(
+    twin: KaptureTwin, client: KaptureClient, journal: Path
+) -> None:
+    await push(client, rows_of(0, 5), journal)
+    journal.unlink()
+    with pytest.raises(ConfirmationNeededError, match="was at") as caught:
+        await push(client, rows_of(0, 5), journal)
+    assert "--restored" in caught.value.next_step
+    assert titles(twin).total() == 5
+
+
+async def test_other_rows_or_another_target_are_nobodys_business(
+    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path
+) -> None:
+    await push(client, rows_of(0, 5), journal)
+    mixed = [*rows_of(10, 20), *rows_of(0, 5)]
+    assert (await push(client, mixed, tmp_path / "2.journal")).names == ["accepted"] * 15
+    async with KaptureTwin() as elsewhere:
+        where = {"base_url": elsewhere.url, "token": elsewhere.token}
+        async with KaptureClient(**where) as other:  # type: ignore[arg-type]
+            story = await push(other, rows_of(0, 5), tmp_path / "3.journal")
+    assert story.names == ["accepted"] * 5
+
+
+async def test_a_journal_that_has_sent_nothing_stops_nobody(
+    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path
+) -> None:
+    async with KaptureClient(base_url=twin.url, token="wrong") as stranger:
+        story = await push(stranger, rows_of(0, 2), journal)
+    assert set(story.names) <= {"rejected", "not_sent"}
+    story = await push(client, rows_of(0, 2), tmp_path / "2.journal")
+    assert story.names == ["accepted"] * 2
+
+
+# --- the marks themselves ------------------------------------------------------------------------
+
+
+async def test_a_mark_is_the_users_own_and_small(
+    client: KaptureClient, journal: Path, state_folder: Path
+) -> None:
+    await push(client, rows_of(0, 5), journal)
+    (file,) = state_folder.iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(state_folder.stat().st_mode) == 0o700
+    assert file.stat().st_size < 40_000
+    assert "title 1" not in file.read_text(encoding="utf-8")
+    mark = mark_of(journal)
+    assert (mark.rows, mark.sent, mark.closed, mark.doubts) == (5, 5, True, 0)
+
+
+async def test_a_home_that_cannot_be_written_warns_once(
+    client: KaptureClient,
+    journal: Path,
+    state_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    state_folder.write_text("a file is in the way")
+    story = await push(client, rows_of(0, 5), journal)
+    assert story.names == ["accepted"] * 5
+    told = [one for one in caplog.records if "no mark" in one.getMessage()]
+    assert [one.levelname for one in told] == ["WARNING"]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"version": 1}', '{"version": 9}', "null"])
+async def test_a_mark_that_cannot_be_read_says_nothing(
+    client: KaptureClient, journal: Path, state_folder: Path, content: str
+) -> None:
+    await push(client, rows_of(0, 5), journal)
+    (file,) = state_folder.iterdir()
+    file.write_text(content)
+    told = await tell(client, rows_of(0, 6), journal)
+    assert (told.words, told.names) == ([], ["accepted"])
+
+
+def test_marks_do_not_pile_up(state_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(marks, "_MOST", 10)
+    state_folder.mkdir()
+    now = time.time()
+    for number in range(20):
+        file = state_folder / f"x-{number:02}.mark"
+        file.write_text("{}")
+        os.utime(file, (now - number * 86400 * 50, now - number * 86400 * 50))
+    marks.tidy()
+    left = sorted(file.name for file in state_folder.iterdir())
+    assert left == [f"x-{number:02}.mark" for number in range(8)]  # none of 400 days
+
+
+def test_where_the_marks_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAPTURE_ASYNC_STATE", "/srv/marks")
+    assert marks.folder() == "/srv/marks"
+    monkeypatch.delenv("KAPTURE_ASYNC_STATE")
+    monkeypatch.setenv("XDG_STATE_HOME", "/srv/state")
+    monkeypatch.setattr(marks.sys, "platform", "linux")
+    assert marks.folder() == "/srv/state/kapture-async"
+    monkeypatch.setattr(marks.sys, "platform", "darwin")
+    assert marks.folder().endswith("Library/Application Support/kapture-async")
+    monkeypatch.setattr(marks.sys, "platform", "win32")
+    monkeypatch.setenv("LOCALAPPDATA", "/users/me/local")
+    assert marks.folder() == "/users/me/local/kapture-async"
