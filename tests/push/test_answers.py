@@ -142,7 +142,7 @@ async def test_the_connection_is_not_used_again(
     assert kapture_twin.connections_total == 2
 
 
-async def test_doubts_are_found_and_merged_rows_are_said(
+async def test_a_reference_that_comes_back_tells_equal_rows_apart(
     kapture_twin: KaptureTwin, client: KaptureClient, tmp_path: Path
 ) -> None:
     kapture_twin.faults = at(4, "previous_answer")
@@ -151,7 +151,6 @@ async def test_doubts_are_found_and_merged_rows_are_said(
     await pushed(client.tickets.push(same, journal=journal, max_concurrency=1))
     with ReadJournal.open_to_read(journal) as stored:
         before = [doubt.key for doubt in stored.doubts()]
-    # The description that came back tells them apart, as the reference stands in it.
     assert before == ["k4"]
 
 

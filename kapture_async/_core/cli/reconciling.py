@@ -109,6 +109,8 @@ def reconcile_journal(
     if as_json:
         present = present_between(before, after)
         told = {**after.as_json(), "present": present, "absent": len(found.absent)}
+        if found.merged:
+            told["merged"] = sorted(found.merged)
         seen = [contradiction_json(one) for one in found.contradictions]
         print(
             json_line({**told, "still_open": len(found.open), "contradictions_seen": seen}),
@@ -273,6 +275,12 @@ def _show(screen: Console, found: Reconciliation, before: Standing, after: Stand
         table.add_column()
         kinds = (
             ("present", present, "green", "they are in the helpdesk, each once"),
+            (
+                "merged",
+                sum(map(len, found.merged.values())),
+                "yellow",
+                "of these, some are one ticket, which carries the references of all",
+            ),
             ("absent", len(found.absent), "cyan", "they are not; the next push sends them"),
             (
                 "ambiguous",

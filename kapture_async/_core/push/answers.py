@@ -5,8 +5,9 @@ A server or proxy that is one answer behind gives a row the answer of another. S
 and not its own, or it gives an id that another row has.
 
 What is kept of the rows before has a fixed size: the fields of the last ``RECENT`` rows, and about
-a quarter of a million ids. An id is kept as 64 bits of its hash, so that in a push of a million
-rows the chance of a single wrong contradiction is below 1 in 10 million.
+a quarter of a million ids, each as the 64 bits of its hash. In a push of a million rows the chance
+that one id is taken for another is below one in a billion; one that was given longer ago is not
+noticed.
 """
 
 from __future__ import annotations

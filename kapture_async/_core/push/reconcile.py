@@ -114,6 +114,15 @@ class Reconciliation:
         kinds = (self.present, self.absent, self.ambiguous, self.probable, self.open)
         return sum(map(len, kinds))
 
+    @property
+    def merged(self) -> dict[str, list[Resolved]]:
+        """Rows that are one ticket, by its id: it carries the references of all of them, as when
+        the helpdesk or an agent has merged theirs. They are in :attr:`present`, too."""
+        rows: dict[str, list[Resolved]] = {}
+        for row in self.present:
+            rows.setdefault(row.ticket_ids[0], []).append(row)
+        return {ticket_id: some for ticket_id, some in rows.items() if len(some) > 1}
+
     @staticmethod
     def before(error: BaseException) -> Reconciliation | None:
         """What a reconciliation had found before it ended with an error; ``None`` for nothing.
@@ -242,6 +251,7 @@ async def reconcile(
     missing = doubts
     try:
         missing = await looker.resolve(missing, result, tell)
+        missing += await looker.sharing()
         if missing:
             await sleep(seconds * _BETWEEN)
             missing = await looker.resolve(missing, result, tell)
@@ -312,6 +322,7 @@ class _Looker:
         self.unproven: set[int] = set()
         self.unvouched: set[int] = set()
         self._alike: dict[int, tuple[Finding, set[str]]] = {}
+        self._present: dict[int, str] = {}
 
     async def resolve(
         self, doubts: list[Doubt], result: Reconciliation, tell: ReconcileObserver
@@ -345,8 +356,21 @@ class _Looker:
         await self._journal.call(lambda store: _write(store, written, evidence, at))
         for doubt, kind, ids in found:
             getattr(result, kind).append(_resolved(doubt, ids))
+            if kind == "present":
+                self._present[doubt.row] = ids[0]
         tell(Looked(sight.tickets, len(found), len(missing)))
         return missing
+
+    async def sharing(self) -> list[Doubt]:
+        """Rows that were accepted with the ids of tickets that turned out to be other rows'. From
+        now on they are in doubt: the next look finds them on the same tickets (then they were
+        merged), on others, or not at all, which proves nothing yet."""
+        if not self._present or not isinstance(self._way, Survey):
+            return []
+        present, at = self._present, self._now()
+        doubts = await self._journal.call(lambda store: _doubt_sharing(store, present, at))
+        self.unproven |= {doubt.row for doubt in doubts}
+        return doubts
 
     async def alike(self, doubts: list[Doubt], result: Reconciliation) -> list[Doubt]:
         """Of rows that two looks have not found, write down those of which a ticket has the title
@@ -415,6 +439,18 @@ def _write(
         store.verdict(doubt.row, Kind(kind), at, ticket_id=ticket_id, evidence=told)
     if "looks" not in evidence:
         store.look(at, evidence)
+
+
+def _doubt_sharing(store: Store, present: dict[int, str], at: float) -> list[Doubt]:
+    sharing = [
+        row
+        for row, ticket_id in store.rows_with(set(present.values()))
+        if row not in present
+        and store.doubt(row, ticket_id, at, f"ticket {ticket_id} turned out to be another row's")
+    ]
+    if not sharing:
+        return []
+    return [d for d in store.doubts(State.UNKNOWN, payloads=False) if d.row in sharing]
 
 
 def _resolved(doubt: Doubt, ids: tuple[str, ...] = ()) -> Resolved:

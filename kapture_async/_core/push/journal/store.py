@@ -348,6 +348,11 @@ class Store(OwnedJournal):
         self._memory.move(known.kind, "unknown")
         return True
 
+    def rows_with(self, ticket_ids: set[str]) -> list[tuple[int, str]]:
+        """The rows that were ever given one of these ids: row and id."""
+        found = self._each("SELECT row, ticket_id FROM facts WHERE ticket_id IS NOT NULL", [])
+        return [(row, ticket_id) for row, ticket_id in found if ticket_id in ticket_ids]
+
     def last_ids(self, most: int) -> list[tuple[int, str]]:
         """The ids of the last rows that got one: row and id, the last first."""
         question = (
