@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, tzinfo
+from datetime import date, datetime, tzinfo
 from typing import Any
 
+from ._core.arguments import check_mapping, check_text
 from ._core.caller import Payload
 from ._core.errors import InvalidInputError
 from .models import NewTicket
 from .service import format_moment, parse_moment
+
+_SENDABLE = (str, int, float, date, list, tuple, Mapping)
 
 
 def ticket_body(row: Any) -> dict[str, Any]:
@@ -50,11 +53,17 @@ def checked_text(name: str, value: str) -> str:
 
 def merge_given(body: Payload, **given: Any) -> None:
     """Add the fields that were given; ``None`` is none."""
-    body.update((name, value) for name, value in given.items() if value is not None)
+    for name, value in given.items():
+        if value is None:
+            continue
+        if not isinstance(value, _SENDABLE):
+            raise InvalidInputError(f"{name} must be text, not {type(value).__name__}")
+        body[name] = value
 
 
 def merge_extra(body: dict[str, Any], extra: Mapping[str, Any] | None) -> None:
     """Add fields by their wire names; none of them may be there already."""
+    check_mapping("extra", extra)
     for name, value in (extra or {}).items():
         if name in body:
             raise InvalidInputError(f"{name} is given twice: as itself and in extra")
@@ -76,6 +85,8 @@ def get_switches(
     conversation_type: str | None, history_type: str | None, extra: Mapping[str, Any] | None
 ) -> Payload:
     """The fields of Get Ticket beside the ids (kapture.md, section 3)."""
+    check_text("conversation_type", conversation_type)
+    check_text("history_type", history_type)
     switches = Payload()
     merge_given(switches, conversation_type=conversation_type, history_type=history_type)
     merge_extra(switches, extra)

@@ -11,6 +11,7 @@ from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from ._core.arguments import check_callable, check_flag, check_text
 from ._core.caller import Caller
 from ._core.errors import ConfigurationError, InvalidInputError
 from ._core.phase import Effect
@@ -27,6 +28,8 @@ from ._core.transport.settings import (
     Timeout,
     TransportSettings,
     check_headers,
+    check_session,
+    wrapped_headers,
 )
 from ._core.vendorwords import Says, VendorWords
 from ._core.version import __version__
@@ -129,10 +132,14 @@ class KaptureClient:
         on_event: Observer | None = None,
     ) -> None:
         # Wrapped before anything can fail: a traceback may show this frame's variables.
-        token, username, password = Secret.wrap(token), Secret.wrap(username), Secret.wrap(password)
-        proxy = Secret.wrap(proxy)
+        token, username = Secret.wrap(token, "token"), Secret.wrap(username, "username")
+        password = Secret.wrap(password, "password")
+        proxy = Secret.wrap(proxy, "proxy")
         credentials = wrapped(credentials)
-        headers = {name: Secret.wrap(value) for name, value in (headers or {}).items()}
+        headers = wrapped_headers(headers)
+        check_flag("allow_http", allow_http, ConfigurationError)
+        check_callable("on_event", on_event, ConfigurationError)
+        check_session(session)
         if session is not None and (
             proxy is not None or ssl_context is not None or keep_alive is not True
         ):
@@ -210,9 +217,9 @@ class KaptureClient:
         Raises:
             ConfigurationError: a variable is missing or wrong; it names the variables.
         """
-        proxy = Secret.wrap(proxy)  # as in __init__: a traceback may show this frame, too
+        proxy = Secret.wrap(proxy, "proxy")  # as in __init__: a traceback may show this frame, too
         credentials = with_orders(wrapped(credentials))
-        headers = {name: Secret.wrap(value) for name, value in (headers or {}).items()}
+        headers = wrapped_headers(headers)
         base_url = os.environ.get("KAPTURE_BASE_URL") or None
         subdomain = os.environ.get("KAPTURE_SUBDOMAIN") or None
         if base_url is None and subdomain is None:
@@ -354,6 +361,9 @@ class KaptureClient:
             raise InvalidInputError("effect must be 'read' or 'write'")
         if wrap not in ("array", "object"):
             raise InvalidInputError("wrap must be 'array' or 'object'")
+        check_text("api", api)
+        check_text("method", method, optional=False)
+        check_flag("marks_success", marks_success)
         if not method.isascii() or not method.isalpha():
             raise InvalidInputError("method must be an HTTP verb")
         if effect == "write" and method.upper() in ("GET", "HEAD", "OPTIONS", "TRACE"):

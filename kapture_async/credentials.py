@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote
 
+from ._core.arguments import check_mapping
 from ._core.errors import ConfigurationError
 from ._core.secret import Secret
 from ._core.transport.auth import AuthHeaders, KeyPerApi, authorization, basic_authorization
@@ -95,12 +96,20 @@ def wrapped(
     """The same, hidden from whatever shows a frame's variables."""
     if credentials is None:
         return None
-    return {
-        api: (Secret.wrap(value[0]), Secret.wrap(value[1]))
-        if isinstance(value, tuple)
-        else Secret.wrap(value)
-        for api, value in credentials.items()
-    }
+    check_mapping("credentials", credentials, ConfigurationError)
+    return {api: _wrapped(api, value) for api, value in credentials.items()}
+
+
+def _wrapped(api: str, value: Any) -> Credential:
+    what = f"credentials[{api[:40]!r}]"
+    if isinstance(value, tuple) and len(value) == 2 and None not in value:
+        return Secret.wrap(value[0], what), Secret.wrap(value[1], what)
+    if isinstance(value, (str, Secret)):
+        return Secret.wrap(value, what)
+    raise ConfigurationError(
+        f"{what} must be a token or a pair of a user name and a password, not "
+        f"{type(value).__name__}"
+    )
 
 
 def with_orders(credentials: dict[str, Credential] | None) -> dict[str, Credential] | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import evolve
 
+from ._core.arguments import check_flag, check_words
 from ._core.caller import Caller, Payload
 from ._core.errors import (
     InvalidInputError,
@@ -267,6 +268,15 @@ class Customers:
                 read, it is safe to ask again.
         """
         zone = self._caller.codec.zone
+        check_words(
+            name=name,
+            phone=phone,
+            email=email,
+            customer_id=customer_id,
+            customer_code=customer_code,
+            limit=limit,
+            offset=offset,
+        )
         given = Payload(
             name=name,
             phone=phone,
@@ -381,6 +391,7 @@ class Customers:
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
         check_place(reference)
+        check_flag("payloads", payloads)
 
         def records(longest: float | None) -> Records[CustomerFields]:
             job = customer_job_of(

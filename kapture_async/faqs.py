@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
+from ._core.arguments import check_words
 from ._core.caller import Caller, Payload
 from ._core.errors import InvalidInputError, RejectedError, UnreadableReplyError
 from ._core.pull.offsets import OffsetReader
@@ -69,6 +70,7 @@ class Faqs:
             raise InvalidInputError("page_size must be 1 or more")
         zone = self._caller.codec.zone
         fields = Payload()
+        check_words(employee_id=employee_id)
         merge_given(fields, employee_id=employee_id)
         fields["category_id"] = checked_id(category_id, what="category")
         for name, day in (("start_date", start_date), ("end_date", end_date)):

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from attrs import define, field, frozen
 
+from ._core.arguments import check_mapping
 from ._core.codec import WireModel, wire
 from ._core.errors import InvalidInputError
 from ._core.given import given, members
@@ -25,6 +26,8 @@ KNOWN_FIELDS = ("title", "ticket_details", "due_date", "email_id")
 
 
 def _frozen_extra(extra: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    if extra is not None and not isinstance(extra, Mapping):
+        check_mapping("extra", extra)  # its names are looked at with the other fields
     return MappingProxyType(members(extra)) if extra else _NO_EXTRA
 
 

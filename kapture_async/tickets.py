@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
+from ._core.arguments import check_callable, check_flag, check_seconds, check_whole, check_words
 from ._core.begun import Begun
 from ._core.caller import Caller, Payload
 from ._core.errors import (
@@ -39,6 +40,7 @@ from .bodies import (
     checked_id,
     checked_text,
     get_switches,
+    hidden,
     merge_extra,
     merge_given,
     ticket_body,
@@ -139,6 +141,11 @@ class Tickets:
             )
         elif (title, ticket_details, due_date, email_id, extra) != (None,) * 5:
             raise InvalidInputError("give either a whole ticket or its fields, not both")
+        if not isinstance(ticket, NewTicket):
+            raise InvalidInputError(
+                f"ticket must be a NewTicket, not {type(ticket).__name__}",
+                next_step="Give the fields of a mapping as arguments: add(**fields).",
+            )
         headers = check_headers(headers)
         del title, ticket_details, due_date, email_id, extra  # not for tracebacks with variables
         return await self._add(self._caller, ticket.to_wire(), headers)
@@ -261,9 +268,12 @@ class Tickets:
             InvalidInputError: an id is empty or holds a comma.
             HelpdeskError: not one id could be asked; the first error is raised.
         """
+        if isinstance(ticket_ids, (str, bytes)) or not isinstance(ticket_ids, Iterable):
+            raise InvalidInputError(
+                f"ticket_ids must be several ids, not {type(ticket_ids).__name__}"
+            )
         ids = list(dict.fromkeys(checked_id(ticket_id) for ticket_id in ticket_ids))
-        if concurrency < 1:
-            raise InvalidInputError("concurrency must be 1 or more")
+        check_whole("concurrency", concurrency, 1)
         switches = get_switches(conversation_type, history_type, extra)
         headers = checked = check_headers(headers)
         slots = asyncio.Semaphore(concurrency)
@@ -348,6 +358,7 @@ class Tickets:
         """
         zone = self._caller.codec.zone
         filters = Payload()
+        check_words(limit=limit, offset=offset, customer_code=customer_code, status=status)
         merge_given(filters, limit=limit, offset=offset, customer_code=customer_code, status=status)
         merge_extra(filters, extra)
         checked = check_headers(headers)
@@ -431,6 +442,9 @@ class Tickets:
         """
         codec = self._caller.codec
         filters = Payload()
+        check_words(customer_code=customer_code, status=status)
+        check_flag("overwrite", overwrite)
+        check_callable("on_progress", on_progress)
         merge_given(filters, customer_code=customer_code, status=status)
         merge_extra(filters, extra)
         checked = check_headers(headers)
@@ -528,6 +542,7 @@ class Tickets:
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
         check_place(reference)
+        check_flag("payloads", payloads)
         codec = self._caller.codec
 
         def records(longest: float | None) -> Records[dict[str, Any]]:
@@ -640,6 +655,7 @@ class Tickets:
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
         check_place(reference)
+        check_flag("payloads", payloads)
         codec = self._caller.codec
         given = Payload(
             sub_status=sub_status,
@@ -649,7 +665,7 @@ class Tickets:
             disposition=disposition,
             status=status,
         )
-        defaults = Defaults(given, Payload(extra or {}), codec.zone)
+        defaults = Defaults(given, hidden(extra), codec.zone)
         del comment, extra  # not for tracebacks with variables
 
         def records(longest: float | None) -> Records[TicketUpdate]:
@@ -819,6 +835,9 @@ class Tickets:
         check_place(reference)
         if reference is None:
             raise InvalidInputError("without a reference there is nothing to be found again")
+        if trial is not None and not isinstance(trial, NewTicket):
+            raise InvalidInputError(f"trial must be a NewTicket, not {type(trial).__name__}")
+        check_seconds("patience", patience)
         ticket = trial or NewTicket(title=TRIAL_TITLE, ticket_details=TRIAL_TEXT)
         if long is not None:
             if trial is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from attrs import evolve
 
+from kapture_async._core.arguments import check_callable
 from kapture_async._core.caller import Caller
 from kapture_async._core.download.saving import Saving
 from kapture_async._core.download.stream import Download
@@ -91,6 +92,7 @@ class Attachments:
         A cancellation leaves nothing behind, unless it comes when the whole file just gets its
         name.
         """
+        check_callable("on_progress", on_progress)
         begin = self._beginner(attachment_id, max_bytes, headers)
         saving = await asyncio.to_thread(Saving.prepare, to, overwrite=overwrite)
         return await save(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any
 
+from kapture_async._core.arguments import check_callable, check_flag
 from kapture_async._core.caller import Caller, Payload
 from kapture_async._core.codec import Codec
 from kapture_async._core.errors import ConfigurationError, InvalidInputError
@@ -25,6 +26,8 @@ from kapture_async._core.transport.settings import (
     Timeout,
     TransportSettings,
     check_headers,
+    check_session,
+    wrapped_headers,
 )
 from kapture_async._core.transport.tokens import TokenProvider
 from kapture_async._core.version import __version__
@@ -130,9 +133,13 @@ class SupportClient:
         on_event: Observer | None = None,
     ) -> None:
         # Wrapped before anything can fail: a traceback may show this frame's variables.
-        apikey, access_token = Secret.wrap(apikey), Secret.wrap(access_token)
-        proxy = Secret.wrap(proxy)
-        headers = {name: Secret.wrap(value) for name, value in (headers or {}).items()}
+        apikey = Secret.wrap(apikey, "apikey")
+        access_token = Secret.wrap(access_token, "access_token")
+        proxy = Secret.wrap(proxy, "proxy")
+        headers = wrapped_headers(headers)
+        check_flag("allow_http", allow_http, ConfigurationError)
+        check_callable("on_event", on_event, ConfigurationError)
+        check_session(session)
         if session is not None and (
             proxy is not None or ssl_context is not None or keep_alive is not True
         ):
@@ -214,8 +221,8 @@ class SupportClient:
         Raises:
             ConfigurationError: a variable is missing or wrong; it names the variables.
         """
-        proxy = Secret.wrap(proxy)  # as in __init__: a traceback may show this frame, too
-        headers = {name: Secret.wrap(value) for name, value in (headers or {}).items()}
+        proxy = Secret.wrap(proxy, "proxy")  # as in __init__: a traceback may show this frame, too
+        headers = wrapped_headers(headers)
         names = ["SUPPORT_BASE_URL", "SUPPORT_APIKEY"]
         if token_provider is None:
             names.append("SUPPORT_ACCESS_TOKEN")
@@ -332,7 +339,8 @@ class SupportClient:
                 active.
             HelpdeskError: the call failed; it is safe to try again.
         """
-        username, password = Secret.wrap(username), Secret.wrap(password)
+        username = Secret.wrap(username, "username")
+        password = Secret.wrap(password, "password")
         if not username or not password:
             raise InvalidInputError("the user name and the password must not be empty")
         check_printable("the user name", username)

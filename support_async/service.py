@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 from attrs import evolve, fields, frozen
 
+from kapture_async._core.arguments import check_flag, check_mapping
 from kapture_async._core.caller import Payload
 from kapture_async._core.errors import ConfigurationError, InvalidInputError
 from kapture_async._core.given import given
@@ -93,6 +94,7 @@ class Operations:
         table = cls()
         slots = {field.default.name: field.name for field in fields(cls)}
         changes: dict[str, Operation] = {}
+        check_mapping("paths", paths, ConfigurationError)
         for name, path in (paths or {}).items():
             if name not in slots:
                 raise ConfigurationError(
@@ -120,6 +122,8 @@ def any_operation(
     Raises:
         InvalidInputError: there can be no such call.
     """
+    check_flag("authenticated", authenticated)
+    check_flag("marks_success", marks_success)
     if effect not in ("read", "write"):
         raise InvalidInputError("effect must be 'read' or 'write'")
     if not isinstance(method, str) or not method.isascii() or not method.isalpha():
@@ -186,7 +190,7 @@ def base_url_of(text: str, *, allow_http: bool = False) -> BaseUrl:
         ConfigurationError: it is no base URL.
     """
     if not isinstance(text, str):
-        raise ConfigurationError(f"the base URL is text, not {type(text).__name__}")
+        raise ConfigurationError(f"base_url must be text, not {type(text).__name__}")
     # "Cf" are the format characters: direction marks, joiners, byte order marks, soft hyphens.
     visible = "".join(one for one in text if unicodedata.category(one) != "Cf")
     return parse_base_url(visible, allow_http=allow_http)

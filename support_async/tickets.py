@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from kapture_async._core.arguments import check_flag, check_seconds
 from kapture_async._core.caller import Caller, Payload
 from kapture_async._core.errors import InvalidInputError, UnreadableReplyError
 from kapture_async._core.pull.offsets import OffsetReader
@@ -527,6 +528,7 @@ class Tickets:
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
         check_place(reference)
+        check_flag("payloads", payloads)
         operation = self._installation.operations.create_ticket.name
 
         def records(longest: float | None) -> Records[NewTicket]:
@@ -671,6 +673,9 @@ class Tickets:
         check_place(reference)
         if reference is None:
             raise InvalidInputError("without a reference there is nothing to be found again")
+        if not isinstance(trial, NewTicket):
+            raise InvalidInputError(f"trial must be a NewTicket, not {type(trial).__name__}")
+        check_seconds("patience", patience)
 
         async def create(name: str) -> str | None:
             await self._create(self._caller, mark(trial, name, reference), None)

@@ -15,6 +15,7 @@ from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
+from ..arguments import check_flag
 from ..errors import InvalidInputError
 from .names import safe_filename
 
@@ -57,6 +58,7 @@ class Saving:
                 and ``overwrite`` is false, or what is there is no ordinary file. Nothing was
                 made.
         """
+        check_flag("overwrite", overwrite)
         text = _text_of(to)
         try:
             # Joined and not "made absolute": cutting ".." out of a text leads elsewhere if the

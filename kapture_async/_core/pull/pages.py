@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
+from ..arguments import check_whole
 from ..errors import HelpdeskError, InvalidInputError
 from .arriving import Fetched, Source
 from .frames import ArrowStream, Frame, frame_for
@@ -85,8 +86,7 @@ class Pages(Generic[T]):
         where: Callable[[W], str] = _pulling,
         frame: Frame | None = None,
     ) -> None:
-        if ahead < 1:
-            raise InvalidInputError("ahead must be 1 or more")
+        check_whole("ahead", ahead, 1)
         self._windows = iter(windows)
         self._fetch: Callable[[Any], Coroutine[Any, Any, list[T]] | Source[T]] = fetch
         self._id_of = id_of

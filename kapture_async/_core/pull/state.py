@@ -23,6 +23,7 @@ from typing import Any, Final, Self
 import orjson
 from attrs import Factory, asdict, define, fields
 
+from ..arguments import check_path_like
 from ..errors import JournalError, StateError
 from ..push.journal.lock import Lock, owner_of
 from .output import Output, naming, publish, sync_folder
@@ -86,6 +87,7 @@ class State:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, bound: str, place: str) -> None:
+        check_path_like("state", path)
         self.path = os.path.realpath(os.fspath(path))
         self._bound = bound
         self._place = place

@@ -6,6 +6,7 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from ..arguments import check_callable, check_flag, check_path_like
 from ..caller import Caller
 from ..errors import InvalidInputError
 from .echoes import AnswerRule
@@ -60,9 +61,12 @@ def bulk_push(
     Raises:
         InvalidInputError: the source is no iterable, or a setting is out of range.
     """
+    check_callable("key", key)
+    check_flag("from_journal", from_journal)
     settings = caller.transport.settings
     recorder = None
     if journal is not None:
+        check_path_like("journal", journal)
         recorder = Recorder(
             journal,
             records(longest_call(caller.options.timeout.total)),
@@ -108,6 +112,8 @@ async def reconcile_at(
         JournalError: the journal cannot be used, or is for another job.
         HelpdeskError: a look failed.
     """
+    check_callable("on_event", how.get("on_event"))
+    check_flag("trust_empty", how.get("trust_empty", False))
     opened = await Journal.open(path, job=job, create=False)
     try:
         return await reconcile(opened, way, settle=settle, longest=longest, **how)

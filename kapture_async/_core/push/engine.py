@@ -22,6 +22,7 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import frozen
 
+from ..arguments import check_callable, check_seconds
 from ..errors import (
     ClientStateError,
     ConflictError,
@@ -132,12 +133,16 @@ class Push(Generic[R]):
     ) -> None:
         if type(max_concurrency) is not int or not 1 <= max_concurrency <= 10_000:
             raise InvalidInputError("max_concurrency must be a whole number from 1 to 10,000")
-        if max_rate is not None and not 0 < max_rate < math.inf:
+        if max_rate is not None and (
+            isinstance(max_rate, bool)
+            or not isinstance(max_rate, (int, float))
+            or not 0 < max_rate < math.inf
+        ):
             raise InvalidInputError("max_rate must be more than 0 requests per second")
-        if give_up_after is not None and give_up_after < 1:
+        if give_up_after is not None and (type(give_up_after) is not int or give_up_after < 1):
             raise InvalidInputError("give_up_after must be 1 or more, or None for never")
-        if patience < 0:
-            raise InvalidInputError("patience must be 0 seconds or more")
+        check_seconds("patience", patience)
+        check_callable("on_event", on_event)
         self._rows = Rows(source)
         self._service, self._operation = service, operation
         self._us: dict[str, Any] = {"service": service, "operation": operation, "effect": "write"}

@@ -17,6 +17,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
+from ..arguments import check_seconds
 from ..errors import HelpdeskError, InvalidInputError, JournalError
 from .contradictions import Watch
 from .journal.facts import TOLD, Doubt, Kind, RowView, State
@@ -166,6 +167,7 @@ def settle_time(given: float | None, longest: float | None, *, whose: str = "a c
     least = 2 * longest_call(longest)
     if given is None:
         return max(SETTLE, least)
+    check_seconds("settle", given)
     if not given >= least:
         raise InvalidInputError(
             f"settle must be {least:g} seconds or more, twice the time {whose} may take",

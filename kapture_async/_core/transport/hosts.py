@@ -122,6 +122,8 @@ def check_path(path: str) -> str:
     Raises:
         InvalidInputError: it is anything else.
     """
+    if not isinstance(path, str):
+        raise InvalidInputError(f"path must be text, not {type(path).__name__}")
     if not path.startswith("/") or path.startswith("//") or not _PATH.fullmatch(path):
         raise InvalidInputError(
             f"{path[:80]!r} is not a path such as '/some-endpoint.html' "

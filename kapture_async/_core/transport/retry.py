@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 
 from attrs import field, frozen
 
+from ..arguments import check_seconds
 from ..errors import ConfigurationError
 from ..phase import Effect, Phase
 
@@ -17,13 +18,12 @@ _AGAIN_IF_READ = frozenset({408, 500, 502, 503, 504})
 
 
 def _check_attempts(_self: object, _attribute: object, value: int) -> None:
-    if value < 1:
-        raise ConfigurationError("a retry policy needs at least one attempt")
+    if type(value) is not int or value < 1:
+        raise ConfigurationError("attempts must be a whole number of 1 or more")
 
 
 def _check_seconds(_self: object, attribute: object, value: float) -> None:
-    if not (value >= 0 and math.isfinite(value)):
-        raise ConfigurationError(f"{getattr(attribute, 'name', 'a wait')} must be 0 or more")
+    check_seconds(getattr(attribute, "name", "a wait"), value, ConfigurationError)
 
 
 @frozen(kw_only=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from ..arguments import check_mapping
 from ..errors import ConfigurationError
 from ..secret import Secret, check_header
 from .hosts import BaseUrl
@@ -21,10 +22,14 @@ _OURS = frozenset({"content-length", "content-type", "host", "transfer-encoding"
 
 
 def _check_positive(_self: object, attribute: object, value: float | None) -> None:
+    name = getattr(attribute, "name", "")
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+        raise ConfigurationError(
+            f"timeout {name!r} must be a number of seconds or None, not {type(value).__name__}"
+        )
     if value is not None and not (value > 0 and math.isfinite(value)):
         raise ConfigurationError(
-            f"timeout {getattr(attribute, 'name', '')!r} must be more than 0 seconds",
-            next_step="Pass None for no limit.",
+            f"timeout {name!r} must be more than 0 seconds", next_step="Pass None for no limit."
         )
 
 
@@ -118,6 +123,25 @@ class CallOptions:
         )
 
 
+def wrapped_headers(headers: Mapping[str, str | Secret] | None) -> dict[str, Secret]:
+    """Headers hidden from whatever shows a frame's variables.
+
+    Raises:
+        ConfigurationError: they are no mapping of texts. Values are not shown.
+    """
+    check_mapping("headers", headers, ConfigurationError)
+    return {
+        name: Secret.wrap(value, f"the value of header {name[:40]!r} in headers")
+        if value is not None
+        else _no_header(name)
+        for name, value in (headers or {}).items()
+    }
+
+
+def _no_header(name: str) -> Secret:
+    raise ConfigurationError(f"the value of header {name[:40]!r} in headers must be text, not None")
+
+
 def check_headers(headers: Mapping[str, str | Secret] | None) -> dict[str, Secret]:
     """Extra headers, wrapped and checked.
 
@@ -126,13 +150,24 @@ def check_headers(headers: Mapping[str, str | Secret] | None) -> dict[str, Secre
             that the library writes itself. Values are not shown.
     """
     checked: dict[str, Secret] = {}
-    for name, value in (headers or {}).items():
-        secret = Secret.wrap(value)
+    for name, secret in wrapped_headers(headers).items():
         check_header(name, secret)
         if name.lower() in _OURS:
             raise ConfigurationError(f"the header {name!r} is written by the library itself")
         checked[name] = secret
     return checked
+
+
+def check_session(session: object) -> None:
+    """A session of the caller's own, without importing aiohttp for it.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    if session is not None and not callable(getattr(session, "request", None)):
+        raise ConfigurationError(
+            f"session must be an aiohttp.ClientSession, not {type(session).__name__}"
+        )
 
 
 @frozen(kw_only=True)

@@ -6,6 +6,7 @@ import errno
 import os
 import sqlite3
 
+from ...arguments import check_path_like
 from ...errors import HelpdeskError, JournalError
 
 _MEND = "Then run the same push again: it goes on where it stopped."
@@ -129,4 +130,5 @@ def text_of(path: str | os.PathLike[str]) -> str:
 
     Symbolic links are followed: whatever name it is called by, a journal has one lock.
     """
+    check_path_like("journal", path)
     return os.path.realpath(os.fspath(path))
