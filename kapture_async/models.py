@@ -25,7 +25,7 @@ KNOWN_FIELDS = ("title", "ticket_details", "due_date", "email_id")
 """The documented fields of a new ticket (kapture.md, section 1)."""
 
 
-def _frozen_extra(extra: Mapping[str, Any] | None) -> Mapping[str, Any]:
+def _frozen_extra(extra: Any) -> Mapping[str, Any]:
     if extra is not None and not isinstance(extra, Mapping):
         check_mapping("extra", extra)  # its names are looked at with the other fields
     return MappingProxyType(members(extra)) if extra else _NO_EXTRA

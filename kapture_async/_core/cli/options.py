@@ -84,6 +84,7 @@ class Target(abc.ABC):
     headers_env: tuple[str, ...] = ()
     proxy: Secret | None = field(default=None, converter=as_secret)
     allow_http: bool = False
+    no_keep_alive: bool = False
 
     @abc.abstractmethod
     def own_settings(self, *, may_prompt: bool) -> dict[str, Any]:
@@ -108,6 +109,7 @@ class Target(abc.ABC):
             "headers": self._headers(),
             "proxy": self.proxy,
             "allow_http": self.allow_http,
+            "keep_alive": not self.no_keep_alive,
         }
 
     def as_arguments(self) -> list[str]:
@@ -121,7 +123,8 @@ class Target(abc.ABC):
             again += ["--header-env", pair]
         if self.proxy is not None and self.proxy.reveal() == "env":
             again += ["--proxy", "env"]
-        return [*again, "--allow-http"] if self.allow_http else again
+        again += ["--allow-http"] if self.allow_http else []
+        return [*again, "--no-keep-alive"] if self.no_keep_alive else again
 
     def variable(self, name: str) -> str | None:
         """An environment variable of this service; an empty one counts as not set."""
@@ -221,6 +224,9 @@ def target_options(target: type[Target]) -> Decorator:
         ),
         click.option("--proxy", metavar="URL", help="Or `env`, for the proxy variables."),
         click.option("--allow-http", is_flag=True, help="Send in clear text, to any host."),
+        click.option(
+            "--no-keep-alive", is_flag=True, help="Make a new connection for each request."
+        ),
     )
     return gathering("target", target, options)
 

@@ -62,7 +62,12 @@ def bulk_push(
         InvalidInputError: the source is no iterable, or a setting is out of range.
     """
     check_callable("key", key)
-    check_flag("from_journal", from_journal)
+    for name, value in (
+        ("from_journal", from_journal),
+        ("restored", restored),
+        ("new_journal", new_journal),
+    ):
+        check_flag(name, value)
     settings = caller.transport.settings
     recorder = None
     if journal is not None:
