@@ -33,6 +33,7 @@ from ._core.push.reconcile import ReconcileObserver, Reconciliation, Resolved, s
 from ._core.push.recorder import Records
 from ._core.push.restoring import Ways
 from ._core.push.rows import Row, Source
+from ._core.push.trial import TITLE, trial_text
 from ._core.secret import Secret
 from ._core.transport.retry import NO_RETRY
 from ._core.transport.settings import CallOptions, check_headers
@@ -46,7 +47,14 @@ from .bodies import (
     ticket_body,
 )
 from .echoes import ADDED, UPDATED, ids_of
-from .journaled import job_of, look_of, packed_beginning, packed_content, records_of
+from .journaled import (
+    job_of,
+    look_of,
+    packed_beginning,
+    packed_clues,
+    packed_content,
+    records_of,
+)
 from .journaled_updates import (
     BY_TICKET,
     EachOnce,
@@ -712,6 +720,7 @@ class Tickets:
         reference: ReferencePlace = TEXT,
         settle: float | None = None,
         trust_empty: bool = False,
+        probe: bool = False,
         on_event: ReconcileObserver | None = None,
     ) -> Reconciliation:
         """Find out what became of the doubts in a journal, and write it down there.
@@ -731,15 +740,20 @@ class Tickets:
             settle: seconds after the last sign of a doubtful row until the first look. Default
                 300, or twice the time for a call if that is more; not less than that. The
                 longer time counts, of this client and of the one that pushed.
-            trust_empty: take rows for absent although the looks have shown no other row of this
-                journal; see :attr:`Reconciliation.unvouched`.
+            trust_empty: take rows for absent although the looks could have missed them; see
+                :attr:`Reconciliation.unvouched`.
+            probe: where that is all that keeps rows open, make ONE ticket that says it is a
+                trial, with a neutral text like theirs, and look for it: it then vouches for
+                them. Close it afterwards; its id is in :attr:`Reconciliation.trial`. Never made
+                without this.
             on_event: told of waits and looks.
 
         Returns:
             What became of each doubt.
 
         Raises:
-            InvalidInputError: ``settle`` is too short.
+            InvalidInputError: ``settle`` is too short, or there is nothing that ``probe`` could
+                prove: of updates, or without a reference.
             JournalError: the journal cannot be used, or belongs to another push.
             HelpdeskError: a look failed. What was resolved before stands in the journal, and
                 :meth:`Reconciliation.before` gives it.
@@ -760,6 +774,15 @@ class Tickets:
             )
         elif reference is None:
             content_of = packed_content
+        if probe and (way is not None or reference is None):
+            what = "updates" if way is not None else "rows without a reference"
+            raise InvalidInputError(f"a trial ticket proves nothing of {what}")
+
+        async def trial(name: str, traits: int, like: bytes | None) -> str | None:
+            ticket = NewTicket(title=TITLE, ticket_details=trial_text(traits))
+            body = mark(ticket.to_wire(), name, reference)
+            return (await self._add(self._caller, body, None)).ticket_id
+
         return await reconcile_at(
             journal,
             job,
@@ -770,6 +793,8 @@ class Tickets:
             beginning_of=packed_beginning if way is None and reference == TEXT else None,
             day_of=lambda at: datetime.fromtimestamp(at, codec.zone).date(),
             trust_empty=trust_empty,
+            clues_of=packed_clues if way is None else None,
+            trial=trial if probe else None,
             on_event=on_event,
         )
 

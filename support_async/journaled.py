@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any, Final, Literal
 
 import orjson
@@ -11,10 +12,13 @@ from attrs import evolve
 
 from kapture_async._core.errors import InvalidInputError
 from kapture_async._core.pull.pages import Pages
+from kapture_async._core.push.beginnings import beginning
+from kapture_async._core.push.candidates import clues_in
 from kapture_async._core.push.journal.facts import Job
 from kapture_async._core.push.journal.reference import append_marker, references_in
-from kapture_async._core.push.looks import Look, Seen, beginning
+from kapture_async._core.push.looks import ListEnd, Look, Seen
 from kapture_async._core.push.recorder import Records
+from kapture_async._core.push.trial import TITLE, trial_text
 from kapture_async._core.transport.bodies import sorted_json
 from kapture_async._core.transport.settings import TransportSettings
 
@@ -121,7 +125,7 @@ def _unpack(payload: bytes) -> NewTicket:
 def look_of(history: Callable[[], Pages[TicketRow]], place: ReferencePlace) -> Look:
     """How to see every ticket: the whole history, since it tells no times (support.md, B17)."""
 
-    async def look(since: float, until: float) -> AsyncIterator[Seen]:
+    async def look(since: float, until: float) -> AsyncIterator[Seen | ListEnd]:
         async with history() as rows:
             async for row in rows:
                 yield Seen(
@@ -129,7 +133,9 @@ def look_of(history: Callable[[], Pages[TicketRow]], place: ReferencePlace) -> L
                     frozenset(references_in(row.comment)),
                     content_of(row.subject, row.comment) if place is None else None,
                     beginning(row.subject, row.comment) if place == TEXT else None,
+                    clues=partial(clues_in, row.subject, row.comment),
                 )
+        yield ListEnd(ended=True)
 
     return look
 
@@ -143,6 +149,29 @@ def packed_beginning(payload: bytes) -> tuple[str, str]:
     """What is compared of a row whose reference may have been cut off."""
     fields = orjson.loads(payload)
     return beginning(fields["subject"], fields["comment"])
+
+
+def trial_like(payload: bytes | None, traits: int) -> NewTicket:
+    """A trial ticket with these traits, in the category of a row.
+
+    Raises:
+        InvalidInputError: no row is kept.
+    """
+    if payload is None:
+        raise InvalidInputError("a trial ticket needs the category of a row, and none is kept")
+    fields = orjson.loads(payload)
+    return NewTicket(
+        subject=TITLE,
+        comment=trial_text(traits),
+        category=fields["category"],
+        priority=fields["priority"],
+    )
+
+
+def packed_clues(payload: bytes) -> frozenset[str]:
+    """What a ticket may share with a row; see :mod:`kapture_async._core.push.candidates`."""
+    fields = orjson.loads(payload)
+    return clues_in(fields["subject"], fields["comment"])
 
 
 def packed_content(payload: bytes) -> str:

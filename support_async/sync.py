@@ -838,6 +838,7 @@ class SyncTickets(SyncResource[Tickets]):
         reference: ReferencePlace = TEXT,
         settle: float | None = None,
         trust_empty: bool = False,
+        probe: bool = False,
         on_event: ReconcileObserver | None = None,
     ) -> Reconciliation:
         """Find out what became of the doubts in a journal, and write it down there.
@@ -856,15 +857,19 @@ class SyncTickets(SyncResource[Tickets]):
             settle: seconds after the last sign of a doubtful row until the first look. Default
                 300, or twice the time for a call if that is more; not less than that. The
                 longer time counts, of this client and of the one that pushed.
-            trust_empty: take rows for absent although the looks have shown no other row of this
-                journal; see :attr:`Reconciliation.unvouched`.
+            trust_empty: take rows for absent although the looks could have missed them; see
+                :attr:`Reconciliation.unvouched`.
+            probe: where that is all that keeps rows open, make ONE ticket that says it is a
+                trial, with a neutral text like theirs, in the category of one of them, and look
+                for it: it then vouches for them. Close it afterwards. Never made without this.
             on_event: told of waits and looks.
 
         Returns:
             What became of each doubt.
 
         Raises:
-            InvalidInputError: ``settle`` is too short.
+            InvalidInputError: ``settle`` is too short, or there is no reference that ``probe``
+                could look for.
             JournalError: the journal cannot be used, or belongs to another push.
             HelpdeskError: a look failed. What was resolved before stands in the journal, and
                 :meth:`Reconciliation.before` gives it.
@@ -875,6 +880,7 @@ class SyncTickets(SyncResource[Tickets]):
                 reference=reference,
                 settle=settle,
                 trust_empty=trust_empty,
+                probe=probe,
                 on_event=on_event,
             )
         )

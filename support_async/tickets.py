@@ -48,8 +48,10 @@ from .journaled import (
     look_of,
     mark,
     packed_beginning,
+    packed_clues,
     packed_content,
     records_of,
+    trial_like,
 )
 from .models import CreatedTicket, NewTicket, Status, TicketDetail, TicketRow
 from .service import SERVICE, Installation, object_of, query_of, rows_of
@@ -570,6 +572,7 @@ class Tickets:
         reference: ReferencePlace = TEXT,
         settle: float | None = None,
         trust_empty: bool = False,
+        probe: bool = False,
         on_event: ReconcileObserver | None = None,
     ) -> Reconciliation:
         """Find out what became of the doubts in a journal, and write it down there.
@@ -588,15 +591,19 @@ class Tickets:
             settle: seconds after the last sign of a doubtful row until the first look. Default
                 300, or twice the time for a call if that is more; not less than that. The
                 longer time counts, of this client and of the one that pushed.
-            trust_empty: take rows for absent although the looks have shown no other row of this
-                journal; see :attr:`Reconciliation.unvouched`.
+            trust_empty: take rows for absent although the looks could have missed them; see
+                :attr:`Reconciliation.unvouched`.
+            probe: where that is all that keeps rows open, make ONE ticket that says it is a
+                trial, with a neutral text like theirs, in the category of one of them, and look
+                for it: it then vouches for them. Close it afterwards. Never made without this.
             on_event: told of waits and looks.
 
         Returns:
             What became of each doubt.
 
         Raises:
-            InvalidInputError: ``settle`` is too short.
+            InvalidInputError: ``settle`` is too short, or there is no reference that ``probe``
+                could look for.
             JournalError: the journal cannot be used, or belongs to another push.
             HelpdeskError: a look failed. What was resolved before stands in the journal, and
                 :meth:`Reconciliation.before` gives it.
@@ -607,6 +614,12 @@ class Tickets:
         settings = self._caller.transport.settings
         operation = self._installation.operations.create_ticket.name
         job = job_of(settings, operation, reference)
+        if probe and reference is None:
+            raise InvalidInputError("a trial ticket proves nothing of rows without a reference")
+
+        async def trial(name: str, traits: int, like: bytes | None) -> None:
+            await self._create(self._caller, mark(trial_like(like, traits), name, reference), None)
+
         return await reconcile_at(
             journal,
             job,
@@ -616,6 +629,8 @@ class Tickets:
             content_of=packed_content if reference is None else None,
             beginning_of=packed_beginning if reference == TEXT else None,
             trust_empty=trust_empty,
+            clues_of=packed_clues,
+            trial=trial if probe else None,
             on_event=on_event,
         )
 

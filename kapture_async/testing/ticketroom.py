@@ -37,12 +37,19 @@ class TicketRoom:
     """What the ticket endpoints do with the tickets of a store."""
 
     def __init__(
-        self, desk: Desk, store: TicketStore, url: Callable[[], str], *, single_row_as_object: bool
+        self,
+        desk: Desk,
+        store: TicketStore,
+        url: Callable[[], str],
+        *,
+        single_row_as_object: bool,
+        counts: bool,
     ) -> None:
         self._desk = desk
         self._store = store
         self._url = url
         self._single_row_as_object = single_row_as_object
+        self._counts = counts
 
     def add(self, body: Any) -> Json:
         """Add a ticket (section 1)."""
@@ -92,12 +99,12 @@ class TicketRoom:
         first, last = self._days_asked(payload)
         status = text_of(payload.get("status"))
         customer = text_of(payload.get("customer_code"))
-        matches = (
+        matches = [
             ticket
             for ticket in self._store.created_between(first, last)
             if (not status or ticket.status == status)
             and (not customer or ticket.customer_code == customer)
-        )
+        ]
         offset = whole_number(payload.get("offset")) or 0
         limit = whole_number(payload.get("limit"))
         chosen = itertools.islice(matches, offset, None if limit is None else offset + limit)
@@ -110,7 +117,8 @@ class TicketRoom:
             message, outcome = "No Data found", self._desk.empty_pull_status
         elif self._single_row_as_object and len(rows) == 1:
             message = rows[0]
-        return {"totalCount": None, "message": message, "status": outcome}
+        total = len(matches) if rows and self._counts and first == last else None
+        return {"totalCount": total, "message": message, "status": outcome}
 
     def _row(self, ticket: TwinTicket, now: float) -> orjson.Fragment:
         """A ticket's row as it is sent, made anew only when something in it changed."""

@@ -84,6 +84,7 @@ class KaptureTwin(Twin):
         auth_failed_status: int | None = None,
         empty_pull_status: str = "success",
         single_row_as_object: bool = False,
+        pull_counts: bool = True,
         pull_days: int = 2,
         order_token: str | None = None,
         order_id_at: str = "order_info.order_id",
@@ -108,6 +109,8 @@ class KaptureTwin(Twin):
             auth_failed_status: the same for a wrong key; ``None`` means ``failed_status``.
             empty_pull_status: the ``status`` beside the text that says nothing was found.
             single_row_as_object: show a single pull row bare (Wild: string, list or object).
+            pull_counts: tell with a pull of one day how many tickets that has (Wild: number, null
+                or absent). The vendor's sample, a pull of two dates, tells null, and so do such.
             pull_days: how many calendar days one pull may touch. The vendor says at most 24 hours,
                 and its own sample spans two dates (Contradictions 10): hence 2; 1 is the strict
                 reading.
@@ -133,7 +136,11 @@ class KaptureTwin(Twin):
         )
         self._store = TicketStore()
         self._tickets = TicketRoom(
-            self._desk, self._store, lambda: self.url, single_row_as_object=single_row_as_object
+            self._desk,
+            self._store,
+            lambda: self.url,
+            single_row_as_object=single_row_as_object,
+            counts=pull_counts,
         )
         self._customers = CustomerRoom(self._desk)
         self._orders = OrderRoom(self._desk, self._customers, order_id_at)

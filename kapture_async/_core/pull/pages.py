@@ -97,6 +97,9 @@ class Pages(Generic[T]):
         """The rows as columns, if they have such."""
         self.on_repeats: Callable[[list[str], Any], None] | None = None
         """Told the ids, and the window, of rows dropped since the window before had them, too."""
+        self.on_end: Callable[[Any, int, int | None], None] | None = None
+        """Told of each window, once it is whole: how many rows it had, repeats among them, and how
+        many the service says there are."""
         self._handed_out = 0
         self._under_way: deque[tuple[Any, Source[T]]] = deque()
         self._before: set[int | str] = set()
@@ -266,10 +269,13 @@ class Pages(Generic[T]):
         self._midway = not (rows is None or source.done)
         if not self._midway:
             self._under_way.popleft()
-            if len(self._seen) + self._nameless < (source.total or 0):
+            rows_of_it = len(self._seen) + self._nameless
+            if rows_of_it < (source.total or 0):
                 self._short.append(window)
             if source.empty_by_words:
                 self._empty_by_words.append(window)
+            if self.on_end is not None:
+                self.on_end(window, rows_of_it, source.total)
             self._before, self._seen = self._seen, set()
             self._given = self._nameless = 0
             self._handed_out += 1

@@ -10,7 +10,7 @@ from .journal.findings import Contradiction, Contradicts
 from .journal.reading import Compared
 from .journal.store import Store
 from .journal.writer import Journal
-from .looks import Inquiry, Look, Seen, Sought, Told
+from .looks import Inquiry, ListEnd, Look, Seen, Sought, Told
 from .sightings import Sightings, contradictions_of, named, sightings_in
 
 _AT_ONCE = 2000
@@ -37,8 +37,11 @@ class Watch:
     def over_list(self, look: Look) -> Look:
         """The same lists, watched."""
 
-        async def watched(since: float, until: float) -> AsyncIterator[Seen]:
+        async def watched(since: float, until: float) -> AsyncIterator[Seen | ListEnd]:
             async for seen in look(since, until):
+                if isinstance(seen, ListEnd):
+                    yield seen
+                    continue
                 self._waiting.append(seen)
                 if len(self._waiting) == _AT_ONCE:
                     await self.keep()

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from ..errors import HelpdeskError, InvalidInputError
 from .journal.reference import reference_of
-from .looks import MARGIN, Look
+from .looks import MARGIN, Look, Seen
 
 Guarantee = Literal["exactly once with proof", "at most once with a list of doubts"]
 
@@ -70,7 +70,7 @@ async def examine(
         found: set[str | None] = set()
         try:
             async for seen in look(began - MARGIN, now() + MARGIN):
-                if reference in seen.references:
+                if isinstance(seen, Seen) and reference in seen.references:
                     found.add(seen.ticket_id)
             problem = None
         except HelpdeskError as error:

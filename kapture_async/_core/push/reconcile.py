@@ -1,8 +1,9 @@
 """Doubts and what becomes of them: look the references up in the helpdesk, and believe only that.
 
 A doubt is a row that was sent, or may have been, and has no clear answer. It becomes *present*
-when a look finds exactly one ticket with its reference, *absent* when two looks find none and
-show others of the journal, *ambiguous* when one finds several. Looks begin when the settle time
+when a look finds exactly one ticket with its reference, *absent* when two looks find none that
+could not have missed it (see :mod:`.evidence`), *ambiguous* when one finds several, *probable* when
+a ticket without a reference may be it. Looks begin when the settle time
 is over: an answer that was lost says nothing of when the service gets round to the work. It goes
 by the wall clock: one that is put forward between push and look takes of it, unnoticed.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from math import inf
 from typing import Any
@@ -18,13 +20,18 @@ from typing import Any
 from attrs import define, field, frozen
 
 from ..arguments import check_seconds
-from ..errors import HelpdeskError, InvalidInputError, JournalError
+from ..errors import HelpdeskError, InvalidInputError, JournalError, OutcomeUnknownError
+from .asking import Asking
+from .candidates import Candidates, CluesOf
 from .contradictions import Watch
-from .journal.facts import TOLD, Doubt, Kind, RowView, State
+from .journal.facts import TOLD, Doubt, Kind, RowView, Run, State
 from .journal.findings import Contradiction
 from .journal.store import Store
+from .journal.traits import OBJECTS, strongest
 from .journal.writer import Journal
-from .looks import MARGIN, Asking, Finding, Inquiry, Look, Looking, Survey, surely_shown
+from .looks import MARGIN, Finding, Gap, Inquiry, Look, Looking
+from .survey import Survey, surely_shown
+from .trial import Trial, trial_reference
 
 SETTLE: float = 300.0
 """Seconds. One service was seen to finish a create 222 s after it came."""
@@ -34,6 +41,13 @@ _WITNESSES = 500
 """Rows, spread evenly, by which a survey is judged."""
 _ASKED = 20
 """The same for an inquiry, which has to ask for each."""
+_TRIAL_LOOKS = 3
+"""Looks for a trial ticket."""
+_SHARED = (
+    "more rows than this may be the tickets named, which nothing explains; judge those that are, "
+    "and reconcile again"
+)
+_SEVERAL = "several tickets have its reference or its content, or one that has no id"
 _BEFORE = "_reconciliation"
 
 
@@ -66,13 +80,15 @@ class Resolved:
         key: the row's key, or ``None``.
         line: where it stood in its file, if it did.
         reference: what it was looked up by.
-        ticket_ids: the tickets that match it.
+        ticket_ids: the tickets that match it, or may be it.
+        reason: why it is not known what became of it; empty for what is present or absent.
     """
 
     key: str | None
     line: int | None
     reference: str
     ticket_ids: tuple[str, ...] = ()
+    reason: str = ""
 
 
 @define
@@ -83,18 +99,19 @@ class Reconciliation:
         present: they are in the helpdesk, once.
         absent: they are not; the next push of this journal sends them.
         ambiguous: several tickets carry the reference. Look at them; nothing is sent.
-        probable: exactly one ticket has the same content; without a reference no more can be
-            said. Nothing is sent.
-        open: still in doubt: not found, in a way that proves nothing.
+        probable: a ticket without a reference may be it: one with the same content, or one that
+            nothing else explains, made by the same user when the row may have been executed.
+            Nothing is sent.
+        open: still in doubt: not found, in a way that proves nothing. Each has its ``reason``.
         unseen: tickets that are surely in the helpdesk, and that a look did not show. If there
             are any, the look saw too little (another user's tickets, a list that was cut short),
             so nothing is taken for absent and what was not found stays open.
         unvouched: of the open ones, those of which there is no other proof against them but that
-            nothing was found. A row is absent only if the looks have shown another row of this
-            journal that was sent on the same day (for updates and customers: any other), and if
-            its content is known where a reference stands at the end of a text, which may be cut
-            off. Push some rows of the journal, and look again; or look yourself, and
-            :meth:`judge`; or take an empty look for a proof, by ``trust_empty``.
+            nothing was found. What a look does not show is absent only if the look could not
+            have missed it; see :mod:`.evidence`. Reconcile again once somebody has made another
+            ticket, or with ``probe``; or look yourself, and :meth:`judge`; or take an empty look
+            for a proof, by ``trust_empty``.
+        trial: the trial ticket that ``probe`` made, if it was made: please close it.
         contradictions: what the looks have shown of other rows that the journal denies: rejected
             or not sent, and there (present from now on); accepted, and there twice, or on another
             ticket. They stay listed in the journal.
@@ -108,6 +125,12 @@ class Reconciliation:
     unseen: int = 0
     unvouched: int = 0
     contradictions: list[Contradiction] = field(factory=list)
+    trial: str | None = None
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Why rows are still open, each reason with the number of its rows; the most first."""
+        return dict(Counter(row.reason for row in self.open).most_common())
 
     @property
     def doubts(self) -> int:
@@ -186,6 +209,8 @@ async def reconcile(
     beginning_of: Callable[[bytes], tuple[str, str]] | None = None,
     day_of: Callable[[float], object] | None = None,
     trust_empty: bool = False,
+    clues_of: CluesOf | None = None,
+    trial: Trial | None = None,
     on_event: ReconcileObserver | None = None,
     now: Callable[[], float] = time.time,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -205,6 +230,8 @@ async def reconcile(
             them; given where a reference may be cut off the end of a text.
         day_of: see :class:`.looks.Survey`.
         trust_empty: take for absent also what :attr:`Reconciliation.unvouched` counts.
+        clues_of: what a ticket may share with a row, from its payload; see :mod:`.candidates`.
+        trial: makes a trial ticket, if that is wanted where nothing else vouches for a row.
         on_event: told of waits and looks.
         now: the wall clock.
         sleep: waits.
@@ -248,21 +275,32 @@ async def reconcile(
         )
     watch = Watch()
     look = watch.over(look)
-    way = await way_to_look(journal, look, content_of, doubts, now() - seconds, day_of, beginnings)
+    way = await way_to_look(
+        journal, look, content_of, doubts, seconds, day_of, beginnings, clues_of, now
+    )
     looker = _Looker(journal, way, now)
     missing = doubts
     try:
         missing = await looker.resolve(missing, result, tell)
         missing += await looker.sharing()
         if missing:
-            await sleep(seconds * _BETWEEN)
+            # Longer, if that proves that a list without anything newer is up to date.
+            more = looker.wait if looker.wait <= seconds else 0.0
+            await sleep(max(seconds * _BETWEEN, more))
             missing = await looker.resolve(missing, result, tell)
+        if trial is not None and isinstance(way, Survey) and looker.to_try(missing):
+            await looker.try_out(trial, way, missing, result)
+            looks = _TRIAL_LOOKS if result.trial is not None else 0
+            for _ in range(looks):
+                if not looker.to_try(missing):
+                    break
+                await sleep(seconds * _BETWEEN)
+                missing = await looker.resolve(missing, result, tell)
         missing = await looker.alike(missing, result)
-        unproven = looker.unproven if trust_empty else looker.unproven | looker.unvouched
-        absent = [doubt for doubt in missing if doubt.row not in unproven]
+        absent = [doubt for doubt in missing if not looker.stays_open(doubt, trust_empty)]
         await looker.absent(absent)
         result.absent += map(_resolved, absent)
-        missing = [doubt for doubt in missing if doubt.row in unproven]
+        missing = [doubt for doubt in missing if looker.stays_open(doubt, trust_empty)]
         result.contradictions += await watch.compare(journal, now())
     except HelpdeskError as error:
         if not isinstance(error, JournalError):
@@ -276,10 +314,8 @@ async def reconcile(
     finally:
         watch.close()
         result.unseen = looker.unseen
-        result.unvouched = sum(
-            doubt.row in looker.unvouched and doubt.row not in looker.unproven for doubt in missing
-        )
-        result.open += map(_resolved, missing)
+        result.unvouched = len(looker.unvouched(missing))
+        result.open += map(looker.still_open, missing)
     return result
 
 
@@ -288,11 +324,16 @@ async def way_to_look(
     look: Look | Inquiry,
     content_of: Callable[[bytes], str] | None,
     doubts: list[Doubt],
-    until: float,
+    settle: float,
     day_of: Callable[[float], object] | None,
     beginnings: dict[int, tuple[str, str]] | None,
+    clues_of: CluesOf | None,
+    now: Callable[[], float],
+    *,
+    listed_until: float = -inf,
 ) -> Looking:
     """How these rows are looked for, and by which others a look is judged."""
+    until = now() - settle
 
     async def known(ticket_ids: set[str]) -> set[str]:
         return await journal.call(lambda store: store.accepted_among(ticket_ids))
@@ -302,6 +343,14 @@ async def way_to_look(
         return Asking(look.ask, some, known)
     since = surely_shown(doubts)
     some = await journal.call(lambda store: _witnesses(store, since, inf, _WITNESSES, day_of))
+    candidates = None
+    if content_of is None:
+        runs = await journal.call(lambda store: _sending(store.runs(), doubts))
+        candidates = Candidates(settle, runs)
+
+    async def payloads() -> dict[int, bytes]:
+        return await journal.call(lambda store: dict(store.payloads_of(State.UNKNOWN)))
+
     return Survey(
         look,
         content_of,
@@ -311,7 +360,23 @@ async def way_to_look(
         until=until,
         day_of=day_of,
         beginnings=beginnings,
+        candidates=candidates,
+        clues_of=clues_of,
+        payloads=payloads,
+        now=now,
+        listed_until=listed_until,
     )
+
+
+def _sending(runs: Sequence[Run], doubts: Sequence[Doubt]) -> list[tuple[float, float]]:
+    """When runs may have sent. Of one that was killed, nobody knows when."""
+    last = max(doubt.last_at for doubt in doubts)
+    ends = [*(run.began for run in runs[1:]), last]
+    return [
+        (run.began, max(run.began, next_began) if run.ended is None else run.ended)
+        for run, next_began in zip(runs, ends, strict=True)
+        if run.longest_call is not None
+    ]
 
 
 class _Looker:
@@ -321,10 +386,12 @@ class _Looker:
         self._now = now
         self._evidence: list[dict[str, Any]] = []
         self.unseen = 0
-        self.unproven: set[int] = set()
-        self.unvouched: set[int] = set()
+        self.wait = 0.0
+        self._gaps: dict[int, Gap] = {}
         self._alike: dict[int, tuple[Finding, set[str]]] = {}
         self._present: dict[int, str] = {}
+        self._candidates: dict[int, tuple[str, ...]] = {}
+        self._shared: set[int] = set()
 
     async def resolve(
         self, doubts: list[Doubt], result: Reconciliation, tell: ReconcileObserver
@@ -333,14 +400,22 @@ class _Looker:
         since = min(doubt.first_intent_at for doubt in doubts) - MARGIN
         sight = await self._way.look(doubts, since, self._now() + MARGIN)
         at = self._now()
-        evidence = {"at": round(at, 3), "since": round(since, 3), "tickets": sight.tickets}
+        evidence: dict[str, Any] = {
+            "at": round(at, 3),
+            "since": round(since, 3),
+            "tickets": sight.tickets,
+        }
         if sight.unseen:
             evidence["unseen"] = sight.unseen
         self.unseen = max(self.unseen, sight.unseen)
-        self.unproven |= sight.unproven
-        self.unvouched |= sight.unvouched
-        if sight.unvouched:
-            evidence["unvouched"] = len(sight.unvouched)
+        # What a look has said against it holds; what it could not prove, the next one may.
+        self._gaps = {row: gap for row, gap in self._gaps.items() if gap.against}
+        self._gaps = {**sight.gaps, **self._gaps}
+        self._candidates.update(sight.candidates)
+        self._shared |= sight.shared
+        self.wait = sight.wait
+        if sight.gaps:
+            evidence["open"] = dict(Counter(gap.why for gap in sight.gaps.values()))
         for row, (like, tickets) in sight.alike.items():
             before, others = self._alike.get(row, (like, set[str]()))
             both = others.union(tickets)
@@ -357,7 +432,8 @@ class _Looker:
         written = [*found, *((doubt, "missing", ()) for doubt in missing)]
         await self._journal.call(lambda store: _write(store, written, evidence, at))
         for doubt, kind, ids in found:
-            getattr(result, kind).append(_resolved(doubt, ids))
+            why = "" if kind == "present" else _SEVERAL
+            getattr(result, kind).append(_resolved(doubt, ids, why))
             if kind == "present":
                 self._present[doubt.row] = ids[0]
         tell(Looked(sight.tickets, len(found), len(missing)))
@@ -371,7 +447,8 @@ class _Looker:
             return []
         present, at = self._present, self._now()
         doubts = await self._journal.call(lambda store: _doubt_sharing(store, present, at))
-        self.unproven |= {doubt.row for doubt in doubts}
+        gap = Gap("its ticket turned out to be another row's", against=True)
+        self._gaps.update((doubt.row, gap) for doubt in doubts)
         return doubts
 
     async def alike(self, doubts: list[Doubt], result: Reconciliation) -> list[Doubt]:
@@ -383,12 +460,78 @@ class _Looker:
             if doubt.row in self._alike
             for kind, ids in [self._alike[doubt.row]]
         ]
+        found += [
+            (doubt, "probable", self._candidates[doubt.row])
+            for doubt in doubts
+            if doubt.row in self._candidates
+            and doubt.row not in self._alike
+            and doubt.row not in self._shared
+        ]
         at, looks = self._now(), {"looks": list(self._evidence)}
         if found:
             await self._journal.call(lambda store: _write(store, found, looks, at))
         for doubt, kind, ids in found:
-            getattr(result, kind).append(_resolved(doubt, ids))
-        return [doubt for doubt in doubts if doubt.row not in self._alike]
+            getattr(result, kind).append(_resolved(doubt, ids, self._why(doubt)))
+        written = {doubt.row for doubt, _, _ in found}
+        return [doubt for doubt in doubts if doubt.row not in written]
+
+    def _why(self, doubt: Doubt) -> str:
+        if doubt.row in self._alike:
+            return "a ticket without a reference begins as it does"
+        return "a ticket without a reference may be it: made by the same user at its time"
+
+    def stays_open(self, doubt: Doubt, trust_empty: bool) -> bool:
+        """Whether that it was not found says too little."""
+        gap = self._gaps.get(doubt.row)
+        if doubt.row in self._shared or (gap is not None and gap.against):
+            return True
+        return gap is not None and not trust_empty
+
+    def unvouched(self, doubts: list[Doubt]) -> list[Doubt]:
+        """Those that only lack a proof that the look could not have missed them."""
+        return [
+            doubt
+            for doubt in doubts
+            if doubt.row in self._gaps
+            and not self._gaps[doubt.row].against
+            and doubt.row not in self._candidates
+            and doubt.row not in self._alike
+        ]
+
+    def to_try(self, doubts: list[Doubt]) -> list[Doubt]:
+        """Of those, the ones that a trial ticket may vouch for."""
+        return [doubt for doubt in self.unvouched(doubts) if self._gaps[doubt.row].trial]
+
+    def still_open(self, doubt: Doubt) -> Resolved:
+        """A row that stays in doubt, and why."""
+        if doubt.row in self._shared:
+            ids, why = self._candidates[doubt.row], _SHARED
+            return _resolved(doubt, ids, why)
+        gap = self._gaps.get(doubt.row)
+        return _resolved(doubt, (), "the looks did not come to an end" if gap is None else gap.why)
+
+    async def try_out(
+        self, trial: Trial, way: Survey, doubts: list[Doubt], result: Reconciliation
+    ) -> None:
+        """Make a trial ticket that vouches for all of these, if looks show it."""
+        rows = self.to_try(doubts)
+        traits = strongest(doubt.traits for doubt in rows)
+        like = await self._journal.call(lambda store: store.payload_of(rows[0].row))
+        reference, at = trial_reference(), self._now()
+        said = {"at": round(at, 3), "trial": reference}
+        await self._journal.call(lambda store: store.look(at, said))
+        result.trial = reference
+        try:
+            result.trial = await trial(reference, traits, like) or reference
+        except OutcomeUnknownError:
+            pass  # a look will tell
+        except HelpdeskError as error:
+            result.trial = None
+            why = f"; and the trial ticket was not made: {error.message}"
+            for doubt in rows:
+                self._gaps[doubt.row] = Gap(self._gaps[doubt.row].why + why)
+            return
+        way.add_witness(reference, at, traits & ~OBJECTS)
 
     async def absent(self, doubts: list[Doubt]) -> None:
         """Write down that two looks have not found them."""
@@ -455,5 +598,5 @@ def _doubt_sharing(store: Store, present: dict[int, str], at: float) -> list[Dou
     return [d for d in store.doubts(State.UNKNOWN, payloads=False) if d.row in sharing]
 
 
-def _resolved(doubt: Doubt, ids: tuple[str, ...] = ()) -> Resolved:
-    return Resolved(doubt.key, doubt.line, doubt.reference, ids)
+def _resolved(doubt: Doubt, ids: tuple[str, ...] = (), reason: str = "") -> Resolved:
+    return Resolved(doubt.key, doubt.line, doubt.reference, ids, reason)

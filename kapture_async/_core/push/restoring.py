@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from math import inf
 from typing import NamedTuple
 
 from attrs import field, frozen
@@ -17,7 +18,7 @@ from attrs import field, frozen
 from .journal.facts import Doubt, Sighted, State
 from .journal.traits import traits_of
 from .journal.writer import Journal
-from .looks import MARGIN, Inquiry, Look, Looking, Seen, Sight
+from .looks import MARGIN, Inquiry, ListEnd, Look, Looking, Seen, Sight
 from .reconcile import longest_call, settle_time, way_to_look
 
 
@@ -71,7 +72,7 @@ class Search:
         self._made = 0.0
         self._until = 0.0
         self._settle = 0.0
-        self._seen: list[Seen] = []
+        self._seen: list[Seen | ListEnd] = []
 
     async def begin(self) -> None:
         """Read the lists.
@@ -107,9 +108,12 @@ class Search:
             look if isinstance(look, Inquiry) else self._again,
             None,
             doubts,
-            self._until - self._settle,
+            self._settle,
             None,
             beginnings,
+            None,
+            self._now,
+            listed_until=inf,
         )
         sight = await way.look(doubts, self._made - MARGIN, self._until + MARGIN)
         return [self._sighted(sight, doubt.row) for doubt in doubts]
@@ -120,7 +124,7 @@ class Search:
         if found is not None:
             return Sighted(found[0], found[1], self._made, last)
         settled = self._now() >= (self._journal.restored or 0.0) + self._settle
-        if settled and row not in sight.unproven and row not in sight.unvouched:
+        if settled and row not in sight.gaps:
             return None
         return Sighted("unknown", (), self._made, last)
 
@@ -143,6 +147,6 @@ class Search:
             traits=traits_of(one.payload),
         )
 
-    async def _again(self, since: float, until: float) -> AsyncIterator[Seen]:
+    async def _again(self, since: float, until: float) -> AsyncIterator[Seen | ListEnd]:
         for seen in self._seen:
             yield seen

@@ -242,6 +242,11 @@ class ReadJournal:
         kinds = kinds_of(states)
         yield from self._each(_PAYLOADS.format(kinds=_marks(kinds)), kinds)
 
+    def payload_of(self, row: int) -> bytes | None:
+        """What a row was sent with, if it is kept."""
+        found = list(self._each("SELECT payload FROM payloads WHERE row = ?", [row]))
+        return found[0][0] if found else None
+
     def rows_in(self, *states: State) -> Iterator[RowView]:
         """Rows in any of these states, in the order they came."""
         return self._views(kinds_of(states), "", [])

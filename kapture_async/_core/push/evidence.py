@@ -1,0 +1,243 @@
+"""What a list must have shown for a row that it did not show to be absent.
+
+A row is absent only if the list could not have missed it:
+
+- *It was whole.* Its own count is the number of rows it gave; or it was read up to a page without
+  rows, and has no number of rows that limits have. Else it may end too early, so the row must lie
+  between what it showed: in a list that rises by its ids, a ticket newer than the row has to be in
+  it; in one that falls, an older one; in one without order, both. A list of another day that is
+  longer says the same: no limit is as low as this list is long.
+- *It was fresh.* It shows a ticket newer than the row; or the newest that it shows is older by so
+  little that the second look, which comes later by more, would have shown the row, too.
+- *It showed the row's kind.* A row of the journal came back by its reference that has the same
+  traits: see :mod:`.journal.traits`.
+- *It showed the row's day*: another row of the journal, sent on the same one.
+
+"Newer than the row" is newer than its last call ended, be it by an answer, a time-out or a broken
+connection. What the service does even later is what the settle time is for. A count that the list
+bears out is taken for a proof that the newest are in it: else a row at the end of a push would
+stay open on a quiet helpdesk. A list without a count proves nothing of what came last, until a
+ticket of anybody's comes after it, or a trial ticket.
+
+A list tells times in minutes of the service's clock. How far that is ahead of ours is known from
+the rows that came back: each was made after its intent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import inf
+
+from attrs import define, frozen
+
+from .journal.facts import Doubt, Kind, RowView
+from .journal.traits import OBJECTS, lacking, strongest, vouches
+from .looks import Gap, ListEnd, Seen
+
+MINUTE = 60.0
+_PAGES = {25, 250} | {n * 10**power for n in (1, 2, 5) for power in range(1, 5)}
+"""Numbers of rows that are as likely a page's as a list's."""
+
+
+@frozen
+class Witness:
+    """A row whose reference may come back, and what that would say."""
+
+    since: float
+    """It was made after this moment,"""
+    by: float
+    """and before this one."""
+    traits: int
+    day: object
+
+    @classmethod
+    def of_row(cls, row: RowView, day_of: Callable[[float], object]) -> Witness:
+        """A row that is in the helpdesk for sure."""
+        assert row.sent_at is not None
+        by = row.at if row.kind is Kind.ACCEPTED else inf
+        return cls(row.sent_at, by, row.traits, day_of(row.sent_at))
+
+    @classmethod
+    def of_doubt(cls, doubt: Doubt, day_of: Callable[[float], object]) -> Witness:
+        """A row in doubt that may turn up."""
+        return cls(doubt.first_intent_at, inf, doubt.traits, day_of(doubt.sent_at))
+
+
+@define
+class _Part:
+    """A list as it came: of a day, or of all there is."""
+
+    day: object = None
+    rows: int = 0
+    total: int | None = None
+    ended: bool = False
+    rises: bool = False
+    falls: bool = False
+    last: int | None = None
+    since: float = -inf
+    """The newest of ours that it shows was made after this moment."""
+    by: float = inf
+    """The oldest of ours was made before this one."""
+    first_minute: float = inf
+    last_minute: float = -inf
+
+    def add(self, ticket_id: str | None) -> None:
+        self.rows += 1
+        if ticket_id is None or not (ticket_id.isascii() and ticket_id.isdecimal()):
+            self.rises = self.falls = True
+            return
+        number = int(ticket_id)
+        if self.last is not None:
+            self.rises |= number > self.last
+            self.falls |= number < self.last
+        self.last = number
+
+    @property
+    def counted(self) -> bool:
+        """Whether its own count, or its own end, says that it is whole."""
+        if self.total is not None:
+            return self.total == self.rows
+        return self.ended and self.rows not in _PAGES
+
+    @property
+    def short(self) -> bool:
+        """Whether its own count says that it is not."""
+        return self.rows > 0 and self.total is not None and self.total > self.rows
+
+
+class Evidence:
+    """What one look has shown, apart from the rows it was made for.
+
+    Args:
+        witnesses: by their references.
+        day_of: the day of the service's calendar that a moment falls on.
+        now: when it looks.
+    """
+
+    def __init__(
+        self, witnesses: Mapping[str, Witness], day_of: Callable[[float], object], now: float
+    ) -> None:
+        self._witnesses = witnesses
+        self._day_of = day_of
+        self._today = day_of(now)
+        self._parts: list[_Part] = []
+        self._part = _Part()
+        self._days: set[object] = set()
+        self._traits: set[int] = set()
+        self.ahead = inf
+        """Seconds that the service's clock is ahead of ours at most, with the rest of a minute."""
+        self.behind = -inf
+        """The same at least."""
+        self._sure = False
+        self.shown = 0
+        """References of the journal that came back."""
+        self.makers: set[object] = set()
+        """Who made the tickets of this journal, as the list tells it."""
+
+    def add(self, seen: Seen) -> None:
+        """A ticket was shown."""
+        part, at = self._part, seen.created_at
+        part.add(seen.ticket_id)
+        if at is not None:
+            part.first_minute = min(part.first_minute, at)
+            part.last_minute = max(part.last_minute, at)
+        for reference in seen.references:
+            witness = self._witnesses.get(reference)
+            if witness is None:
+                continue
+            self.shown += 1
+            self._days.add(witness.day)
+            self._traits.add(witness.traits)
+            part.since = max(part.since, witness.since)
+            part.by = min(part.by, witness.by)
+            self.makers.add(seen.made_by)
+            if at is not None:
+                self._compare_clocks(at, witness)
+
+    def _compare_clocks(self, at: float, witness: Witness) -> None:
+        most, least = at + MINUTE - witness.since, at - witness.since - MINUTE
+        sure = witness.by < inf  # of a row in doubt, nobody knows when it was made
+        if self.ahead == inf or (sure and not self._sure):
+            self.ahead, self.behind, self._sure = most, least, sure
+        elif sure or not self._sure:
+            self.ahead, self.behind = max(self.ahead, most), min(self.behind, least)
+
+    def end(self, part: ListEnd) -> None:
+        """A list has ended."""
+        self._part.day, self._part.total, self._part.ended = part.day, part.total, part.ended
+        self._part.rows = max(self._part.rows, part.rows or 0)
+        self._parts.append(self._part)
+        self._part = _Part()
+
+    def close(self) -> None:
+        """All lists have ended, also one that did not say so."""
+        if self._part.rows or not self._parts:
+            self.end(ListEnd())
+
+    def gap(self, doubt: Doubt, up_to: float) -> Gap | None:
+        """Why a row that was not shown is not absent for that; ``None`` if it is.
+
+        Args:
+            doubt: the row.
+            up_to: whatever was made before this moment is listed by now, by what the look before
+                has shown.
+        """
+        parts = self._parts_of(doubt)
+        for part in parts:
+            if part.short:
+                words = f"the list gave {part.rows:,} of {part.total:,} tickets by its own count"
+                return Gap(words, against=True)
+        day = self._day_of(doubt.sent_at)
+        today = day == self._today
+        if day not in self._days:
+            words = "no other row of the journal came back that was sent on the same day"
+            return Gap(words, trial=today)
+        if not any(vouches(shown, doubt.traits) for shown in self._traits):
+            lacks = lacking(strongest(iter(self._traits)), doubt.traits) or "all that it has"
+            words = f"no row of its kind came back by its reference: with {lacks}"
+            return Gap(words, trial=not doubt.traits & OBJECTS)
+        most = max((part.rows for part in self._parts), default=0)
+        for part in parts:
+            if part.counted or most > part.rows:
+                continue
+            newer, older = self._newer(part, doubt), self._older(part, doubt)
+            if not newer and (part.rises or not part.falls):
+                return Gap(
+                    "the list tells no count that proves it whole, and shows no ticket that was "
+                    "made later, so it may end before this row",
+                    trial=today,
+                )
+            if not older and (part.falls or not part.rises):
+                return Gap(
+                    "the list tells no count that proves it whole, and shows no ticket that was "
+                    "made earlier, so it may begin after this row"
+                )
+        if doubt.last_at > max(up_to, self.freshest):
+            words = "the list shows nothing as new as this row; it may not be up to date"
+            return Gap(words, trial=True)
+        return None
+
+    @property
+    def freshest(self) -> float:
+        """Since when the newest ticket that was shown was made, at least, by our clock."""
+        return max((self._since(part) for part in self._parts), default=-inf)
+
+    def _since(self, part: _Part) -> float:
+        return max(part.since, part.last_minute - self.ahead)
+
+    def _newer(self, part: _Part, doubt: Doubt) -> bool:
+        return self._since(part) > doubt.last_at
+
+    def _older(self, part: _Part, doubt: Doubt) -> bool:
+        return min(part.by, part.first_minute + MINUTE - self.behind) < doubt.first_intent_at
+
+    def _parts_of(self, doubt: Doubt) -> Sequence[_Part]:
+        """The lists in which it would be."""
+        ahead, behind = (0.0, 0.0) if self.ahead == inf else (self.ahead, self.behind)
+        days = {self._day_of(doubt.first_intent_at + behind), self._day_of(doubt.sent_at)}
+        days.add(self._day_of(doubt.last_at + ahead))
+        found = [part for part in self._parts if part.day in days]
+        if not found or any(part.day is None for part in self._parts):
+            found = self._parts
+        # A day without a ticket has no end that could be missing: it is the others' that is.
+        return [part for part in found if part.rows or part.total] or found

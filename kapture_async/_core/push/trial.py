@@ -1,0 +1,36 @@
+"""A trial ticket: made where no row of a journal proves what a list would show."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+
+from .journal.reference import reference_of
+from .journal.traits import EMOJI, MARKUP, length_of
+
+Trial = Callable[[str, int, bytes | None], Awaitable[str | None]]
+"""Makes a ticket with a reference and these traits, and gives its id if the service does. It gets
+what one of the rows was sent with, for what the service demands."""
+
+TITLE = "Trial ticket of a lookup: please close it"
+_TEXT = "This ticket was made to see whether the list of tickets shows one of its kind."
+
+
+def trial_reference() -> str:
+    """A reference of its own."""
+    return reference_of(secrets.token_hex(16), "trial")
+
+
+def trial_text(traits: int) -> str:
+    """A neutral text with the traits of the rows that it shall vouch for.
+
+    Fields of a tenant's own are left out: nobody knows what they would do.
+    """
+    text = _TEXT
+    if traits & EMOJI:
+        text += " \U0001f642"
+    if traits & MARKUP:
+        text += " <b>It may be closed.</b>"
+    filling = "\nIt may be closed."
+    missing = length_of(traits) - len(text)
+    return text + filling * (missing // len(filling) + 1) if missing > 0 else text
