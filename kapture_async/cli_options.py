@@ -44,6 +44,11 @@ class KaptureTarget(Target):
     own_options: ClassVar[tuple[Decorator, ...]] = (
         click.option("--subdomain", metavar="NAME", help="The tenant.  [KAPTURE_SUBDOMAIN]"),
         click.option(
+            "--exclusive-end",
+            is_flag=True,
+            help="The end_date of a pull is not part of its window at this tenant.",
+        ),
+        click.option(
             "--says-none",
             multiple=True,
             metavar="TEXT",
@@ -64,6 +69,7 @@ class KaptureTarget(Target):
     )
 
     subdomain: str | None = None
+    exclusive_end: bool = False
     says_none: tuple[str, ...] = ()
     says_success: tuple[str, ...] = ()
     says_failed: tuple[str, ...] = ()
@@ -71,6 +77,8 @@ class KaptureTarget(Target):
     def own_settings(self, *, may_prompt: bool) -> dict[str, Any]:
         """See :class:`Target`."""
         settings: dict[str, Any] = self._address()
+        if self.exclusive_end:
+            settings["exclusive_end"] = True
         for name in ("says_none", "says_success", "says_failed"):
             if texts := getattr(self, name):
                 settings[name] = texts
@@ -82,6 +90,8 @@ class KaptureTarget(Target):
     def own_arguments(self) -> list[str]:
         """See :class:`Target`."""
         again = given_again({"--subdomain": self.subdomain})
+        if self.exclusive_end:
+            again.append("--exclusive-end")
         for name in ("says_none", "says_success", "says_failed"):
             for text in getattr(self, name):
                 again += [f"--{name.replace('_', '-')}", text]

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ._core.arguments import check_callable, check_flag, check_text
-from ._core.caller import Caller
+from ._core.caller import Caller, Payload
 from ._core.errors import ConfigurationError, InvalidInputError
+from ._core.pairs import pairs_of
 from ._core.phase import Effect
 from ._core.runtime import running_loop
 from ._core.secret import Secret
+from ._core.transport.bodies import Form
 from ._core.transport.events import Observer
 from ._core.transport.hosts import check_path
 from ._core.transport.message import MEBI, Operation
@@ -92,6 +94,9 @@ class KaptureClient:
             or firewalls that close kept connections without saying so.
         max_connections: connections at most, and so requests in flight.
         max_reply_bytes: the most decoded bytes of one reply; default 8 MiB, more for reads.
+        exclusive_end: the ``end_date`` of a ticket pull is not part of its window, as the vendor's
+            own curl may mean it (kapture.md, section 4): each day is then asked for with the next
+            one as its end.
         says_none: what this tenant's answers say in place of rows where there are none, beside the
             usual phrases ("No data found", ...): texts, compared whole and without case, or a
             function of the words and the ``status`` of an answer, both text. What says "none" in
@@ -125,6 +130,7 @@ class KaptureClient:
         keep_alive: bool = True,
         max_connections: int = 100,
         max_reply_bytes: int | None = None,
+        exclusive_end: bool = False,
         says_none: Says | None = None,
         says_success: Says | None = None,
         says_failed: Says | None = None,
@@ -176,6 +182,7 @@ class KaptureClient:
                 advice=ADVICE,
                 codec=codec_of(zone),
                 words=words,
+                exclusive_end=exclusive_end,
                 options=CallOptions(timeout=Timeout.of(timeout), retry=retry),
             )
         )
@@ -195,6 +202,7 @@ class KaptureClient:
         keep_alive: bool = True,
         max_connections: int = 100,
         max_reply_bytes: int | None = None,
+        exclusive_end: bool = False,
         says_none: Says | None = None,
         says_success: Says | None = None,
         says_failed: Says | None = None,
@@ -211,8 +219,8 @@ class KaptureClient:
         Args:
             credentials: as for the class, over the key from the environment.
             headers, timeout, retry, timezone, session, proxy, ssl_context, keep_alive,
-                max_connections, max_reply_bytes, says_none, says_success, says_failed, allow_http,
-                on_event: as for the class.
+                max_connections, max_reply_bytes, exclusive_end, says_none, says_success,
+                says_failed, allow_http, on_event: as for the class.
 
         Raises:
             ConfigurationError: a variable is missing or wrong; it names the variables.
@@ -249,6 +257,7 @@ class KaptureClient:
             keep_alive=keep_alive,
             max_connections=max_connections,
             max_reply_bytes=max_reply_bytes,
+            exclusive_end=exclusive_end,
             says_none=says_none,
             says_success=says_success,
             says_failed=says_failed,
@@ -329,6 +338,8 @@ class KaptureClient:
         api: str | None = None,
         method: str = "POST",
         marks_success: bool = True,
+        query: Mapping[str, Any] | None = None,
+        form: Mapping[str, Any] | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> Any:
         """Call any path of the service, with the same sending, retrying and judging.
@@ -349,6 +360,10 @@ class KaptureClient:
             method: HTTP verb; everything documented is POST (kapture.md, section 0).
             marks_success: the reply carries ``"status": "success"``. False for the few that do
                 not; then any JSON object or list without a mark of failure is taken.
+            query: what stands behind the question mark, as texts or numbers; a list is the same
+                name several times, ``None`` leaves it out.
+            form: fields of a urlencoded form in place of ``body``, as some reports take them; as
+                for ``query``.
             headers: headers of this call alone.
 
         Returns:
@@ -357,6 +372,10 @@ class KaptureClient:
         Raises:
             HelpdeskError: as for every call.
         """
+        given = Payload(body=body, query=query, form=form)
+        del body, query, form  # not for tracebacks with variables
+        if given["body"] is not None and given["form"] is not None:
+            raise InvalidInputError("give either a body or a form, not both")
         if effect not in ("read", "write"):
             raise InvalidInputError("effect must be 'read' or 'write'")
         if wrap not in ("array", "object"):
@@ -372,19 +391,25 @@ class KaptureClient:
                 "the way may repeat it",
                 next_step='Say effect="read" if it changes nothing.',
             )
+        data_is_form = given["form"] is not None
+        data = given["body"]
+        if data_is_form:
+            data = Form(pairs_of("form", given["form"]), urlencoded=True)
+        pairs = pairs_of("query", given["query"] or {})
+        del given
         operation = Operation(
             name="request",
             path=check_path(path),
             effect=effect,
             api=self._keys.api_of(path) if api is None else api,
             method=method.upper(),
-            wrap="none" if body is None else wrap,
+            wrap="form" if data_is_form else "none" if data is None else wrap,
             reply_cap=64 * MEBI,
             marks_success=marks_success,
         )
         headers = check_headers(headers)
-        call = self._caller.call(operation, body, headers=headers)
-        del body  # not for tracebacks with variables
+        call = self._caller.call(operation, data, query=pairs, headers=headers)
+        del data, pairs  # not for tracebacks with variables
         return (await call).body
 
     async def aclose(self) -> None:

@@ -55,7 +55,7 @@ from .listings import Found, Listed, account_id, every_row, number_of, one_page,
 from .operations import ADD_CUSTOMER, GET_CUSTOMER, PULL_CUSTOMERS, UPDATE_CUSTOMER
 from .outgoing import built, says_something
 from .references import TEXT, ReferencePlace, check_place
-from .service import format_day, is_nothing_found, refusal, service_day
+from .service import format_day, is_nothing_found, older_names, refusal, service_day
 
 Contacts = Iterable[Contact | Mapping[str, Any]]
 """Persons of a customer, as :class:`Contact` or as mappings by wire names."""
@@ -529,7 +529,7 @@ class Customers:
         if not body:
             raise InvalidInputError("the customer says nothing")
         judged = await caller.call(operation, body, headers=headers)
-        saved = caller.codec.decode(judged.body, SavedCustomer)
+        saved = caller.codec.decode(older_names(judged.body), SavedCustomer)
         if saved.contradicts_itself:
             raise judged.mismatch("the answer says success and gives two customer ids that differ")
         if changing is None and says_something(customer.customer_id):
@@ -543,7 +543,8 @@ class Customers:
         return saved
 
     def _customer_in(self, judged: Judgement, asked: str | None) -> Customer:
-        details = judged.body.get("Customer Details") if isinstance(judged.body, dict) else None
+        body = older_names(judged.body) if isinstance(judged.body, dict) else {}
+        details = body.get("Customer Details")
         if isinstance(details, str) and details.strip():
             # The same key is a text where nobody was found (section 7), with or without a mark.
             error = refusal(judged, details)
@@ -554,7 +555,7 @@ class Customers:
             raise error
         if not isinstance(details, dict):
             raise judged.unreadable("the answer holds no customer")
-        customer = self._caller.decode(judged, judged.body, Customer)
+        customer = self._caller.decode(judged, body, Customer)
         if says_something(asked) and customer.customer_id != (asked or "").strip():
             raise judged.unreadable("the answer holds a customer that was not asked for")
         return customer

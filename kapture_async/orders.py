@@ -17,7 +17,7 @@ from .listings import Found, Listed, account_id, rows_in
 from .operations import ADD_ORDER, PULL_ORDERS, UPDATE_ORDER
 from .order_models import NewOrder, OrderRow, SavedOrder
 from .outgoing import built, says_something
-from .service import is_nothing_found
+from .service import is_nothing_found, older_names
 
 FILTERS = (
     *("name", "enquiryIds", "generationStartDate", "generationEndDate"),
@@ -228,7 +228,7 @@ class Orders:
             if len(found) != 1:
                 raise judged.unreadable(f"the answer is a list of {len(found)} objects, not one")
             found = found[0]
-        saved = self._caller.codec.decode(found, SavedOrder)
+        saved = self._caller.codec.decode(older_names(found), SavedOrder)
         if saved.contradicts_itself:
             raise judged.mismatch("the answer says success and gives two order ids that differ")
         if changing is not None and saved.order_id not in (None, changing):

@@ -283,12 +283,30 @@ def _shows_new_ticket(operation: Operation, body: Any) -> bool:
     """Whether a body holds the id of a ticket that was made; no request to add one has any."""
     if operation.name != ADD_TICKET.name or not isinstance(body, dict):
         return False
-    return bool(body.get("ticket_id") or body.get("Ticket Id"))
+    return bool(body.get("ticket_id") or older_names(body).get("Ticket Id"))
+
+
+_OLDER_NAMES = {
+    name.lower(): name
+    for name in ("Customer Details", "Kapture Customer Id", "Order Id", "Enquiry Id", "Ticket Id")
+}
+
+
+def older_names(body: dict[str, Any]) -> dict[str, Any]:
+    """A reply whose names are those of the older pages, also where it writes them otherwise.
+
+    A maintained client reads them in lower case.
+    """
+    if not any(" " in key and key.lower() in _OLDER_NAMES for key in body):
+        return body
+    return {_OLDER_NAMES.get(key.lower(), key): value for key, value in body.items()}
 
 
 def _needs_no_mark(operation: Operation, body: Any) -> bool:
     if operation.name == GET_TICKET.name:
         return isinstance(body, list)  # a bare list, without a status (section 3)
+    if isinstance(body, dict) and str(body.get("success", True)).lower() == "false":
+        return False  # as the encryption of a customer's code says that it failed
     return not operation.marks_success and isinstance(body, (dict, list))
 
 
@@ -593,6 +611,17 @@ def format_moment(moment: datetime, zone: tzinfo) -> str:
 def format_day(day: date) -> str:
     """``YYYY-MM-DD``."""
     return day.isoformat()
+
+
+WINDOW_KEYS: Final = frozenset({"start_date", "end_date"})
+
+
+def window_of(day: str, *, exclusive_end: bool) -> dict[str, str]:
+    """The dates of a pull of one day (section 4)."""
+    end = day
+    if exclusive_end:
+        end = format_day(date.fromisoformat(day) + timedelta(days=1))
+    return {"start_date": day, "end_date": end}
 
 
 def service_day(value: date | datetime | str, zone: tzinfo, *, name: str) -> date:

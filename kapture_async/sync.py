@@ -89,6 +89,9 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
             or firewalls that close kept connections without saying so.
         max_connections: connections at most, and so requests in flight.
         max_reply_bytes: the most decoded bytes of one reply; default 8 MiB, more for reads.
+        exclusive_end: the ``end_date`` of a ticket pull is not part of its window, as the vendor's
+            own curl may mean it (kapture.md, section 4): each day is then asked for with the next
+            one as its end.
         says_none: what this tenant's answers say in place of rows where there are none, beside the
             usual phrases ("No data found", ...): texts, compared whole and without case, or a
             function of the words and the ``status`` of an answer, both text. What says "none" in
@@ -123,6 +126,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         keep_alive: bool = True,
         max_connections: int = 100,
         max_reply_bytes: int | None = None,
+        exclusive_end: bool = False,
         says_none: Says | None = None,
         says_success: Says | None = None,
         says_failed: Says | None = None,
@@ -147,6 +151,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
                     keep_alive=keep_alive,
                     max_connections=max_connections,
                     max_reply_bytes=max_reply_bytes,
+                    exclusive_end=exclusive_end,
                     says_none=says_none,
                     says_success=says_success,
                     says_failed=says_failed,
@@ -172,6 +177,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         keep_alive: bool = True,
         max_connections: int = 100,
         max_reply_bytes: int | None = None,
+        exclusive_end: bool = False,
         says_none: Says | None = None,
         says_success: Says | None = None,
         says_failed: Says | None = None,
@@ -188,8 +194,8 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         Args:
             credentials: as for the class, over the key from the environment.
             headers, timeout, retry, timezone, session, proxy, ssl_context, keep_alive,
-                max_connections, max_reply_bytes, says_none, says_success, says_failed, allow_http,
-                on_event: as for the class.
+                max_connections, max_reply_bytes, exclusive_end, says_none, says_success,
+                says_failed, allow_http, on_event: as for the class.
 
         Raises:
             ConfigurationError: a variable is missing or wrong; it names the variables.
@@ -207,6 +213,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
                 keep_alive=keep_alive,
                 max_connections=max_connections,
                 max_reply_bytes=max_reply_bytes,
+                exclusive_end=exclusive_end,
                 says_none=says_none,
                 says_success=says_success,
                 says_failed=says_failed,
@@ -277,6 +284,8 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         api: str | None = None,
         method: str = "POST",
         marks_success: bool = True,
+        query: Mapping[str, Any] | None = None,
+        form: Mapping[str, Any] | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> Any:
         """Call any path of the service, with the same sending, retrying and judging.
@@ -297,6 +306,10 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
             method: HTTP verb; everything documented is POST (kapture.md, section 0).
             marks_success: the reply carries ``"status": "success"``. False for the few that do
                 not; then any JSON object or list without a mark of failure is taken.
+            query: what stands behind the question mark, as texts or numbers; a list is the same
+                name several times, ``None`` leaves it out.
+            form: fields of a urlencoded form in place of ``body``, as some reports take them; as
+                for ``query``.
             headers: headers of this call alone.
 
         Returns:
@@ -315,11 +328,13 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
                     api=api,
                     method=method,
                     marks_success=marks_success,
+                    query=query,
+                    form=form,
                     headers=headers,
                 )
             )
         finally:
-            del body, headers
+            del body, query, form, headers
 
     def close(self) -> None:
         """Close the connections. Calling it again does nothing.
@@ -565,7 +580,8 @@ class SyncTickets(SyncResource[Tickets]):
             offset: passed through; not documented, seen in live clients.
             customer_code: passed through; not documented, seen in live clients.
             status: passed through, a code such as ``"P"``; not documented, seen in live clients.
-            extra: further fields by their wire names.
+            extra: further fields by their wire names. ``start_date`` and ``end_date`` here stand
+                for the day's own, for a window of another form; then it is one day only.
             headers: headers of every call.
             ahead: days fetched at a time.
 

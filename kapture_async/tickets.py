@@ -71,8 +71,11 @@ from .service import (
     GET_TICKET,
     PULL_TICKETS,
     UPDATE_TICKET,
+    WINDOW_KEYS,
     format_day,
+    older_names,
     service_day,
+    window_of,
 )
 from .updates import Defaults, TicketUpdate, ticket_of
 
@@ -352,7 +355,8 @@ class Tickets:
             offset: passed through; not documented, seen in live clients.
             customer_code: passed through; not documented, seen in live clients.
             status: passed through, a code such as ``"P"``; not documented, seen in live clients.
-            extra: further fields by their wire names.
+            extra: further fields by their wire names. ``start_date`` and ``end_date`` here stand
+                for the day's own, for a window of another form; then it is one day only.
             headers: headers of every call.
             ahead: days fetched at a time.
 
@@ -380,6 +384,13 @@ class Tickets:
         else:
             first = service_day(start, zone, name="start")
             last = first if end is None else service_day(end, zone, name="end")
+            if filters.keys() & WINDOW_KEYS and last != first:
+                raise InvalidInputError(
+                    "start_date and end_date in extra stand for one day only: the others have "
+                    "dates of their own",
+                    next_step="Pull day by day; if the tenant's end_date is exclusive, say "
+                    "exclusive_end=True of the client.",
+                )
             windows = map(format_day, days_between(first, last))
         return self._pages(windows, filters, checked, ahead)
 
@@ -455,6 +466,12 @@ class Tickets:
         check_callable("on_progress", on_progress)
         merge_given(filters, customer_code=customer_code, status=status)
         merge_extra(filters, extra)
+        if filters.keys() & WINDOW_KEYS:
+            raise InvalidInputError(
+                "an export's days are start and end, and not start_date and end_date in extra",
+                next_step="If the tenant's end_date is exclusive, say exclusive_end=True of the "
+                "client.",
+            )
         checked = check_headers(headers)
         del extra
         first = None if start is None else service_day(start, codec.zone, name="start")
@@ -900,10 +917,9 @@ class Tickets:
         ahead: int,
     ) -> Pages[TicketRow]:
         def arrive(day: str) -> Arriving[TicketRow]:
-            body = Payload(filters)
+            caller, body = self._caller, Payload(filters)
             if day:
-                body["start_date"] = body["end_date"] = day
-            caller = self._caller
+                body = Payload(window_of(day, exclusive_end=caller.exclusive_end) | filters)
 
             async def begin(options: CallOptions) -> Begun:
                 return await caller.with_options(options).begin(PULL_TICKETS, body, headers=headers)
@@ -934,6 +950,8 @@ class Tickets:
         finally:
             del body  # personal, and error trackers show variables
         added = codec.decode(judged.body, AddedTicket)
+        if not added.ticket_id:
+            added = codec.decode(older_names(judged.body), AddedTicket)
         if not added.ticket_id:
             raise judged.unreadable("the answer says success but names no ticket id")
         if len(ids_of(judged.body)) > 1:

@@ -12,6 +12,7 @@ from kapture_async._core.arguments import check_callable, check_flag
 from kapture_async._core.caller import Caller, Payload
 from kapture_async._core.codec import Codec
 from kapture_async._core.errors import ConfigurationError, InvalidInputError
+from kapture_async._core.pairs import pairs_of
 from kapture_async._core.phase import Effect
 from kapture_async._core.runtime import running_loop
 from kapture_async._core.secret import Secret
@@ -45,7 +46,6 @@ from .service import (
     any_operation,
     auth_of,
     base_url_of,
-    pairs_of,
 )
 from .tags import Tags
 from .tickets import Tickets

@@ -14,10 +14,9 @@ from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
 from kapture_async._core.errors import InvalidInputError
+from kapture_async._core.pairs import LONE_SURROGATE
 from kapture_async._core.transport.bodies import Attachment, clean_filename
 from kapture_async._core.transport.message import MEBI
-
-from .values import LONE_SURROGATE
 
 
 class SupportsRead(Protocol):

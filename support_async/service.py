@@ -12,9 +12,7 @@ from typing import Any, Final, Literal
 from attrs import evolve, fields, frozen
 
 from kapture_async._core.arguments import check_flag, check_mapping
-from kapture_async._core.caller import Payload
 from kapture_async._core.errors import ConfigurationError, InvalidInputError
-from kapture_async._core.given import given
 from kapture_async._core.phase import Effect
 from kapture_async._core.replies import Judgement
 from kapture_async._core.secret import Secret, check_header
@@ -23,7 +21,6 @@ from kapture_async._core.transport.message import MEBI, Operation
 from kapture_async._core.transport.tokens import BearerToken, TokenProvider
 
 from .files import MAX_ATTACHMENT_BYTES
-from .values import LONE_SURROGATE
 from .verdicts import REQUEST
 
 SERVICE: Final = "support"
@@ -250,64 +247,3 @@ def object_of(judged: Judgement) -> dict[str, Any]:
     if isinstance(data, dict):
         return data
     raise judged.unreadable("the answer has no object 'data'")
-
-
-class Query(tuple[tuple[str, str], ...]):
-    """A query string in parts, whose repr shows no value: a traceback may show any variable."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return f"<Query with {', '.join(name for name, _ in self)}>"
-
-
-_NO_UNICODE = "holds text that is not valid Unicode"
-
-
-def query_of(**fields: Any) -> Query:
-    """A query string of what was given.
-
-    Raises:
-        InvalidInputError: a text is not valid Unicode.
-    """
-    plain = ((name, given(value)) for name, value in fields.items())
-    query = Payload((name, str(value)) for name, value in plain if value is not None)
-    del fields  # personal, and error trackers show variables
-    for name in query:
-        if LONE_SURROGATE.search(query[name]):
-            raise InvalidInputError(f"{name} {_NO_UNICODE}", fields={name: (_NO_UNICODE,)})
-    return Query(query.items())
-
-
-def pairs_of(where: str, fields: Mapping[str, Any]) -> Query:
-    """Fields of any names, in parts: a list is the same field several times (B1).
-
-    Raises:
-        InvalidInputError: it is no mapping, or a value is neither text nor a number.
-    """
-    if not isinstance(fields, Mapping):
-        raise InvalidInputError(f"{where} must be a mapping, not {type(fields).__name__}")
-    # A problem comes back and is raised here: further down, variables hold personal data.
-    pairs, name, words = _pairs(fields)
-    del fields
-    if words:
-        del pairs
-        raise InvalidInputError(f"{where}: {name} {words}", fields={name: (words,)})
-    return Query(pairs)
-
-
-def _pairs(fields: Mapping[str, Any]) -> tuple[list[tuple[str, str]], str, str]:
-    """The fields up to a problem, if there is one; its field, and what it is."""
-    pairs: list[tuple[str, str]] = []
-    for name in fields:
-        value = fields[name]
-        for one in value if isinstance(value, (list, tuple)) else (value,):
-            if (one := given(one)) is None:
-                continue
-            if isinstance(one, bool) or not isinstance(one, (str, int, float)):
-                return [], name, f"must be text or a number, not {type(one).__name__}"
-            text = str(one)
-            if LONE_SURROGATE.search(text):
-                return [], name, _NO_UNICODE
-            pairs.append((name, text))
-    return pairs, "", ""

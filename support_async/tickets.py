@@ -9,6 +9,7 @@ from typing import Any
 from kapture_async._core.arguments import check_flag, check_seconds
 from kapture_async._core.caller import Caller, Payload
 from kapture_async._core.errors import InvalidInputError, UnreadableReplyError
+from kapture_async._core.pairs import query_of
 from kapture_async._core.pull.offsets import OffsetReader
 from kapture_async._core.pull.pages import Pages
 from kapture_async._core.push.bulk import bulk_push, reconcile_at
@@ -54,7 +55,7 @@ from .journaled import (
     trial_like,
 )
 from .models import CreatedTicket, NewTicket, Status, TicketDetail, TicketRow
-from .service import SERVICE, Installation, object_of, query_of, rows_of
+from .service import SERVICE, Installation, object_of, rows_of
 from .values import (
     checked_category,
     checked_code,

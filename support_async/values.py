@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -11,8 +10,6 @@ from kapture_async._core.given import given, is_missing
 
 SUBJECT_CHARACTERS: Final = 500
 """By code points, after outer blanks are trimmed (support.md, section 3.2)."""
-LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
-"""What stands in a text that is not valid Unicode, such as a file name that is no UTF-8."""
 
 _LONGEST_ID: Final = 100
 """Digits. No database numbers its rows any further."""

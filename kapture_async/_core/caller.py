@@ -39,7 +39,7 @@ class Caller:
     """The transport, the service's rule of success, its codec and the options in force.
 
     ``advice`` holds the service's own next steps for some classes of errors; ``words`` the tenant's
-    own for "none", "success" and "failed".
+    own for "none", "success" and "failed". ``exclusive_end``: the end of a window is no part of it.
     """
 
     transport: Transport
@@ -48,6 +48,7 @@ class Caller:
     options: CallOptions
     advice: Advice = field(factory=dict)
     words: VendorWords = DOCUMENTED
+    exclusive_end: bool = False
 
     def with_options(self, options: CallOptions) -> Caller:
         """The same with other options; the transport is shared."""

@@ -172,6 +172,7 @@ LAYERS = [
     ["kapture_async._core.facade"],
     ["kapture_async._core.events"],
     ["kapture_async._core.push", "kapture_async._core.pull", "kapture_async._core.download"],
+    ["kapture_async._core.pairs"],
     ["kapture_async._core.caller"],
     ["kapture_async._core.begun"],
     ["kapture_async._core.replies"],

@@ -11,11 +11,11 @@ import pytest
 
 from kapture_async import InvalidInputError, KaptureClient, NewTicket, TicketUpdate
 from kapture_async._core.given import given, is_missing, tidied
+from kapture_async._core.pairs import pairs_of, query_of
 from kapture_async.customer_models import NewCustomer
 from kapture_async.service import INDIA, codec_of
 from kapture_async.testing import KaptureTwin
 from support_async.models import NewTicket as SupportTicket
-from support_async.service import pairs_of, query_of
 
 numpy = pytest.importorskip("numpy")
 pandas = pytest.importorskip("pandas")

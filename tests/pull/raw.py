@@ -16,8 +16,9 @@ Script = Callable[["Call"], Body]
 class Call:
     """One request, and what has become of its answer."""
 
-    def __init__(self, number: int, body: bytes) -> None:
+    def __init__(self, number: int, body: bytes, head: bytes = b"") -> None:
         self.number = number
+        self.head = head
         self.body = body
         self.sent = 0
         """Bytes that were handed to the system."""
@@ -70,8 +71,9 @@ class RawServer:
         call = None
         try:
             head = await reader.readuntil(b"\r\n\r\n")
-            length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-            call = Call(len(self.calls) + 1, await reader.readexactly(length))
+            _, _, length = head.lower().partition(b"content-length:")
+            size = int(length.split(b"\r\n")[0] or 0)
+            call = Call(len(self.calls) + 1, await reader.readexactly(size), head)
             self.calls.append(call)
             async for piece in self._script(call):
                 writer.write(piece)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import secrets
 from typing import Any
+from urllib.parse import urlencode
 
 import orjson
 from attrs import define, field, frozen
@@ -18,6 +19,7 @@ from ..errors import InvalidInputError
 from ..media import media_type_of
 
 JSON = "application/json"
+URLENCODED = "application/x-www-form-urlencoded"
 _UNSAFE_IN_NAME = re.compile(r'[\x00-\x1f\x7f"\\/]')
 
 
@@ -51,10 +53,18 @@ class Attachment:
 
 @frozen
 class Form:
-    """The data of an operation that travels as a multipart form. Names may repeat."""
+    """The data of an operation that travels as a form. Names may repeat.
+
+    Attributes:
+        fields: names and texts.
+        files: names and files.
+        urlencoded: it travels as ``application/x-www-form-urlencoded``, without files, and not
+            as ``multipart/form-data``.
+    """
 
     fields: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     files: tuple[tuple[str, Attachment], ...] = ()
+    urlencoded: bool = False
 
 
 def json_body(value: Any) -> Body:
@@ -90,7 +100,7 @@ def _not_json(reason: str) -> InvalidInputError:
 
 
 def form_body(form: Form) -> Body:
-    """A ``multipart/form-data`` body.
+    """The body of a form: ``multipart/form-data``, unless it is to be urlencoded.
 
     File names go out as UTF-8, not percent-encoded, reduced to their last path part, without
     quotes and control characters: the one form that every server stores as it was meant.
@@ -99,6 +109,8 @@ def form_body(form: Form) -> Body:
         InvalidInputError: a name or value cannot be written as UTF-8, or a name is empty or
             holds a line break or a quote.
     """
+    if form.urlencoded:
+        return _urlencoded(form)
     boundary = secrets.token_hex(16)
     segments: list[bytes] = []
     try:
@@ -115,6 +127,14 @@ def form_body(form: Form) -> Body:
         segments.append(f"--{boundary}--\r\n".encode())
         whole = f"multipart/form-data; boundary={boundary}"
         return Body.of(whole, *segments, has_file=bool(form.files))
+    raise InvalidInputError("the form holds text that is not valid Unicode")
+
+
+def _urlencoded(form: Form) -> Body:
+    try:
+        return Body.of(URLENCODED, urlencode(form.fields).encode())
+    except UnicodeEncodeError:
+        pass
     raise InvalidInputError("the form holds text that is not valid Unicode")
 
 

@@ -127,7 +127,10 @@ def check_path(path: str) -> str:
     if not path.startswith("/") or path.startswith("//") or not _PATH.fullmatch(path):
         raise InvalidInputError(
             f"{path[:80]!r} is not a path such as '/some-endpoint.html' "
-            "(no host, no query, reserved characters percent-encoded)"
+            "(no host, no query, reserved characters percent-encoded)",
+            next_step="Give what stands behind the question mark as query=."
+            if "?" in path
+            else None,
         )
     if any(part in (".", "..") for part in path.replace("%2e", ".").replace("%2E", ".").split("/")):
         raise InvalidInputError("a path must not hold '.' or '..'")
