@@ -94,7 +94,10 @@ async def push_for(
             max_connections=WORKERS,
             on_event=traffic.on_event,
         ) as client:
-            push = client.tickets.push(rows(), journal=Path(folder, "j"), give_up_after=None)
+            journal = Path(folder, "j")
+            push = client.tickets.push(
+                rows(), journal=journal, give_up_after=None, new_journal=True
+            )
             stop = asyncio.get_running_loop().call_later(seconds, push.stop)
             try:
                 async with push as outcomes:

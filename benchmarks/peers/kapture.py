@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import tempfile
 import time
@@ -45,6 +46,8 @@ def client_of(job: Job) -> KaptureClient:
 async def _push(job: Job, journal: Path | None) -> Measured:
     measured = Measured(sent=job.rows + 1)
     moments = Moments(job)
+    if journal is not None:  # each time as if nothing had been pushed yet
+        os.environ["KAPTURE_ASYNC_STATE"] = str(journal.parent)
     async with client_of(job) as client:
         # By a push, as modules are imported when they are first needed.
         first = None if journal is None else journal.with_name("warm-up.journal")

@@ -15,6 +15,7 @@ from ..errors import HelpdeskError, InvalidInputError
 from ..outcome import Outcome
 from ..push.csv_rows import CsvRows
 from ..push.journal.facts import State
+from ..push.journal.marks import kept_in
 from ..push.journal.reading import ReadJournal
 from ..push.rows import Row
 from ..push.sources import Columns
@@ -70,7 +71,7 @@ class DemoService:
 
 def play_demo(options: DemoOptions, service: DemoService) -> int:
     """Run the demo; returns the exit code: 0 if nothing contradicts the ledger."""
-    with tempfile.TemporaryDirectory(prefix="demo-") as folder:
+    with tempfile.TemporaryDirectory(prefix="demo-") as folder, kept_in(folder):
         ledger = Path(folder) / "ledger.jsonl"
         journal = Path(folder) / "demo.journal"
         rows, number = _rows(options, service)

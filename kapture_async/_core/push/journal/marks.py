@@ -20,7 +20,7 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from hashlib import blake2b
 
 from attrs import asdict, field, frozen
@@ -80,6 +80,20 @@ def folder() -> str:
     else:
         base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     return os.path.join(base, "kapture-async")
+
+
+@contextmanager
+def kept_in(where: str) -> Iterator[None]:
+    """Keep marks elsewhere meanwhile: those of a demonstration are nobody's."""
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = where
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = before
 
 
 def read(job: Job) -> Mark | None:
