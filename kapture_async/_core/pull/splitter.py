@@ -19,7 +19,7 @@ from typing import Any, Literal
 import orjson
 
 from ..errors import ReplyTooLargeError, UnreadableReplyError
-from ..jsontext import PREFIX_CAP, encoding_before, guard_in, has_long_numbers, loads
+from ..jsontext import PREFIX_CAP, encoding_before, guard_in, has_long_numbers, loads, repeats_keys
 
 ROW_CAP = 16 * 1024 * 1024
 """The most bytes of one row, and of everything beside the rows."""
@@ -27,6 +27,8 @@ OTHER_CAP = 256 * 1024
 """What is no object is kept up to here: it is only quoted."""
 _KEY_CAP = 64 * 1024
 _SEPARATOR_CAP = 256
+_LOOKED_AT = 16
+"""Of so many parts of an answer one is searched for keys that are given twice."""
 _DEPTH_CAP = 1024  # the parser's own
 
 _BLANKS = re.compile(rb"[ \t\r\n]*+")
@@ -77,6 +79,8 @@ class RowSplitter:
         # The cutting at separators.
         self._separator = b"},{"
         self._no_cut_up_to = -1
+        self._row_by_row = False
+        self._parts = 0
         self._rows: list[Any] = []
 
     @property
@@ -190,7 +194,7 @@ class RowSplitter:
         return self._after(end)
 
     def _at_row(self) -> bool:
-        if self._at == 0:
+        if self._at == 0 and not self._row_by_row:
             self._cut()
         if self._look() is None:
             return False
@@ -316,6 +320,12 @@ class RowSplitter:
             return
         if has_long_numbers(part):
             self._no_cut_up_to = cut
+            return
+        # A look for keys given twice costs as much as the parsing. Who gives one twice does so in
+        # row after row, so some parts stand for all; rows that are read one by one are looked at.
+        self._parts += 1
+        if self._parts % _LOOKED_AT == 1 and repeats_keys(part, rows):
+            self._row_by_row = True
             return
         self._rows += rows
         self._first = False
