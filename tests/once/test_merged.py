@@ -68,7 +68,7 @@ async def test_an_accepted_row_whose_ticket_is_anothers_is_in_doubt_again(journa
 
 async def test_an_accepted_row_that_has_another_ticket_is_found_there(journal: Path) -> None:
     async with Taciturn() as twin, client_of(twin) as client:
-        twin.faults = FaultPlan.script([None, "close_after", "previous_answer_after"])
+        twin.faults = FaultPlan.script([None, "close_after", "previous_answer;executed=true"])
         await push(client, alike(4), journal, max_concurrency=1)
         found = await client.tickets.reconcile(journal, settle=SETTLE)
         assert sorted(str(row.key) for row in found.present) == ["k1", "k2"]
@@ -79,7 +79,7 @@ async def test_an_accepted_row_that_has_another_ticket_is_found_there(journal: P
 
 async def test_two_rows_with_one_id_are_looked_up(journal: Path) -> None:
     async with Taciturn() as twin, client_of(twin) as client:
-        twin.faults = FaultPlan.script([None, None, "previous_answer_after"])
+        twin.faults = FaultPlan.script([None, None, "previous_answer;executed=true"])
         await push(client, alike(4), journal, max_concurrency=1)
         accepted, unknown = State.ACCEPTED, State.UNKNOWN
         assert list(states(journal).values()) == [accepted, unknown, unknown, accepted]

@@ -33,7 +33,9 @@ from support_async.testing import SupportTwin
 from ..support.made import TICKET
 from ..support.made import client_of as support_client
 
-BEHIND = ["previous_answer", "previous_answer_after", "another_id"]
+AFTER = "previous_answer;executed=true"
+OTHER_ID = "previous_answer;executed=true;only_id=true"
+BEHIND = ["previous_answer", AFTER, OTHER_ID]
 
 
 def rows(count: int, title: str = "ticket {}") -> Iterator[dict[str, str]]:
@@ -91,7 +93,7 @@ async def test_one_answer_of_another_row_is_a_doubt(
     judge(kapture_twin, outcomes)
     # Only where the answer fits its own row, and not the other, are both in doubt.
     doubted = [event for event in events if isinstance(event, RowDoubted)]
-    assert [event.index for event in doubted] == ([9] if kind == "another_id" else [])
+    assert [event.index for event in doubted] == ([9] if kind == OTHER_ID else [])
     if journal is not None:
         with ReadJournal.open_to_read(journal) as stored:
             assert stored.counts().unknown == 1 + len(doubted)
@@ -274,7 +276,7 @@ async def test_two_ids_in_one_answer() -> None:
             await pushed(client.tickets.push(rows(20), max_concurrency=1))
 
 
-@pytest.mark.parametrize("kind", ["previous_answer", "previous_answer_after"])
+@pytest.mark.parametrize("kind", ["previous_answer", AFTER])
 async def test_updates(kapture_twin: KaptureTwin, client: KaptureClient, kind: str) -> None:
     made = [(await client.tickets.add(title=f"t{n}")).ticket_id for n in range(20)]
     kapture_twin.faults = at(5, kind, 9)
@@ -307,7 +309,7 @@ async def test_customers(kapture_twin: KaptureTwin, client: KaptureClient) -> No
 async def test_one_customer_in_two_rows_has_one_id(
     kapture_twin: KaptureTwin, client: KaptureClient
 ) -> None:
-    kapture_twin.faults = at(3, "another_id")
+    kapture_twin.faults = at(3, OTHER_ID)
     source = [{"customer_name": f"c{n}", "phone": "+91 99000 00001"} for n in range(8)]
     outcomes = await pushed(client.customers.push(source, max_concurrency=1))
     assert all(isinstance(outcome, Accepted) for outcome in outcomes)

@@ -42,8 +42,8 @@ def carry_out(
     breaking = _BREAKING.get(fault.kind)
     if breaking is not None:
         breaking(connection)
-    elif fault.kind in _WHOLE and executed is not None:
-        connection.reply(executed)
+    elif fault.kind == "previous_answer" and executed is not None:
+        connection.reply(executed)  # whose it is, was decided before
     elif fault.kind in _MANGLING and executed is not None:
         _MANGLING[fault.kind](connection, fault, executed)
     else:
@@ -105,8 +105,6 @@ _BREAKING: Mapping[str, Callable[[Connection], None]] = {
     "silence_after": Connection.hold,
     "late": Connection.hold,
 }
-_WHOLE = frozenset({"previous_answer", "previous_answer_after", "another_id"})
-"""The answer is given as it is; whose it is, was decided before."""
 _MANGLING: Mapping[str, Callable[[Connection, Fault, TwinReply], None]] = {
     "slow": _slow,
     "half_body": _half_body,

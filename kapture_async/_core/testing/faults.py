@@ -104,20 +104,10 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
                 "previous_answer",
                 False,
                 "whole",
-                "not executed; the answer to the last write before it, as of a proxy that is one "
-                "answer behind; `{}`, if there was none",
-            ),
-            FaultKind(
-                "previous_answer_after",
-                True,
-                "whole",
-                "executed; the answer to the last write before it; its own, if there was none",
-            ),
-            FaultKind(
-                "another_id",
-                True,
-                "whole",
-                "executed; its own answer, with the ticket id of the last write before it",
+                "the answer to the last write of its kind, as of a proxy that is one behind; "
+                "with `only_id`, its own answer, `executed`, with the id of that write. `{}`, if "
+                "there was none",
+                {"executed": False, "only_id": False},
             ),
             FaultKind(
                 "bomb",
@@ -146,6 +136,8 @@ class Fault:
             if name not in full:
                 raise ValueError(f"fault {kind!r} has no setting {name!r}; it has {list(full)}")
             full[name] = _like(full[name], value)
+        if full.get("only_id") and not full["executed"]:
+            raise ValueError("an answer with only_id is that of a request that was executed")
         if full.get("body", "html") not in ("html", "json", "empty"):
             raise ValueError(f"body of a status fault is html, json or empty, not {full['body']!r}")
         object.__setattr__(self, "kind", kind)

@@ -95,6 +95,12 @@ class Ledger:
         with self._changed:
             return tuple(self._entries)
 
+    @property
+    def last(self) -> LedgerEntry:
+        """The call that was executed last."""
+        with self._changed:
+            return self._entries[-1]
+
     def of(self, operation: str) -> tuple[LedgerEntry, ...]:
         """Return the executed calls of one operation, in order."""
         return tuple(entry for entry in self.entries if entry.operation == operation)

@@ -10,7 +10,7 @@ import functools
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -62,7 +62,7 @@ class Twin(abc.ABC):
         self.faulted: Counter[str] = Counter()
         """How many requests suffered which kind of fault."""
         self.zone = zone
-        self._last_write: TwinReply | None = None
+        self._last_writes: dict[str, TwinReply] = {}
         self._clock = clock
         self._moved = 0.0
         self._server = Server(self, port=port, max_body=max_body)
@@ -212,15 +212,36 @@ class Twin(abc.ABC):
             connection.hold()
             return
         else:
-            before = self._last_write
+            last_writes, writes = dict(self._last_writes), len(self.ledger)
             executed = self._execute(request) if fault.executes else None
-            if fault.kind in _BEHIND:
-                executed = _behind(fault, before, executed, self.ledger)
+            if fault.kind == "previous_answer":
+                read = executed is not None and len(self.ledger) == writes
+                if not read:
+                    executed = self._behind(fault, request, last_writes, executed)
             answer = functools.partial(carry_out, connection, fault, executed, self)
         if self.latency > 0:
             connection.later(self.latency, answer)
         else:
             answer()
+
+    def _behind(
+        self,
+        fault: Fault,
+        request: TwinRequest,
+        last_writes: Mapping[str, TwinReply],
+        own: TwinReply | None,
+    ) -> TwinReply:
+        """Return the answer of an earlier request, or one that is partly another's."""
+        nothing = TwinReply(200, b"{}")
+        if own is None:
+            return last_writes.get(request.path, nothing)
+        operation = self.ledger.last.operation
+        if operation not in last_writes:
+            return nothing
+        if not fault.settings["only_id"]:
+            return last_writes[operation]
+        other, mine = (one.ticket_id.encode() for one in self.ledger.of(operation)[-2:])
+        return attrs.evolve(own, body=own.body.replace(mine, other)) if mine else own
 
     def _fault_for(self, request: TwinRequest) -> Fault | None:
         asked = request.headers.get(HEADER)
@@ -245,28 +266,14 @@ class Twin(abc.ABC):
             writes = len(self.ledger)
             reply = self.handle(request)
             if len(self.ledger) > writes:
-                self._last_write = reply
+                operation = self.ledger.last.operation
+                self._last_writes[operation] = self._last_writes[request.path] = reply
             return reply
         except Exception as error:
             # A defect of the twin, or a full disk under the ledger: loud here, 500 over there.
             context = {"message": "the twin failed to answer", "exception": error}
             self._server.loop.call_exception_handler(context)
             return TwinReply(500, b"the twin failed to answer", "text/plain")
-
-
-_BEHIND = frozenset({"previous_answer", "previous_answer_after", "another_id"})
-
-
-def _behind(
-    fault: Fault, before: TwinReply | None, own: TwinReply | None, ledger: Ledger
-) -> TwinReply | None:
-    """Return the answer of another request, or one that is partly another's."""
-    if fault.kind != "another_id":
-        return before or own or TwinReply(200, b"{}")
-    if own is None or len(ledger) < 2:
-        return own
-    other, mine = (entry.ticket_id.encode() for entry in ledger.entries[-2:])
-    return attrs.evolve(own, body=own.body.replace(mine, other)) if mine else own
 
 
 def _unreadable_fault(text: str) -> TwinReply:
