@@ -199,6 +199,7 @@ LAYERS = [
     [
         *("kapture_async._core.outcome", "kapture_async._core.vendorwords"),
         *("kapture_async._core.runtime", "kapture_async._core.arguments"),
+        "kapture_async._core.atomicfile",
     ],
     ["kapture_async._core.errors"],
     ["kapture_async._core.phase", "kapture_async._core.version"],

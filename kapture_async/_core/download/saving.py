@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 import threading
 from contextlib import suppress
@@ -16,6 +15,7 @@ from io import FileIO
 from pathlib import Path
 
 from ..arguments import check_flag
+from ..atomicfile import PartFile
 from ..errors import InvalidInputError
 from .names import safe_filename
 
@@ -38,6 +38,7 @@ class Saving:
         self._overwrite = overwrite
         self._target = ""
         self._temporary: str | None = None
+        self._part: PartFile | None = None
         self._file: FileIO | None = None
         self._over = False
         self._lock = threading.Lock()
@@ -101,10 +102,9 @@ class Saving:
                 name = safe_filename(filename, "download")
             target = os.path.join(self._folder, name)
             _check_target(target, overwrite=self._overwrite, sent=True)
-            # Nobody can guess it and wait there; "x" and no following see to the rest.
-            temporary = os.path.join(self._folder, f".{secrets.token_hex(16)}.part")
-            self._file = FileIO(temporary, "xb", opener=_open_new)
-            self._target, self._temporary = target, temporary
+            self._part = part = PartFile(self._folder)
+            self._target, self._temporary = target, part.path
+            self._file = FileIO(part.descriptor, "r+b")
 
     def write(self, data: bytes) -> None:
         """Add to the temporary file.
@@ -196,9 +196,8 @@ class Saving:
             file.close()
 
     def _remove(self) -> None:
-        if self._temporary is not None:
-            with suppress(OSError):
-                os.unlink(self._temporary)
+        if self._part is not None:
+            self._part.release()
 
 
 def _text_of(to: str | os.PathLike[str]) -> str:
@@ -269,10 +268,6 @@ def _check_target(target: str, *, overwrite: bool, sent: bool = False) -> None:
         f"cannot save to {target!r}: it {problem}",
         next_step=f"{remedy[0].upper()}{remedy[1:]}.",
     )
-
-
-def _open_new(path: str, flags: int) -> int:
-    return os.open(path, flags | _NO_FOLLOW, 0o600)  # personal data: for its owner alone
 
 
 def _appeared(target: str) -> FileExistsError:

@@ -165,6 +165,7 @@ class Export(Generic[T]):
                 run = Run(self, memory, overlap=overlap, recheck_open=recheck_open)
                 days = run.days(self._last_day(memory, end))
                 try:
+                    output.keep_after_a_kill()
                     await settled(state.begin, memory, output)
                     written, short = await self._write(settled, output, format_, days, run)
                     run.remember(written, short)

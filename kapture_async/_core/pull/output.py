@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
+from ..atomicfile import PartFile
 from ..errors import InvalidInputError
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -33,8 +34,9 @@ class Output:
         self.target = _absolute(to)
         self.overwrite = overwrite
         self._check()
-        folder = os.path.dirname(self.target)
-        self.temporary = os.path.join(folder, f".{secrets.token_hex(16)}.part")
+        self.temporary = ""
+        """The hidden file, once it is made."""
+        self._part: PartFile | None = None
         self._file: BinaryIO | None = None
 
     @property
@@ -43,14 +45,25 @@ class Output:
         assert self._file is not None
         return self._file
 
+    def keep_after_a_kill(self) -> None:
+        """Have a hidden file that outlives a killed run, for a caller who notes its name: once it
+        is sealed it holds rows that no later run reads again.
+        """
+        folder = os.path.dirname(self.target)
+        self.temporary = os.path.join(folder, f".{secrets.token_hex(16)}.part")
+
     def begin(self) -> None:
         """Make the hidden file.
 
         Raises:
             OSError: the file system refuses.
         """
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | getattr(os, "O_BINARY", 0)
-        descriptor = os.open(self.temporary, flags, 0o600)
+        if self.temporary:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | getattr(os, "O_BINARY", 0)
+            descriptor = os.open(self.temporary, flags, 0o600)
+        else:
+            self._part = PartFile(os.path.dirname(self.target))
+            self.temporary, descriptor = self._part.path, self._part.descriptor
         self._file = open(descriptor, "wb", buffering=256 * 1024)  # noqa: SIM115
 
     def seal(self) -> None:
@@ -72,16 +85,21 @@ class Output:
             OSError: the file system refuses.
         """
         publish(self.temporary, self.target, overwrite=self.overwrite)
-        with suppress(FileNotFoundError):
-            os.unlink(self.temporary)
+        self._let_go()
 
     def discard(self) -> None:
         """Leave nothing behind but what was published. Never raises OSError."""
         if self._file is not None:
             with suppress(OSError):
                 self._file.close()
-        with suppress(OSError):
-            os.unlink(self.temporary)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._part is not None:
+            self._part.release()
+        elif self.temporary:
+            with suppress(OSError):
+                os.unlink(self.temporary)
 
     def _check(self) -> None:
         """See beforehand what would go wrong after the transfer."""

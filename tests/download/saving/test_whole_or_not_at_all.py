@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from kapture_async._core.atomicfile import PartFile
 from kapture_async._core.download import saving as saving_module
 from kapture_async._core.download.saving import Saving
 
@@ -47,14 +48,14 @@ def test_nobody_can_wait_where_it_will_be(
     for exists in (False, True):
         if exists:
             victim.write_text("victim")
-        (folder / ".known.part").symlink_to(victim)
+        (folder / ".kapture-known.part").symlink_to(victim)
         saving = Saving.prepare(folder / "a.txt", overwrite=True)
         with pytest.raises(OSError):
             saving.begin("")
         saving.discard()
         assert victim.exists() == exists
-        assert names(folder) == [".known.part"]  # not ours, so not removed
-        (folder / ".known.part").unlink()
+        assert names(folder) == [".kapture-known.part"]  # not ours, so not removed
+        (folder / ".kapture-known.part").unlink()
     assert victim.read_text() == "victim"
 
 
@@ -231,7 +232,7 @@ class HeldUp:
 def hold_up(step: str, monkeypatch: pytest.MonkeyPatch) -> HeldUp:
     """Let a method stop half-way."""
     held_up = HeldUp()
-    open_new, fsync = saving_module._open_new, os.fsync
+    fsync = os.fsync
 
     class File(FileIO):
         def write(self, data: Any) -> int:
@@ -239,7 +240,9 @@ def hold_up(step: str, monkeypatch: pytest.MonkeyPatch) -> HeldUp:
             return super().write(data)
 
     if step == "begin":
-        monkeypatch.setattr(saving_module, "_open_new", lambda *a: (held_up(), open_new(*a))[1])
+        monkeypatch.setattr(
+            saving_module, "PartFile", lambda folder: (held_up(), PartFile(folder))[1]
+        )
     elif step == "write":
         monkeypatch.setattr(saving_module, "FileIO", File)
     else:

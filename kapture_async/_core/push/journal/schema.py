@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from attrs import evolve
 
+from ...atomicfile import PartFile
 from .damage import RESTORE, check_file, check_wal, wal_index, wal_is_there
 from .facts import Job
 from .seal import check_seal, put_seal
@@ -128,14 +129,11 @@ def make(path: str, job: Job, at: float) -> None:
     job = evolve(job, job_id=secrets.token_hex(16))
     folder = os.path.dirname(path)
     # SQLite itself would make it readable for all; the -wal and -shm files follow its mode.
-    temporary = os.path.join(folder, f".{secrets.token_hex(16)}.part")
+    part, temporary = None, ""
     try:
-        fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            if hasattr(os, "fchmod"):
-                os.fchmod(fd, 0o600)  # whatever the umask takes away
-        finally:
-            os.close(fd)
+        part = PartFile(folder)
+        temporary = part.path
+        os.close(part.descriptor)
         connection = connect(temporary, "mode=rw")
         try:
             _fill(connection, job, at)
@@ -153,9 +151,11 @@ def make(path: str, job: Job, at: float) -> None:
     except (OSError, sqlite3.Error) as error:
         raise trouble_of(path, error) from error
     finally:
-        for end in ("", "-journal", "-wal", "-shm"):
-            with contextlib.suppress(OSError):
-                os.unlink(temporary + end)
+        if part is not None:
+            part.release()
+            for end in ("-journal", "-wal", "-shm"):
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary + end)
 
 
 def _fill(connection: sqlite3.Connection, job: Job, at: float) -> None:
