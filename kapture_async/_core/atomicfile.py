@@ -76,10 +76,17 @@ class PartFile:
         """Remove it under its hidden name, and let go of the lock. Never raises OSError."""
         with suppress(OSError):
             os.unlink(self.path)
+        self._unlock()
+
+    def _unlock(self) -> None:
         held, self._held = self._held, None
         if held is not None:
             with suppress(OSError):
                 os.close(held)
+
+    def __del__(self) -> None:
+        if getattr(self, "_held", None) is not None:  # forgotten: the next run may clean it up
+            self._unlock()
 
 
 def clean(folder: str) -> None:

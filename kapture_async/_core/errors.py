@@ -41,6 +41,7 @@ The ones below ``NotSentError`` also inherit the builtin a caller would expect. 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
@@ -49,6 +50,7 @@ from .phase import Attempt, Effect, Phase
 
 OutcomeName = Literal["not_sent", "rejected", "unknown"]
 
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _NO_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
@@ -159,15 +161,20 @@ class HelpdeskError(Exception):
         for sentence in (self._consequence(), self.next_step):
             if sentence:
                 text += " " + sentence
-        return text
+        return _visible(text)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self.message}>"
+        return _visible(f"<{type(self).__name__}: {self.message}>")
 
     def __reduce__(self) -> Any:
         state = dict(self.__dict__)
         state["fields"] = dict(self.fields)  # a mapping proxy does not pickle
         return _rebuild, (type(self), self.message, state)
+
+
+def _visible(text: str) -> str:
+    """One line, whatever it quotes: what would break it, or turn it around, is escaped."""
+    return _UNSEEN.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def _rebuild(cls: type[HelpdeskError], message: str, state: dict[str, Any]) -> HelpdeskError:

@@ -118,3 +118,18 @@ def test_no_doubt_looks_like_a_passing_failure_to_a_retry_helper() -> None:
     for cls in ERRORS:
         if issubclass(cls, OutcomeUnknownError):
             assert not issubclass(cls, OSError), cls
+
+
+@pytest.mark.parametrize("char", ["\n", "\r", "\x0b", "\x1b", "\x85", "\u2028", "\u2029", "\u202e"])
+def test_an_error_is_one_line_whatever_it_quotes(char: str) -> None:
+    error = errors.RejectedError(
+        f"it says a{char}b",
+        vendor_message=None,
+        fields={f"na{char}me": (f"te{char}xt",)},
+        next_step=f"Do c{char}d.",
+    )
+    for text in (str(error), repr(error)):
+        assert char not in text
+        assert "\\" in text
+    error = errors.RejectedError("refused", vendor_message=f"wo{char}rds")
+    assert char not in str(error)

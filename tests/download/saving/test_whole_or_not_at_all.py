@@ -240,9 +240,12 @@ def hold_up(step: str, monkeypatch: pytest.MonkeyPatch) -> HeldUp:
             return super().write(data)
 
     if step == "begin":
-        monkeypatch.setattr(
-            saving_module, "PartFile", lambda folder: (held_up(), PartFile(folder))[1]
-        )
+
+        def slow(folder: str) -> PartFile:
+            held_up()
+            return PartFile(folder)
+
+        monkeypatch.setattr(saving_module, "PartFile", slow)
     elif step == "write":
         monkeypatch.setattr(saving_module, "FileIO", File)
     else:
@@ -338,7 +341,7 @@ def test_no_handle_is_left_open(folder: Path, monkeypatch: pytest.MonkeyPatch) -
         saving = Saving.prepare(folder / "b.txt", overwrite=overwrite)
         saving.begin("")
         saving.write(b"x")
-        assert open_handles() == before + 1
+        assert open_handles() == before + 2  # its content, and its lock
         (folder / "b.txt").mkdir()
         with pytest.raises(FileExistsError):
             saving.finish()
