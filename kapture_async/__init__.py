@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from ._core.push.journal.reading import ReadJournal
     from ._core.push.reconcile import Reconciliation, Resolved
     from ._core.push.rows import Row
+    from ._core.push.verification import ListCheck, RowCheck, Verification
     from ._core.transport.endings import interrupted_by
     from ._core.transport.retry import RetryPolicy
     from ._core.transport.settings import Timeout
@@ -115,6 +116,7 @@ __all__ = [
     "InvalidInputError",
     "JournalError",
     "KaptureClient",
+    "ListCheck",
     "NewCustomer",
     "NewOrder",
     "NewTicket",
@@ -146,6 +148,7 @@ __all__ = [
     "Resolved",
     "RetryPolicy",
     "Row",
+    "RowCheck",
     "SavedCustomer",
     "SavedOrder",
     "ServerError",
@@ -170,6 +173,7 @@ __all__ = [
     "UnreadableReplyError",
     "UpdatedTicket",
     "ValidationError",
+    "Verification",
     "__version__",
     "interrupted_by",
     "parse_callback",
@@ -240,6 +244,9 @@ _HOMES = {
     "Resolved": "._core.push.reconcile",
     "RetryPolicy": "._core.transport.retry",
     "Row": "._core.push.rows",
+    "Verification": "._core.push.verification",
+    "RowCheck": "._core.push.verification",
+    "ListCheck": "._core.push.verification",
     "SavedCustomer": ".customer_models",
     "SavedOrder": ".order_models",
     "ServerError": "._core.errors",

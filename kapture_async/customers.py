@@ -29,6 +29,8 @@ from ._core.push.reconcile import ReconcileObserver, Reconciliation, Resolved, s
 from ._core.push.recorder import Records
 from ._core.push.restoring import Ways
 from ._core.push.rows import Row, Source
+from ._core.push.verification import Verification
+from ._core.push.verify import VerifyObserver, verify_at
 from ._core.replies import Judgement
 from ._core.secret import Secret
 from ._core.transport.message import Operation
@@ -476,6 +478,61 @@ class Customers:
             settle=settle,
             longest=longest,
             trust_empty=trust_empty,
+            on_event=on_event,
+        )
+
+    async def verify(
+        self,
+        journal: str | os.PathLike[str],
+        *,
+        reference: ReferencePlace = TEXT,
+        settle: float | None = None,
+        on_event: VerifyObserver | None = None,
+    ) -> Verification:
+        """Check every row of a journal against the helpdesk: the proof that a push did what its
+        journal says.
+
+        It asks for each row by the customer's id, or else by phone number and e-mail address.
+
+        Nothing is sent. A doubt that is found once is present from then on, and what
+        contradicts an outcome is noted in the journal, as :meth:`reconcile` does. A row that was
+        not seen is *missing* only if the look could not have overlooked it (the list was whole,
+        and has shown rows of its kind and its day); otherwise it was *not seen*, with the reason.
+
+        Args:
+            journal: the file.
+            reference: as for the push.
+            settle: seconds within which what was sent has to be visible: what is younger and was
+                not seen is not yet visible. Default 300, or twice the time for a call if that is
+                more; not less than that.
+            on_event: told how far it is.
+
+        Returns:
+            The numbers, the first rows of each kind by name, and every row from
+            :meth:`Verification.rows`. Close it, or drop it: the rows are in a temporary file.
+
+        Raises:
+            InvalidInputError: ``settle`` is too short.
+            JournalError: the journal cannot be used, or belongs to another push.
+            HelpdeskError: the look failed. Contradictions that it had shown by then stand in the
+                journal. It is safe to verify again.
+        """
+        check_place(reference)
+        longest = self._caller.options.timeout.total
+        settle_time(settle, longest)  # before anything is opened
+        stored = await asyncio.to_thread(job_at, journal)
+        if stored.operation != ADD_CUSTOMER.name:
+            raise JournalError(
+                f"the journal {os.fspath(journal)!r} is of {stored.operation}, and not of "
+                f"{ADD_CUSTOMER.name}",
+                next_step=f"Use the verify method beside {stored.operation}.",
+            )
+        return await verify_at(
+            journal,
+            customer_job_of(self._caller.transport.settings, reference),
+            inquiry_of(self.get, reference),
+            settle=settle,
+            longest=longest,
             on_event=on_event,
         )
 

@@ -174,7 +174,9 @@ async def _told(
     alike = tuple(key for key, customer in seen.items() if _folded(customer.name) in names)
     if alike:
         return Told(row=sought.row, ticket_ids=alike, proven=False, others=others)
-    return Told(row=sought.row, telling=not seen and place is not None, others=others)
+    there = sought.ticket_id is not None and sought.ticket_id in seen
+    telling = not seen and place is not None
+    return Told(row=sought.row, telling=telling, others=others, there=there)
 
 
 def _info_of(sought: Sought) -> Mapping[str, Any]:

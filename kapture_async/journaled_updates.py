@@ -246,6 +246,8 @@ def _told(
             return Told(row=row, ticket_ids=(ticket_id,) * times[mine], others=others), True
     else:
         others = ()
+    if sought.payload is None and sought.marked and place == TEXT:
+        return Told(row=row, others=others), bool(lists)
     body = {} if sought.payload is None else orjson.loads(sought.payload)
     comment = body.get("comment") or ""
     if not has_comment(comment):

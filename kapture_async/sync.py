@@ -26,6 +26,8 @@ from ._core.push.doctor import Diagnosis
 from ._core.push.events import PushObserver
 from ._core.push.reconcile import ReconcileObserver, Reconciliation, Resolved
 from ._core.push.rows import Row
+from ._core.push.verification import Verification
+from ._core.push.verify import VerifyObserver
 from ._core.secret import Secret
 from ._core.transport.events import Observer
 from ._core.transport.retry import RetryPolicy
@@ -954,6 +956,47 @@ class SyncTickets(SyncResource[Tickets]):
             )
         )
 
+    def verify(
+        self,
+        journal: str | os.PathLike[str],
+        *,
+        reference: ReferencePlace = TEXT,
+        settle: float | None = None,
+        on_event: VerifyObserver | None = None,
+    ) -> Verification:
+        """Check every row of a journal against the helpdesk: the proof that a push did what its
+        journal says.
+
+        For the tickets of a :meth:`push` it pulls the days on which anything was sent; for an
+        :meth:`update_many` it gets each ticket, with its conversations.
+
+        Nothing is sent. A doubt that is found once is present from then on, and what
+        contradicts an outcome is noted in the journal, as :meth:`reconcile` does. A row that was
+        not seen is *missing* only if the look could not have overlooked it (the list was whole,
+        and has shown rows of its kind and its day); otherwise it was *not seen*, with the reason.
+
+        Args:
+            journal: the file.
+            reference: as for the push.
+            settle: seconds within which what was sent has to be visible: what is younger and was
+                not seen is not yet visible. Default 300, or twice the time for a call if that is
+                more; not less than that.
+            on_event: told how far it is.
+
+        Returns:
+            The numbers, the first rows of each kind by name, and every row from
+            :meth:`Verification.rows`. Close it, or drop it: the rows are in a temporary file.
+
+        Raises:
+            InvalidInputError: ``settle`` is too short.
+            JournalError: the journal cannot be used, or belongs to another push.
+            HelpdeskError: the look failed. Contradictions that it had shown by then stand in the
+                journal. It is safe to verify again.
+        """
+        return self._loop.run(
+            self._inner.verify(journal, reference=reference, settle=settle, on_event=on_event)
+        )
+
     def judge(
         self,
         journal: str | os.PathLike[str],
@@ -1381,6 +1424,46 @@ class SyncCustomers(SyncResource[Customers]):
                 trust_empty=trust_empty,
                 on_event=on_event,
             )
+        )
+
+    def verify(
+        self,
+        journal: str | os.PathLike[str],
+        *,
+        reference: ReferencePlace = TEXT,
+        settle: float | None = None,
+        on_event: VerifyObserver | None = None,
+    ) -> Verification:
+        """Check every row of a journal against the helpdesk: the proof that a push did what its
+        journal says.
+
+        It asks for each row by the customer's id, or else by phone number and e-mail address.
+
+        Nothing is sent. A doubt that is found once is present from then on, and what
+        contradicts an outcome is noted in the journal, as :meth:`reconcile` does. A row that was
+        not seen is *missing* only if the look could not have overlooked it (the list was whole,
+        and has shown rows of its kind and its day); otherwise it was *not seen*, with the reason.
+
+        Args:
+            journal: the file.
+            reference: as for the push.
+            settle: seconds within which what was sent has to be visible: what is younger and was
+                not seen is not yet visible. Default 300, or twice the time for a call if that is
+                more; not less than that.
+            on_event: told how far it is.
+
+        Returns:
+            The numbers, the first rows of each kind by name, and every row from
+            :meth:`Verification.rows`. Close it, or drop it: the rows are in a temporary file.
+
+        Raises:
+            InvalidInputError: ``settle`` is too short.
+            JournalError: the journal cannot be used, or belongs to another push.
+            HelpdeskError: the look failed. Contradictions that it had shown by then stand in the
+                journal. It is safe to verify again.
+        """
+        return self._loop.run(
+            self._inner.verify(journal, reference=reference, settle=settle, on_event=on_event)
         )
 
     def judge(

@@ -29,11 +29,14 @@ from ._core.push.engine import Push
 from ._core.push.events import PushObserver
 from ._core.push.journal.reading import job_at
 from ._core.push.judging import judge
+from ._core.push.looks import Inquiry, Look
 from ._core.push.reconcile import ReconcileObserver, Reconciliation, Resolved, settle_time
 from ._core.push.recorder import Records
 from ._core.push.restoring import Ways
 from ._core.push.rows import Row, Source
 from ._core.push.trial import TITLE, trial_text
+from ._core.push.verification import Verification
+from ._core.push.verify import VerifyObserver, verify_at
 from ._core.secret import Secret
 from ._core.transport.retry import NO_RETRY
 from ._core.transport.settings import CallOptions, check_headers
@@ -812,6 +815,68 @@ class Tickets:
             trust_empty=trust_empty,
             clues_of=packed_clues if way is None else None,
             trial=trial if probe else None,
+            on_event=on_event,
+        )
+
+    async def verify(
+        self,
+        journal: str | os.PathLike[str],
+        *,
+        reference: ReferencePlace = TEXT,
+        settle: float | None = None,
+        on_event: VerifyObserver | None = None,
+    ) -> Verification:
+        """Check every row of a journal against the helpdesk: the proof that a push did what its
+        journal says.
+
+        For the tickets of a :meth:`push` it pulls the days on which anything was sent; for an
+        :meth:`update_many` it gets each ticket, with its conversations.
+
+        Nothing is sent. A doubt that is found once is present from then on, and what
+        contradicts an outcome is noted in the journal, as :meth:`reconcile` does. A row that was
+        not seen is *missing* only if the look could not have overlooked it (the list was whole,
+        and has shown rows of its kind and its day); otherwise it was *not seen*, with the reason.
+
+        Args:
+            journal: the file.
+            reference: as for the push.
+            settle: seconds within which what was sent has to be visible: what is younger and was
+                not seen is not yet visible. Default 300, or twice the time for a call if that is
+                more; not less than that.
+            on_event: told how far it is.
+
+        Returns:
+            The numbers, the first rows of each kind by name, and every row from
+            :meth:`Verification.rows`. Close it, or drop it: the rows are in a temporary file.
+
+        Raises:
+            InvalidInputError: ``settle`` is too short.
+            JournalError: the journal cannot be used, or belongs to another push.
+            HelpdeskError: the look failed. Contradictions that it had shown by then stand in the
+                journal. It is safe to verify again.
+        """
+        check_place(reference)
+        codec, settings = self._caller.codec, self._caller.transport.settings
+        longest = self._caller.options.timeout.total
+        settle_time(settle, longest)  # before anything is opened
+        stored = await asyncio.to_thread(job_at, journal)
+        way: Look | Inquiry = look_of(self.pull, codec, reference)
+        job = job_of(settings, reference)
+        if stored.operation == UPDATE_TICKET.name:
+            job = update_job_of(settings, reference)
+            way = inquiry_of(self.get_many, reference, by_ticket=stored.keys == BY_TICKET)
+        elif stored.operation != ADD_TICKET.name:
+            raise JournalError(
+                f"the journal {os.fspath(journal)!r} is of {stored.operation}, and not of tickets",
+                next_step=f"Use the verify method beside {stored.operation}.",
+            )
+        return await verify_at(
+            journal,
+            job,
+            way,
+            settle=settle,
+            longest=longest,
+            day_of=lambda at: datetime.fromtimestamp(at, codec.zone).date(),
             on_event=on_event,
         )
 

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from kapture_async._core.push.journal.reading import ReadJournal
     from kapture_async._core.push.reconcile import Reconciliation, Resolved
     from kapture_async._core.push.rows import Row
+    from kapture_async._core.push.verification import ListCheck, RowCheck, Verification
     from kapture_async._core.secret import Secret
     from kapture_async._core.transport.endings import interrupted_by
     from kapture_async._core.transport.retry import RetryPolicy
@@ -111,6 +112,7 @@ __all__ = [
     "HelpdeskError",
     "InvalidInputError",
     "JournalError",
+    "ListCheck",
     "NewTicket",
     "NoReplyError",
     "NotFoundError",
@@ -140,6 +142,7 @@ __all__ = [
     "Resolved",
     "RetryPolicy",
     "Row",
+    "RowCheck",
     "Secret",
     "ServerError",
     "StateError",
@@ -167,6 +170,7 @@ __all__ = [
     "Unknown",
     "UnreadableReplyError",
     "ValidationError",
+    "Verification",
     "__version__",
     "interrupted_by",
 ]
@@ -226,6 +230,9 @@ _HOMES = {
     "Resolved": "kapture_async._core.push.reconcile",
     "RetryPolicy": "kapture_async._core.transport.retry",
     "Row": "kapture_async._core.push.rows",
+    "Verification": "kapture_async._core.push.verification",
+    "RowCheck": "kapture_async._core.push.verification",
+    "ListCheck": "kapture_async._core.push.verification",
     "Secret": "kapture_async._core.secret",
     "ServerError": "kapture_async._core.errors",
     "StateError": "kapture_async._core.errors",

@@ -26,6 +26,8 @@ from kapture_async._core.push.reconcile import (
 from kapture_async._core.push.recorder import Records
 from kapture_async._core.push.restoring import Ways
 from kapture_async._core.push.rows import Row, Source
+from kapture_async._core.push.verification import Verification
+from kapture_async._core.push.verify import VerifyObserver, verify_at
 from kapture_async._core.secret import Secret
 from kapture_async._core.transport.retry import NO_RETRY
 from kapture_async._core.transport.settings import check_headers
@@ -632,6 +634,56 @@ class Tickets:
             trust_empty=trust_empty,
             clues_of=packed_clues,
             trial=trial if probe else None,
+            on_event=on_event,
+        )
+
+    async def verify(
+        self,
+        journal: str | os.PathLike[str],
+        *,
+        reference: ReferencePlace = TEXT,
+        settle: float | None = None,
+        on_event: VerifyObserver | None = None,
+    ) -> Verification:
+        """Check every row of a journal against the helpdesk: the proof that a push did what its
+        journal says.
+
+        It reads the user's whole history.
+
+        Nothing is sent. A doubt that is found once is present from then on, and what
+        contradicts an outcome is noted in the journal, as :meth:`reconcile` does. A row that was
+        not seen is *missing* only if the look could not have overlooked it (the list was whole,
+        and has shown rows of its kind and its day); otherwise it was *not seen*, with the reason.
+
+        Args:
+            journal: the file.
+            reference: as for the push.
+            settle: seconds within which what was sent has to be visible: what is younger and was
+                not seen is not yet visible. Default 300, or twice the time for a call if that is
+                more; not less than that.
+            on_event: told how far it is.
+
+        Returns:
+            The numbers, the first rows of each kind by name, and every row from
+            :meth:`Verification.rows`. Close it, or drop it: the rows are in a temporary file.
+
+        Raises:
+            InvalidInputError: ``settle`` is too short.
+            JournalError: the journal cannot be used, or belongs to another push.
+            HelpdeskError: the look failed. Contradictions that it had shown by then stand in the
+                journal. It is safe to verify again.
+        """
+        check_place(reference)
+        longest = self._caller.options.timeout.total
+        settle_time(settle, longest)  # before anything is opened
+        settings = self._caller.transport.settings
+        operation = self._installation.operations.create_ticket.name
+        return await verify_at(
+            journal,
+            job_of(settings, operation, reference),
+            look_of(self.iter, reference),
+            settle=settle,
+            longest=longest,
             on_event=on_event,
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import kapture_async.tickets
 import support_async.tickets
-from kapture_async._core.push import bulk
+from kapture_async._core.push import bulk, verify
 from kapture_async._core.push.doctor import examine
 from kapture_async._core.push.journal.writer import Journal
 from kapture_async._core.push.reconcile import reconcile
@@ -51,6 +51,7 @@ class Clock:
             return await real(cls, path, **{**settings, "now": self.now})
 
         put(Journal, "open", classmethod(open_))
+        put(verify, "verify", partial(verify.verify, now=self.now))
         for module in (bulk, kapture_async.tickets, support_async.tickets):
             for work in (reconcile, examine):
                 if not hasattr(module, work.__name__):

@@ -14,6 +14,7 @@ from .push.events import (
     RowKnown,
 )
 from .push.reconcile import Looked, ReconcileEvent, ReconcileObserver, Settling
+from .push.verify import Checked, VerifyEvent, VerifyObserver
 from .transport.events import (
     AttemptFinished,
     AttemptStarted,
@@ -27,6 +28,7 @@ __all__ = [
     "AnswersDiffer",
     "AttemptFinished",
     "AttemptStarted",
+    "Checked",
     "Looked",
     "Observer",
     "PushEvent",
@@ -43,4 +45,6 @@ __all__ = [
     "Settling",
     "SlotWaiting",
     "TransportEvent",
+    "VerifyEvent",
+    "VerifyObserver",
 ]

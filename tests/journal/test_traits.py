@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from kapture_async._core.push.journal.traits import (
+    COMMENT,
     EMOJI,
     MARKUP,
     OBJECTS,
@@ -33,6 +34,10 @@ def traits(**fields: object) -> int:
         ({"title": "1", "issue": [{"id": "2"}]}, OBJECTS),
         ({"title": "{not an object}"}, 0),
         ({"title": "\U0001f44b <b>", "issue": {}}, EMOJI | MARKUP | OBJECTS),
+        ({"comment": "done"}, COMMENT),
+        ({"comment": ""}, 0),
+        ({"comment": " \n\t"}, 0),
+        ({"title": "comment"}, 0),
     ],
 )
 def test_kinds_of_content(fields: dict[str, object], expected: int) -> None:

@@ -21,6 +21,7 @@ from support_async.testing import SupportTwin
 
 from .judge import rows_in
 from .pushing import ENOUGH, SETTLE, client_of, keyed, push, titles
+from .test_copies import copy_of
 
 ADDS = ("tickets.add", "tickets.create", "customers.add")
 
@@ -220,11 +221,25 @@ def test_the_sync_client(journal: Path) -> None:
         assert {(one.kind, one.key) for one in found.contradictions} == TOLD
 
 
+async def test_what_is_seen_for_an_older_copy(journal: Path, tmp_path: Path) -> None:
+    async with OddKapture() as twin, client_of(twin) as client:
+        rows = keyed(a="fine", r="REFUSED", d="DOUBLE")
+        await push(client, rows, journal, max_concurrency=1)
+        backup = copy_of(journal, tmp_path / "backup")
+        await push(client, keyed(z="later"), journal)
+        before = titles(twin)
+        copy_of(backup, journal)
+        await push(client, [*rows, *keyed(z="later")], journal)
+        assert titles(twin) == before
+        assert set(found_in(journal)) == {("rejected_present", "r"), ("twice", "d")}
+        assert row_of(journal, "r").state is State.ACCEPTED
+
+
 # --- mergers -------------------------------------------------------------------------------------
 
 
-def row(number: int, state: str = "accepted", own: str | None = None) -> Compared:
-    return Compared(number, f"ref{number}", None, number, state, own, 1.0)
+def row(number: int, own: str) -> Compared:
+    return Compared(number, f"ref{number}", None, number, "accepted", own)
 
 
 @pytest.mark.parametrize(
@@ -251,6 +266,6 @@ def test_mergers(
     sightings.add((reference, ticket, 1) for reference, ticket in seen)
     sightings.add_merged(merged)
     sightings.keep([row(1, own="A"), row(2, own="B")], every=True)
-    found = [contradictions_of(one, tickets, sightings) for one, tickets in sightings.rows()]
+    found = [contradictions_of(one, tickets, sightings) for one, tickets, *_ in sightings.rows()]
     sightings.close()
     assert found == told

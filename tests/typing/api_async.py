@@ -8,6 +8,7 @@ from typing import Any, assert_never, assert_type
 from kapture_async import (
     Accepted,
     AddedTicket,
+    Contradiction,
     Customer,
     CustomerFields,
     CustomerRow,
@@ -19,6 +20,7 @@ from kapture_async import (
     Faqs,
     HelpdeskError,
     KaptureClient,
+    ListCheck,
     NewCustomer,
     NewOrder,
     NewTicket,
@@ -33,6 +35,7 @@ from kapture_async import (
     Rejected,
     RejectedError,
     Resolved,
+    RowCheck,
     SavedCustomer,
     SavedOrder,
     StatusCallback,
@@ -43,6 +46,7 @@ from kapture_async import (
     TicketUpdate,
     Unknown,
     UpdatedTicket,
+    Verification,
     parse_callback,
 )
 from kapture_async._core.pull.frames import ArrowStream
@@ -113,6 +117,12 @@ async def in_bulk(client: KaptureClient) -> None:
     assert_type(found, Reconciliation)
     assert_type(await client.customers.reconcile("j"), Reconciliation)
     assert_type(found.present, list[Resolved])
+    assert_type(found.contradictions, list[Contradiction])
+    proof = await client.tickets.verify("j", settle=600)
+    assert_type(proof, Verification)
+    assert_type(await client.customers.verify("j"), Verification)
+    assert_type(list(proof.rows()), list[RowCheck])
+    assert_type(proof.lists, tuple[ListCheck, ...])
     assert_type(Reconciliation.before(ValueError()), Reconciliation | None)
     assert_type(await client.tickets.judge("j", "k", absent=True), Resolved)
     assert_type(await client.customers.judge("j", line=2, present="1"), Resolved)

@@ -40,6 +40,7 @@ from kapture_async import (
     TicketUpdate,
     Unknown,
     UpdatedTicket,
+    Verification,
 )
 from kapture_async._core.pull.frames import ArrowStream
 
@@ -98,6 +99,8 @@ def in_bulk(client: SyncKaptureClient) -> None:
     assert_type(customers, SyncPush[SavedCustomer])
     assert_type(client.tickets.reconcile("j"), Reconciliation)
     assert_type(client.customers.reconcile("j"), Reconciliation)
+    assert_type(client.tickets.verify("j"), Verification)
+    assert_type(client.customers.verify("j"), Verification)
     assert_type(client.tickets.judge("j", "k", absent=True), Resolved)
     assert_type(client.customers.judge("j", line=2, present="1"), Resolved)
     assert_type(client.tickets.doctor(long=5_000), Diagnosis)

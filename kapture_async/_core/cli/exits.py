@@ -33,9 +33,10 @@ Exit codes:
   2    wrong usage, or input or a journal that cannot be used
   3    some unknown: they may or may not be in the helpdesk
   4    some not sent
+  5    with --verify: the helpdesk shows what an outcome denies
   6    stopped: you have to say whether to go ahead
   130  interrupted
-If several hold: 130, then 3, 2, 6, 4, 1.
+If several hold: 130, then 5, 3, 2, 6, 4, 1.
 """
 
 RECONCILE_CODES: Final = """\
@@ -47,6 +48,21 @@ Exit codes:
   4    the helpdesk could not be asked
   5    the helpdesk shows what an outcome denies; see the contradictions
   130  interrupted; everything is as it was
+If several hold: 130, then 5, 3, 2, 4.
+"""
+
+
+_ORDER = (INTERRUPTED, CONTRADICTION, UNKNOWN, USAGE, NOT_SENT, REJECTED)
+
+VERIFY_CODES: Final = """\
+\b
+Exit codes:
+  0    every row is proved
+  2    wrong usage, or a journal that cannot be used
+  3    rows are missing, in doubt, or could not be proved
+  4    the helpdesk could not be asked
+  5    rows are there twice, or the helpdesk shows what an outcome denies
+  130  interrupted; nothing was sent
 If several hold: 130, then 5, 3, 2, 4.
 """
 
@@ -89,7 +105,7 @@ def code_of_push(
 def worst_of(codes: Iterable[int]) -> int:
     """The exit code of several calls, by the order in which those of a push are weighed."""
     found = set(codes)
-    return next((code for code in (UNKNOWN, USAGE, NOT_SENT, REJECTED) if code in found), DONE)
+    return next((code for code in _ORDER if code in found), DONE)
 
 
 def code_of_error(error: HelpdeskError) -> int:

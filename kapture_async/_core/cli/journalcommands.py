@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import click
 
-from .exits import EXIT_CODES, RECONCILE_CODES
+from .exits import EXIT_CODES, RECONCILE_CODES, VERIFY_CODES
 from .newfile import excel_option
 from .options import Command, Decorator, Target, one_json_option, target_options
 from .pushoptions import PushOptions, push_options
@@ -119,6 +119,58 @@ def add_journal_commands(
     ):
         reconcile = option(reconcile)
     group.command(short_help="Find out what became of rows in doubt.")(reconcile)
+
+    @_described(VERIFY_CODES)
+    def verify(
+        journal: str,
+        settle: float | None,
+        timeout: float | None,
+        out: str | None,
+        as_json: bool,
+        target: Target,
+    ) -> None:
+        """Check every row of JOURNAL against the helpdesk: the proof of a push.
+
+        Each row is present once, absent as it should be, missing, there twice, contradicted, or
+        could not be proved, and then it is said why. The page on the screen says what was
+        checked, when and how, and which share is proved; --out writes every row.
+        Nothing is sent. What the look shows is noted: doubts that it finds are in the helpdesk.
+        """
+        from .verifying import verify_journal
+
+        sys.exit(
+            verify_journal(
+                journal,
+                target,
+                _service_of(journal, works),
+                settle=settle,
+                timeout=timeout,
+                out=out,
+                as_json=as_json,
+            )
+        )
+
+    verify = target_options(target)(verify)
+    for option in (
+        one_json_option,
+        click.option("--out", metavar="FILE.csv", help="Write every row to this file."),
+        click.option(
+            "--timeout",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="SECONDS",
+            help="For one request.  [default: as the push had it]",
+        ),
+        click.option(
+            "--settle",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="SECONDS",
+            help="Within how long what was sent has to be visible; at least twice --timeout.  "
+            "[default: 300]",
+        ),
+        _JOURNAL,
+    ):
+        verify = option(verify)
+    group.command(short_help="Check every row against the helpdesk.")(verify)
 
     @group.command(
         short_help="Go on with a push.", context_settings={"ignore_unknown_options": True}

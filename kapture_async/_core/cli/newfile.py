@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 from collections.abc import Iterator
 from typing import Literal, TextIO
 
@@ -31,9 +32,19 @@ excel_option = click.option(
 )
 
 
+def check_new(out: str) -> None:
+    """See that a file is not there yet.
+
+    Raises:
+        click.UsageError: it is.
+    """
+    if os.path.lexists(out):
+        raise _there_already(out)
+
+
 @contextlib.contextmanager
 def new_file(out: str, *, excel: bool = False) -> Iterator[TextIO]:
-    """A file to write to, which only its owner may read. It is gone again if that fails.
+    """A file to write to, which only its owner may read. It has its name once it is whole.
 
     Args:
         out: its name.
@@ -42,18 +53,30 @@ def new_file(out: str, *, excel: bool = False) -> Iterator[TextIO]:
     Raises:
         click.UsageError: there is such a file already.
     """
+    check_new(out)
+    temporary = os.path.join(os.path.dirname(out), f".{secrets.token_hex(16)}.part")
     try:
-        descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise click.UsageError(
-            f"{out} is there already, and may hold rows that somebody has worked on; give another "
-            "name"
-        ) from None
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        error.filename = out  # which is what its user knows
+        raise
     try:
         encoding = "utf-8-sig" if excel else "utf-8"
         with open(descriptor, "w", encoding=encoding, newline="") as file:
             yield file
-    except BaseException:
+        try:
+            os.link(temporary, out)
+        except FileExistsError:
+            raise _there_already(out) from None
+        except OSError:  # a file system without links
+            check_new(out)
+            os.rename(temporary, out)
+    finally:
         with contextlib.suppress(OSError):
-            os.unlink(out)
-        raise
+            os.unlink(temporary)
+
+
+def _there_already(out: str) -> click.UsageError:
+    return click.UsageError(
+        f"{out} is there already, and may hold rows that somebody has worked on; give another name"
+    )

@@ -20,6 +20,7 @@ from .endreport import (
     show_nothing_new,
     show_summary,
 )
+from .exits import worst_of
 from .options import Target
 from .pushing import PushRun
 from .pushoptions import PushOptions
@@ -27,6 +28,7 @@ from .rowsfile import name_of_file, warn_of_keys, warn_of_unused
 from .screen import console, json_line, labelled, one_line, say, warn
 from .service import Service
 from .standing import Standing, counts_json, standing_of
+from .verifying import verify_after_push
 from .words import JOURNALED, MEANINGS, count
 
 
@@ -44,6 +46,22 @@ def end_json(pushing: PushRun, options: PushOptions) -> dict[str, Any]:
         return told
     journal = {**counts_json(standing.counts), "path": standing.path}
     return {**told, "earlier": dict(pushing.earlier), "journal": journal}
+
+
+def end_of(pushing: PushRun, options: PushOptions, target: Target, service: Service) -> int:
+    """Verify the journal, if that was asked for, and give programs their numbers; returns the
+    exit code."""
+    code, verification = pushing.exit_code, None
+    path = options.journal_path
+    if options.verify and path is not None and not pushing.interrupted:
+        checked, verification = verify_after_push(path, target, service, as_json=options.as_json)
+        code = worst_of((code, checked))
+    if options.as_json:
+        told = end_json(pushing, options)
+        if options.verify:
+            told["verification"] = verification
+        print(json_line(told))
+    return code
 
 
 def show_end(

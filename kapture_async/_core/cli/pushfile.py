@@ -13,13 +13,13 @@ from .firstrow import try_one
 from .options import Target
 from .plan import plan_file
 from .progress import Progress
-from .pushend import end_json, failure_as_json, show_end
+from .pushend import end_of, failure_as_json, show_end
 from .pushing import PushRun
 from .pushjournal import journal_for, note_the_end, push_settings
 from .pushoptions import STDIN, PushOptions
 from .rowsfile import announce, chosen, name_of_file, opened, rows_of, size_of
 from .running import run
-from .screen import json_line, one_line
+from .screen import one_line
 from .service import Service
 
 
@@ -68,9 +68,7 @@ def push_file(options: PushOptions, target: Target, service: Service) -> int:
         if journal is not None and pushing.complete:
             note_the_end(journal)
         show_end(pushing, rows, options, target, service)
-    if options.as_json:
-        print(json_line(end_json(pushing, options)))
-    return pushing.exit_code
+    return end_of(pushing, options, target, service)
 
 
 def _report_for(options: PushOptions) -> ReportFile | None:

@@ -80,6 +80,7 @@ class PushOptions:
     again_from: str | None
     from_line: int | None
     check: bool
+    verify: bool
     as_json: bool
 
     @property
@@ -138,6 +139,7 @@ class PushOptions:
                 ("--restored", self.restored),
                 ("--new-journal", self.new_journal),
                 ("--trial", self.trial),
+                ("--verify", self.verify),
             ):
                 if given:
                     raise click.UsageError(
@@ -152,8 +154,10 @@ class PushOptions:
                 )
         if self.trial and self.from_pipe:
             raise click.UsageError("--trial needs a file, since it is read twice")
-        if self.journal_path is None and (self.reference or self.no_payload):
-            raise click.UsageError("--reference and --no-payload need a journal: --journal PATH")
+        if self.journal_path is None and (self.reference or self.no_payload or self.verify):
+            raise click.UsageError(
+                "--reference, --no-payload and --verify need a journal: --journal PATH"
+            )
 
     def as_arguments(self) -> list[str]:
         """The options that say what is pushed, once more; the file is the first of them."""
@@ -270,6 +274,11 @@ def push_options(options: type[PushOptions], exit_codes: str = EXIT_CODES) -> De
             "--no-report", is_flag=True, help="Write none; doubts are on the screen only."
         ),
         click.option("--json", "as_json", is_flag=True, help="End with one JSON object on stdout."),
+        click.option(
+            "--verify",
+            is_flag=True,
+            help="At the end check every row of the journal against the helpdesk: see `verify`.",
+        ),
         click.option("--check", is_flag=True, help="Send nothing: the same as `plan`."),
         click.option(
             "--again-from",

@@ -45,7 +45,7 @@ _UNVOUCHED = (
 )
 _TRIES = 3
 _BETWEEN_TRIES = 2.0
-_TIMEOUT = 60.0
+TIMEOUT = 60.0
 
 
 def reconcile_journal(
@@ -78,7 +78,7 @@ def reconcile_journal(
     else:
         settings = target.settings()
         place = service.place_in(before.job.place)
-        seconds = timeout or _TIMEOUT
+        seconds = timeout or TIMEOUT
         waiting = _Waiting()
 
         async def main() -> Reconciliation:

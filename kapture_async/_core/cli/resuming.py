@@ -16,13 +16,13 @@ from .endreport import show_commands
 from .note import Note, beside
 from .options import Target, target_options
 from .progress import Progress
-from .pushend import end_json, failure_as_json, show_end
+from .pushend import end_of, failure_as_json, show_end
 from .pushfile import push_file
 from .pushing import PushRun
 from .pushoptions import STDIN, PushOptions, push_options
 from .reconciling import target_of
 from .running import run
-from .screen import console, json_line, say, warn
+from .screen import console, say, warn
 from .service import Service, Work
 from .standing import standing_of
 
@@ -104,9 +104,7 @@ def _push_held(
         command = push_command(service, options, target)
         ways = [("rows of the file as it is now, which may be new:", command)]
         show_commands(console(stderr=True), "And", ways)
-    if options.as_json:
-        print(json_line(end_json(pushing, options)))
-    return pushing.exit_code
+    return end_of(pushing, options, target, service)
 
 
 def _same(one: str, other: str) -> bool:

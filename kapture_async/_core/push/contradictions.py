@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
+from types import TracebackType
+from typing import Self
 
 from .journal.facts import State
-from .journal.findings import Contradiction, Contradicts
-from .journal.reading import Compared
+from .journal.findings import Contradiction
 from .journal.store import Store
 from .journal.writer import Journal
-from .looks import Inquiry, ListEnd, Look, Seen, Sought, Told
+from .looks import Ask, Inquiry, ListEnd, Look, Seen, Sought, Told
 from .sightings import Sightings, contradictions_of, named, sightings_in
 
-_AT_ONCE = 2000
+AT_ONCE = 2000
 """Rows of the journal that are compared at a time: some 20 ms of its thread."""
 
 
@@ -30,29 +31,42 @@ class Watch:
         """Forget what was seen."""
         self.sightings.close()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
     def over(self, way: Look | Inquiry) -> Look | Inquiry:
         """The same way to look, watched."""
-        return Inquiry(self._asking(way)) if isinstance(way, Inquiry) else self.over_list(way)
+        if isinstance(way, Inquiry):
+            return Inquiry(self.over_asking(way.ask))
+        return self.over_list(way)
 
     def over_list(self, look: Look) -> Look:
         """The same lists, watched."""
 
         async def watched(since: float, until: float) -> AsyncIterator[Seen | ListEnd]:
             async for seen in look(since, until):
-                if isinstance(seen, ListEnd):
-                    yield seen
-                    continue
-                self._waiting.append(seen)
-                if len(self._waiting) == _AT_ONCE:
+                if isinstance(seen, Seen):
+                    self._waiting.append(seen)
+                if len(self._waiting) == AT_ONCE:
                     await self.keep()
                 yield seen
 
         return watched
 
-    def _asking(self, inquiry: Inquiry) -> Callable[[Sequence[Sought]], AsyncIterator[Told]]:
+    def over_asking(self, ask: Ask) -> Ask:
+        """The same questions, watched."""
+
         async def watched(sought: Sequence[Sought]) -> AsyncIterator[Told]:
             references = {one.row: one.reference for one in sought}
-            async for told in inquiry.ask(sought):
+            async for told in ask(sought):
                 seen: list[tuple[str, str | None]] = list(told.others)
                 if told.proven:
                     seen += [(references[told.row], ticket) for ticket in told.ticket_ids]
@@ -82,8 +96,7 @@ class Watch:
         """
         await self.keep()
         await keep_rows(journal, self.sightings)
-        found = await journal.call(lambda store: _note(store, self.sightings, at))
-        return [_told(one, kind, ids, at) for one, kind, ids in found]
+        return await journal.call(lambda store: note_contradictions(store, self.sightings, at))
 
 
 async def keep_rows(journal: Journal, sightings: Sightings, *, every: bool = False) -> None:
@@ -92,7 +105,7 @@ async def keep_rows(journal: Journal, sightings: Sightings, *, every: bool = Fal
 
     def some(store: Store) -> int | None:
         assert after is not None
-        rows = store.compared(after, _AT_ONCE)
+        rows = store.compared(after, AT_ONCE)
         sightings.keep(rows, every=every)
         return rows[-1].row if rows else None
 
@@ -100,28 +113,22 @@ async def keep_rows(journal: Journal, sightings: Sightings, *, every: bool = Fal
         after = await journal.call(some)
 
 
-Found = tuple[Compared, Contradicts, tuple[str, ...]]
-
-
-def _note(store: Store, sightings: Sightings, at: float) -> list[Found]:
-    found: list[Found] = []
-    for one, tickets in sightings.rows():
+def note_contradictions(store: Store, sightings: Sightings, at: float) -> list[Contradiction]:
+    """Note what contradicts rows that are kept beside what was seen."""
+    found: list[Contradiction] = []
+    for one, tickets, *_ in sightings.rows():
         kinds = contradictions_of(one, tickets, sightings)
         if not kinds:
             continue
         ids = named(tickets)
         for kind in kinds:
             store.contradict(one.row, kind.value, ids, at)
-            found.append((one, kind, ids))
-        if State(one.state) is not State.ACCEPTED:
-            evidence = {"at": round(at, 3), "was": one.state, "ticket_ids": list(ids)}
+            found.append(Contradiction(kind.value, one.key, one.line, one.reference, ids, at))
+        if one.state is not State.ACCEPTED:
+            evidence = {"at": round(at, 3), "was": one.state.value, "ticket_ids": list(ids)}
             ticket_id = ids[0] if ids else None
             store.found_after_all(one.row, at, ticket_id=ticket_id, evidence=evidence)
     return found
-
-
-def _told(one: Compared, kind: str, ids: tuple[str, ...], at: float) -> Contradiction:
-    return Contradiction(str(kind), one.key, one.line, one.reference, ids, at)
 
 
 def _put_away(sightings: Sightings, some: Sequence[Seen]) -> None:

@@ -70,6 +70,7 @@ class Sought:
         payload: what it was sent with. ``None`` if the journal keeps none: of rows that are in
             the helpdesk for sure, it never does.
         ticket_id: what the service gave, for a row that is in the helpdesk for sure.
+        marked: whether a reference travels with it; ``None`` if that is for the payload to tell.
     """
 
     row: int
@@ -77,6 +78,7 @@ class Sought:
     reference: str
     payload: bytes | None = field(default=None, repr=False)
     ticket_id: str | None = None
+    marked: bool | None = None
 
 
 @frozen(kw_only=True)
@@ -89,6 +91,7 @@ class Told:
         proven: it was found by its reference, and not only by its content.
         telling: that it was not found there says that it is not there.
         others: references of other rows that were seen on the way, each with where.
+        there: what the row made was shown under its own id, without the reference.
         why: why it does not say so, if it does not.
     """
 
@@ -97,6 +100,7 @@ class Told:
     proven: bool = True
     telling: bool = True
     others: tuple[tuple[str, str], ...] = ()
+    there: bool = False
     why: str = "what was shown of it does not tell"
 
 

@@ -11,6 +11,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -430,7 +431,13 @@ class Recorder:
 
     async def aclose(self) -> None:
         """Write what waits, and give the journal back."""
-        if self._journal is not None:
+        if self._journal is None:
+            return
+        try:
+            if self._search is not None and self._journal.broken is None:
+                with suppress(JournalError):  # it says so by itself, when it is opened again
+                    await self._search.end()
+        finally:
             await self._journal.aclose()
 
 

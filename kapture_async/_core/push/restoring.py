@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from attrs import field, frozen
 
+from .contradictions import Watch
 from .journal.facts import Doubt, Sighted, State
 from .journal.traits import traits_of
 from .journal.writer import Journal
@@ -73,6 +74,7 @@ class Search:
         self._until = 0.0
         self._settle = 0.0
         self._seen: list[Seen | ListEnd] = []
+        self._watch = Watch()
 
     async def begin(self) -> None:
         """Read the lists.
@@ -85,9 +87,20 @@ class Search:
         self._settle = settle_time(None, max(longest_call(self._longest), noted or 0.0))
         self._until = self._now()
         look = self._ways.look
-        if not isinstance(look, Inquiry):
-            async for seen in look(self._made - MARGIN, self._until + MARGIN):
-                self._seen.append(seen)
+        if isinstance(look, Inquiry):
+            return
+        watched = self._watch.over_list(look)
+        async for seen in watched(self._made - MARGIN, self._until + MARGIN):
+            self._seen.append(seen)
+
+    async def end(self) -> None:
+        """Note what was seen of rows that the copy knows, and nobody asked for.
+
+        Raises:
+            JournalError: it could not be written.
+        """
+        with self._watch:
+            await self._watch.compare(self._journal, self._until)
 
     async def sight(self, wanted: Sequence[Wanted]) -> list[Sighted | None]:
         """What was found of rows; ``None`` for one that is proven not to be there.
@@ -105,7 +118,7 @@ class Search:
         look = self._ways.look
         way: Looking = await way_to_look(
             self._journal,
-            look if isinstance(look, Inquiry) else self._again,
+            self._watch.over(look) if isinstance(look, Inquiry) else self._again,
             None,
             doubts,
             self._settle,

@@ -25,15 +25,13 @@ CREATE TABLE seen (
 CREATE TABLE bare (ticket_id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE merged (ticket_id TEXT PRIMARY KEY, target TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE rows (
-    row INTEGER PRIMARY KEY, reference TEXT NOT NULL, key TEXT, line INTEGER, state TEXT NOT NULL,
-    own TEXT, sent_at REAL, result TEXT, why TEXT
+    row INTEGER PRIMARY KEY, reference TEXT NOT NULL, key TEXT, line INTEGER, kind TEXT NOT NULL,
+    own TEXT, traits INTEGER NOT NULL, last_at REAL NOT NULL, first_intent_at REAL, sent_at REAL,
+    result TEXT, why TEXT
 );
 """
-_ROWS = (
-    "SELECT row, reference, key, line, state, own, sent_at FROM rows "
-    "WHERE row > ? ORDER BY row LIMIT ?"
-)
-_ROWS_WITH = _ROWS.replace("ORDER BY", "AND result = ? ORDER BY")
+_COLUMNS = "row, reference, key, line, kind, own, traits, last_at, first_intent_at, sent_at"
+_ROWS = f"SELECT {_COLUMNS}, result, why FROM rows WHERE row > ? ORDER BY row LIMIT ?"  # noqa: S608
 _CACHE = 8000
 """KiB of it in memory."""
 _MARKS = 500
@@ -82,49 +80,25 @@ class Sightings:
         if not every:
             found = self._tickets_of([one.reference for one in rows])
             rows = [one for one in rows if one.reference in found]
-        self._many("INSERT OR REPLACE INTO rows VALUES (?,?,?,?,?,?,?,NULL,NULL)", rows)
+        self._many("INSERT OR REPLACE INTO rows VALUES (?,?,?,?,?,?,?,?,?,?,NULL,NULL)", rows)
 
-    def rows(self, result: str | None = None) -> Iterator[tuple[Compared, dict[str, int]]]:
-        """The rows that are kept, in order, each with the tickets that carry its reference and
-        how often.
-
-        Args:
-            result: only those with this one.
-        """
-        after = -1
-        question = _ROWS if result is None else _ROWS_WITH
-        values = [] if result is None else [result]
-        while True:
-            found = self._all(question, [after, *values, _MARKS])
-            some = [Compared(*columns) for columns in found]
-            if not some:
-                return
-            after = some[-1].row
-            tickets = self._tickets_of([one.reference for one in some])
-            for one in some:
-                yield one, tickets.get(one.reference, {})
-
-    def note(self, results: Iterable[tuple[str, str | None, int]]) -> None:
-        """Results of rows: result, why, row."""
-        self._many("UPDATE rows SET result = ?, why = ? WHERE row = ?", results)
-
-    def results(self) -> Iterator[tuple[Compared, str, str | None, tuple[str, ...]]]:
-        """Every row that is kept, with its result, why, and the tickets that carry its
-        reference."""
+    def rows(self) -> Iterator[tuple[Compared, dict[str, int], str | None, str | None]]:
+        """The rows that are kept, in order: each with the tickets that carry its reference and
+        how often, its result, and why."""
         after = -1
         while True:
-            some = self._all(
-                "SELECT row, reference, key, line, state, own, sent_at, result, why FROM rows "
-                "WHERE row > ? ORDER BY row LIMIT ?",
-                [after, _MARKS],
-            )
+            some = self._all(_ROWS, [after, _MARKS])
             if not some:
                 return
             after = some[-1][0]
             tickets = self._tickets_of([found[1] for found in some])
-            for *compared, result, why in some:
-                one = Compared(*compared)
-                yield one, result, why, named(tickets.get(one.reference, {}))
+            for *columns, result, why in some:
+                one = Compared(*columns)
+                yield one, tickets.get(one.reference, {}), result, why
+
+    def note(self, results: Iterable[tuple[str, str | None, int]]) -> None:
+        """Results of rows: result, why, row."""
+        self._many("UPDATE rows SET result = ?, why = ? WHERE row = ?", results)
 
     def is_bare(self, ticket_id: str) -> bool:
         """Whether a ticket was seen that carries no reference."""
@@ -201,10 +175,10 @@ def contradictions_of(
 
     Tickets that agents merged are no contradiction, as long as one of them is the row's own.
     """
-    state = State(one.state)
+    state = one.state
     if not tickets or state in DOUBTS:
         return []
-    tickets = _unmerged(one, tickets, sightings)
+    tickets = unmerged(one, tickets, sightings)
     found = []
     if state is State.REJECTED:
         found.append(Contradicts.REJECTED_PRESENT)
@@ -222,7 +196,7 @@ def contradictions_of(
     return found
 
 
-def _unmerged(one: Compared, tickets: dict[str, int], sightings: Sightings) -> dict[str, int]:
+def unmerged(one: Compared, tickets: dict[str, int], sightings: Sightings) -> dict[str, int]:
     """The tickets of a row; of those that agents merged only one, its own if that is among
     them."""
     if len(tickets) == 1 and one.own in (None, *tickets):

@@ -72,7 +72,9 @@ def main() -> None:
         with socket.socket(fileno=os.dup(0)) as channel:
             words = serve(channel)
     if words is not None:
-        Clock().install()
+        clock = Clock()
+        clock.ahead = float(os.environ.get("CLOCK_AHEAD", "0"))
+        clock.install()
         sys.argv[1:] = words[1:]
         sys.path.pop(0)
         runpy.run_module(words[0], run_name="__main__", alter_sys=True)

@@ -17,7 +17,8 @@ class Contradicts(StrEnum):
     """The row was not sent, or proved absent, and its reference is in the helpdesk. It counts as
     accepted from then on."""
     TWICE = "twice"
-    """The reference of an accepted row is there more than once."""
+    """The reference of an accepted row is there more than once: the row was made twice, or another
+    ticket quotes its text."""
     OTHER_TICKET = "other_ticket"
     """The reference of an accepted row is on another ticket than the service named."""
     OTHER_ROW = "other_row"
@@ -27,7 +28,7 @@ class Contradicts(StrEnum):
 WORDS: dict[str, str] = {
     Contradicts.REJECTED_PRESENT.value: "rejected, but in the helpdesk",
     Contradicts.NOT_SENT_PRESENT.value: "not sent, but in the helpdesk",
-    Contradicts.TWICE.value: "in the helpdesk twice",
+    Contradicts.TWICE.value: "its reference is there twice",
     Contradicts.OTHER_TICKET.value: "on another ticket than the service named",
     Contradicts.OTHER_ROW.value: "its ticket is another row's",
 }

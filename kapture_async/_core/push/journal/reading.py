@@ -85,7 +85,8 @@ CROSS JOIN facts AS f
 
 
 _COMPARED = """
-SELECT r.row, r.key, r.digest, r.occurrence, r.line, f.kind, f.ticket_id,
+SELECT r.row, r.key, r.digest, r.occurrence, r.line, r.traits, f.kind, f.ticket_id, f.at,
+    (SELECT min(g.at) FROM facts AS g WHERE g.row = r.row AND g.kind = 'intent'),
     (SELECT max(g.at) FROM facts AS g WHERE g.row = r.row AND g.kind = 'intent')
 FROM rows AS r
 CROSS JOIN facts AS f
@@ -107,11 +108,22 @@ class Compared(NamedTuple):
     reference: str
     key: str | None
     line: int | None
-    state: str
+    kind: str
+    """Of its last fact."""
     own: str | None
     """The id that the service gave for it, or an earlier lookup."""
-    sent_at: float | None
-    """When it may have been sent last; ``None`` if it never was."""
+    traits: int = 0
+    last_at: float = 0.0
+    """When its last fact was written."""
+    first_intent_at: float | None = None
+    """When it may have been sent first; ``None`` if it never was."""
+    sent_at: float | None = None
+    """When it may have been sent last."""
+
+    @property
+    def state(self) -> State:
+        """Its state."""
+        return STATE_AFTER[self.kind]
 
 
 class Reason(NamedTuple):
@@ -247,6 +259,18 @@ class ReadJournal:
         found = list(self._each("SELECT payload FROM payloads WHERE row = ?", [row]))
         return found[0][0] if found else None
 
+    def sent_hours(self) -> list[int]:
+        """The hours since the epoch in which anything was sent, in order."""
+        question = (
+            "SELECT DISTINCT CAST(at / 3600 AS INTEGER) FROM facts WHERE kind = 'intent' ORDER BY 1"
+        )
+        return [hour for (hour,) in self._each(question, [])]
+
+    def payloads_between(self, first: int, last: int) -> dict[int, bytes]:
+        """What the rows from one to another were sent with, as far as it is kept."""
+        question = "SELECT row, payload FROM payloads WHERE row BETWEEN ? AND ?"
+        return dict(self._each(question, [first, last]))
+
     def rows_in(self, *states: State) -> Iterator[RowView]:
         """Rows in any of these states, in the order they came."""
         return self._views(kinds_of(states), "", [])
@@ -319,20 +343,12 @@ class ReadJournal:
     def compared(self, after: int, most: int) -> list[Compared]:
         """Rows beyond one of them, in the order they came, as they are compared with a lookup."""
         job_id = self.job.job_id
-        return [
-            Compared(
-                row,
-                reference_of(job_id, key, digest, occurrence),
-                key,
-                line,
-                STATE_AFTER[kind].value,
-                ticket_id,
-                sent_at,
-            )
-            for row, key, digest, occurrence, line, kind, ticket_id, sent_at in self._each(
-                _COMPARED, [after, most]
-            )
-        ]
+        found = []
+        for row, key, digest, occurrence, line, *rest in self._each(_COMPARED, [after, most]):
+            traits, kind, own, *times = rest
+            reference = reference_of(job_id, key, digest, occurrence)
+            found.append(Compared(row, reference, key, line, kind, own, traits, *times))
+        return found
 
     def contradictions(self) -> Iterator[Contradiction]:
         """What lookups have shown that the outcomes deny, in the order it was found."""

@@ -8,6 +8,7 @@ in the helpdesk.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 EMOJI = 1
@@ -16,7 +17,11 @@ MARKUP = 2
 """A sign that opens a tag."""
 OBJECTS = 4
 """Fields in an object of the tenant's own."""
+COMMENT = 8
+"""A ``comment`` that is not blank: an update without one carries no reference. Says nothing of
+what helpdesks lose."""
 _FLAGS = EMOJI | MARKUP | OBJECTS
+_COMMENT = re.compile(rb'"comment":"(?!(?:\\[nrtf]|\s)*")')
 _LENGTH = 8
 """Where the length begins in the number: the power of two below it, above 128 bytes."""
 _SHORT = 7
@@ -37,6 +42,8 @@ def traits_of(content: bytes) -> int:
         found |= MARKUP
     if content.find(b"{", 1) > 0 and (b'":{' in content or b'":[{' in content):
         found |= OBJECTS
+    if b'"comment"' in content and _COMMENT.search(content):
+        found |= COMMENT
     if not content.isascii() and content.translate(None, _SHORTER):
         found |= EMOJI
     return found

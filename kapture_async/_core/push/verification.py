@@ -1,0 +1,233 @@
+"""What a verification has found: the proof of a push, row by row."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Literal, get_args
+
+from attrs import define, field, frozen
+
+from .journal.findings import Contradiction
+from .sightings import Sightings, named
+
+RowResult = Literal[
+    "present", "absent", "missing", "twice", "contradicted", "not_seen", "in_doubt", "unchecked"
+]
+"""What was found of a row.
+
+============ ======================================================================================
+present      it is in the helpdesk, once
+absent       it is not, as the journal says: it was refused, or not sent
+missing      the journal says that it is there, and it is not
+twice        it is there more than once
+contradicted it is there, and the journal says that it is not; or it is on another ticket than the
+             service named
+not_seen     it was not seen, and that proves nothing here
+in_doubt     the journal does not know whether it is there, and it was not seen
+unchecked    nothing that could be looked for travels with it
+============ ======================================================================================
+"""
+
+RESULTS: tuple[RowResult, ...] = get_args(RowResult)
+PROVED: frozenset[RowResult] = frozenset({"present", "absent"})
+BAD: frozenset[RowResult] = frozenset({"twice", "contradicted"})
+BY_ID = "its ticket is there under its id; its text carries no reference any more"
+NAMED = 10
+"""Rows of each result that are kept by name."""
+
+
+@frozen
+class RowCheck:
+    """A row, and what a verification has found of it.
+
+    Attributes:
+        key: the row's key, or ``None``.
+        line: where it stood in its file, if it did.
+        reference: what it was looked up by.
+        state: what the journal said before, as ``accepted``.
+        result: what was found; see :data:`RowResult`.
+        ticket_ids: the tickets that carry its reference, or the one that is there under its id.
+        why: a few words, where the result needs them.
+    """
+
+    key: str | None
+    line: int | None
+    reference: str
+    state: str
+    result: RowResult
+    ticket_ids: tuple[str, ...] = ()
+    why: str | None = None
+
+
+@frozen
+class ListCheck:
+    """A list that was read.
+
+    Attributes:
+        day: the day it is of, as ``2024-04-19``; ``None`` for all there is.
+        tickets: how many tickets it gave.
+        total: how many there are by its own count; ``None`` if it tells none.
+    """
+
+    day: str | None
+    tickets: int
+    total: int | None = None
+
+    @property
+    def short(self) -> bool:
+        """Whether it gave fewer tickets than there are by its own count."""
+        return self.total is not None and self.tickets < self.total
+
+
+@define(eq=False)
+class Verification:
+    """What one look at the helpdesk proves of a journal.
+
+    The rows are kept in a temporary file until this is closed or dropped.
+
+    Attributes:
+        journal: the path of the journal.
+        service, operation, target: what was pushed where.
+        place: where the references travel.
+        began: when the look began, in seconds since the epoch.
+        ended: when it ended.
+        row_by_row: each row was asked about by itself; otherwise lists were read.
+        tickets: how many tickets were seen.
+        lists: the lists that were read, a day each where days are listed one by one.
+        counts: how many rows have which result.
+        by_id: of the present rows, those that are there under their ids, without the reference.
+        reasons: why rows could not be proved, with their number.
+        contradictions: what this look has shown that the outcomes deny.
+        noted: how many contradictions the journal lists, those of earlier looks among them.
+        first: the first rows of each result that is no proof.
+    """
+
+    journal: str
+    service: str
+    operation: str
+    target: str
+    place: str
+    began: float
+    ended: float
+    row_by_row: bool
+    tickets: int
+    lists: tuple[ListCheck, ...]
+    counts: Counter[RowResult] = field(factory=Counter)
+    by_id: int = 0
+    reasons: Counter[str] = field(factory=Counter)
+    contradictions: list[Contradiction] = field(factory=list)
+    noted: int = 0
+    first: dict[RowResult, list[RowCheck]] = field(factory=dict)
+    _sightings: Sightings | None = field(default=None, repr=False)
+
+    @property
+    def total(self) -> int:
+        """All rows of the journal."""
+        return self.counts.total()
+
+    @property
+    def present(self) -> int:
+        """Rows that are in the helpdesk, once."""
+        return self.counts["present"]
+
+    @property
+    def absent(self) -> int:
+        """Rows that are not in the helpdesk, as the journal says."""
+        return self.counts["absent"]
+
+    @property
+    def missing(self) -> int:
+        """Rows that the journal says are there, and are not."""
+        return self.counts["missing"]
+
+    @property
+    def twice(self) -> int:
+        """Rows that are there more than once."""
+        return self.counts["twice"]
+
+    @property
+    def contradicted(self) -> int:
+        """Rows that are there against what the journal says."""
+        return self.counts["contradicted"]
+
+    @property
+    def proved(self) -> float:
+        """The share of rows of which the look proves what the journal says, from 0 to 1; 1 for a
+        journal without rows."""
+        proved = sum(self.counts[result] for result in PROVED)
+        return proved / self.total if self.total else 1.0
+
+    @property
+    def all_proved(self) -> bool:
+        """Whether nothing is missing, twice, contradicted, in doubt, or unproved."""
+        return not (self.contradictions or any(self.counts[r] for r in RESULTS if r not in PROVED))
+
+    @property
+    def denied(self) -> bool:
+        """Whether the helpdesk shows what an outcome denies."""
+        return bool(self.contradictions or any(self.counts[result] for result in BAD))
+
+    def rows(self) -> Iterator[RowCheck]:
+        """Every row of the journal in the order it came, with what was found of it.
+
+        May be called again, and needs no memory to speak of. It reads a file of this machine,
+        and does not wait for the helpdesk.
+
+        Raises:
+            ValueError: this is closed.
+        """
+        if self._sightings is None:
+            raise ValueError("the verification is closed")
+        for one, tickets, result, why in self._sightings.rows():
+            yield RowCheck(
+                one.key,
+                one.line,
+                one.reference,
+                one.state.value,
+                _result(result),
+                ids_of(one.own, tickets, why),
+                why,
+            )
+
+    def close(self) -> None:
+        """Forget the rows; the numbers stay. May be called again."""
+        if self._sightings is not None:
+            self._sightings.close()
+            self._sightings = None
+
+    def take(self, check: RowCheck) -> None:
+        """Count a row."""
+        self.counts[check.result] += 1
+        self.by_id += check.why == BY_ID
+        if check.result in PROVED:
+            return
+        some = self.first.setdefault(check.result, [])
+        if len(some) < NAMED:
+            some.append(check)
+        if check.why is not None and check.result not in BAD and check.result != "missing":
+            self.reasons[check.why] += 1
+
+    def evidence(self) -> dict[str, object]:
+        """The numbers, as the journal keeps them."""
+        return {
+            "verified": self.total,
+            "tickets": self.tickets,
+            "began": round(self.began, 3),
+            "at": round(self.ended, 3),
+            "proved": round(self.proved, 6),
+            **{result: self.counts[result] for result in RESULTS},
+            "contradictions": len(self.contradictions),
+        }
+
+
+def ids_of(own: str | None, tickets: dict[str, int], why: str | None) -> tuple[str, ...]:
+    """The tickets of a row: those that carry its reference, or its own if that is known by its
+    id."""
+    if not tickets and why == BY_ID and own is not None:
+        return (own,)
+    return named(tickets)
+
+
+def _result(text: str | None) -> RowResult:
+    return next((result for result in RESULTS if result == text), "unchecked")

@@ -1,0 +1,451 @@
+"""Check every row of a journal against the helpdesk, not only the doubts.
+
+One look: the lists of the days on which anything was sent, or each row by itself where nothing
+lists them. Nothing is sent. What the look shows is written down: doubts that it finds once are
+present, and what contradicts an outcome is a finding.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import pairwise
+from math import inf
+from typing import Any
+
+from attrs import frozen
+
+from ..errors import HelpdeskError, JournalError
+from .contradictions import AT_ONCE, Watch, keep_rows, note_contradictions
+from .evidence import Evidence, Witness
+from .journal.facts import DOUBTS, Doubt, Job, Kind, State
+from .journal.findings import Contradiction, Contradicts
+from .journal.reading import Compared
+from .journal.store import Store
+from .journal.traits import COMMENT
+from .journal.writer import Journal
+from .looks import MARGIN, Inquiry, ListEnd, Look, Sought, Told
+from .reconcile import longest_call, settle_time
+from .sightings import named, unmerged
+from .verification import BY_ID, ListCheck, RowCheck, RowResult, Verification, ids_of
+
+_ASKED = 500
+"""Rows that are asked about before what they told is put away."""
+_WITNESSES = 500
+"""Rows, spread evenly, by which lists are judged,"""
+_OF_A_KIND = 3
+"""and beside them the first of each day and each kind of content."""
+
+NOWHERE = "the references of this journal travel nowhere, so there is nothing to look for"
+NO_COMMENT = "it was sent without a comment, so no reference travels with it"
+YOUNG = "not yet visible: it was sent too short a time ago for the settle time"
+_DOUBTFUL = "not found; reconcile finds out"
+_AMBIGUOUS = "for you to judge"
+_NOT_ASKED = "the helpdesk gives nothing of it that could be asked for"
+_ALIKE = "something like it is there, without the reference"
+_NOT_SHOWING = "no row that was asked about at the same time came back by its reference"
+
+
+@frozen
+class Checked:
+    """How far a verification is: tickets seen in lists, or rows asked about."""
+
+    tickets: int
+    rows: int
+
+
+VerifyEvent = Checked
+VerifyObserver = Callable[[VerifyEvent], None]
+
+
+async def verify(
+    journal: Journal,
+    way: Look | Inquiry,
+    *,
+    settle: float | None,
+    longest: float | None = 0.0,
+    day_of: Callable[[float], object] | None = None,
+    on_event: VerifyObserver | None = None,
+    now: Callable[[], float] = time.time,
+) -> Verification:
+    """Check every row of a journal by one look, and write down what it shows.
+
+    Args:
+        journal: open for writing, so that nobody pushes meanwhile.
+        way: gives the tickets of a time, or asks about single rows.
+        settle: seconds that the service is given until what was sent has to be visible; ``None``
+            for the default.
+        longest: the most seconds a call of this client may take.
+        day_of: see :class:`.looks.Survey`; ``None`` where the lists are not by day.
+        on_event: told how far it is.
+        now: the wall clock.
+
+    Raises:
+        InvalidInputError: ``settle`` is too short.
+        HelpdeskError: the look failed. What it had shown by then that contradicts an outcome
+            stands in the journal.
+        JournalError: the journal failed.
+    """
+    noted = await journal.call(lambda store: store.longest_call(0.0))
+    mine = longest_call(longest)
+    seconds = settle_time(settle, max(mine, noted or 0.0), whose="a call of the push")
+    watch = Watch()
+    began = now()
+    looker = _Looker(journal, watch, seconds, day_of, on_event or (lambda event: None), now)
+    try:
+        try:
+            if journal.job.place == "none":
+                await keep_rows(journal, watch.sightings, every=True)
+            elif isinstance(way, Inquiry):
+                await keep_rows(journal, watch.sightings, every=True)
+                await looker.ask(Inquiry(watch.over_asking(way.ask)))
+            else:
+                await looker.read(watch.over_list(way))
+                await keep_rows(journal, watch.sightings, every=True)
+        except HelpdeskError as error:
+            if not isinstance(error, JournalError):
+                await watch.compare(journal, now())
+            raise
+        found = await looker.judge(began, row_by_row=isinstance(way, Inquiry))
+    except BaseException:
+        watch.close()
+        raise
+    return found
+
+
+class _Looker:
+    """One verification.
+
+    Args:
+        journal: of which.
+        watch: takes note of what is seen.
+        settle: seconds until what was sent has to be visible.
+        day_of, tell, now: as for :func:`verify`.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        watch: Watch,
+        settle: float,
+        day_of: Callable[[float], object] | None,
+        tell: Callable[[Checked], None],
+        now: Callable[[], float],
+    ) -> None:
+        self._journal = journal
+        self._watch = watch
+        self._settle = settle
+        self._day_of = day_of
+        self._tell = tell
+        self._now = now
+        self._evidence: Evidence | None = None
+        self._lists: list[ListCheck] = []
+        self._asked = 0
+        self._at = 0.0
+
+    # --- lists -----------------------------------------------------------------------------------
+
+    async def read(self, look: Look) -> None:
+        """Read the lists of all days on which anything was sent."""
+        day_of = self._day_of or _one_day
+        witnesses = await witnesses_of(self._journal, day_of)
+        evidence = self._evidence = Evidence(witnesses, day_of, self._now())
+        tickets = 0
+        for since, until in await self._times():
+            listed = 0
+            async for seen in look(since, until):
+                if isinstance(seen, ListEnd):
+                    evidence.end(seen)
+                    rows = listed if seen.rows is None else seen.rows
+                    day = None if seen.day is None else str(seen.day)
+                    self._lists.append(ListCheck(day, rows, seen.total))
+                    tickets, listed = tickets + listed, 0
+                    continue
+                evidence.add(seen)
+                listed += 1
+                if not listed % AT_ONCE:
+                    self._tell(Checked(tickets + listed, 0))
+            if listed:
+                self._lists.append(ListCheck(None, listed))
+                tickets += listed
+        evidence.close()
+        await self._watch.keep()
+        self._tell(Checked(tickets, 0))
+
+    async def _times(self) -> list[tuple[float, float]]:
+        """From when to when lists are read: where days are listed, not those between two pushes."""
+        hours = await self._journal.call(lambda store: store.sent_hours())
+        if not hours:
+            return []
+        after = 3600.0 + MARGIN
+        if self._day_of is None:
+            return [(hours[0] * 3600.0 - MARGIN, hours[-1] * 3600.0 + after)]
+        parts = [[hours[0], hours[0]]]
+        for before, hour in pairwise(hours):
+            if (hour - before) * 3600.0 > 2 * MARGIN + 86400:
+                parts.append([hour, hour])
+            parts[-1][1] = hour
+        return [(first * 3600.0 - MARGIN, last * 3600.0 + after) for first, last in parts]
+
+    # --- row by row ------------------------------------------------------------------------------
+
+    async def ask(self, inquiry: Inquiry) -> None:
+        """Ask about each row that was ever sent, some at a time."""
+        by_comment = self._journal.job.place == "comment"
+        sightings = self._watch.sightings
+        some: list[Compared] = []
+        for one, *_ in sightings.rows():
+            if one.sent_at is None:
+                continue
+            some.append(one)
+            if len(some) == _ASKED:
+                await self._ask(some, inquiry, by_comment=by_comment)
+                some = []
+        if some:
+            await self._ask(some, inquiry, by_comment=by_comment)
+
+    async def _ask(self, some: list[Compared], inquiry: Inquiry, *, by_comment: bool) -> None:
+        first, last = some[0].row, some[-1].row
+        payloads = await self._journal.call(lambda store: store.payloads_between(first, last))
+        unmarked = {one.row for one in some if by_comment and not one.traits & COMMENT}
+        sought = [
+            Sought(
+                row=one.row,
+                key=one.key,
+                reference=one.reference,
+                payload=payloads.get(one.row),
+                ticket_id=one.own,
+                marked=one.row not in unmarked if by_comment else None,
+            )
+            for one in some
+        ]
+        told = {answer.row: answer async for answer in inquiry.ask(sought)}
+        shows = any(one.proven and one.ticket_ids for one in told.values())
+        notes = (
+            (*_told(told.get(one.row), shows=shows, marked=one.row not in unmarked), one.row)
+            for one in some
+        )
+        self._watch.sightings.note(notes)
+        self._watch.tickets += len(told)
+        self._asked += len(some)
+        self._tell(Checked(0, self._asked))
+
+    # --- what it all says ------------------------------------------------------------------------
+
+    async def judge(self, began: float, *, row_by_row: bool) -> Verification:
+        """Say of each row what was found, and write down what has to be."""
+        self._at = self._now()
+        job, watch = self._journal.job, self._watch
+        found = Verification(
+            journal=self._journal.path,
+            service=job.service,
+            operation=job.operation,
+            target=job.target,
+            place=job.place,
+            began=began,
+            ended=self._at,
+            row_by_row=row_by_row,
+            tickets=watch.tickets,
+            lists=tuple(self._lists),
+            sightings=watch.sightings,
+        )
+        await self._journal.call(lambda store: self._judge(store, job, found))
+        return found
+
+    def _judge(self, store: Store, job: Job, found: Verification) -> None:
+        sightings = self._watch.sightings
+        found.contradictions += note_contradictions(store, sightings, self._at)
+        results: list[tuple[str, str | None, int]] = []
+        for one, tickets, told, why in sightings.rows():
+            result, words = self._result(store, job, one, tickets, told, why)
+            if result == "contradicted" and words == Contradicts.OTHER_ROW.value:
+                found.contradictions.append(self._other_row(store, one))
+                words = None
+            results.append((result, words, one.row))
+            ids = ids_of(one.own, tickets, words)
+            found.take(
+                RowCheck(one.key, one.line, one.reference, one.state.value, result, ids, words)
+            )
+            if len(results) == AT_ONCE:
+                sightings.note(results)
+                results.clear()
+        sightings.note(results)
+        found.noted = sum(store.contradicted().values())
+        store.look(self._at, found.evidence())
+
+    def _result(
+        self,
+        store: Store,
+        job: Job,
+        one: Compared,
+        tickets: dict[str, int],
+        told: str | None,
+        why: str | None,
+    ) -> tuple[RowResult, str | None]:
+        if tickets:
+            return self._result_of_found(store, one, tickets)
+        if one.sent_at is None:
+            return "absent", None
+        if one.state in DOUBTS:
+            return "in_doubt", _DOUBTFUL if one.state is State.UNKNOWN else _AMBIGUOUS
+        if job.place == "none":
+            return "unchecked", NOWHERE
+        if told == "unchecked":
+            return "unchecked", why
+        if one.state is State.ACCEPTED and self._evidence is not None and one.own:
+            merged = self._watch.sightings.merged_into([one.own])
+            if merged or self._watch.sightings.is_bare(one.own):
+                return "present", BY_ID
+            if self._watch.sightings.carries(one.own):
+                return "contradicted", Contradicts.OTHER_ROW.value
+        if told == "there":
+            return "present", BY_ID
+        if self._at - one.last_at < self._settle:
+            return "not_seen", YOUNG
+        gap = self._gap(one) if told is None else why
+        if gap is not None:
+            return "not_seen", gap
+        return ("missing" if one.state is State.ACCEPTED else "absent"), None
+
+    def _result_of_found(
+        self, store: Store, one: Compared, tickets: dict[str, int]
+    ) -> tuple[RowResult, str | None]:
+        sightings = self._watch.sightings
+        left = unmerged(one, tickets, sightings)
+        once = sum(left.values()) == 1
+        if one.state in DOUBTS:
+            if one.state is State.AMBIGUOUS:
+                return ("in_doubt", _AMBIGUOUS) if once else ("twice", None)
+            kind = Kind.PRESENT if once and "" not in left else Kind.AMBIGUOUS
+            ids = named(left)
+            evidence = {"at": round(self._at, 3), "ticket_ids": list(ids)}
+            ticket_id = ids[0] if kind is Kind.PRESENT else None
+            store.verdict(one.row, kind, self._at, ticket_id=ticket_id, evidence=evidence)
+            return ("present" if once else "twice"), None
+        if one.state is not State.ACCEPTED:
+            return "contradicted", f"{one.state.value.replace('_', ' ')}, but in the helpdesk"
+        if not once:
+            return "twice", None
+        elsewhere = one.own and one.own not in left and "" not in left
+        if elsewhere and not any(sightings.is_merger(ticket) for ticket in left):
+            return "contradicted", f"the service named ticket {one.own}"
+        return "present", None
+
+    def _other_row(self, store: Store, one: Compared) -> Contradiction:
+        kind, ids = Contradicts.OTHER_ROW.value, named([one.own or ""])
+        store.contradict(one.row, kind, ids, self._at)
+        if one.own is not None:
+            words = f"ticket {one.own} turned out to be another row's"
+            store.doubt(one.row, one.own, self._at, words)
+        return Contradiction(kind, one.key, one.line, one.reference, ids, self._at)
+
+    def _gap(self, one: Compared) -> str | None:
+        """Why it is not missing, although no list has shown it; ``None`` if it is."""
+        assert self._evidence is not None
+        gap = self._evidence.gap(_as_doubt(one), self._at - self._settle)
+        return None if gap is None else f"not seen: {gap.why}"
+
+
+def _told(told: Told | None, *, shows: bool, marked: bool) -> tuple[str, str | None]:
+    """What asking about a row says of it, if its reference is not among what was seen: a result,
+    as far as it is known by now, and why."""
+    if not marked and not (told is not None and told.proven and told.ticket_ids):
+        return "unchecked", NO_COMMENT
+    if told is None:
+        return "not_seen", f"not seen: {_NOT_ASKED}"
+    if told.there:
+        return "there", None
+    if not told.proven and told.ticket_ids:
+        return "not_seen", f"not seen: {_ALIKE}"
+    if not told.telling:
+        return "not_seen", f"not seen: {told.why}"
+    if not shows:
+        return "not_seen", f"not seen: {_NOT_SHOWING}"
+    return "missing", None
+
+
+async def witnesses_of(journal: Journal, day_of: Callable[[float], object]) -> dict[str, Witness]:
+    """Accepted rows whose references have to come back: spread evenly, and some of each day and
+    each kind of content."""
+    kinds: dict[tuple[object, int], int] = {}
+    some: dict[str, Witness] = {}
+    spread: list[tuple[str, Witness]] = []
+    every, number, after = 1, 0, 0
+    while rows := await journal.call(partial(_compared, after=after)):
+        after = rows[-1].row
+        for one, witness in _witnesses(rows, day_of):
+            kind = witness.day, witness.traits
+            if kinds.get(kind, 0) < _OF_A_KIND:
+                kinds[kind] = kinds.get(kind, 0) + 1
+                some[one.reference] = witness
+            if number % every == 0:
+                spread.append((one.reference, witness))
+            number += 1
+            if len(spread) == 2 * _WITNESSES:
+                spread, every = spread[::2], every * 2
+    return {**some, **dict(spread)}
+
+
+def _compared(store: Store, after: int) -> list[Compared]:
+    return store.compared(after, AT_ONCE)
+
+
+def _witnesses(
+    rows: list[Compared], day_of: Callable[[float], object]
+) -> Iterator[tuple[Compared, Witness]]:
+    for one in rows:
+        if one.state is State.ACCEPTED and one.sent_at is not None:
+            by = one.last_at if one.kind == Kind.ACCEPTED.value else inf
+            yield one, Witness(one.sent_at, by, one.traits, day_of(one.sent_at))
+
+
+def _as_doubt(one: Compared) -> Doubt:
+    """The row, as lists are judged for rows in doubt."""
+    assert one.first_intent_at is not None
+    assert one.sent_at is not None
+    return Doubt(
+        row=one.row,
+        key=one.key,
+        line=one.line,
+        reference=one.reference,
+        state=one.state,
+        payload=None,
+        attempts=1,
+        first_intent_at=one.first_intent_at,
+        sent_at=one.sent_at,
+        last_at=one.last_at,
+        error=None,
+        words=None,
+        absent_looks=0,
+        last_look_at=None,
+        traits=one.traits,
+    )
+
+
+def _one_day(at: float) -> object:
+    return None
+
+
+async def verify_at(
+    path: str | os.PathLike[str],
+    job: Job,
+    way: Look | Inquiry,
+    *,
+    settle: float | None,
+    longest: float | None,
+    **how: Any,
+) -> Verification:
+    """Open a journal, :func:`verify` it, and give it back.
+
+    Raises:
+        InvalidInputError: ``settle`` is too short.
+        JournalError: the journal cannot be used, or is for another job.
+        HelpdeskError: the look failed.
+    """
+    opened = await Journal.open(path, job=job, create=False)
+    try:
+        return await verify(opened, way, settle=settle, longest=longest, **how)
+    finally:
+        await opened.aclose()

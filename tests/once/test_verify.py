@@ -1,0 +1,431 @@
+"""``verify``: every row of a journal against the helpdesk, and what that proves."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from attrs import evolve
+
+from kapture_async import (
+    InvalidInputError,
+    JournalError,
+    KaptureClient,
+    Row,
+    ServerError,
+    SyncKaptureClient,
+    Verification,
+)
+from kapture_async._core.push.journal.facts import State
+from kapture_async._core.push.journal.reading import ReadJournal
+from kapture_async._core.push.looks import ListEnd
+from kapture_async._core.push.sightings import Sightings
+from kapture_async._core.push.verification import BY_ID
+from kapture_async._core.push.verify import NO_COMMENT, NOWHERE, YOUNG
+from kapture_async.journaled import look_of
+from kapture_async.references import TEXT
+from kapture_async.service import INDIA, codec_of
+from kapture_async.testing import FaultPlan, KaptureTwin
+from support_async import SupportClient, SyncSupportClient, Timeout
+from support_async.testing import SupportTwin
+
+from ..clock import Clock
+from .pushing import ENOUGH, SETTLE, client_of, keyed, push, titles
+from .test_contradictions import ODD, OddKapture, OddSupport, found_in
+
+LATER = 2 * SETTLE
+
+
+def results(found: Verification) -> dict[str | None, str]:
+    """What was found of each row."""
+    return {row.key: row.result for row in found.rows()}
+
+
+def whys(found: Verification) -> dict[str | None, str | None]:
+    return {row.key: row.why for row in found.rows()}
+
+
+def forget(twin: KaptureTwin, title: str) -> None:
+    """A ticket is gone from the helpdesk."""
+    store = twin._store
+    (ticket,) = (one for one in store.tickets.values() if one.title == title)
+    del store.tickets[ticket.ticket_id]
+    for day in store._days.values():
+        if ticket in day:
+            day.remove(ticket)
+
+
+def edit(twin: KaptureTwin, title: str, detail: str) -> None:
+    """An agent writes another text."""
+    (ticket,) = (one for one in twin._store.tickets.values() if one.title == title)
+    ticket.detail, ticket.shown = detail, None
+
+
+async def test_all_is_proved(twin: KaptureTwin, client: KaptureClient, journal: Path) -> None:
+    await push(client, keyed(**{f"k{n}": f"t{n}" for n in range(30)}), journal)
+    found = await client.tickets.verify(journal, settle=SETTLE)
+    assert found.counts == {"present": 30}
+    assert (found.proved, found.all_proved, found.denied) == (1.0, True, False)
+    assert (found.total, found.tickets, found.contradictions) == (30, 30, [])
+    (listed,) = (one for one in found.lists if one.tickets)
+    assert (listed.tickets, listed.total, listed.short) == (30, 30, False)
+    ids = {entry.ticket_id for entry in twin.ledger}
+    assert {row.ticket_ids[0] for row in found.rows()} == ids
+    assert sum(1 for _ in found.rows()) == 30  # once more
+    with ReadJournal.open_to_read(journal) as reader:
+        look = orjson.loads(reader.looks()[-1].evidence)
+    assert (look["verified"], look["present"], look["proved"]) == (30, 30, 1.0)
+    found.close()
+    found.close()
+    with pytest.raises(ValueError, match="closed"):
+        next(found.rows())
+
+
+async def test_each_kind_of_row(journal: Path, clock: Clock) -> None:
+    async with OddKapture() as twin, client_of(twin) as client:
+        rows = keyed(**ODD, gone="gone", edited="edited", other="other")
+        await push(client, rows, journal, max_concurrency=1)
+        await push(client, keyed(z="last"), journal)
+        forget(twin, "gone")
+        edit(twin, "edited", "all is said and done")
+        edit(twin, "other", f"[ref:{'a' * 20}]")  # the ticket of its id is another row's now
+        clock.ahead += LATER
+        found = await client.tickets.verify(journal, settle=SETTLE)
+        assert results(found) == {
+            "a": "present",
+            "r": "contradicted",
+            "d": "twice",
+            "o": "contradicted",
+            "l": "present",
+            "gone": "missing",
+            "edited": "present",
+            "other": "contradicted",
+            "z": "present",
+        }
+        assert found.by_id == 1
+        assert whys(found)["edited"] == BY_ID
+        told = {(one.kind, one.key) for one in found.contradictions}
+        assert told == {
+            ("rejected_present", "r"),
+            ("twice", "d"),
+            ("other_ticket", "o"),
+            ("other_row", "other"),
+        }
+        assert found_in(journal) == Counter(told)
+        assert (found.denied, found.all_proved) == (True, False)
+        assert found.proved == 4 / 9
+        assert [row.key for row in found.first["missing"]] == ["gone"]
+        # The doubt was found, the refused row is present, and the one whose ticket is another
+        # row's is in doubt: nothing of them is sent again.
+        before = titles(twin)
+        assert (await push(client, rows, journal)).states == {"accepted": 7, "unknown": 1}
+        assert titles(twin) == before
+        again = await client.tickets.verify(journal, settle=SETTLE)
+        assert (results(again)["r"], results(again)["other"]) == ("present", "in_doubt")
+        assert ("rejected_present", "r") not in {
+            (one.kind, one.key) for one in again.contradictions
+        }
+        assert again.noted == 4
+
+
+async def test_what_was_refused_and_is_not_there_is_as_it_should_be(
+    journal: Path, clock: Clock
+) -> None:
+    plan = FaultPlan.script([None, "failed", None], only="tickets.add")
+    async with KaptureTwin(faults=plan) as twin, client_of(twin) as client:
+        rows: list[Any] = [*keyed(a="a", b="b"), Row({"title": ""}, "never"), *keyed(c="c")]
+        story = await push(client, rows, journal, max_concurrency=1)
+        assert story.names == ["accepted", "rejected", "not_sent", "accepted"]
+        early = await client.tickets.verify(journal, settle=SETTLE)
+        # What was refused a moment ago may still turn up; what never left cannot.
+        assert results(early) == {
+            "a": "present",
+            "b": "not_seen",
+            "never": "absent",
+            "c": "present",
+        }
+        assert whys(early)["b"] == YOUNG
+        clock.ahead += LATER
+        found = await client.tickets.verify(journal, settle=SETTLE)
+        assert results(found) == {**results(early), "b": "absent"}
+        assert found.all_proved
+
+
+async def test_what_is_young_is_not_missing(
+    twin: KaptureTwin, client: KaptureClient, journal: Path, clock: Clock
+) -> None:
+    await push(client, keyed(a="a", gone="gone", c="c"), journal, max_concurrency=1)
+    forget(twin, "gone")
+    found = await client.tickets.verify(journal, settle=SETTLE)
+    assert (results(found)["gone"], found.reasons) == ("not_seen", {YOUNG: 1})
+    clock.ahead += LATER
+    found = await client.tickets.verify(journal, settle=SETTLE)
+    assert results(found)["gone"] == "missing"
+    assert found.proved == 2 / 3
+
+
+async def test_a_list_that_is_short_by_its_own_count(journal: Path, clock: Clock) -> None:
+    class Short(KaptureTwin):
+        def handle(self, request: Any) -> Any:
+            reply = super().handle(request)
+            if self.operation(request) != "tickets.pull":
+                return reply
+            body = orjson.loads(reply.body)
+            if isinstance(body["message"], list):
+                body["message"] = body["message"][:3]
+            return evolve(reply, body=orjson.dumps(body))
+
+    async with Short() as twin, client_of(twin) as client:
+        await push(client, keyed(a="a", b="b", c="c", d="d", e="e"), journal, max_concurrency=1)
+        clock.ahead += LATER
+        found = await client.tickets.verify(journal, settle=SETTLE)
+        assert found.counts == {"present": 3, "not_seen": 2}
+        (why,) = found.reasons
+        assert "3 of 5 tickets by its own count" in why
+        assert [one.short for one in found.lists if one.tickets] == [True]
+        assert (found.all_proved, found.denied) == (False, False)
+
+
+async def test_a_look_that_fails_leaves_what_it_has_seen(journal: Path) -> None:
+    class Failing(OddKapture):
+        broken = False
+
+        def handle(self, request: Any) -> Any:
+            if self.broken and self.operation(request) == "tickets.pull":
+                day = orjson.loads(request.body)[0]["start_date"]
+                if day > self.now.date().isoformat():
+                    return evolve(self.refusal("x"), status=500)
+            return super().handle(request)
+
+    async with Failing() as twin, client_of(twin) as client:
+        await push(client, keyed(**ODD), journal, max_concurrency=1)
+        twin.broken = True
+        with pytest.raises(ServerError):
+            await client.tickets.verify(journal, settle=SETTLE)
+        assert ("twice", "d") in found_in(journal)
+
+
+async def test_without_references_nothing_can_be_checked(
+    twin: KaptureTwin, client: KaptureClient, journal: Path
+) -> None:
+    await push(client, keyed(a="a", b="b"), journal, reference=None)
+    found = await client.tickets.verify(journal, reference=None, settle=SETTLE)
+    assert found.counts == {"unchecked": 2}
+    assert found.reasons == {NOWHERE: 2}
+    assert (found.proved, found.all_proved, found.denied) == (0.0, False, False)
+
+
+async def test_a_doubt_that_is_not_found_stays_one(journal: Path, clock: Clock) -> None:
+    plan = FaultPlan.script([None, "close_before", None])
+    async with KaptureTwin(faults=plan) as twin, client_of(twin) as client:
+        await push(client, keyed(a="a", b="b", c="c"), journal, max_concurrency=1)
+        clock.ahead += LATER
+        found = await client.tickets.verify(journal, settle=SETTLE)
+        assert results(found) == {"a": "present", "b": "in_doubt", "c": "present"}
+        with ReadJournal.open_to_read(journal) as reader:
+            assert reader.counts().unknown == 1
+
+
+async def test_a_doubt_that_is_there_twice(journal: Path) -> None:
+    class Twice(KaptureTwin):
+        def handle(self, request: Any) -> Any:
+            reply = super().handle(request)
+            if self.operation(request) == "tickets.add" and b"TWICE" in request.body:
+                super().handle(request)
+                return evolve(reply, body=b"<html>", status=502)
+            return reply
+
+    async with Twice() as twin, client_of(twin) as client:
+        await push(client, keyed(a="a", b="TWICE"), journal)
+        found = await client.tickets.verify(journal, settle=SETTLE)
+        assert results(found) == {"a": "present", "b": "twice"}
+        assert found.denied
+        with ReadJournal.open_to_read(journal) as reader:
+            assert [row.key for row in reader.rows_in(State.AMBIGUOUS)] == ["b"]
+
+
+async def test_days_between_two_pushes_are_not_read(journal: Path, clock: Clock) -> None:
+    async with KaptureTwin(clock=clock.now) as twin, client_of(twin) as client:
+        await push(client, keyed(a="a"), journal)
+        clock.ahead += 30 * 86400
+        await push(client, keyed(b="b"), journal)
+        before = Counter(twin.requests)
+        found = await client.tickets.verify(journal, settle=SETTLE)
+        assert found.counts == {"present": 2}
+        assert 4 <= (Counter(twin.requests) - before).total() <= 8
+
+
+async def test_what_cannot_be_verified(
+    twin: KaptureTwin, client: KaptureClient, journal: Path
+) -> None:
+    with pytest.raises(InvalidInputError, match="settle"):
+        await client.tickets.verify(journal, settle=1)
+    with pytest.raises(JournalError):
+        await client.tickets.verify(journal)
+    await push(client, keyed(a="a"), journal)
+    with pytest.raises(JournalError, match=r"tickets\.add"):
+        await client.customers.verify(journal)
+
+
+def test_the_sync_client(journal: Path) -> None:
+    with OddKapture().in_thread() as twin:
+        with SyncKaptureClient(base_url=twin.url, token=twin.token, timeout=ENOUGH) as client:
+            with client.tickets.push(keyed(**ODD), journal=journal, max_concurrency=1) as outcomes:
+                list(outcomes)
+            found = client.tickets.verify(journal, settle=SETTLE)
+        assert results(found)["r"] == "contradicted"
+        assert found.counts["twice"] == 1
+        assert {row.key for row in found.rows()} == set(ODD)
+
+
+async def test_a_list_ends_behind_its_own_rows(twin: KaptureTwin, client: KaptureClient) -> None:
+    """And not behind those of the next day, if it has none."""
+    day = datetime(2026, 3, 2, 12, tzinfo=INDIA)
+    for number in range(3):
+        twin.seed(title="t", created=day + timedelta(days=2, minutes=number))
+    look = look_of(client.tickets.pull, codec_of(INDIA), TEXT)
+    since, until = day.timestamp(), (day + timedelta(days=3)).timestamp()
+    told = [one async for one in look(since, until)]
+    ends = [(n, one) for n, one in enumerate(told) if isinstance(one, ListEnd)]
+    assert [(place, end.day, end.rows) for place, end in ends] == [
+        (0, date(2026, 3, 2), 0),
+        (1, date(2026, 3, 3), 0),
+        (5, date(2026, 3, 4), 3),
+        (6, date(2026, 3, 5), 0),
+    ]
+
+
+def test_a_temporary_file_that_fails() -> None:
+    sightings = Sightings()
+    sightings.close()
+    with pytest.raises(JournalError, match="temporary file"):
+        sightings.add([("reference", "1", 1)])
+
+
+# --- support -------------------------------------------------------------------------------------
+
+
+def support_rows(**subjects: str) -> list[Any]:
+    return [
+        Row({"subject": text, "comment": "x", "category": "3", "priority": "1"}, key)
+        for key, text in subjects.items()
+    ]
+
+
+async def test_support(journal: Path, clock: Clock) -> None:
+    async with OddSupport() as twin:
+        settings: dict[str, Any] = {"apikey": twin.apikey, "timeout": Timeout(total=SETTLE / 2)}
+        async with SupportClient(twin.url, access_token=twin.token, **settings) as client:
+            rows = support_rows(**{k: v for k, v in ODD.items() if k != "o"})
+            await push(client, rows, journal, max_concurrency=1)  # type: ignore[arg-type]
+            await push(client, support_rows(z="last"), journal)  # type: ignore[arg-type]
+            clock.ahead += LATER
+            found = await client.tickets.verify(journal, settle=SETTLE)
+            assert results(found) == {
+                "a": "present",
+                "r": "contradicted",
+                "d": "twice",
+                "l": "present",
+                "z": "present",
+            }
+            assert all(row.ticket_ids for row in found.rows())
+
+
+def test_the_sync_client_of_support(journal: Path) -> None:
+    with SupportTwin().in_thread() as twin:
+        settings: dict[str, Any] = {"apikey": twin.apikey, "timeout": Timeout(total=SETTLE / 2)}
+        with SyncSupportClient(twin.url, access_token=twin.token, **settings) as client:
+            with client.tickets.push(support_rows(a="a", b="b"), journal=journal) as outcomes:
+                list(outcomes)
+            found = client.tickets.verify(journal, settle=SETTLE)
+        assert (found.counts, found.all_proved) == ({"present": 2}, True)
+
+
+# --- row by row ----------------------------------------------------------------------------------
+
+
+async def test_updates(twin: KaptureTwin, journal: Path, clock: Clock) -> None:
+    ids = [twin.seed(title=f"t{number}") for number in range(6)]
+    fine, bare, refused, double, lost, gone = ids
+    real = twin.handle
+
+    def handle(request: Any) -> Any:
+        if twin.operation(request) != "tickets.update":
+            return real(request)
+        if gone.encode() in request.body:  # accepted, and nothing is done
+            told = orjson.loads(request.body)
+            told[0].pop("comment")
+            return real(evolve(request, body=orjson.dumps(told)))
+        reply = real(request)
+        if refused.encode() in request.body:
+            return twin.refusal("Queue not found")
+        if double.encode() in request.body:
+            return real(request)
+        return evolve(reply, status=502) if lost.encode() in request.body else reply
+
+    twin.handle = handle  # type: ignore[method-assign]
+    rows = [
+        {"ticket_id": one, **({} if one == bare else {"comment": f"Solved {one}."})} for one in ids
+    ]
+    async with client_of(twin) as client:
+        async with client.tickets.update_many(rows, journal=journal, sub_status="CL") as outcomes:
+            async for _ in outcomes:
+                pass
+        clock.ahead += LATER
+        found = await client.tickets.verify(journal, settle=SETTLE)
+        assert results(found) == {
+            fine: "present",
+            bare: "unchecked",
+            refused: "contradicted",
+            double: "twice",
+            lost: "present",
+            gone: "missing",
+        }
+        assert whys(found)[bare] == NO_COMMENT
+        assert found.row_by_row
+        assert {(one.kind, one.key) for one in found.contradictions} == {
+            ("rejected_present", refused),
+            ("twice", double),
+        }
+
+
+async def test_customers(twin: KaptureTwin, journal: Path, clock: Clock) -> None:
+    real = twin.handle
+
+    def handle(request: Any) -> Any:
+        reply = real(request)
+        if twin.operation(request) == "customers.add":
+            if b"refused" in request.body:
+                return twin.refusal("No such zone")
+            if b"lost" in request.body:
+                return evolve(reply, status=502)
+        return reply
+
+    twin.handle = handle  # type: ignore[method-assign]
+    rows = [
+        Row({"customer_name": name, "phone": f"9000{number}"}, name)
+        for number, name in enumerate(("fine", "refused", "lost", "edited"))
+    ]
+    async with client_of(twin) as client:
+        async with client.customers.push(rows, journal=journal, max_concurrency=1) as outcomes:
+            ended = {outcome.key: outcome async for outcome in outcomes}
+        assert ended["edited"].name == "accepted"
+        await client.customers.update(
+            str(ended["edited"].ticket_id), extra={"remarks": "written anew"}
+        )
+        clock.ahead += LATER
+        found = await client.customers.verify(journal, settle=SETTLE)
+        assert results(found) == {
+            "fine": "present",
+            "refused": "contradicted",
+            "lost": "present",
+            "edited": "present",
+        }
+        assert whys(found)["edited"] == BY_ID
+        assert {(one.kind, one.key) for one in found.contradictions} == {
+            ("rejected_present", "refused")
+        }
