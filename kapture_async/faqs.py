@@ -17,6 +17,7 @@ from ._core.transport.bodies import Form
 from ._core.transport.settings import check_headers
 from .bodies import checked_id, hidden, merge_extra, merge_given
 from .faq_models import FaqCategory, FaqContent
+from .listings import is_no_row
 from .operations import FAQ_CATEGORIES, FAQ_CONTENTS
 from .service import format_day, is_nothing_found, none_said, service_day
 
@@ -152,4 +153,6 @@ def _list(judged: Judgement, name: str) -> list[dict[str, Any]]:
     rows = message.get(name) if isinstance(message, dict) else None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise judged.unreadable(f"the answer holds no list {name!r} under 'message'")
+    if any(map(is_no_row, rows)):
+        raise judged.unreadable("in place of a row, the answer has an object that is none")
     return rows

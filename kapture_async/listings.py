@@ -30,7 +30,7 @@ Found = tuple[list[R], int]
 _NO_ROWS = re.compile(r"error|warning|fail|problem", re.IGNORECASE)
 _BAD = re.compile(r"error|exception|fail", re.IGNORECASE)
 _ASIDE = re.compile(r"pag(e|ing|ination)|meta|links|filter|sort", re.IGNORECASE)
-_IDS = frozenset({"id", "leadid", "customer_id", "customerid", "order_id", "orderid"})
+_IDS = frozenset({"id", "leadid", "customer_id", "customerid", "order_id", "orderid", "ticketid"})
 _NOTHING: tuple[Any, ...] = (None, "", 0, [], {})  # ``False == 0``
 
 
@@ -97,7 +97,7 @@ def _rows_of_object(judged: Judgement, body: dict[str, Any]) -> tuple[list[Any],
 
 def _objects(judged: Judgement, found: list[list[Any]]) -> list[dict[str, Any]]:
     if len(found) == 1 and all(isinstance(row, dict) for row in found[0]):
-        if any(not row or (_speaks_of_errors(row) and not _has_id(row)) for row in found[0]):
+        if any(map(is_no_row, found[0])):
             raise judged.unreadable("in place of a row, the answer has an object that is none")
         return found[0]
     held = "more than one list" if len(found) > 1 else "no list of objects"
@@ -128,8 +128,10 @@ def _fails(part: dict[str, Any], *, marked: bool, none_said: bool) -> bool:
     return False
 
 
-def _speaks_of_errors(row: dict[str, Any]) -> bool:
-    return any(_BAD.search(key) and value not in _NOTHING for key, value in row.items())
+def is_no_row(row: dict[str, Any]) -> bool:
+    """Whether an object in a list is no row of it: it is empty, or an error without an id."""
+    speaks = any(_BAD.search(key) and value not in _NOTHING for key, value in row.items())
+    return not row or (speaks and not _has_id(row))
 
 
 def _has_id(part: dict[str, Any]) -> bool:

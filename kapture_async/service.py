@@ -305,7 +305,8 @@ def older_names(body: dict[str, Any]) -> dict[str, Any]:
 def _needs_no_mark(operation: Operation, body: Any) -> bool:
     if operation.name == GET_TICKET.name:
         return isinstance(body, list)  # a bare list, without a status (section 3)
-    if isinstance(body, dict) and str(body.get("success", True)).lower() == "false":
+    bare = operation.name == "request" and isinstance(body, dict)
+    if bare and str(body.get("success", True)).lower() == "false":
         return False  # as the encryption of a customer's code says that it failed
     return not operation.marks_success and isinstance(body, (dict, list))
 

@@ -65,6 +65,7 @@ from .journaled_updates import (
     update_job_of,
     update_records_of,
 )
+from .listings import is_no_row
 from .models import AddedTicket, NewTicket, TicketDetail, TicketRow, UpdatedTicket
 from .pulled import export_tickets, frame_of, rows_rule
 from .references import TEXT, ReferencePlace, check_place, mark
@@ -1047,6 +1048,8 @@ class Tickets:
         judged = await self._caller.call(GET_TICKET, body, headers=headers)
         if not all(isinstance(element, dict) for element in judged.body):
             raise judged.unreadable("the answer's list holds something that is no ticket")
+        if any("task_details" not in element and is_no_row(element) for element in judged.body):
+            raise judged.unreadable("in place of a ticket, the answer has an object that is none")
         tickets = [codec.decode(element, TicketDetail) for element in judged.body]
         if any(ticket.ticket_id and ticket.ticket_id not in ids for ticket in tickets):
             raise judged.unreadable("the answer holds a ticket that was not asked for")

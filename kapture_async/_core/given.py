@@ -73,12 +73,20 @@ def tidied(value: Any) -> Any:
     kind = value.__class__
     if kind is str or kind is int or kind is bool or value is None:
         return value
+    if kind is dict:
+        for name, inner in value.items():
+            if name.__class__ is not str or (
+                inner.__class__ is not str and tidied(inner) is not inner
+            ):
+                return _tidied_object(value)
+        return value
     if isinstance(value, dict):
         return _tidied_object(value)
     if kind is list or kind is tuple:
-        items = [tidied(item) for item in value]
-        same = all(new is old for new, old in zip(items, value, strict=True))
-        return value if same else items
+        for item in value:
+            if tidied(item) is not item:
+                return [tidied(one) for one in value]
+        return value
     return given(value)
 
 

@@ -100,24 +100,23 @@ def has_long_numbers(data: bytes | bytearray) -> bool:
 
 def repeats_keys(data: bytes | bytearray, value: Any) -> bool:
     """Whether an object in it may have a key twice: there are more keys than were kept."""
-    colons = data.count(b'":') + data.count(b'" :')
+    colons = data.count(b'":')
     if colons == (keys := _keys_in(value)):
         return False
+    colons += data.count(b'" :')
     return colons - data.count(b'\\":') != keys  # those are in texts
 
 
 def _keys_in(value: Any) -> int:
-    if isinstance(value, dict):
-        count, parts = len(value), list(value.values())
-    elif isinstance(value, list):
-        count, parts = 0, value
-    else:
-        return 0
-    for part in parts:
-        kind = part.__class__
-        if kind is dict or kind is list:
-            count += _keys_in(part)
-    return count
+    if value.__class__ is dict:
+        count = len(value)
+        for part in value.values():
+            if part.__class__ is dict or part.__class__ is list:
+                count += _keys_in(part)
+        return count
+    if value.__class__ is list:
+        return sum([_keys_in(part) for part in value if part.__class__ in (dict, list)])
+    return 0
 
 
 def dumps(value: Any, *, sort_keys: bool = False) -> bytes:

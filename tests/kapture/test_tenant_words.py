@@ -212,3 +212,25 @@ async def test_the_command_line_takes_them() -> None:
 
         assert await run("--says-none", "keine daten") == 0
         assert await run() != 0
+
+
+@pytest.mark.parametrize("element", [{}, {"error": "quota used up"}, {"errorCode": 7}])
+async def test_an_error_is_no_ticket_no_customer_and_no_faq(element: Any) -> None:
+    async def client_of(body: Any, what: str) -> Any:
+        async with (
+            answering(json.dumps(body).encode()) as server,
+            KaptureClient(base_url=server.url, token="t", retry=ONE) as client,
+        ):
+            if what == "get":
+                return await client.tickets.get("1")
+            if what == "customers":
+                return await client.customers.pull("2024-04-19", cm_id=1).all()
+            return await client.faqs.contents("1").all()
+
+    for body, what in (
+        ([element], "get"),
+        ({"status": "success", "message": [element]}, "customers"),
+        ({"status": "success", "message": {"contents": [element]}}, "faqs"),
+    ):
+        with pytest.raises(UnreadableReplyError):
+            await client_of(body, what)
