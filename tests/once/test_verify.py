@@ -190,6 +190,46 @@ async def test_a_list_that_is_short_by_its_own_count(journal: Path, clock: Clock
         assert (found.all_proved, found.denied) == (False, False)
 
 
+@pytest.mark.parametrize(
+    ("gone", "told"), [("t5", "missing"), ("t0", "missing"), ("t9", "not_seen")]
+)
+async def test_a_list_without_a_count(journal: Path, clock: Clock, gone: str, told: str) -> None:
+    """One that rises by its ids may end too early, and has no hole before its last ticket."""
+    async with KaptureTwin(pull_counts=False) as twin, client_of(twin) as client:
+        await push(client, keyed(**{f"t{n}": f"t{n}" for n in range(10)}), journal)
+        ids = sorted(entry.ticket_id for entry in twin.ledger)
+        titles_in_order = {e.ticket_id: e.payload["title"] for e in twin.ledger}
+        place = int(gone[1:])
+        forget(twin, titles_in_order[ids[place]])
+        clock.ahead += LATER
+        found = await client.tickets.verify(journal, settle=SETTLE)
+        assert found.counts == {"present": 9, told: 1}
+
+
+async def test_what_a_list_has_lost_is_known_by_its_id(journal: Path, clock: Clock) -> None:
+    """Texts are cut at their first emoji, so no row with one comes back by its reference."""
+
+    class Cutting(KaptureTwin):
+        def handle(self, request: Any) -> Any:
+            if self.operation(request) == "tickets.add":
+                told = orjson.loads(request.body)
+                told[0]["ticket_details"] = told[0]["ticket_details"].partition("\U0001f44b")[0]
+                request = evolve(request, body=orjson.dumps(told))
+            return super().handle(request)
+
+    async with Cutting() as twin, client_of(twin) as client:
+        rows = [
+            Row({"title": key, "ticket_details": f"hello {sign}"}, key)
+            for key, sign in (("a", ""), ("b", "\U0001f44b"), ("gone", "\U0001f44b"), ("c", ""))
+        ]
+        await push(client, rows, journal, max_concurrency=1)
+        forget(twin, "gone")
+        clock.ahead += LATER
+        found = await client.tickets.verify(journal, settle=SETTLE)
+        assert results(found) == {"a": "present", "b": "present", "gone": "missing", "c": "present"}
+        assert found.by_id == 1
+
+
 async def test_a_look_that_fails_leaves_what_it_has_seen(journal: Path) -> None:
     class Failing(OddKapture):
         broken = False

@@ -74,6 +74,8 @@ class _Part:
     rises: bool = False
     falls: bool = False
     last: int | None = None
+    lowest: float = inf
+    highest: float = -inf
     since: float = -inf
     """The newest of ours that it shows was made after this moment."""
     by: float = inf
@@ -83,10 +85,11 @@ class _Part:
 
     def add(self, ticket_id: str | None) -> None:
         self.rows += 1
-        if ticket_id is None or not (ticket_id.isascii() and ticket_id.isdecimal()):
+        number = _number(ticket_id)
+        if number is None:
             self.rises = self.falls = True
             return
-        number = int(ticket_id)
+        self.lowest, self.highest = min(self.lowest, number), max(self.highest, number)
         if self.last is not None:
             self.rises |= number > self.last
             self.falls |= number < self.last
@@ -174,14 +177,17 @@ class Evidence:
         if self._part.rows or not self._parts:
             self.end(ListEnd())
 
-    def gap(self, doubt: Doubt, up_to: float) -> Gap | None:
+    def gap(self, doubt: Doubt, up_to: float, *, ticket_id: str | None = None) -> Gap | None:
         """Why a row that was not shown is not absent for that; ``None`` if it is.
 
         Args:
             doubt: the row.
             up_to: whatever was made before this moment is listed by now, by what the look before
                 has shown.
+            ticket_id: the id that the service gave for it. It was looked for by that, too, which
+                no text can lose; and by ids it is known what was made earlier and later.
         """
+        number = _number(ticket_id)
         parts = self._parts_of(doubt)
         for part in parts:
             if part.short:
@@ -192,7 +198,7 @@ class Evidence:
         if day not in self._days:
             words = "no other row of the journal came back that was sent on the same day"
             return Gap(words, trial=today)
-        if not any(vouches(shown, doubt.traits) for shown in self._traits):
+        if number is None and not any(vouches(shown, doubt.traits) for shown in self._traits):
             lacks = lacking(strongest(iter(self._traits)), doubt.traits) or "all that it has"
             words = f"no row of its kind came back by its reference: with {lacks}"
             return Gap(words, trial=not doubt.traits & OBJECTS)
@@ -201,6 +207,8 @@ class Evidence:
             if part.counted or most > part.rows:
                 continue
             newer, older = self._newer(part, doubt), self._older(part, doubt)
+            if number is not None:
+                newer, older = newer or part.highest > number, older or part.lowest < number
             if not newer and (part.rises or not part.falls):
                 return Gap(
                     "the list tells no count that proves it whole, and shows no ticket that was "
@@ -241,3 +249,9 @@ class Evidence:
             found = self._parts
         # A day without a ticket has no end that could be missing: it is the others' that is.
         return [part for part in found if part.rows or part.total] or found
+
+
+def _number(ticket_id: str | None) -> int | None:
+    if ticket_id is None or not (ticket_id.isascii() and ticket_id.isdecimal()):
+        return None
+    return int(ticket_id)

@@ -344,7 +344,8 @@ class _Looker:
     def _gap(self, one: Compared) -> str | None:
         """Why it is not missing, although no list has shown it; ``None`` if it is."""
         assert self._evidence is not None
-        gap = self._evidence.gap(_as_doubt(one), self._at - self._settle)
+        own = one.own if one.state is State.ACCEPTED else None
+        gap = self._evidence.gap(_as_doubt(one), self._at - self._settle, ticket_id=own)
         return None if gap is None else f"not seen: {gap.why}"
 
 
