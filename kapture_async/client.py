@@ -144,6 +144,7 @@ class KaptureClient:
         credentials = wrapped(credentials)
         headers = wrapped_headers(headers)
         check_flag("allow_http", allow_http, ConfigurationError)
+        check_flag("exclusive_end", exclusive_end, ConfigurationError)
         check_callable("on_event", on_event, ConfigurationError)
         check_session(session)
         if session is not None and (

@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import evolve
 
-from ._core.arguments import check_flag, check_words
+from ._core.arguments import check_callable, check_flag, check_words
 from ._core.caller import Caller, Payload
 from ._core.errors import (
     InvalidInputError,
@@ -462,6 +462,8 @@ class Customers:
         """
         check_place(reference)
         longest = self._caller.options.timeout.total
+        check_flag("trust_empty", trust_empty)
+        check_callable("on_event", on_event)
         settle_time(settle, longest)  # before anything is opened
         stored = await asyncio.to_thread(job_at, journal)
         if stored.operation != ADD_CUSTOMER.name:

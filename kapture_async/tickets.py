@@ -782,6 +782,9 @@ class Tickets:
         check_place(reference)
         codec, settings = self._caller.codec, self._caller.transport.settings
         longest = self._caller.options.timeout.total
+        check_flag("trust_empty", trust_empty)
+        check_flag("probe", probe)
+        check_callable("on_event", on_event)
         settle_time(settle, longest)  # before anything is opened
         stored = await asyncio.to_thread(job_at, journal)
         job, way, content_of = job_of(settings, reference), None, None

@@ -612,6 +612,7 @@ class Tickets:
                 :meth:`Reconciliation.before` gives it.
         """
         check_place(reference)
+        check_flag("probe", probe)
         longest = self._caller.options.timeout.total
         settle_time(settle, longest)  # before anything is opened
         settings = self._caller.transport.settings

@@ -171,6 +171,8 @@ def test_headers_and_proxy(run_cli: Run, server: KaptureTwin) -> None:
     assert done.returncode == 0
     assert server.received[-1].headers["host"] == "tenant.example"
     assert len(server.ledger) == 2
+    assert run_cli(*add, "--no-keep-alive").returncode == 0
+    assert server.received[-1].headers["connection"] == "close"
 
 
 def test_a_bug_is_one_line_and_its_traceback_on_request(

@@ -371,6 +371,9 @@ async def test_recorders_may_copy_a_body(monkeypatch: pytest.MonkeyPatch) -> Non
         body = named["data"]
         seen.append(bytes(body))
         assert copy.copy(body) is body
+        assert body == bytes(body)
+        assert body != b"another"
+        assert hash(body) == hash(copy.copy(body))
         assert pickle.loads(pickle.dumps(body)) == bytes(body)
         named["data"] = copy.deepcopy(body)
         return await plain(self, method, url, **named)
