@@ -339,6 +339,8 @@ class Customers:
         from_journal: bool = False,
         restored: bool = False,
         new_journal: bool = False,
+        keys_exact: bool = False,
+        new_keys: bool = False,
     ) -> Push[SavedCustomer]:
         """Add many customers at once, and say of each what became of it.
 
@@ -380,6 +382,14 @@ class Customers:
                 after the last push with one.
             new_journal: begin a new journal although another one on this machine has sent
                 these rows to the same place: they are sent once more.
+            keys_exact: with a journal, a key that is another spelling of a key of an earlier run
+                (``1`` for ``0001``, upper or lower case, blanks) is another row. Otherwise such a
+                row is not sent if its content is that of the earlier one, or the earlier spelling
+                is gone from the source; what is not decided by the row alone waits until the
+                source is at its end.
+            new_keys: with a journal, rows with new keys are sent even if their contents are known
+                under other keys. Otherwise more than 50 of the first 100 such rows stop the push
+                before any of them is sent.
 
         Returns:
             A push, not yet running; see :class:`Push`. ``ticket_id`` of an outcome is the
@@ -388,8 +398,8 @@ class Customers:
         Raises:
             InvalidInputError: the source is no iterable, or a setting is out of range.
             JournalError: on entering it: the journal cannot be used. Nothing was sent.
-            ConfirmationNeededError: likewise: another journal has sent these rows; see
-                ``new_journal``.
+            ConfirmationNeededError: another journal has sent these rows; see ``new_journal``. Or,
+                from the iteration, after its last outcome: see ``new_keys``.
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
         check_place(reference)
@@ -416,6 +426,8 @@ class Customers:
             restored=restored,
             new_journal=new_journal,
             ways=None if reference is None else Ways(look=inquiry_of(self.get, reference)),
+            keys_exact=keys_exact,
+            new_keys=new_keys,
             key=key,
             max_concurrency=max_concurrency,
             max_rate=max_rate,

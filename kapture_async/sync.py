@@ -717,6 +717,8 @@ class SyncTickets(SyncResource[Tickets]):
         from_journal: bool = False,
         restored: bool = False,
         new_journal: bool = False,
+        keys_exact: bool = False,
+        new_keys: bool = False,
     ) -> SyncPush[AddedTicket]:
         """Add many tickets at once, and say of each what became of it.
 
@@ -747,7 +749,9 @@ class SyncTickets(SyncResource[Tickets]):
             journal: the file of a journal, made if it is not there. With it the push survives
                 crashes: what was accepted before is not sent again, what is in doubt is not
                 either (see :meth:`reconcile`), and all else goes on. Each row is found again by
-                its key, or by its content if it has none.
+                its key, or by its content if it has none. The same row again under one key is one
+                ticket; another row under it is not sent, and stands in the journal. Without a
+                journal nobody remembers keys: every row is sent.
             reference: where a row's reference travels, by which a lost answer is looked up:
                 ``"text"``, a line at the end of ``ticket_details``; a :class:`Field` of an
                 associate object; or ``None``: then a doubt becomes "probable" at best. Used
@@ -763,6 +767,14 @@ class SyncTickets(SyncResource[Tickets]):
                 after the last push with one.
             new_journal: begin a new journal although another one on this machine has sent
                 these rows to the same place: they are sent once more.
+            keys_exact: with a journal, a key that is another spelling of a key of an earlier run
+                (``1`` for ``0001``, upper or lower case, blanks) is another row. Otherwise such a
+                row is not sent if its content is that of the earlier one, or the earlier spelling
+                is gone from the source; what is not decided by the row alone waits until the
+                source is at its end.
+            new_keys: with a journal, rows with new keys are sent even if their contents are known
+                under other keys. Otherwise more than 50 of the first 100 such rows stop the push
+                before any of them is sent.
 
         Returns:
             A push, not yet running; see :class:`SyncPush`.
@@ -770,8 +782,8 @@ class SyncTickets(SyncResource[Tickets]):
         Raises:
             InvalidInputError: the source is no iterable, or a setting is out of range.
             JournalError: on entering it: the journal cannot be used. Nothing was sent.
-            ConfirmationNeededError: likewise: another journal has sent these rows; see
-                ``new_journal``.
+            ConfirmationNeededError: another journal has sent these rows; see ``new_journal``. Or,
+                from the iteration, after its last outcome: see ``new_keys``.
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
         return SyncPush(
@@ -790,6 +802,8 @@ class SyncTickets(SyncResource[Tickets]):
                 from_journal=from_journal,
                 restored=restored,
                 new_journal=new_journal,
+                keys_exact=keys_exact,
+                new_keys=new_keys,
             ),
             source,
         )
@@ -817,6 +831,8 @@ class SyncTickets(SyncResource[Tickets]):
         from_journal: bool = False,
         restored: bool = False,
         new_journal: bool = False,
+        keys_exact: bool = False,
+        new_keys: bool = False,
     ) -> SyncPush[UpdatedTicket]:
         """Change many tickets at once, and say of each what became of it.
 
@@ -828,7 +844,8 @@ class SyncTickets(SyncResource[Tickets]):
                     ...
 
         It is :meth:`push`, for updates. Each ticket is updated once: a row whose ticket id stood
-        in an earlier row is reported as repeated, and not sent; unless ``key`` says otherwise.
+        in an earlier row is not sent, unless ``key`` says otherwise. With a journal it stands
+        there, unless it is the very same update again.
 
         With a journal, the comment ends with one line more, by which a lost answer is looked
         up: ``[ref:...]``. A row without a comment carries no reference, for a comment where none
@@ -862,6 +879,14 @@ class SyncTickets(SyncResource[Tickets]):
                 after the last push with one.
             new_journal: begin a new journal although another one on this machine has sent
                 these rows to the same place: they are sent once more.
+            keys_exact: with a journal, a key that is another spelling of a key of an earlier run
+                (``1`` for ``0001``, upper or lower case, blanks) is another row. Otherwise such a
+                row is not sent if its content is that of the earlier one, or the earlier spelling
+                is gone from the source; what is not decided by the row alone waits until the
+                source is at its end.
+            new_keys: with a journal, rows with new keys are sent even if their contents are known
+                under other keys. Otherwise more than 50 of the first 100 such rows stop the push
+                before any of them is sent.
 
         Returns:
             A push, not yet running; see :class:`SyncPush`.
@@ -869,8 +894,8 @@ class SyncTickets(SyncResource[Tickets]):
         Raises:
             InvalidInputError: the source is no iterable, or a setting is out of range.
             JournalError: on entering it: the journal cannot be used. Nothing was sent.
-            ConfirmationNeededError: likewise: another journal has sent these rows; see
-                ``new_journal``.
+            ConfirmationNeededError: another journal has sent these rows; see ``new_journal``. Or,
+                from the iteration, after its last outcome: see ``new_keys``.
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
         return SyncPush(
@@ -896,6 +921,8 @@ class SyncTickets(SyncResource[Tickets]):
                 from_journal=from_journal,
                 restored=restored,
                 new_journal=new_journal,
+                keys_exact=keys_exact,
+                new_keys=new_keys,
             ),
             source,
         )
@@ -1308,6 +1335,8 @@ class SyncCustomers(SyncResource[Customers]):
         from_journal: bool = False,
         restored: bool = False,
         new_journal: bool = False,
+        keys_exact: bool = False,
+        new_keys: bool = False,
     ) -> SyncPush[SavedCustomer]:
         """Add many customers at once, and say of each what became of it.
 
@@ -1349,6 +1378,14 @@ class SyncCustomers(SyncResource[Customers]):
                 after the last push with one.
             new_journal: begin a new journal although another one on this machine has sent
                 these rows to the same place: they are sent once more.
+            keys_exact: with a journal, a key that is another spelling of a key of an earlier run
+                (``1`` for ``0001``, upper or lower case, blanks) is another row. Otherwise such a
+                row is not sent if its content is that of the earlier one, or the earlier spelling
+                is gone from the source; what is not decided by the row alone waits until the
+                source is at its end.
+            new_keys: with a journal, rows with new keys are sent even if their contents are known
+                under other keys. Otherwise more than 50 of the first 100 such rows stop the push
+                before any of them is sent.
 
         Returns:
             A push, not yet running; see :class:`SyncPush`. ``ticket_id`` of an outcome is the
@@ -1357,8 +1394,8 @@ class SyncCustomers(SyncResource[Customers]):
         Raises:
             InvalidInputError: the source is no iterable, or a setting is out of range.
             JournalError: on entering it: the journal cannot be used. Nothing was sent.
-            ConfirmationNeededError: likewise: another journal has sent these rows; see
-                ``new_journal``.
+            ConfirmationNeededError: another journal has sent these rows; see ``new_journal``. Or,
+                from the iteration, after its last outcome: see ``new_keys``.
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
         return SyncPush(
@@ -1377,6 +1414,8 @@ class SyncCustomers(SyncResource[Customers]):
                 from_journal=from_journal,
                 restored=restored,
                 new_journal=new_journal,
+                keys_exact=keys_exact,
+                new_keys=new_keys,
             ),
             source,
         )

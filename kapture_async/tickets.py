@@ -513,6 +513,8 @@ class Tickets:
         from_journal: bool = False,
         restored: bool = False,
         new_journal: bool = False,
+        keys_exact: bool = False,
+        new_keys: bool = False,
     ) -> Push[AddedTicket]:
         """Add many tickets at once, and say of each what became of it.
 
@@ -543,7 +545,9 @@ class Tickets:
             journal: the file of a journal, made if it is not there. With it the push survives
                 crashes: what was accepted before is not sent again, what is in doubt is not
                 either (see :meth:`reconcile`), and all else goes on. Each row is found again by
-                its key, or by its content if it has none.
+                its key, or by its content if it has none. The same row again under one key is one
+                ticket; another row under it is not sent, and stands in the journal. Without a
+                journal nobody remembers keys: every row is sent.
             reference: where a row's reference travels, by which a lost answer is looked up:
                 ``"text"``, a line at the end of ``ticket_details``; a :class:`Field` of an
                 associate object; or ``None``: then a doubt becomes "probable" at best. Used
@@ -559,6 +563,14 @@ class Tickets:
                 after the last push with one.
             new_journal: begin a new journal although another one on this machine has sent
                 these rows to the same place: they are sent once more.
+            keys_exact: with a journal, a key that is another spelling of a key of an earlier run
+                (``1`` for ``0001``, upper or lower case, blanks) is another row. Otherwise such a
+                row is not sent if its content is that of the earlier one, or the earlier spelling
+                is gone from the source; what is not decided by the row alone waits until the
+                source is at its end.
+            new_keys: with a journal, rows with new keys are sent even if their contents are known
+                under other keys. Otherwise more than 50 of the first 100 such rows stop the push
+                before any of them is sent.
 
         Returns:
             A push, not yet running; see :class:`Push`.
@@ -566,8 +578,8 @@ class Tickets:
         Raises:
             InvalidInputError: the source is no iterable, or a setting is out of range.
             JournalError: on entering it: the journal cannot be used. Nothing was sent.
-            ConfirmationNeededError: likewise: another journal has sent these rows; see
-                ``new_journal``.
+            ConfirmationNeededError: another journal has sent these rows; see ``new_journal``. Or,
+                from the iteration, after its last outcome: see ``new_keys``.
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
         check_place(reference)
@@ -595,6 +607,8 @@ class Tickets:
             restored=restored,
             new_journal=new_journal,
             ways=None if reference is None else self._ways(reference),
+            keys_exact=keys_exact,
+            new_keys=new_keys,
             key=key,
             max_concurrency=max_concurrency,
             max_rate=max_rate,
@@ -627,6 +641,8 @@ class Tickets:
         from_journal: bool = False,
         restored: bool = False,
         new_journal: bool = False,
+        keys_exact: bool = False,
+        new_keys: bool = False,
     ) -> Push[UpdatedTicket]:
         """Change many tickets at once, and say of each what became of it.
 
@@ -638,7 +654,8 @@ class Tickets:
                     ...
 
         It is :meth:`push`, for updates. Each ticket is updated once: a row whose ticket id stood
-        in an earlier row is reported as repeated, and not sent; unless ``key`` says otherwise.
+        in an earlier row is not sent, unless ``key`` says otherwise. With a journal it stands
+        there, unless it is the very same update again.
 
         With a journal, the comment ends with one line more, by which a lost answer is looked
         up: ``[ref:...]``. A row without a comment carries no reference, for a comment where none
@@ -672,6 +689,14 @@ class Tickets:
                 after the last push with one.
             new_journal: begin a new journal although another one on this machine has sent
                 these rows to the same place: they are sent once more.
+            keys_exact: with a journal, a key that is another spelling of a key of an earlier run
+                (``1`` for ``0001``, upper or lower case, blanks) is another row. Otherwise such a
+                row is not sent if its content is that of the earlier one, or the earlier spelling
+                is gone from the source; what is not decided by the row alone waits until the
+                source is at its end.
+            new_keys: with a journal, rows with new keys are sent even if their contents are known
+                under other keys. Otherwise more than 50 of the first 100 such rows stop the push
+                before any of them is sent.
 
         Returns:
             A push, not yet running; see :class:`Push`.
@@ -679,8 +704,8 @@ class Tickets:
         Raises:
             InvalidInputError: the source is no iterable, or a setting is out of range.
             JournalError: on entering it: the journal cannot be used. Nothing was sent.
-            ConfirmationNeededError: likewise: another journal has sent these rows; see
-                ``new_journal``.
+            ConfirmationNeededError: another journal has sent these rows; see ``new_journal``. Or,
+                from the iteration, after its last outcome: see ``new_keys``.
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
         check_place(reference)
@@ -725,6 +750,8 @@ class Tickets:
             restored=restored,
             new_journal=new_journal,
             ways=None if reference is None else self._update_ways(reference, by_ticket=key is None),
+            keys_exact=keys_exact,
+            new_keys=new_keys,
             key=ticket_of if key is None else key,
             max_concurrency=max_concurrency,
             max_rate=max_rate,

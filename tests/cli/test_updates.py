@@ -55,14 +55,20 @@ def test_update_many(run_cli: Run, server: KaptureTwin, ids: list[str], tmp_path
     assert (done.returncode, told(done)["present"], told(done)["absent"]) == (0, 1, 1), done.stderr
     done = run_cli("rejects", "c.csv.journal", "--out", "bad.csv")
     bad = (tmp_path / "bad.csv").read_text().splitlines()
-    assert bad[0] == "_key,_line,_reason,_ticket,ticket_id,sub_status,comment"
+    assert bad[0] == "_key,_line,_reason,_ticket,_row,ticket_id,sub_status,comment"
     assert bad[1].endswith(f",{ids[3]},CL,Done {ids[3]}")
+    # The second update of a ticket is another row, once it has a key of its own.
+    assert "stood in an earlier row (line 2), with other content" in bad[2]
+    assert bad[2].startswith(f"{ids[0]},6,")
+    bad[2] = f"{ids[0]}-b{bad[2].removeprefix(ids[0])}"
     (tmp_path / "bad.csv").write_text("\n".join(bad).replace("Done", "Mended") + "\n")
     done = run_cli(*offered(done.stderr, "update-many"), "--json")
-    assert (done.returncode, told(done)["accepted"]) == (0, 1), done.stderr
+    assert (done.returncode, told(done)["accepted"]) == (0, 2), done.stderr
     done = run_cli("resume", "c.csv.journal", "--json")
-    assert told(done)["journal"]["accepted"] == 4, done.stderr
-    assert updated(server) == dict.fromkeys(ids, 1)
+    journal = told(done)["journal"]
+    assert (journal["accepted"], journal["rows"], journal["replaced"]) == (5, 5, 1), done.stderr
+    assert done.returncode == 0, done.stderr
+    assert updated(server) == dict.fromkeys(ids, 1) | {ids[0]: 2}
     ticket = server.ticket(ids[3])
     assert ticket is not None
     assert ticket.notes[0].startswith(f"Mended {ids[3]}\n[ref:")

@@ -34,6 +34,8 @@ RULE = {
     (State.AMBIGUOUS, MENDED): "doubt",
     (State.PROBABLE, SAME): "doubt",
     (State.PROBABLE, MENDED): "doubt",
+    (State.REPLACED, SAME): "done",
+    (State.REPLACED, MENDED): "done",
 }
 
 
@@ -59,9 +61,9 @@ def test_the_rule_knows_all_states() -> None:
 
 def test_only_a_clear_word_ends_a_doubt() -> None:
     clear = {Kind.ACCEPTED, Kind.REJECTED, Kind.NOT_SENT, Kind.PRESENT, Kind.ABSENT}
-    assert {kind for kind in Kind if STATE_AFTER[kind] not in DOUBTS} == clear
+    assert {kind for kind in Kind if STATE_AFTER[kind] not in DOUBTS} == clear | {Kind.REPLACED}
     assert set() == OUTCOMES & VERDICTS
-    assert OUTCOMES | VERDICTS | {Kind.INTENT} == set(Kind)
+    assert OUTCOMES | VERDICTS | {Kind.INTENT, Kind.REPLACED} == set(Kind)
 
 
 def test_another_job() -> None:

@@ -39,6 +39,8 @@ class Line:
     may_be_there: bool = False
     """Whether the helpdesk may hold it. The one thing that must never be got wrong."""
     story: list[str] = field(factory=list)
+    refused: set[str] = field(factory=set)
+    """Contents that were refused, and mended since."""
 
 
 class Lives(RuleBasedStateMachine):
@@ -51,6 +53,9 @@ class Lives(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(dir=memory))
         self.deaths = 0
         self.by_key: dict[str, Line] = {}
+        self.seconds: dict[tuple[str, str], int] = {}
+        """Key and content of second rows under a key, and their rows."""
+        self.seen_seconds: set[tuple[str, str]] = set()
         self.by_content: dict[str, list[Line]] = {"x": [], "y": [], "z": []}
         self.lines: dict[int, Line] = {}
         self.seen_keys: set[str] = set()
@@ -81,6 +86,9 @@ class Lives(RuleBasedStateMachine):
         if key is not None:
             line = self.by_key.get(key)
             repeated = key in self.seen_keys
+            if taken.action == "clash" or taken.row in self.seconds.values():
+                self.check_second(taken, line, key, content)
+                return
             self.seen_keys.add(key)
         else:
             number = self.seen_contents[content]
@@ -111,8 +119,21 @@ class Lives(RuleBasedStateMachine):
         assert taken.reference == line.reference
         if repeated:
             assert taken.action == "repeated"
+            assert content in {line.content, *line.refused}
             return
         self.check_action(taken, line, content)
+
+    def check_second(self, taken: Any, line: Line | None, key: str, content: str) -> None:
+        assert line is not None
+        assert content not in {line.content, *line.refused}
+        # Either the first one came in this run, or it is in the helpdesk or may be.
+        assert key in self.seen_keys or line.may_be_there
+        known = self.seconds.setdefault((key, content), taken.row)
+        assert known == taken.row
+        assert taken.row not in self.lines
+        assert taken.action == ("repeated" if (key, content) in self.seen_seconds else "clash")
+        self.seen_seconds.add((key, content))
+        assert taken.reference not in {one.reference for one in self.lines.values()}
 
     def check_action(self, taken: Any, line: Line, content: str) -> None:
         if taken.action == "send":
@@ -120,16 +141,19 @@ class Lives(RuleBasedStateMachine):
             line.sent += 1
             assert taken.attempt == line.sent
             line.may_be_there = True
+            if content != line.content and line.story[-1] == "rejected ValidationError":
+                line.refused.add(line.content)
             line.content = content
             line.story.append("sent")
             self.under_way[taken.row] = taken.attempt
             return
         last = line.story[-1]
         if last in {"accepted", "present"}:
-            assert taken.action == ("done" if content == line.content else "changed")
+            known = content == line.content or content in line.refused
+            assert taken.action == ("done" if known else "changed")
         elif last.startswith("rejected"):
             assert taken.action == "rejected"
-            assert content == line.content
+            assert content == line.content or content in line.refused
             assert last.split()[1] not in LATER
         else:  # and all that was cleared is sent
             assert taken.action == "doubt"
@@ -210,6 +234,7 @@ class Lives(RuleBasedStateMachine):
         self.under_way.clear()
         self.seen_keys.clear()
         self.seen_contents.clear()
+        self.seen_seconds.clear()
         self.open()
 
     @invariant()
@@ -217,7 +242,7 @@ class Lives(RuleBasedStateMachine):
         if not hasattr(self, "store"):
             return
         counts = self.store.counts()
-        assert counts.rows == len(self.lines)
+        assert counts.rows == len(self.lines) + len(self.seconds)
         lines = self.lines.values()
         there = counts.accepted + counts.unknown + counts.ambiguous + counts.probable
         assert there == sum(line.may_be_there for line in lines)
@@ -227,8 +252,12 @@ class Lives(RuleBasedStateMachine):
             views = list(reader.rows_in(*State))
         assert {view.row: view.reference for view in views} == {
             row: line.reference for row, line in self.lines.items()
-        }
-        assert all(view.attempts == self.lines[view.row].sent for view in views)
+        } | {view.row: view.reference for view in views if view.row in self.seconds.values()}
+        assert len({view.reference for view in views}) == len(views)
+        assert all(
+            view.attempts == (self.lines[view.row].sent if view.row in self.lines else 0)
+            for view in views
+        )
 
 
 # `JOURNAL_LIVES=5000 pytest tests/journal/test_model.py` for a long run.

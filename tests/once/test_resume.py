@@ -176,11 +176,13 @@ async def test_a_key_that_comes_twice(
     twin: KaptureTwin, client: KaptureClient, journal: Path
 ) -> None:
     rows = [*keyed(a="one"), *keyed(a="one"), *keyed(a="other")]
-    for _ in range(2):
+    for state in ("repeated", "accepted"):
         story = await push(client, rows, journal)
-        repeated = [outcome for outcome in story.outcomes if outcome.name == "rejected"]
-        assert len(repeated) == 2
-        assert all("earlier row" in outcome.reason for outcome in repeated)
+        second = [outcome for outcome in story.outcomes if outcome.name == "not_sent"]
+        assert [outcome.row.value["title"] for outcome in second] == ["other"]
+        assert "stood in an earlier row, with other content" in second[0].reason
+        assert story.states[state] == 1
+        assert story.states["repeated"] == 1
     assert titles(twin).total() == 1
     judge(journal, twin.ledger)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+_DONE = ("accepted", "replaced", "repeated")
 NOTHING: Mapping[str, int] = MappingProxyType({})
 _BAR = 28
 _REASONS_SHOWN = 8
@@ -26,6 +27,8 @@ _EARLIER = {
     "unknown": "in doubt since an earlier run",
     "ambiguous": "ambiguous since an earlier look",
     "probable": "probable since an earlier look",
+    "replaced": "mended, and pushed as other rows",
+    "repeated": "the same row again",
 }
 
 
@@ -172,7 +175,7 @@ def _add_earlier(facts: Table, earlier: Mapping[str, int]) -> None:
     name = "earlier"
     for state, words in _EARLIER.items():
         if number := earlier.get(state, 0):
-            style = "" if state == "accepted" else STYLES.get(state, "red")
+            style = "" if state in _DONE else STYLES.get(state, "red")
             facts.add_row("", name, Text(f"{words}: {number:,}", style))
             name = ""
 

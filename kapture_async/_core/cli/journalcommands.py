@@ -198,9 +198,10 @@ def add_journal_commands(
         """Write the rows that the service refused, and those that cannot be sent as they are, to
         FILE, with the reason of each. Columns that begin with _ are added, and never sent.
 
-        Mend the rows, and push them: with `--key _key` and the same journal if the rows have
-        keys, for then each goes on under its own name; rows without keys are a new file, with a
-        journal of its own, and the old journal goes on listing them as rejected.
+        Mend the rows, and push them with `--key _key` and the same journal: each goes on under
+        its own name, and by _row the journal knows which row it takes the place of. Of two rows
+        under one key, give the second a _key of its own. A row that could not be read stands in
+        _raw as the file has it; put it into the other columns.
         """
         from .rejects import write_rejects
 
@@ -248,6 +249,7 @@ _PLAN_CODES = """\
 \b
 Exit codes:
   0    every row can be sent
+  1    some keys need a look: two rows under one, or changed ones
   2    some cannot, or the input cannot be read
 """
 

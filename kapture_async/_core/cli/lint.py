@@ -11,6 +11,7 @@ from typing import Any
 from attrs import define, field
 
 _EXAMPLES = 5
+_CLASHES = 1000
 _COMPARED = 2_000_000
 """Rows of which contents are compared: eight bytes in memory for each."""
 _LONG = 20_000
@@ -56,11 +57,15 @@ class Lint:
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, str | None], Remark] = {}
-        self._keys: set[int] = set()
+        self._keys: dict[int, tuple[int | None, int]] = {}
         self._contents: set[int] = set()
         self._content: Mapping[str, Any] | None = None
         self.repeated_keys = 0
         self.repeated_contents = 0
+        self.clashes = 0
+        """Of those with a repeated key, the ones with other content."""
+        self.clash_lines: list[tuple[int | None, int | None]] = []
+        """Where the first of them stand, and before each where its key stood first."""
 
     @property
     def remarks(self) -> list[Remark]:
@@ -81,20 +86,26 @@ class Lint:
         """
         content, self._content = self._content, None
         found: dict[tuple[str, str | None], None] = {}
+        mark = 0
+        if content is not None:
+            packed = json.dumps(content, sort_keys=True, default=str).encode(errors="replace")
+            mark = int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "big")
         if key is not None and len(self._keys) < _COMPARED:
-            mark = hash(key)
-            if mark in self._keys:
+            first = self._keys.setdefault(hash(key), (line, mark))
+            if first != (line, mark):
                 self.repeated_keys += 1
-                found["a key that an earlier row has", None] = None
-            self._keys.add(mark)
+                if first[1] == mark:
+                    found["a key and a content that an earlier row has", None] = None
+                else:
+                    self.clashes += 1
+                    if len(self.clash_lines) < _CLASHES:
+                        self.clash_lines.append((first[0], line))
         if content is None or not good:
             return
         for name, text in _texts(content):
             for words in _remarks(name, text):
                 found[words, name] = None
         if len(self._contents) < _COMPARED:
-            packed = json.dumps(content, sort_keys=True, default=str).encode(errors="replace")
-            mark = int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "big")
             if mark in self._contents:
                 self.repeated_contents += 1
                 found["the same content as an earlier row", None] = None

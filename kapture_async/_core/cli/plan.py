@@ -11,11 +11,12 @@ from attrs import define, field
 from ..errors import InvalidInputError
 from ..push.journal.facts import DOUBTS
 from ..push.journal.reading import ReadJournal
+from ..push.recorder import KeyRules
 from ..push.sources import FileRows
 from .advice import push_command
 from .endreport import heading, show_commands
-from .exits import DONE, USAGE
-from .knownrows import KnownRows
+from .exits import DONE, REJECTED, USAGE
+from .knownrows import KeyTrouble, KnownRows
 from .lint import Lint
 from .note import check_operation, check_shape, job_in, shape_of
 from .options import Target
@@ -45,12 +46,23 @@ class _Plan:
     states: Counter[str] | None = None
     journal: str | None = None
     lint: Lint = field(factory=Lint)
+    second: int = 0
+    repeated: int = 0
+    keys: KeyTrouble = field(factory=KeyTrouble)
 
     @property
     def to_send(self) -> int:
         """Rows that a push would send now, as far as that is known."""
-        good = self.rows - self.bad
-        return good if self.states is None else self.states["new"] + self.states["not_sent"]
+        if self.keys.stops:
+            return self.states["not_sent"] if self.states is not None else 0
+        if self.states is None:
+            return self.rows - self.bad - self.second - self.repeated
+        return self.states["new"] + self.states["not_sent"]
+
+    @property
+    def look_at_keys(self) -> bool:
+        """Whether there are keys that somebody has to look at."""
+        return bool(self.second or self.keys.respelled or self.keys.changed or self.keys.stops)
 
 
 def plan_file(
@@ -70,19 +82,30 @@ def plan_file(
         rows = rows_of(stream, options, service, plan.lint.look)
         announce(rows, service)
         known = _known(plan, rows, options, service)
+        journaled = options.journal_path is not None
         try:
             for row in rows:
                 plan.rows += 1
                 own_key = row.key if row.keyed else None
+                before = plan.lint.repeated_keys, plan.lint.clashes
                 plan.lint.end_row(row.line, own_key, good=row.problem is None)
+                again, second = plan.lint.repeated_keys - before[0], plan.lint.clashes - before[1]
                 if row.problem is not None:
                     plan.bad += 1
                     if len(plan.shown) < most:
                         plan.shown.append(one_line(row.problem.message))
+                elif journaled and again:
+                    plan.second += second
+                    plan.repeated += not second
                 elif plan.states is not None and known is not None:
                     plan.states[known.state_of(row)] += 1
         except InvalidInputError as error:
             plan.unreadable = error
+        if plan.states is not None and known is not None:
+            plan.states["new"] -= known.end()
+            plan.states["respelled"] = known.trouble.respelled
+            plan.states += Counter()  # without what is 0
+            plan.keys = known.trouble
     seconds = time.monotonic() - began
     _show(screen, plan, rows, options, rate)
     if plan.unreadable is not None:
@@ -98,7 +121,9 @@ def plan_file(
         screen.print()
     if options.as_json:
         print(json_line(_json(plan, rows, rate, seconds)), flush=True)
-    return USAGE if plan.bad or plan.unreadable else DONE
+    if plan.bad or plan.unreadable:
+        return USAGE
+    return REJECTED if plan.look_at_keys else DONE
 
 
 def _known(plan: _Plan, rows: FileRows, options: PushOptions, service: Service) -> KnownRows | None:
@@ -114,7 +139,8 @@ def _known(plan: _Plan, rows: FileRows, options: PushOptions, service: Service) 
         check_shape(path, stored, options.keys, shape)
     plan.states = Counter()
     with ReadJournal.open_to_read(path) as journal:
-        return KnownRows(journal, service.pack)
+        rules = KeyRules(exact=options.keys_exact, new=options.new_keys)
+        return KnownRows(journal, service.pack, rules)
 
 
 def _show(
@@ -133,10 +159,22 @@ def _show(
     style = "red" if plan.bad else "dim"
     bad = Text("cannot be sent; the others can", "dim") if plan.bad else ""
     table.add_row("", Text("bad", style), Text(f"{plan.bad:,}", style), bad)
-    for words, number, style, told in _from_journal(plan):
+    for words, number, style, told in [*_from_journal(plan), *_of_keys(plan)]:
         table.add_row("", Text(words, style), Text(f"{number:,}", style), Text(told, "dim"))
     table.add_row("", "to send", f"{plan.to_send:,}", Text(_time_for(plan.to_send, rate), "dim"))
     screen.print(table)
+    if plan.keys.stops:
+        screen.print()
+        screen.print(
+            Text(
+                f"  A push would stop: {plan.keys.alike} of the first rows with new keys hold what "
+                "the journal has under other keys. If they are other tickets, go ahead with "
+                "--new-keys.",
+                "yellow",
+            )
+        )
+    if plan.lint.clashes and plan.second:
+        _show_clashes(screen, plan)
     if plan.shown:
         more = f", the first {len(plan.shown)} of them; a pipe gets all"
         heading(screen, f"Bad rows{more if plan.bad > len(plan.shown) else ''}")
@@ -162,6 +200,32 @@ def _from_journal(plan: _Plan) -> list[tuple[str, int, str, str]]:
         ),
         *([("in doubt", doubts, "red", "reconcile them")] * bool(doubts)),
     ]
+
+
+def _of_keys(plan: _Plan) -> list[tuple[str, int, str, str]]:
+    told = (
+        ("second rows", plan.second, "red", "not sent: their keys stand in earlier rows"),
+        ("repeated", plan.repeated, "dim", "the same row again, under the same key"),
+        (
+            "respelled",
+            plan.keys.respelled,
+            "red",
+            "not sent: other spellings of known keys; see --keys-exact",
+        ),
+        ("changed since", plan.keys.changed, "yellow", "already there, with other content"),
+    )
+    return [one for one in told if one[1]]
+
+
+def _show_clashes(screen: Console, plan: _Plan) -> None:
+    from rich.text import Text
+
+    lines = plan.lint.clash_lines
+    shown = lines[: _BAD_SHOWN if screen.is_terminal else len(lines)]
+    more = f", the first {len(shown)} of them" if plan.lint.clashes > len(shown) else ""
+    heading(screen, f"Two rows under one key: give the second a key of its own{more}")
+    for first, second in shown:
+        screen.print(Text(f"  line {second}: its key stood in line {first}, with other content"))
 
 
 def _time_for(rows: int, rate: float | None) -> str:
@@ -208,6 +272,11 @@ def _json(plan: _Plan, rows: FileRows, rate: float | None, seconds: float) -> di
         "blank": rows.blank,
         "to_send": plan.to_send,
         "repeated_keys": plan.lint.repeated_keys,
+        "second_rows": plan.second,
+        "second_row_lines": [list(pair) for pair in plan.lint.clash_lines],
+        "respelled_keys": plan.keys.respelled,
+        "changed_since": plan.keys.changed,
+        "would_stop": plan.keys.stops,
         "repeated_contents": plan.lint.repeated_contents,
         "remarks": [
             {"field": r.name, "words": r.words, "rows": r.rows, "lines": r.lines}

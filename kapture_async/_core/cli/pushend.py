@@ -148,6 +148,7 @@ def _in_words(standing: Standing) -> str:
     for number, words in (
         (counts.rejected, "rejected"),
         (counts.not_sent, "not sent"),
+        (standing.changed, "changed since"),
         (standing.in_doubt, "in doubt"),
         (counts.ambiguous, "ambiguous"),
         (counts.probable, "probable"),
@@ -158,9 +159,12 @@ def _in_words(standing: Standing) -> str:
 
 
 def _say_how_it_ended(pushing: PushRun, rows: FileRows | None, options: PushOptions) -> None:
-    if rows is not None:
+    if rows is not None and options.journal_path is None:
         warn_of_keys(rows)
         warn_of_unused(rows)
+    if repeated := pushing.earlier["repeated"]:
+        words = f"{count(repeated, 'row')} came twice, with the same key and the same content"
+        say(f"{words}: one ticket each", stderr=True)
     if pushing.cut_off:
         warn("interrupted twice: what was in flight was cut off")
     elif pushing.interrupted:

@@ -40,6 +40,8 @@ def push_settings(options: PushOptions, journal: JournalFile | None) -> dict[str
             "payloads": not options.no_payload,
             "restored": options.restored,
             "new_journal": options.new_journal,
+            "keys_exact": options.keys_exact,
+            "new_keys": options.new_keys,
         }
     return settings
 
@@ -67,12 +69,10 @@ def journal_for(
         check_operation(path, stored, service.operation)
     if options.key == KEY:
         # Rows that `rejects` made into a file go on under the names the journal has for them.
-        if stored is None or stored.keys is None:
-            what = "there is none" if stored is None else "its rows have no keys"
+        if stored is None:
             raise JournalError(
-                f"the journal {path!r}: {what}, and --key {KEY} names rows as it does",
-                next_step="Name the journal that the rows came from with --journal; rows without "
-                "keys are pushed as a new file, without --key.",
+                f"the journal {path!r}: there is none, and --key {KEY} names rows as it does",
+                next_step="Name the journal that the rows came from with --journal.",
             )
         return JournalFile(path, stored.keys, stored.shape, again=options.again)
     if stored is not None:
@@ -89,9 +89,10 @@ def journal_for(
     )
     note = seen_now(note)
     before = None if stored is None else Note.of(stored)
+    same = before is not None and before.file is not None and before.file == note.file
     if before is not None and before.is_of_same_rows(note):
         note = evolve(note, read_to_end=before.read_to_end)
-    return JournalFile(path, options.keys, shape, note.as_text(), options.again)
+    return JournalFile(path, options.keys, shape, note.as_text(), options.again, same)
 
 
 def note_the_end(journal: JournalFile) -> None:

@@ -74,6 +74,8 @@ class PushOptions:
     rejected_too: bool
     restored: bool
     new_journal: bool
+    keys_exact: bool
+    new_keys: bool
     trial: bool
     report: str | None
     no_report: bool
@@ -138,6 +140,8 @@ class PushOptions:
                 ("--rejected-too", self.rejected_too),
                 ("--restored", self.restored),
                 ("--new-journal", self.new_journal),
+                ("--keys-exact", self.keys_exact),
+                ("--new-keys", self.new_keys),
                 ("--trial", self.trial),
                 ("--verify", self.verify),
             ):
@@ -179,6 +183,8 @@ class PushOptions:
         if self.timeout != _DEFAULT_TIMEOUT:
             arguments += ["--timeout", f"{self.timeout:g}"]
         arguments += ["--no-payload"] if self.no_payload else []
+        arguments += ["--keys-exact"] if self.keys_exact else []
+        arguments += ["--new-keys"] if self.new_keys else []
         return [*arguments, "--no-journal"] if self.no_journal else arguments
 
 
@@ -259,6 +265,17 @@ def push_options(options: type[PushOptions], exit_codes: str = EXIT_CODES) -> De
             is_flag=True,
             help="Go ahead although another journal on this machine has sent these rows to the "
             "same place: they are sent once more.",
+        ),
+        click.option(
+            "--keys-exact",
+            is_flag=True,
+            help="Take another spelling of a key that an earlier run had (1 for 0001, a for A) for "
+            "another row.",
+        ),
+        click.option(
+            "--new-keys",
+            is_flag=True,
+            help="Go ahead although many rows with new keys hold what earlier rows hold.",
         ),
         click.option(
             "--trial", is_flag=True, help="Push one row, show it whole, and ask before the rest."

@@ -11,8 +11,9 @@ from typing import Any, TextIO
 from attrs import define, field
 
 from ..errors import InvalidInputError
-from ..push.journal.facts import RowView, State, goes_again, later_of
+from ..push.journal.facts import Job, RowView, State, entry_name, goes_again, later_of
 from ..push.journal.reading import ReadJournal
+from ..push.sources import RAW
 from ..spreadsheet import harmless
 from .endreport import show_commands
 from .exits import DONE
@@ -34,6 +35,7 @@ class _Shape:
 
     rows: int = 0
     bare: int = 0
+    raw: int = 0
     plain: dict[str, None] = field(factory=dict)
     nested: dict[str, None] = field(factory=dict)
     objects: set[str] = field(factory=set)
@@ -50,6 +52,10 @@ def write_rejects(path: str, out: str, service: Service, *, excel: bool = False)
     format_ = format_to_write(out, excel=excel)
     with ReadJournal.open_to_read(path) as journal:
         shape = _shape_of(journal, flat=format_ == "csv")
+        if shape.raw:  # so that there is a column for whatever is read out of them
+            for name in _columns_of(journal.job, service):
+                place = shape.nested if _PATH in name else shape.plain
+                place[name] = None
         known = [name for name in service.wire_fields if name in shape.plain]
         shape.plain = dict.fromkeys([*known, *shape.plain])
         if not shape.rows:
@@ -67,8 +73,13 @@ def write_rejects(path: str, out: str, service: Service, *, excel: bool = False)
             f"of {count(shape.bare, 'row')} the journal has no content, only {KEY}, _line and "
             "_reason: mend them where they came from, and push that again; it goes on"
         )
+    if shape.raw:
+        warn(
+            f"{count(shape.raw, 'row')} could not be read: what stands in the file is in {RAW}; "
+            "put it into the other columns"
+        )
     if shape.bare < shape.rows:
-        ways = [_way_on(path, out, Note.of(job), job.keys, shape, service, flat=format_ == "csv")]
+        ways = [_way_on(path, out, Note.of(job), shape, service, flat=format_ == "csv")]
         show_commands(console(stderr=True), "To go on", ways)
     return DONE
 
@@ -97,7 +108,10 @@ def _shape_of(journal: ReadJournal, *, flat: bool) -> _Shape:
         shape.rows += 1
         content = _content(row)
         shape.bare += not content
+        shape.raw += RAW in content
         for name, value in content.items():
+            if name == RAW:
+                continue
             inner = _object(value)
             if inner is None and isinstance(value, (Mapping, list)) and flat:
                 raise InvalidInputError(
@@ -113,6 +127,14 @@ def _shape_of(journal: ReadJournal, *, flat: bool) -> _Shape:
     return shape
 
 
+def _columns_of(job: Job, service: Service) -> list[str]:
+    """The wire names that the columns of the source went to."""
+    try:
+        return list(json.loads(job.shape or "")["columns"]) or list(service.required)
+    except (ValueError, TypeError, KeyError):
+        return list(service.required)
+
+
 def _object(value: Any) -> Mapping[str, Any] | None:
     """The one flat object that a value is or holds; ``None`` if it is something else."""
     if isinstance(value, list) and len(value) == 1:
@@ -122,18 +144,19 @@ def _object(value: Any) -> Mapping[str, Any] | None:
     return None if any(isinstance(v, (Mapping, list)) for v in value.values()) else value
 
 
-def _added(row: RowView) -> dict[str, str | int | None]:
+def _added(row: RowView, job: Job) -> dict[str, str | int | None]:
     reason = LINE.sub("", " ".join((row.words or "").split()))
     if row.status not in (None, 200):
         reason = f"{reason} (HTTP {row.status})"
-    values = (row.key, row.line, reason, row.ticket_id)
+    values = (row.key, row.line, reason, row.ticket_id, entry_name(row.row, job))
     return dict(zip(ADDED, values, strict=True))
 
 
 def _write_csv(file: TextIO, journal: ReadJournal, shape: _Shape) -> None:
     columns = [*shape.plain, *shape.nested]
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([harmless(name) for name in (*ADDED, *columns)])
+    raw = [RAW] * bool(shape.raw)
+    writer.writerow([harmless(name) for name in (*ADDED, *raw, *columns)])
     for row in _to_mend(journal):
         cells: dict[str, Any] = {}
         for name, value in _content(row).items():
@@ -142,7 +165,7 @@ def _write_csv(file: TextIO, journal: ReadJournal, shape: _Shape) -> None:
                 cells[name] = value
             else:
                 cells |= {f"{name}{_PATH}{part}": text for part, text in inner.items()}
-        found = [*_added(row).values(), *(cells.get(name) for name in columns)]
+        found = [*_added(row, journal.job).values(), *(cells.get(n) for n in (*raw, *columns))]
         writer.writerow([harmless(_cell(value)) for value in found])
 
 
@@ -154,14 +177,14 @@ def _cell(value: Any) -> str:
 
 def _write_jsonl(file: TextIO, journal: ReadJournal) -> None:
     for row in _to_mend(journal):
-        file.write(json.dumps({**_added(row), **_content(row)}, ensure_ascii=False) + "\n")
+        content = {**_added(row, journal.job), **_content(row)}
+        file.write(json.dumps(content, ensure_ascii=False) + "\n")
 
 
 def _way_on(
     path: str,
     out: str,
     note: Note | None,
-    keys: str | None,
     shape: _Shape,
     service: Service,
     *,
@@ -174,9 +197,6 @@ def _way_on(
         command += [part for name in shape.nested for part in ("--extra", f"{name}={name}")]
     if note is not None:
         command += without(note.arguments, *_OPTIONS)
-    if keys is None:
-        what = "mend them, and push them as a new file, with a journal of its own:"
-    else:
-        what = "mend them, and push them under their keys, with the same journal:"
-        command += ["--key", KEY, "--journal", path]
+    what = "mend them, and push them with the same journal (leave the columns _key and _row):"
+    command += ["--key", KEY, "--journal", path]
     return what, shlex.join([*command, *(note.target if note is not None else ())])

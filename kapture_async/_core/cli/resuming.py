@@ -86,6 +86,8 @@ def _push_held(
         "payloads": job.payloads,
         "from_journal": True,
         "restored": options.restored,
+        "keys_exact": options.keys_exact,
+        "new_keys": options.new_keys,
     }
 
     async def main() -> PushRun:

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
+from attrs import evolve
 
 from ..errors import InvalidInputError
 from ..push.csv_rows import CsvRows
 from ..push.jsonl_rows import JsonlRows
 from ..push.rows import Row
-from ..push.sources import FileRows, delimiter_of, format_of, listed
+from ..push.sources import RAW, Columns, FileRows, delimiter_of, format_of, listed
 from .again import Again
 from .pushoptions import STDIN, PushOptions
 from .screen import say, warn
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from .service import Service
 
 KEY = "_key"
-ADDED = (KEY, "_line", "_reason", "_ticket")
+ENTRY = "_row"
+ADDED = (KEY, "_line", "_reason", "_ticket", ENTRY)
 """The columns that ``rejects`` adds to those of the rows; they are never sent."""
 
 
@@ -71,10 +73,11 @@ def rows_of(
     build = service.build_row
     if watch is not None:
         build = functools.partial(_built_and_watched, service, watch)
+    columns = columns_of(options)
     if format_ == "jsonl":
         return JsonlRows(
             stream,
-            options.columns,
+            columns,
             functools.partial(_built_without_added, build),
             wire_fields=service.wire_fields,
             whole=options.key == KEY,  # what `rejects` wrote
@@ -82,7 +85,7 @@ def rows_of(
         )
     rows = CsvRows(
         stream,
-        options.columns,
+        columns,
         build,
         wire_fields=service.wire_fields,
         required=service.required,
@@ -100,6 +103,13 @@ def rows_of(
     return rows
 
 
+def columns_of(options: PushOptions) -> Columns:
+    """Which column goes where; of a file that `rejects` made, with the column that names rows of
+    the journal."""
+    columns = options.columns
+    return evolve(columns, entry=ENTRY) if options.key == KEY else columns
+
+
 def _built_and_watched(
     service: Service, watch: Callable[[Mapping[str, Any]], None], content: dict[str, Any]
 ) -> Any:
@@ -110,7 +120,8 @@ def _built_and_watched(
 
 
 def _built_without_added(build: Callable[[dict[str, Any]], Any], content: dict[str, Any]) -> Any:
-    return build({name: value for name, value in content.items() if name not in ADDED})
+    added = (*ADDED, RAW)
+    return build({name: value for name, value in content.items() if name not in added})
 
 
 def announce(rows: FileRows, service: Service) -> None:

@@ -63,6 +63,7 @@ class Standing:
         owner: who pushes or reconciles just now.
         last_run: the latest process that had it.
         last_look: the latest look at the helpdesk.
+        changed: rows in the helpdesk that came with other content since.
         later: rejected rows that the next push sends again as they are.
         refused: rows not sent that cannot be sent as they are.
         reasons: why rows are not in the helpdesk, by state, the most frequent first.
@@ -84,6 +85,7 @@ class Standing:
     owner: Owner | None
     last_run: Run | None
     last_look: Look | None
+    changed: int
     later: int
     refused: int
     reasons: tuple[tuple[State, str, int], ...]
@@ -132,6 +134,7 @@ class Standing:
         owner, look = self.owner, self.last_look
         return {
             **counts_json(self.counts),
+            "changed": self.changed,
             "under_way": self.under_way,
             "running": None
             if owner is None
@@ -201,6 +204,7 @@ def standing_of(path: str, *, restored: bool = False) -> Standing:
             owner=owner,
             last_run=runs[-1] if runs else None,
             last_look=looks[-1] if looks else None,
+            changed=journal.changed(),
             later=later,
             refused=refused,
             reasons=reasons,
@@ -219,7 +223,7 @@ def _reasons(journal: ReadJournal) -> tuple[tuple[tuple[State, str, int], ...], 
     found: Counter[tuple[State, str]] = Counter()
     later = refused = 0
     again = later_of(journal.job.operation)
-    for reason in journal.reasons(*(set(State) - {State.ACCEPTED})):
+    for reason in journal.reasons(*(set(State) - {State.ACCEPTED, State.REPLACED})):
         if reason.kind is Kind.INTENT:
             continue
         found[reason.state, _words(reason)] += reason.rows

@@ -30,6 +30,7 @@ _STYLES = {
     State.UNKNOWN: "red",
     State.AMBIGUOUS: "red",
     State.PROBABLE: "red",
+    State.REPLACED: "dim",
 }
 _WORDS = {
     State.ACCEPTED: "in the helpdesk",
@@ -38,6 +39,7 @@ _WORDS = {
     State.UNKNOWN: "in doubt",
     State.AMBIGUOUS: "ambiguous",
     State.PROBABLE: "probable",
+    State.REPLACED: "replaced",
 }
 
 
@@ -64,6 +66,13 @@ def show_status(path: str, service: Service, *, as_json: bool) -> int:
         heading(screen, f"Give {standing.unread} to the same push again; it goes on.")
     elif not standing.counts.rows:
         heading(screen, "Nothing was pushed yet.")
+    elif standing.changed:
+        rows = count(standing.changed, "row")
+        which = "that ticket" if standing.changed == 1 else "those tickets"
+        heading(
+            screen,
+            f"Nothing is left to send. {rows} changed since: change {which} in the helpdesk.",
+        )
     else:
         heading(screen, "Nothing is left to do.")
     screen.print()
@@ -97,6 +106,9 @@ def _show_counts(screen: Console, standing: Standing) -> None:
         table.add_row("", Text(words, shown), Text(f"{number:,}", shown), told)
 
     line(_WORDS[State.ACCEPTED], counts.accepted, "green", _of_all(standing))
+    if standing.changed:
+        told = "in the helpdesk with earlier content; the source has other content since"
+        line("changed since", standing.changed, "yellow", told)
     if standing.owner is not None:
         line("under way", standing.under_way, "bold", "being sent just now")
     mended = standing.counts.rejected - standing.later
@@ -114,6 +126,8 @@ def _show_counts(screen: Console, standing: Standing) -> None:
         line("ambiguous", counts.ambiguous, "red", "several tickets match: look at them")
     if counts.probable:
         line("probable", counts.probable, "red", "a ticket with the same content is there")
+    if counts.replaced:
+        line("replaced", counts.replaced, "dim", "mended, and counted as the rows they became")
     screen.print(table)
     if standing.unread is not None:
         screen.print()

@@ -17,6 +17,7 @@ MEANINGS = {
 }
 
 JOURNALED = MEANINGS | {
+    "rejected": "refused, by the service or by the journal (see why); it has no effect",
     "unknown": "it may or may not have happened; it is not sent again before `reconcile`",
 }
 """The same where a journal is kept."""

@@ -16,7 +16,7 @@ from .journal.facts import Job
 from .journal.writer import Journal
 from .looks import Inquiry, Look
 from .reconcile import Reconciliation, longest_call, reconcile
-from .recorder import Recorder, Records
+from .recorder import KeyRules, Recorder, Records
 from .restoring import Ways
 from .rows import Source
 
@@ -42,6 +42,8 @@ def bulk_push(
     ways: Ways | None = None,
     restored: bool = False,
     new_journal: bool = False,
+    keys_exact: bool = False,
+    new_keys: bool = False,
 ) -> Push[R]:
     """A push of one operation, not yet running.
 
@@ -51,8 +53,8 @@ def bulk_push(
         send: sends one row, once.
         operation: its name.
         records: how rows stand in a journal, given the seconds that a call may take.
-        journal, from_journal, key, max_concurrency, max_rate, patience, give_up_after, on_event:
-            as the resources have them.
+        journal, from_journal, key, max_concurrency, max_rate, patience, give_up_after, on_event,
+            keys_exact, new_keys: as the resources have them.
         rule: what the answers repeat of their rows, if they repeat anything.
         ways: how rows are looked up, if an older copy of the journal must; ``None`` if they
             cannot be.
@@ -75,6 +77,7 @@ def bulk_push(
         recorder = Recorder(
             journal,
             records(longest_call(caller.options.timeout.total)),
+            KeyRules(exact=keys_exact, new=new_keys),
             ways=ways,
             restored=restored,
             new_journal=new_journal,

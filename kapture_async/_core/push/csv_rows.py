@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from ..errors import InvalidInputError
 from ..spreadsheet import is_ours, plain
 from .rows import Row
-from .sources import LONGEST_LINE, MARK, UNFIT, Build, Columns, FileRows, listed
+from .sources import LONGEST_LINE, MARK, RAW, UNFIT, Build, Columns, FileRows, listed, written
 
 _DELIMITERS = ",;\t|"
 _SEP = re.compile(r'"?sep ?= ?(\\t|[^ \r\n])"?[,;\t| ]*[\r\n]*', re.IGNORECASE)
@@ -76,6 +76,8 @@ class CsvRows(FileRows):
                 next_step=f"Name the column for it: {missing[0]}=COLUMN.",
             )
         self._key = None if columns.key is None else self._place(columns.key)
+        known = columns.entry is not None and columns.entry in self.header
+        self._entry = self.header.index(columns.entry) if known and columns.entry else None
         taken = {place for _, place in (*self._fields, *self._extra)}
         self.unused = tuple(
             name for place, name in enumerate(self.header) if name and place not in taken
@@ -84,7 +86,8 @@ class CsvRows(FileRows):
     def _read(self) -> Iterator[Row[Any]]:
         for line, cells in self._records(self.delimiter):
             if isinstance(cells, InvalidInputError):
-                yield Row(None, self._name_of_line(line), line, cells, keyed=False)
+                text = {RAW: written(self._lines.first.rstrip("\r\n"))}
+                yield Row(None, self._name_of_line(line), line, cells, keyed=False, content=text)
                 continue
             if not any(cells) or not "".join(cells).strip("\x1a \t\r\n"):
                 self.blank += 1
@@ -100,7 +103,15 @@ class CsvRows(FileRows):
             fits = self._fits(cells)
             key = cells[self._key] if fits and self._key is not None else None
             content = self._content if fits else self._misfit
-            yield self._row(line, key, lambda cells=cells, of=content: of(cells))  # type: ignore[misc]
+            entry = cells[self._entry] if fits and self._entry is not None else None
+            readable = self._readable if fits else self._raw
+            yield self._row(
+                line,
+                key,
+                lambda cells=cells, of=content: of(cells),  # type: ignore[misc]
+                lambda cells=cells, of=readable: of(cells),  # type: ignore[misc]
+                entry,
+            )
 
     def _is_header(self, line: int, cells: list[str]) -> bool:
         """Whether a line repeats the header, as where one file was put behind another.
@@ -128,6 +139,14 @@ class CsvRows(FileRows):
             + self._lines.span_note(),
             next_step="Look for a missing or stray quote or delimiter there.",
         )
+
+    def _readable(self, cells: list[str]) -> dict[str, Any]:
+        content: dict[str, Any] = {name: written(cells[n]) for name, n in self._fields if cells[n]}
+        values = {name: written(cells[place]) for name, place in self._extra if cells[place]}
+        return content | self.columns.objects(values)
+
+    def _raw(self, cells: list[str]) -> dict[str, Any]:
+        return {RAW: written(self._lines.text.rstrip("\r\n"))}
 
     def _content(self, cells: list[str]) -> dict[str, Any]:
         content: dict[str, Any] = {}
@@ -225,6 +244,7 @@ class _Lines(Iterator[str]):
         self._read = read
         self._again: deque[str] = deque()
         self._record: list[str] = []
+        self._broken = ""
         self._number = 0
 
     def __next__(self) -> str:
@@ -244,10 +264,21 @@ class _Lines(Iterator[str]):
         """Where the current record ends, if that is another line."""
         return f" (it runs to line {self._number})" if len(self._record) > 1 else ""
 
+    @property
+    def first(self) -> str:
+        """The first line of the record that was read last, or of the current one."""
+        return self._record[0] if self._record else self._broken
+
+    @property
+    def text(self) -> str:
+        """The current record."""
+        return "".join(self._record)
+
     def begin_record(self) -> None:
         self._record.clear()
 
     def rewind_after_first(self) -> None:
+        self._broken = self._record[0] if self._record else ""
         again = self._record[1:]
         self._again.extendleft(reversed(again))
         self._number -= len(again)

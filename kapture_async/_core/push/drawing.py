@@ -61,6 +61,9 @@ class Drawing(Generic[R]):
         except BaseException as error:
             self._ends(error)
             return None
+        if isinstance(row, Live):  # it came before, and waited for the end of the source
+            row.started = row.ended = self._now()
+            return row
         return self._live(row)
 
     @property

@@ -9,6 +9,7 @@ outcome, whatever happens: error, cancellation, a bug in here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import random
@@ -72,7 +73,8 @@ MAX_CONCURRENCY = 100
 class PushCounts:
     """How many rows were taken from the source, and what became of them so far.
 
-    ``earlier`` counts those that a journal knew from earlier runs and that were passed over.
+    ``earlier`` counts those that a journal knew and that were passed over: from earlier runs, or
+    as the same row again, under the same key.
     """
 
     rows: int = 0
@@ -247,16 +249,21 @@ class Push(Generic[R]):
                 "a push runs once", next_step="Call push() again for another run."
             )
         if self._recorder is not None and self._journaled is not None:
-            await self._recorder.open(
+            recorder = self._recorder
+            recorder.serve(
+                self._journaled.set_aside,
+                lambda error: self._fail(error, error.message),
+            )
+            await recorder.open(
                 self._journaled.have_begun,
                 self._written,
                 lambda words: self._tell(PushNoticed(words)),
             )
             if self._answers is not None and self._answers.gives_ids:
-                for row, ticket_id in await self._recorder.given():
+                for row, ticket_id in await recorder.given():
                     self._answers.know(ticket_id, row)
-            if self._held:
-                self._rows.then(self._recorder.held())
+            if self._held or recorder.has_rest:
+                self._rows.then(recorder.rest(from_journal=self._held))
         self._runner = asyncio.create_task(self._run(), name="push")
         return self
 
@@ -370,6 +377,7 @@ class Push(Generic[R]):
         finally:
             try:
                 await self._rows.aclose()
+                await self._close_books()
             finally:
                 await self._close_journal()
                 # Readers look at the runner only after this turn of the loop, when it is done.
@@ -431,6 +439,11 @@ class Push(Generic[R]):
 
     def _pass_over(self, live: Live[R], known: Taken) -> None:
         """A row that the journal knows, and that is not to be sent now."""
+        if known.action == "clash":
+            live.known, where = None, _line_of(live.row)
+            live.last = InvalidInputError(f"{where}{known.words}", next_step=_CLASH, **self._us)
+            self._finish(live.outcome(self._now))
+            return
         if known.action in _OUT_OF_ORDER:
             live.known = None
             words, next_step = _OUT_OF_ORDER[known.action]
@@ -440,7 +453,8 @@ class Push(Generic[R]):
         self._tally["earlier"] += 1
         self._wake.set()
         if self._on_event is not None:
-            self._tell(RowKnown(live.key, known.state.value))
+            repeated = known.action == "repeated"
+            self._tell(RowKnown(live.key, "repeated" if repeated else known.state.value))
 
     def _written(self, outcomes: Sequence[AnyOutcome[R]], problem: JournalError | None) -> None:
         if problem is not None:
@@ -457,6 +471,13 @@ class Push(Generic[R]):
             self._end(live)
         except Exception as error:
             self._fail(error, f"row {live.index} met {_name_of(error)}")
+
+    async def _close_books(self) -> None:
+        """If the source was read whole, see what of earlier runs needs no further care."""
+        if self._recorder is None or not self._drawing.exhausted or self._pace.stopped.is_set():
+            return
+        with contextlib.suppress(JournalError):  # which the next run sees to
+            await self._recorder.close_books()
 
     async def _close_journal(self) -> None:
         """Also while the push is being cut off, however often: of what the journal writes down
@@ -572,18 +593,33 @@ _OUT_OF_ORDER = {
         "this row was pushed before with other content, and is in the helpdesk",
         "Change the ticket there, or give the row a key of its own if it is another ticket.",
     ),
-    "repeated": (
-        "its key stood in an earlier row of this push",
-        "Give it a key of its own if it is another ticket; else nothing is left to do.",
-    ),
     "renamed": (
         "an earlier run of this journal had a row of this content, with a key where this has "
         "none, or without one where this has one",
         "Push with the same keys as before; or, if it is another row, with another journal.",
     ),
+    "respelled": (
+        "its key is another spelling of a key of an earlier run, whose row may be in the helpdesk",
+        "Push with the keys as they were. If it is another ticket, go ahead with keys_exact=True "
+        "(--keys-exact on the command line).",
+    ),
+    "held": (
+        "its key is another spelling of a key of an earlier run, as with too many rows of this "
+        "push",
+        "Push with the keys as they were. If they are other tickets, go ahead with "
+        "keys_exact=True (--keys-exact on the command line).",
+    ),
 }
 """Rows that a journaled push refuses to send, why, and what to do. Never "not sent": that would
 say that it is safe to send them."""
+
+
+_CLASH = "Give it a key of its own if it is another ticket; else take it out of the source."
+
+
+def _line_of(row: Any) -> str:
+    line = row.line if isinstance(row, Row) else None
+    return "" if line is None else f"line {line}: "
 
 
 def _name_of(error: BaseException) -> str:

@@ -18,11 +18,13 @@ class RowFinished:
 
 @frozen
 class RowKnown:
-    """The journal knows the row from an earlier run, and it is not sent now."""
+    """The journal knows the row, and it is not sent now."""
 
     key: str | None
     state: str
-    """``accepted``, ``rejected``, ``not_sent``, ``unknown``, ``ambiguous`` or ``probable``."""
+    """Since an earlier run: ``accepted``, ``rejected``, ``not_sent``, ``unknown``, ``ambiguous``,
+    ``probable`` or ``replaced``. ``repeated``: it came before in this push, under the same key and
+    with the same content."""
 
 
 @frozen

@@ -65,22 +65,28 @@ class JournaledFeed(Generic[R]):
     async def run(self) -> None:
         """Draw rows as they are needed; returns when there are no more."""
         drawing, begin, screening = self._drawing, self._recorder.begin, self._screening
+        released = self._recorder.released
         try:
             while await self._pace.clear():
                 most = self._most()
                 for _ in range(most - self._ahead):
-                    if screening.needed:
+                    live: Live[R] | None
+                    if released:
+                        live = released.popleft()
+                    elif screening.needed:
                         live = await screening.next()
                     else:
                         live = drawing.draw_now() if drawing.at_once else await drawing.draw()
                     if live is None:
+                        if released:
+                            break
                         return
                     self._begun += 1
                     begin(live)
                 await self._keep_up()
                 self._low = most // 2
                 self._hungry.clear()
-                more = not self._drawing.over or screening.needed
+                more = not drawing.over or screening.needed or released
                 if more and self._ahead > self._low:
                     await self._hungry.wait()
         finally:
@@ -115,9 +121,18 @@ class JournaledFeed(Generic[R]):
         """No more rows are wanted. Those that are ready still go to the workers."""
         self._hungry.set()
 
+    def set_aside(self) -> None:
+        """A row waits for others, and needs no room meanwhile."""
+        self._begun -= 1
+        self._hungry.set()
+        if self._exhausted:
+            self._tell_workers()
+
     def leave(self) -> None:
         """No worker will take any more: finish what is ready, and what will be."""
         self._left = True
+        for live in self._recorder.left():
+            self._finish(live)
         while self._ready:
             self._finish(self._ready.popleft())
 

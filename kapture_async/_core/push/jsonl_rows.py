@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from ..errors import InvalidInputError
 from .rows import Row
-from .sources import UNFIT, Build, Columns, FileRows
+from .sources import RAW, UNFIT, Build, Columns, FileRows, written
 
 _NAMED = 200
 """Members that are not sent and are named; a file whose every row has others has no end of them."""
@@ -83,9 +83,21 @@ class JsonlRows(FileRows):
                     key = _key_text(value.get(self.columns.key)) if self.columns.key else None
                 except InvalidInputError as error:
                     problem = error
-                yield self._row(number, key, lambda v=value, p=problem: self._content(v, p))  # type: ignore[misc]
+                entry = value.get(self.columns.entry) if self.columns.entry else None
+                yield self._row(
+                    number,
+                    key,
+                    lambda v=value, p=problem: self._content(v, p),  # type: ignore[misc]
+                    lambda v=value, line=line: self._rest(v, line),  # type: ignore[misc]
+                    entry if isinstance(entry, str) else None,
+                )
             number += 1
             line = self._next_line(number)
+
+    def _rest(self, value: dict[str, Any], line: str) -> dict[str, Any]:
+        """What can be read of a row that has no content."""
+        named = {name: value[c] for name, c in self._fields.items() if c in value}
+        return named or {RAW: written(line.rstrip())}
 
     def _object(self, line: str) -> dict[str, Any]:
         if UNFIT.search(line):

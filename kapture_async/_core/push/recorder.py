@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
+import orjson
 from attrs import evolve, field, frozen
 
-from ..errors import HelpdeskError, InvalidInputError, JournalError
+from ..errors import ConfirmationNeededError, HelpdeskError, InvalidInputError, JournalError
 from ..outcome import Outcome
-from .journal.facts import LATER, Identity, Job, Taken, is_name
+from .journal.facts import LATER, Identity, Job, Taken, entry_of, is_name
 from .journal.reference import digest_of, reference_of
+from .journal.store import Store
 from .journal.thread import AllDone
 from .journal.traits import traits_of
 from .journal.writer import Journal
@@ -33,6 +35,12 @@ V = TypeVar("V")
 
 _HELD_AT_ONCE = 500
 _IDS = 200_000
+PROBED = 100
+"""So many rows with new keys are compared with what the journal has, before any of them goes."""
+SUSPICIOUS = 50
+"""More of them with contents that the journal has under other keys, and the push stops."""
+_HELD_BACK = 1000
+"""Rows that may wait for the end of the source, at most."""
 _WORDS = 500
 
 
@@ -70,6 +78,30 @@ class Held(NamedTuple):
         return f"<Held row {self.row}>"  # the payload is the caller's
 
 
+class HeldBack(NamedTuple):
+    """A row that waits for the end of the source: is it one of an earlier run, with its key in
+    another spelling?"""
+
+    row: int
+    ready: Any
+
+    def __repr__(self) -> str:
+        return f"<HeldBack row {self.row}>"  # the content is the caller's
+
+
+@frozen(kw_only=True)
+class KeyRules:
+    """How a push takes keys that its journal does not have.
+
+    Attributes:
+        exact: another spelling of a known key is another key.
+        new: many new keys with contents that the journal has under other keys are wanted.
+    """
+
+    exact: bool = False
+    new: bool = False
+
+
 @frozen
 class JournalFile(os.PathLike[str]):
     """The path of a journal, with what it shall say of the rows' source; see :class:`.Job`.
@@ -78,6 +110,7 @@ class JournalFile(os.PathLike[str]):
 
     Attributes:
         again: class names of refusals after which a row may be sent once more as it is.
+        same_source: the journal has it that its rows came from this very file.
     """
 
     path: str
@@ -85,6 +118,7 @@ class JournalFile(os.PathLike[str]):
     shape: str | None = field(default=None, repr=False)
     source: str | None = field(default=None, repr=False)
     again: frozenset[str] = LATER
+    same_source: bool = False
 
     def __fspath__(self) -> str:
         return self.path
@@ -96,6 +130,7 @@ class Recorder:
     Args:
         path: the journal's file.
         records: how rows stand in it.
+        keys: how it takes new keys.
         ways: how rows are looked up, if an older copy of the journal must; ``None`` if they
             cannot be.
         restored: it is one, as the caller knows.
@@ -106,6 +141,7 @@ class Recorder:
         self,
         path: str | os.PathLike[str],
         records: Records[Any],
+        keys: KeyRules = KeyRules(),
         *,
         ways: Ways | None = None,
         restored: bool = False,
@@ -117,6 +153,13 @@ class Recorder:
         self._refusals = path.again if isinstance(path, JournalFile) else LATER
         self._path = path
         self._records = records
+        self._same_source = isinstance(path, JournalFile) and path.same_source
+        self._keys = keys
+        self._probing = self._doubtful = False
+        self._new: list[tuple[Live[Any], bytes]] = []
+        self._held_back: list[Live[Any]] = []
+        self.released: deque[Live[Any]] = deque()
+        """Rows that waited, and are to be begun now."""
         self._journal: Journal | None = None
         self._payloads = records.job.payloads
         self._ways = ways
@@ -157,6 +200,7 @@ class Recorder:
             again=self._refusals,
             to_push=True,
             restored=self._restored,
+            exact_keys=self._keys.exact,
         )
         self.use(journal, begun, ended)
         try:
@@ -227,10 +271,24 @@ class Recorder:
             return None
         return Wanted(key, line, reference, packed)
 
+    def serve(
+        self,
+        set_aside: Callable[[], None],
+        stop: Callable[[HelpdeskError], None],
+    ) -> None:
+        """Say whom to tell of rows that wait, without a turn, for others to come.
+
+        Args:
+            set_aside: told of a row that waits, and needs no room meanwhile.
+            stop: stops the push.
+        """
+        self._set_aside, self._stop = set_aside, stop
+
     def use(self, journal: Journal, begun: Begun, ended: AllDone) -> None:
         """:meth:`open` with a journal that is open."""
         self._journal, self._begun = journal, begun
         self._payloads = journal.job.payloads
+        self._probing = journal.has_older_keys and not self._keys.new
         journal.listen(begun, ended)
 
     def begin(self, live: Live[Any]) -> None:
@@ -240,6 +298,9 @@ class Recorder:
         if isinstance(value, Held):
             self._begin_held(live, value)
             return
+        if isinstance(value, HeldBack):
+            self._ask_again(live, value.row, value.ready)
+            return
         try:
             if problem is None:
                 ready = records.ready(value)
@@ -247,20 +308,29 @@ class Recorder:
                 key, digest = live.own_key, digest_of(packed)
                 if key is not None and type(key) is not str:
                     key = live.own_key = _plain(key)
-                line = row.line if isinstance(row, Row) else None
+                line = replaces = None
+                if isinstance(row, Row):
+                    line = row.line
+                    if row.entry is not None:
+                        replaces = entry_of(row.entry, journal.job)
                 new = journal.claim(key, digest)
+                probe = self._probing and key is not None
+                if new and probe:
+                    self._probe(live, digest)
+                    return
                 reference = None
-                if new and self._search is None:
+                if new and self._search is None and replaces is None:
                     reference = journal.reference_of_new(key, digest, len(packed))
                 if reference is None:
-                    identity = Identity(key, digest, line)
                     journal.take_soon(
-                        identity,
+                        Identity(key, digest, line),
                         packed,
                         self._has_taken,
                         (live, ready),
                         new=new,
                         sighted=live.sighted,
+                        replaces=replaces,
+                        probe=probe,
                     )
                     return
                 live.value = records.mark(ready, reference)
@@ -292,12 +362,27 @@ class Recorder:
             return
         self._begun([live], None)
 
+    def _ask_again(self, live: Live[Any], row: int, ready: Any) -> None:
+        try:
+            self.journal.take_again_soon(row, self._has_taken, (live, ready), sighted=live.sighted)
+        except JournalError as error:
+            live.last = error
+            self._begun([live], None)
+
     def _has_taken(
         self, begun: tuple[Live[Any], Any], taken: Taken | None, error: JournalError | None
     ) -> None:
         live, ready = begun
         if taken is None:
             live.last = error
+        elif taken.action == "new":
+            self._probe(live, digest_of(self._records.pack(ready)))
+            return
+        elif taken.action == "held" and len(self._held_back) < _HELD_BACK:
+            live.value = HeldBack(taken.row, ready)
+            self._held_back.append(live)
+            self._set_aside()
+            return
         elif taken.action != "send":
             live.known = taken
         else:
@@ -318,6 +403,101 @@ class Recorder:
                 live.entry, live.attempt = taken.row, taken.attempt
         self._begun([live], None)
 
+    def _probe(self, live: Live[Any], digest: bytes) -> None:
+        """A row with a new key, of the first that come: do many of them hold what the journal has
+        under other keys? None of them is sent before that is known."""
+        if self._doubtful:
+            self._begun([live], None)
+            return
+        if not self._probing:  # it is known by now
+            self.begin(live)
+            return
+        self._new.append((live, digest))
+        if len(self._new) > PROBED:
+            return  # it holds the source up, until the answer is there
+        self._set_aside()
+        if len(self._new) == PROBED:
+            try:
+                self.journal.call_soon(self._comparison(), self._has_compared)
+            except JournalError as error:
+                self._doubtful = True
+                self._stop(error)
+
+    def _comparison(self) -> Callable[[Store], int]:
+        digests = [digest for _, digest in self._new]
+        return lambda store: store.with_other_keys(digests)
+
+    def _has_compared(self, answer: asyncio.Future[int]) -> None:
+        lives = [live for live, _ in self._new]
+        problem: BaseException | None
+        try:
+            problem = self._doubt_of(answer.result())
+        except (asyncio.CancelledError, HelpdeskError) as error:
+            problem = error
+        if problem is None:
+            self._probing = False
+            self._new.clear()
+            self.released.extend(lives)
+            for _ in lives[PROBED:]:
+                self._set_aside()
+            return
+        self._doubtful = True
+        del self._new[PROBED:]
+        if isinstance(problem, HelpdeskError):
+            self._stop(problem)
+        self._begun(lives[PROBED:], None)
+
+    def _doubt_of(self, known: int) -> ConfirmationNeededError | None:
+        """Why not to go on with the new rows; ``None`` if there is no reason."""
+        if known <= SUSPICIOUS:
+            return None
+        return ConfirmationNeededError(
+            f"the push stopped before it sent any row with a new key: {known} of the first "
+            f"{len(self._new)} such rows hold what the journal has under other keys, as if the "
+            "keys had been changed",
+            next_step="Push with the keys of before. If they are other tickets, go ahead with "
+            "new_keys=True (--new-keys on the command line).",
+        )
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether :meth:`rest` may give rows that waited."""
+        return self.journal.has_older_keys
+
+    async def rest(self, *, from_journal: bool) -> AsyncIterator[Any]:
+        """What goes on at the end of the source: rows that waited for it; and then, if they are
+        wanted, those that only the journal holds."""
+        await self.journal.call(lambda store: None)  # what came before has been looked up then
+        if self._new and not self._doubtful:
+            problem = self._doubt_of(await self.journal.call(self._comparison()))
+            if problem is not None:
+                self._doubtful = True
+                self._stop(problem)
+                await asyncio.sleep(0)  # which calls back who waits for a row of ours
+                return
+            self._probing = False
+            while self._new:
+                yield self._new.pop(0)[0]
+            await self.journal.call(lambda store: None)
+        while self._held_back:
+            yield self._held_back.pop(0)
+        if from_journal:
+            async for row in self.held():
+                yield row
+
+    def left(self) -> list[Live[Any]]:
+        """Rows that still wait, and that nobody will send."""
+        lives = [*self.released, *(live for live, _ in self._new), *self._held_back]
+        self.released.clear()
+        self._new.clear()
+        self._held_back.clear()
+        return lives
+
+    async def close_books(self) -> None:
+        """The source was read to its end, and all rows have had their turn."""
+        same, now = self._same_source, time.time()
+        await self.journal.call(lambda store: store.close_books(now, same_source=same))
+
     def _refuse(self, live: Live[Any], problem: InvalidInputError) -> None:
         """Note a row that cannot be sent as it is.
 
@@ -335,10 +515,21 @@ class Recorder:
             identity = Identity(None, digest_of(b"refused\0%d\0" % (line or 0) + wrong), line)
         live.last = problem
         refusal = (type(problem).__name__, problem.message[:_WORDS])
+        payload = _rest_of(live) if self._payloads else None
+        replaces = None
+        if isinstance(row, Row) and row.entry is not None:
+            with suppress(InvalidInputError):
+                replaces = entry_of(row.entry, self.journal.job)
         try:
             new = self.journal.claim(identity.key, identity.digest)
             self.journal.take_soon(
-                identity, None, self._has_refused, live, refusal=refusal, new=new
+                identity,
+                payload,
+                self._has_refused,
+                live,
+                refusal=refusal,
+                new=new,
+                replaces=replaces,
             )
         except JournalError as error:
             live.last = error
@@ -349,6 +540,8 @@ class Recorder:
     ) -> None:
         if error is not None:
             live.last = error
+        elif taken is not None and taken.action == "done":  # it was mended, and sent as another
+            live.known = taken
         self._begun([live], None)
 
     def end(self, live: Live[Any], outcome: Outcome) -> None:
@@ -454,3 +647,17 @@ def _problem_of(error: Exception) -> InvalidInputError:
         return error.with_traceback(None)
     # A type with a bug, a structure that holds itself.
     return InvalidInputError(f"the data cannot be encoded ({type(error).__name__})")
+
+
+def _rest_of(live: Live[Any]) -> bytes | None:
+    """What could be read of a row that cannot be sent, as far as it can be written."""
+    row = live.row
+    content = row.content if isinstance(row, Row) else None
+    if content is None and isinstance(live.value, Mapping):
+        content = dict(live.value)
+    if not content:
+        return None
+    try:
+        return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    except (TypeError, ValueError):
+        return None

@@ -30,6 +30,9 @@ class Row(Generic[T]):
         problem: why it cannot be sent; it then becomes a ``NotSent`` without being tried.
         keyed: the key is the row's own, and names it for good. A line number does not: it
             changes when a line is put in before it, so a journal goes by the content then.
+        entry: the row of a journal whose place it takes, as the command ``rejects`` names it.
+        content: what could be read of a row with a ``problem``, by wire names; a journal keeps
+            it, so that the row can be mended.
     """
 
     value: T = field(repr=False)
@@ -37,6 +40,8 @@ class Row(Generic[T]):
     line: int | None = None
     problem: InvalidInputError | None = None
     keyed: bool = True
+    entry: str | None = None
+    content: Any = field(default=None, repr=False)
 
 
 Source = Iterable[T] | AsyncIterable[T]

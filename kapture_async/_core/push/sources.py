@@ -53,6 +53,8 @@ _NO_TEXT = (
 
 MARK = "\udcff"
 """Stands for each byte that could not be decoded; no text that was decoded can hold it."""
+RAW = "_raw"
+"""The name under which the text of a row stands that cannot be read any further."""
 UNFIT = re.compile(f"[\0{MARK}]")
 _MARKING = "kapture-async-mark"
 
@@ -75,12 +77,14 @@ class Columns:
         extra: object and field of a tenant's associate object, to column.
         extra_as_list: send such an object as a list of one, as most tenants have it.
         key: the column that names a row; without one its line number does.
+        entry: the column that names the row of a journal whose place a row takes, if it is there.
     """
 
     fields: Mapping[str, str] = field(factory=dict)
     extra: Mapping[tuple[str, str], str] = field(factory=dict)
     extra_as_list: bool = True
     key: str | None = None
+    entry: str | None = None
 
     def objects(self, values: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
         """The associate objects that hold these values."""
@@ -149,17 +153,35 @@ class FileRows(Iterator[Row[Any]], abc.ABC):
             raise InvalidInputError(f"line {number} has no end; is this a text file?")
         return line
 
-    def _row(self, line: int, key: str | None, make: Callable[[], dict[str, Any]]) -> Row[Any]:
+    def _row(
+        self,
+        line: int,
+        key: str | None,
+        make: Callable[[], dict[str, Any]],
+        rest: Callable[[], dict[str, Any]],
+        entry: str | None = None,
+    ) -> Row[Any]:
         """A row that is fit to be pushed, or that carries what is wrong with it.
 
         Args:
             line: where it begins.
             key: what its key column holds, if that is beyond doubt.
             make: its content; raises ``InvalidInputError``.
+            rest: what can be read of it, if that fails.
+            entry: what its entry column holds.
         """
+        entry = entry or None
         if key and UNFIT.search(key):
             error = self._unfit(self.columns.key or "")
-            return Row(None, self._name_of_line(line), line, at_line(line, error), keyed=False)
+            return Row(
+                None,
+                self._name_of_line(line),
+                line,
+                at_line(line, error),
+                keyed=False,
+                entry=entry,
+                content=rest(),
+            )
         keyed = bool(key) and self.columns.key is not None
         if not key:
             key = self._name_of_line(line)
@@ -167,10 +189,15 @@ class FileRows(Iterator[Row[Any]], abc.ABC):
             mark = hash(key)
             self.repeated_keys += mark in self._seen
             self._seen.add(mark)
+        content: dict[str, Any] | None = None
         try:
-            return Row(self._build(make()), key, line, keyed=keyed)
+            content = make()
+            return Row(self._build(content), key, line, keyed=keyed, entry=entry)
         except InvalidInputError as error:
-            return Row(None, key, line, at_line(line, error), keyed=keyed)
+            if content is None:
+                content = rest()
+            problem = at_line(line, error)
+            return Row(None, key, line, problem, keyed=keyed, entry=entry, content=content)
 
     def _name_of_line(self, line: int) -> str:
         """What a row is called that has no key of its own."""
@@ -182,6 +209,11 @@ class FileRows(Iterator[Row[Any]], abc.ABC):
             fields={name: ("cannot be decoded",)},
             next_step="Correct the data, or name the file's encoding (often cp1252).",
         )
+
+
+def written(text: str) -> str:
+    """A text as it can be written: what could not be decoded, and NUL, are question marks."""
+    return UNFIT.sub("\ufffd", text)
 
 
 def at_line(line: int, error: InvalidInputError) -> InvalidInputError:

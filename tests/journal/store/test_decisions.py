@@ -113,14 +113,19 @@ def test_which_refusals_are_for_later_is_the_callers_choice(opened: Open, row: M
 def test_a_key_that_comes_twice(opened: Open, row: MakeRow) -> None:
     store = opened()
     first = take(store, row("A-1"))
-    for content in ("hello", "other"):
-        second = take(store, row("A-1", content))
-        assert (second.action, second.row) == ("repeated", first.row)
+    second = take(store, row("A-1"))
+    assert (second.action, second.row) == ("repeated", first.row)
+    for expected in ("clash", "repeated"):
+        other = take(store, row("A-1", "other"))
+        assert (other.action, other.row, other.state) == (expected, 2, State.NOT_SENT)
+        assert other.reference != first.reference
     settle(store, first, "not_sent")
     assert take(store, row("A-1")).action == "repeated"  # even so: it is another line of the file
+    check_counts(store)
     store.close(5.0)
     store = opened()
     assert take(store, row("A-1")).action == "send"
+    assert (take(store, row("A-1", "other")).action, store.counts().rows) == ("clash", 2)
 
 
 def test_a_key_twice_in_one_batch(opened: Open, row: MakeRow) -> None:

@@ -155,7 +155,10 @@ def test_a_row_that_cannot_be_sent(opened: Open, row: MakeRow) -> None:
     settle(store, mended, "accepted")
     store.close(6.0)
     store = opened()
-    assert refuse(store, row("A-1")).action == "changed"
+    assert refuse(store, row("A-1")).action == "done"  # it was mended since
+    store.close(7.0)
+    store = opened()
+    assert refuse(store, row("A-1", "odd")).action == "changed"
     check_counts(store)
 
 

@@ -7,9 +7,20 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from .facts import STATE_AFTER, Action, Identity, Job, Sighted, State, Taken, action_for
+from .facts import (
+    STATE_AFTER,
+    Action,
+    Identity,
+    Job,
+    Sighted,
+    State,
+    Taken,
+    action_for,
+    goes_again,
+)
 from .memory import Memory, writable
 from .reference import reference_of
+from .spelling import other_spellings
 from .statements import (
     Known,
     delete_payloads,
@@ -21,9 +32,22 @@ from .statements import (
     keyed_by_content,
     known_by_content,
     known_by_key,
+    known_by_number,
     put_payloads,
+    repeats_of,
 )
 from .traits import traits_of
+
+REPEAT = -1
+"""In place of the occurrence number of a row whose key another row has."""
+_FREE = frozenset({State.NOT_SENT, State.REJECTED})
+"""Nothing of such a row is in the helpdesk."""
+_RESPELLED = "its key is another spelling of a key that an earlier run had"
+
+
+def _clash_words(known: Known) -> str:
+    where = "" if known.line is None else f" (line {known.line})"
+    return f"its key stood in an earlier row{where}, with other content"
 
 
 class Incoming(NamedTuple):
@@ -39,6 +63,10 @@ class Incoming(NamedTuple):
     """For sure, its name has not come before; so it is not looked up."""
     sighted: Sighted | None = None
     """Why it is not to be sent, though the journal would."""
+    replaces: int | None = None
+    """The row whose place it takes: one that was refused, and mended."""
+    probe: bool = False
+    """If it is new, nothing is written, and the answer is ``new``."""
 
     def __repr__(self) -> str:
         return f"<Incoming at {self.at}>"  # key, payload and words are the caller's
@@ -65,6 +93,7 @@ class Batch:
         job: what the journal is for.
         incoming: the rows that will come; looked up in advance.
         again: class names of refusals after which the same content may be sent again.
+        exact: another spelling of a key is another key.
     """
 
     def __init__(
@@ -74,7 +103,9 @@ class Batch:
         job: Job,
         incoming: Sequence[Incoming],
         again: frozenset[str],
+        exact: bool = False,
     ) -> None:
+        self._exact = exact
         self._connection = connection
         self._memory = memory
         self._job = job
@@ -85,7 +116,13 @@ class Batch:
         self._payloads: list[Any] = []
         self._gone: list[int] = []
         self._found: list[int] = []
-        self._mended: list[tuple[bytes, int | None, int, int]] = []
+        self._replaced: list[int] = []
+        self._changed: list[tuple[int, int]] = []
+        self._mended: list[tuple[bytes, bytes | None, int | None, int, int]] = []
+        self._written: tuple[list[Any], ...] = (
+            self._rows, self._facts, self._intents, self._payloads, self._gone, self._found,
+            self._replaced, self._mended, self._changed,
+        )  # fmt: skip
         self._by_key: dict[str, Known] = {}
         self._by_content: dict[tuple[bytes, int], Known] = {}
         self._indexed = False
@@ -107,7 +144,13 @@ class Batch:
 
     def take(self, one: Incoming) -> Taken:
         """Decide for the next row."""
-        identity, payload, at, refusal, _, sighted = one
+        taken = self._take(one)
+        if one.replaces is not None:
+            self._replace(one.replaces, taken, one.at)
+        return taken
+
+    def _take(self, one: Incoming) -> Taken:
+        identity, payload, at, refusal, _, sighted, _, probe = one
         key, digest, line = identity
         occurrence = 0
         if key is not None:
@@ -122,34 +165,179 @@ class Batch:
                     if occurrence:
                         self._memory.equal[digest] = occurrence
                 return self.answer("renamed", other)
+            if key is not None and self._memory.older_with_key and not self._exact:
+                taken = self._under_another_spelling(one, key)
+                if taken is not None:
+                    return taken
+            if probe and key is not None and refusal is None:
+                return Taken("new", 0, "", 0, State.NOT_SENT)
             return self._new(one, occurrence)
+        if key is not None and not known.holds(digest):
+            clash = self._clash(one, known)
+            if clash is not None:
+                return clash
         if self._memory.came(known.row):
             return self.answer("repeated", known)
         # Only what comes is marked, and equals in their order: so those that came are always
         # the first ones. A row that is taken again by its number has not come.
         self._memory.mark(known.row)
         state = STATE_AFTER[known.kind]
-        same = known.digest == digest
+        same = known.digest == digest or (state is not State.NOT_SENT and known.holds(digest))
         if refusal is None:
             action = action_for(
                 state, same=same, error=known.error, status=known.status, again=self._again
             )
             if action != "send":
+                if known.changed != (action == "changed"):
+                    self._changed.append((int(action == "changed"), known.row))
                 return self.answer(action, known)
         elif state is State.NOT_SENT or state is State.REJECTED:
             action = "refused"
         else:
             return self.answer(action_for(state, same=same, error=None), known)
+        same = known.digest == digest
         if not same:
             # Nothing of the row is in the helpdesk, so it may become another.
-            traits = 0 if payload is None else traits_of(payload)
-            self._mended.append((digest, line, traits, known.row))
-            self._gone.append(known.row)
+            self._mend(known, digest, line, payload)
         if payload is not None and self._job.payloads and not _is_there(sighted):
             self._payloads += (known.row, payload)
         if refusal is None:
             return self.resend(known, at, sighted)
         return self._refuse(known, refusal, at, same=same)
+
+    def _mend(self, known: Known, digest: bytes, line: int | None, payload: bytes | None) -> None:
+        """The row has this content from now on."""
+        refused = known.kind == "rejected" and not goes_again(known.error, known.status)
+        former = known.former
+        if refused or (known.kind == "not_sent" and not known.attempt):
+            former = (former or b"") + known.digest  # it is not to be tried again
+        traits = 0 if payload is None else traits_of(payload)
+        self._mended.append((digest, former, line, traits, known.row))
+        self._gone.append(known.row)
+        if known.key is not None:  # it may come again in this very batch
+            self._by_key[known.key] = known._replace(digest=digest, former=former, line=line)
+
+    def _clash(self, one: Incoming, known: Known) -> Taken | None:
+        """A row with the key of another, and with other content: a second row, if the other one
+        came in this run, or is in the helpdesk and this one was a second row in an earlier run.
+        ``None`` if it is the other one, changed."""
+        memory, (_, digest, _) = self._memory, one.identity
+        came = memory.came(known.row)
+        if not came and (not memory.has_repeats or STATE_AFTER[known.kind] in _FREE):
+            return None
+        found = self._repeats_of(known.row, digest)
+        key = one.identity.key
+        second = next((each for each in found if each.key == key), None)
+        if second is None:
+            return self._second(one, known, "clash", _clash_words(known)) if came else None
+        if memory.came(second.row):
+            return self.answer("repeated", second)
+        memory.mark(second.row)
+        done = second.kind == "replaced"
+        return self.answer("done" if done else "clash", second)
+
+    def _under_another_spelling(self, one: Incoming, key: str) -> Taken | None:
+        """For a row with a key that no row has: one of an earlier run that has it in another
+        spelling, if it may be the same row."""
+        memory, digest = self._memory, one.identity.digest
+        found = other_spellings(
+            self._connection, key, memory.first_row, is_listed=memory.spellings_are_listed
+        )
+        memory.spellings_are_listed = True
+        equal = next((known for known in found if known.holds(digest)), None)
+        if equal is not None and STATE_AFTER[equal.kind] not in _FREE:
+            return self.answer("respelled", equal)
+        gone = [known for known in found if not memory.came(known.row)]
+        if not gone:  # both spellings are in the source: two rows
+            return None
+        known = equal if equal in gone and equal is not None else gone[0]
+        found = self._repeats_of(known.row, digest)
+        second = next((each for each in found if each.key == key), None)
+        if second is None:
+            action: Action = "held" if one.refusal is None else "refused"
+            return self._second(one, known, action, _RESPELLED)
+        if memory.came(second.row):
+            return self.answer("repeated", second)
+        memory.mark(second.row)
+        if second.kind == "replaced" or one.refusal is not None:
+            return self.answer("done" if second.kind == "replaced" else "refused", second)
+        if one.payload is not None and self._job.payloads:
+            self._payloads += (second.row, one.payload)
+        return self.answer("held", second)
+
+    def _repeats_of(self, row: int, digest: bytes) -> list[Known]:
+        memory = self._memory
+        if not memory.has_repeats:
+            return []
+        self.write()
+        return repeats_of(self._connection, row, digest)
+
+    def _second(self, one: Incoming, known: Known, action: Action, words: str) -> Taken:
+        """A row that is not sent, as another one has its key."""
+        (key, digest, line), payload, at, refusal, *_ = one
+        memory = self._memory
+        row = next(memory.row_numbers)
+        memory.has_repeats = True
+        traits = 0 if payload is None else traits_of(payload)
+        self._rows += (row, key, digest, REPEAT, line, at, traits, known.row)
+        if payload is not None and self._job.payloads:
+            self._payloads += (row, payload)
+        error = "InvalidInputError"
+        if refusal is not None:
+            error, words = refusal
+        memory.fact(self._facts, row, "not_sent", 0, at, error=error, words=words)
+        memory.move(None, "not_sent")
+        reference = reference_of(self._job.job_id, key, digest, REPEAT)
+        return Taken(action, row, reference, 0, State.NOT_SENT, None, error, words)
+
+    def take_held(self, held: Known, at: float, sighted: Sighted | None = None) -> Taken:
+        """Decide for a row that was held till the end of the source."""
+        assert held.repeat_of is not None
+        assert held.key is not None
+        memory, connection = self._memory, self._connection
+        first = known_by_number(connection, held.repeat_of)
+        if first is None or held.kind == "replaced":
+            return self.answer("done", held)
+        if memory.came(first.row):  # both spellings are in the source: two rows
+            other = known_by_key(connection, [held.key]).get(held.key)
+            if other is not None:  # a second row with this very key
+                connection.execute(
+                    "UPDATE rows SET repeat_of = ? WHERE row = ?", (other.row, held.row)
+                )
+                return self.answer("clash", held)
+            connection.execute(
+                "UPDATE rows SET repeat_of = NULL, occurrence = 0 WHERE row = ?", (held.row,)
+            )
+            return self.resend(held._replace(repeat_of=None, occurrence=0), at, sighted)
+        if STATE_AFTER[first.kind] not in _FREE:
+            return self.answer("respelled", held)
+        # It is that row, mended perhaps: nothing of it is in the helpdesk.
+        memory.mark(first.row)
+        if first.digest != held.digest:
+            kept = connection.execute(
+                "SELECT payload FROM payloads WHERE row = ?", (held.row,)
+            ).fetchone()
+            self._mend(first, held.digest, held.line, kept and kept[0])
+            self.write()
+        connection.execute("DELETE FROM payloads WHERE row = ?", (first.row,))
+        connection.execute("UPDATE payloads SET row = ? WHERE row = ?", (first.row, held.row))
+        self._note_replaced(held, f"it is row {first.row}, with its key in another spelling", at)
+        return self.resend(first, at)
+
+    def _replace(self, row: int, taken: Taken, at: float) -> None:
+        """A row of the journal that was mended came as another one."""
+        if taken.row == row or taken.action in ("renamed", "respelled", "new"):
+            return
+        self.write()
+        known = known_by_number(self._connection, row)
+        if known is not None and STATE_AFTER[known.kind] in _FREE and row not in self._memory.open:
+            self._note_replaced(known, f"row {taken.row} is what it was mended to", at)
+
+    def _note_replaced(self, known: Known, words: str, at: float) -> None:
+        memory = self._memory
+        memory.fact(self._facts, known.row, "replaced", known.attempts, at, words=words)
+        memory.move(known.kind, "replaced")
+        self._replaced.append(known.row)
 
     def _find_equal(self, digest: bytes) -> tuple[int, Known | None]:
         """The occurrence number this row has among its equals, and the row if it is known."""
@@ -202,11 +390,11 @@ class Batch:
         return found if found is not None and found.row < memory.first_row else None
 
     def _new(self, one: Incoming, occurrence: int) -> Taken:
-        (key, digest, line), payload, at, refusal, _, sighted = one
+        (key, digest, line), payload, at, refusal, _, sighted, *_ = one
         memory = self._memory
         row = next(memory.row_numbers)
         traits = 0 if payload is None else traits_of(payload)
-        self._rows += (row, key, digest, occurrence, line, at, traits)
+        self._rows += (row, key, digest, occurrence, line, at, traits, None)
         if payload is not None and self._job.payloads and not _is_there(sighted):
             self._payloads += (row, payload)
         reference = reference_of(self._job.job_id, key, digest, occurrence)
@@ -226,7 +414,7 @@ class Batch:
             kind, attempt = "not_sent", 0
         if key is not None:  # it may come again in this very batch
             self._by_key[key] = Known(
-                row, key, digest, 0, kind, attempt, None, None, error, words, attempt
+                row, key, digest, 0, kind, attempt, None, None, error, words, attempt, line=line
             )
         return taken
 
@@ -296,18 +484,25 @@ class Batch:
         )
 
     def write(self) -> None:
-        """Write what was decided."""
+        """Write what was decided so far."""
         connection = self._connection
-        insert_rows(connection, self._rows)
         if self._mended:
             connection.executemany(
-                "UPDATE rows SET digest = ?, line = ?, traits = ? WHERE row = ?", self._mended
+                "UPDATE rows SET digest = ?, former = ?, line = ?, traits = ? WHERE row = ?",
+                self._mended,
             )
             delete_payloads(connection, self._gone)
         delete_payloads(connection, self._found)
+        if self._changed:
+            connection.executemany("UPDATE rows SET changed = ? WHERE row = ?", self._changed)
+        insert_rows(connection, self._rows)
         put_payloads(connection, self._payloads)
         insert_intents(connection, self._intents)
         insert_facts(connection, self._facts)
+        if self._replaced:
+            delete_payloads(connection, self._replaced)
+        for some in self._written:
+            some.clear()
 
     def _reference(self, known: Known) -> str:
         return reference_of(self._job.job_id, known.key, known.digest, known.occurrence)

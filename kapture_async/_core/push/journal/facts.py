@@ -14,7 +14,10 @@ from attrs import field, frozen
 
 from ...errors import InvalidInputError
 
-Action = Literal["send", "done", "changed", "doubt", "rejected", "repeated", "renamed", "refused"]
+Action = Literal[
+    "send", "done", "changed", "doubt", "rejected", "repeated", "clash", "renamed", "respelled",
+    "held", "new", "refused",
+]  # fmt: skip
 """What to do with a row. Only ``send`` lets anything leave this machine.
 
 ======== ====================================================================================
@@ -23,8 +26,12 @@ done     it is in the helpdesk already
 changed  it is in the helpdesk already, but with other content: report it
 doubt    it may be in the helpdesk: reconcile first
 rejected the service refused it, and it is the same as then: mend it
-repeated its key came before in this run
+repeated its key and its content came before in this run
+clash    its key came before in this run with other content: two rows, until one gets another key
 renamed  an earlier run had its content with a key and now it has none, or the reverse: report it
+respelled its key is another spelling of a key of an earlier run: report it
+held     the same, where only the end of the source can tell; ask again then
+new      it is new; nothing was written, as the caller asked for
 refused  it cannot be sent as it is; the journal holds why
 ======== ====================================================================================
 """
@@ -45,6 +52,8 @@ class State(StrEnum):
     """Found more than once, or in a way that proves nothing: for a person to judge."""
     PROBABLE = "probable"
     """Something like it was found, without its reference."""
+    REPLACED = "replaced"
+    """Never in the helpdesk, and it need not be: another row of the journal took its place."""
 
 
 class Kind(StrEnum):
@@ -64,6 +73,8 @@ class Kind(StrEnum):
     """Proven not to be there."""
     AMBIGUOUS = "ambiguous"
     PROBABLE = "probable"
+    REPLACED = "replaced"
+    """Another row took its place."""
 
 
 STATE_AFTER: dict[str, State] = {
@@ -77,6 +88,7 @@ STATE_AFTER: dict[str, State] = {
     Kind.ABSENT.value: State.NOT_SENT,
     Kind.AMBIGUOUS.value: State.AMBIGUOUS,
     Kind.PROBABLE.value: State.PROBABLE,
+    Kind.REPLACED.value: State.REPLACED,
 }
 """The state of a row whose last fact is of this kind."""
 
@@ -136,6 +148,8 @@ def action_for(
     if state is State.REJECTED:
         # A mended row may go again: nothing of the refused one is in the helpdesk.
         return "send" if not same or goes_again(error, status, again) else "rejected"
+    if state is State.REPLACED:
+        return "done"
     if state is State.ACCEPTED:
         return "done" if same else "changed"
     return "doubt"
@@ -184,6 +198,27 @@ class Job:
 def _short(value: str | None) -> str:
     text = "not set" if value is None else repr(value)
     return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def entry_name(row: int, job: Job) -> str:
+    """What a row of a journal is called outside of it, so that no other journal takes it for one
+    of its own."""
+    return f"r{row}.{job.job_id[:8]}"
+
+
+def entry_of(name: str, job: Job) -> int:
+    """The reverse of :func:`entry_name`.
+
+    Raises:
+        InvalidInputError: it names no row of this journal.
+    """
+    row, dot, tag = name.strip().removeprefix("r").partition(".")
+    if not dot or tag != job.job_id[:8] or not (row.isascii() and row.isdecimal()):
+        raise InvalidInputError(
+            "its _row names no row of this journal",
+            next_step="Name the journal that the rows came from, or take the column _row out.",
+        )
+    return int(row[:18])
 
 
 class Identity(NamedTuple):
@@ -269,7 +304,7 @@ class Settled(NamedTuple):
 
 @frozen
 class Counts:
-    """How many rows are in which state."""
+    """How many rows are in which state. Those that were replaced are not among the rows."""
 
     accepted: int = 0
     rejected: int = 0
@@ -277,6 +312,7 @@ class Counts:
     unknown: int = 0
     ambiguous: int = 0
     probable: int = 0
+    replaced: int = 0
 
     @classmethod
     def of(cls, kinds: Mapping[str, int]) -> Counts:
@@ -289,7 +325,7 @@ class Counts:
 
     @property
     def rows(self) -> int:
-        """All of them."""
+        """All of them, without those that were replaced."""
         return (
             self.accepted
             + self.rejected

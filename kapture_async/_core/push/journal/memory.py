@@ -30,6 +30,10 @@ class Memory:
         """Content to how often it came in this run, if that was more than once."""
         self.content_is_indexed = False
         """Whether the index for looking contents up is known to be there."""
+        self.has_repeats = False
+        """Whether there may be rows with a key that an earlier row has."""
+        self.spellings_are_listed = False
+        """Whether the keys of earlier runs can be found by what their spellings have in common."""
         self._seen = bytearray()
         self._marked: list[int] = []
         self._begun: list[int] = []
@@ -56,6 +60,11 @@ class Memory:
             connection.execute(question.format(how)).fetchone() for how in ("NOT", "")
         )
         self.older_with_key, self.older_without_key = bool(with_key), bool(without)
+        self.has_repeats = bool(
+            connection.execute(
+                "SELECT EXISTS (SELECT 1 FROM rows WHERE repeat_of IS NOT NULL)"
+            ).fetchone()[0]
+        )
 
     @property
     def events(self) -> int:
@@ -83,6 +92,11 @@ class Memory:
         if not self._seen[place] & bit:
             self._seen[place] |= bit
             self._marked.append(row)
+
+    @property
+    def known_came(self) -> int:
+        """How many rows of earlier runs came in this one."""
+        return sum(byte.bit_count() for byte in self._seen)
 
     def begin_all(self, rows: list[int]) -> None:
         """The first attempts of these rows are about to be made."""
@@ -169,7 +183,7 @@ class Memory:
             self._seen[row >> 3] &= ~(1 << (row & 7))
         self._next_fact = self._kept_fact
         self.keep()
-        self.content_is_indexed = False
+        self.content_is_indexed = self.spellings_are_listed = False
         self.equal.clear()  # only a short cut: counting begins anew, from the bits
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .spelling import fold
+
 _BITS = 24
 """Two megabytes: of a million rows, one in eighty is looked up for nothing; of those after a
 million of earlier runs, one in twenty."""
@@ -15,10 +17,12 @@ class Names:
 
     Attributes:
         content_counts: a row with a key may be one of an earlier run that had none.
+        spellings: the keys of earlier runs, folded; ``None`` if other spellings are other keys.
     """
 
     def __init__(self) -> None:
         self.content_counts = False
+        self.spellings: Names | None = None
         self._bits = bytearray(1 << _BITS - 3)
 
     def __contains__(self, name: str | bytes) -> bool:
@@ -43,4 +47,6 @@ class Names:
         """A row comes, by its key or else by its content. Returns whether it is new for sure."""
         if key is None:
             return self.add(digest)
-        return self.add(key) and not (self.content_counts and digest in self)
+        if not self.add(key) or (self.content_counts and digest in self):
+            return False
+        return self.spellings is None or fold(key) not in self.spellings

@@ -299,6 +299,15 @@ class ReadJournal:
         )
         return self._views(kinds, more, [*names, *names, after])
 
+    def changed(self) -> int:
+        """How many rows are in the helpdesk and came with other content since."""
+        question = "SELECT row FROM rows WHERE changed"
+        found = {row for (row,) in self._all(question)}
+        if not found:
+            return 0
+        there = "SELECT row FROM last_facts WHERE kind IN ('accepted', 'present')"
+        return sum(row in found for (row,) in self._each(there, []))
+
     def evidence_of(self, row: int) -> str | None:
         """What the last verdict on a row is based on, as JSON."""
         question = "SELECT evidence FROM last_facts WHERE row = ?"

@@ -57,9 +57,12 @@ def reference_of(job_id: str, key: str | None, digest: bytes = b"", occurrence: 
         job_id: of the journal.
         key: the row's key; the rest has no meaning then.
         digest: of the row's content, if it has no key.
-        occurrence: how many rows of equal content came before it.
+        occurrence: how many rows of equal content came before it; less than 0 for a row whose key
+            is an earlier row's, which all but the occurrence tell from it.
     """
-    if key is not None:
+    if key is not None and occurrence < 0:
+        name = f"{job_id}\0repeat\0{key}\0".encode() + digest
+    elif key is not None:
         name = f"{job_id}\0key\0{key}".encode()
     else:
         name = f"{job_id}\0content\0{occurrence}\0".encode() + digest

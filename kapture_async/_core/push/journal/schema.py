@@ -40,9 +40,11 @@ CREATE TABLE runs (
 );
 CREATE TABLE rows (
     row INTEGER PRIMARY KEY, key TEXT, digest BLOB NOT NULL, occurrence INTEGER NOT NULL,
-    line INTEGER, planned REAL NOT NULL, traits INTEGER NOT NULL DEFAULT 0
+    line INTEGER, planned REAL NOT NULL, traits INTEGER NOT NULL DEFAULT 0, repeat_of INTEGER,
+    former BLOB, changed INTEGER NOT NULL DEFAULT 0
 );
-CREATE UNIQUE INDEX rows_by_key ON rows (key) WHERE key IS NOT NULL;
+CREATE UNIQUE INDEX rows_by_key ON rows (key) WHERE key IS NOT NULL AND repeat_of IS NULL;
+CREATE INDEX repeats ON rows (repeat_of, digest) WHERE repeat_of IS NOT NULL;
 CREATE TABLE payloads (row INTEGER PRIMARY KEY, payload BLOB NOT NULL);
 CREATE TABLE facts (
     row INTEGER NOT NULL, fact INTEGER NOT NULL, kind TEXT NOT NULL, attempt INTEGER NOT NULL,

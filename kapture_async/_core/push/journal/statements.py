@@ -74,11 +74,28 @@ class Known(NamedTuple):
     words: str | None
     attempts: int
     """The number of its last attempt; 0 if there was none."""
+    repeat_of: int | None = None
+    """The row whose key it has, or has in another spelling."""
+    former: bytes | None = None
+    """Digests of what it held before it was mended, one after the other."""
+    line: int | None = None
+    changed: int = 0
+    """Whether it came with other content after it was in the helpdesk."""
+
+    def holds(self, digest: bytes) -> bool:
+        """Whether it has this content, or had it before it was mended."""
+        if digest == self.digest:
+            return True
+        former = self.former
+        if former is None:
+            return False
+        return any(former[at : at + DIGEST] == digest for at in range(0, len(former), DIGEST))
 
 
 _KNOWN = """
 SELECT r.row, r.key, r.digest, r.occurrence, f.kind, f.attempt, f.ticket_id, f.status, f.error,
-    f.words, (SELECT max(g.attempt) FROM facts AS g WHERE g.row = r.row)
+    f.words, (SELECT max(g.attempt) FROM facts AS g WHERE g.row = r.row), r.repeat_of, r.former,
+    r.line, r.changed
 FROM {source}
 CROSS JOIN facts AS f
     ON f.row = r.row AND f.fact = (SELECT max(g.fact) FROM facts AS g WHERE g.row = r.row)
@@ -128,6 +145,14 @@ def known_by_number(connection: sqlite3.Connection, row: int) -> Known | None:
     return None if values is None else Known(*values)
 
 
+def repeats_of(connection: sqlite3.Connection, row: int, digest: bytes) -> list[Known]:
+    """The rows of this content that bear the key of a row, or another spelling of it."""
+    question = _KNOWN.format(
+        source="rows AS r", where="WHERE r.repeat_of = ? AND r.digest = ? ORDER BY r.row"
+    )
+    return [Known(*values) for values in connection.execute(question, (row, digest)).fetchall()]
+
+
 def index_keyed_content(connection: sqlite3.Connection) -> None:
     """Make :func:`keyed_by_content` quick. Only a journal whose rows came with keys and then
     without needs it."""
@@ -139,15 +164,16 @@ def index_keyed_content(connection: sqlite3.Connection) -> None:
 def keyed_by_content(connection: sqlite3.Connection, digest: bytes) -> Iterator[Known]:
     """The rows with a key that have this content, in the order they came."""
     question = _KNOWN.format(
-        source="rows AS r", where="WHERE r.key IS NOT NULL AND r.digest = ? ORDER BY r.row"
+        source="rows AS r",
+        where="WHERE r.key IS NOT NULL AND r.digest = ? AND r.occurrence >= 0 ORDER BY r.row",
     )
     return (Known(*values) for values in connection.execute(question, (digest,)))
 
 
 def insert_rows(connection: sqlite3.Connection, flat: list[Any]) -> None:
-    """New rows: row, key, digest, occurrence, line, planned, traits for each."""
-    into = "INTO rows (row, key, digest, occurrence, line, planned, traits)"
-    _insert(connection, into, "*", 7, flat)
+    """New rows: row, key, digest, occurrence, line, planned, traits, repeat_of for each."""
+    into = "INTO rows (row, key, digest, occurrence, line, planned, traits, repeat_of)"
+    _insert(connection, into, "*", 8, flat)
 
 
 def put_payloads(connection: sqlite3.Connection, flat: list[Any]) -> None:
@@ -249,7 +275,9 @@ def _values(into: str, columns: str, width: int, size: int) -> str:
 @cache
 def _by_key(size: int) -> str:
     marks = ",".join("?" * size)
-    return _KNOWN.format(source="rows AS r", where=f"WHERE r.key IN ({marks})")
+    return _KNOWN.format(
+        source="rows AS r", where=f"WHERE r.key IN ({marks}) AND r.repeat_of IS NULL"
+    )
 
 
 @cache

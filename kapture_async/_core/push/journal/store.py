@@ -16,6 +16,7 @@ from typing import Any
 
 from ...errors import JournalError
 from .batch import Batch, Incoming
+from .books import close_books
 from .facts import (
     DOUBTS,
     OUTCOMES,
@@ -36,12 +37,15 @@ from .memory import writable
 from .names import Names
 from .owned import OwnedJournal
 from .reference import DIGEST
+from .spelling import fold
 from .statements import (
     ANOTHER_RUN,
     Known,
     delete_payloads,
+    index_keyed_content,
     insert_facts,
     insert_group,
+    keyed_by_content,
     known_by_number,
 )
 from .trouble import same_again, trouble
@@ -59,7 +63,12 @@ class Store(OwnedJournal):
 
     Facts are written inside :meth:`transaction`. What it has made durable when it is left may
     be acted upon, and nothing before.
+
+    Attributes:
+        exact_keys: another spelling of a key is another key.
     """
+
+    exact_keys = False
 
     @property
     def row_numbers(self) -> Iterator[int]:
@@ -69,11 +78,17 @@ class Store(OwnedJournal):
     def learn_names(self) -> Names:
         """The names of all rows there are."""
         names = Names()
-        names.content_counts = self._memory.older_without_key
+        memory = self._memory
+        names.content_counts = memory.older_without_key
+        spellings = None
+        if memory.older_with_key and not self.exact_keys:
+            names.spellings = spellings = Names()
         for key, digest in self._each("SELECT key, digest FROM rows", []):
             names.add(digest)
             if key is not None:
                 names.add(key)
+                if spellings is not None:
+                    spellings.add(fold(key))
         return names
 
     def take(self, identity: Identity, payload: bytes | None, at: float) -> Taken:
@@ -109,7 +124,7 @@ class Store(OwnedJournal):
     def take_many(self, incoming: Sequence[Incoming]) -> list[Taken]:
         """:meth:`take` or :meth:`refuse` for each, in order; identities are checked before."""
         self._check_transaction()
-        batch = Batch(self._connection, self._memory, self.job, incoming, self._again)
+        batch = self._batch(incoming)
         taken = [batch.take(one) for one in incoming]
         batch.write()
         return taken
@@ -183,8 +198,10 @@ class Store(OwnedJournal):
         known = known_by_number(self._connection, row)
         if known is None:
             raise trouble(self.path, f"it has no row {row}")
-        batch = Batch(self._connection, self._memory, self.job, [], self._again)
-        if known.kind == "not_sent" and known.attempt == 0:
+        batch = self._batch([])
+        if known.repeat_of is not None:
+            taken = batch.take_held(known, at, sighted)
+        elif known.kind == "not_sent" and known.attempt == 0:
             taken = batch.answer("refused", known)
         else:
             action = action_for(
@@ -201,6 +218,37 @@ class Store(OwnedJournal):
             )
         batch.write()
         return taken
+
+    def _batch(self, incoming: Sequence[Incoming]) -> Batch:
+        return Batch(
+            self._connection, self._memory, self.job, incoming, self._again, self.exact_keys
+        )
+
+    def with_other_keys(self, digests: Sequence[bytes]) -> int:
+        """How many of these contents rows of earlier runs have that bear keys."""
+        self._check_transaction()
+        index_keyed_content(self._connection)
+        first = self._memory.first_row
+        return sum(
+            any(known.row < first for known in keyed_by_content(self._connection, digest))
+            for digest in digests
+        )
+
+    @property
+    def has_older_keys(self) -> bool:
+        """Whether earlier runs had rows with keys."""
+        return self._memory.older_with_key
+
+    def close_books(self, at: float, *, same_source: bool) -> int:
+        """At the end of a source that was read whole: see which rows that were refused have been
+        given again as others, and need no further care. Returns how many.
+
+        Args:
+            at: the wall clock.
+            same_source: it is the very source of the earlier runs, mended perhaps.
+        """
+        self._check_transaction()
+        return close_books(self._connection, self._memory, at, same_source=same_source)
 
     def settle(
         self,

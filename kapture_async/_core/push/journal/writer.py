@@ -71,6 +71,7 @@ class Journal:
         now: Callable[[], float] = time.time,
         to_push: bool = False,
         restored: bool = False,
+        exact_keys: bool = False,
     ) -> Journal:
         """Open a journal, alone, or make it.
 
@@ -83,6 +84,7 @@ class Journal:
             now: the wall clock.
             to_push: learn which rows there are, so that new ones need not be looked up.
             restored: it is an older copy, as the caller knows; see :attr:`restored`.
+            exact_keys: another spelling of a key is another key.
 
         Raises:
             JournalError: another process pushes with it, it belongs to another push, is
@@ -95,6 +97,7 @@ class Journal:
             store = Store.open(
                 text, job=job, create=create, again=again, at=now(), restored=restored
             )
+            store.exact_keys = exact_keys
             if to_push:
                 try:
                     names.append(store.learn_names())
@@ -169,6 +172,8 @@ class Journal:
         refusal: tuple[str, str] | None = None,
         new: bool = False,
         sighted: Sighted | None = None,
+        replaces: int | None = None,
+        probe: bool = False,
     ) -> None:
         """:meth:`take` without waiting, or :meth:`refuse`.
 
@@ -183,12 +188,14 @@ class Journal:
             refusal: why it cannot be sent at all: the error's class name, and words.
             new: what :meth:`claim` said of it.
             sighted: why it is not to be sent, if a lookup says so.
+            replaces: the row whose place it takes.
+            probe: if it is new, write nothing, and answer ``new``.
 
         Raises:
             JournalError: the journal can be used no more.
         """
         self._check_usable()
-        one = Incoming(identity, payload, self._now(), refusal, new, sighted)
+        one = Incoming(identity, payload, self._now(), refusal, new, sighted, replaces, probe)
         self._worker.put_take(one, done, token)
 
     def listen(self, begun: AllDone, ended: AllDone) -> None:
@@ -415,11 +422,25 @@ class Journal:
         self._check_usable()
         return await self._worker.put_call(function)
 
-    def call_soon(self, function: Callable[[Store], object]) -> None:
-        """:meth:`call` without waiting. What it raises is lost; if it could not be made durable,
-        the journal is broken. Does nothing if it is broken, or closing, already."""
+    @property
+    def has_older_keys(self) -> bool:
+        """Whether earlier runs had rows with keys."""
+        return self._store.has_older_keys
+
+    def call_soon(
+        self,
+        function: Callable[[Store], T],
+        done: Callable[[asyncio.Future[T]], None] | None = None,
+    ) -> None:
+        """:meth:`call` without waiting. Does nothing if the journal is broken, or closing, already.
+
+        Args:
+            function: as for :meth:`call`.
+            done: called in the loop with a future that is done. Without it, what the function
+                raises is lost; if it could not be made durable, the journal is broken.
+        """
         if self._worker.broken is None and not self._worker.closing:
-            self._worker.put_call(function).add_done_callback(_ignore)
+            self._worker.put_call(function).add_done_callback(done or _ignore)
 
     async def aclose(self) -> None:
         """Write what waits, note the end of the run, and give the journal back.
