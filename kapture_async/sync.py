@@ -732,6 +732,13 @@ class SyncTickets(SyncResource[Tickets]):
         never left this machine is sent again as the client's retry policy says; what may have
         arrived is never sent again. When the service asks to slow down, all workers wait.
 
+        What an answer repeats is compared with its row. One that carries the content of another
+        row, or the id of another's ticket, makes the row ``Unknown``
+        (:class:`AnswerMismatchError`); the second one stops the push. Of rows with one id and
+        nothing else to tell them by, the one that was accepted before is in doubt, too: with a
+        journal that is written down, and the event :class:`RowDoubted` tells it.
+        :attr:`Accepted.checked` says whether an answer repeated anything of its row.
+
         Args:
             source: any iterable of :class:`NewTicket`, of mappings by wire
                 names, or of :class:`Row` around either. It is read as fast as the service

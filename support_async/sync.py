@@ -770,6 +770,10 @@ class SyncTickets(SyncResource[Tickets]):
         arrived is never sent again. When the service asks to slow down, all workers wait.
         Attachments that are given as paths are read when their turn comes.
 
+        The answers of this service repeat nothing of a row, not even an id. So the answer to
+        another row, as a proxy may give that is one behind, cannot be told from the right one:
+        :attr:`Accepted.checked` is false, and only a lookup proves more.
+
         Args:
             source: any iterable of :class:`NewTicket`, of mappings by wire
                 names, or of :class:`Row` around either. It is read as fast as the service

@@ -538,7 +538,9 @@ class Push(Generic[R]):
         self._drop_connections()
         if found.earlier is not None:
             self._doubted += 1
-            logger.warning("an accepted row is in doubt: %s", found.words)
+            logger.warning(
+                "an accepted row is in doubt: another row was given its id, %s", found.ticket_id
+            )
             if self._recorder is not None:
                 self._recorder.doubt(found.earlier, found.ticket_id, found.words)
             self._tell(RowDoubted(found.index, found.key, found.ticket_id, found.words))
