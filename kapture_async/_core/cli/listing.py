@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import click
 
+from ..pull.output import Output
 from .options import Command, timeout_option, with_options
 from .running import run
 from .screen import json_line
@@ -66,7 +65,7 @@ def put_rows(
         How many there were, and the words ``" to FILE"`` if they went to one.
     """
     to_stdout = as_json or out == "-"
-    part = Path(f"{out}.part") if out is not None and not to_stdout else None
+    output = Output(out, overwrite=True) if out is not None and not to_stdout else None
 
     async def put(file: BinaryIO | None) -> int:
         number = 0
@@ -81,10 +80,13 @@ def put_rows(
                     show(row)
         return number
 
-    if part is None:
+    if output is None:
         return run(lambda: put(None)), ""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-    with open(os.open(part, flags, 0o600), "wb") as file:
-        number = run(lambda: put(file))
-    part.replace(str(out))
+    try:
+        output.begin()
+        number = run(lambda: put(output.file))
+        output.seal()
+        output.publish()
+    finally:
+        output.discard()
     return number, f" to {out}"
