@@ -1007,7 +1007,8 @@ class Tickets:
 
     def _ways(self, place: ReferencePlace) -> Ways:
         look = look_of(self.pull, self._caller.codec, place)
-        return Ways(look=look, beginning_of=packed_beginning if place == TEXT else None)
+        beginning_of = packed_beginning if place == TEXT else None
+        return Ways(look=look, beginning_of=beginning_of, clues_of=packed_clues)
 
     def _update_ways(self, place: ReferencePlace, *, by_ticket: bool) -> Ways:
         return Ways(look=inquiry_of(self.get_many, place, by_ticket=by_ticket))

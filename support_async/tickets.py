@@ -573,7 +573,11 @@ class Tickets:
             new_journal=new_journal,
             ways=None
             if reference is None
-            else Ways(look=look_of(self.iter, reference), beginning_of=packed_beginning),
+            else Ways(
+                look=look_of(self.iter, reference),
+                beginning_of=packed_beginning,
+                clues_of=packed_clues,
+            ),
             keys_exact=keys_exact,
             new_keys=new_keys,
             key=key,

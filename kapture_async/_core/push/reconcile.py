@@ -30,7 +30,7 @@ from .journal.store import Store
 from .journal.traits import OBJECTS, strongest
 from .journal.writer import Journal
 from .looks import MARGIN, Finding, Gap, Inquiry, Look, Looking
-from .survey import Survey, surely_shown
+from .survey import Payloads, Survey, surely_shown
 from .trial import Trial, trial_reference
 
 SETTLE: float = 300.0
@@ -331,6 +331,7 @@ async def way_to_look(
     now: Callable[[], float],
     *,
     listed_until: float = -inf,
+    payloads: Payloads | None = None,
 ) -> Looking:
     """How these rows are looked for, and by which others a look is judged."""
     until = now() - settle
@@ -348,7 +349,7 @@ async def way_to_look(
         runs = await journal.call(lambda store: _sending(store.runs(), doubts))
         candidates = Candidates(settle, runs)
 
-    async def payloads() -> dict[int, bytes]:
+    async def kept() -> dict[int, bytes]:
         return await journal.call(lambda store: dict(store.payloads_of(State.UNKNOWN)))
 
     return Survey(
@@ -362,7 +363,7 @@ async def way_to_look(
         beginnings=beginnings,
         candidates=candidates,
         clues_of=clues_of,
-        payloads=payloads,
+        payloads=payloads or kept,
         now=now,
         listed_until=listed_until,
     )

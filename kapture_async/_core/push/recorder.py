@@ -12,13 +12,20 @@ import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import orjson
 from attrs import evolve, field, frozen
 
-from ..errors import ConfirmationNeededError, HelpdeskError, InvalidInputError, JournalError
+from ..errors import (
+    ConfirmationNeededError,
+    HelpdeskError,
+    InvalidInputError,
+    JournalError,
+    NotSentError,
+)
 from ..outcome import Outcome
 from .journal.facts import LATER, Identity, Job, Taken, entry_of, is_name
 from .journal.reference import digest_of, reference_of
@@ -250,6 +257,15 @@ class Recorder:
             if self._twins.compare(digests, ended=not lives):
                 self._twins = None
 
+    def _unsettled(self) -> NotSentError:
+        assert self._search is not None
+        at = datetime.fromtimestamp(self._search.settled_at)
+        return NotSentError(
+            "another copy of the journal was pushed with a moment ago, and broke off: what it sent "
+            f"last may come to the helpdesk until {at:%H:%M:%S}",
+            next_step=f"Push again after {at:%H:%M:%S}; nothing has to be decided until then.",
+        )
+
     def _wanted(self, live: Live[Any]) -> Wanted | None:
         """A row that may be sent, as it would be; whatever is wrong with it, :meth:`begin` says."""
         value, row, journal = live.value, live.row, self.journal
@@ -295,6 +311,10 @@ class Recorder:
         """Ask whether a row may be sent, without waiting for the answer; see :meth:`open`."""
         records, journal, row, value = self._records, self.journal, live.row, live.value
         problem = live.problem
+        if live.sighted is not None and live.sighted.kind == "unsettled":
+            live.last = self._unsettled()
+            self._begun([live], None)
+            return
         if isinstance(value, Held):
             self._begin_held(live, value)
             return

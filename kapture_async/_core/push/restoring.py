@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from attrs import field, frozen
 
+from .candidates import CluesOf
 from .contradictions import Watch
 from .journal.facts import Doubt, Sighted, State
 from .journal.traits import traits_of
@@ -30,10 +31,12 @@ class Ways:
     Attributes:
         look: all of a time, or each by itself.
         beginning_of: title and text, from a row's payload; see :func:`.reconcile.reconcile`.
+        clues_of: what a ticket may share with a row, from its payload; likewise.
     """
 
     look: Look | Inquiry
     beginning_of: Callable[[bytes], tuple[str, str]] | None = None
+    clues_of: CluesOf | None = None
 
 
 class Wanted(NamedTuple):
@@ -48,8 +51,14 @@ class Wanted(NamedTuple):
         return f"<Wanted {self.reference}>"  # key and payload are the caller's
 
 
+_NO: tuple[str, tuple[str, ...]] = ("", ())
+
+
 class Search:
     """Looks rows up before they are sent. The lists are read once, whole, before the first row.
+
+    Where the newer copy was closed without a doubt, its mark says how many rows it had sent. Once
+    as many are found, all others are absent, whatever the lists prove.
 
     Args:
         journal: the older copy, open.
@@ -75,6 +84,7 @@ class Search:
         self._settle = 0.0
         self._seen: list[Seen | ListEnd] = []
         self._watch = Watch()
+        self._found: set[str] = set()
 
     async def begin(self) -> None:
         """Read the lists.
@@ -116,6 +126,10 @@ class Search:
         if beginning_of is not None:
             beginnings = {one.row: beginning_of(one.payload or b"{}") for one in doubts}
         look = self._ways.look
+
+        async def payloads() -> dict[int, bytes]:
+            return {one.row: one.payload for one in doubts if one.payload is not None}
+
         way: Looking = await way_to_look(
             self._journal,
             self._watch.over(look) if isinstance(look, Inquiry) else self._again,
@@ -124,11 +138,19 @@ class Search:
             self._settle,
             None,
             beginnings,
-            None,
+            self._ways.clues_of,
             self._now,
             listed_until=inf,
+            payloads=payloads,
         )
-        sight = await way.look(doubts, self._made - MARGIN, self._until + MARGIN)
+        since, until = self._made - MARGIN, self._until + MARGIN
+        sight = await way.look(doubts, since, until)
+        if len(sight.found) < len(doubts) and not isinstance(look, Inquiry):
+            # The first look has learned who makes the tickets; now those that nothing explains.
+            sight = await way.look(doubts, since, until)
+        self._found.update(
+            d.reference for d in doubts if sight.found.get(d.row, _NO)[0] == "present"
+        )
         return [self._sighted(sight, doubt.row) for doubt in doubts]
 
     def _sighted(self, sight: Sight, row: int) -> Sighted | None:
@@ -136,10 +158,21 @@ class Search:
         found = sight.found.get(row) or sight.alike.get(row)
         if found is not None:
             return Sighted(found[0], found[1], self._made, last)
-        settled = self._now() >= (self._journal.restored or 0.0) + self._settle
-        if settled and row not in sight.gaps:
-            return None
-        return Sighted("unknown", (), self._made, last)
+        if row in sight.candidates:
+            return Sighted("probable", sight.candidates[row], self._made, last)
+        sent = self._journal.sent_in_all
+        if sent is not None and len(self._found) >= sent:
+            return None  # all that the newer copy had sent was found, so this is not among it
+        if row in sight.gaps:
+            return Sighted("unknown", (), self._made, last)
+        if self._now() < self.settled_at:
+            return Sighted("unsettled", (), self._made, last)
+        return None
+
+    @property
+    def settled_at(self) -> float:
+        """When everything that another copy has sent must be done."""
+        return (self._journal.restored or 0.0) + self._settle
 
     def _doubt(self, number: int, one: Wanted) -> Doubt:
         return Doubt(

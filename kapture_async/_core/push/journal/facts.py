@@ -278,7 +278,8 @@ class Sighted(NamedTuple):
     """What a lookup said of a row that an older copy of a journal would send, if that is anything
     but that it is not there."""
 
-    kind: Literal["present", "ambiguous", "probable", "unknown"]
+    kind: Literal["present", "ambiguous", "probable", "unknown", "unsettled"]
+    """``unsettled``: the service may still be at it, so that nothing can be said yet."""
     ticket_ids: tuple[str, ...]
     since: float
     """It may have been sent since then,"""

@@ -42,6 +42,8 @@ class OwnedJournal(ReadJournal):
         reads_json: whether SQLite does, so that :meth:`.Store.put` may be used.
         restored: it is, or was, an older copy: rows that it would send may be in the helpdesk.
             Until when they may have been sent, if that may be just now; else 0.
+        sent_in_all: how many of its rows are in the helpdesk, as the newer one had it when it was
+            closed without a doubt. Known only in the run that finds that this is an older copy.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class OwnedJournal(ReadJournal):
         self._memory = Memory()
         self.reads_json = False
         self.restored: float | None = None
+        self.sent_in_all: int | None = None
         self._nonce = secrets.token_hex(8)
         self._marking = True
         self._marked = (0.0, (0, 0))
@@ -210,6 +213,8 @@ class OwnedJournal(ReadJournal):
             self.restored = before
             return
         until = mark.at if mark is not None and behind and not mark.quiet else 0.0
+        if mark is not None and behind and mark.quiet and before is None:
+            self.sent_in_all = mark.sent
         self.restored = max(before or 0.0, until)
         self._connection.execute("UPDATE job SET restored = ?", (self.restored,))
 

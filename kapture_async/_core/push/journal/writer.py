@@ -130,6 +130,11 @@ class Journal:
         return self._store.restored
 
     @property
+    def sent_in_all(self) -> int | None:
+        """How many of its rows are in the helpdesk; see :attr:`.OwnedJournal.sent_in_all`."""
+        return self._store.sent_in_all
+
+    @property
     def broken(self) -> JournalError | None:
         """Why it can write no more, once that is so. From then on every call fails with it."""
         return self._worker.broken
