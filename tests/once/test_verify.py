@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections import Counter
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -344,6 +346,21 @@ def test_a_temporary_file_that_fails() -> None:
     sightings.close()
     with pytest.raises(JournalError, match="temporary file"):
         sightings.add([("reference", "1", 1)])
+
+
+@pytest.mark.parametrize("turns", [1, 3, 10, 30, 100])
+async def test_a_cancelled_verification_leaves_all_as_it_was(
+    twin: KaptureTwin, client: KaptureClient, journal: Path, turns: int
+) -> None:
+    await push(client, keyed(**{f"k{n}": f"t{n}" for n in range(20)}), journal)
+    task = asyncio.create_task(client.tickets.verify(journal, settle=SETTLE))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    found = await client.tickets.verify(journal, settle=SETTLE)
+    assert found.counts == {"present": 20}
 
 
 # --- support -------------------------------------------------------------------------------------

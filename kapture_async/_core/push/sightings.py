@@ -8,6 +8,7 @@ the rest in a temporary file that has no name and is gone with the process.
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -44,10 +45,12 @@ Sighting = tuple[str, str, int]
 class Sightings:
     """References seen, by ticket, and the rows of the journal that they belong to.
 
-    Use from one thread at a time.
+    Use from one thread at a time. It may be closed from another one: who waits for what a journal's
+    thread does may be cancelled.
     """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._connection.executescript(
             f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -{_CACHE}; "
@@ -56,8 +59,13 @@ class Sightings:
         self._indexed = False
 
     def close(self) -> None:
-        """Forget all of it."""
-        self._connection.close()
+        """Forget all of it. May be called again."""
+        with self._lock:
+            self._connection.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_connection"):
+            self._connection.close()
 
     def add(self, seen: Iterable[Sighting]) -> None:
         """References, each on a ticket. Seen again there, it counts once."""
@@ -146,15 +154,17 @@ class Sightings:
 
     def _many(self, statement: str, values: Iterable[Any]) -> None:
         try:
-            self._connection.execute("BEGIN")
-            self._connection.executemany(statement, values)
-            self._connection.execute("COMMIT")
+            with self._lock:
+                self._connection.execute("BEGIN")
+                self._connection.executemany(statement, values)
+                self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise _trouble(error) from error
 
     def _all(self, question: str, values: Sequence[Any]) -> list[Any]:
         try:
-            return self._connection.execute(question, values).fetchall()
+            with self._lock:
+                return self._connection.execute(question, values).fetchall()
         except sqlite3.Error as error:
             raise _trouble(error) from error
 
