@@ -533,6 +533,7 @@ class Customers:
         """
         check_place(reference)
         longest = self._caller.options.timeout.total
+        check_callable("on_event", on_event)
         settle_time(settle, longest)  # before anything is opened
         stored = await asyncio.to_thread(job_at, journal)
         if stored.operation != ADD_CUSTOMER.name:

@@ -27,6 +27,7 @@ from ._core.push.bulk import bulk_push, reconcile_at
 from ._core.push.doctor import Diagnosis, examine, long_text
 from ._core.push.engine import Push
 from ._core.push.events import PushObserver
+from ._core.push.journal.facts import Job
 from ._core.push.journal.reading import job_at
 from ._core.push.judging import judge
 from ._core.push.looks import Inquiry, Look
@@ -814,26 +815,15 @@ class Tickets:
                 :meth:`Reconciliation.before` gives it.
         """
         check_place(reference)
-        codec, settings = self._caller.codec, self._caller.transport.settings
-        longest = self._caller.options.timeout.total
+        codec, longest = self._caller.codec, self._caller.options.timeout.total
         check_flag("trust_empty", trust_empty)
         check_flag("probe", probe)
         check_callable("on_event", on_event)
         settle_time(settle, longest)  # before anything is opened
-        stored = await asyncio.to_thread(job_at, journal)
-        job, way, content_of = job_of(settings, reference), None, None
-        if stored.operation == UPDATE_TICKET.name:
-            job = update_job_of(settings, reference)
-            way = inquiry_of(self.get_many, reference, by_ticket=stored.keys == BY_TICKET)
-        elif stored.operation != ADD_TICKET.name:
-            raise JournalError(
-                f"the journal {os.fspath(journal)!r} is of {stored.operation}, and not of tickets",
-                next_step=f"Use the reconcile method beside {stored.operation}.",
-            )
-        elif reference is None:
-            content_of = packed_content
-        if probe and (way is not None or reference is None):
-            what = "updates" if way is not None else "rows without a reference"
+        job, way = await self._way_for(journal, reference, "reconcile")
+        lists = not isinstance(way, Inquiry)
+        if probe and (not lists or reference is None):
+            what = "rows without a reference" if lists else "updates"
             raise InvalidInputError(f"a trial ticket proves nothing of {what}")
 
         async def trial(name: str, traits: int, like: bytes | None) -> str | None:
@@ -844,14 +834,14 @@ class Tickets:
         return await reconcile_at(
             journal,
             job,
-            way or look_of(self.pull, codec, reference),
+            way,
             settle=settle,
             longest=longest,
-            content_of=content_of,
-            beginning_of=packed_beginning if way is None and reference == TEXT else None,
+            content_of=packed_content if lists and reference is None else None,
+            beginning_of=packed_beginning if lists and reference == TEXT else None,
             day_of=lambda at: datetime.fromtimestamp(at, codec.zone).date(),
             trust_empty=trust_empty,
-            clues_of=packed_clues if way is None else None,
+            clues_of=packed_clues if lists else None,
             trial=trial if probe else None,
             on_event=on_event,
         )
@@ -894,20 +884,10 @@ class Tickets:
                 journal. It is safe to verify again.
         """
         check_place(reference)
-        codec, settings = self._caller.codec, self._caller.transport.settings
-        longest = self._caller.options.timeout.total
+        codec, longest = self._caller.codec, self._caller.options.timeout.total
+        check_callable("on_event", on_event)
         settle_time(settle, longest)  # before anything is opened
-        stored = await asyncio.to_thread(job_at, journal)
-        way: Look | Inquiry = look_of(self.pull, codec, reference)
-        job = job_of(settings, reference)
-        if stored.operation == UPDATE_TICKET.name:
-            job = update_job_of(settings, reference)
-            way = inquiry_of(self.get_many, reference, by_ticket=stored.keys == BY_TICKET)
-        elif stored.operation != ADD_TICKET.name:
-            raise JournalError(
-                f"the journal {os.fspath(journal)!r} is of {stored.operation}, and not of tickets",
-                next_step=f"Use the verify method beside {stored.operation}.",
-            )
+        job, way = await self._way_for(journal, reference, "verify")
         return await verify_at(
             journal,
             job,
@@ -917,6 +897,23 @@ class Tickets:
             day_of=lambda at: datetime.fromtimestamp(at, codec.zone).date(),
             on_event=on_event,
         )
+
+    async def _way_for(
+        self, journal: str | os.PathLike[str], reference: ReferencePlace, method: str
+    ) -> tuple[Job, Look | Inquiry]:
+        """What a journal must be for, and how its rows are looked up."""
+        settings = self._caller.transport.settings
+        stored = await asyncio.to_thread(job_at, journal)
+        if stored.operation == UPDATE_TICKET.name:
+            by_ticket = stored.keys == BY_TICKET
+            inquiry = inquiry_of(self.get_many, reference, by_ticket=by_ticket)
+            return update_job_of(settings, reference), inquiry
+        if stored.operation != ADD_TICKET.name:
+            raise JournalError(
+                f"the journal {os.fspath(journal)!r} is of {stored.operation}, and not of tickets",
+                next_step=f"Use the {method} method beside {stored.operation}.",
+            )
+        return job_of(settings, reference), look_of(self.pull, self._caller.codec, reference)
 
     async def judge(
         self,

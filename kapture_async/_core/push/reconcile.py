@@ -190,12 +190,12 @@ def settle_time(given: float | None, longest: float | None, *, whose: str = "a c
     least = 2 * longest_call(longest)
     if given is None:
         return max(SETTLE, least)
-    check_seconds("settle", given)
-    if not given >= least:
+    if isinstance(given, (int, float)) and not given >= least:
         raise InvalidInputError(
             f"settle must be {least:g} seconds or more, twice the time {whose} may take",
             next_step="Give it that, or leave it out.",
         )
+    check_seconds("settle", given)
     return given
 
 
