@@ -332,6 +332,7 @@ class Customers:
         max_rate: float | None = None,
         patience: float = 300.0,
         give_up_after: int | None = 100,
+        keep_going: bool = False,
         on_event: PushObserver | None = None,
         journal: str | os.PathLike[str] | None = None,
         reference: ReferencePlace = TEXT,
@@ -362,7 +363,7 @@ class Customers:
                 names (see :meth:`NewCustomer.from_mapping`), or of :class:`Row` around either.
             key: gives a row's name, by which a journal knows it again, such as your own
                 customer code; otherwise a journal goes by its content.
-            max_concurrency, max_rate, patience, give_up_after, on_event: as for
+            max_concurrency, max_rate, patience, give_up_after, keep_going, on_event: as for
                 :meth:`Tickets.push`.
             journal: the file of a journal, made if it is not there; as for
                 :meth:`Tickets.push`.
@@ -433,6 +434,7 @@ class Customers:
             max_rate=max_rate,
             patience=patience,
             give_up_after=give_up_after,
+            keep_going=keep_going,
             on_event=on_event,
             rule=SAVED_CUSTOMER,
         )

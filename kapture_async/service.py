@@ -363,9 +363,13 @@ def refusal(judgement: Judgement, words: str | None) -> HelpdeskError:
         if pattern.fullmatch(plain):
             found = _MISSING.fullmatch((words or "").rstrip(". "))
             fields = {found["field"].lower(): (words or "",)} if found else None
-            return judgement.error(cls, message, words=words, fields=fields)
+            error = judgement.error(cls, message, words=words, fields=fields)
+            error.about_data = cls is not AuthenticationError
+            return error
     if judgement.reply.status == 404:
-        return judgement.error(NotFoundError, "the service knows no such id", words=words)
+        unknown = judgement.error(NotFoundError, "the service knows no such id", words=words)
+        unknown.about_data = judgement.operation.name.endswith(".update")
+        return unknown
     if judgement.reply.status >= 300:
         # Not one of the documented refusals. With a 3xx or 5xx it may have been carried out.
         return judgement.by_status(words)

@@ -710,6 +710,7 @@ class SyncTickets(SyncResource[Tickets]):
         max_rate: float | None = None,
         patience: float = 300.0,
         give_up_after: int | None = 100,
+        keep_going: bool = False,
         on_event: PushObserver | None = None,
         journal: str | os.PathLike[str] | None = None,
         reference: ReferencePlace = TEXT,
@@ -752,6 +753,11 @@ class SyncTickets(SyncResource[Tickets]):
                 not sent.
             give_up_after: stop after so many rows in a row failed for reasons that are not
                 theirs (service unreachable or silent, credentials refused); ``None``: never.
+            keep_going: refusals never stop the push. Without it, a push stops at the first row
+                if its credentials are refused, or its address takes no such call; and later
+                after 50 refusals in a row that are alike and not documented as refusals of the
+                row's own data ("Auth Key Expired", "limit exceeded"). Until the first row is
+                accepted, one request at a time is sent.
             on_event: told of every outcome, pause and stop.
             journal: the file of a journal, made if it is not there. With it the push survives
                 crashes: what was accepted before is not sent again, what is in doubt is not
@@ -802,6 +808,7 @@ class SyncTickets(SyncResource[Tickets]):
                 max_rate=max_rate,
                 patience=patience,
                 give_up_after=give_up_after,
+                keep_going=keep_going,
                 on_event=on_event,
                 journal=journal,
                 reference=reference,
@@ -831,6 +838,7 @@ class SyncTickets(SyncResource[Tickets]):
         max_rate: float | None = None,
         patience: float = 300.0,
         give_up_after: int | None = 100,
+        keep_going: bool = False,
         on_event: PushObserver | None = None,
         journal: str | os.PathLike[str] | None = None,
         reference: ReferencePlace = TEXT,
@@ -869,7 +877,8 @@ class SyncTickets(SyncResource[Tickets]):
                 row gets that lacks it; see :meth:`update`. Every row needs a sub-status.
             key: gives a row's name, by which a journal knows it again. By default it is the
                 ticket id, unless a :class:`Row` brings a key of its own.
-            max_concurrency, max_rate, patience, give_up_after, on_event: as for :meth:`push`.
+            max_concurrency, max_rate, patience, give_up_after, keep_going, on_event: as for
+                :meth:`push`.
             journal: the file of a journal, made if it is not there; as for :meth:`push`.
             reference: where a row's reference travels: ``"text"``, a line at the end of
                 ``comment``; a :class:`Field` of an associate object; or ``None``. Used only
@@ -921,6 +930,7 @@ class SyncTickets(SyncResource[Tickets]):
                 max_rate=max_rate,
                 patience=patience,
                 give_up_after=give_up_after,
+                keep_going=keep_going,
                 on_event=on_event,
                 journal=journal,
                 reference=reference,
@@ -1335,6 +1345,7 @@ class SyncCustomers(SyncResource[Customers]):
         max_rate: float | None = None,
         patience: float = 300.0,
         give_up_after: int | None = 100,
+        keep_going: bool = False,
         on_event: PushObserver | None = None,
         journal: str | os.PathLike[str] | None = None,
         reference: ReferencePlace = TEXT,
@@ -1365,7 +1376,7 @@ class SyncCustomers(SyncResource[Customers]):
                 names (see :meth:`NewCustomer.from_mapping`), or of :class:`Row` around either.
             key: gives a row's name, by which a journal knows it again, such as your own
                 customer code; otherwise a journal goes by its content.
-            max_concurrency, max_rate, patience, give_up_after, on_event: as for
+            max_concurrency, max_rate, patience, give_up_after, keep_going, on_event: as for
                 :meth:`SyncTickets.push`.
             journal: the file of a journal, made if it is not there; as for
                 :meth:`SyncTickets.push`.
@@ -1414,6 +1425,7 @@ class SyncCustomers(SyncResource[Customers]):
                 max_rate=max_rate,
                 patience=patience,
                 give_up_after=give_up_after,
+                keep_going=keep_going,
                 on_event=on_event,
                 journal=journal,
                 reference=reference,

@@ -507,6 +507,7 @@ class Tickets:
         max_rate: float | None = None,
         patience: float = 300.0,
         give_up_after: int | None = 100,
+        keep_going: bool = False,
         on_event: PushObserver | None = None,
         journal: str | os.PathLike[str] | None = None,
         reference: ReferencePlace = TEXT,
@@ -549,6 +550,11 @@ class Tickets:
                 not sent.
             give_up_after: stop after so many rows in a row failed for reasons that are not
                 theirs (service unreachable or silent, credentials refused); ``None``: never.
+            keep_going: refusals never stop the push. Without it, a push stops at the first row
+                if its credentials are refused, or its address takes no such call; and later
+                after 50 refusals in a row that are alike and not documented as refusals of the
+                row's own data ("Auth Key Expired", "limit exceeded"). Until the first row is
+                accepted, one request at a time is sent.
             on_event: told of every outcome, pause and stop.
             journal: the file of a journal, made if it is not there. With it the push survives
                 crashes: what was accepted before is not sent again, what is in doubt is not
@@ -622,6 +628,7 @@ class Tickets:
             max_rate=max_rate,
             patience=patience,
             give_up_after=give_up_after,
+            keep_going=keep_going,
             on_event=on_event,
             rule=ADDED,
         )
@@ -642,6 +649,7 @@ class Tickets:
         max_rate: float | None = None,
         patience: float = 300.0,
         give_up_after: int | None = 100,
+        keep_going: bool = False,
         on_event: PushObserver | None = None,
         journal: str | os.PathLike[str] | None = None,
         reference: ReferencePlace = TEXT,
@@ -680,7 +688,8 @@ class Tickets:
                 row gets that lacks it; see :meth:`update`. Every row needs a sub-status.
             key: gives a row's name, by which a journal knows it again. By default it is the
                 ticket id, unless a :class:`Row` brings a key of its own.
-            max_concurrency, max_rate, patience, give_up_after, on_event: as for :meth:`push`.
+            max_concurrency, max_rate, patience, give_up_after, keep_going, on_event: as for
+                :meth:`push`.
             journal: the file of a journal, made if it is not there; as for :meth:`push`.
             reference: where a row's reference travels: ``"text"``, a line at the end of
                 ``comment``; a :class:`Field` of an associate object; or ``None``. Used only
@@ -765,6 +774,7 @@ class Tickets:
             max_rate=max_rate,
             patience=patience,
             give_up_after=give_up_after,
+            keep_going=keep_going,
             on_event=on_event,
             rule=UPDATED,
         )

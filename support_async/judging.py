@@ -184,7 +184,9 @@ def _refused(judgement: Judgement, body: Any) -> HelpdeskError:
     message = verdict.message
     if refusal.status_code == status != reply.status:
         message += f", with status {status} in the body"
-    return _error(judgement, verdict.cls, message, refusal, verdict.next_step)
+    error = _error(judgement, verdict.cls, message, refusal, verdict.next_step)
+    error.about_data = verdict.is_about_data(refusal)
+    return error
 
 
 def _error(

@@ -466,6 +466,7 @@ class Tickets:
         max_rate: float | None = None,
         patience: float = 300.0,
         give_up_after: int | None = 100,
+        keep_going: bool = False,
         on_event: PushObserver | None = None,
         journal: str | os.PathLike[str] | None = None,
         reference: ReferencePlace = TEXT,
@@ -507,6 +508,11 @@ class Tickets:
             give_up_after: stop after so many rows in a row failed for reasons that are not
                 theirs (service unreachable or silent, credentials refused, too many open
                 tickets); ``None``: never.
+            keep_going: refusals never stop the push. Without it, a push stops at the first row
+                if its credentials are refused, or its address takes no such call; and later
+                after 50 refusals in a row that are alike and not documented as refusals of the
+                row's own data ("Auth Key Expired", "limit exceeded"). Until the first row is
+                accepted, one request at a time is sent.
             on_event: told of every outcome, pause and stop.
             journal: the file of a journal, made if it is not there. With it the push survives
                 crashes: what was accepted before is not sent again, what is in doubt is not
@@ -585,6 +591,7 @@ class Tickets:
             max_rate=max_rate,
             patience=patience,
             give_up_after=give_up_after,
+            keep_going=keep_going,
             on_event=on_event,
         )
 

@@ -45,6 +45,12 @@ class Verdict:
     message: str
     next_step: str | None = None
 
+    def is_about_data(self, refusal: Refusal | None) -> bool:
+        """Whether it is a documented refusal of the data that was sent: of its fields, mostly."""
+        if self in _ABOUT_DATA:
+            return True
+        return self.cls is ValidationError and refusal is not None and bool(refusal.named)
+
 
 _CHECK_ADDRESS = (
     "Check the base URL; if this installation serves other paths, name them with paths=."
@@ -89,6 +95,10 @@ _UPLOAD_TOO_LARGE = Verdict(
     "the request is too large for the service or a proxy before it, which often takes no more "
     "than 1 MiB",
     "Make the attachment smaller, or have the limit of the proxy raised; then send it again.",
+)
+_ABOUT_DATA = (
+    *(_NOT_THE_OWNER, _NO_SUCH_TICKET, _NO_SUCH_ATTACHMENT, _ALREADY_SO),
+    *(_FILE_TOO_LARGE, _UPLOAD_TOO_LARGE),
 )
 _TOO_MANY_OPEN = Verdict(OpenTicketLimitError, "the user has too many open tickets")
 _TOKEN_REFUSED = Verdict(

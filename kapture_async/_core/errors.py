@@ -72,11 +72,13 @@ class HelpdeskError(Exception):
         vendor_message: the service's own words, cut to 500 characters, secrets masked.
         fields: what the service says of single fields: name to texts.
         next_step: the safe next step, in one sentence.
+        about_data: the service documents this refusal, as one of the very data that was sent.
     """
 
     outcome: ClassVar[OutcomeName] = "not_sent"
     """Which outcome this error stands for; decided by its class."""
     _next_step: ClassVar[str] = "See the message."
+    about_data: bool = False
 
     message: str
     service: str

@@ -313,9 +313,9 @@ def test_interrupted_twice_the_journal_tells_the_truth(
     run_cli: Run, start_cli: Start, server: KaptureTwin, tmp_path: Path
 ) -> None:
     table(tmp_path / "t.csv", 50)
-    server.faults = FaultPlan.rate(1.0, kinds=["silence_after"])
+    server.faults = FaultPlan.script([None, *["silence_after"] * 49])
     process = start_cli("push", "t.csv", "--key", "id", "--max-concurrency", "4")
-    wait_for_rows(run_cli, server, 4)
+    wait_for_rows(run_cli, server, 5)
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
     while "stopping" not in process.stderr.readline():
@@ -325,9 +325,9 @@ def test_interrupted_twice_the_journal_tells_the_truth(
     assert process.returncode == 130
     assert "Traceback" not in errors
     standing = told(run_cli("status", "t.csv.journal", "--json"))
-    assert (standing["unknown"], standing["accepted"], standing["running"]) == (4, 0, None)
+    assert (standing["unknown"], standing["accepted"], standing["running"]) == (4, 1, None)
     assert offered(errors, "reconcile") == ["reconcile", "t.csv.journal"]
-    assert len(server.ledger) == 4
+    assert len(server.ledger) == 5
 
 
 @needs_signals

@@ -177,7 +177,8 @@ async def test_patience_with_a_service_that_only_ever_says_wait(
     async with client.tickets.push(rows(3), patience=1.0) as outcomes:
         seen = [outcome async for outcome in outcomes]
     assert [type(outcome) for outcome in seen] == [Rejected] * 3
-    assert all(outcome.attempts >= 2 for outcome in seen)
+    # One request at a time, as none was accepted yet, and ever fewer: not all get a second try.
+    assert max(outcome.attempts for outcome in seen) >= 2
 
 
 async def test_a_dead_server_ends_the_push_instead_of_the_patience(
@@ -248,7 +249,8 @@ async def test_a_wrong_key_ends_the_push(twin: KaptureTwin) -> None:
                 async for outcome in outcomes:
                     # A few were drawn already, and never sent.
                     assert isinstance(outcome, Rejected) or not outcome.attempts
-        assert 100 <= outcomes.counts.rejected <= outcomes.counts.rows < 250
+        assert outcomes.counts.rejected == 1
+    assert sum(twin.requests.values()) == 1
 
 
 async def test_rejected_rows_do_not_end_the_push(client: KaptureClient) -> None:
@@ -327,7 +329,8 @@ async def test_a_cancellation_finishes_what_is_in_flight() -> None:
 
 
 async def test_a_second_cancellation_cuts_off_and_stays_truthful(twin: KaptureTwin) -> None:
-    twin.faults = FaultPlan.rate(1.0, kinds=[Fault("silence_after"), Fault("silence_before")])
+    silent = [Fault("silence_after"), Fault("silence_before")] * 4
+    twin.faults = FaultPlan.script([None, *silent])  # one at a time until the first is accepted
     async with KaptureClient(base_url=twin.url, token=twin.token, max_connections=4) as client:
         push = client.tickets.push(rows(1000), max_concurrency=8)
 
@@ -337,7 +340,7 @@ async def test_a_second_cancellation_cuts_off_and_stays_truthful(twin: KaptureTw
                     pass
 
         task = asyncio.create_task(consume())
-        while sum(twin.requests.values()) < 4:
+        while sum(twin.requests.values()) < 5:
             await asyncio.sleep(0.001)
         task.cancel()
         while push.stop_reason is None:
@@ -346,8 +349,8 @@ async def test_a_second_cancellation_cuts_off_and_stays_truthful(twin: KaptureTw
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        assert push.counts.accepted == 1
         seen = push.unread()
-        check_against_ledger(twin, seen, push.counts.rows)
         # Four were on the wire; the others still waited for a connection.
         assert Counter(type(outcome) for outcome in seen) == {Unknown: 4, NotSent: 4}
 

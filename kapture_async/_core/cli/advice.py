@@ -20,6 +20,8 @@ def ways_on(
     push: Sequence[str] | None = None,
     target: Sequence[str] = (),
     unread: bool = False,
+    first: str = "",
+    refused_too: bool = False,
 ) -> list[tuple[str, str]]:
     """Commands to go on with, each with a few words on it.
 
@@ -29,6 +31,8 @@ def ways_on(
         push: the arguments of the push that has just been, if there was one.
         target: the arguments that say where to and as whom.
         unread: the source was not read to its end.
+        first: what has to be done before anything is pushed.
+        refused_too: refused rows may go once more as they are, once the cause is corrected.
     """
     journal, program = standing.path, service.program.split()
     if standing.owner is not None:
@@ -55,10 +59,16 @@ def ways_on(
         if push is None and rest:
             what += f" of {standing.unread}"
         if push is not None:
+            what = f"{first}{what}"
             words, command = f"{what}, by the same command:", [*program, service.command, *push]
         else:
             words, command = f"{what}:", [*program, "resume", journal]
         ways.append((words, shlex.join([*command, *target])))
+    if refused_too and push is not None and standing.to_mend > standing.refused:
+        rows = count(standing.to_mend - standing.refused, "row")
+        words = f"once the cause is corrected, the same with the {rows} that were refused:"
+        command = [*program, service.command, *push, "--rejected-too", *target]
+        ways.append((words, shlex.join(command)))
     if standing.to_mend:
         rows = count(standing.to_mend, "row")
         out = f"{os.path.basename(journal).removesuffix('.journal')}.rejects.csv"

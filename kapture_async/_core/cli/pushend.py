@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ..errors import JournalError
+from ..errors import AuthenticationError, JournalError, PushStoppedError
 from ..push.sources import FileRows
 from .advice import ways_on
 from .endreport import (
@@ -104,6 +104,8 @@ def show_end(
             push=None if rows is None else options.as_arguments(),
             target=target.as_arguments(),
             unread=pushing.unlisted or pushing.stopped is not None,
+            first=_first_of_all(pushing),
+            refused_too=isinstance(pushing.stopped, PushStoppedError),
         )
         if target.headers and ways:
             warn("the values of --header are not repeated below, since they may be secret")
@@ -130,6 +132,12 @@ def failure_as_json(options: PushOptions) -> Iterator[None]:
             words = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
             print(json_line({"stopped": one_line(words, 400)}))
         raise
+
+
+def _first_of_all(pushing: PushRun) -> str:
+    """What has to be done before the next command is of use."""
+    cause = None if pushing.stopped is None else pushing.stopped.__cause__
+    return "renew the token, then " if isinstance(cause, AuthenticationError) else ""
 
 
 def _standing(options: PushOptions) -> Standing | None:

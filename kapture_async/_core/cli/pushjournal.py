@@ -32,7 +32,7 @@ from .service import Service
 
 def push_settings(options: PushOptions, journal: JournalFile | None) -> dict[str, Any]:
     """What ``tickets.push`` is told beside its rows."""
-    settings: dict[str, Any] = {"max_rate": options.max_rate}
+    settings: dict[str, Any] = {"max_rate": options.max_rate, "keep_going": options.keep_going}
     if journal is not None:
         settings |= {
             "journal": journal,

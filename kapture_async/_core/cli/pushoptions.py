@@ -76,6 +76,7 @@ class PushOptions:
     new_journal: bool
     keys_exact: bool
     new_keys: bool
+    keep_going: bool
     trial: bool
     report: str | None
     no_report: bool
@@ -276,6 +277,12 @@ def push_options(options: type[PushOptions], exit_codes: str = EXIT_CODES) -> De
             "--new-keys",
             is_flag=True,
             help="Go ahead although many rows with new keys hold what earlier rows hold.",
+        ),
+        click.option(
+            "--keep-going",
+            is_flag=True,
+            help="Go on however often the service refuses. Otherwise 50 refusals that are alike, "
+            "without a row accepted between, stop the push, unless they are about the rows' data.",
         ),
         click.option(
             "--trial", is_flag=True, help="Push one row, show it whole, and ask before the rest."

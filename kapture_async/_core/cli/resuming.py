@@ -81,6 +81,7 @@ def _push_held(
     settings = target.settings()
     how = {
         "max_rate": options.max_rate,
+        "keep_going": options.keep_going,
         "journal": JournalFile(path, job.keys, job.shape, job.source, options.again),
         "reference": service.place_in(job.place),
         "payloads": job.payloads,

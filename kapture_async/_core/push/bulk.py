@@ -37,6 +37,7 @@ def bulk_push(
     max_rate: float | None,
     patience: float,
     give_up_after: int | None,
+    keep_going: bool,
     on_event: PushObserver | None,
     rule: AnswerRule | None = None,
     ways: Ways | None = None,
@@ -53,8 +54,8 @@ def bulk_push(
         send: sends one row, once.
         operation: its name.
         records: how rows stand in a journal, given the seconds that a call may take.
-        journal, from_journal, key, max_concurrency, max_rate, patience, give_up_after, on_event,
-            keys_exact, new_keys: as the resources have them.
+        journal, from_journal, key, max_concurrency, max_rate, patience, give_up_after,
+            keep_going, on_event, keys_exact, new_keys: as the resources have them.
         rule: what the answers repeat of their rows, if they repeat anything.
         ways: how rows are looked up, if an older copy of the journal must; ``None`` if they
             cannot be.
@@ -96,6 +97,7 @@ def bulk_push(
         max_rate=max_rate,
         patience=patience,
         give_up_after=give_up_after,
+        keep_going=keep_going,
         on_event=on_event,
         recorder=recorder,
         held=from_journal,

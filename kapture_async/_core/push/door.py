@@ -22,7 +22,7 @@ class Door:
     """
 
     def __init__(self, *, longest: float, rand: Callable[[], float]) -> None:
-        self._longest = longest
+        self._longest = self._most = longest
         self._rand = rand
         self.held_until = -inf
         """Nobody passes before, whether it is shut or not."""
@@ -55,7 +55,7 @@ class Door:
             return False
         self.probing = True
         self._probe_at = now + self._wait * (0.75 + 0.25 * self._rand())
-        self._wait = min(self._wait * 2, self._longest)
+        self._wait = min(self._wait * 2, self._most)
         return True
 
     def hold(self, now: float, seconds: float) -> float:
@@ -72,8 +72,15 @@ class Door:
         self.held_until = until
         return until - now if until - before > 0.3 * seconds else 0.0
 
-    def shut(self, now: float, cause: Cause, wait: float) -> float:
-        """Shut it until a probe works. Returns the seconds until the first, 0 if it was shut."""
+    def shut(self, now: float, cause: Cause, wait: float, longest: float = inf) -> float:
+        """Shut it until a probe works. Returns the seconds until the first, 0 if it was shut.
+
+        Args:
+            now: the time.
+            cause: why.
+            wait: seconds until the first probe.
+            longest: the most seconds between two probes, if fewer than usual.
+        """
         if self.cause is not None:
             if cause == "down" and self.cause != "down":
                 self.cause = cause
@@ -84,7 +91,8 @@ class Door:
         if cause == "down" and now - self.opened_at < 5.0:
             wait = max(wait, self._last_wait)  # what was taken for a recovery was none
         self._probe_at = now + wait * (0.75 + 0.25 * self._rand())
-        self._wait = min(wait * 2, self._longest)
+        self._most = min(longest, self._longest)
+        self._wait = min(wait * 2, self._most)
         return self.wait_for(now)
 
     def open(self, now: float) -> None:

@@ -58,6 +58,7 @@ from .line import Pauser, pause_on_clock
 from .live import NOTHING, Live, is_hopeless
 from .pace import Pace
 from .recorder import Recorder
+from .refusals import Refusals, Stop
 from .rows import Row, Rows, Source
 from .sender import Sender
 
@@ -67,6 +68,11 @@ logger = logging.getLogger("kapture_async.push")
 
 MAX_CONCURRENCY = 100
 """As many as a client has connections by default. How many are used, the pace finds out."""
+
+
+_FIRST_FAILURES = 20
+"""As long as nothing was accepted, so many failures in a row that are not the rows' own are
+enough: rows go one at a time then, and each may be a doubt."""
 
 
 @frozen
@@ -124,6 +130,7 @@ class Push(Generic[R]):
         max_rate: float | None = None,
         patience: float = 300.0,
         give_up_after: int | None = 100,
+        keep_going: bool = False,
         on_event: PushObserver | None = None,
         recorder: Recorder | None = None,
         held: bool = False,
@@ -141,6 +148,8 @@ class Push(Generic[R]):
             or not 0 < max_rate < math.inf
         ):
             raise InvalidInputError("max_rate must be more than 0 requests per second")
+        if type(keep_going) is not bool:
+            raise InvalidInputError("keep_going must be True or False")
         if give_up_after is not None and (type(give_up_after) is not int or give_up_after < 1):
             raise InvalidInputError("give_up_after must be 1 or more, or None for never")
         check_seconds("patience", patience)
@@ -150,7 +159,8 @@ class Push(Generic[R]):
         self._us: dict[str, Any] = {"service": service, "operation": operation, "effect": "write"}
         self._workers = max_concurrency
         self._most_unread = 2 * max_concurrency
-        self._give_up_after = give_up_after
+        self._give_up_after = math.inf if give_up_after is None else give_up_after
+        self._keep_going = keep_going
         self._on_event = on_event
         self._now = now
         self._recorder = recorder
@@ -177,7 +187,12 @@ class Push(Generic[R]):
         self._runner: asyncio.Task[None] | None = None
         self._reported = False
         self._pace = Pace(
-            max_concurrency=max_concurrency, max_rate=max_rate, now=now, pause=pause, rand=rand
+            max_concurrency=max_concurrency,
+            max_rate=max_rate,
+            alone=True,
+            now=now,
+            pause=pause,
+            rand=rand,
         )
         self._drawing: Drawing[R] = Drawing(self._rows, key, now, self._fail, self._is_cut_off)
         self._journaled: JournaledFeed[R] | None = None
@@ -191,6 +206,7 @@ class Push(Generic[R]):
             self._feed,
             self._pace,
             recorder,
+            Refusals(operation, keep_going=keep_going),
             retry=retry,
             patience=patience,
             us=self._us,
@@ -204,6 +220,7 @@ class Push(Generic[R]):
             interrupted=self._interrupted,
             on_pause=lambda seconds, reason: self._tell(PushPaused(seconds, reason)),
             on_room=self._hire,
+            on_apart=self._wait_with,
             give_up=self._stop_with,
             answers=self._answers,
             contradicted=self._contradicted,
@@ -375,6 +392,7 @@ class Push(Generic[R]):
                     group.start_soon(self._journaled.run)
                 self._hire()
         finally:
+            self._sender.leave()
             try:
                 await self._rows.aclose()
                 await self._close_books()
@@ -388,6 +406,10 @@ class Push(Generic[R]):
         while self._hired < min(self._pace.room, self._workers):
             self._hired += 1
             self._group.start_soon(self._sender.work)
+
+    def _wait_with(self, live: Live[R]) -> None:
+        """Another worker, for a row that must wait while others go on."""
+        self._group.start_soon(self._sender.work, live)
 
     async def _keep_up(self) -> None:
         """Wait for a consumer that is slow."""
@@ -510,25 +532,31 @@ class Push(Generic[R]):
             self._wake.set()
         if outcome.name == "accepted" or not is_hopeless(outcome):
             self._hopeless = 0
-        else:
+        elif not (self._keep_going and outcome.name == "rejected"):
             self._hopeless += 1
-            if self._hopeless == self._give_up_after and self._stop_reason is None:
+            most = self._give_up_after
+            if not self._tally["accepted"]:
+                most = min(most, _FIRST_FAILURES)
+            if self._hopeless >= most and self._stop_reason is None:
                 self._give_up(outcome)
         if self._on_event is not None:
             self._tell(RowFinished(outcome))
 
     def _give_up(self, outcome: AnyOutcome[R]) -> None:
         cause: HelpdeskError = getattr(outcome, "error")  # noqa: B009 - only failures get here
-        self._stop_with(f"{self._hopeless} rows in a row failed, the last with: {cause.message}")
+        what = f"{self._hopeless} rows in a row failed, the last with: {cause.message}"
+        self._stop_with(Stop(what, cause=cause))
 
-    def _stop_with(self, reason: str, retry_after: float | None = None) -> None:
+    def _stop_with(self, stop: Stop) -> None:
         error = PushStoppedError(
-            f"the push gave up after {self._drawing.taken:,} rows: {reason}",
+            f"the push gave up after {self._drawing.taken:,} rows: {stop.reason}",
             service=self._service,
             operation=self._operation,
-            retry_after=retry_after,
+            retry_after=stop.retry_after,
+            next_step=stop.next_step,
         )
-        self._fail(error, reason)
+        error.__cause__ = stop.cause
+        self._fail(error, stop.reason)
 
     def _contradicted(self, live: Live[R], found: Contradiction) -> None:
         """An answer belongs to another row. One may be an accident; after two, nothing that the

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
+from attrs import define
+
 from ..errors import (
     AuthenticationError,
     HelpdeskError,
@@ -32,6 +34,27 @@ NOTHING: Final[Any] = object()
 """The result of a row that has none."""
 
 
+@define
+class Slowed:
+    """A row that was told to slow down.
+
+    Attributes:
+        told: how often it was.
+        passed: how many rows were accepted when it was told so last.
+        others: how many tries of any row had been told so then.
+        wait: seconds it waits by itself before its next try.
+        own: it was meant for this row alone.
+        apart: a worker of its own waits with it.
+    """
+
+    told: int = 0
+    passed: int = 0
+    others: int = 0
+    wait: float = 0.0
+    own: bool = False
+    apart: bool = False
+
+
 class Live(Generic[R]):
     """One row under way.
 
@@ -52,6 +75,7 @@ class Live(Generic[R]):
         attempt: the number of that intent.
         put_off: its row in the journal, while it waits to be tried again.
         sighted: what a lookup said of it, before it could be sent.
+        slowed: what is known of it, once it was told to slow down.
         drawn: has a slot of these until its turn comes.
         has_turn: it is out, as far as the pace is concerned.
         sent: what its answer is compared with; see :mod:`.answers`.
@@ -76,6 +100,7 @@ class Live(Generic[R]):
         "row",
         "sent",
         "sighted",
+        "slowed",
         "started",
         "tries",
         "value",
@@ -100,6 +125,7 @@ class Live(Generic[R]):
         self.attempt = self.put_off = 0
         self.sighted: Sighted | None = None
         self.drawn: Slots | None = None
+        self.slowed: Slowed | None = None
         self.has_turn = self.checked = False
         self.sent: Any = None
 
@@ -139,13 +165,15 @@ class Live(Generic[R]):
 def sign_of(error: HelpdeskError) -> Sign | None:
     """What a failed try says of the service; ``None`` if it says nothing."""
     if isinstance(error, RateLimitedError):
-        return "slow_down"
+        return "slow_down" if error.status == 429 else "limit"
     if isinstance(error, RejectedError):
         return "refused"
     if isinstance(error, (NoReplyError, ReplyTimeoutError)):
         return "lost"
     if isinstance(error, OutcomeUnknownError):
         return "slow_down" if error.status == 503 and error.retry_after else "failed"
+    if error.status == 425:
+        return "slow_down"
     return "unreachable" if error.attempts else None
 
 

@@ -15,12 +15,13 @@ from .limits import LearnedRate
 from .line import Line, Pauser
 from .window import Window
 
-Sign = Literal["ok", "refused", "slow_down", "unreachable", "lost", "failed"]
+Sign = Literal["ok", "refused", "slow_down", "limit", "unreachable", "lost", "failed"]
 """How one try ended, as far as the pace is concerned:
 
 - ``ok``: the service accepted it;
 - ``refused``: it did not, for a reason of that one row; the service works;
 - ``slow_down``: it refused it as too many (429, 503), with or without a time to wait;
+- ``limit``: the same, but only in words: it is asked again soon whether they are meant so;
 - ``unreachable``: no connection came about;
 - ``lost``: sent, and no answer came (time-out, reset);
 - ``failed``: it answered that something is wrong with itself (500, 502 ...).
@@ -31,6 +32,9 @@ Mode = Literal["ramping", "steady", "holding back", "paused", "probing"]
 _LONGEST_WAIT = 8.0
 """Seconds between two probes at most. With the time to ramp up that leaves full speed within
 ten seconds after a service is back."""
+_WORDS_WAIT = 0.5
+"""The same after a limit that was told in words alone, so that a push that meets one which will
+not end while it runs soon knows."""
 _TICK = 0.25
 _STREAK = 6
 """Failures in a row, none without an answer between, that mean it is down; a refused connection
@@ -95,6 +99,8 @@ class Pace:
     Args:
         max_concurrency: the most requests that are out at a time.
         max_rate: the most requests per second; ``None`` for no cap.
+        alone: until the first is accepted one request at most is out, so that a wrong address
+            or token costs one.
         now: a monotonic clock.
         pause: waits so long, or until the event is set.
         rand: a random number in [0, 1); for jitter only.
@@ -105,11 +111,13 @@ class Pace:
         *,
         max_concurrency: int,
         max_rate: float | None = None,
+        alone: bool = False,
         now: Callable[[], float],
         pause: Pauser,
         rand: Callable[[], float],
     ) -> None:
         start = now()
+        self.alone = alone
         self._now = now
         self._pause = pause
         self._max_rate = inf if max_rate is None else max_rate
@@ -225,10 +233,13 @@ class Pace:
             self._taken += 1
             self._worked_at = now
             if not self._worked or self._streak or self._turned_away or not self._free:
+                if sign == "ok":
+                    self.alone = False
                 self._works(now, now - latency)
             self.window.worked(latency, in_use)
-        elif sign == "slow_down":
-            wait = self._slow_down(now, now - latency, retry_after)
+        elif sign == "slow_down" or sign == "limit":
+            longest = inf if sign == "slow_down" else _WORDS_WAIT
+            wait = self._slow_down(now, now - latency, retry_after, longest)
         else:
             wait = self._fails(now, now - latency, sign)
         if now - self._ticked_at >= _TICK:
@@ -240,7 +251,13 @@ class Pace:
     @property
     def room(self) -> int:
         """How many may be out at a time, as of now."""
-        return int(self.window.limit)
+        return 1 if self.alone else int(self.window.limit)
+
+    def let_others_go(self) -> None:
+        """One request at a time is no longer all."""
+        self.alone = False
+        self._find_free(self._now())
+        self._turns.advance()
 
     async def clear(self) -> bool:
         """Wait while everybody waits, without taking a turn.
@@ -302,7 +319,7 @@ class Pace:
         return await self._retries.join()
 
     def _wait_for(self, now: float) -> float:
-        if self._in_flight + 1.0 > self.window.limit:
+        if self._in_flight + 1.0 > (1.0 if self.alone else self.window.limit):
             return inf
         wait = self._door.wait_for(now)
         return max(wait, self._slot_at - now)
@@ -330,7 +347,8 @@ class Pace:
     def _find_free(self, now: float) -> None:
         """Nothing but the window bounds: the way of most pushes, and the fast one."""
         self._free = (
-            self._max_rate == inf
+            not self.alone
+            and self._max_rate == inf
             and self._learned.level is None
             and self._door.cause is None
             and self._door.wait_for(now) <= 0.0
@@ -360,7 +378,9 @@ class Pace:
             self._learned.opened(now, door.shut_at, self._refused_at)
         door.open(now)
 
-    def _slow_down(self, now: float, sent_at: float, retry_after: float | None) -> float:
+    def _slow_down(
+        self, now: float, sent_at: float, retry_after: float | None, longest: float
+    ) -> float:
         door = self._door
         held_until = door.held_until
         wait = door.hold(now, retry_after) if retry_after else 0.0
@@ -376,9 +396,9 @@ class Pace:
         if not retry_after:
             if self._turned_away >= 3:
                 first = min(0.5, max(0.02, self._learned.round_trip, 2.0 / self._learned.at(now)))
-                wait = door.shut(now, "slow_down", first)
-        elif self._worked_at < held_until <= sent_at:
-            wait = door.shut(now, "slow_down", max(0.5, retry_after))  # the time was not enough
+                wait = door.shut(now, "slow_down", first, longest)
+        elif self._worked_at < held_until <= sent_at:  # the time was not enough
+            wait = door.shut(now, "slow_down", max(0.5, retry_after), longest)
         self._free = False
         return wait
 

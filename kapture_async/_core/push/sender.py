@@ -1,5 +1,9 @@
 """What a worker of a push does: row after row, a try in its turn, and again where that is safe
-and of use."""
+and of use.
+
+A row that is told to slow down again and again is *set apart*: a worker of its own waits with it,
+and the others go on. As long as others pass, its refusals are no sign of the service's pace.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +23,24 @@ from ..transport.retry import Ending, RetryPolicy, Wait, decide
 from .answers import Answers, Contradiction
 from .drawing import Feed
 from .line import Pauser
-from .live import Live, sign_of
+from .live import Live, Slowed, sign_of
 from .pace import Pace
 from .recorder import Recorder
+from .refusals import Refusals, Stop
 
 R = TypeVar("R")
+
+_TOLD_OFTEN = 2
+"""So often told to slow down, a row is set apart."""
+_OTHERS_PASS = 3
+"""So many accepted rows show that "slow down" was meant for one row; if at most a quarter as many
+were told the same."""
+_APART_MOST = 1_000
+_APART_BLIND = 8
+"""Rows set apart at most, while others pass and while nobody does."""
+_FIRST_WAIT, _LONGEST_WAIT, _BLIND_WAIT = 0.25, 30.0, 1.0
+"""Seconds between two tries of a row that is set apart: they double, up to the last where nobody
+passes, and all may have to wait."""
 
 
 class Sender(Generic[R]):
@@ -34,6 +51,7 @@ class Sender(Generic[R]):
         feed: gives the rows.
         pace: gives the turns.
         recorder: notes the attempts, if there is a journal.
+        refusals: says when no row will fare better.
         retry: how often what never left may be tried.
         patience: seconds that a row may be put off.
         us: what errors of our own carry: service, operation, effect.
@@ -44,7 +62,8 @@ class Sender(Generic[R]):
         interrupted: told of what broke into a row; whether the worker is to end with it.
         on_pause: told when all have to wait, for how long, and why.
         on_room: called when more may be out at a time than before.
-        give_up: stops the push, for this reason, and perhaps seconds to wait.
+        on_apart: has another worker wait with a row: :meth:`work` of it.
+        give_up: stops the push.
         answers: compares answers with their rows, if they repeat anything.
         contradicted: told of a row whose answer belongs to another.
     """
@@ -55,6 +74,7 @@ class Sender(Generic[R]):
         feed: Feed[R],
         pace: Pace,
         recorder: Recorder | None,
+        refusals: Refusals,
         *,
         retry: RetryPolicy,
         patience: float,
@@ -69,7 +89,8 @@ class Sender(Generic[R]):
         interrupted: Callable[[Live[R], BaseException], bool],
         on_pause: Callable[[float, str], None],
         on_room: Callable[[], None],
-        give_up: Callable[[str, float | None], None],
+        on_apart: Callable[[Live[R]], None],
+        give_up: Callable[[Stop], None],
         answers: Answers | None,
         contradicted: Callable[[Live[R], Contradiction], None],
     ) -> None:
@@ -90,24 +111,34 @@ class Sender(Generic[R]):
         self._interrupted = interrupted
         self._on_pause = on_pause
         self._on_room = on_room
+        self._on_apart = on_apart
         self._give_up = give_up
         self._answers = answers
         self._contradicted = contradicted
         self._room = pace.room
-        self._worked = False
+        self._refusals = refusals
+        self._waiting: set[Live[R]] = set()
+        self._told = 0
+        self._apart = 0
 
-    async def work(self) -> None:
+    async def work(self, apart: Live[R] | None = None) -> None:
         """Bring rows to their ends, until there are no more.
 
         All in one coroutine: another for each row would cost a push 1 %.
+
+        Args:
+            apart: a row that was set apart; then this one alone.
         """
         feed, pace, send, now = self._feed, self._pace, self._send, self._now
         unread, most_unread, end = self._unread, self._most_unread, self._end
-        answers = self._answers
+        answers, refusals = self._answers, self._refusals
         while True:
-            if len(unread) >= most_unread:
-                await self._keep_up()
-            live = feed.at_hand() or await feed.next()
+            if apart is not None:
+                live: Live[R] | None = apart
+            else:
+                if len(unread) >= most_unread:
+                    await self._keep_up()
+                live = feed.at_hand() or await feed.next()
             if live is None:
                 return
             if live.problem is not None:
@@ -116,12 +147,17 @@ class Sender(Generic[R]):
                 end(live)
                 continue
             try:
-                live.has_turn = pace.enter_at_once()
-                if not live.has_turn:
-                    feed.keep_waiting(live)
-                    live.has_turn = await pace.enter()
-                if live.drawn is not None:
-                    live.give_way()
+                if apart is not None:
+                    assert live.last is not None
+                    self._waiting.discard(live)
+                    await self._enter_again(live, live.last)
+                else:
+                    live.has_turn = pace.enter_at_once()
+                    if not live.has_turn:
+                        feed.keep_waiting(live)
+                        live.has_turn = await pace.enter()
+                    if live.drawn is not None:
+                        live.give_way()
                 while live.has_turn:
                     live.tries += 1
                     live.last = None
@@ -140,8 +176,9 @@ class Sender(Generic[R]):
                             found = answers.check(live)
                             if found is not None:
                                 self._contradicted(live, found)
+                                refusals.accepted -= 1
                         live.has_turn = False
-                        self._worked = True
+                        refusals.accepted += 1
                         live.ended = ended = now()
                         pace.leave("ok", ended - began, now=ended)
                         if pace.window.limit >= self._room + 1:
@@ -152,17 +189,29 @@ class Sender(Generic[R]):
                         break
                 else:
                     live.last = self._stopped_while_it_waited(live.last)
+                if apart is None and live.slowed is not None and live.slowed.apart:
+                    self._waiting.add(live)
+                    self._on_apart(live)
+                    continue
             except HelpdeskError as error:
                 live.last = error.with_traceback(None)
                 if live.has_turn:
                     pace.unused()
             except BaseException as error:
-                over = self._interrupted(live, error)
-                end(live)
-                if over:
+                if self._interrupted(live, error):
+                    end(live)
                     raise
-                continue
             end(live)
+            if apart is not None:
+                self._apart -= 1
+                return
+
+    def leave(self) -> None:
+        """No worker will come any more: end the rows that were set apart for one."""
+        for live in self._waiting:
+            live.last = self._stopped_while_it_waited(live.last)
+            self._end(live)
+        self._waiting.clear()
 
     async def _comes_again(self, live: Live[R], error: HelpdeskError, began: float) -> bool:
         """After a try that did not succeed: wait for another turn, if that is of use.
@@ -174,19 +223,25 @@ class Sender(Generic[R]):
             JournalError: the journal failed between two tries.
         """
         wait = self._leave(live, error, began)
+        stop = self._refusals.look(error)
+        if stop is not None:
+            self._give_up(stop)
+            return False
         if not await self._worth_again(error, live, wait):
+            return False
+        if self._set_apart(live.slowed):
             return False
         await self._enter_again(live, error)
         return True
 
     async def _enter_again(self, live: Live[R], error: HelpdeskError) -> None:
-        recorder = self._recorder
-        if recorder is None or live.entry is None:
-            live.has_turn = await self._pace.enter(again=True)
-            return
-        recorder.put_off(live, error)
+        recorder = self._recorder if live.entry is not None else None
+        if recorder is not None:
+            recorder.put_off(live, error)
+        if live.slowed is not None and live.slowed.wait:
+            await self._pause(self._pace.stopped, live.slowed.wait)
         live.has_turn = await self._pace.enter(again=True)
-        if live.has_turn:
+        if recorder is not None and live.has_turn:
             await recorder.again(live)
 
     def _leave(self, live: Live[R], error: HelpdeskError, began: float) -> float:
@@ -196,37 +251,72 @@ class Sender(Generic[R]):
         if sign is None:
             self._pace.unused()
             return 0.0
+        if isinstance(error, RateLimitedError) and self._slow(live, error):
+            sign = "refused"
         wait = self._pace.leave(sign, self._now() - began, error.retry_after)
+        if sign == "refused" and self._refusals.keep_going and self._pace.alone:
+            self._pace.let_others_go()
+            self._on_room()
         if wait:
-            why = "the service asks to slow down" if sign == "slow_down" else "it is down"
-            self._on_pause(wait, why)
+            slow = sign in ("slow_down", "limit")
+            self._on_pause(wait, "the service asks to slow down" if slow else "it is down")
         return wait
+
+    def _slow(self, live: Live[R], error: RateLimitedError) -> bool:
+        """Note that a row was told to slow down, and how long it waits by itself.
+
+        Returns:
+            Whether that was meant for this row alone: others passed since it was told so last.
+        """
+        slowed, accepted = live.slowed, self._refusals.accepted
+        if slowed is None:
+            live.slowed = slowed = Slowed()
+        passed, told = accepted - slowed.passed, self._told - slowed.others
+        slowed.told += 1
+        often = slowed.told >= _TOLD_OFTEN
+        slowed.own = often and passed >= max(_OTHERS_PASS, 4 * told)
+        self._told += not slowed.own
+        slowed.passed, slowed.others = accepted, self._told
+        if often:
+            longest = _LONGEST_WAIT if slowed.own else _BLIND_WAIT
+            wait = min(longest, _FIRST_WAIT * 2.0 ** min(slowed.told - _TOLD_OFTEN, 60))
+            slowed.wait = (error.retry_after or 0.0) + wait * (0.75 + 0.25 * self._rand())
+        return slowed.own
+
+    def _set_apart(self, slowed: Slowed | None) -> bool:
+        """Have another worker wait with a row that is told to slow down again and again."""
+        if slowed is None or slowed.apart or slowed.told < _TOLD_OFTEN:
+            return False
+        slowed.apart = self._apart < (_APART_MOST if slowed.own else _APART_BLIND)
+        self._apart += slowed.apart
+        return slowed.apart
 
     async def _worth_again(self, error: HelpdeskError, live: Live[R], wait: float) -> bool:
         """Whether to send the row again."""
         passed = self._now() - live.started
         told = isinstance(error, RateLimitedError)  # then each row has its own patience
         if wait and not told and self._pace.state.shut_for > self._patience:
-            self._give_up(f"the service has not worked for {self._patience:g} s", None)
+            self._give_up(Stop(f"the service has not worked for {self._patience:g} s"))
             return False
         if told:
-            asked = error.retry_after
-            if asked is not None and asked > self._patience:
+            asked, slowed = error.retry_after, live.slowed
+            assert slowed is not None
+            if asked is not None and asked > self._patience and not slowed.own:
                 # Nobody's row will fare better, and asking on would only anger the service.
-                self._give_up(
+                reason = (
                     f"the service asks to wait {asked:g} s, which is more than the patience of "
-                    f"{self._patience:g} s",
-                    asked,
+                    f"{self._patience:g} s"
                 )
+                self._give_up(Stop(reason, retry_after=asked))
                 return False
-            return passed + wait <= self._patience
+            return passed + max(wait, slowed.wait) <= self._patience
         if isinstance(error, OutcomeUnknownError) or not error.attempts:
             return False
-        if isinstance(error, ConnectError) and self._worked:
+        if isinstance(error, ConnectError) and self._refusals.accepted:
             # It worked a moment ago: a restart, most likely. All wait, as for "slow down".
             if passed + wait <= self._patience:
                 return True
-            self._give_up(f"the service could not be reached for {self._patience:g} s", None)
+            self._give_up(Stop(f"the service could not be reached for {self._patience:g} s"))
             return False
         decision = decide(
             self._retry,
