@@ -180,7 +180,8 @@ def test_a_refused_login_is_not_tried_again(
     support_server.latency = 0.3
     numbered(tmp_path / "t.csv", 60)
     process = start_support(
-        "push", "t.csv", *FILL, "--max-concurrency", "8", "--no-journal", env=as_user
+        *("push", "t.csv", *FILL, "--max-concurrency", "8", "--no-journal", "--keep-going"),
+        env=as_user,
     )
     assert support_server.ledger.wait_for(10, timeout=60)
     support_server.deactivate(as_user["SUPPORT_USERNAME"])

@@ -14,7 +14,12 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from kapture_async import ConfirmationNeededError, JournalError, KaptureClient
+from kapture_async import (
+    ConfirmationNeededError,
+    JournalError,
+    KaptureClient,
+    PushStoppedError,
+)
 from kapture_async._core.push.journal import marks
 from kapture_async._core.push.journal.facts import State
 from kapture_async._core.push.journal.marks import Mark
@@ -341,8 +346,9 @@ async def test_a_journal_that_has_sent_nothing_stops_nobody(
     twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path
 ) -> None:
     async with KaptureClient(base_url=twin.url, token="wrong") as stranger:
-        story = await push(stranger, rows_of(0, 2), journal)
-    assert set(story.names) <= {"rejected", "not_sent"}
+        with pytest.raises(PushStoppedError):
+            await push(stranger, rows_of(0, 2), journal)
+    assert len(twin.ledger) == 0
     story = await push(client, rows_of(0, 2), tmp_path / "2.journal")
     assert story.names == ["accepted"] * 2
 

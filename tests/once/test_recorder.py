@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kapture_async import AuthenticationError, InvalidInputError, Row
+from kapture_async import InvalidInputError, PermissionDeniedError, Row
 from kapture_async._core.push.engine import Push
 from kapture_async._core.push.journal.facts import Job, State
 from kapture_async._core.push.journal.lock import owner_of
@@ -61,7 +61,7 @@ async def test_a_held_row_that_cannot_be_read_stays_as_it_is(
     journal: Path, error: Exception
 ) -> None:
     async def refuse(value: str) -> Any:
-        raise AuthenticationError("no", status=401)
+        raise PermissionDeniedError("no", status=403)
 
     await drain(push_of([Row("hello", "A")], journal, send=refuse))
     before = on_disk(journal)
