@@ -68,6 +68,7 @@ def add_journal_commands(
         settle: float | None,
         timeout: float | None,
         trust_empty: bool,
+        probe: bool,
         as_json: bool,
         target: Target,
     ) -> None:
@@ -75,9 +76,10 @@ def add_journal_commands(
 
         First it waits until the service has had its time, since a lost answer says nothing of
         when the work is done. Rows found once are in the helpdesk. Rows that two looks do not
-        find are not, if the looks show others of the journal; the next push sends them. What is
-        found more than once is for you to judge.
-        Nothing is sent. Where to look is known from the push; options say otherwise.
+        find are not, if the looks could not have missed them; the next push sends them. What is
+        found more than once, and what a ticket without a reference may be, is for you to judge.
+        Nothing is sent but the one ticket that --probe asks for. Where to look is known from the
+        push; options say otherwise.
         """
         from .reconciling import reconcile_journal
 
@@ -89,6 +91,7 @@ def add_journal_commands(
                 settle=settle,
                 timeout=timeout,
                 trust_empty=trust_empty,
+                probe=probe,
                 as_json=as_json,
             )
         )
@@ -99,8 +102,13 @@ def add_journal_commands(
         click.option(
             "--trust-empty",
             is_flag=True,
-            help="Take what is not found for absent although no other row of the journal was "
-            "found either.",
+            help="Take what is not found for absent although the looks could have missed it.",
+        ),
+        click.option(
+            "--probe",
+            is_flag=True,
+            help="Where nothing else proves that the list would show a row, make ONE trial "
+            "ticket like it, and look for that. Close it afterwards.",
         ),
         click.option(
             "--timeout",

@@ -38,11 +38,12 @@ if TYPE_CHECKING:
 
 _SHOWN = 10
 _UNVOUCHED = (
-    "that nothing was found proves little, for the looks have shown no other row of the journal "
-    "sent on the same day, or its content is not kept. Push some more of its rows and reconcile "
-    "again; or look yourself and judge them; or, if a pull surely lists every ticket, reconcile "
-    "with --trust-empty."
+    "that nothing was found proves little. Reconcile again once there are newer tickets; or with "
+    "--probe, which makes one trial ticket to look for; or look yourself and judge them; or, if a "
+    "pull surely lists every ticket, reconcile with --trust-empty."
 )
+_TRIAL = "A trial ticket was made, {}: please close it."
+_REASONS = 5
 _TRIES = 3
 _BETWEEN_TRIES = 2.0
 TIMEOUT = 60.0
@@ -56,6 +57,7 @@ def reconcile_journal(
     settle: float | None,
     timeout: float | None,
     trust_empty: bool,
+    probe: bool = False,
     as_json: bool,
 ) -> int:
     """Look up the doubts of a journal; returns the exit code.
@@ -67,9 +69,17 @@ def reconcile_journal(
         settle: seconds to give the service; ``None`` for the default.
         timeout: seconds for a request; ``None`` for what the push had.
         trust_empty: take for absent what is not found, though nothing of the journal is.
+        probe: make a trial ticket where nothing else vouches for a row.
         as_json: end with one JSON object on stdout.
+
+    Raises:
+        InvalidInputError: a trial ticket proves nothing of what the journal is of.
     """
     before = standing_of(path)
+    if probe and service.resource != "tickets":
+        raise InvalidInputError(
+            f"a trial ticket proves nothing of {service.resource}", next_step="Leave out --probe."
+        )
     target = target_of(before, target)
     if timeout is None:
         timeout = before.note.timeout if before.note is not None else None
@@ -92,6 +102,7 @@ def reconcile_journal(
                         settle=settle,
                         trust_empty=trust_empty,
                         on_event=waiting.on_event,
+                        **({"probe": True} if probe else {}),
                     ),
                     waiting.warn,
                 )
@@ -111,6 +122,15 @@ def reconcile_journal(
         told = {**after.as_json(), "present": present, "absent": len(found.absent)}
         if found.merged:
             told["merged"] = sorted(found.merged)
+        if found.trial is not None:
+            told["trial_ticket"] = found.trial
+        told["open_because"] = [
+            {"reason": reason, "rows": rows} for reason, rows in found.reasons.items()
+        ]
+        told["candidates"] = [
+            {"key": one.key, "line": one.line, "tickets": list(one.ticket_ids)}
+            for one in found.probable
+        ]
         seen = [contradiction_json(one) for one in found.contradictions]
         print(
             json_line({**told, "still_open": len(found.open), "contradictions_seen": seen}),
@@ -288,7 +308,7 @@ def _show(screen: Console, found: Reconciliation, before: Standing, after: Stand
                 "red",
                 "several tickets have the reference, or one without an id",
             ),
-            ("probable", len(found.probable), "red", "one ticket has the same content; no proof"),
+            ("probable", len(found.probable), "red", "a ticket without a reference may be it"),
             ("still open", len(found.open), "red", "not found, which proves nothing here"),
         )
         for words, rows, style, told in kinds:
@@ -300,6 +320,10 @@ def _show(screen: Console, found: Reconciliation, before: Standing, after: Stand
         judge = [*found.ambiguous, *found.probable, *found.open]
         if judge:
             _show_rows(screen, judge)
+        for reason, rows in list(found.reasons.items())[:_REASONS]:
+            screen.print(Text(f"  {count(rows, 'row')} open: {reason}", "dim"))
+        if found.trial is not None:
+            screen.print(Text(f"  {_TRIAL.format(one_line(found.trial))}"))
         if found.unvouched:
             some = count(found.unvouched, "row")
             screen.print(Text(f"  {some} open: {_UNVOUCHED}", "dim"))

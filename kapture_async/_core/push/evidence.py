@@ -39,6 +39,10 @@ _PAGES = {25, 250} | {n * 10**power for n in (1, 2, 5) for power in range(1, 5)}
 """Numbers of rows that are as likely a page's as a list's."""
 
 
+_ORDERED = 5
+"""Rows that a list must have to be in order by more than chance."""
+
+
 @frozen
 class Witness:
     """A row whose reference may come back, and what that would say."""
@@ -82,6 +86,13 @@ class _Part:
     """The oldest of ours was made before this one."""
     first_minute: float = inf
     last_minute: float = -inf
+
+    @property
+    def order(self) -> str:
+        """``"rises"`` or ``"falls"`` by its ids; empty if it does neither, or has too few."""
+        if self.rows < _ORDERED or self.rises == self.falls:
+            return ""
+        return "rises" if self.rises else "falls"
 
     def add(self, ticket_id: str | None) -> None:
         self.rows += 1
@@ -209,13 +220,13 @@ class Evidence:
             newer, older = self._newer(part, doubt), self._older(part, doubt)
             if number is not None:
                 newer, older = newer or part.highest > number, older or part.lowest < number
-            if not newer and (part.rises or not part.falls):
+            if not newer and part.order != "falls":
                 return Gap(
                     "the list tells no count that proves it whole, and shows no ticket that was "
                     "made later, so it may end before this row",
                     trial=today,
                 )
-            if not older and (part.falls or not part.rises):
+            if not older and part.order != "rises":
                 return Gap(
                     "the list tells no count that proves it whole, and shows no ticket that was "
                     "made earlier, so it may begin after this row"
@@ -234,10 +245,11 @@ class Evidence:
         return max(part.since, part.last_minute - self.ahead)
 
     def _newer(self, part: _Part, doubt: Doubt) -> bool:
-        return self._since(part) > doubt.last_at
+        # Equal where one commit noted both: what had ended, ended before the next was sent.
+        return self._since(part) >= doubt.last_at
 
     def _older(self, part: _Part, doubt: Doubt) -> bool:
-        return min(part.by, part.first_minute + MINUTE - self.behind) < doubt.first_intent_at
+        return min(part.by, part.first_minute + MINUTE - self.behind) <= doubt.first_intent_at
 
     def _parts_of(self, doubt: Doubt) -> Sequence[_Part]:
         """The lists in which it would be."""

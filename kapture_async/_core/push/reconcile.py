@@ -27,11 +27,11 @@ from .contradictions import Watch
 from .journal.facts import TOLD, Doubt, Kind, RowView, Run, State
 from .journal.findings import Contradiction
 from .journal.store import Store
-from .journal.traits import OBJECTS, strongest
+from .journal.traits import OBJECTS, strongest, vouches
 from .journal.writer import Journal
 from .looks import MARGIN, Finding, Gap, Inquiry, Look, Looking
 from .survey import Payloads, Survey, surely_shown
-from .trial import Trial, trial_reference
+from .trial import MadeTrial, Trial, trial_reference, trials_in
 
 SETTLE: float = 300.0
 """Seconds. One service was seen to finish a create 222 s after it came."""
@@ -278,6 +278,9 @@ async def reconcile(
     way = await way_to_look(
         journal, look, content_of, doubts, seconds, day_of, beginnings, clues_of, now
     )
+    if isinstance(way, Survey):
+        for made in await journal.call(trials_in):
+            way.add_witness(made.reference, made.at, made.traits)
     looker = _Looker(journal, way, now)
     missing = doubts
     try:
@@ -289,7 +292,7 @@ async def reconcile(
             await sleep(max(seconds * _BETWEEN, more))
             missing = await looker.resolve(missing, result, tell)
         if trial is not None and isinstance(way, Survey) and looker.to_try(missing):
-            await looker.try_out(trial, way, missing, result)
+            await looker.try_out(trial, way, missing, result, seconds)
             looks = _TRIAL_LOOKS if result.trial is not None else 0
             for _ in range(looks):
                 if not looker.to_try(missing):
@@ -512,18 +515,23 @@ class _Looker:
         return _resolved(doubt, (), "the looks did not come to an end" if gap is None else gap.why)
 
     async def try_out(
-        self, trial: Trial, way: Survey, doubts: list[Doubt], result: Reconciliation
+        self, trial: Trial, way: Survey, doubts: list[Doubt], result: Reconciliation, wait: float
     ) -> None:
-        """Make a trial ticket that vouches for all of these, if looks show it."""
+        """Make a trial ticket that vouches for all of these, if looks show it. One that was made
+        a short time ago is looked for instead."""
         rows = self.to_try(doubts)
         traits = strongest(doubt.traits for doubt in rows)
+        now = self._now()
+        for before in await self._journal.call(trials_in):
+            if before.at > now - wait and vouches(before.traits, traits & ~OBJECTS):
+                result.trial = before.reference
+                return
         like = await self._journal.call(lambda store: store.payload_of(rows[0].row))
-        reference, at = trial_reference(), self._now()
-        said = {"at": round(at, 3), "trial": reference}
-        await self._journal.call(lambda store: store.look(at, said))
-        result.trial = reference
+        made = MadeTrial(trial_reference(), now, traits & ~OBJECTS)
+        await self._journal.call(lambda store: store.look(now, made.as_json()))
+        result.trial = made.reference
         try:
-            result.trial = await trial(reference, traits, like) or reference
+            result.trial = await trial(made.reference, traits, like) or made.reference
         except OutcomeUnknownError:
             pass  # a look will tell
         except HelpdeskError as error:
@@ -532,7 +540,7 @@ class _Looker:
             for doubt in rows:
                 self._gaps[doubt.row] = Gap(self._gaps[doubt.row].why + why)
             return
-        way.add_witness(reference, at, traits & ~OBJECTS)
+        way.add_witness(made.reference, made.at, made.traits)
 
     async def absent(self, doubts: list[Doubt]) -> None:
         """Write down that two looks have not found them."""

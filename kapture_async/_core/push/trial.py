@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable
+from typing import Any
 
+import orjson
+from attrs import frozen
+
+from .journal.reading import ReadJournal
 from .journal.reference import reference_of
 from .journal.traits import EMOJI, MARKUP, length_of
 
@@ -14,6 +19,25 @@ what one of the rows was sent with, for what the service demands."""
 
 TITLE = "Trial ticket of a lookup: please close it"
 _TEXT = "This ticket was made to see whether the list of tickets shows one of its kind."
+
+
+@frozen
+class MadeTrial:
+    """A trial ticket as a journal notes it, before it is made."""
+
+    reference: str
+    at: float
+    traits: int
+
+    def as_json(self) -> dict[str, Any]:
+        """What stands in the journal, among the looks."""
+        return {"at": round(self.at, 3), "trial": self.reference, "traits": self.traits}
+
+
+def trials_in(journal: ReadJournal) -> list[MadeTrial]:
+    """The trial tickets that a journal tells of."""
+    told = [orjson.loads(look.evidence) for look in journal.looks()]
+    return [MadeTrial(one["trial"], one["at"], one["traits"]) for one in told if "trial" in one]
 
 
 def trial_reference() -> str:
