@@ -175,6 +175,9 @@ class Recorder:
         self._search: Search | None = None
         self._twins: Twins | None = None
         self._equal: Counter[bytes] = Counter()
+        self.all_begun = asyncio.Event()
+        """No row that was drawn from the source waits to be screened, or to be begun after it."""
+        self.all_begun.set()
 
     @property
     def journal(self) -> Journal:
@@ -487,6 +490,7 @@ class Recorder:
     async def rest(self, *, from_journal: bool) -> AsyncIterator[Any]:
         """What goes on at the end of the source: rows that waited for it; and then, if they are
         wanted, those that only the journal holds."""
+        await self.all_begun.wait()
         await self.journal.call(lambda store: None)  # what came before has been looked up then
         if self._new and not self._doubtful:
             problem = self._doubt_of(await self.journal.call(self._comparison()))

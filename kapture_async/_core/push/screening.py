@@ -58,7 +58,10 @@ class Screening(Generic[R]):
                 return None
             finally:
                 self._ready.extend(some)
-        return self._ready.popleft() if self._ready else None
+        live = self._ready.popleft() if self._ready else None
+        if not self._ready:
+            self._recorder.all_begun.set()  # it is, before anybody who waits for it goes on
+        return live
 
     async def left(self) -> list[Live[R]]:
         """Rows that were drawn and never given on."""
@@ -71,6 +74,7 @@ class Screening(Generic[R]):
             self._drawn = None
         left = list(self._ready)
         self._ready.clear()
+        self._recorder.all_begun.set()
         return left
 
     async def _draw(self, some: list[Live[R]]) -> None:
@@ -91,4 +95,5 @@ class Screening(Generic[R]):
             if live is None:
                 return
             some.append(live)
+            self._recorder.all_begun.clear()
             timeout = _GATHERING
