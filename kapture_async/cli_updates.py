@@ -106,7 +106,8 @@ def update_many(options: PushOptions, target: Target) -> None:
     It is `push`, for updates: with the same files, the same journal, and the same commands
     around it. Columns named ticket_id, sub_status, comment, queue, disposition, callback_time
     and status are sent, or whichever --map names; what a row lacks, options fill in. Each
-    ticket is updated once, however often its id stands in FILE.
+    ticket is updated once, however often its id stands in FILE; of two different updates of one
+    ticket the second is not sent, and listed by `rejects`, until --key gives each a name.
 
     A comment ends with one line more, by which a lost answer is looked up. A row without a
     comment carries none: if its answer is lost, it is for you to judge, unless --reference
