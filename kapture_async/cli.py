@@ -64,6 +64,26 @@ def demo(options: DemoOptions) -> None:
     click.option(
         "--token", default="twin-token", show_default=True, help="What clients must send."
     ),
+    click.option(
+        "--failed-status",
+        type=click.IntRange(200, 599),
+        default=200,
+        show_default=True,
+        metavar="HTTP",
+        help="The status of a refusal.",
+    ),
+    click.option(
+        "--auth-failed-status",
+        type=click.IntRange(200, 599),
+        metavar="HTTP",
+        help="The same for a wrong token.  [default: the same]",
+    ),
+    click.option(
+        "--pagination",
+        type=click.IntRange(1),
+        metavar="ROWS",
+        help="Be a tenant with pagination: pulls need a limit, of so many rows at most.",
+    ),
     port=8765,
 )
 def twin(token: str, **settings: Any) -> None:

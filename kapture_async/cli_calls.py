@@ -8,11 +8,11 @@ from typing import Any
 import click
 
 from ._core.cli.exits import DONE, REJECTED, code_of_error
-from ._core.cli.options import Target, json_option, target_options, timeout_option
+from ._core.cli.options import Target, json_option, pairs, target_options, timeout_option
 from ._core.cli.running import Reading, run
 from ._core.cli.screen import json_line, one_line, say, show_error, warn
-from .cli_options import EXTRA, KaptureTarget, extra_shape, objects_of
-from .cli_show import show_ticket
+from .cli_options import EXTRA, KaptureTarget, extra_shape, objects_of, set_option
+from .cli_show import show_more, show_ticket
 from .client import KaptureClient
 from .models import NewTicket
 
@@ -101,11 +101,32 @@ def update(
 
 @click.command(cls=Reading)
 @click.argument("ticket_ids", nargs=-1, required=True, metavar="ID...")
+@click.option(
+    "--conversation",
+    "conversation_type",
+    metavar="TYPE",
+    help="Include conversations: `notes` and `all` were seen.",
+)
+@click.option(
+    "--history", "history_type", metavar="TYPE", help="Include the history: `all` was seen."
+)
+@set_option
 @timeout_option
 @json_option
 @target_options(KaptureTarget)
-def get(ticket_ids: tuple[str, ...], timeout: float, as_json: bool, target: Target) -> None:
+def get(
+    ticket_ids: tuple[str, ...],
+    conversation_type: str | None,
+    history_type: str | None,
+    extra: tuple[str, ...],
+    timeout: float,
+    as_json: bool,
+    target: Target,
+) -> None:
     """Get tickets by their ids. With --json, one line per ticket.
+
+    What --conversation and --history add is shown below the ticket; --json has all of it. --set
+    gives further switches, such as include_emailbody=true.
 
     Exit code 1 if one of them is not there.
     """
@@ -113,7 +134,12 @@ def get(ticket_ids: tuple[str, ...], timeout: float, as_json: bool, target: Targ
 
     async def call() -> Any:
         async with KaptureClient(**settings, timeout=timeout) as client:
-            return await client.tickets.get_many(ticket_ids)
+            return await client.tickets.get_many(
+                ticket_ids,
+                conversation_type=conversation_type,
+                history_type=history_type,
+                extra=pairs(extra, option="--set"),
+            )
 
     lookup = run(call)
     for number, (ticket_id, ticket) in enumerate(lookup.found.items()):
@@ -123,6 +149,7 @@ def get(ticket_ids: tuple[str, ...], timeout: float, as_json: bool, target: Targ
             if number:
                 print()
             show_ticket(ticket_id, ticket)
+            show_more(ticket)
     for ticket_id in lookup.missing:
         warn(f"there is no ticket {ticket_id}")
     for error in dict.fromkeys(lookup.failed.values()):

@@ -7,11 +7,11 @@ from collections.abc import AsyncGenerator
 import click
 
 from ._core.cli.listing import listing_options, put_rows, refuse_both
-from ._core.cli.options import Target, target_options
+from ._core.cli.options import Target, pairs, target_options
 from ._core.cli.running import Reading
 from ._core.cli.screen import one_line, say
 from ._core.cli.words import count
-from .cli_options import KaptureTarget
+from .cli_options import KaptureTarget, set_option
 from .client import KaptureClient
 from .faq_models import FaqCategory, FaqContent
 
@@ -23,10 +23,31 @@ def faqs() -> None:
 
 @faqs.command(cls=Reading)
 @click.argument("category_id")
+@click.option("--employee-id", metavar="ID", help="Of this author only.")
+@click.option("--from", "start_date", metavar="DAY", help="Created on this day or later.")
+@click.option("--to", "end_date", metavar="DAY", help="Created on this day or earlier.")
+@click.option(
+    "--window",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    metavar="ROWS",
+    help="Contents per request.",
+)
+@set_option
 @listing_options
 @target_options(KaptureTarget)
 def contents(
-    category_id: str, out: str | None, timeout: float, as_json: bool, target: Target
+    category_id: str,
+    employee_id: str | None,
+    start_date: str | None,
+    end_date: str | None,
+    window: int,
+    extra: tuple[str, ...],
+    out: str | None,
+    timeout: float,
+    as_json: bool,
+    target: Target,
 ) -> None:
     """Read all questions and answers of a category."""
     refuse_both(out, as_json=as_json)
@@ -35,7 +56,14 @@ def contents(
     async def rows() -> AsyncGenerator[FaqContent, None]:
         async with (
             KaptureClient(**settings, timeout=timeout) as client,
-            client.faqs.contents(category_id) as found,
+            client.faqs.contents(
+                category_id,
+                employee_id=employee_id,
+                start_date=start_date,
+                end_date=end_date,
+                page_size=window,
+                extra=pairs(extra, option="--set"),
+            ) as found,
         ):
             async for row in found:
                 yield row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -18,6 +19,8 @@ from ._core.cli.options import (
 from ._core.cli.pushoptions import PushOptions
 from ._core.errors import ConfigurationError
 from ._core.push.sources import Columns
+from ._core.secret import Secret
+from .credentials import Credential, from_environment
 from .references import TEXT, Field, ReferencePlace
 
 EXTRA = click.option(
@@ -32,6 +35,15 @@ extra_shape = click.option(
     default="array",
     show_default=True,
     help="How such an object is sent; most tenants want an array of one.",
+)
+
+
+set_option = click.option(
+    "--set",
+    "extra",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="A further field of the request, by its wire name. Repeatable.",
 )
 
 
@@ -66,13 +78,31 @@ class KaptureTarget(Target):
             metavar="STATUS",
             help="A status of this tenant that means failed. Repeatable.",
         ),
+        click.option(
+            "--page-size",
+            type=click.IntRange(1),
+            metavar="ROWS",
+            help="Rows per page of a pull, for tenants with pagination.  [KAPTURE_PAGE_SIZE]",
+        ),
+        click.option(
+            "--key-for",
+            "keys_for",
+            multiple=True,
+            metavar="API=VARIABLE",
+            help="The key for one API, such as pull_tickets, from an environment variable. "
+            "Repeatable.  [KAPTURE_TOKEN_<API>]",
+        ),
     )
+
+    where: ClassVar[tuple[str, ...]] = ("base_url", "subdomain")
 
     subdomain: str | None = None
     exclusive_end: bool = False
     says_none: tuple[str, ...] = ()
     says_success: tuple[str, ...] = ()
     says_failed: tuple[str, ...] = ()
+    page_size: int | None = None
+    keys_for: tuple[str, ...] = ()
 
     def own_settings(self, *, may_prompt: bool) -> dict[str, Any]:
         """See :class:`Target`."""
@@ -82,6 +112,15 @@ class KaptureTarget(Target):
         for name in ("says_none", "says_success", "says_failed"):
             if texts := getattr(self, name):
                 settings[name] = texts
+        if size := self._page_size():
+            settings["page_size"] = size
+        keys = self._keys()
+        if keys:
+            settings["credentials"] = keys
+            if not (self.token or self.token_file or self.username) and not (
+                self.variable(self.token_name) or self.variable("USERNAME")
+            ):
+                return settings  # each API has its own
         who = self.credentials(may_prompt=may_prompt)
         if isinstance(who, UserAndPassword):
             return settings | {"username": who.username, "password": who.password}
@@ -95,7 +134,29 @@ class KaptureTarget(Target):
         for name in ("says_none", "says_success", "says_failed"):
             for text in getattr(self, name):
                 again += [f"--{name.replace('_', '-')}", text]
-        return again
+        if self.page_size is not None:
+            again += ["--page-size", str(self.page_size)]
+        return [*again, *(part for pair in self.keys_for for part in ("--key-for", pair))]
+
+    def _page_size(self) -> int | None:
+        if self.page_size is not None:
+            return self.page_size
+        text = self.variable("PAGE_SIZE")
+        if text is None:
+            return None
+        if not text.isdecimal() or not int(text):
+            raise ConfigurationError("KAPTURE_PAGE_SIZE must be a whole number, 1 or more")
+        return int(text)
+
+    def _keys(self) -> dict[str, Credential]:
+        """The keys of single APIs."""
+        given: dict[str, Credential] = {}
+        for api, variable in pairs(self.keys_for, option="--key-for").items():
+            key = os.environ.get(variable)
+            if not key:
+                raise ConfigurationError(f"the variable {variable} for --key-for is not set")
+            given[api] = Secret(key)
+        return from_environment(given) or {}
 
     def _address(self) -> dict[str, str]:
         base_url, subdomain = self.base_url, self.subdomain

@@ -11,13 +11,13 @@ from attrs import frozen
 from ._core.cli.exits import DONE, UNKNOWN
 from ._core.cli.listing import refuse_both
 from ._core.cli.newfile import excel_option
-from ._core.cli.options import Target, gathering, target_options, timeout_option
+from ._core.cli.options import Target, gathering, pairs, target_options, timeout_option
 from ._core.cli.pulling import PullBar
 from ._core.cli.running import Reading, run
 from ._core.cli.screen import json_line, one_line, say
 from ._core.cli.words import count
 from ._core.pull.sinks import FORMATS, format_of, sink_for
-from .cli_options import KaptureTarget
+from .cli_options import KaptureTarget, set_option
 from .cli_show import warn_of_short
 from .client import KaptureClient
 from .models import TicketRow
@@ -42,6 +42,9 @@ class PullOptions:
     recheck_open: bool
     customer_code: str | None
     status: str | None
+    limit: int | None
+    offset: int | None
+    extra: tuple[str, ...]
     ahead: int
     excel: bool
     timeout: float
@@ -52,6 +55,7 @@ class PullOptions:
         return {
             "customer_code": self.customer_code,
             "status": self.status,
+            "extra": pairs(self.extra, option="--set"),
             "ahead": self.ahead,
         }
 
@@ -94,6 +98,19 @@ _OPTIONS = (
     ),
     click.option("--customer-code", metavar="CODE", help="Of this customer only."),
     click.option("--status", metavar="CODE", help="Only these, such as P; tenants differ."),
+    click.option(
+        "--limit",
+        type=click.IntRange(1),
+        metavar="ROWS",
+        help="Rows per page, for this pull; see --page-size.",
+    ),
+    click.option(
+        "--offset",
+        type=click.IntRange(0),
+        metavar="ROWS",
+        help="Rows to skip: one page of each day, and no more.",
+    ),
+    set_option,
     click.option(
         "--ahead",
         type=click.IntRange(min=1),
@@ -139,12 +156,17 @@ def pull(options: PullOptions, target: Target) -> None:
             "tickets of an earlier run; give each run a FILE of its own"
         )
     if options.since_last is None:
-        if options.start is None:
+        if options.start is None and (to_file or not options.customer_code):
             raise click.UsageError("--from DAY is missing")
         if options.recheck_open:
             raise click.UsageError("--recheck-open needs --since-last STATE")
     if to_file:
-        _to_file(options, target.settings())
+        if options.offset is not None:
+            raise click.UsageError("--offset is for a look at a page; a file is made whole")
+        settings = target.settings()
+        if options.limit is not None:
+            settings["page_size"] = options.limit
+        _to_file(options, settings)
     else:
         _to_stdout(options, target.settings())
 
@@ -198,7 +220,13 @@ def _to_stdout(options: PullOptions, settings: dict[str, Any]) -> None:
         number = 0
         async with (
             KaptureClient(**settings, timeout=options.timeout) as client,
-            client.tickets.pull(options.start, options.end, **options.filters) as pages,
+            client.tickets.pull(
+                options.start,
+                options.end,
+                limit=options.limit,
+                offset=options.offset,
+                **options.filters,
+            ) as pages,
         ):
             sink = None
             if form is not None and not (form == "jsonl" and sys.stdout.isatty()):

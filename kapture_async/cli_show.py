@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._core.cli.screen import one_line, say, warn
+from ._core.cli.screen import json_line, one_line, say, warn
 from .models import TicketDetail
 
 
@@ -25,6 +25,25 @@ def show_ticket(ticket_id: str, ticket: TicketDetail) -> None:
     for name, text in lines.items():
         if text:
             say(f"  {one_line(name):<10} {one_line(text)}")
+
+
+def show_more(ticket: TicketDetail) -> None:
+    """The conversations and the history of a ticket, where they were asked for."""
+    for name, parts in (("conversation", ticket.conversations), ("history", ticket.history)):
+        for kind, entries in (parts or {}).items():
+            for entry in entries if isinstance(entries, list) else [entries]:
+                say(f"  {name}, {one_line(kind)}: {one_line(_entry(entry), 300)}")
+
+
+def _entry(entry: object) -> str:
+    """An entry in a line: its text if it has one, beside when and who; else all of it."""
+    if not isinstance(entry, dict):
+        return str(entry)
+    text = next((entry[name] for name in ("detail", "comment", "message") if entry.get(name)), None)
+    if text is None:
+        return json_line(entry)
+    told = (entry.get(name) for name in ("date", "createdDate", "employeeName", "creatorName"))
+    return " ".join(str(part) for part in (*told, text) if part)
 
 
 def warn_of_short(short: tuple[str, ...], what: str, *, then: str = "") -> None:

@@ -16,6 +16,7 @@ from ._core.caller import Caller, Payload
 from ._core.errors import ConfigurationError, InvalidInputError
 from ._core.pairs import pairs_of
 from ._core.phase import Effect
+from ._core.pull.paged import PageSize
 from ._core.runtime import running_loop
 from ._core.secret import Secret
 from ._core.transport.bodies import Form
@@ -35,7 +36,7 @@ from ._core.transport.settings import (
 )
 from ._core.vendorwords import Says, VendorWords
 from ._core.version import __version__
-from .credentials import Credential, auth_of, with_orders, wrapped
+from .credentials import Credential, auth_of, from_environment, wrapped
 from .customers import Customers
 from .faqs import Faqs
 from .orders import Orders
@@ -104,6 +105,10 @@ class KaptureClient:
         says_success, says_failed: what ``status`` says so, beside ``"success"`` and ``"failed"``:
             texts, or a function as for ``says_none``. An answer of which both are true is neither.
             Who says success of what was not carried out, loses tickets.
+        page_size: rows per page of every pull, export, lookup and ``doctor``, for tenants with
+            pagination enabled ("limit: Required field, if PaginationEnabled", kapture.md, section
+            4). Pages are asked for until nothing new comes. Left out, a pull asks for a day at
+            once; a service that demands a limit is asked for pages of 100 from then on.
         allow_http: take a plain http address that is not loopback.
         on_event: told of every attempt, retry and wait; see :mod:`kapture_async.events`.
 
@@ -134,6 +139,7 @@ class KaptureClient:
         says_none: Says | None = None,
         says_success: Says | None = None,
         says_failed: Says | None = None,
+        page_size: int | None = None,
         allow_http: bool = False,
         on_event: Observer | None = None,
     ) -> None:
@@ -156,6 +162,8 @@ class KaptureClient:
             )
         zone = _zone(timezone)
         words = VendorWords.of(says_none, says_success, says_failed)
+        if page_size is not None and (type(page_size) is not int or page_size < 1):
+            raise ConfigurationError("page_size must be a whole number, 1 or more")
         settings = TransportSettings(
             service=SERVICE,
             base_url=base_url_of(subdomain, base_url, allow_http=allow_http),
@@ -184,6 +192,7 @@ class KaptureClient:
                 codec=codec_of(zone),
                 words=words,
                 exclusive_end=exclusive_end,
+                page_size=PageSize(page_size),
                 options=CallOptions(timeout=Timeout.of(timeout), retry=retry),
             )
         )
@@ -207,6 +216,7 @@ class KaptureClient:
         says_none: Says | None = None,
         says_success: Says | None = None,
         says_failed: Says | None = None,
+        page_size: int | None = None,
         allow_http: bool = False,
         on_event: Observer | None = None,
     ) -> KaptureClient:
@@ -214,20 +224,21 @@ class KaptureClient:
 
         Reads ``KAPTURE_BASE_URL`` or ``KAPTURE_SUBDOMAIN``, and ``KAPTURE_TOKEN`` or
         ``KAPTURE_USERNAME`` with ``KAPTURE_PASSWORD``; for the order API also
-        ``KAPTURE_ORDERS_USERNAME`` with ``KAPTURE_ORDERS_PASSWORD``. An empty variable counts
-        as not set.
+        ``KAPTURE_ORDERS_USERNAME`` with ``KAPTURE_ORDERS_PASSWORD``. Where the tenant has one key
+        per API, ``KAPTURE_TOKEN_ADD_TICKET``, ``KAPTURE_TOKEN_PULL_TICKETS`` and so on, named as
+        in ``credentials``, go before the others. An empty variable counts as not set.
 
         Args:
             credentials: as for the class, over the key from the environment.
             headers, timeout, retry, timezone, session, proxy, ssl_context, keep_alive,
                 max_connections, max_reply_bytes, exclusive_end, says_none, says_success,
-                says_failed, allow_http, on_event: as for the class.
+                says_failed, page_size, allow_http, on_event: as for the class.
 
         Raises:
             ConfigurationError: a variable is missing or wrong; it names the variables.
         """
         proxy = Secret.wrap(proxy, "proxy")  # as in __init__: a traceback may show this frame, too
-        credentials = with_orders(wrapped(credentials))
+        credentials = from_environment(wrapped(credentials))
         headers = wrapped_headers(headers)
         base_url = os.environ.get("KAPTURE_BASE_URL") or None
         subdomain = os.environ.get("KAPTURE_SUBDOMAIN") or None
@@ -236,7 +247,8 @@ class KaptureClient:
                 "neither KAPTURE_BASE_URL nor KAPTURE_SUBDOMAIN is set",
                 next_step="Set one of them, for example KAPTURE_SUBDOMAIN=mytenant.",
             )
-        if not (os.environ.get("KAPTURE_TOKEN") or os.environ.get("KAPTURE_USERNAME")):
+        known = os.environ.get("KAPTURE_TOKEN") or os.environ.get("KAPTURE_USERNAME")
+        if not known and not credentials:
             raise ConfigurationError(
                 "neither KAPTURE_TOKEN nor KAPTURE_USERNAME is set",
                 next_step="Set KAPTURE_TOKEN, or KAPTURE_USERNAME and KAPTURE_PASSWORD.",
@@ -262,6 +274,7 @@ class KaptureClient:
             says_none=says_none,
             says_success=says_success,
             says_failed=says_failed,
+            page_size=page_size,
             allow_http=allow_http,
             on_event=on_event,
         )

@@ -112,18 +112,28 @@ def _wrapped(api: str, value: Any) -> Credential:
     )
 
 
-def with_orders(credentials: dict[str, Credential] | None) -> dict[str, Credential] | None:
-    """The same, and who may use the order API as the environment says."""
+def from_environment(credentials: dict[str, Credential] | None) -> dict[str, Credential] | None:
+    """The same, with the keys of single APIs that the environment has.
+
+    ``KAPTURE_TOKEN_<API>`` is a token, named as in ``credentials``; ``KAPTURE_ORDERS_USERNAME`` and
+    ``KAPTURE_ORDERS_PASSWORD`` say who may use the order API. What was given goes first.
+
+    Raises:
+        ConfigurationError: one of the two is missing.
+    """
+    found: dict[str, Credential] = {}
     username = os.environ.get("KAPTURE_ORDERS_USERNAME")
     password = os.environ.get("KAPTURE_ORDERS_PASSWORD")
-    if not username and not password:
-        return credentials
-    if not username or not password:
-        raise ConfigurationError(
-            "KAPTURE_ORDERS_USERNAME and KAPTURE_ORDERS_PASSWORD belong together"
-        )
-    pair = (Secret(username), Secret(password))
-    return {"orders": pair, **(credentials or {})}
+    if username or password:
+        if not username or not password:
+            raise ConfigurationError(
+                "KAPTURE_ORDERS_USERNAME and KAPTURE_ORDERS_PASSWORD must both be set"
+            )
+        found[ORDERS] = (Secret(username), Secret(password))
+    for api in (*APIS, ORDERS):
+        if token := os.environ.get(f"KAPTURE_TOKEN_{api.upper()}"):
+            found[api] = Secret(token)
+    return {**found, **(credentials or {})} or None
 
 
 def auth_of(
@@ -144,7 +154,7 @@ def auth_of(
             "(user, password)}.",
         )
     if (username is None) != (password is None):
-        raise ConfigurationError("a user name and a password belong together")
+        raise ConfigurationError("a user name and a password must both be given")
     default: AuthHeaders | None = None
     if token is not None:
         # Passed through as the console shows it (section 0).

@@ -19,6 +19,7 @@ from ._core.errors import (
     RejectedError,
     UnreadableReplyError,
 )
+from ._core.pull.paged import LEARNED
 from ._core.pull.pages import Pages, days_between
 from ._core.push.bulk import bulk_push, reconcile_at
 from ._core.push.engine import Push
@@ -57,7 +58,14 @@ from .listings import Found, Listed, account_id, every_row, number_of, one_page,
 from .operations import ADD_CUSTOMER, GET_CUSTOMER, PULL_CUSTOMERS, UPDATE_CUSTOMER
 from .outgoing import built, says_something
 from .references import TEXT, ReferencePlace, check_place
-from .service import format_day, is_nothing_found, older_names, refusal, service_day
+from .service import (
+    format_day,
+    is_nothing_found,
+    older_names,
+    refusal,
+    service_day,
+    wants_limit,
+)
 
 Contacts = Iterable[Contact | Mapping[str, Any]]
 """Persons of a customer, as :class:`Contact` or as mappings by wire names."""
@@ -300,15 +308,21 @@ class Customers:
             raise InvalidInputError("a window in extra stands for one day only")
         paged = "limit" not in filters and "offset" not in filters
         skipped = number_of(filters.get("offset", 0))
+        size = self._caller.page_size
 
         async def ask(day: str, skip: int) -> Found[CustomerRow]:
             body = Payload({"createStartDate": day, "createEndDate": day} | filters)
             if skip:
                 body["offset"] = str(skip)
+            if paged and size.rows is not None:
+                body["limit"] = str(size.rows)
             codec = self._caller.codec
             try:
                 judged = await self._caller.call(PULL_CUSTOMERS, body, headers=checked)
             except RejectedError as error:
+                if paged and size.rows is None and wants_limit(error):
+                    size.rows = LEARNED
+                    return await ask(day, skip)
                 if is_nothing_found(error, self._caller.words):
                     return [], 0
                 raise

@@ -520,6 +520,11 @@ def is_nothing_found(error: RejectedError, words: VendorWords = DOCUMENTED) -> b
     return says_none(said) or (bool(said) and words.says_none(said, "failed"))
 
 
+def wants_limit(error: HelpdeskError) -> bool:
+    """Whether a pull was refused for want of a limit: "Required field, if PaginationEnabled"."""
+    return isinstance(error, ValidationError) and "limit" in error.fields
+
+
 def says_none(text: str) -> bool:
     """Whether a text in place of rows says that there are none."""
     return _SAYS_NONE.fullmatch(_OF_WHEN.sub("", folded(text))) is not None

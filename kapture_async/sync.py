@@ -101,6 +101,10 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         says_success, says_failed: what ``status`` says so, beside ``"success"`` and ``"failed"``:
             texts, or a function as for ``says_none``. An answer of which both are true is neither.
             Who says success of what was not carried out, loses tickets.
+        page_size: rows per page of every pull, export, lookup and ``doctor``, for tenants with
+            pagination enabled ("limit: Required field, if PaginationEnabled", kapture.md, section
+            4). Pages are asked for until nothing new comes. Left out, a pull asks for a day at
+            once; a service that demands a limit is asked for pages of 100 from then on.
         allow_http: take a plain http address that is not loopback.
         on_event: told of every attempt, retry and wait; see :mod:`kapture_async.events`.
 
@@ -132,6 +136,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         says_none: Says | None = None,
         says_success: Says | None = None,
         says_failed: Says | None = None,
+        page_size: int | None = None,
         allow_http: bool = False,
         on_event: Observer | None = None,
     ) -> None:
@@ -157,6 +162,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
                     says_none=says_none,
                     says_success=says_success,
                     says_failed=says_failed,
+                    page_size=page_size,
                     allow_http=allow_http,
                     on_event=on_event,
                 )
@@ -183,6 +189,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         says_none: Says | None = None,
         says_success: Says | None = None,
         says_failed: Says | None = None,
+        page_size: int | None = None,
         allow_http: bool = False,
         on_event: Observer | None = None,
     ) -> SyncKaptureClient:
@@ -190,14 +197,15 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
 
         Reads ``KAPTURE_BASE_URL`` or ``KAPTURE_SUBDOMAIN``, and ``KAPTURE_TOKEN`` or
         ``KAPTURE_USERNAME`` with ``KAPTURE_PASSWORD``; for the order API also
-        ``KAPTURE_ORDERS_USERNAME`` with ``KAPTURE_ORDERS_PASSWORD``. An empty variable counts
-        as not set.
+        ``KAPTURE_ORDERS_USERNAME`` with ``KAPTURE_ORDERS_PASSWORD``. Where the tenant has one key
+        per API, ``KAPTURE_TOKEN_ADD_TICKET``, ``KAPTURE_TOKEN_PULL_TICKETS`` and so on, named as
+        in ``credentials``, go before the others. An empty variable counts as not set.
 
         Args:
             credentials: as for the class, over the key from the environment.
             headers, timeout, retry, timezone, session, proxy, ssl_context, keep_alive,
                 max_connections, max_reply_bytes, exclusive_end, says_none, says_success,
-                says_failed, allow_http, on_event: as for the class.
+                says_failed, page_size, allow_http, on_event: as for the class.
 
         Raises:
             ConfigurationError: a variable is missing or wrong; it names the variables.
@@ -219,6 +227,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
                 says_none=says_none,
                 says_success=says_success,
                 says_failed=says_failed,
+                page_size=page_size,
                 allow_http=allow_http,
                 on_event=on_event,
             )
@@ -577,9 +586,11 @@ class SyncTickets(SyncResource[Tickets]):
             start: first day: a date, text such as ``"2024-04-19"``, or a datetime (its day in
                 the client's time zone).
             end: last day; ``start`` if left out.
-            limit: passed through with every call. What the service does with it is documented
-                only as "required if pagination is enabled": a day may then come back short.
-            offset: passed through; not documented, seen in live clients.
+            limit: rows per page, for this pull; the client's ``page_size`` if left out. The service
+                documents it as "required if pagination is enabled" and no more. Pages are asked for
+                by ``offset`` until nothing new comes, so a day is whole whatever the limit is.
+            offset: rows to skip; not documented, seen in live clients. With it, each day is one
+                call, and rows beyond ``limit`` are not asked for.
             customer_code: passed through; not documented, seen in live clients.
             status: passed through, a code such as ``"P"``; not documented, seen in live clients.
             extra: further fields by their wire names. ``start_date`` and ``end_date`` here stand

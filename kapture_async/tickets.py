@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 from attrs import evolve, field, frozen
@@ -22,6 +23,7 @@ from ._core.errors import (
 )
 from ._core.pull.arriving import Arriving
 from ._core.pull.export import Exported, PullObserver
+from ._core.pull.paged import Paged, PageSize
 from ._core.pull.pages import Pages, days_between
 from ._core.push.bulk import bulk_push, reconcile_at
 from ._core.push.doctor import Diagnosis, examine, long_text
@@ -66,7 +68,7 @@ from .journaled_updates import (
     update_job_of,
     update_records_of,
 )
-from .listings import is_no_row
+from .listings import is_no_row, number_of
 from .models import AddedTicket, NewTicket, TicketDetail, TicketRow, UpdatedTicket
 from .pulled import export_tickets, frame_of, rows_rule
 from .references import TEXT, ReferencePlace, check_place, mark
@@ -81,6 +83,7 @@ from .service import (
     older_names,
     service_day,
     window_of,
+    wants_limit,
 )
 from .updates import Defaults, TicketUpdate, ticket_of
 
@@ -355,9 +358,11 @@ class Tickets:
             start: first day: a date, text such as ``"2024-04-19"``, or a datetime (its day in
                 the client's time zone).
             end: last day; ``start`` if left out.
-            limit: passed through with every call. What the service does with it is documented
-                only as "required if pagination is enabled": a day may then come back short.
-            offset: passed through; not documented, seen in live clients.
+            limit: rows per page, for this pull; the client's ``page_size`` if left out. The service
+                documents it as "required if pagination is enabled" and no more. Pages are asked for
+                by ``offset`` until nothing new comes, so a day is whole whatever the limit is.
+            offset: rows to skip; not documented, seen in live clients. With it, each day is one
+                call, and rows beyond ``limit`` are not asked for.
             customer_code: passed through; not documented, seen in live clients.
             status: passed through, a code such as ``"P"``; not documented, seen in live clients.
             extra: further fields by their wire names. ``start_date`` and ``end_date`` here stand
@@ -1027,15 +1032,30 @@ class Tickets:
         headers: Mapping[str, Secret],
         ahead: int,
     ) -> Pages[TicketRow]:
-        def arrive(day: str) -> Arriving[TicketRow]:
-            caller, body = self._caller, Payload(filters)
+        caller = self._caller
+        rule = rows_rule(caller.codec, caller.words)
+        size, whole = caller.page_size, "offset" not in filters
+        if "limit" in filters or not whole:  # of this pull alone
+            size = PageSize(number_of(filters.get("limit")) if whole else None)
+
+        def ask(day: str, limit: int | None, offset: int) -> Arriving[TicketRow]:
+            body = Payload(filters)
             if day:
                 body = Payload(window_of(day, exclusive_end=caller.exclusive_end) | filters)
+            if limit is not None:
+                body.setdefault("limit", limit)
+            if offset:
+                body["offset"] = offset
 
             async def begin(options: CallOptions) -> Begun:
                 return await caller.with_options(options).begin(PULL_TICKETS, body, headers=headers)
 
-            return Arriving(begin, caller.options, rows_rule(caller.codec, caller.words))
+            return Arriving(begin, caller.options, rule)
+
+        def arrive(day: str) -> Paged[TicketRow]:
+            return Paged(
+                partial(ask, day), size, id_of=rule.id_of, wants_limit=wants_limit, whole=whole
+            )
 
         return Pages(
             windows,

@@ -27,7 +27,16 @@ from .cli_doctor import doctor  # noqa: E402
 from .cli_lists import categories, history, tags  # noqa: E402
 from .cli_options import SupportPushOptions, SupportTarget  # noqa: E402
 from .cli_service import CREATES, program, service  # noqa: E402
-from .cli_tickets import close, create, download, reopen, reply, show  # noqa: E402
+from .cli_tickets import (  # noqa: E402
+    close,
+    create,
+    download,
+    reopen,
+    reply,
+    set_priority,
+    show,
+    update,
+)
 
 FIELDS = """\
 The fields are subject, comment, category (its id), priority (low, medium, high or a code)
@@ -102,5 +111,5 @@ add_push_command(commands, SupportPushOptions, SupportTarget, service, fields=FI
 add_journal_commands(commands, SupportTarget, [Work(CREATES, SupportPushOptions, service)])
 for command in (doctor, categories, tags, history):
     commands.add_command(command)
-for command in (create, show, reply, close, reopen, download):
+for command in (create, show, update, set_priority, reply, close, reopen, download):
     commands.add_command(command)

@@ -116,6 +116,46 @@ def reply(
     say(f"Replied to ticket {ticket_id}", style="green")
 
 
+@click.command()
+@click.argument("ticket_id", **ID)
+@click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    required=True,
+    metavar="ID",
+    help="Of a tag it shall have; name all of them. See `tags`. Repeatable.",
+)
+@click.option("--priority", **PRIORITY, help="Left out, it stays.")
+@timeout_option
+@target_options(SupportTarget)
+def update(
+    ticket_id: str, tags: tuple[str, ...], priority: str | None, timeout: float, target: Target
+) -> None:
+    """Replace the tags of a ticket, and perhaps change its priority."""
+    ask(
+        target,
+        timeout,
+        lambda client: client.tickets.update(ticket_id, tags=tags, priority=priority),
+    )
+    say(f"Updated ticket {ticket_id}", style="green")
+
+
+@click.command("set-priority")
+@click.argument("ticket_id", **ID)
+@click.argument("priority", **PRIORITY)
+@timeout_option
+@target_options(SupportTarget)
+def set_priority(ticket_id: str, priority: str, timeout: float, target: Target) -> None:
+    """Change only the priority of a ticket.
+
+    The service changes a priority only together with the tags, so these are read and sent back:
+    who changes them in between loses that change, and a ticket without tags needs `update`.
+    """
+    ask(target, timeout, lambda client: client.tickets.set_priority(ticket_id, priority))
+    say(f"Ticket {ticket_id} has priority {priority}", style="green")
+
+
 def _several(command: Command) -> Command:
     argument = click.argument("ticket_ids", nargs=-1, required=True, **ident("ID..."))
     return with_options((argument, timeout_option, target_options(SupportTarget)))(command)

@@ -10,6 +10,7 @@ from attrs import evolve, field, frozen
 from .begun import Begun
 from .codec import Codec, WireModel
 from .errors import HelpdeskError, InvalidInputError, UnreadableReplyError
+from .pull.paged import PageSize
 from .replies import Advice, Judgement
 from .secret import Secret
 from .transport.bodies import NOTHING, Body, Form, form_body, json_body
@@ -40,6 +41,7 @@ class Caller:
 
     ``advice`` holds the service's own next steps for some classes of errors; ``words`` the tenant's
     own for "none", "success" and "failed". ``exclusive_end``: the end of a window is no part of it.
+    ``page_size``: how many rows a page of a pull has.
     """
 
     transport: Transport
@@ -49,6 +51,7 @@ class Caller:
     advice: Advice = field(factory=dict)
     words: VendorWords = DOCUMENTED
     exclusive_end: bool = False
+    page_size: PageSize = field(factory=PageSize)
 
     def with_options(self, options: CallOptions) -> Caller:
         """The same with other options; the transport is shared."""

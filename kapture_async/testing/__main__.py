@@ -17,6 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = parser_of("kapture_async.testing", "A Kapture server for tests.")
     parser.add_argument("--token", default=TOKEN)
     parser.add_argument("--failed-status", type=int, default=200, metavar="HTTP")
+    parser.add_argument("--auth-failed-status", type=int, metavar="HTTP")
+    parser.add_argument("--pagination", type=int, metavar="ROWS")
     return run(parser, serve, arguments)
 
 

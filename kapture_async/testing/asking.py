@@ -35,6 +35,19 @@ class Desk:
     now: Callable[[], float]
     empty_pull_status: str
     pull_days: int
+    pagination: int | None = None
+    """Rows that a pull may ask for at most; it must ask for a limit then."""
+
+    def limit(self, payload: Mapping[str, Any]) -> int | None:
+        """The limit of a pull. "Required field, if PaginationEnabled" (new facts, seed 001)."""
+        limit = whole_number(payload.get("limit"))
+        if self.pagination is None:
+            return limit
+        if not limit:
+            raise Failed("limit is missing")
+        if limit > self.pagination:  # a decision: nobody has seen the words
+            raise Failed(f"limit must not exceed {self.pagination}")
+        return limit
 
     def rows(self, rows: list[Json]) -> Json:
         """The reply to a pull. A text in place of rows is how "nothing found" is read (Wild)."""

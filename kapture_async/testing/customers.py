@@ -98,7 +98,7 @@ class CustomerRoom:
         first, last = self._desk.days(*texts)
         matching = (c for c in self._between(first, last) if _matches(c, payload))
         offset = whole_number(payload.get("offset")) or 0
-        limit = whole_number(payload.get("limit")) or _PAGE
+        limit = self._desk.limit(payload) or _PAGE
         chosen = itertools.islice(matching, offset, offset + limit)
         return self._desk.rows([details_of(customer) for customer in chosen])
 

@@ -33,6 +33,16 @@ _CUSTOMER_FIELDS = (
 )
 
 
+def lower_case(body: Any) -> Any:
+    """A reply with ``message`` and ``status`` as a live client's decoder needs them (new facts)."""
+    if isinstance(body, list):
+        return [lower_case(one) for one in body]
+    if not isinstance(body, dict):
+        return body
+    lower = {"Message": "message", "Status": "status"}
+    return {lower.get(name, name): value for name, value in body.items()}
+
+
 class LegacyRoom:
     """The older endpoints over the same customers and orders."""
 

@@ -44,12 +44,14 @@ class TicketRoom:
         *,
         single_row_as_object: bool,
         counts: bool,
+        sub_status_required: bool = True,
     ) -> None:
         self._desk = desk
         self._store = store
         self._url = url
         self._single_row_as_object = single_row_as_object
         self._counts = counts
+        self._sub_status_required = sub_status_required
 
     def add(self, body: Any) -> Json:
         """Add a ticket (section 1)."""
@@ -67,6 +69,8 @@ class TicketRoom:
         ticket = self._store.tickets.get(text_of(payload.get("ticket_id")))
         if ticket is None:
             raise Failed("No Data found/ticket_id is missing")
+        if not text_of(payload.get("sub_status")) and self._sub_status_required:
+            raise Failed("sub_status is missing")
         callback = text_of(payload.get("callback_time"))
         if callback and not _is_callback_time(callback):
             # The message names a field that the request does not have (Contradictions 5).
@@ -106,7 +110,7 @@ class TicketRoom:
             and (not customer or ticket.customer_code == customer)
         ]
         offset = whole_number(payload.get("offset")) or 0
-        limit = whole_number(payload.get("limit"))
+        limit = self._desk.limit(payload)
         chosen = itertools.islice(matches, offset, None if limit is None else offset + limit)
         now = self._desk.now()
         rows = [self._row(ticket, now) for ticket in chosen]

@@ -89,6 +89,10 @@ class KaptureTwin(Twin):
         order_token: str | None = None,
         order_id_at: str = "order_info.order_id",
         faq_end_included: bool = False,
+        sub_status_required: bool = True,
+        pagination: int | None = None,
+        keys: Mapping[str, str] | None = None,
+        legacy_lower_case: bool = False,
     ) -> None:
         """Make a twin; it serves nothing until it is started.
 
@@ -117,6 +121,14 @@ class KaptureTwin(Twin):
             order_token: a token that the order API takes as well (Contradictions 20).
             order_id_at: where the id of an order to change is looked for, which nobody has seen.
             faq_end_included: whether a window of FAQs holds the one at its ``end_index``, too.
+            sub_status_required: refuse an update without ``sub_status``, which the sheet calls
+                mandatory (section 2); ``False`` takes it, as nobody has seen the refusal.
+            pagination: a pull must ask for a ``limit``, of so many rows at most, and skips by
+                ``offset``: a tenant with "PaginationEnabled" (seed 001).
+            keys: one token per API, by path, such as ``{"/add-ticket-...": "token"}``: the console
+                issues one key per API (section 0). Other paths take ``token``.
+            legacy_lower_case: the older siblings answer ``message`` and ``status``, as a live
+                client expects it, in place of ``Message`` and ``Status``.
         """
         super().__init__(
             port=port, ledger=ledger, faults=faults, clock=clock, zone=INDIA, latency=latency
@@ -133,14 +145,18 @@ class KaptureTwin(Twin):
             now=self.timestamp,
             empty_pull_status=empty_pull_status,
             pull_days=pull_days,
+            pagination=pagination,
         )
+        self._keys = dict(keys or {})
+        self._legacy_lower_case = legacy_lower_case
         self._store = TicketStore()
         self._tickets = TicketRoom(
             self._desk,
             self._store,
             lambda: self.url,
             single_row_as_object=single_row_as_object,
-            counts=pull_counts,
+            counts=pull_counts if pagination is None else True,
+            sub_status_required=sub_status_required,
         )
         self._customers = CustomerRoom(self._desk)
         self._orders = OrderRoom(self._desk, self._customers, order_id_at)
@@ -176,9 +192,10 @@ class KaptureTwin(Twin):
         ledger: str | os.PathLike[str] | None = None,
         latency: float = 0.0,
         failed_status: int = 200,
+        pagination: int | None = None,
     ) -> TwinProcess:
         """Return a twin that will run in a process of its own: ``with ... as twin: twin.url``."""
-        settings: Mapping[str, object] = {
+        settings: dict[str, object] = {
             "--port": port,
             "--token": token,
             "--faults": fault_rate,
@@ -186,6 +203,8 @@ class KaptureTwin(Twin):
             "--latency": latency,
             "--failed-status": failed_status,
         }
+        if pagination is not None:
+            settings["--pagination"] = pagination
         arguments = [f"{name}={value}" for name, value in settings.items()]
         return TwinProcess(_MODULE, arguments, ledger=ledger)
 
@@ -257,8 +276,10 @@ class KaptureTwin(Twin):
             return tomcat_page(404)
         if request.method != "POST":
             return tomcat_page(405, ("Allow", "POST"))
-        if not self._lets_in(operation, request.headers.get("authorization", "")):
-            names = legacy.NAMES if operation.startswith("legacy.") else {}
+        lower = self._legacy_lower_case
+        if not self._lets_in(request, operation):
+            named = operation.startswith("legacy.") and not lower
+            names = legacy.NAMES if named else {}
             return _failed(Failed("Invalid Auth Key", **names), self._auth_failed_status)
         try:
             if operation == faqs.CATEGORIES:
@@ -268,7 +289,10 @@ class KaptureTwin(Twin):
             else:
                 body = self._handlers[operation](decoded(request.body))
         except Failed as failure:
-            return _failed(failure, self._failed_status)
+            body = legacy.lower_case(failure.body) if lower else failure.body
+            return TwinReply(self._failed_status, orjson.dumps(body))
+        if lower and operation.startswith("legacy."):
+            body = legacy.lower_case(body)
         # The server sets cookies, which no call needs (Wild, "Headers").
         cookies = () if "cookie" in request.headers else _SET_COOKIE
         return TwinReply(200, orjson.dumps(body), headers=cookies)
@@ -277,7 +301,11 @@ class KaptureTwin(Twin):
         """Return a ``failed`` body (section 0, "Failure marker")."""
         return _failed(Failed(message), self._failed_status)
 
-    def _lets_in(self, operation: str, authorization: str) -> bool:
+    def _lets_in(self, request: TwinRequest, operation: str) -> bool:
+        authorization = request.headers.get("authorization", "")
+        key = self._keys.get(request.path)
+        if key is not None:
+            return authorization == f"Basic {key}"
         of_orders = operation in (orders.ADD, orders.PULL)
         accepted = self._accepted_for_orders if of_orders else self._accepted
         return not accepted or authorization in accepted
@@ -305,6 +333,8 @@ def serve(
     ledger: str | Path | None = None,
     latency: float = 0.0,
     failed_status: int = 200,
+    auth_failed_status: int | None = None,
+    pagination: int | None = None,
     stdin_closes: bool = False,
 ) -> None:
     """Run a twin as a command: print ``twin: URL``, serve until SIGINT, SIGTERM or end of stdin."""
@@ -315,6 +345,8 @@ def serve(
         ledger=ledger,
         latency=latency,
         failed_status=failed_status,
+        auth_failed_status=auth_failed_status,
+        pagination=pagination,
     )
     run_until_told(twin, stdin_closes=stdin_closes)
 

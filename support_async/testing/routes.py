@@ -50,15 +50,38 @@ PATHS: Mapping[str, Route] = {
 
 _DOWNLOAD = _route(DOWNLOAD, "GET", "HEAD")
 # Python, and so Django, takes no more digits for a number.
-_DOWNLOAD_PATH = re.compile(r"/support/ticket/download/([0-9]{1,4300})/")
+_NUMBER = "([0-9]{1,4300})"
 
 
-def find(path: str) -> tuple[Route | None, str]:
-    """Return the route of a path, and the number in it; no route where there is none."""
-    if "%" in path:
-        path = urllib.parse.unquote(path)
-    route = PATHS.get(path)
-    if route is not None:
-        return route, ""
-    found = _DOWNLOAD_PATH.fullmatch(path)
-    return (None, "") if found is None else (_DOWNLOAD, found[1])
+class Router:
+    """Which operation a path is for.
+
+    Args:
+        paths: other paths for some operations, by their names; that of a download holds
+            ``{attachment_id}``. The samples of the vendor's page have other paths than its
+            headings (A1).
+
+    Raises:
+        ValueError: there is no operation of a name.
+    """
+
+    def __init__(self, paths: Mapping[str, str] | None = None) -> None:
+        given = dict(paths or {})
+        download = given.pop(DOWNLOAD, "/support/ticket/download/{attachment_id}/")
+        start, hole, end = download.partition("{attachment_id}")
+        known = {route.operation: path for path, route in PATHS.items()}
+        unknown = given.keys() - known.keys()
+        if unknown or not hole:
+            raise ValueError(f"paths: {', '.join(unknown) or 'no {attachment_id}'}")
+        self._paths = {given.get(name, path): PATHS[path] for name, path in known.items()}
+        self._download = re.compile(re.escape(start) + _NUMBER + re.escape(end))
+
+    def find(self, path: str) -> tuple[Route | None, str]:
+        """Return the route of a path, and the number in it; no route where there is none."""
+        if "%" in path:
+            path = urllib.parse.unquote(path)
+        route = self._paths.get(path)
+        if route is not None:
+            return route, ""
+        found = self._download.fullmatch(path)
+        return (None, "") if found is None else (_DOWNLOAD, found[1])

@@ -17,7 +17,7 @@ from kapture_async._core.testing.twin import Twin
 from .effects import apply
 from .endpoints import Download, Endpoints, TicketIdFrom
 from .rest import JSON, ApiError, Envelope, Unhandled, error_reply, negotiate, page, slash_redirect
-from .routes import DOWNLOAD, LOGIN, Route, find
+from .routes import DOWNLOAD, LOGIN, Route, Router
 from .store import CATEGORIES, TAGS, TicketStore, TwinAttachment, TwinTicket
 from .tokens import Kind, Tokens
 
@@ -56,6 +56,7 @@ class SupportTwin(Twin):
         max_body: int = MAX_BODY,
         ticket_id_from: TicketIdFrom = "either",
         token_seconds: float = 3600.0,
+        paths: Mapping[str, str] | None = None,
     ) -> None:
         """Make a twin; it serves nothing until it is started.
 
@@ -77,6 +78,8 @@ class SupportTwin(Twin):
             ticket_id_from: where the detailed view reads the ticket's id; ``"either"`` looks into
                 the body first (section 5, B3).
             token_seconds: how long an access token lives.
+            paths: other paths for some operations, as the client takes them:
+                ``{"tickets.create": "/creat/support/ticket/"}`` is that of a sample (A1).
         """
         super().__init__(
             port=port, ledger=ledger, faults=faults, clock=clock, latency=latency, max_body=max_body
@@ -90,6 +93,7 @@ class SupportTwin(Twin):
                 f"ticket_id_from is 'either', 'body' or 'query', not {ticket_id_from!r}"
             )
         self.apikey = apikey
+        self._router = Router(paths)
         self._user = next(iter(users))
         self._envelope: Envelope = envelope
         self._store = TicketStore()
@@ -270,15 +274,15 @@ class SupportTwin(Twin):
 
     def operation(self, request: TwinRequest) -> str:
         """Return the operation of a request, by its path."""
-        route, _ = find(request.path)
+        route, _ = self._router.find(request.path)
         return "" if route is None else route.operation
 
     def handle(self, request: TwinRequest) -> TwinReply:
         """Answer as Django and the framework on it would, in their order of checks."""
-        route, number = find(request.path)
+        route, number = self._router.find(request.path)
         if route is None:
             # Only paths that would be found with a last slash are sent there.
-            if find(f"{request.path}/")[0] is not None:
+            if self._router.find(f"{request.path}/")[0] is not None:
                 return slash_redirect(request)
             return page(404)
         try:

@@ -411,7 +411,7 @@ def test_resume_with_a_changed_file_and_from_another_folder(
     assert done.returncode == 0, done.stderr
     assert executed(server) == each_once(8)
     done = elsewhere("resume", journal)
-    assert "nothing new in 8 rows" in done.stdout
+    assert "nothing is left to send: 8 of 8 rows in the helpdesk" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["bad.csv", "bad.jsonl"])
@@ -650,3 +650,47 @@ def test_demo_with_a_journal(run_cli: Run, tmp_path: Path, module: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "unresolved doubts: 0, twice: 0, lost: 0" in done.stdout
+
+
+def test_an_address_that_only_a_file_says_needs_a_word(
+    run_cli: Run, server: KaptureTwin, tmp_path: Path
+) -> None:
+    table(tmp_path / "t.csv", 3)
+    server.faults = FaultPlan.script([None, "close_after"])
+    hidden = {"KAPTURE_BASE_URL": ""}
+    target = ("--base-url", server.url)
+    push = ("push", "t.csv", "--key", "id", *QUICK, *target)
+    assert run_cli(*push, env=hidden).returncode == 3
+    # Another user, or another machine: nothing here says that the address is this token's.
+    other = hidden | {"KAPTURE_ASYNC_STATE": str(tmp_path / "other")}
+    seen = server.requests.total()
+    table(tmp_path / "t.csv", 4)
+    for command, more in (("reconcile", SOON), ("resume", ())):
+        done = run_cli(command, "t.csv.journal", *more, env=other)
+        assert done.returncode == 2, (command, done.stderr)
+        assert f"the journal was pushed to {server.url}, but not from here" in done.stderr
+        assert f"add --base-url {server.url}" in done.stderr
+    assert server.requests.total() == seen
+    done = run_cli("reconcile", "t.csv.journal", *SOON, *target, env=other)
+    assert done.returncode == 0, done.stderr
+    # The one who pushed needs not say it again; neither does an environment that says the same.
+    assert run_cli("reconcile", "t.csv.journal", *SOON, env=hidden).returncode == 0
+    said = other | {"KAPTURE_BASE_URL": server.url}
+    assert run_cli("resume", "t.csv.journal", env=said).returncode == 0
+    assert executed(server) == each_once(3)
+
+
+def test_an_environment_that_says_another_address_wins_over_a_foreign_journal(
+    run_cli: Run, server: KaptureTwin, tmp_path: Path
+) -> None:
+    table(tmp_path / "t.csv", 2)
+    assert run_cli("push", "t.csv", "--key", "id", *QUICK).returncode == 0
+    table(tmp_path / "t.csv", 3)
+    other = {
+        "KAPTURE_ASYNC_STATE": str(tmp_path / "other"),
+        "KAPTURE_BASE_URL": "http://127.0.0.1:9",
+    }
+    done = run_cli("resume", "t.csv.journal", env=other)
+    assert done.returncode == 2
+    assert "it belongs to another push: its target is" in done.stderr
+    assert executed(server) == each_once(2)

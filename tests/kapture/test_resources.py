@@ -411,7 +411,7 @@ async def test_who_uses_the_order_api_may_stand_in_the_environment(
     monkeypatch.setenv("KAPTURE_BASE_URL", twin.url)
     monkeypatch.setenv("KAPTURE_TOKEN", twin.token or "")
     monkeypatch.setenv("KAPTURE_ORDERS_USERNAME", USERNAME)
-    with pytest.raises(ConfigurationError, match="belong together"):
+    with pytest.raises(ConfigurationError, match="must both be"):
         KaptureClient.from_env()
     monkeypatch.setenv("KAPTURE_ORDERS_PASSWORD", PASSWORD)
     async with KaptureClient.from_env() as client:

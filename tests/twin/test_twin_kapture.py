@@ -218,7 +218,7 @@ def test_update_checks_the_call_back_time(twin: KaptureTwin, call: Call, text: s
 
 
 def test_a_call_back_is_kept(twin: KaptureTwin, call: Call) -> None:
-    body = {"ticket_id": twin.seed(), "callback_time": "2024-04-20 15:30:00"}
+    body = {"ticket_id": twin.seed(), "sub_status": "PS", "callback_time": "2024-04-20 15:30:00"}
     ticket = call(twin.url, UPDATE, [body]).json["ticket"]
     assert (ticket["isCallBack"], ticket["nextFollowUp"]) == (True, "2024-04-20 15:30:00")
     [row] = call(twin.url, PULL, [{"start_date": "2024-04-19", "end_date": "2024-04-19"}]).json[
@@ -280,7 +280,7 @@ def test_get_shows_conversations_when_asked(
     twin: KaptureTwin, call: Call, asked: str, given: Any
 ) -> None:
     number = twin.seed()
-    call(twin.url, UPDATE, {"ticket_id": number, "comment": "hi"})
+    call(twin.url, UPDATE, {"ticket_id": number, "sub_status": "PS", "comment": "hi"})
     [found] = call(twin.url, GET, {"ticket_ids": number, "conversation_type": asked}).json
     assert found["conversation_type"] == given
 

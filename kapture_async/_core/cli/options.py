@@ -86,6 +86,9 @@ class Target(abc.ABC):
     allow_http: bool = False
     no_keep_alive: bool = False
 
+    where: ClassVar[tuple[str, ...]] = ("base_url",)
+    """The attributes that say where to; each has a variable of the same name."""
+
     @abc.abstractmethod
     def own_settings(self, *, may_prompt: bool) -> dict[str, Any]:
         """The arguments of a client that differ from service to service.

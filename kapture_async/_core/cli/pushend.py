@@ -97,7 +97,7 @@ def show_end(
     print(file=sys.stderr)
     _say_how_it_ended(pushing, rows, options)
     if standing is not None:
-        say(f"journal: {standing.path}: {_in_words(standing)}", stderr=True)
+        say(f"journal: {standing.path}: {in_words(standing)}", stderr=True)
         ways = ways_on(
             standing,
             service,
@@ -150,7 +150,8 @@ def _standing(options: PushOptions) -> Standing | None:
         return None
 
 
-def _in_words(standing: Standing) -> str:
+def in_words(standing: Standing) -> str:
+    """How many rows are in which state."""
     counts = standing.counts
     parts = [f"{counts.accepted:,} of {count(counts.rows, 'row')} in the helpdesk"]
     for number, words in (

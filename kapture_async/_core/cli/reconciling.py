@@ -18,6 +18,8 @@ from ..errors import (
     JournalError,
     RejectedError,
 )
+from ..push.journal import marks
+from ..push.journal.facts import Job
 from ..push.journal.findings import Contradicts
 from ..push.reconcile import Looked, Reconciliation, Resolved, Settling
 from .advice import ways_on
@@ -182,23 +184,49 @@ def error_story(error: HelpdeskError, earlier: Reconciliation | None) -> Reconci
 
 
 def target_of(standing: Standing, given: Target) -> Target:
-    """Where the push went, unless the command line says otherwise."""
+    """Where the push went, unless the command line says otherwise.
+
+    Raises:
+        ConfigurationError: see :func:`may_take_address`.
+    """
     noted = _noted(type(given), standing.note)
     changes: dict[str, Any] = {}
     who = {"token", "token_file", "username"}
-    said_who = any(getattr(given, name) for name in who)
+    kept = who if any(getattr(given, name) for name in who) else set()
+    takes = may_take_address(standing.job, given)
+    if not takes:
+        kept = kept.union(given.where)
     for attribute in fields(type(given)):
         mine, theirs = getattr(given, attribute.name), getattr(noted, attribute.name)
-        kept = said_who and attribute.name in who
-        if mine == attribute.default and theirs != mine and not kept:
+        if mine == attribute.default and theirs != mine and attribute.name not in kept:
             changes[attribute.name] = theirs
     target = evolve(given, **changes)
-    if target.base_url is None and standing.note is None and not target.variable("BASE_URL"):
+    if takes and not any(getattr(target, name) for name in target.where):
         target = evolve(target, base_url=standing.job.target)
     if standing.note is not None and standing.note.headers and not given.headers:
         names = ", ".join(standing.note.headers)
         warn(f"the push had extra headers ({names}); if they are needed, give --header again")
     return target
+
+
+def may_take_address(job: Job, given: Target) -> bool:
+    """Whether the address in a journal may be used: if the options name none, and this user has
+    pushed to it with this journal from this machine. A token must not go where somebody else's
+    file says.
+
+    Raises:
+        ConfigurationError: nothing but the journal says where to.
+    """
+    if any(getattr(given, name) for name in given.where):
+        return False
+    if marks.read(job) is not None:
+        return True
+    if any(given.variable(name.upper()) for name in given.where):
+        return False
+    raise ConfigurationError(
+        f"the journal was pushed to {job.target}, but not from here",
+        next_step=f"If that is the right address for your token, add --base-url {job.target}.",
+    )
 
 
 def _noted(kind: type[Target], note: Note | None) -> Target:

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 
 import click
 
 from ..errors import JournalError
 from ..push.journal.facts import Job
-from ..push.journal.reading import job_at
 from ..push.recorder import JournalFile
-from .advice import push_command
+from ..push.report import Summary
+from .advice import push_command, ways_on
 from .endreport import show_commands
-from .note import Note, beside
+from .exits import code_of_push
+from .note import Note, beside, without
 from .options import Target, target_options
 from .progress import Progress
-from .pushend import end_of, failure_as_json, show_end
+from .pushend import end_of, failure_as_json, in_words, show_end
 from .pushfile import push_file
 from .pushing import PushRun
 from .pushoptions import STDIN, PushOptions, push_options
-from .reconciling import target_of
+from .reconciling import may_take_address, target_of
 from .running import run
 from .screen import console, say, warn
 from .service import Service, Work
-from .standing import standing_of
+from .standing import Standing, counts_json, standing_of
 
 
 def resume_push(
@@ -40,9 +42,15 @@ def resume_push(
         work: what it is of.
     """
     restored = "--restored" in again
-    job = job_at(path, restored=restored)
+    standing = standing_of(path, restored=restored)
+    job, note = standing.job, standing.note
+    if not again and _has_nothing_left(standing):
+        left = Counter(counts_json(standing.counts))
+        say(f"nothing is left to send: {in_words(standing)}", stderr=True)
+        if ways := ways_on(standing, work.service_of(None)):
+            show_commands(console(stderr=True), "To go on", ways)
+        return code_of_push(Summary(), earlier=left)
     service_of = work.service_of
-    note = Note.of(job)
     trouble = "no command line is noted in it" if note is None else note.trouble_with_file()
     arguments: list[str] = [STDIN, "--format", "csv"] if note is None or note.file is None else []
     if note is not None:
@@ -51,15 +59,26 @@ def resume_push(
         arguments += ["--journal", path]
     service = service_of(None)
     if trouble is None and note is not None:
-        arguments += note.target
+        _, said = _read(work.options, service.target, [*arguments, *again])
+        noted = list(note.target)
+        if not may_take_address(job, said):
+            noted = without(noted, *(f"--{name.replace('_', '-')}" for name in said.where))
+        arguments += noted
         if note.headers and not any(one.startswith("--header") for one in again):
             warn(f"the push had extra headers ({', '.join(note.headers)}); they are not noted")
     given, target = _read(work.options, service.target, [*arguments, *again])
     if trouble is None:
         say(f"pushing {given.file} once more", stderr=True)
         return push_file(given, target, service_of(given))
-    target = target_of(standing_of(path, restored=restored), target)
-    return _push_held(path, job, trouble, given, target, service, note)
+    return _push_held(path, job, trouble, given, target_of(standing, target), service, note)
+
+
+def _has_nothing_left(standing: Standing) -> bool:
+    """Whether no row would be sent: none is left, and the file is as it was read to its end."""
+    note = standing.note
+    if standing.owner is not None or note is None or not note.read_to_end:
+        return False
+    return not standing.sendable and note.trouble_with_file() is None
 
 
 def _push_held(

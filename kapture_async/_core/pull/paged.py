@@ -1,0 +1,138 @@
+"""A window whose rows come page by page: a limit and an offset, until nothing new comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from attrs import define
+
+from ..errors import HelpdeskError
+from .arriving import Source
+
+T = TypeVar("T")
+
+LEARNED = 100
+"""Rows per page where a service demands a limit and nobody has set one."""
+
+
+@define
+class PageSize:
+    """Rows per page of one tenant, shared by all its pulls.
+
+    Attributes:
+        rows: ``None`` while the service gives all rows of a window at once. Set by the user, or
+            learned when the service refuses a request that has no limit.
+    """
+
+    rows: int | None = None
+
+
+class Paged(Generic[T]):
+    """A :class:`.arriving.Source` made of one source per page. Fetching begins at once.
+
+    Without a page size it is one request. With one, the next page is asked for until a page has no
+    rows, or none that is new (a service that ignores the offset), or until the service's own
+    count is reached by a page that is not full. A full page at the count is no end: some
+    services count the page.
+
+    Args:
+        ask: begins a page: rows at most (``None`` for no limit) and rows to skip.
+        size: of the tenant.
+        id_of: a row's id; what has none counts as new.
+        wants_limit: whether an error says that the request needs a limit.
+        whole: all rows of the window are wanted. Otherwise the caller has chosen some of them, and
+            the service's count says nothing.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[int | None, int], Source[T]],
+        size: PageSize,
+        *,
+        id_of: Callable[[T], str | None],
+        wants_limit: Callable[[HelpdeskError], bool],
+        whole: bool = True,
+    ) -> None:
+        self._ask = ask
+        self._size = size
+        self._id_of = id_of
+        self._wants_limit = wants_limit
+        self._whole = whole
+        self._limit = size.rows
+        self._offset = 0
+        self._page = ask(self._limit, 0)
+        self._came = self._new = 0
+        self._seen: set[str] = set()
+        self._total: int | None = None
+        self._empty_by_words = False
+        self._done = False
+
+    @property
+    def done(self) -> bool:
+        """See :class:`.arriving.Source`."""
+        return self._done
+
+    @property
+    def total(self) -> int | None:
+        """See :class:`.arriving.Source`: the largest count that a page had."""
+        return self._total if self._whole else None
+
+    @property
+    def empty_by_words(self) -> bool:
+        """See :class:`.arriving.Source`."""
+        return self._empty_by_words
+
+    async def next_rows(self) -> list[T] | None:
+        """See :class:`.arriving.Source`.
+
+        Raises:
+            HelpdeskError: a page failed for good. Rows may have been handed out before.
+        """
+        if self._done:
+            return None
+        try:
+            rows = await self._page.next_rows()
+        except HelpdeskError as error:
+            if self._limit is not None or not self._wants_limit(error):
+                raise
+            self._limit = self._size.rows = self._size.rows or LEARNED
+            self._page = self._ask(self._limit, 0)
+            return []
+        if rows:
+            self._count(rows)
+        if rows is None or self._page.done:
+            self._next_page()
+        return rows or []
+
+    async def aclose(self) -> None:
+        """See :class:`.arriving.Source`."""
+        await self._page.aclose()
+
+    def drop(self) -> None:
+        """See :class:`.arriving.Source`."""
+        self._page.drop()
+
+    def _count(self, rows: list[T]) -> None:
+        self._came += len(rows)
+        if self._limit is None:
+            return
+        for row in rows:
+            row_id = self._id_of(row)
+            if row_id is None or row_id not in self._seen:
+                self._new += 1
+                if row_id is not None:
+                    self._seen.add(row_id)
+
+    def _next_page(self) -> None:
+        came, limit = self._came, self._limit
+        self._total = max(self._total or 0, self._page.total or 0) or None
+        if not self._offset:
+            self._empty_by_words = self._page.empty_by_words
+        self._offset += came
+        counted = self._total is not None and self._offset >= self._total
+        if limit is None or not self._new or (counted and came < limit):
+            self._done = True
+            return
+        self._came = self._new = 0
+        self._page = self._ask(limit, self._offset)
