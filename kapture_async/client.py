@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ._core.arguments import check_callable, check_flag, check_text
-from ._core.caller import Caller, Payload
+from ._core.caller import Caller, PageSize, Payload
 from ._core.errors import ConfigurationError, InvalidInputError
 from ._core.pairs import pairs_of
 from ._core.phase import Effect
-from ._core.pull.paged import PageSize
 from ._core.runtime import running_loop
 from ._core.secret import Secret
 from ._core.transport.bodies import Form

@@ -13,7 +13,7 @@ from attrs import evolve, field, frozen
 
 from ._core.arguments import check_callable, check_flag, check_seconds, check_whole, check_words
 from ._core.begun import Begun
-from ._core.caller import Caller, Payload
+from ._core.caller import Caller, PageSize, Payload
 from ._core.errors import (
     EndpointNotFoundError,
     HelpdeskError,
@@ -23,7 +23,7 @@ from ._core.errors import (
 )
 from ._core.pull.arriving import Arriving
 from ._core.pull.export import Exported, PullObserver
-from ._core.pull.paged import Paged, PageSize
+from ._core.pull.paged import Paged
 from ._core.pull.pages import Pages, days_between
 from ._core.push.bulk import bulk_push, reconcile_at
 from ._core.push.doctor import Diagnosis, examine, long_text
@@ -82,8 +82,8 @@ from .service import (
     format_day,
     older_names,
     service_day,
-    window_of,
     wants_limit,
+    window_of,
 )
 from .updates import Defaults, TicketUpdate, ticket_of
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
 from .begun import Begun
 from .codec import Codec, WireModel
 from .errors import HelpdeskError, InvalidInputError, UnreadableReplyError
-from .pull.paged import PageSize
 from .replies import Advice, Judgement
 from .secret import Secret
 from .transport.bodies import NOTHING, Body, Form, form_body, json_body
@@ -33,6 +32,18 @@ class Payload(dict[str, Any]):
 
     def __repr__(self) -> str:
         return f"<Payload with {', '.join(self)}>"
+
+
+@define
+class PageSize:
+    """Rows per page of one tenant, shared by all its pulls.
+
+    Attributes:
+        rows: ``None`` while the service gives all rows of a window at once. Set by the user, or
+            learned when the service refuses a request that has no limit.
+    """
+
+    rows: int | None = None
 
 
 @frozen(kw_only=True)

@@ -168,8 +168,9 @@ def in_words(standing: Standing) -> str:
 
 
 def _say_how_it_ended(pushing: PushRun, rows: FileRows | None, options: PushOptions) -> None:
-    if rows is not None and options.journal_path is None:
-        warn_of_keys(rows)
+    if rows is not None:
+        if options.journal_path is None:
+            warn_of_keys(rows)
         warn_of_unused(rows)
     if repeated := pushing.earlier["repeated"]:
         words = f"{count(repeated, 'row')} came twice, with the same key and the same content"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from attrs import define
-
+from ..caller import PageSize
 from ..errors import HelpdeskError
 from .arriving import Source
 
@@ -14,18 +13,6 @@ T = TypeVar("T")
 
 LEARNED = 100
 """Rows per page where a service demands a limit and nobody has set one."""
-
-
-@define
-class PageSize:
-    """Rows per page of one tenant, shared by all its pulls.
-
-    Attributes:
-        rows: ``None`` while the service gives all rows of a window at once. Set by the user, or
-            learned when the service refuses a request that has no limit.
-    """
-
-    rows: int | None = None
 
 
 class Paged(Generic[T]):

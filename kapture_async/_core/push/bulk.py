@@ -69,6 +69,8 @@ def bulk_push(
         ("from_journal", from_journal),
         ("restored", restored),
         ("new_journal", new_journal),
+        ("keys_exact", keys_exact),
+        ("new_keys", new_keys),
     ):
         check_flag(name, value)
     settings = caller.transport.settings
