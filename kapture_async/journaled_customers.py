@@ -35,6 +35,10 @@ from .references import TEXT, Field, ReferencePlace, describe, field_values, wit
 _AT_ONCE = 8
 """Rows that are asked about at a time."""
 _BY_ID = "kapture_customer_id"
+_OWN_DIGITS = 10
+"""Digits of a phone number in India, without what goes before it."""
+_FORMS = 8
+"""Forms of phone numbers that are tried."""
 _OBJECTS = ("additional_fields", "associate_fields")
 """Objects of ``customer_info`` that have attributes of their own."""
 
@@ -130,20 +134,96 @@ def inquiry_of(get: Callable[..., Awaitable[Customer]], place: ReferencePlace) -
     """
 
     async def ask(sought: Sequence[Sought]) -> AsyncIterator[Told]:
+        forms: dict[str, None] = {}  # of phone numbers, as they came back; in order
+        nobody: list[tuple[Sought, Told]] = []
+
+        async def seeing(**mark: str) -> Customer:
+            customer = await get(**mark)
+            if _BY_ID in mark and customer.phone and len(forms) < _FORMS:
+                forms[_form_of(customer.phone)] = None
+            return customer
+
         for start in range(0, len(sought), _AT_ONCE):
             some = sought[start : start + _AT_ONCE]
-            for told in await asyncio.gather(*(_told(one, get, place) for one in some)):
-                if told is not None:
+            found = await asyncio.gather(*(_told(one, seeing, place) for one in some))
+            for one, told in zip(some, found, strict=True):
+                if told is None:
+                    continue
+                if told.telling and not told.ticket_ids and one.ticket_id is None:
+                    nobody.append((one, told))
+                else:
                     yield told
+        # Nobody has these as they were sent: a service may have put them into a form of its own.
+        for one, told in nobody:
+            yield await _in_other_forms(one, told, get, place, list(forms))
 
     return Inquiry(ask)
 
 
-async def _told(
-    sought: Sought, get: Callable[..., Awaitable[Customer]], place: ReferencePlace
-) -> Told | None:
+async def _in_other_forms(
+    sought: Sought,
+    told: Told,
+    get: Callable[..., Awaitable[Customer]],
+    place: ReferencePlace,
+    forms: Sequence[str],
+) -> Told:
+    """Ask for a row that nobody has, as confirmed rows came back and in the usual spellings."""
     info = _info_of(sought)
     marks = _marks_of(sought, info)
+    phone, email = marks.get("phone"), marks.get("email_id")
+    others = [("phone", other) for other in spellings(phone, forms)] if phone else []
+    if email:
+        others += [("email_id", other) for other in {email.strip(), email.strip().casefold()}]
+    for name, other in others:
+        if other != marks[name]:
+            again = await _told(sought, get, place, {name: other})
+            if again is not None and (again.ticket_ids or not again.telling):
+                return again
+    if phone and any(sign in "xX*" for form in forms for sign in form):
+        why = "phone numbers come back in a form that cannot be asked for"
+        return evolve(told, telling=False, why=why)
+    return told
+
+
+def spellings(phone: str, forms: Sequence[str] = ()) -> list[str]:
+    """The ways in which a service may have a phone number.
+
+    Args:
+        phone: as it was sent.
+        forms: of numbers as they came back, each digit of a subscriber's as ``#``.
+    """
+    digits = "".join(sign for sign in phone if sign.isdecimal())
+    if len(digits) < _OWN_DIGITS:
+        return [digits] if digits else []
+    own = digits[-_OWN_DIGITS:]
+    found = [digits, f"+{digits}", own, f"+91{own}", f"91{own}", f"0{own}", f"+91 {own}"]
+    for form in forms:
+        if form.count("#") == _OWN_DIGITS:
+            signs = iter(own)
+            found.append("".join(next(signs) if sign == "#" else sign for sign in form))
+    return list(dict.fromkeys(found))
+
+
+def _form_of(phone: str) -> str:
+    """A number with each of its last ten digits as ``#``."""
+    left, form = _OWN_DIGITS, []
+    for sign in reversed(phone):
+        own = sign.isdecimal() and left > 0
+        left -= own
+        form.append("#" if own else sign)
+    return "".join(reversed(form))
+
+
+async def _told(
+    sought: Sought,
+    get: Callable[..., Awaitable[Customer]],
+    place: ReferencePlace,
+    marks: Mapping[str, str] | None = None,
+) -> Told | None:
+    """What became of a row, asked for by its marks, or by these."""
+    info = _info_of(sought)
+    if marks is None:
+        marks = _marks_of(sought, info)
     if not marks:
         return None
     seen: dict[str, Customer] = {}

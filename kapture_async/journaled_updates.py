@@ -47,6 +47,7 @@ BY_TICKET = "the ticket id"
 """What tells the rows apart, in a journal, where each row's key is its ticket's id."""
 _AT_ONCE = 500
 """Tickets in memory at a time."""
+_MAY_BE_CUT = "no ticket shows more notes than its own, so there may be a limit that cut it off"
 _SURE = 30
 """Characters that a cut comment must still have to be taken for the one that was sent."""
 
@@ -184,6 +185,8 @@ def inquiry_of(get_many: GetMany, place: ReferencePlace, *, by_ticket: bool) -> 
 
     async def ask(sought: Sequence[Sought]) -> AsyncIterator[Told]:
         told: list[tuple[Told, bool]] = []
+        notes: dict[str, int] = {}
+        places: dict[int, str] = {}
         named = [(one, _ticket_of(one, by_ticket=by_ticket)) for one in sought]
         asked = [(one, ticket_id) for one, ticket_id in named if ticket_id]
         for start in range(0, len(asked), _AT_ONCE):
@@ -196,6 +199,9 @@ def inquiry_of(get_many: GetMany, place: ReferencePlace, *, by_ticket: bool) -> 
             except NotFoundError:
                 continue  # not one of them is known
             _raise_first(lookup.failed)
+            for ticket_id, ticket in lookup.found.items():
+                notes[ticket_id] = max(map(len, _conversations(ticket)), default=0)
+            places.update((one.row, ticket_id) for one, ticket_id in some)
             told += [
                 _told(one, lookup.found[ticket_id], ticket_id, place)
                 for one, ticket_id in some
@@ -203,8 +209,17 @@ def inquiry_of(get_many: GetMany, place: ReferencePlace, *, by_ticket: bool) -> 
             ]
         # Where references are seen to come back, a ticket without a list of notes has no notes.
         shows = any(one.proven and one.ticket_ids for one, _ in told)
+        most = max(notes.values(), default=0)
         for one, listed in told:
-            yield one if listed or shows else evolve(one, telling=False)
+            count = notes[places[one.row]]
+            if not (listed or shows):
+                yield evolve(one, telling=False)
+            elif count == most > 1 and place == TEXT and one.telling and not one.ticket_ids:
+                # No ticket shows more, so this may be a limit, and ours the next. No service
+                # shows one note only.
+                yield evolve(one, telling=False, why=_MAY_BE_CUT)
+            else:
+                yield one
 
     return Inquiry(ask)
 
