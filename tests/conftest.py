@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import json
 import logging
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,14 @@ _ANY_SPEED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("dice", **_ANY_SPEED)  # type: ignore[arg-type]
 settings.register_profile("same", derandomize=True, **_ANY_SPEED)  # type: ignore[arg-type]
 settings.load_profile("same")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Runs at another size than the suite's (`ONCE_ROWS=100000 pytest ...`) take their time."""
+    if any(name.startswith(("ONCE_", "PULL_")) for name in os.environ):
+        for item in items:
+            item.add_marker(pytest.mark.timeout(0))
+
 
 SAMPLES = Path(__file__).parent / "samples"
 
