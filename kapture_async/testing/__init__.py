@@ -15,8 +15,17 @@ from typing import TYPE_CHECKING
 from .._core.lazy import loaded_late
 
 if TYPE_CHECKING:
-    from .._core.testing.faults import KINDS, WEATHER, Fault, FaultKind, FaultPlan
+    from .._core.testing.faults import (
+        BEHIND,
+        KINDS,
+        LIES,
+        WEATHER,
+        Fault,
+        FaultKind,
+        FaultPlan,
+    )
     from .._core.testing.ledger import Ledger, LedgerEntry
+    from .._core.testing.lists import Lists
     from .._core.testing.message import TwinReply, TwinRequest
     from .._core.testing.runner import TwinProcess
     from .customers import TwinCustomer
@@ -25,7 +34,9 @@ if TYPE_CHECKING:
     from .twin import KaptureTwin, serve
 
 __all__ = [
+    "BEHIND",
     "KINDS",
+    "LIES",
     "WEATHER",
     "Fault",
     "FaultKind",
@@ -33,6 +44,7 @@ __all__ = [
     "KaptureTwin",
     "Ledger",
     "LedgerEntry",
+    "Lists",
     "TwinCustomer",
     "TwinOrder",
     "TwinProcess",
@@ -43,7 +55,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BEHIND": ".._core.testing.faults",
     "KINDS": ".._core.testing.faults",
+    "LIES": ".._core.testing.faults",
     "WEATHER": ".._core.testing.faults",
     "Fault": ".._core.testing.faults",
     "FaultKind": ".._core.testing.faults",
@@ -51,6 +65,7 @@ _HOMES = {
     "KaptureTwin": ".twin",
     "Ledger": ".._core.testing.ledger",
     "LedgerEntry": ".._core.testing.ledger",
+    "Lists": ".._core.testing.lists",
     "TwinCustomer": ".customers",
     "TwinOrder": ".orders",
     "TwinProcess": ".._core.testing.runner",

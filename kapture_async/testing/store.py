@@ -71,6 +71,11 @@ class TicketStore:
         self._days.setdefault(day, []).append(ticket)
         return ticket
 
+    def remove(self, ticket: TwinTicket) -> None:
+        """Forget a ticket."""
+        del self.tickets[ticket.ticket_id]
+        self._days[dt.datetime.fromtimestamp(ticket.created, INDIA).date()].remove(ticket)
+
     def update(self, ticket: TwinTicket, payload: Mapping[str, Any], now: float) -> None:
         """Change a ticket as an update-ticket request says; what is empty changes nothing."""
         ticket.updated = now

@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import orjson
 
+from .._core.testing.lists import Lists
 from .asking import Desk, Failed, single, whole_number
 from .store import TicketStore
 from .tickets import (
@@ -18,9 +19,11 @@ from .tickets import (
     TwinTicket,
     add_reply,
     associates_of,
+    escape,
     get_element,
     long_time,
     pull_row,
+    short_time,
     text_of,
     update_reply,
 )
@@ -45,7 +48,9 @@ class TicketRoom:
         single_row_as_object: bool,
         counts: bool,
         sub_status_required: bool = True,
+        lists: Lists | None = None,
     ) -> None:
+        self.lists = lists
         self._desk = desk
         self._store = store
         self._url = url
@@ -101,19 +106,27 @@ class TicketRoom:
         """List the tickets of some days (section 4)."""
         payload = single(body)
         first, last = self._days_asked(payload)
+        lists = self.lists if self.lists is not None and self.lists.strike() else None
         status = text_of(payload.get("status"))
         customer = text_of(payload.get("customer_code"))
         matches = [
             ticket
-            for ticket in self._store.created_between(first, last)
+            for ticket in self._created_between(first, last, lists)
             if (not status or ticket.status == status)
             and (not customer or ticket.customer_code == customer)
         ]
+        now = self._desk.now()
+        counts, total = self._counts and first == last, len(matches)
+        if lists is not None:
+            matches = lists.shown(matches, lambda ticket: ticket.created, now)
+            counts, total = counts if lists.counted is None else lists.counted, len(matches)
+            matches = lists.kept(matches)
         offset = whole_number(payload.get("offset")) or 0
         limit = self._desk.limit(payload)
+        if lists is not None and lists.cap is not None:
+            limit = lists.cap if limit is None else min(limit, lists.cap)
         chosen = itertools.islice(matches, offset, None if limit is None else offset + limit)
-        now = self._desk.now()
-        rows = [self._row(ticket, now) for ticket in chosen]
+        rows = [self._row(ticket, now, lists) for ticket in chosen]
         message: Any = rows
         outcome = "success"
         if not rows:
@@ -121,12 +134,31 @@ class TicketRoom:
             message, outcome = "No Data found", self._desk.empty_pull_status
         elif self._single_row_as_object and len(rows) == 1:
             message = rows[0]
-        total = len(matches) if rows and self._counts and first == last else None
-        return {"totalCount": total, "message": message, "status": outcome}
+        return {
+            "totalCount": total if rows and counts else None,
+            "message": message,
+            "status": outcome,
+        }
 
-    def _row(self, ticket: TwinTicket, now: float) -> orjson.Fragment:
+    def _created_between(
+        self, first: dt.date, last: dt.date, lists: Lists | None
+    ) -> Iterator[TwinTicket]:
+        """The tickets of some days, in the zone of the lists."""
+        if lists is None or lists.zone is None:
+            return self._store.created_between(first, last)
+        zone, day = dt.timezone(dt.timedelta(hours=lists.zone)), dt.timedelta(days=1)
+        near = (max(first, dt.date.min + day) - day, min(last, dt.date.max - day) + day)
+        return (
+            ticket
+            for ticket in self._store.created_between(*near)
+            if first <= dt.datetime.fromtimestamp(ticket.created, zone).date() <= last
+        )
+
+    def _row(self, ticket: TwinTicket, now: float, lists: Lists | None) -> orjson.Fragment | Json:
         """A ticket's row as it is sent, made anew only when something in it changed."""
         url = self._url()
+        if lists is not None and (lists.rewrites or lists.zone is not None):
+            return _rewritten(pull_row(ticket, url, now), ticket, lists)
         state = (url, ticket.due < long_time(now))
         if ticket.shown is None or ticket.shown[0] != state:
             encoded = orjson.dumps(pull_row(ticket, url, now))
@@ -142,6 +174,16 @@ class TicketRoom:
             # The words of the older page (section 4); the newer one documents none of its own.
             raise Failed("either start_date is null or blank")
         return self._desk.days(*texts)
+
+
+def _rewritten(row: Json, ticket: TwinTicket, lists: Lists) -> Json:
+    """A row of a list that shows texts and times in its own way."""
+    row["taskTitle"] = escape(lists.title(ticket.title))
+    row["detail"] = escape(lists.text(ticket.detail))
+    if lists.zone is not None:
+        zone = dt.timezone(dt.timedelta(hours=lists.zone))
+        row["date"] = short_time(ticket.created, zone)
+    return row
 
 
 def _is_callback_time(text: str) -> bool:

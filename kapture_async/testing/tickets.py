@@ -93,6 +93,7 @@ class TwinTicket:
     updated: float | None = None
     completed: float | None = None
     callback: str = ""
+    merged_into: str = ""
     notes: list[str] = attrs.field(factory=list[str], repr=False)
     associates: Json = attrs.field(factory=dict[str, Any], repr=False)
     shown: tuple[tuple[Any, ...], bytes] | None = attrs.field(default=None, repr=False)
@@ -120,9 +121,9 @@ def long_time(timestamp: float) -> str:
     return dt.datetime.fromtimestamp(timestamp, INDIA).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def short_time(timestamp: float) -> str:
-    """Return ``DD-MM-YYYY HH:MM`` in India, the form of get and pull."""
-    return dt.datetime.fromtimestamp(timestamp, INDIA).strftime("%d-%m-%Y %H:%M")
+def short_time(timestamp: float, zone: dt.tzinfo = INDIA) -> str:
+    """Return ``DD-MM-YYYY HH:MM``, the form of get and pull."""
+    return dt.datetime.fromtimestamp(timestamp, zone).strftime("%d-%m-%Y %H:%M")
 
 
 def due_text(wished: str, created: float) -> str:
@@ -212,7 +213,7 @@ def _ticket_keys(ticket: TwinTicket) -> Json:
         "assignedToName": owner,
         "assignedToPhone": "",
         "assignedToEmail": API_USER_EMAIL if touched else "",
-        "mergeTicketId": "",
+        "mergeTicketId": ticket.merged_into,
         "skuCode": "",
         "productName": "",
     }
@@ -307,7 +308,7 @@ def pull_row(ticket: TwinTicket, url: str, now: float) -> Json:
         "folderId": 0,
         "primarySource": "Mobile App",
         "detail": escape(ticket.detail),
-        "mergedTicketId": "",
+        "mergedTicketId": ticket.merged_into,
         "contactId": 0,
         "productId": 0,
         "creatorId": owner_id,

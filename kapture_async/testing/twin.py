@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ import orjson
 
 from .._core.testing.faults import FaultPlan
 from .._core.testing.ledger import Ledger
+from .._core.testing.lists import Lists
 from .._core.testing.message import TwinReply, TwinRequest
 from .._core.testing.runner import TwinProcess, run_until_told
 from .._core.testing.twin import Twin
 from . import customers, faqs, legacy, orders
+from .agents import Act, Agents
 from .asking import Desk, Failed, basic, decoded, tomcat_page
 from .customers import CustomerRoom, TwinCustomer
 from .faqs import FaqRoom
@@ -93,6 +95,7 @@ class KaptureTwin(Twin):
         pagination: int | None = None,
         keys: Mapping[str, str] | None = None,
         legacy_lower_case: bool = False,
+        lists: Lists | None = None,
     ) -> None:
         """Make a twin; it serves nothing until it is started.
 
@@ -129,6 +132,7 @@ class KaptureTwin(Twin):
                 issues one key per API (section 0). Other paths take ``token``.
             legacy_lower_case: the older siblings answer ``message`` and ``status``, as a live
                 client expects it, in place of ``Message`` and ``Status``.
+            lists: lets pulls of tickets differ from the truth; see :class:`Lists`.
         """
         super().__init__(
             port=port, ledger=ledger, faults=faults, clock=clock, zone=INDIA, latency=latency
@@ -157,7 +161,9 @@ class KaptureTwin(Twin):
             single_row_as_object=single_row_as_object,
             counts=pull_counts if pagination is None else True,
             sub_status_required=sub_status_required,
+            lists=lists,
         )
+        self._agents = Agents(self._store)
         self._customers = CustomerRoom(self._desk)
         self._orders = OrderRoom(self._desk, self._customers, order_id_at)
         self._faqs = FaqRoom(end_included=faq_end_included)
@@ -237,6 +243,44 @@ class KaptureTwin(Twin):
     def ticket(self, ticket_id: str) -> TwinTicket | None:
         """Return a ticket as the twin has it, or ``None``."""
         return self._store.tickets.get(ticket_id)
+
+    @property
+    def lists(self) -> Lists | None:
+        """How pulls of tickets differ from the truth; may be replaced at any time."""
+        return self._tickets.lists
+
+    @lists.setter
+    def lists(self, lists: Lists | None) -> None:
+        self._tickets.lists = lists
+
+    def edit(self, ticket_id: str, *, title: str | None = None, text: str | None = None) -> None:
+        """Let an agent write another title or text. Nothing of it stands in the ledger."""
+        self.run(lambda: self._agents.edit(ticket_id, title=title, text=text))
+
+    def merge(self, ticket_id: str, into: str, *, absorb: bool = False) -> None:
+        """Let an agent merge a ticket into another; see :meth:`Agents.merge`."""
+        self.run(lambda: self._agents.merge(ticket_id, into, absorb=absorb))
+
+    def delete(self, ticket_id: str) -> None:
+        """Let an agent delete a ticket: it is gone without a trace, but for the ledger."""
+        self.run(lambda: self._agents.delete(ticket_id))
+
+    def agents_at_work(
+        self, share: float, *, seed: int = 0, acts: Sequence[Act] = ("edit", "retitle", "merge")
+    ) -> dict[str, Act]:
+        """Let agents change a share of all tickets, as they might before somebody looks.
+
+        Args:
+            share: of the tickets, each by chance.
+            seed: of the chance.
+            acts: ``"edit"`` (another text), ``"retitle"``, ``"merge"`` (it stays, and names the
+                other in ``mergedTicketId``), ``"absorb"`` (it is gone, and its text stands at the
+                end of the other's), ``"delete"``.
+
+        Returns:
+            What was done, by the tickets' ids.
+        """
+        return self.run(lambda: self._agents.work(share, seed=seed, acts=acts))
 
     def seed_customer(self, **info: Any) -> str:
         """Let a customer exist that nobody added through the twin; return the id.

@@ -16,8 +16,17 @@ from kapture_async._core.lazy import loaded_late
 
 if TYPE_CHECKING:
     from kapture_async._core.testing.acts import bomb
-    from kapture_async._core.testing.faults import KINDS, WEATHER, Fault, FaultKind, FaultPlan
+    from kapture_async._core.testing.faults import (
+        BEHIND,
+        KINDS,
+        LIES,
+        WEATHER,
+        Fault,
+        FaultKind,
+        FaultPlan,
+    )
     from kapture_async._core.testing.ledger import Ledger, LedgerEntry
+    from kapture_async._core.testing.lists import Lists
     from kapture_async._core.testing.message import TwinReply, TwinRequest
     from kapture_async._core.testing.runner import TwinProcess
 
@@ -25,13 +34,16 @@ if TYPE_CHECKING:
     from .twin import SupportTwin, serve
 
 __all__ = [
+    "BEHIND",
     "KINDS",
+    "LIES",
     "WEATHER",
     "Fault",
     "FaultKind",
     "FaultPlan",
     "Ledger",
     "LedgerEntry",
+    "Lists",
     "SupportTwin",
     "TwinAttachment",
     "TwinConversation",
@@ -45,13 +57,16 @@ __all__ = [
 
 _CORE = "kapture_async._core.testing"
 _HOMES = {
+    "BEHIND": f"{_CORE}.faults",
     "KINDS": f"{_CORE}.faults",
+    "LIES": f"{_CORE}.faults",
     "WEATHER": f"{_CORE}.faults",
     "Fault": f"{_CORE}.faults",
     "FaultKind": f"{_CORE}.faults",
     "FaultPlan": f"{_CORE}.faults",
     "Ledger": f"{_CORE}.ledger",
     "LedgerEntry": f"{_CORE}.ledger",
+    "Lists": f"{_CORE}.lists",
     "SupportTwin": ".twin",
     "TwinAttachment": ".store",
     "TwinConversation": ".store",

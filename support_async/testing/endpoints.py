@@ -14,6 +14,7 @@ import orjson
 
 from kapture_async._core.testing.forms import Form, FormFile, FormValue, read_urlencoded
 from kapture_async._core.testing.ledger import Ledger
+from kapture_async._core.testing.lists import Lists
 from kapture_async._core.testing.message import TwinReply, TwinRequest
 
 from .downloads import file_reply
@@ -77,7 +78,9 @@ class Endpoints:
         open_ticket_limit: int | None,
         max_file: int,
         ticket_id_from: TicketIdFrom,
+        lists: Lists | None,
     ) -> None:
+        self.lists = lists
         self._store = store
         self._ledger = ledger
         self._tokens = tokens
@@ -209,8 +212,29 @@ class Endpoints:
             )
 
         filtered = matches if category or status or subject else None
-        rows = self._store.newest_first(user, offset, limit, filtered)
-        return success({"TicketList": [history_row(ticket) for ticket in rows]})
+        lists = self.lists
+        if lists is None or not lists.strike():
+            rows = self._store.newest_first(user, offset, limit, filtered)
+            return success({"TicketList": [history_row(ticket) for ticket in rows]})
+        created = self._ledger.of(CREATE) if lists.delay else ()
+        made = {int(entry.ticket_id): entry.time for entry in created}
+        found = list(self._store.newest_first(user, 0, sys.maxsize, filtered))[::-1]
+        found = lists.shown(found, lambda ticket: made.get(ticket.id, 0.0), self._now())
+        if not lists.order:
+            found.reverse()
+        end = offset + (limit if lists.cap is None else min(limit, lists.cap))
+        return success(
+            {
+                "TicketList": [
+                    {
+                        **history_row(ticket),
+                        "subject": lists.title(ticket.subject),
+                        "comment": lists.text(ticket.comment),
+                    }
+                    for ticket in lists.kept(found)[offset:end]
+                ]
+            }
+        )
 
     def _login(self, request: TwinRequest, user: str) -> bytes:
         fields = Fields(read_form(request))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kapture_async._core.testing.faults import FaultPlan
 from kapture_async._core.testing.ledger import Ledger
+from kapture_async._core.testing.lists import Lists
 from kapture_async._core.testing.message import TwinReply, TwinRequest
 from kapture_async._core.testing.reader import MAX_BODY
 from kapture_async._core.testing.runner import TwinProcess, run_until_told
@@ -57,6 +58,7 @@ class SupportTwin(Twin):
         ticket_id_from: TicketIdFrom = "either",
         token_seconds: float = 3600.0,
         paths: Mapping[str, str] | None = None,
+        lists: Lists | None = None,
     ) -> None:
         """Make a twin; it serves nothing until it is started.
 
@@ -80,6 +82,8 @@ class SupportTwin(Twin):
             token_seconds: how long an access token lives.
             paths: other paths for some operations, as the client takes them:
                 ``{"tickets.create": "/creat/support/ticket/"}`` is that of a sample (A1).
+            lists: lets histories differ from the truth; see :class:`Lists`. They tell neither
+                counts nor times.
         """
         super().__init__(
             port=port, ledger=ledger, faults=faults, clock=clock, latency=latency, max_body=max_body
@@ -108,6 +112,7 @@ class SupportTwin(Twin):
             open_ticket_limit=open_ticket_limit,
             max_file=max_file,
             ticket_id_from=ticket_id_from,
+            lists=lists,
         )
         for entry in self.ledger:
             apply(self._store, entry.operation, entry.ticket_id, entry.payload, entry.user)
@@ -269,6 +274,15 @@ class SupportTwin(Twin):
         asks must still be let in; the attachment need not exist.
         """
         return self._endpoints.downloads
+
+    @property
+    def lists(self) -> Lists | None:
+        """How histories differ from the truth; may be replaced at any time."""
+        return self._endpoints.lists
+
+    @lists.setter
+    def lists(self, lists: Lists | None) -> None:
+        self._endpoints.lists = lists
 
     # What a Twin must say.
 

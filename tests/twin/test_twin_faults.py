@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kapture_async.testing import KINDS, WEATHER, Fault, FaultPlan, KaptureTwin
+from kapture_async.testing import BEHIND, KINDS, LIES, WEATHER, Fault, FaultPlan, KaptureTwin
 
 ADD = "/add-ticket-from-other-source.html/v.2.0"
 GET = "/search-ticket-by-ticket-id.html/v.2.0"
@@ -45,7 +45,7 @@ def test_what_the_client_sees_and_what_was_executed(
     assert seen == fault.answer
     if fault.executes:
         assert twin.ledger.wait_for(1)
-        assert [entry.payload for entry in twin.ledger] == BODY
+        assert [entry.payload for entry in twin.ledger] == BODY * (2 if kind == "twice" else 1)
     else:
         assert len(twin.ledger) == 0
     assert twin.faulted == {kind: 1}
@@ -120,6 +120,27 @@ def test_bad_json_has_the_length_it_promises(twin: KaptureTwin, call: Callable[.
     assert answer.status == 200
     with pytest.raises(json.JSONDecodeError):
         _ = answer.json
+
+
+def test_an_answer_may_come_again(
+    twin: KaptureTwin, wire: Callable[..., bytes], raw_add: Callable[..., bytes]
+) -> None:
+    last = raw_add("b", "Connection: close")
+    both = wire(twin.url, raw_add("a", "X-Twin-Fault: answer_twice") + last)
+    assert both.count(b"HTTP/1.1 200 OK") == 3
+    assert [entry.payload["title"] for entry in twin.ledger] == ["a", "b"]
+    both = wire(twin.url, raw_add("c", "X-Twin-Fault: answer_twice;later=true") + last)
+    assert (both.count(b"HTTP/1.1 200 OK"), both.count(b'"title":"c"')) == (2, 2)
+    assert [entry.payload["title"] for entry in twin.ledger] == ["a", "b", "c"]  # no "b" again
+
+
+def test_what_is_executed_twice_may_have_no_answer(
+    twin: KaptureTwin, call: Callable[..., Any]
+) -> None:
+    with pytest.raises(http.client.RemoteDisconnected):
+        call(twin.url, ADD, BODY, X_Twin_Fault="twice;lost=true")
+    assert len(twin.ledger) == 2
+    assert Fault("twice", lost=True).answer == "none"
 
 
 @pytest.mark.parametrize(
@@ -258,6 +279,8 @@ def test_weather_strikes_in_every_phase() -> None:
         Fault("status", retry_after="Wed, 21 Oct 2026 07:28:00 GMT", executed=True),
         Fault("late", delay=2),
         *WEATHER,
+        *LIES,
+        *BEHIND,
     ],
     ids=str,
 )

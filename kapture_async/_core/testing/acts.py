@@ -95,6 +95,21 @@ def _bad_json(connection: Connection, fault: Fault, reply: TwinReply) -> None:
     connection.reply(TwinReply(reply.status, cut, reply.content_type, reply.headers))
 
 
+def _twice(connection: Connection, fault: Fault, reply: TwinReply) -> None:
+    if fault.settings["lost"]:
+        connection.close()
+    else:
+        connection.reply(reply)
+
+
+def _answer_twice(connection: Connection, fault: Fault, reply: TwinReply) -> None:
+    if fault.settings["later"]:
+        connection.left_over = reply
+    else:
+        connection.write(connection.head(reply, len(reply.body), keep_alive=True) + reply.body)
+    connection.reply(reply)
+
+
 _BREAKING: Mapping[str, Callable[[Connection], None]] = {
     "close_before": Connection.close,
     "close_after": Connection.close,
@@ -111,6 +126,8 @@ _MANGLING: Mapping[str, Callable[[Connection, Fault, TwinReply], None]] = {
     "wrong_length": _wrong_length,
     "garbage": _garbage,
     "bad_json": _bad_json,
+    "twice": _twice,
+    "answer_twice": _answer_twice,
 }
 
 
@@ -119,7 +136,7 @@ def _instead(fault: Fault, refuser: Refuser) -> TwinReply:
     match fault.kind:
         case "status":
             return _status_reply(fault)
-        case "failed":
+        case "failed" | "failed_after":
             return refuser.refusal(fault.text("message"))
         case "login_html" | "login_html_after":
             return TwinReply(200, _LOGIN, "text/html;charset=UTF-8")

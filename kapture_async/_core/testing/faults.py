@@ -88,6 +88,13 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
                 "the service's own refusal, in its own words",
                 {"message": "Something went wrong"},
             ),
+            FaultKind(
+                "failed_after",
+                True,
+                "whole",
+                "executed; the service's own refusal all the same",
+                {"message": "Something went wrong"},
+            ),
             FaultKind("login_html", False, "whole", "200 and a login page"),
             FaultKind("login_html_after", True, "whole", "executed; 200 and a login page"),
             FaultKind(
@@ -108,6 +115,22 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
                 "with `only_id`, its own answer, `executed`, with the id of that write. `{}`, if "
                 "there was none",
                 {"executed": False, "only_id": False},
+            ),
+            FaultKind(
+                "twice",
+                True,
+                "whole",
+                "executed two times, as by a proxy that sends again; one answer, or with `lost` "
+                "FIN in its place",
+                {"lost": False},
+            ),
+            FaultKind(
+                "answer_twice",
+                True,
+                "whole",
+                "executed; the answer is sent two times at once, or with `later` again in answer "
+                "to the next request on the connection, which is not executed",
+                {"later": False},
             ),
             FaultKind(
                 "bomb",
@@ -168,7 +191,7 @@ class Fault:
     @property
     def answer(self) -> Literal["none", "broken", "whole"]:
         """What of the answer the client gets to see."""
-        return KINDS[self.kind].answer
+        return "none" if self.settings.get("lost") else KINDS[self.kind].answer
 
     def headers(self) -> dict[str, str]:
         """Return the request header that asks a twin for this fault."""
@@ -220,6 +243,22 @@ WEATHER: Sequence[Fault] = (
     Fault("login_html_after"),
     Fault("unknown_shape"),
 )
+
+# What a tenant's own rules or a gateway might do beside: answers that are not true of their
+# request. No vendor documents any of it.
+LIES: Sequence[Fault] = (
+    Fault("failed_after"),
+    Fault("twice"),
+    Fault("twice", lost=True),
+    Fault("answer_twice"),
+    Fault("answer_twice", later=True),
+)
+BEHIND: Sequence[Fault] = (
+    Fault("previous_answer"),
+    Fault("previous_answer", executed=True),
+    Fault("previous_answer", executed=True, only_id=True),
+)
+"""What a proxy that is one answer behind does."""
 
 
 class FaultPlan:

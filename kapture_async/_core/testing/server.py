@@ -49,6 +49,8 @@ class Connection(asyncio.Protocol):
         self.server = server
         self.request = TwinRequest("", "", "", Headers({}))
         self.fault: Fault | None = None
+        self.left_over: TwinReply | None = None
+        """An answer that goes out again in place of the next one."""
         self._transport: asyncio.Transport | None = None
         self._reader = RequestReader(server.max_body)
         self._timers: set[asyncio.TimerHandle] = set()

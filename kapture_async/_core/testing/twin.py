@@ -191,7 +191,8 @@ class Twin(abc.ABC):
         request = connection.request
         self.requests[request.path] += 1
         self.received.append(request)
-        connection.fault = fault = self._fault_for(request)
+        behind = connection.left_over is not None
+        connection.fault = fault = None if behind else self._fault_for(request)
         if fault is not None:
             self.faulted[fault.kind] += 1
             if fault.kind == "reset_early":
@@ -202,6 +203,10 @@ class Twin(abc.ABC):
         request, fault = connection.request, connection.fault
         if len(request.body) > _LARGE_BODY:
             self._let_go()
+        if connection.left_over is not None:
+            reply, connection.left_over = connection.left_over, None
+            connection.reply(reply)
+            return
         if fault is None:
             if HEADER in request.headers:
                 connection.reply(_unreadable_fault(request.headers[HEADER]))
@@ -214,6 +219,8 @@ class Twin(abc.ABC):
         else:
             last_writes, writes = dict(self._last_writes), len(self.ledger)
             executed = self._execute(request) if fault.executes else None
+            if fault.kind == "twice":
+                executed = self._execute(request)
             if fault.kind == "previous_answer":
                 read = executed is not None and len(self.ledger) == writes
                 if not read:
