@@ -245,14 +245,20 @@ class StateError(NotSentError):
 
 
 class PushStoppedError(NotSentError):
-    """A push gave up before the end of its source. Every row it had taken has an outcome."""
+    """A push gave up: whatever its source would still have given is neither read nor sent. Every
+    row it had taken has an outcome.
 
+    Attributes:
+        wrong_address: it stopped since the base URL does not seem to be the service's.
+    """
+
+    wrong_address: bool = False
     _next_step: ClassVar[str] = (
         "Mend the cause; then push the rows without an outcome, and those that were not sent."
     )
 
     def _consequence(self) -> str:
-        return "The rest of the source was not read and not sent."
+        return "No further row of the source was read or sent."
 
 
 class ConfirmationNeededError(PushStoppedError):

@@ -30,7 +30,7 @@ async def test_outcomes_on_their_way_to_the_disk_are_still_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     on_disk, closing = threading.Event(), asyncio.Event()
-    put, aclose = Store.put, Recorder.aclose
+    put, close_books = Store.put, Recorder.close_books
 
     def slowly(store: Store, group: Any) -> None:
         if len(twin.ledger) == ROWS:
@@ -38,11 +38,11 @@ async def test_outcomes_on_their_way_to_the_disk_are_still_told(
         put(store, group)
 
     async def noticed(recorder: Recorder) -> None:
-        closing.set()
-        await aclose(recorder)
+        closing.set()  # its first call that waits for the journal's thread
+        await close_books(recorder)
 
     monkeypatch.setattr(Store, "put", slowly)
-    monkeypatch.setattr(Recorder, "aclose", noticed)
+    monkeypatch.setattr(Recorder, "close_books", noticed)
     push = client.tickets.push(plain(*(f"t{number}" for number in range(ROWS))), journal=journal)
     told: list[str] = []
 

@@ -11,7 +11,7 @@ import orjson
 import pytest
 from attrs import evolve
 
-from kapture_async import Row
+from kapture_async import PushStoppedError, Row
 from kapture_async._core.push.journal.facts import State
 from kapture_async._core.push.journal.reading import ReadJournal
 from kapture_async.testing import FaultPlan, KaptureTwin
@@ -207,14 +207,22 @@ async def test_a_row_that_was_refused_for_its_name_is_none_of_its_equals(journal
 
 
 async def test_a_path_that_is_not_there_says_nothing_of_rows(journal: Path) -> None:
+    """It stops the push before a second one is sent; and they all go again as they are."""
     async with KaptureTwin(faults=FaultPlan.script(["status;status=404"] * 3)) as twin:
         async with client_of(twin) as client:
             rows = plain("a", "b", "c")
-            assert (await push(client, rows, journal)).names == ["rejected"] * 3
+            with pytest.raises(PushStoppedError, match="Check the base URL"):
+                await push(client, rows, journal)
+            assert twin.faulted.total() == 1
+            twin.faults = FaultPlan()
             with ReadJournal.open_to_read(journal) as reader:
-                assert len(list(reader.pending())) == 3
+                taken = len(list(reader.pending()))
+                assert [row.error for row in reader.rows_in(State.REJECTED)] == [
+                    "EndpointNotFoundError"
+                ]
             again = await push(client, [], journal, from_journal=True)
-            assert again.names == ["accepted"] * 3
+            assert again.names == ["accepted"] * taken
+            await push(client, rows, journal)
             each_once(twin.ledger, "abc")
 
 
@@ -230,7 +238,8 @@ class Echoing(KaptureTwin):
 async def test_without_payloads_no_content_stays(journal: Path) -> None:
     plan = FaultPlan.script(["status;status=401"])
     async with Echoing(faults=plan) as twin, client_of(twin) as client:
-        await push(client, keyed(a="Private one"), journal, max_concurrency=1)
+        with pytest.raises(PushStoppedError):
+            await push(client, keyed(a="Private one"), journal, max_concurrency=1)
         assert b"Private one" in content(journal)
         rows = keyed(a="Private one", b="Jane Doe")
         story = await push(client, rows, journal, payloads=False, max_concurrency=1)

@@ -195,7 +195,7 @@ async def test_a_dead_server_ends_the_push_instead_of_the_patience(
     assert {type(outcome) for outcome in seen} == {NotSent}
     assert 20 <= len(seen) < 100
     assert len(seen) == push.counts.rows
-    assert "rest of the source was not read" in str(caught.value)
+    assert "No further row of the source was read or sent" in str(caught.value)
     assert any(isinstance(event, PushStopped) for event in events)
 
 

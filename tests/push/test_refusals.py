@@ -86,6 +86,34 @@ async def test_a_redirect_costs_one_row(tmp_path: Path, status: int, journaled: 
     assert stopped is not None
     assert "redirect" in stopped.message
     assert "base URL" in stopped.next_step
+    assert stopped.wrong_address
+    assert ("give another journal" in stopped.next_step) == journaled
+
+
+async def test_an_address_that_was_right_before_keeps_its_journal(
+    twin: KaptureTwin, client: KaptureClient, tmp_path: Path
+) -> None:
+    """What is in the helpdesk is known by this journal alone: nobody is told to delete it."""
+    journal = tmp_path / "j"
+    async with client.tickets.push(rows(1), journal=journal) as outcomes:
+        assert [one.name async for one in outcomes] == ["accepted"]
+    twin.faults = FaultPlan.script(["status;status=404"])
+    with pytest.raises(PushStoppedError) as caught:
+        async with client.tickets.push(rows(2), journal=journal) as outcomes:
+            async for _ in outcomes:
+                pass
+    assert caught.value.wrong_address
+    assert "another journal" not in caught.value.next_step
+
+
+async def test_what_is_said_of_one_row_is_true(twin: KaptureTwin) -> None:
+    async with KaptureClient(base_url=twin.url, token="wrong") as client:
+        with pytest.raises(PushStoppedError, match="after 1 row: ") as caught:
+            async with client.tickets.push(rows(1)) as outcomes:
+                assert [one.name async for one in outcomes] == ["rejected"]
+    assert not caught.value.wrong_address
+    assert "No further row of the source was read or sent." in str(caught.value)
+    assert "rest" not in str(caught.value)
 
 
 @pytest.mark.parametrize("what", ["push", "update_many", "customers"])

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Sequence
+from typing import Any
+
+from attrs import evolve
 
 from .options import Target
 from .pushoptions import PushOptions
@@ -78,6 +81,25 @@ def ways_on(
             what += f" (as they are they go again with {service.command} --rejected-too)"
         ways.append((f"{what}:", shlex.join(command)))
     return ways
+
+
+def ways_to_another_address(
+    standing: Standing, service: Service, options: PushOptions, target: Target
+) -> list[tuple[str, str]]:
+    """Commands after a push to a wrong address, of which nothing is in the helpdesk: a journal is
+    for one address, so the right one takes another."""
+    ways: list[tuple[str, str]] = []
+    if standing.in_doubt:
+        rows = count(standing.in_doubt, "row")
+        ways.append((f"look up the {rows} in doubt, before anything else:", service.look_up))
+    number, start = 2, standing.path.removesuffix(".journal")
+    while os.path.lexists(journal := f"{start}.{number}.journal"):
+        number += 1
+    where: dict[str, Any] = {**dict.fromkeys(target.where), "base_url": "BASE_URL"}
+    again = push_command(service, evolve(options, journal=journal), evolve(target, **where))
+    name = os.path.basename(standing.path)
+    words = f"push to the right base URL, with a journal for that (or delete {name} first):"
+    return [*ways, (words, again)]
 
 
 def _judge_way(standing: Standing, row: Open, program: Sequence[str]) -> tuple[str, str]:

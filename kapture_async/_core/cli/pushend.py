@@ -12,7 +12,7 @@ import click
 
 from ..errors import AuthenticationError, JournalError, PushStoppedError
 from ..push.sources import FileRows
-from .advice import ways_on
+from .advice import ways_on, ways_to_another_address
 from .endreport import (
     show_commands,
     show_failures,
@@ -98,15 +98,18 @@ def show_end(
     _say_how_it_ended(pushing, rows, options)
     if standing is not None:
         say(f"journal: {standing.path}: {in_words(standing)}", stderr=True)
-        ways = ways_on(
-            standing,
-            service,
-            push=None if rows is None else options.as_arguments(),
-            target=target.as_arguments(),
-            unread=pushing.unlisted or pushing.stopped is not None,
-            first=_first_of_all(pushing),
-            refused_too=isinstance(pushing.stopped, PushStoppedError),
-        )
+        if rows is not None and _went_to_a_wrong_address(pushing, standing):
+            ways = ways_to_another_address(standing, service, options, target)
+        else:
+            ways = ways_on(
+                standing,
+                service,
+                push=None if rows is None else options.as_arguments(),
+                target=target.as_arguments(),
+                unread=pushing.unlisted or pushing.stopped is not None,
+                first=_first_of_all(pushing),
+                refused_too=isinstance(pushing.stopped, PushStoppedError),
+            )
         if target.headers and ways:
             warn("the values of --header are not repeated below, since they may be secret")
     else:
@@ -138,6 +141,13 @@ def _first_of_all(pushing: PushRun) -> str:
     """What has to be done before the next command is of use."""
     cause = None if pushing.stopped is None else pushing.stopped.__cause__
     return "renew the token, then " if isinstance(cause, AuthenticationError) else ""
+
+
+def _went_to_a_wrong_address(pushing: PushRun, standing: Standing) -> bool:
+    """And so did all that the journal has: nothing of it is in the helpdesk."""
+    counts, stopped = standing.counts, pushing.stopped
+    wrong = isinstance(stopped, PushStoppedError) and stopped.wrong_address
+    return wrong and not (counts.accepted or counts.ambiguous or counts.probable)
 
 
 def _standing(options: PushOptions) -> Standing | None:
@@ -197,7 +207,7 @@ def _say_how_it_ended(pushing: PushRun, rows: FileRows | None, options: PushOpti
         what = one_line(str(getattr(pushing.unreadable, "message", pushing.unreadable)))
         labelled(("error", f"the rest could not be read: {what}", "bold red"))
     if pushing.unlisted:
-        warn("the rest of the input was not read, and is in no count")
+        warn("the input was not read to its end; what may follow is in no count")
     if pushing.bad and options.journal_path is not None:
         which = "it is" if pushing.bad == 1 else "they are"
         listed = "`plan`, with the same options, lists all such rows"

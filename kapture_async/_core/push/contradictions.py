@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import Self
@@ -19,9 +18,14 @@ AT_ONCE = 2000
 
 
 class Watch:
-    """Takes note of every reference that lookups show. Close it."""
+    """Takes note of every reference that lookups show. Close it.
 
-    def __init__(self) -> None:
+    Args:
+        journal: open for writing; its thread puts away what is seen.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
         self.sightings = Sightings()
         self.tickets = 0
         """How many tickets were seen in lists, each as often as it was listed."""
@@ -80,23 +84,24 @@ class Watch:
         some, self._waiting = self._waiting, []
         self.tickets += len(some)
         if some:
-            await asyncio.to_thread(_put_away, self.sightings, some)
+            await self._journal.call(lambda store: _put_away(self.sightings, some))
 
-    async def compare(self, journal: Journal, at: float) -> list[Contradiction]:
-        """Compare the rows of a journal with what was seen, and note what contradicts them.
+    async def compare(self, at: float) -> list[Contradiction]:
+        """Compare the rows of the journal with what was seen, and note what contradicts them.
 
         Rows that were rejected or not sent, and are there, are present from then on.
 
         Args:
-            journal: open for writing.
             at: when it was seen.
 
         Raises:
             JournalError: it could not be written.
         """
         await self.keep()
-        await keep_rows(journal, self.sightings)
-        return await journal.call(lambda store: note_contradictions(store, self.sightings, at))
+        await keep_rows(self._journal, self.sightings)
+        return await self._journal.call(
+            lambda store: note_contradictions(store, self.sightings, at)
+        )
 
 
 async def keep_rows(journal: Journal, sightings: Sightings, *, every: bool = False) -> None:

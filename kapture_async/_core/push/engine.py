@@ -544,19 +544,26 @@ class Push(Generic[R]):
 
     def _give_up(self, outcome: AnyOutcome[R]) -> None:
         cause: HelpdeskError = getattr(outcome, "error")  # noqa: B009 - only failures get here
-        what = f"{self._hopeless} rows in a row failed, the last with: {cause.message}"
+        what = f"{_rows(self._hopeless)} in a row failed, the last with: {cause.message}"
         self._stop_with(Stop(what, cause=cause))
 
     def _stop_with(self, stop: Stop) -> None:
         error = PushStoppedError(
-            f"the push gave up after {self._drawing.taken:,} rows: {stop.reason}",
+            f"the push gave up after {_rows(self._drawing.taken)}: {stop.reason}",
             service=self._service,
             operation=self._operation,
             retry_after=stop.retry_after,
-            next_step=stop.next_step,
+            next_step=self._next_step_after(stop),
         )
         error.__cause__ = stop.cause
+        error.wrong_address = stop.wrong_address
         self._fail(error, stop.reason)
+
+    def _next_step_after(self, stop: Stop) -> str | None:
+        """What is safe next: a journal of the wrong address is of no use for the right one."""
+        if not stop.wrong_address or self._recorder is None or self._recorder.has_tickets:
+            return stop.next_step
+        return f"{stop.next_step} {_OTHER_JOURNAL}"
 
     def _contradicted(self, live: Live[R], found: Contradiction) -> None:
         """An answer belongs to another row. One may be an accident; after two, nothing that the
@@ -588,7 +595,7 @@ class Push(Generic[R]):
         if self._recorder is not None:
             look = "`reconcile` the journal, then run the same push again"
         error = PushStoppedError(
-            f"the push gave up after {self._drawing.taken:,} rows: {stopped.message}; "
+            f"the push gave up after {_rows(self._drawing.taken)}: {stopped.message}; "
             f"{doubts:,} rows are in doubt",
             service=self._service,
             operation=self._operation,
@@ -615,6 +622,11 @@ class Push(Generic[R]):
             logger.exception("an observer failed; the push goes on")
 
 
+_OTHER_JOURNAL = (
+    "A journal is for one address: with another base URL give another journal (--journal on the "
+    "command line), or delete this one: it has no row that is known to be in the helpdesk. Look up "
+    "there what it has in doubt first."
+)
 _MOST_CONTRADICTIONS = 2
 _MISMATCHED = "two answers belong to other rows than those they came for"
 
@@ -650,6 +662,10 @@ _CLASH = "Give it a key of its own if it is another ticket; else take it out of 
 def _line_of(row: Any) -> str:
     line = row.line if isinstance(row, Row) else None
     return "" if line is None else f"line {line}: "
+
+
+def _rows(number: int) -> str:
+    return f"{number:,} row{'' if number == 1 else 's'}"
 
 
 def _name_of(error: BaseException) -> str:

@@ -273,7 +273,7 @@ async def reconcile(
                 row: beginning_of(payload) for row, payload in store.payloads_of(State.UNKNOWN)
             }
         )
-    watch = Watch()
+    watch = Watch(journal)
     look = watch.over(look)
     way = await way_to_look(
         journal, look, content_of, doubts, seconds, day_of, beginnings, clues_of, now
@@ -304,10 +304,10 @@ async def reconcile(
         await looker.absent(absent)
         result.absent += map(_resolved, absent)
         missing = [doubt for doubt in missing if looker.stays_open(doubt, trust_empty)]
-        result.contradictions += await watch.compare(journal, now())
+        result.contradictions += await watch.compare(now())
     except HelpdeskError as error:
         if not isinstance(error, JournalError):
-            result.contradictions += await watch.compare(journal, now())
+            result.contradictions += await watch.compare(now())
         if result.doubts or result.contradictions:
             result.keep_with(error)
         if result.doubts:

@@ -186,6 +186,13 @@ class Recorder:
         return self._journal
 
     @property
+    def has_tickets(self) -> bool:
+        """Whether rows of the journal are in the helpdesk, as far as it knows, or as a lookup
+        has it may be."""
+        counts = self.journal.counts
+        return bool(counts.accepted or counts.ambiguous or counts.probable)
+
+    @property
     def screens(self) -> bool:
         """Whether rows are to be given to :meth:`screen` before :meth:`begin`."""
         return self._search is not None or self._twins is not None

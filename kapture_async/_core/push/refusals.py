@@ -36,6 +36,8 @@ class Stop(NamedTuple):
     next_step: str | None = None
     retry_after: float | None = None
     cause: HelpdeskError | None = None
+    wrong_address: bool = False
+    """The base URL is not where the service is, as it seems."""
 
 
 class Refusals:
@@ -71,14 +73,16 @@ class Refusals:
         """What no row will fare better with, as long as none was accepted."""
         said = _said(error)
         if _is_redirect(error):
-            return Stop(error.message, error.next_step, cause=error)
+            next_step = "Set the base URL to the address that really serves the API."
+            return Stop(error.message, next_step, cause=error, wrong_address=True)
         if isinstance(error, AuthenticationError):
             return Stop(said, _after(error), cause=error)
         # Of what is updated, it may say that it is not there.
         no_such_call = error.status in _NO_SUCH_CALL and isinstance(error, RejectedError)
         if no_such_call and not error.about_data and not self._of_existing:
             what = f"the address does not take this call (HTTP {error.status}): {said}"
-            return Stop(what, "Check the base URL, then push again.", cause=error)
+            next_step = "Check the base URL, then push again."
+            return Stop(what, next_step, cause=error, wrong_address=True)
         return None
 
     def _one_more(self, error: HelpdeskError) -> Stop | None:

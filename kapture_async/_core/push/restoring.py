@@ -83,7 +83,7 @@ class Search:
         self._until = 0.0
         self._settle = 0.0
         self._seen: list[Seen | ListEnd] = []
-        self._watch = Watch()
+        self._watch = Watch(journal)
         self._found: set[str] = set()
 
     async def begin(self) -> None:
@@ -110,7 +110,7 @@ class Search:
             JournalError: it could not be written.
         """
         with self._watch:
-            await self._watch.compare(self._journal, self._until)
+            await self._watch.compare(self._until)
 
     async def sight(self, wanted: Sequence[Wanted]) -> list[Sighted | None]:
         """What was found of rows; ``None`` for one that is proven not to be there.

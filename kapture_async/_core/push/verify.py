@@ -91,7 +91,7 @@ async def verify(
     noted = await journal.call(lambda store: store.longest_call(0.0))
     mine = longest_call(longest)
     seconds = settle_time(settle, max(mine, noted or 0.0), whose="a call of the push")
-    watch = Watch()
+    watch = Watch(journal)
     began = now()
     looker = _Looker(journal, watch, seconds, day_of, on_event or (lambda event: None), now)
     try:
@@ -106,7 +106,7 @@ async def verify(
                 await keep_rows(journal, watch.sightings, every=True)
         except HelpdeskError as error:
             if not isinstance(error, JournalError):
-                await watch.compare(journal, now())
+                await watch.compare(now())
             raise
         found = await looker.judge(began, row_by_row=isinstance(way, Inquiry))
     except BaseException:
