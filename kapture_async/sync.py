@@ -140,35 +140,32 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         allow_http: bool = False,
         on_event: Observer | None = None,
     ) -> None:
-        try:
-            self._bind(
-                KaptureClient(
-                    subdomain,
-                    base_url=base_url,
-                    token=token,
-                    username=username,
-                    password=password,
-                    credentials=credentials,
-                    headers=headers,
-                    timeout=timeout,
-                    retry=retry,
-                    timezone=timezone,
-                    proxy=proxy,
-                    ssl_context=ssl_context,
-                    keep_alive=keep_alive,
-                    max_connections=max_connections,
-                    max_reply_bytes=max_reply_bytes,
-                    exclusive_end=exclusive_end,
-                    says_none=says_none,
-                    says_success=says_success,
-                    says_failed=says_failed,
-                    page_size=page_size,
-                    allow_http=allow_http,
-                    on_event=on_event,
-                )
+        self._bind(
+            KaptureClient(
+                subdomain,
+                base_url=base_url,
+                token=token,
+                username=username,
+                password=password,
+                credentials=credentials,
+                headers=headers,
+                timeout=timeout,
+                retry=retry,
+                timezone=timezone,
+                proxy=proxy,
+                ssl_context=ssl_context,
+                keep_alive=keep_alive,
+                max_connections=max_connections,
+                max_reply_bytes=max_reply_bytes,
+                exclusive_end=exclusive_end,
+                says_none=says_none,
+                says_success=says_success,
+                says_failed=says_failed,
+                page_size=page_size,
+                allow_http=allow_http,
+                on_event=on_event,
             )
-        finally:
-            del token, username, password, credentials, headers, proxy
+        )
 
     @classmethod
     def from_env(
@@ -329,23 +326,20 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         Raises:
             HelpdeskError: as for every call.
         """
-        try:
-            return self._loop.run(
-                self._inner.request(
-                    path,
-                    body,
-                    effect=effect,
-                    wrap=wrap,
-                    api=api,
-                    method=method,
-                    marks_success=marks_success,
-                    query=query,
-                    form=form,
-                    headers=headers,
-                )
+        return self._loop.run(
+            self._inner.request(
+                path,
+                body,
+                effect=effect,
+                wrap=wrap,
+                api=api,
+                method=method,
+                marks_success=marks_success,
+                query=query,
+                form=form,
+                headers=headers,
             )
-        finally:
-            del body, query, form, headers
+        )
 
     def close(self) -> None:
         """Close the connections. Calling it again does nothing.
@@ -406,20 +400,17 @@ class SyncTickets(SyncResource[Tickets]):
             OutcomeUnknownError: the ticket may or may not exist; look it up, do not send it
                 again blindly.
         """
-        try:
-            return self._loop.run(
-                self._inner.add(
-                    ticket,
-                    title=title,
-                    ticket_details=ticket_details,
-                    due_date=due_date,
-                    email_id=email_id,
-                    extra=extra,
-                    headers=headers,
-                )
+        return self._loop.run(
+            self._inner.add(
+                ticket,
+                title=title,
+                ticket_details=ticket_details,
+                due_date=due_date,
+                email_id=email_id,
+                extra=extra,
+                headers=headers,
             )
-        finally:
-            del title, ticket_details, email_id, extra, headers
+        )
 
     def update(
         self,
@@ -461,22 +452,19 @@ class SyncTickets(SyncResource[Tickets]):
             OutcomeUnknownError: it may or may not have been changed, or the answer names another
                 ticket; get the ticket and see.
         """
-        try:
-            return self._loop.run(
-                self._inner.update(
-                    ticket_id,
-                    sub_status=sub_status,
-                    comment=comment,
-                    callback_time=callback_time,
-                    queue=queue,
-                    disposition=disposition,
-                    status=status,
-                    extra=extra,
-                    headers=headers,
-                )
+        return self._loop.run(
+            self._inner.update(
+                ticket_id,
+                sub_status=sub_status,
+                comment=comment,
+                callback_time=callback_time,
+                queue=queue,
+                disposition=disposition,
+                status=status,
+                extra=extra,
+                headers=headers,
             )
-        finally:
-            del comment, extra, headers
+        )
 
     def get(
         self,
@@ -501,18 +489,15 @@ class SyncTickets(SyncResource[Tickets]):
             NotFoundError: the service does not know the ticket.
             HelpdeskError: the call failed; being a read, it is safe to ask again.
         """
-        try:
-            return self._loop.run(
-                self._inner.get(
-                    ticket_id,
-                    conversation_type=conversation_type,
-                    history_type=history_type,
-                    extra=extra,
-                    headers=headers,
-                )
+        return self._loop.run(
+            self._inner.get(
+                ticket_id,
+                conversation_type=conversation_type,
+                history_type=history_type,
+                extra=extra,
+                headers=headers,
             )
-        finally:
-            del headers
+        )
 
     def get_many(
         self,
@@ -542,19 +527,16 @@ class SyncTickets(SyncResource[Tickets]):
             InvalidInputError: an id is empty or holds a comma.
             HelpdeskError: not one id could be asked; the first error is raised.
         """
-        try:
-            return self._loop.run(
-                self._inner.get_many(
-                    ticket_ids,
-                    conversation_type=conversation_type,
-                    history_type=history_type,
-                    extra=extra,
-                    headers=headers,
-                    concurrency=concurrency,
-                )
+        return self._loop.run(
+            self._inner.get_many(
+                ticket_ids,
+                conversation_type=conversation_type,
+                history_type=history_type,
+                extra=extra,
+                headers=headers,
+                concurrency=concurrency,
             )
-        finally:
-            del headers
+        )
 
     def pull(
         self,
@@ -606,23 +588,20 @@ class SyncTickets(SyncResource[Tickets]):
             HelpdeskError: while iterating; every earlier day was delivered whole, of this one
                 perhaps a part, and being a read, it is safe to ask again.
         """
-        try:
-            return SyncPages(
-                self._loop,
-                self._inner.pull(
-                    start,
-                    end,
-                    limit=limit,
-                    offset=offset,
-                    customer_code=customer_code,
-                    status=status,
-                    extra=extra,
-                    headers=headers,
-                    ahead=ahead,
-                ),
-            )
-        finally:
-            del headers
+        return SyncPages(
+            self._loop,
+            self._inner.pull(
+                start,
+                end,
+                limit=limit,
+                offset=offset,
+                customer_code=customer_code,
+                status=status,
+                extra=extra,
+                headers=headers,
+                ahead=ahead,
+            ),
+        )
 
     def export(
         self,
@@ -689,28 +668,25 @@ class SyncTickets(SyncResource[Tickets]):
             HelpdeskError: a day failed. Nothing was written; it is safe to begin again.
             OSError: the disk failed. The same.
         """
-        try:
-            return self._loop.run(
-                self._inner.export(
-                    out,
-                    start=start,
-                    end=end,
-                    state=state,
-                    format=format,
-                    overwrite=overwrite,
-                    overlap=overlap,
-                    recheck_open=recheck_open,
-                    customer_code=customer_code,
-                    status=status,
-                    extra=extra,
-                    headers=headers,
-                    ahead=ahead,
-                    excel=excel,
-                    on_progress=on_progress,
-                )
+        return self._loop.run(
+            self._inner.export(
+                out,
+                start=start,
+                end=end,
+                state=state,
+                format=format,
+                overwrite=overwrite,
+                overlap=overlap,
+                recheck_open=recheck_open,
+                customer_code=customer_code,
+                status=status,
+                extra=extra,
+                headers=headers,
+                ahead=ahead,
+                excel=excel,
+                on_progress=on_progress,
             )
-        finally:
-            del extra, headers
+        )
 
     def push(
         self,
@@ -1163,22 +1139,19 @@ class SyncCustomers(SyncResource[Customers]):
             OutcomeUnknownError: the customer may or may not exist; get it by its phone or
                 e-mail address, do not send it again blindly.
         """
-        try:
-            return self._loop.run(
-                self._inner.add(
-                    customer,
-                    customer_name=customer_name,
-                    phone=phone,
-                    email_id=email_id,
-                    customer_code=customer_code,
-                    contacts=contacts,
-                    enquiry=enquiry,
-                    extra=extra,
-                    headers=headers,
-                )
+        return self._loop.run(
+            self._inner.add(
+                customer,
+                customer_name=customer_name,
+                phone=phone,
+                email_id=email_id,
+                customer_code=customer_code,
+                contacts=contacts,
+                enquiry=enquiry,
+                extra=extra,
+                headers=headers,
             )
-        finally:
-            del customer_name, phone, email_id, contacts, enquiry, extra, headers
+        )
 
     def update(
         self,
@@ -1220,23 +1193,20 @@ class SyncCustomers(SyncResource[Customers]):
             OutcomeUnknownError: it may or may not have been changed, or the answer names another
                 customer; get it and see.
         """
-        try:
-            return self._loop.run(
-                self._inner.update(
-                    customer_id,
-                    changes,
-                    customer_name=customer_name,
-                    phone=phone,
-                    email_id=email_id,
-                    customer_code=customer_code,
-                    contacts=contacts,
-                    enquiry=enquiry,
-                    extra=extra,
-                    headers=headers,
-                )
+        return self._loop.run(
+            self._inner.update(
+                customer_id,
+                changes,
+                customer_name=customer_name,
+                phone=phone,
+                email_id=email_id,
+                customer_code=customer_code,
+                contacts=contacts,
+                enquiry=enquiry,
+                extra=extra,
+                headers=headers,
             )
-        finally:
-            del customer_name, phone, email_id, contacts, enquiry, extra, headers
+        )
 
     def get(
         self,
@@ -1265,19 +1235,16 @@ class SyncCustomers(SyncResource[Customers]):
             NotFoundError: the service does not know the customer.
             HelpdeskError: the call failed; being a read, it is safe to ask again.
         """
-        try:
-            return self._loop.run(
-                self._inner.get(
-                    kapture_customer_id,
-                    email_id=email_id,
-                    phone=phone,
-                    customer_id=customer_id,
-                    extra=extra,
-                    headers=headers,
-                )
+        return self._loop.run(
+            self._inner.get(
+                kapture_customer_id,
+                email_id=email_id,
+                phone=phone,
+                customer_id=customer_id,
+                extra=extra,
+                headers=headers,
             )
-        finally:
-            del email_id, phone, extra, headers
+        )
 
     def pull(
         self,
@@ -1325,27 +1292,24 @@ class SyncCustomers(SyncResource[Customers]):
             HelpdeskError: while iterating; every earlier day was delivered whole, and being a
                 read, it is safe to ask again.
         """
-        try:
-            return SyncPages(
-                self._loop,
-                self._inner.pull(
-                    start,
-                    end,
-                    cm_id=cm_id,
-                    name=name,
-                    phone=phone,
-                    email=email,
-                    customer_id=customer_id,
-                    customer_code=customer_code,
-                    limit=limit,
-                    offset=offset,
-                    extra=extra,
-                    headers=headers,
-                    ahead=ahead,
-                ),
-            )
-        finally:
-            del name, phone, email, extra, headers
+        return SyncPages(
+            self._loop,
+            self._inner.pull(
+                start,
+                end,
+                cm_id=cm_id,
+                name=name,
+                phone=phone,
+                email=email,
+                customer_id=customer_id,
+                customer_code=customer_code,
+                limit=limit,
+                offset=offset,
+                extra=extra,
+                headers=headers,
+                ahead=ahead,
+            ),
+        )
 
     def push(
         self,
@@ -1613,19 +1577,16 @@ class SyncOrders(SyncResource[Orders]):
             OutcomeUnknownError: the order may or may not exist; pull the customer's orders, do
                 not send it again blindly.
         """
-        try:
-            return self._loop.run(
-                self._inner.add(
-                    order,
-                    customer=customer,
-                    order_info=order_info,
-                    product_details=product_details,
-                    extra=extra,
-                    headers=headers,
-                )
+        return self._loop.run(
+            self._inner.add(
+                order,
+                customer=customer,
+                order_info=order_info,
+                product_details=product_details,
+                extra=extra,
+                headers=headers,
             )
-        finally:
-            del customer, order_info, product_details, extra, headers
+        )
 
     def update(
         self,
@@ -1669,21 +1630,18 @@ class SyncOrders(SyncResource[Orders]):
             OutcomeUnknownError: it may or may not have been changed, or the answer names another
                 order, which may have been added; pull and see.
         """
-        try:
-            return self._loop.run(
-                self._inner.update(
-                    order_id,
-                    order,
-                    id_at=id_at,
-                    customer=customer,
-                    order_info=order_info,
-                    product_details=product_details,
-                    extra=extra,
-                    headers=headers,
-                )
+        return self._loop.run(
+            self._inner.update(
+                order_id,
+                order,
+                id_at=id_at,
+                customer=customer,
+                order_info=order_info,
+                product_details=product_details,
+                extra=extra,
+                headers=headers,
             )
-        finally:
-            del customer, order_info, product_details, extra, headers
+        )
 
     def pull(
         self,
@@ -1723,23 +1681,20 @@ class SyncOrders(SyncResource[Orders]):
             ConfigurationError: while iterating: there is no user name with a password.
             HelpdeskError: while iterating; being a read, it is safe to ask again.
         """
-        try:
-            return SyncPages(
-                self._loop,
-                self._inner.pull(
-                    cm_id,
-                    name=name,
-                    phone=phone,
-                    email=email,
-                    customer_ids=customer_ids,
-                    order_ids=order_ids,
-                    erp_order_id=erp_order_id,
-                    extra=extra,
-                    headers=headers,
-                ),
-            )
-        finally:
-            del name, phone, email, extra, headers
+        return SyncPages(
+            self._loop,
+            self._inner.pull(
+                cm_id,
+                name=name,
+                phone=phone,
+                email=email,
+                customer_ids=customer_ids,
+                order_ids=order_ids,
+                erp_order_id=erp_order_id,
+                extra=extra,
+                headers=headers,
+            ),
+        )
 
 
 class SyncFaqs(SyncResource[Faqs]):
@@ -1782,21 +1737,18 @@ class SyncFaqs(SyncResource[Faqs]):
             HelpdeskError: while iterating; every earlier window was delivered whole, and being
                 a read, it is safe to ask again.
         """
-        try:
-            return SyncPages(
-                self._loop,
-                self._inner.contents(
-                    category_id,
-                    employee_id=employee_id,
-                    start_date=start_date,
-                    end_date=end_date,
-                    page_size=page_size,
-                    extra=extra,
-                    headers=headers,
-                ),
-            )
-        finally:
-            del extra, headers
+        return SyncPages(
+            self._loop,
+            self._inner.contents(
+                category_id,
+                employee_id=employee_id,
+                start_date=start_date,
+                end_date=end_date,
+                page_size=page_size,
+                extra=extra,
+                headers=headers,
+            ),
+        )
 
     def categories(self, *, headers: Mapping[str, str | Secret] | None = None) -> list[FaqCategory]:
         """All categories (kapture.md, section 13: known from two public scripts).
@@ -1807,7 +1759,4 @@ class SyncFaqs(SyncResource[Faqs]):
         Raises:
             HelpdeskError: the call failed; being a read, it is safe to ask again.
         """
-        try:
-            return self._loop.run(self._inner.categories(headers=headers))
-        finally:
-            del headers
+        return self._loop.run(self._inner.categories(headers=headers))

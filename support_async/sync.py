@@ -130,30 +130,27 @@ class SyncSupportClient(SyncClient[SupportClient]):
         allow_http: bool = False,
         on_event: Observer | None = None,
     ) -> None:
-        try:
-            self._bind(
-                SupportClient(
-                    base_url,
-                    apikey=apikey,
-                    access_token=access_token,
-                    token_provider=token_provider,
-                    headers=headers,
-                    timeout=timeout,
-                    retry=retry,
-                    paths=paths,
-                    ticket_id_in=ticket_id_in,
-                    max_attachment_bytes=max_attachment_bytes,
-                    proxy=proxy,
-                    ssl_context=ssl_context,
-                    keep_alive=keep_alive,
-                    max_connections=max_connections,
-                    max_reply_bytes=max_reply_bytes,
-                    allow_http=allow_http,
-                    on_event=on_event,
-                )
+        self._bind(
+            SupportClient(
+                base_url,
+                apikey=apikey,
+                access_token=access_token,
+                token_provider=token_provider,
+                headers=headers,
+                timeout=timeout,
+                retry=retry,
+                paths=paths,
+                ticket_id_in=ticket_id_in,
+                max_attachment_bytes=max_attachment_bytes,
+                proxy=proxy,
+                ssl_context=ssl_context,
+                keep_alive=keep_alive,
+                max_connections=max_connections,
+                max_reply_bytes=max_reply_bytes,
+                allow_http=allow_http,
+                on_event=on_event,
             )
-        finally:
-            del apikey, access_token, headers, proxy
+        )
 
     @classmethod
     def from_env(
@@ -282,10 +279,7 @@ class SyncSupportClient(SyncClient[SupportClient]):
                 active.
             HelpdeskError: the call failed; it is safe to try again.
         """
-        try:
-            return self._loop.run(self._inner.login(username, password))
-        finally:
-            del username, password
+        return self._loop.run(self._inner.login(username, password))
 
     def request(
         self,
@@ -377,10 +371,7 @@ class SyncCategories(SyncResource[Categories]):
         Raises:
             HelpdeskError: the call failed; being a read, it is safe to ask again.
         """
-        try:
-            return self._loop.run(self._inner.list(headers=headers))
-        finally:
-            del headers
+        return self._loop.run(self._inner.list(headers=headers))
 
 
 class SyncTags(SyncResource[Tags]):
@@ -395,10 +386,7 @@ class SyncTags(SyncResource[Tags]):
         Raises:
             HelpdeskError: the call failed; being a read, it is safe to ask again.
         """
-        try:
-            return self._loop.run(self._inner.list(headers=headers))
-        finally:
-            del headers
+        return self._loop.run(self._inner.list(headers=headers))
 
 
 class SyncTickets(SyncResource[Tickets]):
@@ -440,20 +428,17 @@ class SyncTickets(SyncResource[Tickets]):
             OutcomeUnknownError: the ticket may or may not exist; look it up, do not send it
                 again blindly.
         """
-        try:
-            self._loop.run(
-                self._inner.create(
-                    ticket,
-                    subject=subject,
-                    comment=comment,
-                    category=category,
-                    priority=priority,
-                    attachment=attachment,
-                    headers=headers,
-                )
+        self._loop.run(
+            self._inner.create(
+                ticket,
+                subject=subject,
+                comment=comment,
+                category=category,
+                priority=priority,
+                attachment=attachment,
+                headers=headers,
             )
-        finally:
-            del subject, comment, attachment, headers
+        )
 
     def create_and_find(
         self,
@@ -490,20 +475,17 @@ class SyncTickets(SyncResource[Tickets]):
             HelpdeskError: from the look *before* the create; nothing was created.
             NotSentError, RejectedError: as for :meth:`create`; no ticket was made.
         """
-        try:
-            return self._loop.run(
-                self._inner.create_and_find(
-                    ticket,
-                    subject=subject,
-                    comment=comment,
-                    category=category,
-                    priority=priority,
-                    attachment=attachment,
-                    headers=headers,
-                )
+        return self._loop.run(
+            self._inner.create_and_find(
+                ticket,
+                subject=subject,
+                comment=comment,
+                category=category,
+                priority=priority,
+                attachment=attachment,
+                headers=headers,
             )
-        finally:
-            del subject, comment, attachment, headers
+        )
 
     def history(
         self,
@@ -530,19 +512,16 @@ class SyncTickets(SyncResource[Tickets]):
             InvalidInputError: an argument cannot be meant; nothing was sent.
             HelpdeskError: the call failed; being a read, it is safe to ask again.
         """
-        try:
-            return self._loop.run(
-                self._inner.history(
-                    offset=offset,
-                    limit=limit,
-                    subject=subject,
-                    category=category,
-                    status=status,
-                    headers=headers,
-                )
+        return self._loop.run(
+            self._inner.history(
+                offset=offset,
+                limit=limit,
+                subject=subject,
+                category=category,
+                status=status,
+                headers=headers,
             )
-        finally:
-            del subject, headers
+        )
 
     def iter(
         self,
@@ -575,15 +554,12 @@ class SyncTickets(SyncResource[Tickets]):
             InvalidInputError: at once, for arguments that cannot be meant.
             HelpdeskError: while iterating; being a read, it is safe to ask again.
         """
-        try:
-            return SyncPages(
-                self._loop,
-                self._inner.iter(
-                    subject=subject, category=category, status=status, limit=limit, headers=headers
-                ),
-            )
-        finally:
-            del subject, headers
+        return SyncPages(
+            self._loop,
+            self._inner.iter(
+                subject=subject, category=category, status=status, limit=limit, headers=headers
+            ),
+        )
 
     def get(
         self, ticket_id: str | int, *, headers: Mapping[str, str | Secret] | None = None
@@ -599,10 +575,7 @@ class SyncTickets(SyncResource[Tickets]):
             PermissionDeniedError: it belongs to somebody else.
             HelpdeskError: the call failed; being a read, it is safe to ask again.
         """
-        try:
-            return self._loop.run(self._inner.get(ticket_id, headers=headers))
-        finally:
-            del headers
+        return self._loop.run(self._inner.get(ticket_id, headers=headers))
 
     def update(
         self,
@@ -630,12 +603,7 @@ class SyncTickets(SyncResource[Tickets]):
             RejectedError: the service refused it; nothing was changed.
             OutcomeUnknownError: it may or may not have been changed; get the ticket and see.
         """
-        try:
-            self._loop.run(
-                self._inner.update(ticket_id, tags=tags, priority=priority, headers=headers)
-            )
-        finally:
-            del headers
+        self._loop.run(self._inner.update(ticket_id, tags=tags, priority=priority, headers=headers))
 
     def set_priority(
         self,
@@ -659,10 +627,7 @@ class SyncTickets(SyncResource[Tickets]):
             InvalidInputError: the ticket has no tags; nothing was changed.
             HelpdeskError: as for :meth:`get` and :meth:`update`.
         """
-        try:
-            self._loop.run(self._inner.set_priority(ticket_id, priority, headers=headers))
-        finally:
-            del headers
+        self._loop.run(self._inner.set_priority(ticket_id, priority, headers=headers))
 
     def reply(
         self,
@@ -689,12 +654,9 @@ class SyncTickets(SyncResource[Tickets]):
             RejectedError: the service refused it; there is no reply.
             OutcomeUnknownError: the reply may or may not be there; get the ticket and see.
         """
-        try:
-            self._loop.run(
-                self._inner.reply(ticket_id, comment, attachment=attachment, headers=headers)
-            )
-        finally:
-            del comment, attachment, headers
+        self._loop.run(
+            self._inner.reply(ticket_id, comment, attachment=attachment, headers=headers)
+        )
 
     def close(
         self, ticket_id: str | int, *, headers: Mapping[str, str | Secret] | None = None
@@ -714,10 +676,7 @@ class SyncTickets(SyncResource[Tickets]):
             RejectedError: the service refused it; nothing was changed.
             OutcomeUnknownError: it may or may not be closed; get the ticket and see.
         """
-        try:
-            self._loop.run(self._inner.close(ticket_id, headers=headers))
-        finally:
-            del headers
+        self._loop.run(self._inner.close(ticket_id, headers=headers))
 
     def reopen(
         self, ticket_id: str | int, *, headers: Mapping[str, str | Secret] | None = None
@@ -733,10 +692,7 @@ class SyncTickets(SyncResource[Tickets]):
             ConflictError: it is open or being processed already.
             HelpdeskError: as for :meth:`close`.
         """
-        try:
-            self._loop.run(self._inner.reopen(ticket_id, headers=headers))
-        finally:
-            del headers
+        self._loop.run(self._inner.reopen(ticket_id, headers=headers))
 
     def push(
         self,
@@ -1061,19 +1017,16 @@ class SyncAttachments(SyncResource[Attachments]):
         A cancellation leaves nothing behind, unless it comes when the whole file just gets its
         name.
         """
-        try:
-            return self._loop.run(
-                self._inner.download(
-                    attachment_id,
-                    to,
-                    overwrite=overwrite,
-                    max_bytes=max_bytes,
-                    on_progress=on_progress,
-                    headers=headers,
-                )
+        return self._loop.run(
+            self._inner.download(
+                attachment_id,
+                to,
+                overwrite=overwrite,
+                max_bytes=max_bytes,
+                on_progress=on_progress,
+                headers=headers,
             )
-        finally:
-            del headers
+        )
 
     def stream(
         self,
@@ -1104,9 +1057,6 @@ class SyncAttachments(SyncResource[Attachments]):
         Raises:
             InvalidInputError: the id or ``max_bytes`` is none.
         """
-        try:
-            return SyncDownload(
-                self._loop, self._inner.stream(attachment_id, max_bytes=max_bytes, headers=headers)
-            )
-        finally:
-            del headers
+        return SyncDownload(
+            self._loop, self._inner.stream(attachment_id, max_bytes=max_bytes, headers=headers)
+        )

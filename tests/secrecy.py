@@ -10,8 +10,12 @@ from collections.abc import Iterable
 from kapture_async import HelpdeskError
 
 
-def every_word_of(error: BaseException) -> str:
-    """All that a careless logger or an error tracker could show of an exception."""
+def every_word_of(error: BaseException, *, variables: bool = False) -> str:
+    """All that a careless logger could show of an exception.
+
+    With ``variables``, also the local variables of the library's frames, as an error tracker may
+    be set to show them: they may hold the caller's data, but no credential of the client.
+    """
     seen: list[str] = []
     todo: list[BaseException | None] = [error]
     done: set[int] = set()
@@ -20,7 +24,7 @@ def every_word_of(error: BaseException) -> str:
         if current is None or id(current) in done:
             continue
         done.add(id(current))
-        told = traceback.TracebackException.from_exception(current, capture_locals=True)
+        told = traceback.TracebackException.from_exception(current, capture_locals=variables)
         # A test's own frames hold the canaries on purpose.
         for frame in told.stack:
             if "/tests/" in frame.filename.replace("\\", "/"):

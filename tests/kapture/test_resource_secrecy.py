@@ -30,7 +30,8 @@ PASSWORD = "canary-password-77b1"
 PERSON = "canary-person@example.com"
 PHONE = "canary-0000000000"
 WORDS = "canary-words of a customer"
-CANARIES = (TOKEN, PASSWORD, PERSON, PHONE, WORDS)
+SECRETS = (TOKEN, PASSWORD)
+CANARIES = (*SECRETS, PERSON, PHONE, WORDS)
 
 PERSONAL: dict[str, Any] = {"customer_name": WORDS, "phone": PHONE, "email_id": PERSON}
 
@@ -84,6 +85,7 @@ async def test_no_fault_makes_it_show(fault: Fault, logs: pytest.LogCaptureFixtu
         for error in await asyncio.gather(*calls(client), return_exceptions=True):
             assert isinstance(error, HelpdeskError)
             assert_clean(every_word_of(error))
+            secrecy.assert_clean(every_word_of(error, variables=True), SECRETS)
         assert_clean(repr([client, client.customers, client.orders, client.faqs, events]))
         assert_clean(repr(client.customers.pull("2024-05-02", cm_id=1, name=WORDS)))
     assert_clean(logs.text)
@@ -108,7 +110,7 @@ async def test_a_service_that_echoes_the_password_is_masked(where: str) -> None:
     assert_clean(every_word_of(caught.value))
 
 
-async def test_data_that_cannot_be_sent_does_not_show_in_tracebacks() -> None:
+async def test_data_that_cannot_be_sent_does_not_show() -> None:
     bad = {"n": object(), "w": WORDS}
     async with KaptureClient("t", username=USER, password=PASSWORD) as client:
         customers, orders = client.customers, client.orders

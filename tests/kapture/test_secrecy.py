@@ -28,7 +28,8 @@ TOKEN = "canary-token-5f2e9a"
 API_KEY = "canary-apikey-77b1"
 PERSON = "canary-person@example.com"
 WORDS = "canary-words of a customer"
-CANARIES = (TOKEN, API_KEY, PERSON, WORDS)
+SECRETS = (TOKEN, API_KEY)
+CANARIES = (*SECRETS, PERSON, WORDS)
 
 
 def assert_clean(text: str) -> None:
@@ -69,6 +70,7 @@ async def test_no_fault_makes_it_show(fault: Fault, logs: pytest.LogCaptureFixtu
             with pytest.raises(HelpdeskError) as caught:
                 await call()
             assert_clean(every_word_of(caught.value))
+            secrecy.assert_clean(every_word_of(caught.value, variables=True), SECRETS)
         seen: list[Any] = []
         try:
             async with client.tickets.push([{"title": WORDS, "email_id": PERSON}]) as outcomes:
@@ -119,7 +121,7 @@ async def test_a_password_is_masked_where_a_service_echoes_it() -> None:
     assert_clean(every_word_of(caught.value))
 
 
-async def test_data_that_cannot_be_encoded_does_not_show_in_tracebacks() -> None:
+async def test_data_that_cannot_be_encoded_does_not_show() -> None:
     async with KaptureClient("t", token=TOKEN) as client:
         for call in (
             add(client, extra={"n": float("nan"), "w": WORDS}),
@@ -144,6 +146,7 @@ async def test_a_cancelled_call_shows_nothing() -> None:
         with pytest.raises(asyncio.CancelledError) as caught:
             await call
     assert_clean(every_word_of(caught.value))
+    secrecy.assert_clean(every_word_of(caught.value, variables=True), SECRETS)
 
 
 @pytest.mark.parametrize(
@@ -183,6 +186,7 @@ def test_the_sync_client_shows_nothing(
         with pytest.raises(HelpdeskError) as caught:
             client.tickets.add(title=WORDS, email_id=PERSON)
         assert_clean(every_word_of(caught.value))
+        secrecy.assert_clean(every_word_of(caught.value, variables=True), SECRETS)
         assert_clean(repr(client) + repr(client.tickets))
     assert_clean(logs.text)
 
