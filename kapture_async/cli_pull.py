@@ -228,6 +228,7 @@ def _to_stdout(options: PullOptions, settings: dict[str, Any]) -> None:
                 **options.filters,
             ) as pages,
         ):
+            pages.own = form == "jsonl"
             sink = None
             if form is not None and not (form == "jsonl" and sys.stdout.isatty()):
                 zone = client._caller.codec.zone

@@ -1050,20 +1050,21 @@ class Tickets:
             async def begin(options: CallOptions) -> Begun:
                 return await caller.with_options(options).begin(PULL_TICKETS, body, headers=headers)
 
-            return Arriving(begin, caller.options, rule)
+            return Arriving(begin, caller.options, rule, own=pages.own)
 
         def arrive(day: str) -> Paged[TicketRow]:
             return Paged(
                 partial(ask, day), size, id_of=rule.id_of, wants_limit=wants_limit, whole=whole
             )
 
-        return Pages(
+        pages = Pages(
             windows,
             arrive,
             id_of=lambda row: row.ticket_id,
             ahead=ahead,
             frame=frame_of(self._caller.codec.zone),
         )
+        return pages
 
     def _add_row(self, row: Any) -> Awaitable[AddedTicket]:
         return self._add_body(ticket_body(row))

@@ -2,9 +2,11 @@
 
 The fast parser comes first, and nearly always ends it. It has no say in three things: it makes a
 ``float`` of an integer beyond 64 bits, it keeps the last of a key that is given twice, and it
-refuses what a strict reader must refuse. What it refuses is read once more, tolerantly: half a
-surrogate pair, ``NaN``, a raw control character, an unknown escape, bytes that are no UTF-8. What
-had to be changed for that is named in :attr:`OddObject.oddities`; the rest is as it came.
+refuses what a strict reader must refuse. A text that comes out the same when it is written again
+holds neither of the first two; in any other, numbers and keys are counted. What is found there, or
+refused, is read once more, tolerantly: half a surrogate pair, ``NaN``, a raw control character, an
+unknown escape, bytes that are no UTF-8. What had to be changed for that is named in
+:attr:`OddObject.oddities`; the rest is as it came.
 """
 
 from __future__ import annotations
@@ -12,18 +14,21 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import orjson
 
 _LONG_RUN: Final = 20
-"""Digits, or digits and a point, from which on a number may not be what the fast parser says."""
-_DIGITS = bytes.maketrans(b"123456789.", b"0" * 10)
+"""Digits, points and minus signs from which on a number may not be what the fast parser says: it
+keeps integers from -2**63 to 2**64 - 1."""
+_DIGITS = bytes.maketrans(b"123456789.-", b"0" * 11)
 _RUN = b"0" * _LONG_RUN
 _STRIDE = 4
 _SAMPLED_RUN = b"0" * (_LONG_RUN // _STRIDE)
-_LONG_NUMBER = re.compile(rb"[:,\[\s]-?[0-9.]{%d}" % _LONG_RUN)
+_LONG_NUMBER = re.compile(rb"[:,\[\s](?:-[0-9]{%d}|-?[0-9.]{%d})" % (_LONG_RUN - 1, _LONG_RUN))
+_SKIPPED = b" \t\r\n\\"
+_TEXT_IN_BYTES = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _LONGEST_INT = 4000
 """Digits. Python refuses to write more than 4,300, and no service numbers anything so."""
 
@@ -46,7 +51,8 @@ PREFIX_CAP: Final = 64
 
 
 class OddObject(dict[str, Any]):
-    """An object that did not come as strict JSON, or that JSON readers disagree about.
+    """An object that did not come as strict JSON, or that JSON readers disagree about; or one
+    that keeps its own bytes.
 
     Attributes:
         oddities: what is odd in it and below it, as ``"detail: half a surrogate pair"``.
@@ -71,12 +77,13 @@ def oddities_of(value: Any) -> tuple[str, ...]:
     return value.oddities if value.__class__ is OddObject else ()
 
 
-def loads(data: bytes | bytearray, charset: str = "") -> Any:
+def loads(data: bytes | bytearray, charset: str = "", *, own: bool = False) -> Any:
     """One JSON value, tolerantly.
 
     Args:
         data: the whole text, in UTF-8 or in a charset that its mark or ``charset`` names.
         charset: what the answer's header declares; used only if the bytes are no UTF-8.
+        own: an object keeps the bytes that it was read from; see :attr:`OddObject.own`.
 
     Raises:
         ValueError: it is no JSON, however tolerantly read.
@@ -84,39 +91,123 @@ def loads(data: bytes | bytearray, charset: str = "") -> Any:
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError:
-        return _tolerant(bytes(data), charset)
-    if has_long_numbers(data) or repeats_keys(data, value):
-        return _tolerant(bytes(data), charset)
-    return value
+        return _tolerant(bytes(data), charset, own)
+    if not says_the_same(data, value) and (has_long_numbers(data) or repeats_keys(data, value)):
+        return _tolerant(bytes(data), charset, own)
+    return keeping(value, bytes(data).strip()) if own else value
+
+
+def keeping(value: Any, text: bytes) -> Any:
+    """A decoded value; if it is an object, with the bytes that it was read from."""
+    if not isinstance(value, dict):
+        return value
+    made = value if isinstance(value, OddObject) else OddObject(value)
+    made.own = text
+    return made
+
+
+def keeping_inside(value: Any, text: bytes) -> Any:
+    """The same, and so do the objects that are its values."""
+    made = keeping(value, text)
+    try:
+        for key, own in _members(text.decode()):
+            if isinstance(made.get(key), dict):
+                made[key] = keeping(made[key], own.encode())
+    except ValueError:
+        pass  # it is odd, and is written as it was read
+    return made
+
+
+def _members(text: str) -> Iterator[tuple[str, str]]:
+    """The keys of an object, each with the text of its value."""
+    value_at = json.JSONDecoder().raw_decode
+    at = 0
+    while text[at] != "}":
+        at = _end_of_blanks(text, at + 1)
+        if text[at] == "}":
+            return
+        key, at = value_at(text, at)
+        start = _end_of_blanks(text, _end_of_blanks(text, at) + 1)
+        _, at = value_at(text, start)
+        yield key, text[start:at]
+        at = _end_of_blanks(text, at)
+
+
+def _end_of_blanks(text: str, at: int) -> int:
+    while text[at] in " \t\r\n":
+        at += 1
+    return at
+
+
+def says_the_same(data: bytes | bytearray, value: Any, *, exactly: bool = False) -> bool:
+    """Whether a decoded value, written again, is its text, but for blanks and backslashes.
+
+    Then no number was rounded and no key was dropped. It is the cheapest proof, and most services
+    write as we do; where it fails, nothing is known.
+
+    Args:
+        data: the text.
+        value: what was made of it.
+        exactly: these must be the same, too.
+    """
+    try:
+        written = orjson.dumps(value)
+    except TypeError:  # nested more deeply than can be written
+        return False
+    if exactly or len(written) >= len(data):
+        return written == data
+    # A member that was dropped leaves quotes over. They could be made up for only by quotes that
+    # came as \u0022, which leave a "u" over, and nothing makes up for that.
+    return data.translate(None, _SKIPPED) == written.translate(None, _SKIPPED)
 
 
 def has_long_numbers(data: bytes | bytearray) -> bool:
     """Whether numbers may be in it that the fast parser would round."""
     # Such a run meets 5 of every fourth byte, so most texts need one look at a quarter of them.
-    if _SAMPLED_RUN not in data[::_STRIDE].translate(_DIGITS):
-        return False
-    return _RUN in data.translate(_DIGITS) and _LONG_NUMBER.search(b" " + data) is not None
+    sample = data[::_STRIDE].translate(_DIGITS)
+    at = sample.find(_SAMPLED_RUN)
+    looks = len(data) // 1024 + 8
+    while at >= 0:
+        around = data[max(0, at * _STRIDE - 6) : at * _STRIDE + _LONG_RUN + 6]
+        if not looks or _LONG_NUMBER.search(b" " + around):
+            return _RUN in data.translate(_DIGITS) and bool(_LONG_NUMBER.search(b" " + data))
+        looks -= 1
+        at = sample.find(_SAMPLED_RUN, at + 1)
+    return False
 
 
 def repeats_keys(data: bytes | bytearray, value: Any) -> bool:
-    """Whether an object in it may have a key twice: there are more keys than were kept."""
-    colons = data.count(b'":')
-    if colons == (keys := _keys_in(value)):
-        return False
-    colons += data.count(b'" :')
-    return colons - data.count(b'\\":') != keys  # those are in texts
+    """Whether an object in it has a key twice: there are more keys than were kept."""
+    keys = keys_in(value)
+    return most_keys(data) != keys and _TEXT_IN_BYTES.sub(b"", data).count(b":") != keys
 
 
-def _keys_in(value: Any) -> int:
-    if value.__class__ is dict:
-        count = len(value)
-        for part in value.values():
-            if part.__class__ is dict or part.__class__ is list:
-                count += _keys_in(part)
-        return count
-    if value.__class__ is list:
-        return sum([_keys_in(part) for part in value if part.__class__ in (dict, list)])
-    return 0
+def most_keys(data: bytes | bytearray) -> int:
+    """No fewer keys than are in a JSON text, and seldom more: some texts look like a key's end."""
+    # Before the colon of a key stands its closing quote, or a blank.
+    most = data.count(b'":') + data.count(b" :")
+    for blank in (b"\t", b"\n", b"\r"):
+        if blank in data:
+            most += data.count(blank + b":")
+    return most
+
+
+def keys_in(value: Any) -> int:
+    """The keys of all objects in a decoded value."""
+    parts: Iterable[Any]
+    if isinstance(value, dict):
+        count, parts = len(value), value.values()
+    elif isinstance(value, list):
+        count, parts = 0, value
+    else:
+        return 0
+    for part in parts:
+        if part.__class__ in _HOLDERS:
+            count += keys_in(part)
+    return count
+
+
+_HOLDERS: Final[frozenset[Any]] = frozenset({dict, list})
 
 
 def dumps(value: Any, *, sort_keys: bool = False) -> bytes:
@@ -132,10 +223,21 @@ def dumps(value: Any, *, sort_keys: bool = False) -> bytes:
 
 
 def line_of(value: Any) -> bytes:
-    """A decoded object as a line of JSON Lines: the bytes it came in, where it keeps them."""
-    if value.__class__ is OddObject and value.own is not None:
-        return bytes(value.own) + b"\n"
-    return dumps(value) + b"\n"
+    """A decoded object as a line of JSON Lines: the bytes it came in, where it keeps them.
+
+    Only its line breaks are folded: each, with the blanks around it, becomes one space.
+    """
+    return own_text(value) + b"\n"
+
+
+def own_text(value: Any) -> bytes:
+    """A decoded object as JSON in one line: see :func:`line_of`."""
+    if value.__class__ is not OddObject or value.own is None:
+        return dumps(value)
+    own: bytes = value.own
+    if b"\n" in own or b"\r" in own:  # none of them is in a text: JSON has no raw ones there
+        return b" ".join(filter(None, map(bytes.strip, own.splitlines())))
+    return own
 
 
 def encoding_before(data: bytes, charset: str = "") -> tuple[str, int]:
@@ -204,7 +306,7 @@ def charset_in(content_type: str) -> str:
 # --- the tolerant way --------------------------------------------------------------------------
 
 
-def _tolerant(data: bytes, charset: str) -> Any:
+def _tolerant(data: bytes, charset: str, own: bool) -> Any:
     encoding, mark = encoding_before(data, charset)
     data = data[mark:]
     bad_bytes = False
@@ -223,7 +325,7 @@ def _tolerant(data: bytes, charset: str) -> Any:
         # Whole and strict in another encoding, say; or with long numbers, or keys given twice.
         value = orjson.loads(text)
         if not (has_long_numbers(plain) or repeats_keys(plain, value)):
-            return value
+            return keeping(value, text.encode().strip()) if own else value
     except ValueError:
         pass
     try:
@@ -231,8 +333,8 @@ def _tolerant(data: bytes, charset: str) -> Any:
         value, _ = _cleaned(value, bad_bytes)
     except (ValueError, RecursionError) as error:
         raise ValueError("no JSON") from error
-    if value.__class__ is OddObject and strict and not bad_bytes:
-        value.own = text.encode("utf-8", "replace").strip()
+    if strict and not bad_bytes and (own or value.__class__ is OddObject):
+        return keeping(value, text.encode("utf-8", "replace").strip())
     return value
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any, BinaryIO, Protocol
 
 import click
 
+from ..jsontext import line_of
 from ..pull.output import Output
 from .options import Command, timeout_option, with_options
 from .running import run
@@ -73,7 +73,7 @@ def put_rows(
             async for row in coming:
                 number += 1
                 if file is not None:
-                    file.write(json.dumps(row.raw, ensure_ascii=False).encode() + b"\n")
+                    file.write(line_of(row.raw))
                 elif to_stdout:
                     print(json_line(row.raw))
                 else:

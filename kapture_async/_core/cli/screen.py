@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ..errors import HelpdeskError
+from ..jsontext import OddObject, own_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,6 +22,7 @@ _ESCAPES = re.compile(
 # Control characters, and those that turn the direction of the text around them.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _UNSAFE_IN_JSON = re.compile(r"[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 def clean(text: str) -> str:
@@ -39,9 +41,15 @@ def one_line(text: str, longest: int | None = None) -> str:
 
 def json_line(value: Any) -> str:
     """A value as one line of JSON that no terminal takes for commands, and that any encoding of
-    standard output can hold."""
+    standard output can hold. An object that keeps its own bytes is written as it came but for
+    that."""
     narrow = not (sys.stdout.encoding or "").lower().startswith("utf")
-    text = json.dumps(value, ensure_ascii=narrow, default=dict)
+    if isinstance(value, OddObject) and value.own is not None:
+        text = own_text(value).decode()
+        if narrow:
+            text = _BEYOND_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text)
+    else:
+        text = json.dumps(value, ensure_ascii=narrow, default=dict)
     return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

@@ -91,6 +91,8 @@ class Arriving(Generic[T]):
         options: retries and time for all of it; see :class:`Arrival`.
         rule: what the service says of such answers.
         room: bytes that may wait for their reader.
+        own: rows keep the bytes they came in, for whoever writes them down; see
+            :class:`.splitter.RowSplitter`.
     """
 
     def __init__(
@@ -100,11 +102,13 @@ class Arriving(Generic[T]):
         rule: RowsRule[T],
         *,
         room: int = ROOM,
+        own: bool = False,
     ) -> None:
+        self._own = own
         self._arrival = Arrival(begin, options, room=room)
         self._rule = rule
         self._begun: Begun | None = None
-        self._splitter = RowSplitter(rule.key)
+        self._splitter = RowSplitter(rule.key, own=own)
         self._left = memoryview(b"")
         self._came = False
         self._done = False
@@ -169,7 +173,7 @@ class Arriving(Generic[T]):
 
     def _begin(self, begun: Begun) -> None:
         self._begun = begun
-        self._splitter = RowSplitter(self._rule.key, charset=begun.charset)
+        self._splitter = RowSplitter(self._rule.key, charset=begun.charset, own=self._own)
         self._known = Counter(self._nameless)
 
     def _split(self, piece: memoryview) -> tuple[list[T], HelpdeskError | None]:
@@ -236,6 +240,8 @@ class Arriving(Generic[T]):
         body = dumps(splitter.envelope) if other is None else other
         try:
             judged = begun.judged(body)
+            if splitter.alone is not None:
+                judged.body = {**judged.body, self._rule.key: splitter.alone}
             rest = self._rule.rest_of(judged)
         except RejectedError as error:
             if not self._came and self._rule.says_none(error):

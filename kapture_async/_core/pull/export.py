@@ -225,6 +225,7 @@ class Export(Generic[T]):
         numbers = {day: number for number, day in enumerate(days, 1)}
         waiting: list[T] = []
         async with self.pages(days) as pages:
+            pages.own = format_ == "jsonl"
             if run is not None:
                 pages.on_repeats = run.repeated
             while (rows := await _next(pages)) is not None:

@@ -95,6 +95,9 @@ class Pages(Generic[T]):
         self._where: Callable[[Any], str] = where
         self.frame = frame
         """The rows as columns, if they have such."""
+        self.own = False
+        """Rows keep the bytes they came in, for whoever writes them down; to be set before the
+        first is asked for, and without meaning where rows do not arrive one by one."""
         self.on_repeats: Callable[[list[str], Any], None] | None = None
         """Told the ids, and the window, of rows dropped since the window before had them, too."""
         self.on_end: Callable[[Any, int, int | None], None] | None = None

@@ -7,7 +7,13 @@ So success proves the cut. Where it fails, and at both ends of the list, a scann
 texts and brackets finds the next row; no byte is scanned twice, however long a row is.
 
 Every part is parsed by the same parser that would read the whole. What that refuses is read once
-more, tolerantly, row by row (:mod:`..jsontext`): one odd row takes no other with it.
+more, tolerantly, row by row (:mod:`..jsontext`): one odd row takes no other with it. So is what it
+cannot say rightly: a part that does not come out the same when it is written again, and has more
+keys than were kept, or numbers that are too long for it.
+
+Rows can keep the bytes they came in, for files that hold exactly those. Where a part comes out the
+same when it is written again, to the byte, nothing needs to be kept. Elsewhere a row ends where a
+separator makes what stands before it an object, from one row to the next.
 """
 
 from __future__ import annotations
@@ -19,7 +25,19 @@ from typing import Any, Literal
 import orjson
 
 from ..errors import ReplyTooLargeError, UnreadableReplyError
-from ..jsontext import PREFIX_CAP, encoding_before, guard_in, has_long_numbers, loads, repeats_keys
+from ..jsontext import (
+    PREFIX_CAP,
+    encoding_before,
+    guard_in,
+    has_long_numbers,
+    keeping,
+    keeping_inside,
+    keys_in,
+    loads,
+    most_keys,
+    repeats_keys,
+    says_the_same,
+)
 
 ROW_CAP = 16 * 1024 * 1024
 """The most bytes of one row, and of everything beside the rows."""
@@ -27,8 +45,8 @@ OTHER_CAP = 256 * 1024
 """What is no object is kept up to here: it is only quoted."""
 _KEY_CAP = 64 * 1024
 _SEPARATOR_CAP = 256
-_LOOKED_AT = 16
-"""Of so many parts of an answer one is searched for keys that are given twice."""
+_AGAIN = 16
+"""After a part that does not come out the same, so many pass until that is tried again."""
 _DEPTH_CAP = 1024  # the parser's own
 
 _BLANKS = re.compile(rb"[ \t\r\n]*+")
@@ -55,10 +73,15 @@ class RowSplitter:
             others are.
         row_cap: the most bytes of one row, and of everything beside the rows.
         charset: what the answer's header declares; used for what is no UTF-8.
+        own: rows keep the bytes they came in, unless they are what they are written as anyway;
+            see :func:`..jsontext.line_of`.
     """
 
-    def __init__(self, key: str, *, row_cap: int = ROW_CAP, charset: str = "") -> None:
+    def __init__(
+        self, key: str, *, row_cap: int = ROW_CAP, charset: str = "", own: bool = False
+    ) -> None:
         self._key = key
+        self._own = own
         self._charset = charset
         self._decoder: codecs.IncrementalDecoder | None = None
         self._looked = self._all_here = False
@@ -79,9 +102,11 @@ class RowSplitter:
         # The cutting at separators.
         self._separator = b"},{"
         self._no_cut_up_to = -1
-        self._row_by_row = False
-        self._parts = 0
+        self._until_again = 0
+        self._holders: set[str] = set()
         self._rows: list[Any] = []
+        self.alone: Any = None
+        """The object in place of the list, with the bytes of it and of those in it; if kept."""
 
     @property
     def envelope(self) -> dict[str, Any]:
@@ -188,16 +213,20 @@ class RowSplitter:
             self._check_size(len(self._buffer))
             return False
         value = self._parsed(0, end)
+        if self._own and self._member == self._key and isinstance(value, dict):
+            self.alone = keeping_inside(value, bytes(self._buffer[:end]).strip())
         if self._envelope.setdefault(self._member, value) != value:
             raise UnreadableReplyError(f"the answer has the key {self._member[:40]!r} twice")
         self._account(end)
         return self._after(end)
 
     def _at_row(self) -> bool:
-        if self._at == 0 and not self._row_by_row:
-            self._cut()
         if self._look() is None:
             return False
+        if self._at == 0:
+            self._cut()
+            if self._look() is None:
+                return False
         end = self._scan()
         if end is None:
             if len(self._buffer) > self._row_cap:
@@ -207,7 +236,7 @@ class RowSplitter:
         if stop == _CLOSE_OBJECT:
             raise _unreadable()
         if end or not (self._first and stop == _CLOSE_LIST):
-            self._rows.append(self._parsed(0, end))
+            self._rows.append(self._parsed(0, end, own=self._own))
         self._first = False
         if stop == _CLOSE_LIST:
             return self._go(end + 1, self._at_comma)
@@ -312,24 +341,69 @@ class RowSplitter:
         cut = buffer.rfind(self._separator)
         if cut <= max(self._no_cut_up_to, -1):
             return
-        part = b"[" + buffer[: cut + 1] + b"]"
-        try:
-            rows = orjson.loads(part)
-        except orjson.JSONDecodeError:
+        rows = self._rows_of(b"[" + buffer[: cut + 1] + b"]")
+        if rows is None:
             self._no_cut_up_to = cut  # the scanner finds the rows up to there
-            return
-        if has_long_numbers(part):
-            self._no_cut_up_to = cut
-            return
-        # A look for keys given twice costs as much as the parsing. Who gives one twice does so in
-        # row after row, so some parts stand for all; rows that are read one by one are looked at.
-        self._parts += 1
-        if self._parts % _LOOKED_AT == 1 and repeats_keys(part, rows):
-            self._row_by_row = True
             return
         self._rows += rows
         self._first = False
         del buffer[: cut + len(self._separator) - 1]
+
+    def _rows_of(self, part: bytes) -> list[Any] | None:
+        """The rows of a list; ``None`` if it is none, or they are to be read one by one."""
+        if self._until_again:
+            self._until_again -= 1
+        rows: list[Any] | None = None
+        if self._own and self._until_again:
+            rows = self._each_with_its_own(part)
+        else:
+            try:
+                rows = orjson.loads(part)
+            except orjson.JSONDecodeError:
+                return None
+            if not self._until_again:
+                if says_the_same(part, rows, exactly=self._own):
+                    return rows
+                self._until_again = _AGAIN
+                if self._own:
+                    rows = self._each_with_its_own(part)
+        if rows is None or has_long_numbers(part) or self._repeats_keys(part, rows):
+            return None
+        return rows
+
+    def _repeats_keys(self, part: bytes, rows: list[Any]) -> bool:
+        """Whether an object in it has a key twice."""
+        # Rows have their objects at the same keys. Counted there only, it may be too few, and if
+        # that is the most that can be, it is all.
+        most = most_keys(part)
+        try:
+            kept = sum(map(dict.__len__, rows))
+            for name in self._holders:
+                kept += sum([keys_in(row.get(name)) for row in rows])
+        except TypeError:  # not all of them are objects
+            return repeats_keys(part, rows)
+        if kept == most:
+            return False
+        self._holders.update(name for row in rows for name, value in row.items() if keys_in(value))
+        return repeats_keys(part, rows)
+
+    def _each_with_its_own(self, part: bytes) -> list[Any] | None:
+        """The rows of a list with the bytes they came in; ``None`` if it takes the scanner.
+
+        A border is one if what stands between it and the one before is an object: that ends
+        nowhere else. Borders are looked for by the first key of the rows, too, which objects
+        inside of them seldom have.
+        """
+        begin = part[1 : part.find(b":", 1) + 1]
+        texts = part[1:-1].split(self._separator[:-1] + begin)
+        found = []
+        for number, text in enumerate(texts, 1):
+            own = (begin if number > 1 else b"") + text + (b"}" if number < len(texts) else b"")
+            try:
+                found.append(keeping(orjson.loads(own), own))
+            except orjson.JSONDecodeError:
+                return None
+        return found
 
     def _learn(self, end: int) -> None:
         """How rows are separated here, from one that ends and the next one that begins."""
@@ -339,9 +413,9 @@ class RowSplitter:
         if begin < len(buffer) and begin - last < _SEPARATOR_CAP and buffer[begin] == _OPEN_OBJECT:
             self._separator = bytes(buffer[last : begin + 1])
 
-    def _parsed(self, start: int, end: int) -> Any:
+    def _parsed(self, start: int, end: int, *, own: bool = False) -> Any:
         try:
-            return loads(self._buffer[start:end], self._charset)
+            return loads(self._buffer[start:end], self._charset, own=own)
         except ValueError:
             pass
         raise _unreadable()
