@@ -33,7 +33,7 @@ def _ticket_told(added: AddedTicket) -> Texts:
     raw = added.raw
     ticket, fields = raw.get("ticket"), raw.get("Additional_details")
     title, detail, email, phone = raw.get("title"), None, None, None
-    if ticket.__class__ is dict:
+    if isinstance(ticket, dict):
         get = ticket.get
         detail, email, phone = get("detail"), get("email"), get("phone")
         title = title or get("taskTitle")
@@ -50,7 +50,7 @@ def ids_of(body: Mapping[str, Any]) -> set[str]:
     """The ids that an answer to Add Ticket gives the ticket, in three places: one, if all is
     well."""
     ticket = body.get("ticket")
-    within = ticket.get("ticketId") if ticket.__class__ is dict else None
+    within = ticket.get("ticketId") if isinstance(ticket, dict) else None
     one = body.get("ticket_id")
     if one and one == body.get("Ticket Id") == within:
         return {str(one)}  # so it is, nearly always

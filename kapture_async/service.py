@@ -334,7 +334,7 @@ def _marks_in(body: Any) -> set[str | None]:
     if not isinstance(body, dict):
         return set()
     found = [value for key, value in body.items() if len(key) == 6 and key.lower() == "status"]
-    if body.__class__ is OddObject:
+    if isinstance(body, OddObject):
         found += [v for k, more in body.repeated.items() if k.lower() == "status" for v in more]
     return {v.strip().lower() if isinstance(v, str) else _CONTRADICTION for v in found}
 

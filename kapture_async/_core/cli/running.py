@@ -117,11 +117,11 @@ def _unwritable(error: OSError) -> str:
 class Reading(click.Command):
     """A command whose output is its work: it fails if that cannot be written."""
 
-    def invoke(self, context: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> Any:
         """Run it."""
         try:
             with data_to_stdout():
-                return super().invoke(context)
+                return super().invoke(ctx)
         except OSError as error:
             output = output_of(sys.stdout)
             if output is None or output.failure is not error:

@@ -464,13 +464,12 @@ class _Looker:
             if doubt.row in self._alike
             for kind, ids in [self._alike[doubt.row]]
         ]
-        found += [
+        likely = self._candidates.keys() - self._alike.keys() - self._shared
+        found.extend(
             (doubt, "probable", self._candidates[doubt.row])
             for doubt in doubts
-            if doubt.row in self._candidates
-            and doubt.row not in self._alike
-            and doubt.row not in self._shared
-        ]
+            if doubt.row in likely
+        )
         at, looks = self._now(), {"looks": list(self._evidence)}
         if found:
             await self._journal.call(lambda store: _write(store, found, looks, at))

@@ -119,7 +119,7 @@ class Verification:
     contradictions: list[Contradiction] = field(factory=list)
     noted: int = 0
     first: dict[RowResult, list[RowCheck]] = field(factory=dict)
-    _sightings: Sightings | None = field(default=None, repr=False)
+    _sightings: Sightings | None = field(default=None, repr=False, alias="sightings")
 
     @property
     def total(self) -> int:
@@ -230,4 +230,7 @@ def ids_of(own: str | None, tickets: dict[str, int], why: str | None) -> tuple[s
 
 
 def _result(text: str | None) -> RowResult:
-    return next((result for result in RESULTS if result == text), "unchecked")
+    for result in RESULTS:
+        if result == text:
+            return result
+    return "unchecked"
