@@ -105,6 +105,42 @@ async def test_equal_rows_without_keys_are_counted(
     assert titles(twin) == {"other": 1, "same": 4}
 
 
+@pytest.mark.parametrize("same", [True, False])
+async def test_a_key_in_another_spelling_is_looked_up_as_the_row_that_it_is(
+    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path, same: bool
+) -> None:
+    """The copy has it refused; meanwhile it was mended and sent, under the reference of its key
+    as it was."""
+    twin.faults = FaultPlan.script([None, "status;status=400"])
+    await push(client, keyed(**{"0001": "one", "0002": "two"}), journal, max_concurrency=1)
+    assert states(journal) == {"accepted": 1, "rejected": 1}
+    twin.faults = FaultPlan()
+    backup = copy_of(journal, tmp_path / "backup")
+    mended = "two, mended"
+    story = await push(client, keyed(**{"0001": "one", "0002": mended}), journal)
+    assert story.names == ["accepted"]
+    copy_of(backup, journal)
+    rows = keyed(**{"0001": "one", "2": mended if same else "another", "3": "three"})
+    told = await tell(client, rows, journal)
+    assert titles(twin) == Counter(["one", mended, "three"])
+    assert told.names == ["accepted"]
+    assert told.states == {"accepted": 2}
+
+
+async def test_both_spellings_in_the_source_of_an_older_copy(
+    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path
+) -> None:
+    """Two rows, each under its own reference."""
+    await push(client, keyed(**{"0001": "one", "0002": "two"}), journal)
+    backup = copy_of(journal, tmp_path / "backup")
+    rows = keyed(**{"0001": "one", "2": "other two", "0002": "two"})
+    await push(client, rows, journal)
+    copy_of(backup, journal)
+    told = await tell(client, [*rows, *keyed(**{"1": "other one"})], journal)
+    assert titles(twin) == Counter(["one", "two", "other two", "other one"])
+    assert told.names == ["accepted"]
+
+
 async def test_the_newest_is_pushed_on_with_at_once(
     client: KaptureClient, journal: Path, tmp_path: Path
 ) -> None:

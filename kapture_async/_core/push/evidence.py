@@ -155,18 +155,22 @@ class Evidence:
         if at is not None:
             part.first_minute = min(part.first_minute, at)
             part.last_minute = max(part.last_minute, at)
-        for reference in seen.references:
-            witness = self._witnesses.get(reference)
-            if witness is None:
-                continue
+        for witness in self.vouch(seen):
+            part.since = max(part.since, witness.since)
+            part.by = min(part.by, witness.by)
+
+    def vouch(self, seen: Seen) -> list[Witness]:
+        """Take in what a ticket says by being there, wherever it stood; returns the rows that it
+        shows."""
+        found = [self._witnesses[one] for one in seen.references if one in self._witnesses]
+        for witness in found:
             self.shown += 1
             self._days.add(witness.day)
             self._traits.add(witness.traits)
-            part.since = max(part.since, witness.since)
-            part.by = min(part.by, witness.by)
             self.makers.add(seen.made_by)
-            if at is not None:
-                self._compare_clocks(at, witness)
+            if seen.created_at is not None:
+                self._compare_clocks(seen.created_at, witness)
+        return found
 
     def _compare_clocks(self, at: float, witness: Witness) -> None:
         most, least = at + MINUTE - witness.since, at - witness.since - MINUTE

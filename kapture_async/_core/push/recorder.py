@@ -254,8 +254,9 @@ class Recorder:
         """
         wanted: list[Wanted] = []
         which: list[Live[Any]] = []
+        held = await self._wanted_as(lives)
         for live in lives:
-            row = self._wanted(live)
+            row = held.get(live) or self._wanted(live)
             if row is not None:
                 wanted.append(row)
                 which.append(live)
@@ -266,6 +267,20 @@ class Recorder:
             digests = [digest_of(row.payload) for row in wanted]
             if self._twins.compare(digests, ended=not lives):
                 self._twins = None
+
+    async def _wanted_as(self, lives: Sequence[Live[Any]]) -> dict[Live[Any], Wanted]:
+        """Rows that waited for the end of the source and were not found by their own references:
+        with those under which they go on, which may be of the rows that they are."""
+        held = [live for live in lives if isinstance(live.value, HeldBack) and live.sighted is None]
+        if not held:
+            return {}
+        numbers = [live.value.row for live in held]
+        references = await self.journal.call(lambda store: store.goes_as(numbers))
+        pack = self._records.pack
+        return {
+            live: Wanted(live.own_key, _line(live), reference, pack(live.value.ready))
+            for live, reference in zip(held, references, strict=True)
+        }
 
     def _unsettled(self) -> NotSentError:
         assert self._search is not None
@@ -278,11 +293,10 @@ class Recorder:
 
     def _wanted(self, live: Live[Any]) -> Wanted | None:
         """A row that may be sent, as it would be; whatever is wrong with it, :meth:`begin` says."""
-        value, row, journal = live.value, live.row, self.journal
-        line = row.line if isinstance(row, Row) else None
+        value, line, journal = live.value, _line(live), self.journal
         if isinstance(value, Held):
             return Wanted(live.key, line, value.reference, value.payload)
-        if live.problem is not None:
+        if live.problem is not None or isinstance(value, HeldBack):
             return None
         try:
             packed = self._records.pack(self._records.ready(value))
@@ -663,6 +677,10 @@ class Recorder:
                     await self._search.end()
         finally:
             await self._journal.aclose()
+
+
+def _line(live: Live[Any]) -> int | None:
+    return live.row.line if isinstance(live.row, Row) else None
 
 
 def _plain(key: Any) -> str:

@@ -13,15 +13,17 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from math import inf
 from typing import NamedTuple
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from .candidates import CluesOf
-from .contradictions import Watch
+from .contradictions import AT_ONCE, Watch
 from .journal.facts import Doubt, Sighted, State
 from .journal.traits import traits_of
 from .journal.writer import Journal
 from .looks import MARGIN, Inquiry, ListEnd, Look, Looking, Seen, Sight
 from .reconcile import longest_call, settle_time, way_to_look
+from .shown import Shown, maker_of
+from .survey import Survey
 
 
 @frozen(kw_only=True)
@@ -82,9 +84,12 @@ class Search:
         self._made = 0.0
         self._until = 0.0
         self._settle = 0.0
-        self._seen: list[Seen | ListEnd] = []
         self._watch = Watch(journal)
-        self._found: set[str] = set()
+        self._shown = Shown()
+        self._found = 0
+        self._survey: Survey | None = None
+        self._doubts: list[Doubt] = []
+        self._beginnings: dict[int, tuple[str, str]] = {}
 
     async def begin(self) -> None:
         """Read the lists.
@@ -96,12 +101,12 @@ class Search:
         noted = await self._journal.call(lambda store: store.longest_call(0.0))
         self._settle = settle_time(None, max(longest_call(self._longest), noted or 0.0))
         self._until = self._now()
-        look = self._ways.look
-        if isinstance(look, Inquiry):
+        if isinstance(self._ways.look, Inquiry):
             return
-        watched = self._watch.over_list(look)
-        async for seen in watched(self._made - MARGIN, self._until + MARGIN):
-            self._seen.append(seen)
+        way = await self._way(self._tickets, [self._doubt(-1, Wanted(None, None, "", b""))])
+        assert isinstance(way, Survey)
+        await way.read(self._made - MARGIN, self._until + MARGIN)
+        self._survey = way
 
     async def end(self) -> None:
         """Note what was seen of rows that the copy knows, and nobody asked for.
@@ -109,6 +114,7 @@ class Search:
         Raises:
             JournalError: it could not be written.
         """
+        self._shown.close()
         with self._watch:
             await self._watch.compare(self._until)
 
@@ -121,37 +127,73 @@ class Search:
         doubts = [self._doubt(-1 - number, one) for number, one in enumerate(wanted)]
         if not doubts:
             return []
-        beginnings = None
+        self._doubts = doubts
         beginning_of = self._ways.beginning_of
+        self._beginnings.clear()
         if beginning_of is not None:
-            beginnings = {one.row: beginning_of(one.payload or b"{}") for one in doubts}
-        look = self._ways.look
+            self._beginnings.update({d.row: beginning_of(d.payload or b"{}") for d in doubts})
+        since, until = self._made - MARGIN, self._until + MARGIN
+        look, survey = self._ways.look, self._survey
+        if survey is None:
+            assert isinstance(look, Inquiry)
+            way = await self._way(self._watch.over(look), doubts)
+            sight = await way.look(doubts, since, until)
+        else:
+            makers = survey.makers
+            sight = await survey.look(doubts, since, until)
+            if survey.makers != makers:
+                # It has learned who makes the tickets; now those that nothing explains.
+                sight = await survey.look(doubts, since, until)
+        found = [d.reference for d in doubts if sight.found.get(d.row, _NO)[0] == "present"]
+        self._found = await self._journal.call(lambda store: self._shown.note_found(found))
+        return [self._sighted(sight, doubt.row) for doubt in doubts]
 
+    async def _way(self, look: Look | Inquiry, doubts: list[Doubt]) -> Looking:
         async def payloads() -> dict[int, bytes]:
-            return {one.row: one.payload for one in doubts if one.payload is not None}
+            return {one.row: one.payload for one in self._doubts if one.payload is not None}
 
-        way: Looking = await way_to_look(
+        return await way_to_look(
             self._journal,
-            self._watch.over(look) if isinstance(look, Inquiry) else self._again,
+            look,
             None,
             doubts,
             self._settle,
             None,
-            beginnings,
+            None if self._ways.beginning_of is None else self._beginnings,
             self._ways.clues_of,
             self._now,
             listed_until=inf,
             payloads=payloads,
         )
-        since, until = self._made - MARGIN, self._until + MARGIN
-        sight = await way.look(doubts, since, until)
-        if len(sight.found) < len(doubts) and not isinstance(look, Inquiry):
-            # The first look has learned who makes the tickets; now those that nothing explains.
-            sight = await way.look(doubts, since, until)
-        self._found.update(
-            d.reference for d in doubts if sight.found.get(d.row, _NO)[0] == "present"
-        )
-        return [self._sighted(sight, doubt.row) for doubt in doubts]
+
+    async def _tickets(self, since: float, until: float) -> AsyncIterator[Seen | ListEnd]:
+        """All there are, the first time; then those that concern the rows looked for."""
+        if self._survey is not None:
+            references = [doubt.reference for doubt in self._doubts]
+            titles = [title for title, _ in self._beginnings.values()]
+            makers = [str(maker) for maker in self._survey.makers]
+            for one in await self._journal.call(
+                lambda store: self._shown.of(references, titles, makers)
+            ):
+                yield one
+            return
+        look = self._ways.look
+        assert not isinstance(look, Inquiry)
+        some: list[Seen] = []
+        async for seen in self._watch.over_list(look)(since, until):
+            if isinstance(seen, Seen):
+                some.append(seen)
+                if len(some) == AT_ONCE:
+                    await self._keep(some)
+                yield evolve(seen, made_by=maker_of(seen))
+            else:
+                yield seen
+        await self._keep(some)
+
+    async def _keep(self, some: list[Seen]) -> None:
+        kept = some.copy()
+        some.clear()
+        await self._journal.call(lambda store: self._shown.add(kept))
 
     def _sighted(self, sight: Sight, row: int) -> Sighted | None:
         last = self._journal.restored or self._until
@@ -161,7 +203,7 @@ class Search:
         if row in sight.candidates:
             return Sighted("probable", sight.candidates[row], self._made, last)
         sent = self._journal.sent_in_all
-        if sent is not None and len(self._found) >= sent:
+        if sent is not None and self._found >= sent:
             return None  # all that the newer copy had sent was found, so this is not among it
         if row in sight.gaps:
             return Sighted("unknown", (), self._made, last)
@@ -192,7 +234,3 @@ class Search:
             last_look_at=None,
             traits=traits_of(one.payload),
         )
-
-    async def _again(self, since: float, until: float) -> AsyncIterator[Seen | ListEnd]:
-        for seen in self._seen:
-            yield seen

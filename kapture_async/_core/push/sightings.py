@@ -159,14 +159,14 @@ class Sightings:
                 self._connection.executemany(statement, values)
                 self._connection.execute("COMMIT")
         except sqlite3.Error as error:
-            raise _trouble(error) from error
+            raise trouble_with(error) from error
 
     def _all(self, question: str, values: Sequence[Any]) -> list[Any]:
         try:
             with self._lock:
                 return self._connection.execute(question, values).fetchall()
         except sqlite3.Error as error:
-            raise _trouble(error) from error
+            raise trouble_with(error) from error
 
     def _run(self, statement: str) -> None:
         self._all(statement, [])
@@ -236,7 +236,8 @@ def sightings_in(
     return ((reference, ticket, number) for (reference, ticket), number in times.items())
 
 
-def _trouble(error: sqlite3.Error) -> JournalError:
+def trouble_with(error: sqlite3.Error) -> JournalError:
+    """What went wrong with a temporary file."""
     return JournalError(
         f"what was seen cannot be kept in a temporary file: {error}",
         next_step="Make room in the folder for temporary files, or name another by TMPDIR, and "

@@ -76,31 +76,55 @@ class Survey:
         self._now = now
         self._listed_until = listed_until
         self._before: tuple[float, float] | None = None
+        self._whole: tuple[Evidence, int] | None = None
+
+    async def read(self, since: float, until: float) -> None:
+        """Look through all tickets once. Looks after that are to be given only those that concern
+        their rows: with one of their references, or with none."""
+        evidence, unseen = self._evidence(), self._unseen()
+        if self._candidates is not None:
+            self._candidates.begin(())
+        async for seen in self._look(since, until):
+            if isinstance(seen, ListEnd):
+                evidence.end(seen)
+                continue
+            evidence.add(seen)
+            unseen.strike(seen)
+            if self._candidates is not None and not seen.references:
+                self._candidates.add(seen)
+        evidence.close()
+        if self._candidates is not None:
+            self._candidates.learn(evidence.makers, evidence.ahead, evidence.behind)
+        self._whole = evidence, len(unseen.left)
+
+    @property
+    def makers(self) -> frozenset[object]:
+        """Who makes the tickets of this journal, after :meth:`read`."""
+        return frozenset() if self._whole is None else frozenset(self._whole[0].makers)
 
     async def look(self, doubts: Sequence[Doubt], since: float, until: float) -> Sight:
         """See :class:`.Looking`."""
         sight = Sight()
         names = [self._name_of(doubt) for doubt in doubts]
         wanted: dict[str, set[str | None]] = {name: set() for name in names if name}
-        for doubt in doubts:  # found by its reference, it vouches for the others
-            self._witnesses.setdefault(doubt.reference, Witness.of_doubt(doubt, self._day_of))
-        unseen = dict(self._shown)
-        by_ticket = {ticket: name for name, ticket in self._shown.items() if ticket}
-        began = self._now()
+        new = [doubt for doubt in doubts if doubt.reference not in self._witnesses]
+        for doubt in new:  # found by its reference, it vouches for the others
+            self._witnesses[doubt.reference] = Witness.of_doubt(doubt, self._day_of)
+        began, unseen = self._now(), self._unseen()
         if self._candidates is not None:
             self._candidates.begin(doubts)
-        evidence = Evidence(self._witnesses, self._day_of, began)
+        evidence = self._evidence() if self._whole is None else self._whole[0]
         cut = Beginnings(doubts, self._beginnings or {})
         async for seen in self._look(since, until):
             if isinstance(seen, ListEnd):
                 evidence.end(seen)
                 continue
             sight.tickets += 1
-            evidence.add(seen)
-            for reference in seen.references:
-                unseen.pop(reference, None)
-            if seen.ticket_id in by_ticket:  # it is there, whatever became of its text
-                unseen.pop(by_ticket[seen.ticket_id], None)
+            if self._whole is None:
+                evidence.add(seen)
+                unseen.strike(seen)
+            else:
+                evidence.vouch(seen)
             for name in self._names_of(seen):
                 if name in wanted:
                     wanted[name].add(seen.ticket_id)
@@ -109,8 +133,13 @@ class Survey:
                     cut.compare(seen.beginning, seen.ticket_id)
                 if self._candidates is not None:
                     self._candidates.add(seen)
-        evidence.close()
-        sight.unseen = len(unseen)
+        if self._whole is None:
+            evidence.close()
+            sight.unseen = len(unseen.left)
+        else:
+            sight.unseen = self._whole[1]
+            for doubt in new:  # else they all would be kept
+                self._witnesses.pop(doubt.reference, None)
         some = [*wanted.values(), *cut.found.values()]
         known: set[str | None] = set()
         if self._content_of is not None or cut.found:
@@ -151,6 +180,12 @@ class Survey:
         late = [d.last_at - evidence.freshest for d in doubts if d.row not in sight.found]
         sight.wait = max(late, default=0.0) if evidence.shown else 0.0
         return sight
+
+    def _evidence(self) -> Evidence:
+        return Evidence(self._witnesses, self._day_of, self._now())
+
+    def _unseen(self) -> _Unseen:
+        return _Unseen(self._shown)
 
     def add_witness(self, reference: str, at: float, traits: int) -> None:
         """A trial ticket was made, and is there for sure if a look shows it."""
@@ -198,6 +233,21 @@ class Survey:
         if self._content_of is None:
             return seen.references
         return () if seen.content is None else (seen.content,)
+
+
+class _Unseen:
+    """Tickets that are there for sure, until they are shown."""
+
+    def __init__(self, shown: Mapping[str, str | None]) -> None:
+        self.left = dict(shown)
+        self._names = {ticket: name for name, ticket in shown.items() if ticket}
+
+    def strike(self, seen: Seen) -> None:
+        """A ticket was shown."""
+        for reference in seen.references:
+            self.left.pop(reference, None)
+        if seen.ticket_id in self._names:  # it is there, whatever became of its text
+            self.left.pop(self._names[seen.ticket_id], None)
 
 
 def surely_shown(doubts: Sequence[Doubt]) -> float:

@@ -322,7 +322,17 @@ class Batch:
         connection.execute("DELETE FROM payloads WHERE row = ?", (first.row,))
         connection.execute("UPDATE payloads SET row = ? WHERE row = ?", (first.row, held.row))
         self._note_replaced(held, f"it is row {first.row}, with its key in another spelling", at)
-        return self.resend(first, at)
+        return self.resend(first, at, sighted)
+
+    def goes_as(self, held: Known) -> str:
+        """The reference of a row that was held till the end of the source, were it sent now: that
+        of the row whose key it has in another spelling, unless both are in the source."""
+        first = None
+        if held.repeat_of is not None:
+            first = known_by_number(self._connection, held.repeat_of)
+        if first is None or self._memory.came(first.row):
+            return self._reference(held._replace(occurrence=0))
+        return self._reference(first)
 
     def _replace(self, row: int, taken: Taken, at: float) -> None:
         """A row of the journal that was mended came as another one."""

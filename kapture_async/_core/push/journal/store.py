@@ -219,6 +219,20 @@ class Store(OwnedJournal):
         batch.write()
         return taken
 
+    def goes_as(self, rows: Sequence[int]) -> list[str]:
+        """The references of rows that were held till the end of the source, were they sent now.
+
+        Raises:
+            JournalError: there is no such row.
+        """
+        batch, references = self._batch([]), []
+        for row in rows:
+            known = known_by_number(self._connection, row)
+            if known is None:
+                raise trouble(self.path, f"it has no row {row}")
+            references.append(batch.goes_as(known))
+        return references
+
     def _batch(self, incoming: Sequence[Incoming]) -> Batch:
         return Batch(
             self._connection, self._memory, self.job, incoming, self._again, self.exact_keys
