@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -31,12 +32,22 @@ def test_an_older_copy(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> Non
     shutil.copy(journal, tmp_path / "backup")
     table(file, 6)
     assert run_cli("push", "t.csv", "--key", "id").returncode == 0
+    told = run_cli("status", "t.csv.journal").stdout
+    assert "older copy" not in told
+    assert json.loads(run_cli("status", "t.csv.journal", "--json").stdout)["older_copy"] is False
     shutil.copy(tmp_path / "backup", journal)
+    told = " ".join(run_cli("status", "t.csv.journal").stdout.split())
+    assert "This is an older copy" in told
+    assert "has seen 6 rows, not 3" in told
+    assert json.loads(run_cli("status", "t.csv.journal", "--json").stdout)["older_copy"] is True
     table(file, 8)
     done = run_cli("push", "t.csv", "--key", "id")
     assert done.returncode == 0, done.stderr
     assert "older copy" in done.stderr
     assert executed(server) == each_once(8)
+    told = run_cli("status", "t.csv.journal").stdout
+    assert "This is an older copy" in told  # it goes on looking rows up
+    assert "has seen" not in told
     again = run_cli("resume", "t.csv.journal", "--restored")
     assert again.returncode == 0, again.stderr
     assert executed(server) == each_once(8)

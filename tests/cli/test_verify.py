@@ -58,6 +58,10 @@ def test_all_is_proved(run_cli: Run, tmp_path: Path) -> None:
     assert "Verification of" in done.stdout
     assert "Proved: 100 % of 2 rows" in done.stdout
     assert "references in ticket_details" in done.stdout
+    assert "it proved 100 %" in run_cli("status", "t.csv.journal").stdout
+    told = json.loads(run_cli("status", "t.csv.journal", "--json").stdout)
+    assert told["proved"] == 1.0
+    assert told["verified"] is not None
     done = run_cli("verify", "t.csv.journal", "--json")
     assert done.returncode == 0
     told = json.loads(done.stdout)

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -27,6 +27,7 @@ from ..push.journal.facts import (
 )
 from ..push.journal.findings import Contradiction
 from ..push.journal.lock import Owner, owner_of
+from ..push.journal.marks import Mark
 from ..push.journal.reading import ReadJournal, Reason
 from .note import Note
 
@@ -75,6 +76,9 @@ class Standing:
         to_judge: one of all those for a person to judge.
         contradictions: the first of what lookups have shown that the outcomes deny.
         contradicted: how many there are of which kind.
+        proved: the share of the rows that the last verification has proved, and when that was.
+        older_copy: it does not know all that was sent; see :mod:`..push.journal.marks`.
+        newer: what this machine remembers of the newer copy, if it does.
     """
 
     path: str
@@ -97,6 +101,9 @@ class Standing:
     to_judge: Open | None
     contradictions: tuple[Contradiction, ...]
     contradicted: Mapping[str, int]
+    proved: tuple[float, float] | None
+    older_copy: bool
+    newer: Mark | None
 
     @property
     def unread(self) -> str | None:
@@ -141,6 +148,9 @@ class Standing:
             else {"pid": owner.pid, "host": owner.host, "since": moment(owner.since)},
             "in_doubt_since": moment(self.doubts_since),
             "last_look": None if look is None else moment(look.at),
+            "verified": None if self.proved is None else moment(self.proved[1]),
+            "proved": None if self.proved is None else self.proved[0],
+            "older_copy": self.older_copy,
             "contradictions": sum(self.contradicted.values()),
             "contradictions_named": [contradiction_json(one) for one in self.contradictions],
             "sendable": self.sendable,
@@ -191,7 +201,7 @@ def standing_of(path: str, *, restored: bool = False) -> Standing:
         kinds = journal.kinds()
         doubts = list(journal.doubts(State.UNKNOWN, payloads=False))
         reasons, later, refused = _reasons(journal)
-        runs, looks = journal.runs(), journal.looks()
+        runs, looks, newer = journal.runs(), journal.looks(), journal.newer_copy()
         left = [d for d in doubts if d.absent_looks > 1]
         opened = [*_open(journal), *(Open(d.key, d.line, d.state, ()) for d in left[:1])]
         named = [row for row in opened if row.key is not None or row.line is not None]
@@ -216,7 +226,22 @@ def standing_of(path: str, *, restored: bool = False) -> Standing:
             to_judge=named[0] if named else None,
             contradictions=tuple(islice(journal.contradictions(), _CONTRADICTIONS_NAMED)),
             contradicted=journal.contradicted(),
+            proved=_proved(looks),
+            older_copy=newer is not None or journal.was_restored(),
+            newer=newer,
         )
+
+
+def _proved(looks: Sequence[Look]) -> tuple[float, float] | None:
+    """The share that the last verification has proved, and when."""
+    for look in reversed(looks):
+        try:
+            said = json.loads(look.evidence)
+            if "verified" in said:
+                return float(said["proved"]), look.at
+        except (ValueError, KeyError, TypeError):
+            continue
+    return None
 
 
 def _reasons(journal: ReadJournal) -> tuple[tuple[tuple[State, str, int], ...], int, int]:

@@ -16,7 +16,7 @@ from .exits import DONE
 from .screen import console, json_line, one_line
 from .service import Service
 from .standing import Standing, standing_of
-from .words import count, duration
+from .words import count, duration, percent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,12 +81,30 @@ def show_status(path: str, service: Service, *, as_json: bool) -> int:
 
 def show_standing(screen: Console, standing: Standing) -> None:
     """Counts, reasons, doubts and what has been going on."""
+    _show_older_copy(screen, standing)
     _show_counts(screen, standing)
     show_contradictions(screen, standing.contradictions, sum(standing.contradicted.values()))
     _show_reasons(screen, standing)
     _show_doubts(screen, standing)
     _show_open(screen, standing)
     _show_times(screen, standing)
+
+
+def _show_older_copy(screen: Console, standing: Standing) -> None:
+    from rich.text import Text
+
+    if not standing.older_copy:
+        return
+    newer, known = standing.newer, standing.counts.rows
+    words = "This is an older copy: it does not know all that was sent since it was made"
+    if newer is not None:
+        rows = (
+            f"{count(newer.rows, 'row')}, not {known:,}" if newer.rows != known else "more events"
+        )
+        words += f" (this machine has seen {rows}, {_clock(newer.at)})"
+    words += ". Use the newest copy; or a push looks up each row before it sends it."
+    screen.print(Text(words, "bold yellow"))
+    screen.print()
 
 
 def _show_counts(screen: Console, standing: Standing) -> None:
@@ -251,6 +269,9 @@ def _show_times(screen: Console, standing: Standing) -> None:
         except (ValueError, KeyError, TypeError):
             tickets = ""
         lines.append(f"the last look at the helpdesk was {_clock(look.at)}{tickets}")
+    if standing.proved is not None:
+        share, at = standing.proved
+        lines.append(f"the last verification was {_clock(at)}; it proved {percent(share)}")
     if lines:
         screen.print()
         for text in lines:

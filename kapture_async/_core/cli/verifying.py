@@ -26,7 +26,7 @@ from .screen import clean, console, json_line, one_line, say, show_error, warn
 from .service import Service
 from .standing import contradiction_json, moment, standing_of
 from .status import name_of, show_contradictions
-from .words import count, duration
+from .words import count, duration, percent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -282,8 +282,7 @@ def _show_counts(screen: Console, found: Verification) -> None:
 
 def share(found: Verification) -> str:
     """The proved share in percent, never rounded up to 100."""
-    percent = int(found.proved * 10000) / 100
-    return f"{percent:g} %"
+    return percent(found.proved)
 
 
 def _show_rows(screen: Console, found: Verification, result: RowResult) -> None:

@@ -42,3 +42,8 @@ def clock(seconds: float) -> str:
 def count(number: int, word: str) -> str:
     """A number and its noun: ``1 row``, ``2,000 rows``."""
     return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
+
+
+def percent(share: float) -> str:
+    """A share in percent, never rounded up to 100."""
+    return f"{int(share * 10000) / 100:g} %"

@@ -19,7 +19,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 
@@ -66,6 +66,23 @@ class Mark:
     def quiet(self) -> bool:
         """Whether nothing could be executed after it that its journal does not know."""
         return self.closed and not self.doubts
+
+
+def is_ahead(mark: Mark, runs: Sequence[tuple[str, int, int]], rows: int, events: int) -> bool:
+    """Whether this machine has seen events of a journal that are not in it.
+
+    Args:
+        mark: what was seen.
+        runs: of the journal, the first one first: the nonce of each, and how many rows and events
+            there were when it began.
+        rows, events: how many there are.
+    """
+    reached = rows, events
+    for nonce, *before in reversed(runs):
+        if nonce == mark.nonce:
+            return reached[0] < mark.rows or reached[1] < mark.events
+        reached = before[0], before[1]
+    return True
 
 
 def folder() -> str:

@@ -221,12 +221,7 @@ class OwnedJournal(ReadJournal):
     def _is_behind(self, mark: Mark) -> bool:
         """Whether events that this machine has seen are not in it."""
         runs = self._connection.execute("SELECT nonce, rows, events FROM runs ORDER BY run")
-        reached = self._reached()
-        for nonce, rows, events in reversed(runs.fetchall()):
-            if nonce == mark.nonce:
-                return reached[0] < mark.rows or reached[1] < mark.events
-            reached = rows, events  # what there was when the next run began
-        return True
+        return marks.is_ahead(mark, runs.fetchall(), *self._reached())
 
     def keep_mark(self, now: Callable[[], float]) -> None:
         """:meth:`leave_mark` if there is something new, and not too often."""

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from . import marks
 from .facts import (
     DOUBTS,
     LATER,
@@ -25,6 +26,7 @@ from .facts import (
     later_of,
 )
 from .findings import Contradiction
+from .marks import Mark
 from .memory import TALLY
 from .reference import reference_of
 from .schema import disconnect, examine
@@ -323,6 +325,23 @@ class ReadJournal:
             Run(run=run, began=began, ended=ended, pid=pid, host=host, longest_call=longest)
             for run, began, ended, pid, host, longest in found
         ]
+
+    def newer_copy(self) -> Mark | None:
+        """The mark of this journal, if it tells of events that are not in it: then this is an
+        older copy. See :mod:`.marks`."""
+        mark = marks.read(self.job)  # before what it is compared with, which may grow meanwhile
+        if mark is None:
+            return None
+        tally = self._all(TALLY)
+        rows = sum(number for _, number, _ in tally)
+        events = max((last for *_, last in tally), default=0)
+        runs = self._all("SELECT nonce, rows, events FROM runs ORDER BY run")
+        return mark if marks.is_ahead(mark, runs, rows, events) else None
+
+    def was_restored(self) -> bool:
+        """Whether it was pushed with as an older copy, and so still looks up what it sends."""
+        ((found,),) = self._all("SELECT restored FROM job")
+        return found is not None
 
     def made(self) -> float:
         """When the journal was made."""
