@@ -418,3 +418,101 @@ def test_pipes(tmp_path: Path) -> None:
     files = [tmp_path / "file", tmp_path / "none", "/dev/shm/x.csv", "dev/x"]
     assert [is_pipe(str(path)) for path in pipes] == [True] * len(pipes)
     assert [is_pipe(str(path)) for path in files] == [False] * len(files)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'sep=","\ntitle,x\na,1\n',
+        '"sep="";"""\r\ntitle;x\r\na;1\r\n',
+        "sep=\ntitle,x\na,1\n",
+        "sep=;\n\ntitle;x\na;1\n",
+    ],
+)
+def test_more_ways_to_name_the_delimiter(text: str) -> None:
+    rows = csv_rows(text)
+    assert rows.header == ["title", "x"]
+    assert good(rows) == [{"title": "a"}]
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        "title,ticket_details",
+        "\ufefftitle,ticket_details",
+        '"title","ticket_details"',
+        '\ufeff"title","ticket_details"',
+        " Title , TICKET_DETAILS",
+        "sep=,\ntitle,ticket_details",
+        '\ufeff"sep=,"\ntitle,ticket_details',
+    ],
+)
+def test_a_file_behind_another(again: str) -> None:
+    rows = csv_rows(f"title,ticket_details\na,1\n{again}\nb,2\n")
+    assert good(rows) == [
+        {"title": "a", "ticket_details": "1"},
+        {"title": "b", "ticket_details": "2"},
+    ]
+    assert rows.blank == 1 + again.count("\n")
+
+
+def test_a_mark_between_two_files_is_part_of_no_text() -> None:
+    assert good(csv_rows('title,x\na,1\n\ufeff"b, c",2\n')) == [{"title": "a"}, {"title": "b, c"}]
+    rows = jsonl_rows('{"title": "a"}\n\ufeff{"title": "b"}\n')
+    assert good(rows) == [{"title": "a"}, {"title": "b"}]
+    assert good(csv_rows('title,x\n"a\n\ufeffb",1\n')) == [{"title": "a\n\ufeffb"}]
+
+
+@pytest.mark.parametrize(
+    ("again", "message"),
+    [
+        ("ticket_details,title", "columns in another order"),
+        ("title,ticket_details,phone", "columns of another file"),
+        ("sep=;", "names another delimiter"),
+    ],
+)
+def test_another_table_behind_a_file_is_not_read_as_this_one(again: str, message: str) -> None:
+    rows = csv_rows(f"title,ticket_details\na,1\n{again}\nb,2\n")
+    assert next(rows).value == {"title": "a", "ticket_details": "1"}
+    with pytest.raises(InvalidInputError, match=f"line 3 .*{message}"):
+        next(rows)
+
+
+@pytest.mark.parametrize("row", ["title,b", "sep=x: a text,b", "sep=,b,", "Title,Title"])
+def test_rows_that_only_look_like_headers_are_sent(row: str) -> None:
+    rows = list(csv_rows(f"title,ticket_details\n{row}\n"))
+    assert [r.line for r in rows] == [2]
+    assert rows[0].problem is None
+
+
+@pytest.mark.parametrize(
+    "text", ['[{"title": "a"}]', '[\n{"title": "a"}]', '{"title": "a"}\n', "{\n"]
+)
+def test_json_that_is_read_as_csv_is_named(text: str) -> None:
+    with pytest.raises(InvalidInputError, match="is JSON, not CSV") as caught:
+        csv_rows(text)
+    assert "jsonl" in caught.value.next_step
+
+
+@pytest.mark.parametrize("header", ["[title],x", "{title},x"])
+def test_a_bracket_alone_makes_no_json(header: str) -> None:
+    assert csv_rows(f"{header}\na,b\n").header == header.split(",")
+
+
+@pytest.mark.parametrize(
+    ("start", "what"),
+    [
+        (b"PK\x05\x06" + bytes(18), "empty zip"),
+        (b"\x04\x22\x4d\x18abc", "lz4"),
+        (b"LZIP\x01abc", "lzip"),
+        (b"\x1f\x9d\x90abc", "compress"),
+        (b"{\\rtf1", "RTF"),
+        (b"<!DOCTYPE html><html>", "web page"),
+        (b"\xef\xbb\xbf \n<html>", "web page"),
+        (b"<?xml version='1.0'?><Workbook>", "XML"),
+        (b"<table><tr>", "web page"),
+    ],
+)
+def test_files_that_are_no_rows_are_named(start: bytes, what: str) -> None:
+    with pytest.raises(InvalidInputError, match=what):
+        csv_rows(start)

@@ -15,7 +15,17 @@ from ..errors import InvalidInputError
 from ..push.csv_rows import CsvRows
 from ..push.jsonl_rows import JsonlRows
 from ..push.rows import Row
-from ..push.sources import RAW, Columns, FileRows, delimiter_of, format_of, listed
+from ..push.sources import (
+    RAW,
+    Columns,
+    FileRows,
+    check_start,
+    delimiter_of,
+    format_of,
+    is_array,
+    listed,
+    no_array,
+)
 from .again import Again
 from .pushoptions import STDIN, PushOptions
 from .screen import say, warn
@@ -67,6 +77,7 @@ def rows_of(
     """
     format_ = options.format or format_of(options.file)
     if format_ is None:
+        _check_start(stream)
         raise click.UsageError("the name does not tell the format; add --format csv or jsonl")
     if options.delimiter is not None and len(options.delimiter) != 1:
         raise click.BadParameter("it is one character, or \\t", param_hint="--delimiter")
@@ -101,6 +112,16 @@ def rows_of(
                 f"--{name.replace('_', '-')} for all rows.",
             )
     return rows
+
+
+def _check_start(stream: BinaryIO) -> None:
+    """Say what a file is that no format would make a file of rows."""
+    if size_of(stream) is None:
+        return  # reading may wait for ever
+    start = stream.read(16)
+    check_start(start)
+    if is_array(start):
+        raise no_array()
 
 
 def columns_of(options: PushOptions) -> Columns:

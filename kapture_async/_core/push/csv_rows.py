@@ -14,8 +14,9 @@ from .rows import Row
 from .sources import LONGEST_LINE, MARK, RAW, UNFIT, Build, Columns, FileRows, listed, written
 
 _DELIMITERS = ",;\t|"
-_SEP = re.compile(r'"?sep ?= ?(\\t|[^ \r\n])"?[,;\t| ]*[\r\n]*', re.IGNORECASE)
+_SEP = re.compile(r'"?sep ?= ?"{0,2}(\\t|[^" \r\n])?"{0,3}[,;\t| ]*[\r\n]*', re.IGNORECASE)
 """Excel's own way to name the delimiter; a program that saves the file again may add its own."""
+_JSON = re.compile(r"(\[\s*(\{.*)?|\{\s*(\".*)?)", re.DOTALL)
 _QUOTED = re.compile(r'(?:(?<=[,;\t|])|^)"(?:[^"]|"")*(?:"|\Z)')
 """A quoted cell. A quote anywhere else, as in a size in inches, is a sign like others."""
 
@@ -61,7 +62,10 @@ class CsvRows(FileRows):
         if self._guarded:
             self.header = [plain(name) for name in self.header]
         # In a file of one column, a cell with the column's name may well be a cell.
-        self._names = frozenset(name for name in self.header if name and len(self.header) > 1)
+        self._names = frozenset(
+            name.casefold() for name in self.header if name and len(self.header) > 1
+        )
+        self._longest_name = max(map(len, self.header), default=0) + 2
         self._least = max((n for n, name in enumerate(self.header, start=1) if name), default=0)
         fields = dict(columns.fields)
         if not fields:
@@ -92,9 +96,7 @@ class CsvRows(FileRows):
             if not any(cells) or not "".join(cells).strip("\x1a \t\r\n"):
                 self.blank += 1
                 continue
-            if cells[0].removeprefix("\ufeff").strip() in self._names and self._is_header(
-                line, cells
-            ):
+            if len(cells[0]) <= self._longest_name and self._is_header(line, cells):
                 self.blank += 1
                 continue
             if self._guarded:
@@ -119,15 +121,37 @@ class CsvRows(FileRows):
         Raises:
             InvalidInputError: another header begins here: what follows stands in other columns.
         """
-        names = [cell.removeprefix("\ufeff").strip() for cell in cells]
-        if names == self.header:
+        if not self._names:
+            return False
+        first = cells[0].strip().casefold()
+        if first not in self._names:
+            if not first.startswith(("sep=", "sep =")):
+                return False
+            named = _SEP.fullmatch(self._lines.text)
+            if named and self._sign(named) not in (None, self.delimiter):
+                raise InvalidInputError(
+                    f"line {line} names another delimiter",
+                    next_step="Push what follows as a file of its own.",
+                )
+            return named is not None
+        names = [cell.strip().casefold() for cell in cells]
+        header = [name.casefold() for name in self.header]
+        if names == header:
             return True
-        if len(names) > 1 and {name for name in self.header if name} == {n for n in names if n}:
+        distinct = set(names)
+        known = self._names & distinct
+        if len(known) > 1 and len(distinct) == len(names) < 2 * len(known):
+            other = "in another order" if known == self._names == distinct else "of another file"
             raise InvalidInputError(
-                f"line {line} is a header with the columns in another order",
+                f"line {line} is a header with the columns {other}",
                 next_step="Push what follows as a file of its own.",
             )
         return False
+
+    @staticmethod
+    def _sign(named: re.Match[str]) -> str | None:
+        """The delimiter that a line such as ``sep=;`` names."""
+        return "\t" if named[1] == "\\t" else named[1]
 
     def _fits(self, cells: list[str]) -> bool:
         """Whether each cell stands under its own name."""
@@ -135,8 +159,8 @@ class CsvRows(FileRows):
 
     def _misfit(self, cells: list[str]) -> dict[str, Any]:
         raise InvalidInputError(
-            f"has {len(cells)} cells where the header has {len(self.header)}"
-            + self._lines.span_note(),
+            f"has {len(cells)} cell{'s' * (len(cells) != 1)} where the header has "
+            f"{len(self.header)}" + self._lines.span_note(),
             next_step="Look for a missing or stray quote or delimiter there.",
         )
 
@@ -193,14 +217,20 @@ class CsvRows(FileRows):
             raise InvalidInputError("the file is empty: it has no header line")
         named = _SEP.fullmatch(first)
         if named:
-            sign = "\t" if named[1] == "\\t" else named[1]
-            delimiter = delimiter or sign
+            delimiter = delimiter or self._sign(named)
             first = next(lines, "")
+            while first and not first.strip():
+                first = next(lines, "")
         if "\0" in first or MARK in first:
             raise InvalidInputError(
                 f"the header line is not {self.encoding} text",
                 next_step="Name the file's encoding: often cp1252, or utf-16-le where a NUL "
                 "follows every letter.",
+            )
+        if _JSON.fullmatch(first.strip()):
+            raise InvalidInputError(
+                "the file is JSON, not CSV",
+                next_step="Name the format: --format jsonl, or format='jsonl'.",
             )
         if delimiter is None:
             delimiter = likely if likely and likely in first else _delimiter_of(first)
@@ -252,6 +282,8 @@ class _Lines(Iterator[str]):
         if not line:
             raise StopIteration
         self._number += 1
+        if not self._record:  # a mark begins each file that was put behind another
+            line = line.removeprefix("\ufeff")
         self._record.append(line)
         return line
 

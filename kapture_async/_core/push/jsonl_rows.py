@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from ..errors import InvalidInputError
 from .rows import Row
-from .sources import RAW, UNFIT, Build, Columns, FileRows, written
+from .sources import RAW, UNFIT, Build, Columns, FileRows, no_array, written
 
 _NAMED = 200
 """Members that are not sent and are named; a file whose every row has others has no end of them."""
@@ -92,7 +92,8 @@ class JsonlRows(FileRows):
                     entry if isinstance(entry, str) else None,
                 )
             number += 1
-            line = self._next_line(number)
+            # A mark begins each file that was put behind another.
+            line = self._next_line(number).removeprefix("\ufeff")
 
     def _rest(self, value: dict[str, Any], line: str) -> dict[str, Any]:
         """What can be read of a row that has no content."""
@@ -146,11 +147,7 @@ def _members_of(line: str) -> list[str]:
     """
     text = line.strip()
     if text.startswith("["):
-        raise InvalidInputError(
-            "the file is a JSON array, not JSON Lines",
-            next_step="Write one object per line, without brackets and commas between them: "
-            "`jq -c '.[]'` does that.",
-        )
+        raise no_array()
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:

@@ -37,19 +37,27 @@ _UNPACK = "Unpack it first."
 _SAVE_AS_CSV = "Save it as CSV (UTF-8) in the spreadsheet program, and push that file."
 _NO_TEXT = (
     (b"PK\x03\x04", "a spreadsheet (.xlsx, .ods) or another zip file", _SAVE_AS_CSV),
+    (b"PK\x05\x06", "an empty zip file", _UNPACK),
+    (b"PK\x07\x08", "part of a zip file", _UNPACK),
     (b"\xd0\xcf\x11\xe0", "an Excel workbook (.xls)", _SAVE_AS_CSV),
     (b"\x1f\x8b", "compressed (gzip)", _UNPACK),
     (b"BZh", "compressed (bzip2)", _UNPACK),
     (b"\xfd7zXZ\x00", "compressed (xz)", _UNPACK),
     (b"\x28\xb5\x2f\xfd", "compressed (zstd)", _UNPACK),
+    (b"\x04\x22\x4d\x18", "compressed (lz4)", _UNPACK),
+    (b"LZIP\x01", "compressed (lzip)", _UNPACK),
+    (b"\x1f\x9d", "compressed (compress)", _UNPACK),
     (b"7z\xbc\xaf", "compressed (7z)", _UNPACK),
     (b"Rar!", "compressed (rar)", _UNPACK),
     (b"PAR1", "a Parquet file", "Save it as CSV or JSON Lines, and push that file."),
     (b"ARROW1", "an Arrow file", "Save it as CSV or JSON Lines, and push that file."),
     (b"SQLite format 3", "an SQLite database", "Name the file with the rows."),
     (b"%PDF-", "a PDF document", "Name the file with the rows."),
+    (b"{\\rtf", "an RTF document", "Name the file with the rows."),
 )
 """What files begin with that are no text, what they are, and what to do."""
+_MARKUP = (b"<!doctyp", b"<html", b"<?xml", b"<table")
+"""What the "Excel file" of many a web application begins with, and a login page."""
 
 MARK = "\udcff"
 """Stands for each byte that could not be decoded; no text that was decoded can hold it."""
@@ -234,10 +242,8 @@ def format_of(name: str) -> Literal["csv", "jsonl"] | None:
 def _decoded(stream: BinaryIO, encoding: str | None, newline: str) -> tuple[io.TextIOWrapper, str]:
     """The stream as text. What cannot be decoded is marked, and found where it is used."""
     buffered = io.BufferedReader(stream, 1 << 16) if isinstance(stream, io.RawIOBase) else stream
-    start = buffered.peek(8)[:8] if isinstance(buffered, io.BufferedReader) else b""
-    for magic, what, step in _NO_TEXT:
-        if start.startswith(magic):
-            raise InvalidInputError(f"the file is {what}, not text", next_step=step)
+    start = buffered.peek(16)[:16] if isinstance(buffered, io.BufferedReader) else b""
+    check_start(start)
     marked = next((name for bom, name in _BOMS if start.startswith(bom)), None)
     if encoding is None:
         encoding = marked or "utf-8"
@@ -252,6 +258,33 @@ def _decoded(stream: BinaryIO, encoding: str | None, newline: str) -> tuple[io.T
             next_step=f"Name {plain}-le or {plain}-be, or leave --encoding out if it is UTF-8.",
         )
     return text, encoding
+
+
+def check_start(start: bytes) -> None:
+    """See that a file may hold rows, by its first 16 bytes.
+
+    Raises:
+        InvalidInputError: it is packed, a document, or a web page.
+    """
+    for magic, what, step in _NO_TEXT:
+        if start.startswith(magic):
+            raise InvalidInputError(f"the file is {what}, not text", next_step=step)
+    if start.removeprefix(codecs.BOM_UTF8).lstrip().lower().startswith(_MARKUP):
+        raise InvalidInputError("the file is a web page or XML, not rows", next_step=_SAVE_AS_CSV)
+
+
+def is_array(start: bytes) -> bool:
+    """Whether a file begins as a JSON array does."""
+    return start.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
+
+
+def no_array() -> InvalidInputError:
+    """The error for a file that is one JSON array."""
+    return InvalidInputError(
+        "the file is a JSON array, not JSON Lines",
+        next_step="Write one object per line, without brackets and commas between them: "
+        "`jq -c '.[]'` does that.",
+    )
 
 
 def delimiter_of(name: str) -> str | None:
