@@ -14,7 +14,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import orjson
@@ -36,6 +36,7 @@ _TEXT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _ODD_IN_TEXT = re.compile(r'[\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}|(.))', re.DOTALL)
 _CONTROL, _ESCAPE = "\ufdd0", "\ufdd1"  # no characters: marks for what follows
 _MARKED = re.compile("[\ufdd0\ufdd1\ud800-\udfff]")
+_BAD_BYTE = re.compile("[\udc80-\udcff]")
 
 _MARKS: Final = (
     (b"\xef\xbb\xbf", "utf-8"),
@@ -44,10 +45,21 @@ _MARKS: Final = (
     (b"\xff\xfe", "utf-16-le"),
     (b"\xfe\xff", "utf-16-be"),
 )
-_GUARD = re.compile(rb"(?:\s|\xc2\xa0|\xef\xbb\xbf)*+(?:\)\]\}'?,?[ \t\r]*+\n?)?\s*+")
-_GUARD_BEGINS = (b")", b"\xef", b"\xc2")
+_GUARD = re.compile(
+    rb"(?:\s|\xc2\xa0|\xef\xbb\xbf)*+"
+    rb"(?:(?:\)\]\}'?,?|while ?\(1\);|for ?\(;;\);)[ \t\r]*+\n?)?\s*+"
+)
+_GUARD_BEGINS = (b")", b"\xef", b"\xc2", b"w", b"f")
+_AROUND = "\0\x1a\xa0\ufeff \t\r\n"
+"""What may stand around the JSON of an answer and say nothing: blanks, marks, ends of texts."""
 PREFIX_CAP: Final = 64
 """The most bytes that may stand before the JSON of an answer."""
+
+_OF_JSON = '{"a0": [-1.5e+9, "\\\\/"]}'
+_NO_CHARSETS = frozenset({"utf-7", "idna", "punycode", "unicode_escape", "raw_unicode_escape"})
+_NAMES = {"iso8859-1": "cp1252", "ascii": "cp1252", "gb2312": "gb18030", "gbk": "gb18030"}
+_NAMES["shift_jis"] = "cp932"
+"""As browsers read them: with the characters that their makers added."""
 
 
 class OddObject(dict[str, Any]):
@@ -176,6 +188,9 @@ def has_long_numbers(data: bytes | bytearray) -> bool:
     return False
 
 
+_HOLDERS: Final[frozenset[Any]] = frozenset({dict, list})
+
+
 def repeats_keys(data: bytes | bytearray, value: Any) -> bool:
     """Whether an object in it has a key twice: there are more keys than were kept."""
     keys = keys_in(value)
@@ -194,20 +209,17 @@ def most_keys(data: bytes | bytearray) -> int:
 
 def keys_in(value: Any) -> int:
     """The keys of all objects in a decoded value."""
-    parts: Iterable[Any]
-    if isinstance(value, dict):
-        count, parts = len(value), value.values()
-    elif isinstance(value, list):
-        count, parts = 0, value
-    else:
-        return 0
-    for part in parts:
-        if part.__class__ in _HOLDERS:
-            count += keys_in(part)
+    count = 0
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        parts: Iterable[Any] = one
+        if isinstance(one, dict):
+            count, parts = count + len(one), one.values()
+        elif not isinstance(one, list):
+            continue
+        waiting += [part for part in parts if part.__class__ in _HOLDERS]
     return count
-
-
-_HOLDERS: Final[frozenset[Any]] = frozenset({dict, list})
 
 
 def dumps(value: Any, *, sort_keys: bool = False) -> bytes:
@@ -280,18 +292,54 @@ def guard_in(data: bytes | bytearray) -> int:
     return found.end() if found is not None else 0
 
 
-def decoder_for(charset: str) -> Callable[[bytes], str] | None:
-    """What reads a declared charset of one byte a character; ``None`` for any other."""
+def declared_encoding(charset: str) -> str | None:
+    """The encoding that a declared charset means where the bytes are no UTF-8.
+
+    Returns:
+        Its name; ``None`` for UTF-8 itself, for what nobody knows, and for what does not write
+        JSON's own characters as ASCII does.
+    """
     try:
         info = codecs.lookup(charset)
-    except (LookupError, ValueError):
+        name = _NAMES.get(info.name, info.name)
+        if name.startswith(("utf-8", "iso2022", "hz")) or name in _NO_CHARSETS:
+            return None
+        return name if _OF_JSON.encode(name) == _OF_JSON.encode() else None
+    except (LookupError, ValueError, TypeError):
         return None
-    name = info.name
-    if name in ("iso8859-1", "ascii"):
-        name = "cp1252"  # as browsers read it: nobody means the control characters
-    if not name.startswith(("cp125", "iso8859", "koi8", "mac")):
-        return None
-    return lambda data: data.decode(name, "replace")
+
+
+class Reader:
+    """Decodes an answer that declares an old charset, piece by piece: UTF-8 first.
+
+    The first piece with characters beyond ASCII decides. What cannot be read in the end becomes
+    bytes again that are no UTF-8, so that the row that holds them is told.
+
+    Args:
+        encoding: what :func:`declared_encoding` gave.
+    """
+
+    def __init__(self, encoding: str) -> None:
+        self._encoding = encoding
+        self._decoder: codecs.IncrementalDecoder | None = None
+        self._held = b""
+
+    def decode(self, data: bytes) -> str:
+        """The characters that are whole now."""
+        if self._decoder is None:
+            data, self._held = self._held + data, b""
+            if data.isascii():
+                return data.decode()
+            try:
+                text = codecs.getincrementaldecoder("utf-8")().decode(data)
+            except UnicodeDecodeError:
+                self._decoder = codecs.getincrementaldecoder(self._encoding)("surrogateescape")
+            else:
+                if text.isascii():  # half a character is at its end
+                    self._held = data[len(text) :]
+                    return text
+                self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        return self._decoder.decode(data)
 
 
 def charset_in(content_type: str) -> str:
@@ -311,16 +359,18 @@ def _tolerant(data: bytes, charset: str, own: bool) -> Any:
     data = data[mark:]
     bad_bytes = False
     if encoding:
-        text = data.decode(encoding, "replace")
-        plain = text.encode("utf-8", "replace")
+        plain = data.decode(encoding, "replace").encode("utf-8", "replace")
+        plain = plain[guard_in(plain) :]
+        text = plain.decode()
     else:
         data = plain = data[guard_in(data) :]
         try:
             text = data.decode()
         except UnicodeDecodeError:
-            read = decoder_for(charset) if charset not in ("", "utf-8", "utf8") else None
-            bad_bytes = read is None
-            text = data.decode("utf-8", "surrogateescape") if read is None else read(data)
+            name = declared_encoding(charset) if charset else None
+            text = data.decode(name or "utf-8", "surrogateescape")
+            bad_bytes = _BAD_BYTE.search(text) is not None
+    text = text.strip(_AROUND)
     try:
         # Whole and strict in another encoding, say; or with long numbers, or keys given twice.
         value = orjson.loads(text)

@@ -18,6 +18,7 @@ from kapture_async._core.jsontext import (
     oddities_of,
     repeats_keys,
 )
+from kapture_async._core.pull.splitter import RowSplitter
 
 
 @pytest.mark.parametrize(
@@ -120,3 +121,46 @@ def test_what_a_content_type_declares() -> None:
     assert charset_in('application/json; charset="ISO-8859-1"') == "iso-8859-1"
     assert charset_in("application/json") == ""
     assert encoding_before(b'{"a"') == ("", 0)
+
+
+@pytest.mark.parametrize(
+    ("charset", "text"),
+    [
+        ("GBK", "\u4e2d"),
+        ("gb2312", "\u4e2d\u9555"),
+        ("gb18030", "\u4e2d\U0001f600"),
+        ("Shift_JIS", "\u8868\u30bd"),  # the second byte of both is a backslash
+        ("Big5", "\u529f"),
+        ("euc-kr", "\ud55c"),
+        ("windows-1251", "\u0416"),
+    ],
+)
+@pytest.mark.parametrize("step", [1, 7, 1000])
+def test_a_declared_charset_of_several_bytes(charset: str, text: str, step: int) -> None:
+    name = {"gb2312": "gbk"}.get(charset, charset)
+    body = f'{{"message":[{{"a":"{text}"}},{{"b":"x"}}]}}'.encode(name)
+    assert loads(body, charset) == {"message": [{"a": text}, {"b": "x"}]}
+    splitter = RowSplitter("message", charset=charset)
+    rows = [row for at in range(0, len(body), step) for row in splitter.feed(body[at : at + step])]
+    assert splitter.finish() == "whole"
+    assert rows == [{"a": text}, {"b": "x"}]
+
+
+@pytest.mark.parametrize("charset", ["gbk", "cp1252", "utf-8", "hex", "idna", "utf-7", "no such"])
+def test_utf_8_comes_first_and_bad_bytes_are_told(charset: str) -> None:
+    assert loads('{"a":"caf\u00e9"}'.encode(), charset) == {"a": "caf\u00e9"}
+    bad = loads(b'{"a":"x\x81"}', charset)  # half a character, or none, in all of them
+    assert bad == {"a": "x\ufffd"}
+    assert oddities_of(bad) == ("a: a byte that is no UTF-8",)
+
+
+@pytest.mark.parametrize("guard", [")]}',\n", ")]}'\n", "while(1);", "for (;;);", "\r\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_guards_before_and_marks_behind(guard: str, encoding: str) -> None:
+    for end in ("", "\n", "\0", "\x1a", "\ufeff"):
+        assert loads(f'{guard}{{"a":1}}{end}'.encode(encoding)) == {"a": 1}
+
+
+def test_deep_nesting_is_no_recursion_error() -> None:
+    deep = b'{"a":' + b"[" * 900 + b"]" * 900 + b"}"
+    assert loads(deep) == orjson.loads(deep)

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from ..caller import PageSize
 from ..errors import HelpdeskError
-from .arriving import Source
+from .arriving import Source, content_digest
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ class Paged(Generic[T]):
     Args:
         ask: begins a page: rows at most (``None`` for no limit) and rows to skip.
         size: of the tenant.
-        id_of: a row's id; what has none counts as new.
+        id_of: a row's id; a row without one is known by its content.
         wants_limit: whether an error says that the request needs a limit.
         whole: all rows of the window are wanted. Otherwise the caller has chosen some of them, and
             the service's count says nothing.
@@ -50,7 +50,8 @@ class Paged(Generic[T]):
         self._offset = 0
         self._page = ask(self._limit, 0)
         self._came = self._new = 0
-        self._seen: set[str] = set()
+        self._seen: set[str | bytes] = set()
+        self._nameless: set[bytes] = set()
         self._total: int | None = None
         self._empty_by_words = False
         self._done = False
@@ -87,7 +88,7 @@ class Paged(Generic[T]):
             self._page = self._ask(self._limit, 0)
             return []
         if rows:
-            self._count(rows)
+            rows = self._counted(rows)
         if rows is None or self._page.done:
             self._next_page()
         return rows or []
@@ -100,16 +101,25 @@ class Paged(Generic[T]):
         """See :class:`.arriving.Source`."""
         self._page.drop()
 
-    def _count(self, rows: list[T]) -> None:
+    def _counted(self, rows: list[T]) -> list[T]:
+        """The rows without those that have no id and came with an earlier page."""
         self._came += len(rows)
         if self._limit is None:
-            return
+            return rows
+        kept = []
         for row in rows:
             row_id = self._id_of(row)
-            if row_id is None or row_id not in self._seen:
+            if row_id:
+                self._new += row_id not in self._seen
+                self._seen.add(row_id)
+            else:
+                digest = content_digest(getattr(row, "raw", row))
+                if digest in self._seen:
+                    continue
                 self._new += 1
-                if row_id is not None:
-                    self._seen.add(row_id)
+                self._nameless.add(digest)
+            kept.append(row)
+        return kept
 
     def _next_page(self) -> None:
         came, limit = self._came, self._limit
@@ -122,4 +132,6 @@ class Paged(Generic[T]):
             self._done = True
             return
         self._came = self._new = 0
+        self._seen |= self._nameless
+        self._nameless.clear()
         self._page = self._ask(limit, self._offset)

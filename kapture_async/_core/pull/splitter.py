@@ -27,6 +27,8 @@ import orjson
 from ..errors import ReplyTooLargeError, UnreadableReplyError
 from ..jsontext import (
     PREFIX_CAP,
+    Reader,
+    declared_encoding,
     encoding_before,
     guard_in,
     has_long_numbers,
@@ -83,7 +85,7 @@ class RowSplitter:
         self._key = key
         self._own = own
         self._charset = charset
-        self._decoder: codecs.IncrementalDecoder | None = None
+        self._decoder: codecs.IncrementalDecoder | Reader | None = None
         self._looked = self._all_here = False
         self._row_cap = row_cap
         self._buffer = bytearray()
@@ -141,7 +143,7 @@ class RowSplitter:
             self._other += data[: OTHER_CAP - len(self._other)]
             return []
         if self._decoder is not None:
-            data = self._decoder.decode(bytes(data)).encode("utf-8", "replace")
+            data = self._decoder.decode(bytes(data)).encode("utf-8", "surrogateescape")
         self._buffer += data
         while self._step():
             pass
@@ -260,10 +262,15 @@ class RowSplitter:
         self._looked = True
         encoding, mark = encoding_before(bytes(self._buffer[:4]), self._charset)
         del self._buffer[:mark]
+        declared = declared_encoding(self._charset) if self._charset and not encoding else None
         if encoding:
             self._decoder = codecs.getincrementaldecoder(encoding)("replace")
+        elif declared is not None:
+            self._decoder = Reader(declared)
+        if self._decoder is not None:
+            self._charset = ""
             first = self._decoder.decode(bytes(self._buffer))
-            self._buffer = bytearray(first.encode("utf-8", "replace"))
+            self._buffer = bytearray(first.encode("utf-8", "surrogateescape"))
         return True
 
     def _go(self, count: int, step: Any) -> bool:
