@@ -26,7 +26,7 @@ from kapture_async._core.push.journal.facts import State
 from kapture_async._core.push.journal.reading import ReadJournal
 from kapture_async._core.push.looks import ListEnd
 from kapture_async._core.push.sightings import Sightings
-from kapture_async._core.push.verification import BY_ID
+from kapture_async._core.push.verification import BY_ID, ONE_OF_SEVERAL
 from kapture_async._core.push.verify import NO_COMMENT, NOWHERE, YOUNG
 from kapture_async.journaled import look_of
 from kapture_async.references import TEXT
@@ -486,3 +486,36 @@ async def test_customers(twin: KaptureTwin, journal: Path, clock: Clock) -> None
         assert {(one.kind, one.key) for one in found.contradictions} == {
             ("rejected_present", "refused")
         }
+
+
+class CuttingTwin(OddKapture):
+    """Keeps the first characters of a text, so that no reference is left; but for one row's."""
+
+    def handle(self, request: Any) -> Any:
+        reply = super().handle(request)
+        for ticket in self._store.tickets.values():
+            if ticket.title != "fine":
+                ticket.detail, ticket.shown = (ticket.detail or "")[:12], None
+        return reply
+
+
+async def test_two_tickets_whose_references_were_cut_off(journal: Path, clock: Clock) -> None:
+    """The row's own is there under its id; that it is the only one is not proved."""
+    async with CuttingTwin(clock=clock.now) as twin, client_of(twin) as client:
+        texts = {"a": "fine", "b": "the same", "c": "the same", "d": "DOUBLE", "e": "as later"}
+        rows = [
+            Row({"title": text, "ticket_details": "a text of some length"}, key=key)
+            for key, text in texts.items()
+        ]
+        await push(client, rows, journal, max_concurrency=1)
+        clock.ahead += 3600
+        await client.tickets.add(title="as later", ticket_details="a text of some length")
+        found = await client.tickets.verify(journal, settle=LATER)
+        assert results(found) == {**dict.fromkeys("abce", "present"), "d": "not_seen"}
+        assert whys(found)["d"] == ONE_OF_SEVERAL
+        double = list(found.rows())[3]
+        assert set(double.ticket_ids) == {
+            entry.ticket_id for entry in twin.ledger if entry.payload["title"] == "DOUBLE"
+        }
+        assert found.first["not_seen"] == [double]
+        assert (found.all_proved, found.denied, found.by_id) == (False, False, 3)

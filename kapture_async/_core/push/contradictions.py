@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from hashlib import blake2b
 from types import TracebackType
 from typing import Self
 
@@ -140,6 +141,16 @@ def _put_away(sightings: Sightings, some: Sequence[Seen]) -> None:
     # Two looks may have shown the same ticket.
     shown = {(ref, seen.ticket_id or "", 1) for seen in some for ref in seen.references}
     sightings.add(shown)
-    sightings.add_bare(s.ticket_id for s in some if s.ticket_id and not s.references)
+    sightings.add_bare(
+        (s.ticket_id, _digest(s.beginning), s.created_at)
+        for s in some
+        if s.ticket_id and not s.references
+    )
     pairs = ((s.ticket_id, s.merged_into) for s in some if s.ticket_id and s.merged_into)
     sightings.add_merged(pairs)
+
+
+def _digest(beginning: tuple[str, str] | None) -> bytes | None:
+    if beginning is None:
+        return None
+    return blake2b("\0".join(beginning).encode(errors="replace"), digest_size=16).digest()

@@ -23,7 +23,10 @@ CREATE TABLE seen (
     reference TEXT NOT NULL, ticket_id TEXT NOT NULL, times INTEGER NOT NULL,
     PRIMARY KEY (reference, ticket_id)
 ) WITHOUT ROWID;
-CREATE TABLE bare (ticket_id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE bare (
+    ticket_id TEXT PRIMARY KEY, beginning BLOB, created_at REAL
+) WITHOUT ROWID;
+CREATE TABLE alike (own TEXT, ticket_id TEXT, PRIMARY KEY (own, ticket_id)) WITHOUT ROWID;
 CREATE TABLE merged (ticket_id TEXT PRIMARY KEY, target TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE rows (
     row INTEGER PRIMARY KEY, reference TEXT NOT NULL, key TEXT, line INTEGER, kind TEXT NOT NULL,
@@ -35,6 +38,9 @@ _COLUMNS = "row, reference, key, line, kind, own, traits, last_at, first_intent_
 _ROWS = f"SELECT {_COLUMNS}, result, why FROM rows WHERE row > ? ORDER BY row LIMIT ?"  # noqa: S608
 _CACHE = 8000
 """KiB of it in memory."""
+_NAMED = 20
+"""Tickets like one that are named."""
+_PLAIN = str.maketrans({" ": "_", "(": None, ")": None})
 _MARKS = 500
 """Values in one statement: below what old SQLites allow."""
 
@@ -75,9 +81,10 @@ class Sightings:
             seen,
         )
 
-    def add_bare(self, ticket_ids: Iterable[str]) -> None:
-        """Tickets that carry no reference."""
-        self._many("INSERT OR IGNORE INTO bare VALUES (?)", ((one,) for one in ticket_ids))
+    def add_bare(self, tickets: Iterable[tuple[str, bytes | None, float | None]]) -> None:
+        """Tickets that carry no reference: each with a digest of how it begins, where that may
+        tell something, and the minute it was made in."""
+        self._many("INSERT OR IGNORE INTO bare VALUES (?, ?, ?)", tickets)
 
     def add_merged(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Tickets that were merged into another, and that."""
@@ -112,12 +119,34 @@ class Sightings:
         """Whether a ticket was seen that carries no reference."""
         return bool(self._all("SELECT 1 FROM bare WHERE ticket_id = ?", [ticket_id]))
 
+    def find_alike(self, own: str, first: float, last: float) -> bool:
+        """Find tickets that may be a row's, too: without a reference like its own, beginning
+        alike, made between two moments, and no row's own. See :meth:`alike`.
+
+        Returns:
+            Whether there are any.
+        """
+        self._index()
+        question = (
+            "SELECT mine.ticket_id, other.ticket_id "
+            "FROM bare AS mine JOIN bare AS other USING (beginning) "
+            "WHERE mine.ticket_id = ? AND other.ticket_id != mine.ticket_id "
+            "AND (other.created_at IS NULL OR other.created_at BETWEEN ? AND ?) "
+            "AND NOT EXISTS (SELECT 1 FROM rows WHERE rows.own = other.ticket_id) "
+            "ORDER BY other.ticket_id LIMIT ?"
+        )
+        found = self._all(question, [own, first, last, _NAMED])
+        if found:
+            self._many("INSERT OR IGNORE INTO alike VALUES (?, ?)", found)
+        return bool(found)
+
+    def alike(self, own: str) -> list[str]:
+        """What :meth:`find_alike` has found."""
+        return [one for (one,) in self._all("SELECT ticket_id FROM alike WHERE own = ?", [own])]
+
     def carries(self, ticket_id: str) -> list[str]:
         """The references that a ticket was seen with."""
-        if not self._indexed:
-            self._run("CREATE INDEX IF NOT EXISTS seen_by_ticket ON seen (ticket_id)")
-            self._run("CREATE INDEX IF NOT EXISTS rows_by_reference ON rows (reference)")
-            self._indexed = True
+        self._index()
         question = "SELECT reference FROM seen WHERE ticket_id = ?"
         return [reference for (reference,) in self._all(question, [ticket_id])]
 
@@ -168,8 +197,12 @@ class Sightings:
         except sqlite3.Error as error:
             raise trouble_with(error) from error
 
-    def _run(self, statement: str) -> None:
-        self._all(statement, [])
+    def _index(self) -> None:
+        if not self._indexed:
+            for place in ("seen (ticket_id)", "rows (reference)", "rows (own)", "bare (beginning)"):
+                name = place.translate(_PLAIN)
+                self._all(f"CREATE INDEX IF NOT EXISTS by_{name} ON {place}", [])
+            self._indexed = True
 
 
 def named(tickets: Iterable[str]) -> tuple[str, ...]:

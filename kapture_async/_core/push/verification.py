@@ -33,6 +33,10 @@ RESULTS: tuple[RowResult, ...] = get_args(RowResult)
 PROVED: frozenset[RowResult] = frozenset({"present", "absent"})
 BAD: frozenset[RowResult] = frozenset({"twice", "contradicted"})
 BY_ID = "its ticket is there under its id; its text carries no reference any more"
+ONE_OF_SEVERAL = (
+    "its ticket is there under its id, without the reference; another without one, made at its "
+    "time, begins alike, so it may be there twice"
+)
 NAMED = 10
 """Rows of each result that are kept by name."""
 
@@ -47,7 +51,8 @@ class RowCheck:
         reference: what it was looked up by.
         state: what the journal said before, as ``accepted``.
         result: what was found; see :data:`RowResult`.
-        ticket_ids: the tickets that carry its reference, or the one that is there under its id.
+        ticket_ids: the tickets that carry its reference; or the one that is there under its id,
+            with those without a reference that may be the same row once more.
         why: a few words, where the result needs them.
     """
 
@@ -186,7 +191,7 @@ class Verification:
                 one.reference,
                 one.state.value,
                 _result(result),
-                ids_of(one.own, tickets, why),
+                ids_of(one.own, tickets, why, self._sightings),
                 why,
             )
 
@@ -221,12 +226,14 @@ class Verification:
         }
 
 
-def ids_of(own: str | None, tickets: dict[str, int], why: str | None) -> tuple[str, ...]:
+def ids_of(
+    own: str | None, tickets: dict[str, int], why: str | None, sightings: Sightings
+) -> tuple[str, ...]:
     """The tickets of a row: those that carry its reference, or its own if that is known by its
-    id."""
-    if not tickets and why == BY_ID and own is not None:
-        return (own,)
-    return named(tickets)
+    id, with those that may be it, too."""
+    if tickets or own is None or why not in (BY_ID, ONE_OF_SEVERAL):
+        return named(tickets)
+    return (own, *sightings.alike(own)) if why == ONE_OF_SEVERAL else (own,)
 
 
 def _result(text: str | None) -> RowResult:

@@ -19,7 +19,7 @@ from attrs import frozen
 
 from ..errors import HelpdeskError, JournalError
 from .contradictions import AT_ONCE, Watch, keep_rows, note_contradictions
-from .evidence import Evidence, Witness
+from .evidence import MINUTE, Evidence, Witness
 from .journal.facts import DOUBTS, Doubt, Job, Kind, State
 from .journal.findings import Contradiction, Contradicts
 from .journal.reading import Compared
@@ -29,7 +29,15 @@ from .journal.writer import Journal
 from .looks import MARGIN, Inquiry, ListEnd, Look, Sought, Told
 from .reconcile import longest_call, settle_time
 from .sightings import named, unmerged
-from .verification import BY_ID, ListCheck, RowCheck, RowResult, Verification, ids_of
+from .verification import (
+    BY_ID,
+    ONE_OF_SEVERAL,
+    ListCheck,
+    RowCheck,
+    RowResult,
+    Verification,
+    ids_of,
+)
 
 _ASKED = 500
 """Rows that are asked about before what they told is put away."""
@@ -264,7 +272,7 @@ class _Looker:
                 found.contradictions.append(self._other_row(store, one))
                 words = None
             results.append((result, words, one.row))
-            ids = ids_of(one.own, tickets, words)
+            ids = ids_of(one.own, tickets, words, sightings)
             found.take(
                 RowCheck(one.key, one.line, one.reference, one.state.value, result, ids, words)
             )
@@ -295,8 +303,11 @@ class _Looker:
         if told == "unchecked":
             return "unchecked", why
         if one.state is State.ACCEPTED and self._evidence is not None and one.own:
-            merged = self._watch.sightings.merged_into([one.own])
-            if merged or self._watch.sightings.is_bare(one.own):
+            if self._watch.sightings.is_bare(one.own):
+                return (
+                    ("not_seen", ONE_OF_SEVERAL) if self._may_be_twice(one) else ("present", BY_ID)
+                )
+            if self._watch.sightings.merged_into([one.own]):
                 return "present", BY_ID
             if self._watch.sightings.carries(one.own):
                 return "contradicted", Contradicts.OTHER_ROW.value
@@ -340,6 +351,18 @@ class _Looker:
             words = f"ticket {one.own} turned out to be another row's"
             store.doubt(one.row, one.own, self._at, words)
         return Contradiction(kind, one.key, one.line, one.reference, ids, self._at)
+
+    def _may_be_twice(self, one: Compared) -> bool:
+        """Whether a ticket that nothing explains may be the row, too. Only for one whose own
+        ticket has lost its reference: the other would have lost it in the same way."""
+        evidence = self._evidence
+        assert evidence is not None
+        assert one.own is not None
+        if one.first_intent_at is None:
+            return False
+        first = one.first_intent_at + evidence.behind - MINUTE
+        last = one.last_at + self._settle + evidence.ahead
+        return self._watch.sightings.find_alike(one.own, first, last)
 
     def _gap(self, one: Compared) -> str | None:
         """Why it is not missing, although no list has shown it; ``None`` if it is."""
