@@ -111,7 +111,6 @@ def parse_callback(
     Source: kapture.md, "Status call-back (inbound)".
     """
     callback = _read(body, max_bytes)
-    del body  # not for tracebacks with variables
     if isinstance(callback, str):
         raise InvalidCallbackError(callback, service=SERVICE, operation="callback")
     return callback

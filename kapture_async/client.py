@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ._core.arguments import check_callable, check_flag, check_text
-from ._core.caller import Caller, PageSize, Payload
+from ._core.caller import Caller, PageSize
 from ._core.errors import ConfigurationError, InvalidInputError
 from ._core.pairs import pairs_of
 from ._core.phase import Effect
@@ -385,9 +385,7 @@ class KaptureClient:
         Raises:
             HelpdeskError: as for every call.
         """
-        given = Payload(body=body, query=query, form=form)
-        del body, query, form  # not for tracebacks with variables
-        if given["body"] is not None and given["form"] is not None:
+        if body is not None and form is not None:
             raise InvalidInputError("give either a body or a form, not both")
         if effect not in ("read", "write"):
             raise InvalidInputError("effect must be 'read' or 'write'")
@@ -404,26 +402,20 @@ class KaptureClient:
                 "the way may repeat it",
                 next_step='Say effect="read" if it changes nothing.',
             )
-        data_is_form = given["form"] is not None
-        data = given["body"]
-        if data_is_form:
-            data = Form(pairs_of("form", given["form"]), urlencoded=True)
-        pairs = pairs_of("query", given["query"] or {})
-        del given
+        data = body if form is None else Form(pairs_of("form", form), urlencoded=True)
+        pairs = pairs_of("query", query or {})
         operation = Operation(
             name="request",
             path=check_path(path),
             effect=effect,
             api=self._keys.api_of(path) if api is None else api,
             method=method.upper(),
-            wrap="form" if data_is_form else "none" if data is None else wrap,
+            wrap="form" if form is not None else "none" if data is None else wrap,
             reply_cap=64 * MEBI,
             marks_success=marks_success,
         )
         headers = check_headers(headers)
-        call = self._caller.call(operation, data, query=pairs, headers=headers)
-        del data, pairs  # not for tracebacks with variables
-        return (await call).body
+        return (await self._caller.call(operation, data, query=pairs, headers=headers)).body
 
     async def aclose(self) -> None:
         """Close the connections. Calling it again does nothing.

@@ -37,7 +37,7 @@ from ._core.secret import Secret
 from ._core.transport.message import Operation
 from ._core.transport.retry import NO_RETRY
 from ._core.transport.settings import check_headers
-from .bodies import checked_id, hidden, merge_extra, merge_given
+from .bodies import checked_id, merge_extra, merge_given
 from .customer_models import (
     Contact,
     Customer,
@@ -56,7 +56,7 @@ from .journaled_customers import (
 )
 from .listings import Found, Listed, account_id, every_row, number_of, one_page, rows_in
 from .operations import ADD_CUSTOMER, GET_CUSTOMER, PULL_CUSTOMERS, UPDATE_CUSTOMER
-from .outgoing import built, says_something
+from .outgoing import says_something
 from .references import TEXT, ReferencePlace, check_place
 from .service import (
     format_day,
@@ -129,9 +129,7 @@ class Customers:
             enquiry_info=enquiry,
             extra=extra,
         )
-        # Not for tracebacks with variables.
-        del customer_name, phone, email_id, customer_code, contacts, enquiry, extra
-        whole = built(lambda: _one_of(customer, given, NewCustomer))
+        whole = _one_of(customer, given, NewCustomer)
         headers = check_headers(headers)
         return await self._save(self._caller, ADD_CUSTOMER, whole, headers)
 
@@ -184,10 +182,8 @@ class Customers:
             enquiry_info=enquiry,
             extra=extra,
         )
-        # Not for tracebacks with variables.
-        del customer_name, phone, email_id, customer_code, contacts, enquiry, extra
         number = checked_id(customer_id, what="customer")
-        whole = built(lambda: with_id(_one_of(changes, given, CustomerFields), number))
+        whole = with_id(_one_of(changes, given, CustomerFields), number)
         headers = check_headers(headers)
         return await self._save(self._caller, UPDATE_CUSTOMER, whole, headers, changing=number)
 
@@ -225,8 +221,7 @@ class Customers:
             customer_id=customer_id,
             extra=extra,
         )
-        del email_id, phone, customer_id, extra  # not for tracebacks with variables
-        marks = built(lambda: _marks(given))
+        marks = _marks(given)
         headers = check_headers(headers)
         judged = await self._caller.call(GET_CUSTOMER, marks, headers=headers)
         return self._customer_in(judged, kapture_customer_id)
@@ -296,11 +291,9 @@ class Customers:
             limit=None if limit is None else str(limit),
             offset=None if offset is None else str(offset),
         )
-        more = hidden(extra)
-        del name, phone, email, extra  # not for tracebacks with variables
         filters = Payload(cm_id=account_id("cm_id", cm_id))
         merge_given(filters, **given)
-        merge_extra(filters, more)
+        merge_extra(filters, extra)
         checked = check_headers(headers)
         first = service_day(start, zone, name="start")
         last = first if end is None else service_day(end, zone, name="end")
@@ -664,7 +657,7 @@ def _one_of(
     """A customer that was given whole, or one made of its fields; never both."""
     fields = Payload()
     merge_given(fields, **{name: value for name, value in given.items() if name != "extra"})
-    merge_extra(fields, hidden(given["extra"]))
+    merge_extra(fields, given["extra"])
     if "customer_info" in fields:
         raise InvalidInputError("extra holds fields of customer_info, not customer_info itself")
     if whole is None:
@@ -685,7 +678,7 @@ def _marks(given: Payload) -> Payload:
     for name, value in marks.items():
         if type(value) is not str:
             raise InvalidInputError(f"{name} must be text, not {type(value).__name__}")
-    merge_extra(marks, hidden(given["extra"]))
+    merge_extra(marks, given["extra"])
     if not any(map(says_something, marks.values())):
         raise InvalidInputError(
             "give at least one of kapture_customer_id, email_id, phone and customer_id"

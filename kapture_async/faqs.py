@@ -15,7 +15,7 @@ from ._core.replies import Judgement
 from ._core.secret import Secret
 from ._core.transport.bodies import Form
 from ._core.transport.settings import check_headers
-from .bodies import checked_id, hidden, merge_extra, merge_given
+from .bodies import checked_id, merge_extra, merge_given
 from .faq_models import FaqCategory, FaqContent
 from .listings import is_no_row
 from .operations import FAQ_CATEGORIES, FAQ_CONTENTS
@@ -65,8 +65,6 @@ class Faqs:
             HelpdeskError: while iterating; every earlier window was delivered whole, and being
                 a read, it is safe to ask again.
         """
-        given = hidden(extra)
-        del extra  # not for tracebacks with variables
         if type(page_size) is not int or page_size < 1:
             raise InvalidInputError("page_size must be 1 or more")
         zone = self._caller.codec.zone
@@ -77,7 +75,7 @@ class Faqs:
         for name, day in (("start_date", start_date), ("end_date", end_date)):
             if day is not None:
                 fields[name] = format_day(service_day(day, zone, name=name))
-        merge_extra(fields, given)
+        merge_extra(fields, extra)
         if fields.keys() & {"start_index", "end_index"}:
             raise InvalidInputError("start_index and end_index are this call's own")
         checked = check_headers(headers)

@@ -11,12 +11,12 @@ from ._core.pull.pages import Pages
 from ._core.secret import Secret
 from ._core.transport.message import Operation
 from ._core.transport.settings import check_headers
-from .bodies import checked_id, hidden, merge_extra, merge_given
+from .bodies import checked_id, merge_extra, merge_given
 from .customer_models import CustomerFields
 from .listings import Found, Listed, account_id, rows_in
 from .operations import ADD_ORDER, PULL_ORDERS, UPDATE_ORDER
 from .order_models import NewOrder, OrderRow, SavedOrder
-from .outgoing import built, says_something
+from .outgoing import says_something
 from .service import is_nothing_found, older_names
 
 FILTERS = (
@@ -79,8 +79,7 @@ class Orders:
                 not send it again blindly.
         """
         parts = _parts(customer, order_info, product_details, extra)
-        del customer, order_info, product_details, extra  # not for tracebacks with variables
-        body = built(lambda: _new_body(_whole(order, parts)))
+        body = _new_body(_whole(order, parts))
         return await self._save(ADD_ORDER, body, check_headers(headers))
 
     async def update(
@@ -126,9 +125,8 @@ class Orders:
                 order, which may have been added; pull and see.
         """
         parts = _parts(customer, order_info, product_details, extra)
-        del customer, order_info, product_details, extra  # not for tracebacks with variables
         number = checked_id(order_id, what="order")
-        body = built(lambda: _changed_body(_whole(order, parts), id_at, number))
+        body = _changed_body(_whole(order, parts), id_at, number)
         return await self._save(UPDATE_ORDER, body, check_headers(headers), number)
 
     def pull(
@@ -177,11 +175,9 @@ class Orders:
             orderIds=order_ids,
             erpOrderId=erp_order_id,
         )
-        more = hidden(extra)
-        del name, phone, email, extra  # not for tracebacks with variables
         body = Payload(cmId=_number(account_id("cm_id", cm_id)))
         merge_given(body, **given)
-        merge_extra(body, more)
+        merge_extra(body, extra)
         if not any(says_something(body.get(wanted)) for wanted in FILTERS):
             raise InvalidInputError(
                 "the order API wants at least one filter out of its list, such as name, "

@@ -6,7 +6,7 @@ is the attribute's own unless the vendor writes it otherwise. What is ``None`` i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date
 from types import MappingProxyType
 from typing import Any, Literal, Self, TypeVar
@@ -139,23 +139,6 @@ def check_names(where: str, given: Any, taken: Mapping[str, Any]) -> None:
         if name in taken:
             text = f"is given twice: as itself and in {where}"
             raise InvalidInputError(f"{name} {text}", fields={name: (text,)})
-
-
-def built(make: Callable[[], R]) -> R:
-    """What ``make`` makes of a caller's data.
-
-    Its error leaves without the frames below: their variables hold what customers wrote, and
-    error trackers show variables.
-
-    Raises:
-        InvalidInputError: the data cannot be sent as it is.
-    """
-    try:
-        return make()
-    except InvalidInputError as error:
-        problem = error.with_traceback(None)
-    problem.__context__ = None
-    raise problem
 
 
 def says_something(value: Any) -> bool:

@@ -166,7 +166,6 @@ class Tickets:
                 next_step="Give the fields of a mapping as arguments: add(**fields).",
             )
         headers = check_headers(headers)
-        del title, ticket_details, due_date, email_id, extra  # not for tracebacks with variables
         return await self._add(self._caller, ticket.to_wire(), headers)
 
     async def update(
@@ -220,7 +219,6 @@ class Tickets:
             extra=extra,
         )
         headers = check_headers(headers)
-        del comment, extra  # not for tracebacks with variables
         return await self._update(self._caller, update, headers)
 
     async def get(
@@ -483,7 +481,6 @@ class Tickets:
                 "client.",
             )
         checked = check_headers(headers)
-        del extra
         first = None if start is None else service_day(start, codec.zone, name="start")
         last = None if end is None else service_day(end, codec.zone, name="end")
         return await export_tickets(
@@ -742,7 +739,6 @@ class Tickets:
             status=status,
         )
         defaults = Defaults(given, hidden(extra), codec.zone)
-        del comment, extra  # not for tracebacks with variables
 
         def records(longest: float | None) -> Records[TicketUpdate]:
             job = update_job_of(
@@ -1077,10 +1073,7 @@ class Tickets:
         self, caller: Caller, body: dict[str, Any], headers: Mapping[str, Secret] | None
     ) -> AddedTicket:
         codec = caller.codec
-        try:
-            judged = await caller.call(ADD_TICKET, body, headers=headers)
-        finally:
-            del body  # personal, and error trackers show variables
+        judged = await caller.call(ADD_TICKET, body, headers=headers)
         added = codec.decode(judged.body, AddedTicket)
         if not added.ticket_id:
             added = codec.decode(older_names(judged.body), AddedTicket)
@@ -1093,9 +1086,10 @@ class Tickets:
     async def _update(
         self, caller: Caller, update: TicketUpdate, headers: Mapping[str, Secret] | None
     ) -> UpdatedTicket:
-        body, asked = update.to_wire(caller.codec.zone), update.ticket_id
-        del update
-        judged = await caller.call(UPDATE_TICKET, body, headers=headers)
+        asked = update.ticket_id
+        judged = await caller.call(
+            UPDATE_TICKET, update.to_wire(caller.codec.zone), headers=headers
+        )
         updated = caller.codec.decode(judged.body, UpdatedTicket)
         named = (updated.ticket_id or "").strip()
         if named and named != asked.strip():

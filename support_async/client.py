@@ -402,8 +402,6 @@ class SupportClient:
             InvalidInputError: an argument cannot be meant, or sent; nothing was sent.
             HelpdeskError: as for every call.
         """
-        given = Payload(form=form, query=query)
-        del form, query  # not for tracebacks with variables
         checked = check_headers(headers)
         operation = any_operation(
             path,
@@ -411,14 +409,11 @@ class SupportClient:
             effect=effect,
             authenticated=authenticated,
             marks_success=marks_success,
-            has_form=given["form"] is not None,
+            has_form=form is not None,
         )
-        data = None if given["form"] is None else Form(pairs_of("form", given["form"]))
-        pairs = pairs_of("query", given["query"] or {})
-        del given
-        call = self._caller.call(operation, data, query=pairs, headers=checked)
-        del data, pairs
-        return (await call).body
+        data = None if form is None else Form(pairs_of("form", form))
+        pairs = pairs_of("query", query or {})
+        return (await self._caller.call(operation, data, query=pairs, headers=checked)).body
 
     async def aclose(self) -> None:
         """Close the connections. Calling it again does nothing.

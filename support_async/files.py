@@ -106,18 +106,8 @@ async def read_attachment(given: AttachmentLike | None, limit: int) -> Attachmen
     Raises:
         InvalidInputError: it is too large, cannot be read, or is no attachment.
     """
-    problem: InvalidInputError
-    try:
-        return None if given is None else await _read_attachment(given, limit)
-    except InvalidInputError as error:
-        problem = error.with_traceback(None)
-    finally:
-        del given
-    # Without the frames of the reading: their variables hold the file, and trackers show them.
-    raise problem
-
-
-async def _read_attachment(given: AttachmentLike, limit: int) -> Attachment:
+    if given is None:
+        return None
     check_attachment(given)
     name, file = given if isinstance(given, tuple) else (None, given)
     if isinstance(file, (bytes, bytearray, memoryview)):

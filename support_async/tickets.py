@@ -127,7 +127,6 @@ class Tickets:
             priority=priority,
             attachment=attachment,
         )
-        del subject, comment, category, priority, attachment  # not for tracebacks with variables
         await self._create(self._caller, ticket_of(ticket, fields), check_headers(headers))
 
     async def create_and_find(
@@ -172,7 +171,6 @@ class Tickets:
             priority=priority,
             attachment=attachment,
         )
-        del subject, comment, category, priority, attachment
         ticket = ticket_of(ticket, fields)
         checked = check_headers(headers)
 
@@ -211,7 +209,6 @@ class Tickets:
             HelpdeskError: the call failed; being a read, it is safe to ask again.
         """
         given = Payload(subject=subject, category=category, status=status)
-        del subject  # not for tracebacks with variables
         checked_count("offset", offset, least=0)
         checked_count("limit", limit, least=1)
         checked = check_headers(headers)
@@ -249,7 +246,6 @@ class Tickets:
             HelpdeskError: while iterating; being a read, it is safe to ask again.
         """
         given = Payload(subject=subject, category=category, status=status)
-        del subject  # not for tracebacks with variables
         checked_count("limit", limit, least=1)
         filters = _filters(given)
         checked = check_headers(headers)
@@ -409,15 +405,12 @@ class Tickets:
             RejectedError: the service refused it; there is no reply.
             OutcomeUnknownError: the reply may or may not be there; get the ticket and see.
         """
-        given = Payload(comment=comment, attachment=attachment)
-        del comment, attachment  # not for tracebacks with variables
         ticket_id = checked_ticket(ticket_id)
-        checked_comment(given["comment"])
+        checked_comment(comment)
         checked = check_headers(headers)
         limit = self._installation.max_attachment_bytes
-        file = await read_attachment(given["attachment"], limit)
-        form = reply_form(ticket_id, given["comment"], file)
-        del file, given
+        file = await read_attachment(attachment, limit)
+        form = reply_form(ticket_id, comment, file)
         operation = self._installation.operations.reply_to_ticket
         await self._caller.call(operation, form, headers=checked)
 
@@ -793,7 +786,6 @@ class Tickets:
             limit = self._installation.max_attachment_bytes
             file = await read_attachment(ticket.attachment, limit)
         form = create_form(ticket, file)
-        del file
         await caller.call(self._installation.operations.create_ticket, form, headers=headers)
 
     async def _history(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .errors import HelpdeskError, ReplyTooLargeError
+from .errors import ReplyTooLargeError
 from .jsontext import charset_in
 from .phase import Attempt
 from .replies import Judgement
@@ -94,8 +94,5 @@ class Begun:
             HelpdeskError: what the rule of success says of it.
         """
         judgement = self.about(body)
-        try:
-            judgement.body = self._judge(judgement)
-        except HelpdeskError as error:
-            raise error.with_traceback(None) from error.__cause__
+        judgement.body = self._judge(judgement)
         return judgement

@@ -9,7 +9,7 @@ from attrs import define, evolve, field, frozen
 
 from .begun import Begun
 from .codec import Codec, WireModel
-from .errors import HelpdeskError, InvalidInputError, UnreadableReplyError
+from .errors import InvalidInputError, UnreadableReplyError
 from .replies import Advice, Judgement
 from .secret import Secret
 from .transport.bodies import NOTHING, Body, Form, form_body, json_body
@@ -101,10 +101,7 @@ class Caller:
             HelpdeskError: whatever fits; see the tree in :mod:`.errors`.
         """
         _ = self.codec.converter  # whatever keeps it from loading must show before the sending
-        try:
-            request = self._request(operation, data, path, query, headers)
-        finally:
-            del data  # personal, and error trackers show variables
+        request = self._request(operation, data, path, query, headers)
         reply = await self.transport.send(request, self.options)
         return self._judged(request, reply, secrets)
 
@@ -173,10 +170,7 @@ class Caller:
         most = self.transport.settings.max_reply_bytes
         if most is not None:
             operation = evolve(operation, reply_cap=most)
-        try:
-            request = self._request(operation, data, None, (), headers)
-        finally:
-            del data
+        request = self._request(operation, data, None, (), headers)
         reply = await self.transport.open(request, self.options, is_file=EndsByItself())
         if isinstance(reply, OpenReply):
             return Begun(
@@ -193,8 +187,6 @@ class Caller:
         query: tuple[tuple[str, str], ...],
         headers: Mapping[str, Secret] | None,
     ) -> Request:
-        # Errors leave without the frames below this one, and this one without the data: their
-        # variables hold what customers wrote, and error trackers show variables.
         problem: InvalidInputError | None = None
         body: Body | None = None
         try:
@@ -202,13 +194,12 @@ class Caller:
                 data = self.codec.encode(data)
             body = _body(operation, data)
         except InvalidInputError as error:
-            problem = error.with_traceback(None)
+            problem = error
         except Exception as error:
             # A date beyond the calendar, a structure that holds itself, a type with a bug.
             problem = InvalidInputError(f"the data cannot be encoded ({type(error).__name__})")
-        del data
         if problem is not None:
-            problem.__context__ = None
+            problem.__context__ = None  # its message may hold the data
             raise problem
         return Request(
             operation=operation,
@@ -222,10 +213,7 @@ class Caller:
         self, request: Request, reply: RawReply, secrets: tuple[Secret, ...] = ()
     ) -> Judgement:
         judgement = self._judgement(request, reply, secrets)
-        try:
-            judgement.body = self.judge(judgement)
-        except HelpdeskError as error:
-            raise error.with_traceback(None) from error.__cause__
+        judgement.body = self.judge(judgement)
         return judgement
 
     def _judgement(

@@ -34,7 +34,6 @@ def query_of(**fields: Any) -> Query:
     """
     plain = ((name, given(value)) for name, value in fields.items())
     query = Payload((name, str(value)) for name, value in plain if value is not None)
-    del fields  # personal, and error trackers show variables
     for name in query:
         if LONE_SURROGATE.search(query[name]):
             raise InvalidInputError(f"{name} {_NO_UNICODE}", fields={name: (_NO_UNICODE,)})
@@ -49,17 +48,6 @@ def pairs_of(where: str, fields: Mapping[str, Any]) -> Query:
     """
     if not isinstance(fields, Mapping):
         raise InvalidInputError(f"{where} must be a mapping, not {type(fields).__name__}")
-    # A problem comes back and is raised here: further down, variables hold personal data.
-    pairs, name, words = _pairs(fields)
-    del fields
-    if words:
-        del pairs
-        raise InvalidInputError(f"{where}: {name} {words}", fields={name: (words,)})
-    return Query(pairs)
-
-
-def _pairs(fields: Mapping[str, Any]) -> tuple[list[tuple[str, str]], str, str]:
-    """The fields up to a problem, if there is one; its field, and what it is."""
     pairs: list[tuple[str, str]] = []
     for name in fields:
         value = fields[name]
@@ -67,9 +55,13 @@ def _pairs(fields: Mapping[str, Any]) -> tuple[list[tuple[str, str]], str, str]:
             if (one := given(one)) is None:
                 continue
             if isinstance(one, bool) or not isinstance(one, (str, int, float)):
-                return [], name, f"must be text or a number, not {type(one).__name__}"
+                raise _refused(where, name, f"must be text or a number, not {type(one).__name__}")
             text = str(one)
             if LONE_SURROGATE.search(text):
-                return [], name, _NO_UNICODE
+                raise _refused(where, name, _NO_UNICODE)
             pairs.append((name, text))
-    return pairs, "", ""
+    return Query(pairs)
+
+
+def _refused(where: str, name: str, words: str) -> InvalidInputError:
+    return InvalidInputError(f"{where}: {name} {words}", fields={name: (words,)})

@@ -139,7 +139,7 @@ class Arrival:
                 # What cannot even begin has used up all its tries by itself.
                 if error.attempts is not self._tries:
                     error.attempts = _counted(*self._tries, *error.attempts)
-                self._put(error.with_traceback(None))
+                self._put(error)
                 return
             except Exception as error:  # a bug, which the reader must hear of
                 self._put(error)
@@ -148,11 +148,11 @@ class Arrival:
                 return
             failure.attempts = self._tries
             if not may_go_again or len(self._tries) >= retry.attempts:
-                self._put(failure.with_traceback(None))
+                self._put(failure)
                 return
             wait = retry.backoff(len(self._tries), random.random())
             if self._time_left is not None and wait >= self._time_left:
-                self._put(failure.with_traceback(None))
+                self._put(failure)
                 return
             self._spent += wait
             await self._sleep(wait)

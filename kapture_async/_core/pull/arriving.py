@@ -152,12 +152,9 @@ class Arriving(Generic[T]):
             if isinstance(part, Exception):
                 raise part
             self._left = memoryview(part)
-            del part  # personal data, and error trackers show variables
         piece, self._left = self._left[:_PIECE], self._left[_PIECE:]
         rows, problem = self._split(piece)
-        del piece
         if problem is not None:
-            del rows
             raise problem
         return rows
 
@@ -261,7 +258,7 @@ class Arriving(Generic[T]):
             cls = type(error) if isinstance(error, ReplyTooLargeError) else UnreadableReplyError
             error = about.error(cls, error.message)
         self._arrival.drop()
-        return error.with_traceback(None)
+        return error
 
 
 class Fetched(Generic[T]):

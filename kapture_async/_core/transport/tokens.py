@@ -182,7 +182,7 @@ async def _given_by(provider: TokenProvider) -> Secret:
     if isinstance(given, (str, Secret)):
         return Secret.wrap(given)
     kind = type(given).__name__
-    del given
+    del given  # it may hold a token, and error trackers show variables
     raise ConfigurationError(f"the token provider gave {kind}, not text")
 
 
