@@ -167,7 +167,8 @@ def test_a_hidden_limit_is_found_kept_and_found_again(
     limiter: type[Limiter], tells: Any, segment: float
 ) -> None:
     run = hidden_limit(limiter(), tells, segment)
-    assert len(run.service.taken) >= 0.9 * segment * (50 + 10 + 80)
+    share = 0.85 if tells is whole_seconds else 0.9
+    assert len(run.service.taken) >= share * segment * (50 + 10 + 80)
     assert run.refused_share <= 0.02
     # After the fall it asks for little more than it gets, and soon after the rise it has it all.
     assert len([at for at in run.service.tries if segment + 10 <= at < 2 * segment]) < 11 * segment
@@ -226,7 +227,7 @@ def test_refusals_that_do_not_depend_on_the_rate_do_not_strangle_the_push() -> N
 def test_a_limit_of_how_many_at_a_time_is_respected() -> None:
     service = Service(latency=lambda: 0.1, concurrency=16)
     run = push(service, 60)
-    assert service.rate_between(5, 60) >= 0.85 * 160
+    assert service.rate_between(15, 60) >= 0.85 * 160
     assert run.refused_share <= 0.02
 
 

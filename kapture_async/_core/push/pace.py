@@ -11,8 +11,8 @@ from attrs import frozen
 
 from .budget import RetryBudget
 from .door import Door
-from .limits import LearnedRate
 from .line import Line, Pauser
+from .rate import AdaptiveRateLimit
 from .window import Window
 
 Sign = Literal["ok", "refused", "slow_down", "limit", "unreachable", "lost", "failed"]
@@ -35,7 +35,7 @@ ten seconds after a service is back."""
 _WORDS_WAIT = 0.5
 """The same after a limit that was told in words alone, so that a push that meets one which will
 not end while it runs soon knows."""
-_TICK = 0.25
+_TICK = 0.1
 _STREAK = 6
 """Failures in a row, none without an answer between, that mean it is down; a refused connection
 counts twice."""
@@ -90,8 +90,9 @@ class Pace:
 
     A worker calls :meth:`enter` before each try, and :meth:`leave` after it, exactly once. All
     waiting is first come, first served. There are no settings but the two caps: how many may be
-    out is found by :class:`Window`, the rate a service takes by :class:`LearnedRate`, pauses and
-    their ends are the business of :class:`Door`, and :class:`RetryBudget` bounds repetitions.
+    out is found by :class:`Window`, the rate a service takes by :class:`AdaptiveRateLimit`,
+    pauses and their ends are the business of :class:`Door`, and :class:`RetryBudget` bounds
+    repetitions.
 
     Before the service has worked for the first time it is never taken for "down", so that rows
     fail at the pace of a small window and the caller can give up soon.
@@ -123,7 +124,7 @@ class Pace:
         self._max_rate = inf if max_rate is None else max_rate
         self._in_flight = 0
         self.window = Window(max_concurrency)
-        self._learned = LearnedRate(start)
+        self._rate = AdaptiveRateLimit(start)
         self._door = Door(longest=_LONGEST_WAIT, rand=rand)
         self._budget = RetryBudget(start, floor=float(max(10, max_concurrency)))
         self._turns = Line(
@@ -144,11 +145,10 @@ class Pace:
         """Set it to stop: all who wait, and all who come, are sent away."""
         self._slot_at = -inf
         self._taken = 0
+        self._rate_binds = False
         self._ticked_at = start
         self._worked = False
         self._streak = 0
-        self._turned_away = 0
-        self._refused_at = start
         self._worked_at = start
         self._before = self.window.limit
         self._free = False
@@ -232,10 +232,11 @@ class Pace:
         if sign == "ok" or sign == "refused":
             self._taken += 1
             self._worked_at = now
-            if not self._worked or self._streak or self._turned_away or not self._free:
+            if not self._worked or self._streak or not self._free:
                 if sign == "ok":
                     self.alone = False
                 self._works(now, now - latency)
+                self._learn(now)
             self.window.worked(latency, in_use)
         elif sign == "slow_down" or sign == "limit":
             longest = inf if sign == "slow_down" else _WORDS_WAIT
@@ -282,7 +283,7 @@ class Pace:
     def state(self) -> PaceState:
         """What the pace is now."""
         now = self._now()
-        rate = min(self._max_rate, self._learned.at(now))
+        rate = min(self._max_rate, self._rate.at(now))
         paused = self._door.wait_for(now)
         cause = self._door.cause
         window = self.window
@@ -291,7 +292,7 @@ class Pace:
             mode = "probing"
         elif paused > 0 or cause is not None:
             mode = "paused"
-        elif self._learned.level is not None:
+        elif self._rate.level is not None:
             mode = "holding back"
         elif window.ramping:
             mode = "ramping"
@@ -322,13 +323,17 @@ class Pace:
         if self._in_flight + 1.0 > (1.0 if self.alone else self.window.limit):
             return inf
         wait = self._door.wait_for(now)
-        return max(wait, self._slot_at - now)
+        until_slot = self._slot_at - now
+        if until_slot <= wait:
+            return wait
+        self._rate_binds = True
+        return until_slot
 
     def _take(self, now: float) -> None:
         self._in_flight += 1
         if self._free:
             return
-        rate = min(self._max_rate, self._learned.at(now))
+        rate = min(self._max_rate, self._rate.at(now))
         if rate < inf:
             slot = self._slot_at
             self._slot_at = (slot if slot > now - _CREDIT else now) + 1.0 / rate
@@ -349,7 +354,7 @@ class Pace:
         self._free = (
             not self.alone
             and self._max_rate == inf
-            and self._learned.level is None
+            and self._rate.level is None
             and self._door.cause is None
             and self._door.wait_for(now) <= 0.0
         )
@@ -360,9 +365,9 @@ class Pace:
         self._worked = True
         door = self._door
         if door.cause is None:
-            self._streak = self._turned_away = 0
+            self._streak = 0
         elif sent_at >= door.shut_at:
-            self._streak = self._turned_away = 0
+            self._streak = 0
             self._reopen(now)
         self._find_free(now)
 
@@ -373,9 +378,9 @@ class Pace:
             if now - door.shut_at < _HICCUP:  # the load was too much, rather
                 self._before = max(1.0, 0.7 * self._before)
             self.window.restart(now, self._before)
-            self._learned.resumed(now)
+            self._rate.paused(now, now)
         else:
-            self._learned.opened(now, door.shut_at, self._refused_at)
+            self._rate.paused(door.shut_at, now)
         door.open(now)
 
     def _slow_down(
@@ -384,21 +389,21 @@ class Pace:
         door = self._door
         held_until = door.held_until
         wait = door.hold(now, retry_after) if retry_after else 0.0
-        self._refused_at = now
         if door.cause is not None:
             if sent_at < door.shut_at:
                 return wait
             door.probing = False
             return max(wait, door.wait_for(now))
         self._learn(now)
-        if self._learned.refused(now, sent_at, retry_after or 0.0):
-            self._turned_away += 1
-        if not retry_after:
-            if self._turned_away >= 3:
-                first = min(0.5, max(0.02, self._learned.round_trip, 2.0 / self._learned.at(now)))
-                wait = door.shut(now, "slow_down", first, longest)
-        elif self._worked_at < held_until <= sent_at:  # the time was not enough
-            wait = door.shut(now, "slow_down", max(0.5, retry_after), longest)
+        changed = self._rate.refused(now, sent_at, retry_after or 0.0)
+        if retry_after:
+            if wait:
+                self._rate.paused(now, now + wait)
+            if self._worked_at < held_until <= sent_at:  # the time was not enough
+                wait = door.shut(now, "slow_down", max(0.5, retry_after), longest)
+        elif changed:
+            first = min(0.5, max(0.02, self._rate.round_trip, 2.0 / self._rate.at(now)))
+            wait = door.shut(now, "slow_down", first, longest)
         self._free = False
         return wait
 
@@ -421,15 +426,15 @@ class Pace:
         return door.shut(now, "down", 0.5)
 
     def _learn(self, now: float) -> None:
-        self._learned.taken(now, self._taken)
+        self._rate.accepted(now, self._taken)
         self._taken = 0
 
     def _tick(self, now: float, in_use: bool) -> None:
         passed = now - self._ticked_at
         self._ticked_at = now
-        sent = self._taken / passed
         self._learn(now)
-        if in_use or not self._turns.waiting or self._learned.at(now) > 3.0 * sent + 20.0:
-            self._learned.idle(now, passed)
+        if not self._rate_binds:
+            self._rate.idle(now, passed)
+        self._rate_binds = False
         self.window.tick(now, passed)
-        self._learned.round_trip = self.window.usual
+        self._rate.round_trip = self.window.usual

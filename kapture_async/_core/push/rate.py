@@ -1,0 +1,194 @@
+"""The rate that a service takes, learned from where it refuses requests as too many."""
+
+from __future__ import annotations
+
+from collections import deque
+from math import inf
+
+_LOOKBACK = 1.0
+"""Seconds over which the accepted rate is measured: most limits count by the second."""
+_FEW = 8
+"""Fewer accepted requests than that are measured over a longer time."""
+_TOLERATED = 80
+"""One refusal in so many accepted requests is ignored: services refuse for other reasons, too."""
+_MARGIN, _FAST_MARGIN = 0.97, 0.85
+"""The level as a share of the measured rate: usually, and after a steep rise, in which more than
+one window's worth may have been accepted within a second."""
+_CUT, _DEEPEST_CUT, _DEEPEST_FALL = 0.07, 0.3, 0.3
+"""By how much the level falls at least: first, and at most after several in a row; and the share
+of itself to which it falls at most, as the measure may be wrong."""
+_FIRST_HOLD, _SHORT_HOLD, _LONG_HOLD, _QUOTA_HOLD = 1.0, 3.0, 10.0, 120.0
+"""Seconds for which the level is held before it is exceeded: while it is a first guess; while it
+is new; once it has settled; and for a quota per minute or longer."""
+_PAUSE_HOLD = 20.0
+"""Seconds for which a settled level is held longer per second of the pause that a probe costs."""
+_SETTLED = 30.0
+"""Seconds until a level is no longer new."""
+_STEEPNESS = 1.8
+"""Seconds until a probe has doubled the rate."""
+_LONG_PAUSE = 5.0
+"""A pause of so many seconds means a quota, or an outage."""
+
+
+class AdaptiveRateLimit:
+    """Holds a rate just below the limit of the service, and probes now and then for a higher one.
+
+    No limit is known until the service refuses a request as too many. From then on there is a
+    *level* in requests per second, and two phases that alternate:
+
+    - *hold*: send at the level;
+    - *probe*: exceed it, by a few percent first, eightfold after three seconds without a refusal.
+
+    A refusal ends either phase. It leads to a new level, taken from what the service accepted
+    during the last second: higher after a probe, lower after a hold. A level that was refused
+    while it was held bounds later ones, so that probes approach the limit by halves.
+
+    Args:
+        now: the time, from a monotonic clock, like all times here.
+    """
+
+    def __init__(self, now: float) -> None:
+        self.level: float | None = None
+        """Requests per second; ``None`` while no limit is known."""
+        self.round_trip = 0.0
+        """Seconds until an answer arrives. Faster probes would overshoot."""
+        self._hold_from = now
+        self._hold = 0.0
+        self._changed_at = now
+        self._too_high = inf
+        self._cut = _CUT
+        self._reference = 0.0
+        """The level when it last changed by much; 0 while there is but a first guess."""
+        self._new_since = now
+        self._pause = 0.0
+        self._accepted = 0
+        self._marks = deque([(now, 0)], maxlen=64)
+        self._refusals = 0.0
+        self._accepted_at_refusal = 0
+        self._cycle_from, self._accepted_before_cycle = now, 0
+        self._quota = False
+
+    def at(self, now: float) -> float:
+        """Requests per second to send now; infinity if no limit is known."""
+        level = self.level
+        if level is None:
+            return inf
+        probing = now - self._hold_from - self._hold
+        if probing <= 0.0:
+            return level
+        doubled = max(_STEEPNESS, 2.0 * self.round_trip, 5.0 / level)
+        return level * (1.0 + (probing / doubled) ** 4)
+
+    def accepted(self, now: float, count: int) -> None:
+        """The service accepted so many requests since the last call."""
+        self._accepted += count
+        if now - self._marks[-1][0] >= 0.05:
+            self._marks.append((now, self._accepted))
+
+    def idle(self, now: float, seconds: float) -> None:
+        """Something else bounded the rate for so long: that time says nothing about the limit."""
+        if self._hold_from < now:
+            self._hold_from = min(self._hold_from + seconds, now)
+
+    def refused(self, now: float, sent_at: float, pause: float = 0.0) -> bool:
+        """The service refused a request as too many.
+
+        Args:
+            now: the time.
+            sent_at: when the request was sent.
+            pause: seconds for which the service asks to wait; 0 if it does not say.
+
+        Returns:
+            Whether it counts. A request does not that was sent before the last refusal that did,
+            nor one that is refused now and then.
+        """
+        if sent_at < self._changed_at:
+            return False
+        since = self._accepted - self._accepted_at_refusal
+        self._accepted_at_refusal = self._accepted
+        self._refusals = max(0.0, self._refusals - since / _TOLERATED) + 1.0
+        if self._refusals < 2.0 and not pause:
+            return False
+        self._refusals = 1.0
+        measured = self._measured(now)
+        level, rate = self.level, self.at(sent_at)
+        if level is None:
+            if measured:
+                self.level = 0.9 * measured
+        elif rate > 1.001 * level:
+            self._raise(now, level, measured, rate)
+        elif measured <= level or pause >= 0.5 or now - self._hold_from > _LOOKBACK:
+            self._lower(now, level, measured)
+        # Else the last second is still full of what a probe sent.
+        self._pause = pause
+        self._start_hold(now)
+        return True
+
+    def _raise(self, now: float, level: float, measured: float, rate: float) -> None:
+        if measured > 1.5 * level:
+            self._too_high = inf
+            found = _FAST_MARGIN * measured
+        else:
+            found = min(_MARGIN * measured, measured - 0.4)
+        found = min(found, rate, (level + self._too_high) / 2.0)
+        self._too_high *= 1.03  # the limit may have risen a little
+        self._cut = _CUT
+        self._set_level(now, max(level, found))
+
+    def _lower(self, now: float, level: float, measured: float) -> None:
+        self._too_high = level
+        found = min(_MARGIN * measured, measured - 0.4, (1.0 - self._cut) * level)
+        self._cut = min(2.0 * self._cut, _DEEPEST_CUT)
+        self._set_level(now, max(_DEEPEST_FALL * level, found))
+
+    def _set_level(self, now: float, level: float) -> None:
+        self.level = level
+        if not 0.75 * self._reference < level < 1.33 * self._reference:
+            self._reference, self._new_since = level, now
+            self._too_high = inf
+
+    def paused(self, since: float, until: float) -> None:
+        """Nothing was sent, or will be, because the service refused everything.
+
+        Args:
+            since: when the pause began.
+            until: when it ended, or will end.
+        """
+        self._pause = until - since
+        if self._pause >= _LONG_PAUSE:
+            accepted = self._accepted - self._accepted_before_cycle
+            if accepted and self.level is not None:
+                if self._quota:  # one such pause may be anything; a second one makes a quota
+                    share = accepted / (until - self._cycle_from)
+                    self.level = min(self.level, 1.1 * share)
+                self._quota = True
+            self._cycle_from, self._accepted_before_cycle = until, self._accepted
+        self._start_hold(until)
+
+    def _start_hold(self, at: float) -> None:
+        self._hold_from = self._changed_at = at
+        if self.level is None:
+            return
+        if self._quota:
+            self._hold = _QUOTA_HOLD
+        elif not self._reference:
+            self._hold = _FIRST_HOLD
+        elif at - self._new_since < max(_SETTLED, 100.0 / self.level):
+            self._hold = max(_SHORT_HOLD, 20.0 / self.level)
+        else:
+            longer = _PAUSE_HOLD * min(self._pause, 1.0)
+            self._hold = max(_LONG_HOLD + longer, 100.0 / self.level)
+
+    def _measured(self, now: float) -> float:
+        """Requests per second that were accepted lately: over a second, or longer if few were."""
+        recent = 0.0
+        for at, count in reversed(self._marks):
+            if now - at < _LOOKBACK:
+                continue
+            accepted = self._accepted - count
+            # All that was accepted since the first such mark was accepted within the lookback.
+            recent = max(recent, accepted / (now - at)) if recent else accepted / _LOOKBACK
+            if accepted >= _FEW:
+                return recent
+        at, count = self._marks[0]
+        return max(recent, (self._accepted - count) / max(now - at, _LOOKBACK))
