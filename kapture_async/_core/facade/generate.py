@@ -40,8 +40,8 @@ ASYNC_TYPES = {
 }
 """Types that make no sense without await."""
 
-LIFECYCLE = {"__init__": "__init__", "aclose": "close"}
-LIFECYCLE |= {"__aenter__": "__enter__", "__aexit__": "__exit__"}
+LIFECYCLE = {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}
+LIFECYCLE["__init__"] = "__init__"
 """Methods that every client has, and their names in the sync client."""
 
 WORDS = (
@@ -79,7 +79,7 @@ class Import:
     module: str
     name: str | None
     alias: str
-    typing: bool
+    typing: bool = False
     """It is imported for type checkers only."""
 
     def line(self, package: str) -> str:
@@ -216,7 +216,7 @@ class Writer:
     ) -> Iterator[str]:
         node = source.find(name)
         base = "SyncClient" if client else "SyncResource"
-        self._need(Import(f"{FACADE}.base", base, base, typing=False))
+        self._need(Import(f"{FACADE}.base", base, base))
         self._need(source.names[name])
         yield f"class {self._twins[name]}({base}[{name}]):"
         members = {"__doc__": self._doc(source, node, "session" if client else "")}
@@ -257,31 +257,32 @@ class Writer:
             "__aenter__": f"self._loop.run({inner}({given}))\n    return self",
             "__aexit__": f"self._close(lambda: {inner}({given}))",
         }[node.name]
-        return self._def(source, node, self._returns(source, node, {owner, "Self"}), body)
+        return self._def(source, node, body, {owner})
 
     def _method(self, source: Source, node: Def, owner: str, *, client: bool) -> str:
-        decorators = [ast.unparse(item) for item in node.decorator_list]
-        outer, inner = outer_name(node.returns), f"self._inner.{node.name}"
+        decorators = [f"@{ast.unparse(item)}\n" for item in node.decorator_list]
+        outer, inner, given = (
+            outer_name(node.returns),
+            f"self._inner.{node.name}",
+            self._given(node),
+        )
         is_async = isinstance(node, ast.AsyncFunctionDef)
-        call = f"{inner}({self._given(node)})"
         returns_client = client and outer in {owner, "Self"}
         match decorators:
-            case ["property"] if outer in self._twins and not is_async:
-                self._need(Import("functools", "cached_property", "cached_property", typing=False))
+            case ["@property\n"] if outer in self._twins and not is_async:
+                self._need(Import("functools", "cached_property", "cached_property"))
                 body = f"return {self._twins[outer]}({inner}, self._loop)"
-                head = "@cached_property\n"
-                return head + self._def(source, node, self._returns(source, node, {outer}), body)
-            case ["property"] if not is_async:
-                returns = self._returns(source, node)
-                return "@property\n" + self._def(source, node, returns, f"return {inner}")
-            case ["classmethod"] if returns_client and not is_async:
-                body = f"return cls._wrap({owner}.{node.name}({self._given(node)}))"
-                returns = self._returns(source, node, {outer})
-                return "@classmethod\n" + self._def(source, node, returns, body)
-            case []:
-                pass
+                return "@cached_property\n" + self._def(source, node, body, {outer})
+            case ["@property\n" as decorator] if not is_async:
+                return decorator + self._def(source, node, f"return {inner}")
+            case ["@classmethod\n" as decorator] if returns_client and not is_async:
+                body = f"return cls._wrap({owner}.{node.name}({given}))"
+                return decorator + self._def(source, node, body, {outer})
+            case [decorator, *_]:
+                raise source.error(node, f"no rule for {decorator.strip()} here")
             case _:
-                raise source.error(node, f"no rule for @{', @'.join(decorators)} here")
+                pass
+        call = f"{inner}({given})"
         allowed: set[str] = set()
         if is_async:
             call = f"self._loop.run({call})"
@@ -291,17 +292,17 @@ class Writer:
         elif outer in WRAPPERS:
             allowed = {outer}
             wrapper = WRAPPERS[outer]
-            self._need(Import(f"{FACADE}.{outer.lower()}", wrapper, wrapper, typing=False))
+            self._need(Import(f"{FACADE}.{outer.lower()}", wrapper, wrapper))
             if outer == "Push":  # it calls with a source of its own
                 if [arg.arg for arg in node.args.args[1:2]] != ["source"]:
                     raise source.error(node, "the first parameter must be named 'source'")
                 call = f"{wrapper}(self._loop, lambda source: {call}, source)"
             else:
                 call = f"{wrapper}(self._loop, {call})"
-        returns = self._returns(source, node, allowed)
-        return self._def(source, node, returns, call if returns == "None" else f"return {call}")
+        start = "" if isinstance(node.returns, ast.Constant) else "return "
+        return self._def(source, node, f"{start}{call}", allowed)
 
-    def _def(self, source: Source, node: Def, returns: str, body: str) -> str:
+    def _def(self, source: Source, node: Def, body: str, allowed: Collection[str] = ()) -> str:
         args = copy.deepcopy(node.args)
         for index, name in self._dropped(node):
             if args.kw_defaults[index] is None:
@@ -316,10 +317,8 @@ class Writer:
         for default in filter(None, [*args.defaults, *args.kw_defaults]):
             self._use(source, default)
         name = LIFECYCLE.get(node.name, node.name)
-        lines = [f"def {name}({ast.unparse(args)}) -> {returns}:"]
-        if doc := self._doc(source, node):
-            lines.append(f"    {doc}")
-        return "\n".join([*lines, f"    {body}"])
+        head = f"def {name}({ast.unparse(args)}) -> {self._returns(source, node, allowed)}:"
+        return "\n    ".join(filter(None, [head, self._doc(source, node), body]))
 
     def _given(self, node: Def) -> str:
         """The arguments of the call, as the parameters were given."""
@@ -339,10 +338,10 @@ class Writer:
             self._check_type(source, node, "a parameter may not be")
             return node
         self._check_type(source, node.slice, "a source may not hold")
-        self._need(Import("collections.abc", "Iterable", "Iterable", typing=False))
+        self._need(Import("collections.abc", "Iterable", "Iterable"))
         return ast.Subscript(ast.Name("Iterable"), node.slice)
 
-    def _returns(self, source: Source, node: Def, allowed: Collection[str] = ()) -> str:
+    def _returns(self, source: Source, node: Def, allowed: Collection[str]) -> str:
         """The return type; the names of ``allowed`` may be all of it, or its outermost one."""
         if node.returns is None:
             raise source.error(node, f"{node.name} has no return type")
