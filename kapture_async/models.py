@@ -293,7 +293,7 @@ class TicketRow(WireModel):
     last_conversation_at: datetime | None = wire("lastConvesationTime", "moment")  # sic
     last_conversation_id: str | None = wire("lastConversationId", "ident")
     conversation_count: int | None = wire("total_conversations", "integer")
-    priority: str | None = wire("priority")
+    priority: str | None = wire("priority", "code")  # "low", or a number as at call-backs
     tat: str | None = wire("tat", "words")
     sla: str | None = wire("sla", "words")
     sla_status: str | None = wire("slaStatus", "words")
@@ -348,7 +348,7 @@ class TicketDetail(WireModel):
     created_at: datetime | None = wire("date", "moment", section="task_details")
     end_at: datetime | None = wire("taskEnddate", "moment", section="task_details")
     next_follow_up_at: datetime | None = wire("nextFollowUp", "moment", section="task_details")
-    priority: str | None = wire("priority", section="task_details")
+    priority: str | None = wire("priority", "code", section="task_details")
     tat: str | None = wire("tat", "words", section="task_details")
     sla: str | None = wire("sla", "words", section="task_details")
     sla_status: str | None = wire("slaStatus", "words", section="task_details")

@@ -44,11 +44,21 @@ M = TypeVar("M", bound="WireModel")
 T = TypeVar("T")
 
 Kind = Literal[
-    "text", "words", "ident", "idents", "integer", "flag", "moment", "texts", "mapping", "items"
+    "text",
+    "words",
+    "code",
+    "ident",
+    "idents",
+    "integer",
+    "flag",
+    "moment",
+    "texts",
+    "mapping",
+    "items",
 ]
-"""What a wire field holds: ``text`` as it is, ``words`` HTML-unescaped, ``ident`` an id or phone
-number (text, also where the wire has a number), ``idents`` a list of ids, ``moment`` a date and
-time, the rest as named."""
+"""What a wire field holds: ``text`` as it is, ``words`` HTML-unescaped, ``code`` one of the
+service's codes, ``ident`` an id or phone number (both text, also where the wire has a number),
+``idents`` a list of ids, ``moment`` a date and time, the rest as named."""
 
 _WIRE = "kapture_async.wire"
 _MOMENTS = 4096
@@ -377,6 +387,14 @@ def _field_lines(name: str, get: str, spec: _Wire, number_as_id: str) -> list[st
         if kind == "words":
             lines += [f"    elif '&' in {name}:", f"        {name} = unescape({name})"]
         return lines
+    if kind == "code":
+        return [
+            take,
+            f"    if {name}.__class__ is int:",
+            f"        {name} = str({name})",
+            f"    elif {name}.__class__ is not str:",
+            f"        {name} = wrong({name}, {key!r}, 'a code', problems)",
+        ]
     if kind == "ident":
         lines = [
             take,

@@ -109,6 +109,28 @@ def test_what_arrives_is_what_stands_in_the_file(
         assert (tmp_path / "out.csv").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_a_report_for_excel(run_cli: Run, tmp_path: Path, named: bool) -> None:
+    (tmp_path / "t.csv").write_text("title;id\none;é1\n", encoding="utf-8")
+    where = ["--report", "r.csv"] if named else []
+    done = run_cli("push", "t.csv", "--no-journal", "--key", "id", "--excel", *where)
+    assert done.returncode == 0, done.stderr
+    path = tmp_path / ("r.csv" if named else "t.report.csv")
+    assert path.read_bytes().startswith(b"\xef\xbb\xbfkey,outcome,")
+    assert "\né1,accepted," in path.read_text(encoding="utf-8-sig")
+
+
+@pytest.mark.parametrize("more", [[], ["--no-journal", "--no-report"]])
+def test_excel_needs_a_report(
+    run_cli: Run, server: KaptureTwin, tmp_path: Path, more: list[str]
+) -> None:
+    (tmp_path / "t.csv").write_text("title\none\n")
+    done = run_cli("push", "t.csv", "--excel", *more)
+    assert done.returncode == 2
+    assert "--excel is for the report" in done.stderr
+    assert not server.ledger.entries
+
+
 def test_a_bad_row_is_named_and_stops_no_other(
     run_cli: Run, server: KaptureTwin, tmp_path: Path
 ) -> None:

@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from kapture_async import (
+    AnswerMismatchError,
     ConfigurationError,
     InvalidInputError,
     NotFoundError,
-    UnreadableReplyError,
 )
 from kapture_async.cli import commands
 from kapture_async.testing import KaptureTwin
@@ -172,7 +172,7 @@ def test_an_order_from_its_adding_to_its_pulling(call: Call, server: KaptureTwin
     [row] = done(call(*pull, "--json", env=WHO)).splitlines()
     assert json.loads(row)["order_info"]["order_status"] == "paid"
     astray = call(*update, "order_id", given=body, env=WHO)
-    assert isinstance(astray.exception, UnreadableReplyError)
+    assert isinstance(astray.exception, AnswerMismatchError)
 
 
 def test_who_may_use_the_order_api(call: Call, server: KaptureTwin, tmp_path: Path) -> None:

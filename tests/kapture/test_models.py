@@ -110,6 +110,35 @@ def test_one_meaning_has_one_name() -> None:
         assert hasattr(TicketRow, name)
 
 
+def test_integers_of_another_program_that_reads_tickets() -> None:
+    row = CODEC.decode(
+        {
+            "ticketId": 7,
+            "priority": 0,
+            "folderId": 12,
+            "referenceId": 9007199254740993,
+            "lastConvesationTime": 1713516540000,
+        },
+        TicketRow,
+    )
+    assert (row.priority, row.folder_id, row.reference_id) == ("0", "12", "9007199254740993")
+    assert row.last_conversation_at == at(2024, 4, 19, 14, 19)
+    assert row.problems == ()
+    assert row.raw["priority"] == 0
+    detail = CODEC.decode({"task_details": {"ticketId": 7, "priority": 3}}, TicketDetail)
+    assert (detail.priority, detail.problems) == ("3", ())
+    ticket = CODEC.decode({"ticketId": "7", "priority": 2, "enquiryId": 5, "folderId": 1}, Ticket)
+    assert (ticket.priority, ticket.enquiry_id, ticket.folder_id) == (2, "5", "1")
+    assert ticket.problems == ()
+
+
+@pytest.mark.parametrize("value", [True, 1.5, ["low"]])
+def test_a_priority_that_is_no_code(value: Any) -> None:
+    row = CODEC.decode({"ticketId": 7, "priority": value}, TicketRow)
+    assert row.priority is None
+    assert row.problems[0].startswith("priority: expected a code, found")
+
+
 def test_a_wrong_type_is_kept_and_named_and_never_cast() -> None:
     body = {
         "ticketId": 713516551148,

@@ -34,6 +34,12 @@ URL = "https://support.example.com/api/v1"
 VARIABLES = ("SUPPORT_BASE_URL", "SUPPORT_APIKEY", "SUPPORT_ACCESS_TOKEN")
 
 
+class Session:
+    """Looks like a session of the caller's own, without a loop."""
+
+    def request(self) -> None: ...
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -56,7 +62,7 @@ VARIABLES = ("SUPPORT_BASE_URL", "SUPPORT_APIKEY", "SUPPORT_ACCESS_TOKEN")
         ({"retry": 3}, "retry must be a RetryPolicy"),
         ({"retry": None}, "retry must be a RetryPolicy"),
         ({"paths": {"tickets.add": "/x/"}}, "there is no operation 'tickets.add'; the names are"),
-        ({"paths": {7: "/x/"}}, "there is no operation"),
+        ({"paths": {7: "/x/"}}, "paths must have text keys"),
         ({"paths": {"tickets.create": "support/"}}, r"paths\['tickets.create'\]"),
         ({"paths": {"tickets.create": "/a\u200e/"}}, r"paths\['tickets.create'\]"),
         ({"paths": {"tickets.create": "https://other.example/"}}, r"paths\['tickets.create'\]"),
@@ -72,9 +78,10 @@ VARIABLES = ("SUPPORT_BASE_URL", "SUPPORT_APIKEY", "SUPPORT_ACCESS_TOKEN")
         ({"max_connections": "5"}, "max_connections must be a whole number"),
         ({"max_reply_bytes": 0}, "max_reply_bytes must be a whole number"),
         ({"proxy": "socks5://h:1"}, "proxy must be"),
-        ({"session": object(), "proxy": "env"}, "no effect on a session of your own"),
+        ({"session": object()}, "session must be an aiohttp.ClientSession, not object"),
+        ({"session": Session(), "proxy": "env"}, "no effect on a session of your own"),
         (
-            {"session": object(), "ssl_context": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)},
+            {"session": Session(), "ssl_context": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)},
             "no effect on a session of your own",
         ),
     ],
@@ -103,7 +110,7 @@ def test_bad_settings(settings: dict[str, Any], words: str) -> None:
 )
 @pytest.mark.parametrize("cls", [SupportClient, SyncSupportClient])
 def test_bad_base_urls(base_url: Any, cls: Any) -> None:
-    with pytest.raises(ConfigurationError, match=r"base URL|plain http to") as caught:
+    with pytest.raises(ConfigurationError, match=r"base URL|plain http to|text, not") as caught:
         cls(base_url, apikey="a", access_token="t")
     assert "canary" not in str(caught.value)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import inspect
 import json
 import pickle
 import socket
@@ -333,13 +334,17 @@ def head_of(*headers: str) -> bytes:
     return "\r\n".join(lines).encode() + body
 
 
+# Older versions of aiohttp limit each header, and not how many there are.
+COUNTS_HEADERS = "max_headers" in inspect.signature(aiohttp.ClientSession.__init__).parameters
+
+
 @pytest.mark.parametrize(
     ("headers", "good"),
     [
         (["X-Policy: " + "x" * (32 * 1024 - 100)], True),
         (["X-Policy: " + "x" * (64 * 1024)], False),
         ([f"X-{n}: {n}" for n in range(255)], True),
-        ([f"X-{n}: {n}" for n in range(400)], False),
+        ([f"X-{n}: {n}" for n in range(400)], not COUNTS_HEADERS),
     ],
     ids=["long", "too long", "many", "too many"],
 )

@@ -74,7 +74,7 @@ def push_file(options: PushOptions, target: Target, service: Service) -> int:
 def _report_for(options: PushOptions) -> ReportFile | None:
     """The report that was asked for, or else one beside the caller: doubts need a place."""
     if options.report:
-        return _new_report(options.report)
+        return _new_report(options.report, excel=options.excel)
     if options.no_report or options.journal_path is not None:
         return None
     name = "stdin" if options.file == STDIN else os.path.basename(options.file)
@@ -82,7 +82,7 @@ def _report_for(options: PushOptions) -> ReportFile | None:
     for number in range(1, 1000):
         path = f"{stem}.report.csv" if number == 1 else f"{stem}.report-{number}.csv"
         try:
-            return ReportFile(path)
+            return ReportFile(path, excel=options.excel)
         except FileExistsError:
             continue
         except OSError as error:
@@ -93,9 +93,9 @@ def _report_for(options: PushOptions) -> ReportFile | None:
     raise click.UsageError("there are a thousand reports here; move some away")
 
 
-def _new_report(path: str) -> ReportFile:
+def _new_report(path: str, *, excel: bool) -> ReportFile:
     try:
-        return ReportFile(path)
+        return ReportFile(path, excel=excel)
     except FileExistsError:
         raise click.UsageError(
             f"the report {path} exists already, and may be the only record of another push; "

@@ -80,6 +80,7 @@ class PushOptions:
     trial: bool
     report: str | None
     no_report: bool
+    excel: bool
     again_from: str | None
     from_line: int | None
     check: bool
@@ -133,6 +134,8 @@ class PushOptions:
         Raises:
             click.UsageError: they do not.
         """
+        if self.excel and not self.report and (self.no_report or self.journal_path is not None):
+            raise click.UsageError("--excel is for the report: name it with --report FILE.csv")
         if self.no_journal:
             for option, given in (
                 ("--journal", self.journal),
@@ -296,6 +299,11 @@ def push_options(options: type[PushOptions], exit_codes: str = EXIT_CODES) -> De
         ),
         click.option(
             "--no-report", is_flag=True, help="Write none; doubts are on the screen only."
+        ),
+        click.option(
+            "--excel",
+            is_flag=True,
+            help="Begin the report with a byte order mark, which Excel needs.",
         ),
         click.option("--json", "as_json", is_flag=True, help="End with one JSON object on stdout."),
         click.option(

@@ -130,15 +130,23 @@ class ReportFile:
     would be one has an apostrophe in front. ``save`` hands what was added to the operating
     system, so that it survives the end of this process, however it comes.
 
+    Args:
+        path: its name.
+        excel: it begins with a byte order mark, by which Excel knows that it is UTF-8.
+
     Raises:
         FileExistsError: the file is there already. It may be the only record of another push.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, excel: bool = False) -> None:
         self.path = Path(path)
         file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         self._file = open(  # noqa: SIM115 - closed by close()
-            file, "w", encoding="utf-8", errors="backslashreplace", newline=""
+            file,
+            "w",
+            encoding="utf-8-sig" if excel else "utf-8",
+            errors="backslashreplace",
+            newline="",
         )
         self._writer = csv.writer(self._file, lineterminator="\n")
         self._writer.writerow(COLUMNS)
