@@ -11,7 +11,7 @@ from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from ._core.arguments import check_callable, check_flag, check_text
+from ._core.arguments import check_callable, check_flag, check_text, is_one_of
 from ._core.caller import Caller, PageSize
 from ._core.errors import ConfigurationError, InvalidInputError
 from ._core.pairs import pairs_of
@@ -387,9 +387,9 @@ class KaptureClient:
         """
         if body is not None and form is not None:
             raise InvalidInputError("give either a body or a form, not both")
-        if effect not in ("read", "write"):
+        if not is_one_of(effect, "read", "write"):
             raise InvalidInputError("effect must be 'read' or 'write'")
-        if wrap not in ("array", "object"):
+        if not is_one_of(wrap, "array", "object"):
             raise InvalidInputError("wrap must be 'array' or 'object'")
         check_text("api", api)
         check_text("method", method, optional=False)
@@ -403,7 +403,7 @@ class KaptureClient:
                 next_step='Say effect="read" if it changes nothing.',
             )
         data = body if form is None else Form(pairs_of("form", form), urlencoded=True)
-        pairs = pairs_of("query", query or {})
+        pairs = pairs_of("query", {} if query is None else query)
         operation = Operation(
             name="request",
             path=check_path(path),

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 from attrs import field, frozen
 
+from ._core.arguments import is_one_of
 from ._core.errors import InvalidInputError
 from ._core.push.journal.reference import append_marker, references_in
 from .models import TicketRow
@@ -53,7 +54,7 @@ def check_place(place: Any) -> None:
     Raises:
         InvalidInputError: it is none.
     """
-    if place is not None and place != TEXT and not isinstance(place, Field):
+    if not (place is None or isinstance(place, Field) or is_one_of(place, TEXT)):
         raise InvalidInputError("reference must be a Field, 'text', or None for nowhere")
 
 

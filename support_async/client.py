@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from kapture_async._core.arguments import check_callable, check_flag
+from kapture_async._core.arguments import check_callable, check_flag, is_one_of
 from kapture_async._core.caller import Caller, Payload
 from kapture_async._core.codec import Codec
 from kapture_async._core.errors import ConfigurationError, InvalidInputError
@@ -147,7 +147,7 @@ class SupportClient:
                 "proxy=, ssl_context= and keep_alive= have no effect on a session of your own",
                 next_step="Set them on that session.",
             )
-        if ticket_id_in not in ("both", "body", "query"):
+        if not is_one_of(ticket_id_in, "both", "body", "query"):
             raise ConfigurationError("ticket_id_in must be 'both', 'body' or 'query'")
         if type(max_attachment_bytes) is not int or max_attachment_bytes < 1:
             raise ConfigurationError("max_attachment_bytes must be a whole number of 1 or more")
@@ -412,7 +412,7 @@ class SupportClient:
             has_form=form is not None,
         )
         data = None if form is None else Form(pairs_of("form", form))
-        pairs = pairs_of("query", query or {})
+        pairs = pairs_of("query", {} if query is None else query)
         return (await self._caller.call(operation, data, query=pairs, headers=checked)).body
 
     async def aclose(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from attrs import evolve, fields, frozen
 
-from kapture_async._core.arguments import check_flag, check_mapping
+from kapture_async._core.arguments import check_flag, check_mapping, is_one_of
 from kapture_async._core.errors import ConfigurationError, InvalidInputError
 from kapture_async._core.phase import Effect
 from kapture_async._core.replies import Judgement
@@ -121,7 +121,7 @@ def any_operation(
     """
     check_flag("authenticated", authenticated)
     check_flag("marks_success", marks_success)
-    if effect not in ("read", "write"):
+    if not is_one_of(effect, "read", "write"):
         raise InvalidInputError("effect must be 'read' or 'write'")
     if not isinstance(method, str) or not method.isascii() or not method.isalpha():
         raise InvalidInputError("method must be an HTTP verb")

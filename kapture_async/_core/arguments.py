@@ -50,6 +50,11 @@ def check_flag(name: str, value: Any, cls: Refusal = InvalidInputError) -> None:
         raise _refusal(cls, name, f"must be True or False, not {type(value).__name__}")
 
 
+def is_one_of(value: Any, *words: str) -> bool:
+    """Whether it is one of these texts; an array, say, is none and has no ``==`` of its own."""
+    return isinstance(value, str) and value in words
+
+
 def check_whole(name: str, value: Any, least: int, cls: Refusal = InvalidInputError) -> None:
     """A whole number."""
     if type(value) is not int or value < least:

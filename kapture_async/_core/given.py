@@ -29,6 +29,8 @@ def given(value: Any) -> Any:
         return str.__str__(value.value) if isinstance(value.value, str) else value
     if is_missing(value):
         return None
+    if isinstance(value, float):
+        return float(value)
     if kind.__module__ == "numpy" and getattr(value, "shape", None) == ():
         return value.item()
     return value

@@ -243,3 +243,35 @@ def test_extra_is_a_mapping(kind: str, extra: Any) -> None:
     with pytest.raises(InvalidInputError, match="extra"):
         getattr(kapture_async, kind)(**own[kind], extra=extra)
     assert hasattr(support_async, "NewTicket")
+
+
+class Array:
+    """Compares as an array does: element by element, and its truth is ambiguous."""
+
+    def __eq__(self, other: object) -> Any:
+        return self
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __bool__(self) -> bool:
+        raise ValueError("The truth value of an array is ambiguous")
+
+
+async def test_an_array_is_refused_as_what_it_is() -> None:
+    value: Any = Array()
+    with pytest.raises(ConfigurationError, match="ticket_id_in"):
+        SupportClient("https://s.example.com", apikey="k", access_token="t", ticket_id_in=value)
+    async with KaptureTwin() as twin, SupportTwin() as other:
+        client = KaptureClient(base_url=twin.url, token=twin.token)
+        support = SupportClient(other.url, apikey="k", access_token="t")
+        async with client, support:
+            for name in ("effect", "wrap", "query"):
+                with pytest.raises(InvalidInputError, match=name):
+                    await client.request("/x", **{"effect": "read", name: value})
+            for name in ("effect", "query"):
+                with pytest.raises(InvalidInputError, match=name):
+                    await support.request("/x", **{"effect": "read", name: value})
+            with pytest.raises(InvalidInputError, match="reference"):
+                client.tickets.push([{"title": "x"}], reference=value)
+        assert len(twin.ledger) == 0
+        assert len(other.ledger) == 0

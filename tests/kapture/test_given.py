@@ -157,3 +157,11 @@ async def test_rows_of_a_data_frame_with_gaps() -> None:
         {"title": "a", "due_date": "2024-04-19 10:00:00", "n": 1.0},
         {"title": "b"},
     ]
+
+
+def test_a_fraction_of_a_subclass_is_a_number() -> None:
+    class Price(float):
+        __slots__ = ()
+
+    assert type(given(Price(12.5))) is float
+    assert given(Price(12.5)) == 12.5
