@@ -55,7 +55,7 @@ def test_bad_rows_without_keys_are_listed(
         listed = [(line["_line"], line["_reason"]) for line in csv.DictReader(file)]
     assert sorted(listed) == [
         ("3", "title is missing"),
-        ("4", "has 1 cells where the header has 2"),
+        ("4", "has 1 cell where the header has 2"),
         ("5", "cannot be read as CSV (a quote stands inside a quoted cell)"),
         ("6", "title is missing"),
     ]

@@ -145,7 +145,7 @@ def test_a_bad_row_is_named_and_stops_no_other(
     }
     assert found["2"][0] == found["9"][0] == "accepted"
     assert found["5"] == ("not_sent", "line 5: title is missing")
-    assert found["6"] == ("not_sent", "line 6: has 1 cells where the header has 2")
+    assert found["6"] == ("not_sent", "line 6: has 1 cell where the header has 2")
     assert found["7"][1].startswith("line 7: 'title' holds")
     assert found["8"][1].startswith("line 8: cannot be read as CSV")
     assert last_json(done.stdout)["not_sent"] == 4
@@ -364,6 +364,7 @@ def test_a_pipe_that_never_ends_can_be_interrupted(start_cli: Start, server: Kap
         (["t.csv", "--reference", "nonsense"], "'object.field'"),
         (["t.csv", "--key", "_key"], "no column '_key'"),
         (["t.csv", "--report", "t.csv"], "exists already"),
+        (["t.csv", "--report", os.devnull], "is not an ordinary file; name a new file"),
         (["-"], "add --format"),
     ],
 )
@@ -375,6 +376,39 @@ def test_wrong_usage(
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+    assert not server.requests
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("t.xlsx", b"PK\x03\x04 and so on", "a spreadsheet"),
+        ("t.csv.gz", b"\x1f\x8b and so on", "gzip"),
+        ("t.json", b' [{"title": "a"}]', "a JSON array"),
+        ("t", b"title\na\n", "add --format"),
+    ],
+)
+def test_names_that_tell_no_format(
+    run_cli: Run, server: KaptureTwin, tmp_path: Path, name: str, data: bytes, words: str
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    done = run_cli("push", name)
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+    assert not server.requests
+
+
+def test_what_keeps_a_push_from_beginning_is_told_to_programs(
+    run_cli: Run, server: KaptureTwin, tmp_path: Path
+) -> None:
+    (tmp_path / "t.csv").write_text("name\na\n")
+    done = run_cli("push", "t.csv", "--json")
+    assert done.returncode == 2
+    assert "no column goes to 'title'" in json.loads(done.stdout)["stopped"]
+    numbered(tmp_path / "u.csv", 1)
+    done = run_cli("push", "u.csv", "--map", "title=title", "--json", "--journal", os.devnull)
+    assert done.returncode == 2
+    assert "is no ordinary file" in json.loads(done.stdout)["stopped"]
     assert not server.requests
 
 

@@ -39,7 +39,18 @@ def check_new(out: str) -> None:
         click.UsageError: it is.
     """
     if os.path.lexists(out):
+        refuse_special(out)
         raise _there_already(out)
+
+
+def refuse_special(out: str) -> None:
+    """Say that a name is a device's or a pipe's, where nothing can be kept whole.
+
+    Raises:
+        click.UsageError: it is.
+    """
+    if os.path.exists(out) and not os.path.isfile(out):
+        raise click.UsageError(f"{out} is not an ordinary file; name a new file")
 
 
 @contextlib.contextmanager

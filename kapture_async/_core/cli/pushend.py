@@ -10,7 +10,12 @@ from typing import Any
 
 import click
 
-from ..errors import AuthenticationError, JournalError, PushStoppedError
+from ..errors import (
+    AuthenticationError,
+    ConfirmationNeededError,
+    JournalError,
+    PushStoppedError,
+)
 from ..push.sources import FileRows
 from .advice import ways_on, ways_to_another_address
 from .endreport import (
@@ -104,7 +109,7 @@ def show_end(
             ways = ways_on(
                 standing,
                 service,
-                push=None if rows is None else options.as_arguments(),
+                push=None if rows is None else _to_go_ahead(options, pushing),
                 target=target.as_arguments(),
                 unread=pushing.unlisted or pushing.stopped is not None,
                 first=_first_of_all(pushing),
@@ -140,7 +145,20 @@ def failure_as_json(options: PushOptions) -> Iterator[None]:
 def _first_of_all(pushing: PushRun) -> str:
     """What has to be done before the next command is of use."""
     cause = None if pushing.stopped is None else pushing.stopped.__cause__
-    return "renew the token, then " if isinstance(cause, AuthenticationError) else ""
+    if isinstance(cause, AuthenticationError):
+        return "renew the token, then "
+    if isinstance(pushing.stopped, ConfirmationNeededError):
+        return "if they are to be sent all the same, "
+    return ""
+
+
+def _to_go_ahead(options: PushOptions, pushing: PushRun) -> list[str]:
+    """The arguments of the push; of one that stopped to be confirmed, with the option for that."""
+    arguments, error = options.as_arguments(), pushing.stopped
+    if not isinstance(error, ConfirmationNeededError):
+        return arguments
+    option = "--new-journal" if "--new-journal" in error.next_step else "--new-keys"
+    return [*arguments, option]
 
 
 def _went_to_a_wrong_address(pushing: PushRun, standing: Standing) -> bool:

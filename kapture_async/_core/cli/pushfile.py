@@ -10,6 +10,7 @@ from ..errors import JournalError
 from ..push.report import ReportFile
 from .again import Again
 from .firstrow import try_one
+from .newfile import refuse_special
 from .options import Target
 from .plan import plan_file
 from .progress import Progress
@@ -32,8 +33,7 @@ def push_file(options: PushOptions, target: Target, service: Service) -> int:
         code = try_one(options, target, service)
         if code is not None:
             return code
-    stream = opened(options.file)
-    with stream:
+    with failure_as_json(options), opened(options.file) as stream:
         rows = rows_of(stream, options, service)
         announce(rows, service)
         journal = journal_for(rows, options, target, service)
@@ -62,12 +62,11 @@ def push_file(options: PushOptions, target: Target, service: Service) -> int:
                     raise
             return pushing
 
-        with failure_as_json(options):
-            pushing = run(main)
-        pushing.disagreed = picked.warn() if isinstance(picked, Again) else False
-        if journal is not None and pushing.complete:
-            note_the_end(journal)
-        show_end(pushing, rows, options, target, service)
+        pushing = run(main)
+    pushing.disagreed = picked.warn() if isinstance(picked, Again) else False
+    if journal is not None and pushing.complete:
+        note_the_end(journal)
+    show_end(pushing, rows, options, target, service)
     return end_of(pushing, options, target, service)
 
 
@@ -78,6 +77,8 @@ def _report_for(options: PushOptions) -> ReportFile | None:
     if options.no_report or options.journal_path is not None:
         return None
     name = "stdin" if options.file == STDIN else os.path.basename(options.file)
+    if name.isdecimal() and options.from_pipe:  # /dev/fd/63 is a name for the shell alone
+        name = "stdin"
     stem = name.rpartition(".")[0] or name
     for number in range(1, 1000):
         path = f"{stem}.report.csv" if number == 1 else f"{stem}.report-{number}.csv"
@@ -97,6 +98,7 @@ def _new_report(path: str, *, excel: bool) -> ReportFile:
     try:
         return ReportFile(path, excel=excel)
     except FileExistsError:
+        refuse_special(path)
         raise click.UsageError(
             f"the report {path} exists already, and may be the only record of another push; "
             "give another name, or move it away"

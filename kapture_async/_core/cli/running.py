@@ -146,6 +146,8 @@ def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     async def watched() -> T:
         stopping.run(asyncio.current_task())
         try:
+            if stopping.presses:  # before there was a task to cancel
+                raise asyncio.CancelledError
             return await main()
         except asyncio.CancelledError as error:
             left = interrupted_by(error)
@@ -157,6 +159,7 @@ def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            stopping.run(None)
             return runner.run(watched())
     except (KeyboardInterrupt, asyncio.CancelledError):
         for error in story:

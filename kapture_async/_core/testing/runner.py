@@ -105,7 +105,8 @@ def run_until_told(twin: Runnable, *, stdin_closes: bool = False) -> None:
     With ``stdin_closes`` it also ends when its standard input does: so no orphan outlives the
     process that started it, however that process died.
     """
-    asyncio.run(_run_until_told(twin, stdin_closes))
+    with asyncio.Runner() as runner:  # Ctrl-C may come before there is a loop
+        runner.run(_run_until_told(twin, stdin_closes))
 
 
 async def _run_until_told(twin: Runnable, stdin_closes: bool) -> None:
