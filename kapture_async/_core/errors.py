@@ -393,7 +393,13 @@ class AnswerMismatchError(OutcomeUnknownError):
 
 
 class UnreadableReplyError(OutcomeUnknownError):
-    """An answer came, but it is not of the documented kind (a login page, broken JSON, ...)."""
+    """An answer came, but it is not of the documented kind (a login page, broken JSON, ...).
+
+    Attributes:
+        is_page: it is a page for a person, and no data.
+    """
+
+    is_page: bool = False
 
 
 class ReplyTooLargeError(UnreadableReplyError):

@@ -129,6 +129,10 @@ def meaning_of(status: int) -> tuple[type[HelpdeskError], str]:
     return _MEANINGS.get(status, (RejectedError, "the service refused the request"))
 
 
+_PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!--|[!?]?[a-z])", re.IGNORECASE)
+"""How a page begins, or anything else in mark-up."""
+
+
 @define
 class Judgement:
     """What a rule of success needs besides the body: where the reply came from, and how to fail."""
@@ -209,7 +213,9 @@ class Judgement:
         if why is None:
             kind = self.reply.content_type or "no content type"
             why = f"the answer is not readable as JSON ({kind}, {len(self.reply.body):,} bytes)"
-        return self.error(UnreadableReplyError, why, words=self.excerpt())
+        error = self.error(UnreadableReplyError, why, words=self.excerpt())
+        error.is_page = bool(_PAGE.match(self.reply.body))
+        return error
 
     def mismatch(self, why: str, named: str | None = None) -> AnswerMismatchError:
         """The error for an answer that belongs to another request. Closes what is open.

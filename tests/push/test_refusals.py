@@ -90,6 +90,41 @@ async def test_a_redirect_costs_one_row(tmp_path: Path, status: int, journaled: 
     assert ("give another journal" in stopped.next_step) == journaled
 
 
+PAGES = [b"<!doctype html><form></form>", b"\n <html><body>It works!</body></html>"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+async def test_a_page_costs_one_row(page: bytes) -> None:
+    async with scripted(lambda _: answer(page, 200)) as served:
+        seen, stopped = await push(served.url)
+    assert len(served.asked) == 1
+    assert names(seen)["unknown"] == 1
+    assert stopped is not None
+    assert stopped.wrong_address
+    assert "the address answers with a page" in stopped.message
+
+
+async def test_a_page_after_an_acceptance_costs_only_its_row() -> None:
+    def script(asked: Asked) -> bytes:
+        return added(1) if asked.number == 1 else answer(PAGES[0], 200)
+
+    async with scripted(script) as served:
+        seen, stopped = await push(served.url, 10)
+    assert stopped is None
+    assert names(seen) == {"accepted": 1, "unknown": 9}
+
+
+async def test_a_refused_permission_costs_one_row(twin: KaptureTwin, client: KaptureClient) -> None:
+    """Of one ticket that is changed, it may be the refusal of that ticket."""
+    twin.faults = FaultPlan.script(["status;status=403"] * 5)
+    with pytest.raises(PushStoppedError, match="after 1 row: the service forbids this call"):
+        async with client.tickets.push(rows(1)) as outcomes:
+            assert [one.name async for one in outcomes] == ["rejected"]
+    changes = [{"ticket_id": str(713516551148 + n), "sub_status": "CL"} for n in range(4)]
+    async with client.tickets.update_many(changes) as outcomes:
+        assert [one.name async for one in outcomes] == ["rejected"] * 4
+
+
 async def test_an_address_that_was_right_before_keeps_its_journal(
     twin: KaptureTwin, client: KaptureClient, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ from ..errors import (
     RateLimitedError,
     RejectedError,
     RequestTooLargeError,
+    UnreadableReplyError,
 )
 
 MOST_ALIKE: Final = 50
@@ -76,6 +77,12 @@ class Refusals:
             next_step = "Set the base URL to the address that really serves the API."
             return Stop(error.message, next_step, cause=error, wrong_address=True)
         if isinstance(error, AuthenticationError):
+            return Stop(said, _after(error), cause=error)
+        if isinstance(error, UnreadableReplyError) and error.is_page:
+            what = f"the address answers with a page, and not as the service does: {error.message}"
+            next_step = "Check the base URL, and what stands before the service."
+            return Stop(what, next_step, cause=error, wrong_address=True)
+        if isinstance(error, PermissionDeniedError) and not self._of_existing:
             return Stop(said, _after(error), cause=error)
         # Of what is updated, it may say that it is not there.
         no_such_call = error.status in _NO_SUCH_CALL and isinstance(error, RejectedError)
