@@ -199,10 +199,13 @@ def judge(judgement: Judgement) -> Any:
         return body
     if not ok:
         raise judgement.by_status(_message_of(body) if isinstance(body, dict) else None)
+    shape = _shape_of(body)
+    if listed and mark != "success" and len(body) == 1 and isinstance(body[0], dict):
+        body = body[0]
     if isinstance(body, dict):
         status, said = _status_text(body), _said_in(body)
         may_be_none = words.none is not None and judgement.operation.name in _LISTINGS
-        if may_be_none and ok and said and none_said(judgement, said, status or ""):
+        if may_be_none and not listed and said and none_said(judgement, said, status or ""):
             return body
         if status is not None:
             shown = judgement.mask(status)[:_STATUS_CAP]
@@ -211,12 +214,12 @@ def judge(judgement: Judgement) -> Any:
                 f"the answer's status is {shown!r}, which is not documented",
                 words=said,
             )
-    raise judgement.unreadable(f"the answer is {_shape_of(body)}, which is not documented")
+    raise judgement.unreadable(f"the answer is {shape}, which is not documented")
 
 
 _STATUS_CAP = 40
 _LISTINGS = frozenset({PULL_TICKETS.name, "customers.pull", "orders.pull", "faqs.contents"})
-_WORDS_KEYS = ("message", "customer details", "msg", "errormessage", "error", "reason")
+_WORDS_KEYS = ("message", "customer details", "msg", "errormessage", "error", "errors", "reason")
 
 
 def _tenant_mark(judgement: Judgement, body: Any) -> str | None:
@@ -251,9 +254,16 @@ def _said_in(body: Mapping[str, Any]) -> str | None:
     """The words of an answer that is not of the documented kind, from wherever they may be."""
     for wanted in _WORDS_KEYS:
         for key, value in body.items():
-            if key.lower().replace("_", "") == wanted and isinstance(value, str) and value.strip():
-                return value.strip()
+            if key.lower().replace("_", "") == wanted and (text := _text_in(value)):
+                return text
     return None
+
+
+def _text_in(value: Any) -> str | None:
+    """A text, or the one text that an object or a list of one has in place of it."""
+    if isinstance(value, (dict, list)) and len(value) == 1:
+        value = next(iter(value.values() if isinstance(value, dict) else value))
+    return value.strip() or None if isinstance(value, str) else None
 
 
 def claims_success(body: bytes, words: VendorWords = DOCUMENTED) -> bool:

@@ -306,3 +306,18 @@ def test_only_a_text_that_says_none_means_none(text: str, none: bool) -> None:
     with pytest.raises(RejectedError) as caught:
         judge(judgement(PULL_TICKETS, {"status": "failed", "message": text}))
     assert is_nothing_found(caught.value) == (none and bool(text))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"status": "error", "message": {"text": "title is missing"}},
+        {"status": "error", "errors": ["title is missing"]},
+        {"status": "error", "error": "title is missing"},
+        [{"status": "error", "message": "title is missing"}],
+    ],
+)
+def test_an_unknown_mark_hides_no_words(body: Any) -> None:
+    with pytest.raises(UnreadableReplyError, match="status is 'error'") as caught:
+        judge(judgement(ADD_TICKET, body))
+    assert caught.value.vendor_message == "title is missing"
