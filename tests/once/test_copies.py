@@ -19,6 +19,7 @@ from kapture_async import (
     JournalError,
     KaptureClient,
     PushStoppedError,
+    Row,
 )
 from kapture_async._core.push.journal import marks
 from kapture_async._core.push.journal.facts import State
@@ -27,6 +28,7 @@ from kapture_async._core.push.journal.reading import ReadJournal, job_at
 from kapture_async.events import PushNoticed, RowKnown
 from kapture_async.testing import FaultPlan, KaptureTwin
 
+from ..clock import Clock
 from .pushing import SETTLE, Story, keyed, plain, push, titles
 from .test_updates import commented, tickets, update
 
@@ -455,3 +457,72 @@ def test_where_the_marks_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(marks.sys, "platform", "win32")
     monkeypatch.setenv("LOCALAPPDATA", "/users/me/local")
     assert marks.folder() == "/users/me/local/kapture-async"
+
+
+@pytest.mark.parametrize("change", ["text", "title and text", "customer"])
+async def test_an_edited_ticket_holds_up_its_own_customer_only(
+    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path, change: str
+) -> None:
+    """Of thousands of rows that a copy would send, one unexplained ticket can be but few."""
+    rows = rows_of(0, 30)
+    for number, row in enumerate(rows):
+        row.value["email_id"] = f"c{number % 10}@example.com"
+    await push(client, rows[:3], journal)
+    backup = copy_of(journal, tmp_path / "backup")
+    await push(client, rows[:6], journal)
+    edited = twin.ledger.of(ADD)[4]
+    twin.edit(edited.ticket_id, text="Rewritten by an agent.")
+    if change != "text":
+        twin.edit(edited.ticket_id, title="Retitled by an agent")
+    if change == "customer":  # then tickets do not keep their addresses, and it may be any row's
+        ticket = twin.ticket(twin.ledger.of(ADD)[3].ticket_id)
+        assert ticket is not None
+        ticket.email, ticket.shown = "another@example.com", None
+    copy_of(backup, journal)
+    await push(client, rows, journal)
+    made = titles(twin)
+    assert made.most_common(1)[0][1] == 1, "twice"
+    if change == "customer":
+        assert states(journal)["probable"] == 25
+    else:
+        doubts = {f"k{number}" for number in (4, 14, 24)}  # the rows of its customer
+        with ReadJournal.open_to_read(journal) as reader:
+            assert {view.key for view in reader.rows_in(State.PROBABLE)} == doubts
+        assert states(journal) == {"accepted": 27, "probable": 3}
+
+
+async def test_what_a_copy_has_found_is_verified_like_any_other_row(
+    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path, clock: Clock
+) -> None:
+    await push(client, rows_of(0, 1), journal)
+    backup = copy_of(journal, tmp_path / "backup")
+    await push(client, rows_of(0, 9), journal)
+    copy_of(backup, journal)
+    await push(client, rows_of(0, 9), journal)
+    assert states(journal) == {"accepted": 9}
+    twin.edit(twin.ledger.of(ADD)[4].ticket_id, text="Rewritten by an agent.")
+    twin.delete(twin.ledger.of(ADD)[5].ticket_id)
+    clock.ahead += 10 * SETTLE
+    found = await client.tickets.verify(journal, settle=SETTLE)
+    assert {row.key: row.result for row in found.rows()} == {
+        **{f"k{number}": "present" for number in range(9)},
+        "k5": "missing",
+    }
+    assert (found.by_id, found.proved) == (1, 8 / 9)
+    found.close()
+
+
+async def test_a_copy_that_finds_all_and_sends_nothing(
+    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path
+) -> None:
+    """Nothing was ever sent by this copy, and yet there are lists to be read."""
+    bad: list[Any] = [Row({"title": ""}, "bad")]
+    await push(client, bad, journal)
+    backup = copy_of(journal, tmp_path / "backup")
+    await push(client, rows_of(0, 9), journal)
+    copy_of(backup, journal)
+    await push(client, rows_of(0, 9), journal)
+    assert titles(twin) == {f"title {number}": 1 for number in range(9)}
+    found = await client.tickets.verify(journal, settle=SETTLE)
+    assert (dict(found.counts), found.proved) == ({"absent": 1, "present": 9}, 1.0)
+    found.close()

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import orjson
@@ -34,19 +34,28 @@ from .programs.source import contents, kapture_rows, support_rows
 ROWS = int(os.environ.get("ONCE_ROWS", "1500"))
 KILLS = int(os.environ.get("ONCE_KILLS", "5"))
 SECONDS = float(os.environ.get("ONCE_SECONDS", "60"))
-PUSHER = Path(__file__).parent / "programs" / "pusher.py"
+PROGRAMS = Path(__file__).parent / "programs"
 ROOT = Path(kapture_async.__file__).parent.parent
 
 
 class Pusher:
     """The process that is killed, and what it told before."""
 
-    def __init__(self, service: str, twin: KaptureTwin | SupportTwin, folder: Path, count: int):
+    def __init__(
+        self,
+        service: str,
+        twin: KaptureTwin | SupportTwin,
+        folder: Path,
+        count: int,
+        *,
+        program: str = "pusher.py",
+    ):
         self.journal = folder / "push.journal"
         self.told = folder / "told"
         self.told.touch()
-        program = [service, twin.url, twin.token, self.journal, count, self.told]
-        self._command = [sys.executable, "-W", "error", str(PUSHER), *map(str, program)]
+        given = [service] if service else []
+        given += map(str, [twin.url, twin.token, self.journal, count, self.told])
+        self._command = [sys.executable, "-W", "error", str(PROGRAMS / program), *given]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -71,10 +80,22 @@ class Pusher:
         return self.told.read_text().count("look\n")
 
 
-def until_done(pusher: Pusher, twin: Twin, kills: int, dice: random.Random, count: int) -> int:
-    """Kill it so often, then let it finish. Gives how often it was killed."""
+def until_done(
+    pusher: Pusher,
+    twin: Twin,
+    kills: int,
+    dice: random.Random,
+    count: int,
+    *,
+    between: Callable[[int], None] = lambda number: None,
+    seconds: float = SECONDS,
+) -> int:
+    """Kill it so often, then let it finish. Gives how often it was killed.
+
+    ``between`` is called with the number of each kill, before it is started again.
+    """
     by_rows = sorted(dice.randrange(1, count) for _ in range(kills))
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + seconds
     killed = 0
     pusher.start()
     for number, due in enumerate(by_rows):
@@ -93,6 +114,7 @@ def until_done(pusher: Pusher, twin: Twin, kills: int, dice: random.Random, coun
             if over:
                 time.sleep(dice.choice([0.0, dice.uniform(0, 0.02), dice.uniform(0, 0.4)]))
                 killed += pusher.kill() == -9
+                between(number)
                 pusher.start()
                 break
     while pusher.running:

@@ -19,6 +19,8 @@ from .journal.facts import Doubt
 from .looks import Seen
 
 CluesOf = Callable[[bytes], frozenset[str]]
+MayBe = Callable[[int, str | None], bool]
+"""Whether a ticket, by its id, may be that of a row."""
 _MOST = 20
 """Candidates of one row that are told."""
 _WORDS = 3
@@ -31,9 +33,16 @@ class Candidates:
     Args:
         until: seconds after a row's last sign in which it may still be executed.
         runs: when the journal's runs sent, each from and to.
+        may_be: rules out what the caller knows; ``None`` rules nothing out.
     """
 
-    def __init__(self, until: float, runs: Sequence[tuple[float, float]]) -> None:
+    def __init__(
+        self,
+        until: float,
+        runs: Sequence[tuple[float, float]],
+        may_be: MayBe | None = None,
+    ) -> None:
+        self._may_be = may_be
         self._until = until
         self._runs = runs
         self._minutes: dict[object, set[float]] = {}
@@ -129,6 +138,7 @@ class Candidates:
                     or doubt.row not in clues
                     or alike(clues[doubt.row], own)
                 )
+                and (self._may_be is None or self._may_be(doubt.row, seen.ticket_id))
             ]
             if ids:
                 found[doubt.row] = tuple(sorted(set(ids))[:_MOST])
@@ -144,6 +154,11 @@ def clues_in(*texts: str | None, marks: Sequence[str | None] = ()) -> frozenset[
     """
     words = {word for text in texts for word in (text or "").casefold().split() if len(word) >= 4}
     return frozenset(words | {f"={folded_mark(mark)}" for mark in marks if folded_mark(mark)})
+
+
+def addresses_in(clues: frozenset[str]) -> frozenset[str]:
+    """Of what a ticket may share with a row, the e-mail addresses."""
+    return frozenset(one for one in clues if one[0] == "=" and "@" in one and " " not in one)
 
 
 def folded_mark(mark: str | None) -> str:

@@ -22,7 +22,7 @@ from attrs import define, field, frozen
 from ..arguments import check_seconds
 from ..errors import HelpdeskError, InvalidInputError, JournalError, OutcomeUnknownError
 from .asking import Asking
-from .candidates import Candidates, CluesOf
+from .candidates import Candidates, CluesOf, MayBe
 from .contradictions import Watch
 from .journal.facts import TOLD, Doubt, Kind, RowView, Run, State
 from .journal.findings import Contradiction
@@ -335,8 +335,12 @@ async def way_to_look(
     *,
     listed_until: float = -inf,
     payloads: Payloads | None = None,
+    may_be: MayBe | None = None,
 ) -> Looking:
-    """How these rows are looked for, and by which others a look is judged."""
+    """How these rows are looked for, and by which others a look is judged.
+
+    See :class:`.Candidates` for ``may_be``, and :class:`.Survey` for the rest.
+    """
     until = now() - settle
 
     async def known(ticket_ids: set[str]) -> set[str]:
@@ -350,7 +354,7 @@ async def way_to_look(
     candidates = None
     if content_of is None:
         runs = await journal.call(lambda store: _sending(store.runs(), doubts))
-        candidates = Candidates(settle, runs)
+        candidates = Candidates(settle, runs, may_be)
 
     async def kept() -> dict[int, bytes]:
         return await journal.call(lambda store: dict(store.payloads_of(State.UNKNOWN)))

@@ -4,6 +4,11 @@ It does not know what was sent after it was made. But the reference of a row dep
 and on the row alone, so it is equal in every copy, also for rows that this copy has never seen. A
 row that is found is accepted; one that is proven absent, by the rules of :mod:`.reconcile`, is
 sent; any other is in doubt.
+
+A copy may ask for thousands of rows that were never sent. Each ticket that nothing explains would
+leave all of them in doubt, if there were not the customer: agents who write another text leave a
+ticket with whom it is of. Where the rows that were found show that tickets keep the e-mail address
+of their rows, a ticket of another address is not the row's.
 """
 
 from __future__ import annotations
@@ -15,7 +20,7 @@ from typing import NamedTuple
 
 from attrs import evolve, field, frozen
 
-from .candidates import CluesOf
+from .candidates import CluesOf, addresses_in
 from .contradictions import AT_ONCE, Watch
 from .journal.facts import Doubt, Sighted, State
 from .journal.traits import traits_of
@@ -90,6 +95,11 @@ class Search:
         self._survey: Survey | None = None
         self._doubts: list[Doubt] = []
         self._beginnings: dict[int, tuple[str, str]] = {}
+        self._addresses: dict[int, frozenset[str]] = {}
+        self._addresses_of: dict[str, frozenset[str]] = {}
+        """Of the tickets that concern the rows looked for."""
+        self._kept = self._lost = 0
+        """Rows that were found with their address, and without it."""
 
     async def begin(self) -> None:
         """Read the lists.
@@ -132,6 +142,10 @@ class Search:
         self._beginnings.clear()
         if beginning_of is not None:
             self._beginnings.update({d.row: beginning_of(d.payload or b"{}") for d in doubts})
+        self._addresses.clear()
+        clues_of = self._ways.clues_of
+        if clues_of is not None:
+            self._addresses = {d.row: addresses_in(clues_of(d.payload or b"{}")) for d in doubts}
         since, until = self._made - MARGIN, self._until + MARGIN
         look, survey = self._ways.look, self._survey
         if survey is None:
@@ -141,6 +155,7 @@ class Search:
         else:
             makers = survey.makers
             sight = await survey.look(doubts, since, until)
+            self._learn(sight)
             if survey.makers != makers:
                 # It has learned who makes the tickets; now those that nothing explains.
                 sight = await survey.look(doubts, since, until)
@@ -162,9 +177,25 @@ class Search:
             None if self._ways.beginning_of is None else self._beginnings,
             self._ways.clues_of,
             self._now,
+            may_be=self._may_be,
             listed_until=inf,
             payloads=payloads,
         )
+
+    def _learn(self, sight: Sight) -> None:
+        """Whether the tickets of rows that were found have the addresses of their rows."""
+        for row, (kind, ids) in sight.found.items():
+            own = self._addresses.get(row)
+            if kind == "present" and own:
+                kept = bool(own & self._addresses_of.get(ids[0], frozenset()))
+                self._kept, self._lost = self._kept + kept, self._lost + (not kept)
+
+    def _may_be(self, row: int, ticket_id: str | None) -> bool:
+        """Whether a ticket that nothing explains may be a row's, by its customer."""
+        if self._lost or not self._kept or ticket_id is None:
+            return True
+        own, others = self._addresses.get(row), self._addresses_of.get(ticket_id)
+        return not own or not others or bool(own & others)
 
     async def _tickets(self, since: float, until: float) -> AsyncIterator[Seen | ListEnd]:
         """All there are, the first time; then those that concern the rows looked for."""
@@ -172,9 +203,15 @@ class Search:
             references = [doubt.reference for doubt in self._doubts]
             titles = [title for title, _ in self._beginnings.values()]
             makers = [str(maker) for maker in self._survey.makers]
-            for one in await self._journal.call(
+            found = await self._journal.call(
                 lambda store: self._shown.of(references, titles, makers)
-            ):
+            )
+            self._addresses_of = {
+                one.ticket_id: addresses_in(one.clues())
+                for one in found
+                if one.ticket_id is not None and one.clues is not None
+            }
+            for one in found:
                 yield one
             return
         look = self._ways.look

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
+from .candidates import addresses_in
 from .looks import Seen
 from .sightings import trouble_with
 
@@ -18,6 +19,7 @@ PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -8000;
 PRAGMA temp_store = FILE;
 CREATE TABLE marked (
     reference TEXT NOT NULL, ticket_id TEXT NOT NULL, at REAL, maker TEXT NOT NULL,
+    addresses TEXT NOT NULL,
     PRIMARY KEY (reference, ticket_id)
 ) WITHOUT ROWID;
 CREATE TABLE bare (
@@ -27,6 +29,7 @@ CREATE INDEX bare_by_title ON bare (title);
 CREATE INDEX bare_by_maker ON bare (maker);
 CREATE TABLE found (reference TEXT PRIMARY KEY) WITHOUT ROWID;
 """
+_MARKED = "SELECT reference, ticket_id, at, maker, addresses FROM marked"
 _BARE = "SELECT ticket_id, at, maker, title, text, clues FROM bare"
 _MARKS = 500
 """Values in one statement: below what old SQLites allow."""
@@ -56,9 +59,9 @@ class Shown:
     def add(self, some: Sequence[Seen]) -> None:
         """Keep tickets. Shown again, one counts once."""
         self._many(
-            "INSERT OR IGNORE INTO marked VALUES (?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO marked VALUES (?, ?, ?, ?, ?)",
             (
-                (reference, one.ticket_id or "", one.created_at, maker_of(one))
+                (reference, one.ticket_id or "", one.created_at, maker_of(one), _addresses(one))
                 for one in some
                 for reference in one.references
             ),
@@ -78,9 +81,15 @@ class Shown:
         """Tickets with one of these references; and of those that have none, the ones with one of
         these titles, or by one of these makers."""
         found = [
-            Seen(ticket_id or None, frozenset({reference}), created_at=at, made_by=maker)
-            for reference, ticket_id, at, maker in self._among(
-                "SELECT reference, ticket_id, at, maker FROM marked WHERE reference", references
+            Seen(
+                ticket_id or None,
+                frozenset({reference}),
+                created_at=at,
+                made_by=maker,
+                clues=partial(_clues_in, addresses),
+            )
+            for reference, ticket_id, at, maker, addresses in self._among(
+                f"{_MARKED} WHERE reference", references
             )
         ]
         bare = dict.fromkeys(
@@ -136,6 +145,10 @@ def maker_of(seen: Seen) -> str:
 
 def _beginning(seen: Seen) -> tuple[str | None, str | None]:
     return seen.beginning or (None, None)
+
+
+def _addresses(seen: Seen) -> str:
+    return json.dumps([] if seen.clues is None else sorted(addresses_in(seen.clues())))
 
 
 def _clues(seen: Seen) -> str:

@@ -49,6 +49,7 @@ _OF_A_KIND = 3
 NOWHERE = "the references of this journal travel nowhere, so there is nothing to look for"
 NO_COMMENT = "it was sent without a comment, so no reference travels with it"
 YOUNG = "not yet visible: it was sent too short a time ago for the settle time"
+WHENEVER = "not seen: the journal does not know when it was sent"
 _DOUBTFUL = "not found; reconcile finds out"
 _AMBIGUOUS = "for you to judge"
 _NOT_ASKED = "the helpdesk gives nothing of it that could be asked for"
@@ -294,7 +295,7 @@ class _Looker:
     ) -> tuple[RowResult, str | None]:
         if tickets:
             return self._result_of_found(store, one, tickets)
-        if one.sent_at is None:
+        if one.sent_at is None and one.state is not State.ACCEPTED:
             return "absent", None
         if one.state in DOUBTS:
             return "in_doubt", _DOUBTFUL if one.state is State.UNKNOWN else _AMBIGUOUS
@@ -315,6 +316,8 @@ class _Looker:
             return "present", BY_ID
         if self._at - one.last_at < self._settle:
             return "not_seen", YOUNG
+        if one.sent_at is None:
+            return "not_seen", WHENEVER
         gap = self._gap(one) if told is None else why
         if gap is not None:
             return "not_seen", gap

@@ -437,6 +437,7 @@ class Batch:
         evidence = json.dumps({"at": round(at, 3), "ticket_ids": list(ids), "older_copy": True})
         if kind == "present":
             ticket_id = ids[0] if ids else None
+            memory.fact(facts, row, "intent", attempt, since)
             memory.fact(facts, row, kind, attempt, at, ticket_id=ticket_id, evidence=evidence)
             self._found.append(row)
         else:

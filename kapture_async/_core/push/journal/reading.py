@@ -86,6 +86,13 @@ CROSS JOIN facts AS f
 """
 
 
+_SENT = "SELECT DISTINCT CAST(at / 3600 AS INTEGER) * 3600 FROM facts WHERE kind = 'intent'"
+_FOUND_BY_COPIES = """
+SELECT min(i.at), max(f.at) FROM facts AS f
+JOIN facts AS i ON i.row = f.row AND i.attempt = f.attempt AND i.kind = 'intent'
+WHERE f.evidence LIKE '%"older_copy"%'
+"""
+
 _COMPARED = """
 SELECT r.row, r.key, r.digest, r.occurrence, r.line, r.traits, f.kind, f.ticket_id, f.at,
     (SELECT min(g.at) FROM facts AS g WHERE g.row = r.row AND g.kind = 'intent'),
@@ -262,11 +269,15 @@ class ReadJournal:
         return found[0][0] if found else None
 
     def sent_hours(self) -> list[int]:
-        """The hours since the epoch in which anything was sent, in order."""
-        question = (
-            "SELECT DISTINCT CAST(at / 3600 AS INTEGER) FROM facts WHERE kind = 'intent' ORDER BY 1"
-        )
-        return [hour for (hour,) in self._each(question, [])]
+        """The hours since the epoch in which anything was sent, in order.
+
+        Of what an older copy has found, only from when to when is known: all hours of that time.
+        """
+        hours = {int(at // 3600) for (at,) in self._each(_SENT, [])}
+        ((first, last),) = self._all(_FOUND_BY_COPIES)
+        if first is not None:
+            hours |= set(range(int(first // 3600), int(last // 3600) + 1))
+        return sorted(hours)
 
     def payloads_between(self, first: int, last: int) -> dict[int, bytes]:
         """What the rows from one to another were sent with, as far as it is kept."""
