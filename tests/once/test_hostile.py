@@ -32,9 +32,9 @@ from ..weather import HASTY
 from .judge import NOT_THERE, rows_in, tickets_in
 from .test_kills import Pusher, until_done
 
-ROWS = int(os.environ.get("ONCE_ROWS", "400"))
-KILLS = int(os.environ.get("ONCE_KILLS", "6"))
-SECONDS = float(os.environ.get("ONCE_SECONDS", "60"))
+ROWS = int(os.environ.get("ONCE_ROWS", "300"))
+KILLS = int(os.environ.get("ONCE_KILLS", "5"))
+SECONDS = float(os.environ.get("ONCE_SECONDS", "110"))
 FAULTS, BEHINDS, TOUCHED = 0.1, 0.01, 0.03
 
 
@@ -113,6 +113,10 @@ class Verdict:
     """Executed two times."""
     sent_twice: list[str] = field(factory=list)
     """Of those, what the service did not do by itself."""
+    misread: list[str] = field(factory=list)
+    """What the verification says is there and is not, or the reverse."""
+    hidden: int = 0
+    """What it misses, and agents have changed so that nothing of the row is left."""
     silent: list[str] = field(factory=list)
     """Of all these, what is neither a doubt nor a finding."""
 
@@ -158,6 +162,11 @@ def held_against(journal: Path, ledger: Ledger, results: Mapping[str, str]) -> V
             wrong = True
             if len(numbers) > 2 or numbers[1] != numbers[0] + 1:
                 verdict.sent_twice.append(name)
+        said = results.get(row.reference)
+        if (said == "absent" and numbers) or (said in {"present", "twice"} and not numbers):
+            verdict.misread.append(name)
+        if said == "missing" and numbers:
+            verdict.hidden += 1
         if wrong and not told:
             verdict.silent.append(name)
     return verdict
@@ -220,11 +229,14 @@ async def test_whatever_is_wrong_is_said(
             f" proved {proved:.2%}, findings {dict(said)}\n"
             f"  accepted and not there {len(verdict.lost)}, not there by the journal and executed"
             f" {len(verdict.unsaid)}, executed twice {len(verdict.twice)} (sent twice"
-            f" {len(verdict.sent_twice)}), silent {len(verdict.silent)}\n  open {left.reasons}"
+            f" {len(verdict.sent_twice)}), silent {len(verdict.silent)},"
+            f" misread {len(verdict.misread)}, missed and there {verdict.hidden}\n"
+            f"  open {left.reasons}"
         )
-        for name in verdict.silent + verdict.sent_twice:
+        for name in verdict.silent + verdict.sent_twice + verdict.misread:
             print("  !", name)
         assert copies.restored == 2
         assert verdict.states.total() == ROWS
         assert not verdict.silent
         assert not verdict.sent_twice
+        assert not verdict.misread

@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -136,6 +137,16 @@ def check_told(pusher: Pusher, twin: Twin, *, ids: bool) -> None:
     assert heard - Counter(made.values()) == Counter()
 
 
+def verified(pusher: Pusher, twin: Twin, *, settle: float) -> dict[str, Any]:
+    """What a verification in a process of its own proves, and costs."""
+    time.sleep(settle)  # what was refused a moment ago may still turn up
+    command = [sys.executable, PROGRAMS / "verifier.py", twin.url, "twin-token", pusher.journal]
+    path = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([*map(str, command), str(settle)], env=path, stdout=-1, check=True)
+    told: dict[str, Any] = orjson.loads(done.stdout)
+    return told
+
+
 def mended(rows: Iterable[Row], names: Counter[tuple[str | None, str]], title: str) -> list[Row]:
     """The rows again, those that were rejected with another title."""
     left, found = names.copy(), []
@@ -182,8 +193,15 @@ async def test_killed_and_started_again(service: str, tmp_path: Path) -> None:
             f" doubts {counts.unknown}"
         )
 
-        # What the service refused is mended, and goes again under its own key.
+        # All of it can be proved.
         twin.faults = FaultPlan()
+        proof = verified(pusher, twin, settle=2 * max(1.0, count / 4_000))
+        print(f"verify: {proof}")
+        there = {"present": counts.accepted, "absent": counts.rejected}
+        assert proof["counts"] == {name: number for name, number in there.items() if number}
+        assert (proof["proved"], proof["contradictions"]) == (1.0, 0)
+
+        # What the service refused is mended, and goes again under its own key.
         rows = mended(kapture_rows(count), rejected(pusher.journal, "title"), "title")
         async with KaptureClient(base_url=twin.url, token=twin.token) as client:
             async with client.tickets.push(rows, journal=pusher.journal) as outcomes:

@@ -276,3 +276,14 @@ async def test_looking_as_somebody_else(journal: Path) -> None:
             await push(client, rows, journal)  # type: ignore[arg-type]
         each_once(twin.ledger, subjects)
         judge(journal, twin.ledger)
+
+
+async def test_how_new_a_list_is_the_newest_rows_say(journal: Path, clock: Clock) -> None:
+    """However many rows there are beside them, of which only some are looked at."""
+    async with KaptureTwin(clock=clock.now) as twin, client_of(twin) as client:
+        await push(client, plain(*(f"t{number}" for number in range(1001))), journal)
+        clock.ahead += 600
+        twin.faults = FaultPlan.script(["close_before"], only="tickets.add")
+        await push(client, plain("doubt", "newest"), journal, max_concurrency=1)
+        found = await client.tickets.reconcile(journal, settle=SETTLE)
+        assert (len(found.absent), found.open) == (1, [])

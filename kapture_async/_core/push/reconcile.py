@@ -14,6 +14,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from heapq import heappush, heappushpop
 from math import inf
 from typing import Any
 
@@ -560,8 +561,9 @@ def _witnesses(
     day_of: Callable[[float], object] | None,
 ) -> list[RowView]:
     """Rows that came into the helpdesk between two moments, as the service or a look said: spread
-    evenly, and some of each day."""
+    evenly, some of each day, and those that were sent last, which say how new a list is."""
     found: list[RowView] = []
+    newest: list[tuple[float, int, RowView]] = []
     days: dict[object, list[RowView]] = {}
     every = 1
     confirmed = (
@@ -573,6 +575,9 @@ def _witnesses(
         and row.words != TOLD
     )
     for number, row in enumerate(confirmed):
+        assert row.sent_at is not None
+        keep = heappush if len(newest) < _ASKED else heappushpop
+        keep(newest, (row.sent_at, row.row, row))
         if day_of is not None and row.sent_at is not None:
             day = days.setdefault(day_of(row.sent_at), [])
             if len(day) < _ASKED:
@@ -581,7 +586,8 @@ def _witnesses(
             found.append(row)
         if len(found) == 2 * most:
             found, every = found[::2], every * 2
-    return list({row.row: row for some in (found, *days.values()) for row in some}.values())
+    last = [row for _, _, row in newest]
+    return list({row.row: row for some in (found, *days.values(), last) for row in some}.values())
 
 
 def _write(

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from heapq import heappush, heappushpop
 from itertools import pairwise
 from math import inf
 from typing import Any
@@ -44,7 +45,9 @@ _ASKED = 500
 _WITNESSES = 500
 """Rows, spread evenly, by which lists are judged,"""
 _OF_A_KIND = 3
-"""and beside them the first of each day and each kind of content."""
+"""and beside them the first of each day and each kind of content,"""
+_NEWEST = 20
+"""and those that were sent last."""
 
 NOWHERE = "the references of this journal travel nowhere, so there is nothing to look for"
 NO_COMMENT = "it was sent without a comment, so no reference travels with it"
@@ -394,8 +397,9 @@ def _told(told: Told | None, *, shows: bool, marked: bool) -> tuple[str, str | N
 
 
 async def witnesses_of(journal: Journal, day_of: Callable[[float], object]) -> dict[str, Witness]:
-    """Accepted rows whose references have to come back: spread evenly, and some of each day and
-    each kind of content."""
+    """Accepted rows whose references have to come back: spread evenly, some of each day and each
+    kind of content, and those that were sent last."""
+    newest: list[tuple[float, str, Witness]] = []
     kinds: dict[tuple[object, int], int] = {}
     some: dict[str, Witness] = {}
     spread: list[tuple[str, Witness]] = []
@@ -403,6 +407,8 @@ async def witnesses_of(journal: Journal, day_of: Callable[[float], object]) -> d
     while rows := await journal.call(partial(_compared, after=after)):
         after = rows[-1].row
         for one, witness in _witnesses(rows, day_of):
+            keep = heappush if len(newest) < _NEWEST else heappushpop
+            keep(newest, (witness.since, one.reference, witness))
             kind = witness.day, witness.traits
             if kinds.get(kind, 0) < _OF_A_KIND:
                 kinds[kind] = kinds.get(kind, 0) + 1
@@ -412,7 +418,8 @@ async def witnesses_of(journal: Journal, day_of: Callable[[float], object]) -> d
             number += 1
             if len(spread) == 2 * _WITNESSES:
                 spread, every = spread[::2], every * 2
-    return {**some, **dict(spread)}
+    last = {reference: witness for _, reference, witness in newest}
+    return {**some, **dict(spread), **last}
 
 
 def _compared(store: Store, after: int) -> list[Compared]:
