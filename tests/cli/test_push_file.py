@@ -412,6 +412,26 @@ def test_what_keeps_a_push_from_beginning_is_told_to_programs(
     assert not server.requests
 
 
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        ([], "text"),
+        (["--reference", "text"], "text"),
+        (["--reference", "none"], None),
+        (["--no-journal"], None),
+        (["--reference", "webform.ref"], "webform.ref"),
+    ],
+)
+def test_a_plan_says_that_a_line_is_added(
+    run_cli: Run, server: KaptureTwin, tmp_path: Path, options: list[str], place: str | None
+) -> None:
+    (tmp_path / "t.csv").write_text("title\na\n")
+    words = "adds one line, the row's reference, at the end of the ticket's text."
+    shown = run_cli("plan", "t.csv", *options)
+    assert (words in " ".join(shown.stdout.split())) == (place == "text"), shown.stdout
+    assert json.loads(run_cli("plan", "t.csv", *options, "--json").stdout)["reference"] == place
+
+
 def test_cells_that_a_spreadsheet_would_run(
     run_cli: Run, server: KaptureTwin, tmp_path: Path
 ) -> None:

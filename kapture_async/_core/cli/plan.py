@@ -120,7 +120,8 @@ def plan_file(
     if not options.as_json:
         screen.print()
     if options.as_json:
-        print(json_line(_json(plan, rows, rate, seconds)), flush=True)
+        told = {**_json(plan, rows, rate, seconds), "reference": _reference(options)}
+        print(json_line(told), flush=True)
     if plan.bad or plan.unreadable:
         return USAGE
     return REJECTED if plan.look_at_keys else DONE
@@ -163,6 +164,12 @@ def _show(
         table.add_row("", Text(words, style), Text(f"{number:,}", style), Text(told, "dim"))
     table.add_row("", "to send", f"{plan.to_send:,}", Text(_time_for(plan.to_send, rate), "dim"))
     screen.print(table)
+    if _reference(options) == "text":
+        words = (
+            f"  A push adds one line, the row's reference, at the end of {options.reference_means}."
+        )
+        screen.print()
+        screen.print(Text(words, "dim"))
     if plan.keys.stops:
         screen.print()
         screen.print(
@@ -181,6 +188,13 @@ def _show(
         for line in plan.shown:
             screen.print(Text(f"  {line}"), soft_wrap=not screen.is_terminal)
     _show_remarks(screen, plan)
+
+
+def _reference(options: PushOptions) -> str | None:
+    """Where each row's reference goes: ``text``, a field, or nowhere."""
+    if options.journal_path is None or options.reference == "none":
+        return None
+    return options.reference or "text"
 
 
 def _blank(rows: FileRows) -> str:
