@@ -367,12 +367,23 @@ async def test_a_journal_that_was_deleted(
     assert titles(twin).total() == 5
 
 
+async def test_a_file_that_has_grown_and_whose_journal_is_gone(
+    twin: KaptureTwin, client: KaptureClient, journal: Path
+) -> None:
+    await push(client, rows_of(0, 10), journal)
+    journal.unlink()
+    for grown in (rows_of(0, 40), [*rows_of(20, 50), *rows_of(0, 10)]):
+        with pytest.raises(ConfirmationNeededError, match="was at"):
+            await push(client, grown, journal)
+    assert titles(twin).total() == 10
+
+
 async def test_other_rows_or_another_target_are_nobodys_business(
     twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path
 ) -> None:
     await push(client, rows_of(0, 5), journal)
-    mixed = [*rows_of(10, 20), *rows_of(0, 5)]
-    assert (await push(client, mixed, tmp_path / "2.journal")).names == ["accepted"] * 15
+    mixed = [*rows_of(10, 20), *rows_of(0, 2)]
+    assert (await push(client, mixed, tmp_path / "2.journal")).names == ["accepted"] * 12
     async with KaptureTwin() as elsewhere:
         where = {"base_url": elsewhere.url, "token": elsewhere.token}
         async with KaptureClient(**where) as other:  # type: ignore[arg-type]

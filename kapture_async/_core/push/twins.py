@@ -14,6 +14,9 @@ from .journal.facts import Job
 from .journal.marks import Mark
 from .journal.sketch import TRIED, is_in, unpacked
 
+_FEW = 3
+"""Rows of another journal that are not taken for the same by chance."""
+
 
 @define
 class _Twin:
@@ -25,7 +28,8 @@ class _Twin:
 class Twins:
     """Compares the first rows of a push with what other journals have sent to the same place.
 
-    The push stops when one of them has sent more than half of the rows so far.
+    The push stops when one of them has sent more than half of the rows so far; or when more than
+    half of what it has sent is among them, as when a file has grown and its journal is gone.
 
     Args:
         path: of the new journal.
@@ -58,7 +62,8 @@ class Twins:
             for other in self._others:
                 other.known += is_in(digest, other.contents)
         for other in self._others:
-            if 2 * other.known > self._tried:
+            most = 2 * other.known
+            if most > self._tried or (other.known >= _FEW and most > other.mark.sent):
                 raise self._error(other.mark)
         return ended or self._tried >= TRIED
 
