@@ -19,6 +19,7 @@ _UNSEEN = str.maketrans(
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?(?:e[+-]?[0-9]{1,3})?")
 _GROUPED = re.compile(r"[+-]?[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}(?:\.[0-9]*)?")
 _COMMA_ZERO = re.compile(r"([+-]?[0-9]+),0{1,2}")
+_OTHER_DIGIT = re.compile(r"[^\D0-9]")
 _LONGEST_POWER = 60
 _MOST = 20
 
@@ -28,14 +29,15 @@ def fold(key: str) -> str:
 
     Alike are: upper and lower case; letters with accents in one character or in two, full width or
     not; any blanks, seen or unseen, around or inside; an apostrophe in front; and a number with or
-    without leading zeros, zeros behind the point, signs between thousands, or an exponent.
+    without leading zeros, zeros behind the point, signs between thousands, or an exponent, in
+    whichever digits.
 
     Two keys that are alike need not be the same (``1.1`` and ``1.10``): it is for the caller to
     ask what else speaks for it.
     """
     if not key.isascii():
         key = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", key).casefold())
-        key = key.translate(_UNSEEN)
+        key = _OTHER_DIGIT.sub(_digit, key.translate(_UNSEEN))
     key = "".join(key.split()).lower()
     key = key.lstrip("'") or key
     if not key or key[0] not in "+-0123456789":
@@ -57,6 +59,10 @@ def fold(key: str) -> str:
             text = f"0{text}" if text.startswith(".") else text
             return f"-{text}" if sign and any(digits) else text
     return key
+
+
+def _digit(match: re.Match[str]) -> str:
+    return str(unicodedata.decimal(match[0]))
 
 
 def other_spellings(
