@@ -8,6 +8,7 @@ import shutil
 import stat
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from kapture_async._core.push.journal import marks
 from kapture_async._core.push.journal.facts import State
 from kapture_async._core.push.journal.marks import Mark
 from kapture_async._core.push.journal.reading import ReadJournal, job_at
+from kapture_async._core.push.restoring import Search
 from kapture_async.events import PushNoticed, RowKnown
 from kapture_async.testing import FaultPlan, KaptureTwin
 
@@ -216,6 +218,33 @@ async def test_another_copy_that_broke_off(
     assert told.states == {"accepted": 6}
     assert titles(twin) == Counter(f"title {number}" for number in range(6 if moment else 9))
     assert all("Push again after" in one.error.next_step for one in told.outcomes if moment)
+
+
+async def test_lists_that_were_read_too_early_stay_too_early(
+    twin: KaptureTwin,
+    client: KaptureClient,
+    journal: Path,
+    tmp_path: Path,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However late it is when a row is looked for: they do not show what came after them."""
+    await push(client, rows_of(0, 3), journal)
+    backup = copy_of(journal, tmp_path / "backup")
+    await push(client, rows_of(0, 6), journal)
+    marks.write(evolve(mark_of(journal), closed=False, doubts=1, at=clock.now()), job_at(journal))
+    copy_of(backup, journal)
+    settings = Search.__init__.__kwdefaults__
+    assert settings is not None
+    monkeypatch.setitem(settings, "now", clock.now)
+
+    def slowly() -> Iterator[Any]:
+        clock.ahead += 10_000
+        yield from rows_of(0, 9)
+
+    assert (await push(client, slowly(), journal)).names == ["not_sent"] * 3
+    assert (await push(client, rows_of(0, 9), journal)).names == ["accepted"] * 3
+    assert titles(twin) == {f"title {number}": 1 for number in range(9)}
 
 
 async def test_what_is_not_proven_absent_is_in_doubt_and_not_sent(

@@ -244,7 +244,7 @@ class Search:
             return None  # all that the newer copy had sent was found, so this is not among it
         if row in sight.gaps:
             return Sighted("unknown", (), self._made, last)
-        if self._now() < self.settled_at:
+        if self._until < self.settled_at:  # the lists were read too early, however late it is
             return Sighted("unsettled", (), self._made, last)
         return None
 

@@ -212,7 +212,9 @@ class OwnedJournal(ReadJournal):
         if not (restored or behind):
             self.restored = before
             return
-        until = mark.at if mark is not None and behind and not mark.quiet else 0.0
+        # A mark may be older than what was sent last by as much as marks are apart.
+        busy = mark is not None and behind and not mark.quiet
+        until = mark.at + _MARKS_EVERY if mark is not None and busy else 0.0
         if mark is not None and behind and mark.quiet and before is None:
             self.sent_in_all = mark.sent
         self.restored = max(before or 0.0, until)
