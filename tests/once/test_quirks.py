@@ -8,6 +8,7 @@ a lookup and a second push nothing is there twice. How many doubts stay open is 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -282,3 +283,19 @@ async def test_a_deleted_ticket_cannot_be_known(journal: Path) -> None:
         quirks.hides = lambda row: row["ticketId"] == lost
         found = await client.tickets.reconcile(journal, settle=SETTLE)
         assert len(found.absent) == 1
+
+
+@pytest.mark.skipif("ONCE_TABLE" not in os.environ, reason="a table for people: ONCE_TABLE=1, -s")
+@pytest.mark.parametrize("tenant", TENANTS)
+async def test_table_of_open_doubts(tmp_path: Path, tenant: str) -> None:
+    """Per tenant: of a row that was executed and one that was not, each at three places, whether
+    the doubt was resolved by a lookup, is probable, or stays open."""
+    cells = []
+    for fault in ("close_after", "close_before"):
+        for place, number in PLACES.items():
+            path = tmp_path / f"{fault} {place}.journal"
+            found, _ = await lose(path, TENANTS[tenant], number, fault)
+            cells.append("open" if found.open else "probable" if found.probable else "resolved")
+    still = sum(cell != "resolved" for cell in cells)
+    print(f"\n| {tenant:30} | {' | '.join(f'{cell:8}' for cell in cells)} | {still} of 6 |", end="")
+    assert tenant not in HONEST or still == 0
