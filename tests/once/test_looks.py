@@ -287,3 +287,18 @@ async def test_how_new_a_list_is_the_newest_rows_say(journal: Path, clock: Clock
         await push(client, plain("doubt", "newest"), journal, max_concurrency=1)
         found = await client.tickets.reconcile(journal, settle=SETTLE)
         assert (len(found.absent), found.open) == (1, [])
+
+
+async def test_the_last_row_that_goes_again_by_itself(journal: Path, clock: Clock) -> None:
+    """On a quiet helpdesk nothing newer ever comes; yet its doubt has an end."""
+    rows = plain("a", "b", "c")
+    async with KaptureTwin(clock=clock.now) as twin, client_of(twin) as client:
+        lost = [None, None, "close_before", "close_before"]
+        twin.faults = FaultPlan.script(lost, only="tickets.add")
+        for _ in range(2):
+            await push(client, rows, journal, max_concurrency=1)
+            found = await client.tickets.reconcile(journal, settle=SETTLE)
+            assert (len(found.absent), found.open) == (1, [])
+            clock.ahead += SETTLE / 2
+        await push(client, rows, journal)
+        assert titles(twin) == {"a": 1, "b": 1, "c": 1}

@@ -38,6 +38,9 @@ SETTLE: float = 300.0
 """Seconds. One service was seen to finish a create 222 s after it came."""
 _BETWEEN = 0.2
 """The pause between two looks, as a part of the settle time."""
+_LONGEST = 3.0
+"""The longest such pause, likewise: a row that a lookup let go again is newer than the others by
+the time of that lookup, and more."""
 _WITNESSES = 500
 """Rows, spread evenly, by which a survey is judged."""
 _ASKED = 20
@@ -289,7 +292,9 @@ async def reconcile(
         missing += await looker.sharing()
         if missing:
             # Longer, if that proves that a list without anything newer is up to date.
-            more = looker.wait if looker.wait <= seconds else 0.0
+            more = looker.wait if looker.wait <= _LONGEST * seconds else 0.0
+            if more > seconds:
+                tell(Settling(more, len(missing)))
             await sleep(max(seconds * _BETWEEN, more))
             missing = await looker.resolve(missing, result, tell)
         if trial is not None and isinstance(way, Survey) and looker.to_try(missing):
