@@ -14,14 +14,19 @@ _TOLERATED = 80
 _MARGIN, _FAST_MARGIN = 0.97, 0.85
 """The level as a share of the measured rate: usually, and after a steep rise, in which more than
 one window's worth may have been accepted within a second."""
+_COSTLY = 0.5
+"""Seconds of a pause from which on a refusal costs more than sending a little less would."""
+_COSTLY_MARGIN, _COSTLY_FAST_MARGIN = 0.93, 0.72
+"""The same shares then: a level that is too high is refused again and again."""
 _CUT, _DEEPEST_CUT, _DEEPEST_FALL = 0.07, 0.3, 0.3
 """By how much the level falls at least: first, and at most after several in a row; and the share
 of itself to which it falls at most, as the measure may be wrong."""
 _FIRST_HOLD, _SHORT_HOLD, _LONG_HOLD, _QUOTA_HOLD = 1.0, 3.0, 10.0, 120.0
 """Seconds for which the level is held before it is exceeded: while it is a first guess; while it
 is new; once it has settled; and for a quota per minute or longer."""
-_PAUSE_HOLD = 20.0
-"""Seconds for which a settled level is held longer per second of the pause that a probe costs."""
+_SHORT_PAUSE_HOLD, _LONG_PAUSE_HOLD = 5.0, 20.0
+"""Seconds for which a level is held longer per second of the pause that a probe costs: while it is
+new, and once it has settled."""
 _SETTLED = 30.0
 """Seconds until a level is no longer new."""
 _STEEPNESS = 1.8
@@ -67,6 +72,8 @@ class AdaptiveRateLimit:
         self._accepted_at_refusal = 0
         self._cycle_from, self._accepted_before_cycle = now, 0
         self._quota = False
+        self._loose = False
+        """A first guess again: a steep rise has found the level, and less of it was taken."""
 
     def at(self, now: float) -> float:
         """Requests per second to send now; infinity if no limit is known."""
@@ -109,27 +116,29 @@ class AdaptiveRateLimit:
         self._refusals = max(0.0, self._refusals - since / _TOLERATED) + 1.0
         if self._refusals < 2.0 and not pause:
             return False
-        self._refusals = 1.0
+        self._refusals, self._loose = 1.0, False
         measured = self._measured(now)
         level, rate = self.level, self.at(sent_at)
         if level is None:
             if measured:
                 self.level = 0.9 * measured
         elif rate > 1.001 * level:
-            self._raise(now, level, measured, rate)
-        elif measured <= level or pause >= 0.5 or now - self._hold_from > _LOOKBACK:
+            self._raise(now, level, measured, rate, pause)
+        elif measured <= level or pause >= _COSTLY or now - self._hold_from > _LOOKBACK:
             self._lower(now, level, measured)
         # Else the last second is still full of what a probe sent.
         self._pause = pause
         self._start_hold(now)
         return True
 
-    def _raise(self, now: float, level: float, measured: float, rate: float) -> None:
+    def _raise(self, now: float, level: float, measured: float, rate: float, pause: float) -> None:
+        costly = pause >= _COSTLY
         if measured > 1.5 * level:
             self._too_high = inf
-            found = _FAST_MARGIN * measured
+            self._loose = costly
+            found = (_COSTLY_FAST_MARGIN if costly else _FAST_MARGIN) * measured
         else:
-            found = min(_MARGIN * measured, measured - 0.4)
+            found = min((_COSTLY_MARGIN if costly else _MARGIN) * measured, measured - 0.4)
         found = min(found, rate, (level + self._too_high) / 2.0)
         self._too_high *= 1.03  # the limit may have risen a little
         self._cut = _CUT
@@ -171,12 +180,13 @@ class AdaptiveRateLimit:
             return
         if self._quota:
             self._hold = _QUOTA_HOLD
-        elif not self._reference:
+        elif not self._reference or self._loose:
             self._hold = _FIRST_HOLD
         elif at - self._new_since < max(_SETTLED, 100.0 / self.level):
-            self._hold = max(_SHORT_HOLD, 20.0 / self.level)
+            longer = _SHORT_PAUSE_HOLD * min(self._pause, 1.0)
+            self._hold = max(_SHORT_HOLD + longer, 20.0 / self.level)
         else:
-            longer = _PAUSE_HOLD * min(self._pause, 1.0)
+            longer = _LONG_PAUSE_HOLD * min(self._pause, 1.0)
             self._hold = max(_LONG_HOLD + longer, 100.0 / self.level)
 
     def _measured(self, now: float) -> float:
