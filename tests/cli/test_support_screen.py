@@ -31,8 +31,8 @@ def test_help(command: str) -> None:
 
 def test_the_commands_are_complete() -> None:
     names = (
-        "demo twin categories tags create history show reply close reopen download push "
-        "plan status doubts reconcile resume rejects judge doctor"
+        "demo twin categories tags create history show update set-priority reply close reopen "
+        "download push plan status doubts reconcile verify resume rejects judge doctor"
     )
     assert set(commands.commands) == set(names.split())
 

@@ -32,8 +32,8 @@ from ..weather import HASTY
 from .judge import each_once, judge, rows_in, tickets_in
 from .programs.source import contents, kapture_rows, support_rows
 
-ROWS = int(os.environ.get("ONCE_ROWS", "1500"))
-KILLS = int(os.environ.get("ONCE_KILLS", "5"))
+ROWS = int(os.environ.get("ONCE_ROWS", "800"))
+KILLS = int(os.environ.get("ONCE_KILLS", "4"))
 SECONDS = float(os.environ.get("ONCE_SECONDS", "60"))
 PROGRAMS = Path(__file__).parent / "programs"
 ROOT = Path(kapture_async.__file__).parent.parent

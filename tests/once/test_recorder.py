@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kapture_async import InvalidInputError, PermissionDeniedError, Row
+from kapture_async import InvalidInputError, PermissionDeniedError, PushStoppedError, Row
 from kapture_async._core.push.engine import Push
 from kapture_async._core.push.journal.facts import Job, State
 from kapture_async._core.push.journal.lock import owner_of
@@ -63,7 +63,8 @@ async def test_a_held_row_that_cannot_be_read_stays_as_it_is(
     async def refuse(value: str) -> Any:
         raise PermissionDeniedError("no", status=403)
 
-    await drain(push_of([Row("hello", "A")], journal, send=refuse))
+    with pytest.raises(PushStoppedError):  # a refused permission stops it
+        await drain(push_of([Row("hello", "A")], journal, send=refuse))
     before = on_disk(journal)
 
     def fail(payload: bytes) -> str:
