@@ -23,7 +23,7 @@ from attrs import define, field
 
 from kapture_async import KaptureClient, PushStoppedError, Timeout
 from kapture_async.events import AttemptStarted
-from kapture_async.testing import Fault, FaultPlan, KaptureTwin
+from kapture_async.testing import Fault, FaultPlan, KaptureEmulator
 
 BURST = 10.0
 LATENCY = 0.05
@@ -82,14 +82,14 @@ def rows() -> Iterator[dict[str, str]]:
 
 
 async def push_for(
-    seconds: float, twin: KaptureTwin, traffic: Traffic, timeout: float = 2.0
+    seconds: float, emulator: KaptureEmulator, traffic: Traffic, timeout: float = 2.0
 ) -> dict[str, int]:
     """Push for so long; gives how many outcomes of which kind there were."""
     counts: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as folder:
         async with KaptureClient(
-            base_url=twin.url,
-            token=twin.token,
+            base_url=emulator.url,
+            token=emulator.token,
             timeout=Timeout(total=timeout),
             max_connections=WORKERS,
             on_event=traffic.on_event,
@@ -109,17 +109,17 @@ async def push_for(
             except PushStoppedError as error:
                 print(error)
             stop.cancel()
-    traffic.made = [entry.monotonic for entry in twin.ledger.entries]
+    traffic.made = [entry.monotonic for entry in emulator.ledger.entries]
     return counts
 
 
 def hidden_limits(segment: float) -> None:
-    with KaptureTwin(latency=LATENCY).in_thread() as twin:
+    with KaptureEmulator(latency=LATENCY).in_thread() as emulator:
         limit = HiddenLimit(segment)
-        twin.faults = FaultPlan(limit.draw)
+        emulator.faults = FaultPlan(limit.draw)
         traffic = Traffic()
         # Nothing is silent here: only a machine that halts could let a call run out of time.
-        counts = asyncio.run(push_for(segment * len(limit.rates), twin, traffic, timeout=60.0))
+        counts = asyncio.run(push_for(segment * len(limit.rates), emulator, traffic, timeout=60.0))
     ideals = [rate * segment for rate in limit.rates]
     for place, rate in enumerate(limit.rates):
         start = limit.began + place * segment
@@ -136,24 +136,24 @@ def outage(kind: str, before: float, during: float, after: float) -> None:
         "answers 500": FaultPlan.rate(1.0, kinds=[Fault("status", status=500)]),
         "is silent": FaultPlan.rate(1.0, kinds=["silence_before"]),
     }
-    with KaptureTwin(latency=LATENCY).in_thread() as twin:
+    with KaptureEmulator(latency=LATENCY).in_thread() as emulator:
 
         def end() -> None:
             if kind == "is unreachable":
-                twin.listen_again()
-            twin.faults = FaultPlan()
+                emulator.listen_again()
+            emulator.faults = FaultPlan()
 
         def begin() -> None:
             if kind == "is unreachable":
-                twin.stop_listening()
+                emulator.stop_listening()
             else:
-                twin.faults = faults[kind]
+                emulator.faults = faults[kind]
 
         async def run() -> tuple[float, dict[str, int]]:
             started = time.monotonic()
             _at(before, begin)
             _at(before + during, end)
-            return started, await push_for(before + during + after, twin, traffic)
+            return started, await push_for(before + during + after, emulator, traffic)
 
         traffic = Traffic()
         started, counts = asyncio.run(run())

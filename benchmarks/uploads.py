@@ -1,6 +1,6 @@
 """Peak memory of files on their way up and down: ``python -m benchmarks.uploads``.
 
-Each line is a process of its own; the service is the twin, in another one. Uploads run all at
+Each line is a process of its own; the service is the emulator, in another one. Uploads run all at
 once: from bytes that the caller holds, and from files on the disk. Downloads run one after the
 other, to the disk, and should need no more for a large file than for a small one.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from support_async import HelpdeskError, SupportClient
-from support_async.testing import SupportTwin, TwinReply, bomb
+from support_async.testing import EmulatorReply, SupportEmulator, bomb
 
 from .machine import peak_bytes
 
@@ -34,7 +34,7 @@ TICKET: dict[str, Any] = {
 
 
 def client_of(url: str) -> SupportClient:
-    apikey, token = "twin-apikey", SupportTwin().token  # all twins sign alike
+    apikey, token = "emulator-apikey", SupportEmulator().token  # all emulators sign alike
     return SupportClient(
         url, apikey=apikey, access_token=token, timeout=300.0, max_attachment_bytes=LARGEST
     )
@@ -125,21 +125,21 @@ def main() -> None:
         asyncio.run(work(url, kind, int(count), int(size)))
         return
     print(f"{'what':>18} {'MiB':>8} {'peak MiB':>9} {'x total':>8} {'above':>7} {'MiB/s':>7}")
-    with SupportTwin.in_process(max_file=LARGEST, max_body=LARGEST + MIB) as twin:
-        least, seconds = measure(twin.url, "nothing")
+    with SupportEmulator.in_process(max_file=LARGEST, max_body=LARGEST + MIB) as emulator:
+        least, seconds = measure(emulator.url, "nothing")
         show("nothing", 0.0, least, least, seconds)
         for kind in ("bytes", "paths"):
-            peak, seconds = measure(twin.url, kind, given.files, int(given.size * MIB))
+            peak, seconds = measure(emulator.url, kind, given.files, int(given.size * MIB))
             show(f"{given.files} up, {kind}", given.files * given.size, peak, least, seconds)
     # Its files are put into it, so it runs here; what is measured is still a process of its own.
-    with SupportTwin().in_thread() as local:
+    with SupportEmulator().in_thread() as local:
         for mebi in (1.0, given.download):
             size = int(mebi * MIB)
             file_id = local.seed_attachment(local.seed(), "file.bin", os.urandom(size))
             peak, seconds = measure(local.url, "download", int(file_id), size)
             show("down, to disk", mebi, peak, least, seconds)
         packed = (("Content-Encoding", "gzip"),)
-        local.downloads[BOMB] = TwinReply(200, bomb(), "application/octet-stream", packed)
+        local.downloads[BOMB] = EmulatorReply(200, bomb(), "application/octet-stream", packed)
         peak, seconds = measure(local.url, "bomb")
         show("gzip bomb", 200.0, peak, least, seconds)
 

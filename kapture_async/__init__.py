@@ -1,4 +1,4 @@
-"""Client of the Kapture CRM API: asyncio first, with a sync twin.
+"""Client of the Kapture CRM API: asyncio first, with a sync client.
 
 No ticket lost, none twice, and a list of every doubt.
 """
@@ -43,24 +43,24 @@ if TYPE_CHECKING:
         UnreadableReplyError,
         ValidationError,
     )
-    from ._core.facade.loop import SyncInAsyncWarning
-    from ._core.facade.pages import SyncPages
-    from ._core.facade.push import SyncPush
+    from ._core.journal.findings import Contradiction
+    from ._core.journal.reader import ReadJournal
     from ._core.outcome import Accepted, NotSent, Outcome, Rejected, Unknown
     from ._core.phase import Attempt, Phase
     from ._core.pull.export import Exported, ExportProgress
     from ._core.pull.pages import Pages
     from ._core.push.doctor import Diagnosis
-    from ._core.push.engine import Push, PushCounts
-    from ._core.push.journal.findings import Contradiction
-    from ._core.push.journal.reading import ReadJournal
+    from ._core.push.push import Push, PushCounts
     from ._core.push.reconcile import Reconciliation, Resolved
     from ._core.push.rows import Row
     from ._core.push.verification import ListCheck, RowCheck, Verification
-    from ._core.transport.endings import interrupted_by
+    from ._core.sync.loop import SyncInAsyncWarning
+    from ._core.sync.pages import SyncPages
+    from ._core.sync.push import SyncPush
+    from ._core.transport.failures import interrupted_by
     from ._core.transport.retry import RetryPolicy
     from ._core.transport.settings import Timeout
-    from .callbacks import InvalidCallbackError, StatusCallback, parse_callback
+    from ._reference import Field
     from .client import KaptureClient
     from .customer_models import (
         Contact,
@@ -78,10 +78,10 @@ if TYPE_CHECKING:
     from .models import AddedTicket, NewTicket, Ticket, TicketDetail, TicketRow, UpdatedTicket
     from .order_models import NewOrder, OrderRow, SavedOrder
     from .orders import Orders
-    from .references import Field
     from .sync import SyncCustomers, SyncFaqs, SyncKaptureClient, SyncOrders, SyncTickets
     from .tickets import TicketLookup, Tickets
     from .updates import TicketUpdate
+    from .webhooks import InvalidCallbackError, StatusCallback, parse_callback
 
 __all__ = [
     "Accepted",
@@ -193,7 +193,7 @@ _HOMES = {
     "ConflictError": "._core.errors",
     "ConnectError": "._core.errors",
     "Contact": ".customer_models",
-    "Contradiction": "._core.push.journal.findings",
+    "Contradiction": "._core.journal.findings",
     "Customer": ".customer_models",
     "CustomerContact": ".customer_models",
     "CustomerFields": ".customer_models",
@@ -206,10 +206,10 @@ _HOMES = {
     "FaqCategory": ".faq_models",
     "FaqContent": ".faq_models",
     "Faqs": ".faqs",
-    "Field": ".references",
+    "Field": "._reference",
     "EndpointNotFoundError": "._core.errors",
     "HelpdeskError": "._core.errors",
-    "InvalidCallbackError": ".callbacks",
+    "InvalidCallbackError": ".webhooks",
     "InvalidInputError": "._core.errors",
     "JournalError": "._core.errors",
     "KaptureClient": ".client",
@@ -229,11 +229,11 @@ _HOMES = {
     "Pages": "._core.pull.pages",
     "PermissionDeniedError": "._core.errors",
     "Phase": "._core.phase",
-    "Push": "._core.push.engine",
-    "PushCounts": "._core.push.engine",
+    "Push": "._core.push.push",
+    "PushCounts": "._core.push.push",
     "PushStoppedError": "._core.errors",
     "RateLimitedError": "._core.errors",
-    "ReadJournal": "._core.push.journal.reading",
+    "ReadJournal": "._core.journal.reader",
     "Reconciliation": "._core.push.reconcile",
     "RedirectedError": "._core.errors",
     "Rejected": "._core.outcome",
@@ -251,14 +251,14 @@ _HOMES = {
     "SavedOrder": ".order_models",
     "ServerError": "._core.errors",
     "StateError": "._core.errors",
-    "StatusCallback": ".callbacks",
+    "StatusCallback": ".webhooks",
     "SyncCustomers": ".sync",
     "SyncFaqs": ".sync",
-    "SyncInAsyncWarning": "._core.facade.loop",
+    "SyncInAsyncWarning": "._core.sync.loop",
     "SyncKaptureClient": ".sync",
     "SyncOrders": ".sync",
-    "SyncPages": "._core.facade.pages",
-    "SyncPush": "._core.facade.push",
+    "SyncPages": "._core.sync.pages",
+    "SyncPush": "._core.sync.push",
     "SyncTickets": ".sync",
     "Ticket": ".models",
     "TicketDetail": ".models",
@@ -271,8 +271,8 @@ _HOMES = {
     "UnreadableReplyError": "._core.errors",
     "UpdatedTicket": ".models",
     "ValidationError": "._core.errors",
-    "interrupted_by": "._core.transport.endings",
-    "parse_callback": ".callbacks",
+    "interrupted_by": "._core.transport.failures",
+    "parse_callback": ".webhooks",
 }
 
 __getattr__ = loaded_late(__name__, _HOMES)

@@ -7,7 +7,7 @@ from ._core.cli.signals import run_program
 
 def main() -> None:
     """Run the command line and end the program with its exit code."""
-    run_program("kapture_async.cli")
+    run_program("kapture_async.cli.app")
 
 
 if __name__ == "__main__":

@@ -11,35 +11,7 @@ from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from ._core.arguments import check_callable, check_flag, check_text, is_one_of
-from ._core.caller import Caller, PageSize
-from ._core.errors import ConfigurationError, InvalidInputError
-from ._core.pairs import pairs_of
-from ._core.phase import Effect
-from ._core.runtime import running_loop
-from ._core.secret import Secret
-from ._core.transport.bodies import Form
-from ._core.transport.events import Observer
-from ._core.transport.hosts import check_path
-from ._core.transport.message import MEBI, Operation
-from ._core.transport.proxies import check_proxy
-from ._core.transport.retry import RetryPolicy
-from ._core.transport.send import Transport
-from ._core.transport.settings import (
-    CallOptions,
-    Timeout,
-    TransportSettings,
-    check_headers,
-    check_session,
-    wrapped_headers,
-)
-from ._core.vendorwords import Says, VendorWords
-from ._core.version import __version__
-from .credentials import Credential, auth_of, from_environment, wrapped
-from .customers import Customers
-from .faqs import Faqs
-from .orders import Orders
-from .service import (
+from ._api import (
     ADVICE,
     INDIA,
     SERVICE,
@@ -48,6 +20,34 @@ from .service import (
     codec_of,
     judge,
 )
+from ._auth import Credential, auth_of, from_environment, wrapped
+from ._core.arguments import check_callable, check_flag, check_text, is_one_of
+from ._core.errors import ConfigurationError, InvalidInputError
+from ._core.pairs import pairs_of
+from ._core.phase import Effect
+from ._core.requestor import ApiRequestor, PageSize
+from ._core.runtime import running_loop
+from ._core.secret import Secret
+from ._core.transport.bodies import Form
+from ._core.transport.events import Observer
+from ._core.transport.proxies import check_proxy
+from ._core.transport.request import MEBI, Operation
+from ._core.transport.retry import RetryPolicy
+from ._core.transport.settings import (
+    CallOptions,
+    Timeout,
+    TransportSettings,
+    check_headers,
+    check_session,
+    wrapped_headers,
+)
+from ._core.transport.transport import Transport
+from ._core.transport.urls import check_path
+from ._core.vendorwords import Says, VendorWords
+from ._core.version import __version__
+from .customers import Customers
+from .faqs import Faqs
+from .orders import Orders
 from .tickets import Tickets
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class KaptureClient:
         )
         self._owner = True
         self._use(
-            Caller(
+            ApiRequestor(
                 transport=self._transport,
                 judge=judge,
                 advice=ADVICE,
@@ -296,16 +296,16 @@ class KaptureClient:
         Returns:
             A client that need not be closed, and whose closing does nothing.
         """
-        options = self._caller.options.changed(timeout=timeout, retry=retry, headers=headers)
+        options = self._requestor.options.changed(timeout=timeout, retry=retry, headers=headers)
         other = object.__new__(type(self))
         other._transport = self._transport
         other._keys = self._keys
         other._owner = False
-        other._use(self._caller.with_options(options))
+        other._use(self._requestor.with_options(options))
         return other
 
-    def _use(self, caller: Caller) -> None:
-        self._caller = caller
+    def _use(self, caller: ApiRequestor) -> None:
+        self._requestor = caller
         self._tickets = Tickets(caller)
         self._customers = Customers(caller)
         self._orders = Orders(caller)
@@ -415,7 +415,7 @@ class KaptureClient:
             marks_success=marks_success,
         )
         headers = check_headers(headers)
-        return (await self._caller.call(operation, data, query=pairs, headers=headers)).body
+        return (await self._requestor.call(operation, data, query=pairs, headers=headers)).body
 
     async def aclose(self) -> None:
         """Close the connections. Calling it again does nothing.
@@ -431,7 +431,7 @@ class KaptureClient:
         # What is loaded when first needed is loaded here, where a service starts up, and not in
         # its first request.
         self._transport.load()
-        _ = self._caller.codec.converter
+        _ = self._requestor.codec.converter
         return self
 
     async def __aexit__(

@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 
 from ._core.codec import WireModel, wire
 from ._core.errors import InvalidInputError
-from .outgoing import (
+from ._outgoing import (
     Outgoing,
     check_names,
     checked_row,

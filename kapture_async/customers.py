@@ -10,8 +10,16 @@ from typing import Any
 
 from attrs import evolve
 
+from ._api import (
+    format_day,
+    is_nothing_found,
+    older_names,
+    refusal,
+    service_day,
+    wants_limit,
+)
+from ._bodies import checked_id, merge_extra, merge_given
 from ._core.arguments import check_callable, check_flag, check_words
-from ._core.caller import Caller, Payload
 from ._core.errors import (
     InvalidInputError,
     JournalError,
@@ -19,25 +27,36 @@ from ._core.errors import (
     RejectedError,
     UnreadableReplyError,
 )
+from ._core.journal.reader import job_at
 from ._core.pull.paged import LEARNED
 from ._core.pull.pages import Pages, days_between
-from ._core.push.bulk import bulk_push, reconcile_at
-from ._core.push.engine import Push
 from ._core.push.events import PushObserver
-from ._core.push.journal.reading import job_at
-from ._core.push.judging import judge
+from ._core.push.journaling import RowCodec
+from ._core.push.push import Push
 from ._core.push.reconcile import ReconcileObserver, Reconciliation, Resolved, settle_time
-from ._core.push.recorder import Records
-from ._core.push.restoring import Ways
+from ._core.push.resolving import judge
+from ._core.push.restored import Ways
 from ._core.push.rows import Row, Source
+from ._core.push.settings import bulk_push, reconcile_at
 from ._core.push.verification import Verification
 from ._core.push.verify import VerifyObserver, verify_at
-from ._core.replies import Judgement
+from ._core.requestor import ApiRequestor, Payload
+from ._core.response import ResponseContext
 from ._core.secret import Secret
-from ._core.transport.message import Operation
+from ._core.transport.request import Operation
 from ._core.transport.retry import NO_RETRY
 from ._core.transport.settings import check_headers
-from .bodies import checked_id, merge_extra, merge_given
+from ._echoes import SAVED_CUSTOMER
+from ._journaled_customers import (
+    customer_from,
+    customer_job_of,
+    customer_records_of,
+    inquiry_of,
+)
+from ._listings import Found, Listed, account_id, every_row, number_of, one_page, rows_in
+from ._operations import ADD_CUSTOMER, GET_CUSTOMER, PULL_CUSTOMERS, UPDATE_CUSTOMER
+from ._outgoing import says_something
+from ._reference import TEXT, ReferencePlace, check_place
 from .customer_models import (
     Contact,
     Customer,
@@ -47,25 +66,6 @@ from .customer_models import (
     NewCustomer,
     SavedCustomer,
 )
-from .echoes import SAVED_CUSTOMER
-from .journaled_customers import (
-    customer_from,
-    customer_job_of,
-    customer_records_of,
-    inquiry_of,
-)
-from .listings import Found, Listed, account_id, every_row, number_of, one_page, rows_in
-from .operations import ADD_CUSTOMER, GET_CUSTOMER, PULL_CUSTOMERS, UPDATE_CUSTOMER
-from .outgoing import says_something
-from .references import TEXT, ReferencePlace, check_place
-from .service import (
-    format_day,
-    is_nothing_found,
-    older_names,
-    refusal,
-    service_day,
-    wants_limit,
-)
 
 Contacts = Iterable[Contact | Mapping[str, Any]]
 """Persons of a customer, as :class:`Contact` or as mappings by wire names."""
@@ -74,8 +74,8 @@ Contacts = Iterable[Contact | Mapping[str, Any]]
 class Customers:
     """The customers of one tenant. Reached as ``client.customers``."""
 
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
+    def __init__(self, caller: ApiRequestor) -> None:
+        self._requestor = caller
         self._caller_once = caller.with_retry(NO_RETRY)
 
     async def add(
@@ -131,7 +131,7 @@ class Customers:
         )
         whole = _one_of(customer, given, NewCustomer)
         headers = check_headers(headers)
-        return await self._save(self._caller, ADD_CUSTOMER, whole, headers)
+        return await self._save(self._requestor, ADD_CUSTOMER, whole, headers)
 
     async def update(
         self,
@@ -185,7 +185,7 @@ class Customers:
         number = checked_id(customer_id, what="customer")
         whole = with_id(_one_of(changes, given, CustomerFields), number)
         headers = check_headers(headers)
-        return await self._save(self._caller, UPDATE_CUSTOMER, whole, headers, changing=number)
+        return await self._save(self._requestor, UPDATE_CUSTOMER, whole, headers, changing=number)
 
     async def get(
         self,
@@ -223,7 +223,7 @@ class Customers:
         )
         marks = _marks(given)
         headers = check_headers(headers)
-        judged = await self._caller.call(GET_CUSTOMER, marks, headers=headers)
+        judged = await self._requestor.call(GET_CUSTOMER, marks, headers=headers)
         return self._customer_in(judged, kapture_customer_id)
 
     def pull(
@@ -272,7 +272,7 @@ class Customers:
             HelpdeskError: while iterating; every earlier day was delivered whole, and being a
                 read, it is safe to ask again.
         """
-        zone = self._caller.codec.zone
+        zone = self._requestor.codec.zone
         check_words(
             name=name,
             phone=phone,
@@ -301,7 +301,7 @@ class Customers:
             raise InvalidInputError("a window in extra stands for one day only")
         paged = "limit" not in filters and "offset" not in filters
         skipped = number_of(filters.get("offset", 0))
-        size = self._caller.page_size
+        size = self._requestor.page_size
 
         async def ask(day: str, skip: int) -> Found[CustomerRow]:
             body = Payload({"createStartDate": day, "createEndDate": day} | filters)
@@ -309,14 +309,14 @@ class Customers:
                 body["offset"] = str(skip)
             if paged and size.rows is not None:
                 body["limit"] = str(size.rows)
-            codec = self._caller.codec
+            codec = self._requestor.codec
             try:
-                judged = await self._caller.call(PULL_CUSTOMERS, body, headers=checked)
+                judged = await self._requestor.call(PULL_CUSTOMERS, body, headers=checked)
             except RejectedError as error:
                 if paged and size.rows is None and wants_limit(error):
                     size.rows = LEARNED
                     return await ask(day, skip)
-                if is_nothing_found(error, self._caller.words):
+                if is_nothing_found(error, self._requestor.words):
                     return [], 0
                 raise
             rows, total = rows_in(judged, skipped=None if skip else skipped)
@@ -413,18 +413,18 @@ class Customers:
         check_place(reference)
         check_flag("payloads", payloads)
 
-        def records(longest: float | None) -> Records[CustomerFields]:
+        def records(longest: float | None) -> RowCodec[CustomerFields]:
             job = customer_job_of(
-                self._caller.transport.settings,
+                self._requestor.transport.settings,
                 reference,
                 payloads=payloads,
                 keys=None if key is None else "key",
                 longest_call=longest,
             )
-            return customer_records_of(job, self._caller.codec, reference)
+            return customer_records_of(job, self._requestor.codec, reference)
 
         return bulk_push(
-            self._caller,
+            self._requestor,
             source,
             self._add_row,
             operation=ADD_CUSTOMER.name,
@@ -482,7 +482,7 @@ class Customers:
                 :meth:`Reconciliation.before` gives it.
         """
         check_place(reference)
-        longest = self._caller.options.timeout.total
+        longest = self._requestor.options.timeout.total
         check_flag("trust_empty", trust_empty)
         check_callable("on_event", on_event)
         settle_time(settle, longest)  # before anything is opened
@@ -493,7 +493,7 @@ class Customers:
                 f"{ADD_CUSTOMER.name}",
                 next_step=f"Use the reconcile method beside {stored.operation}.",
             )
-        job = customer_job_of(self._caller.transport.settings, reference)
+        job = customer_job_of(self._requestor.transport.settings, reference)
         return await reconcile_at(
             journal,
             job,
@@ -541,7 +541,7 @@ class Customers:
                 journal. It is safe to verify again.
         """
         check_place(reference)
-        longest = self._caller.options.timeout.total
+        longest = self._requestor.options.timeout.total
         check_callable("on_event", on_event)
         settle_time(settle, longest)  # before anything is opened
         stored = await asyncio.to_thread(job_at, journal)
@@ -553,7 +553,7 @@ class Customers:
             )
         return await verify_at(
             journal,
-            customer_job_of(self._caller.transport.settings, reference),
+            customer_job_of(self._requestor.transport.settings, reference),
             inquiry_of(self.get, reference),
             settle=settle,
             longest=longest,
@@ -599,7 +599,7 @@ class Customers:
 
     async def _save(
         self,
-        caller: Caller,
+        caller: ApiRequestor,
         operation: Operation,
         customer: CustomerFields,
         headers: Mapping[str, Secret] | None,
@@ -623,7 +623,7 @@ class Customers:
             )
         return saved
 
-    def _customer_in(self, judged: Judgement, asked: str | None) -> Customer:
+    def _customer_in(self, judged: ResponseContext, asked: str | None) -> Customer:
         body = older_names(judged.body) if isinstance(judged.body, dict) else {}
         details = body.get("Customer Details")
         if isinstance(details, str) and details.strip():
@@ -636,7 +636,7 @@ class Customers:
             raise error
         if not isinstance(details, dict):
             raise judged.unreadable("the answer holds no customer")
-        customer = self._caller.decode(judged, body, Customer)
+        customer = self._requestor.decode(judged, body, Customer)
         if says_something(asked) and customer.customer_id != (asked or "").strip():
             raise judged.unreadable("the answer holds a customer that was not asked for")
         return customer
@@ -645,7 +645,7 @@ class Customers:
         return UnreadableReplyError(
             "the service gives the same customers at every offset, so the rest of the day cannot "
             "be read",
-            service=self._caller.transport.settings.service,
+            service=self._requestor.transport.settings.service,
             operation=PULL_CUSTOMERS.name,
             effect="read",
         )

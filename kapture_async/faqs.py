@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
+from ._api import format_day, is_nothing_found, none_said, service_day
+from ._bodies import checked_id, merge_extra, merge_given
 from ._core.arguments import check_words
-from ._core.caller import Caller, Payload
 from ._core.errors import InvalidInputError, RejectedError, UnreadableReplyError
-from ._core.pull.offsets import OffsetReader
 from ._core.pull.pages import Pages
-from ._core.replies import Judgement
+from ._core.pull.paginator import OffsetPaginator
+from ._core.requestor import ApiRequestor, Payload
+from ._core.response import ResponseContext
 from ._core.secret import Secret
 from ._core.transport.bodies import Form
 from ._core.transport.settings import check_headers
-from .bodies import checked_id, merge_extra, merge_given
+from ._listings import is_no_row
+from ._operations import FAQ_CATEGORIES, FAQ_CONTENTS
 from .faq_models import FaqCategory, FaqContent
-from .listings import is_no_row
-from .operations import FAQ_CATEGORIES, FAQ_CONTENTS
-from .service import format_day, is_nothing_found, none_said, service_day
 
 
 class Faqs:
@@ -29,8 +29,8 @@ class Faqs:
     there is no method for it (kapture.md, section 14).
     """
 
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
+    def __init__(self, caller: ApiRequestor) -> None:
+        self._requestor = caller
 
     def contents(
         self,
@@ -67,7 +67,7 @@ class Faqs:
         """
         if type(page_size) is not int or page_size < 1:
             raise InvalidInputError("page_size must be 1 or more")
-        zone = self._caller.codec.zone
+        zone = self._requestor.codec.zone
         fields = Payload()
         check_words(employee_id=employee_id)
         merge_given(fields, employee_id=employee_id)
@@ -83,16 +83,16 @@ class Faqs:
         async def ask(start: int) -> list[FaqContent]:
             body = Payload(fields, start_index=str(start), end_index=str(start + page_size))
             try:
-                judged = await self._caller.call(FAQ_CONTENTS, body, headers=checked)
+                judged = await self._requestor.call(FAQ_CONTENTS, body, headers=checked)
             except RejectedError as error:
-                if is_nothing_found(error, self._caller.words):
+                if is_nothing_found(error, self._requestor.words):
                     return []
                 raise
             return [
-                self._caller.decode(judged, row, FaqContent) for row in _list(judged, "contents")
+                self._requestor.decode(judged, row, FaqContent) for row in _list(judged, "contents")
             ]
 
-        reader = OffsetReader(ask, id_of=lambda row: row.content_id, not_moving=self._not_moving)
+        reader = OffsetPaginator(ask, id_of=lambda row: row.content_id, not_moving=self._not_moving)
         return Pages(
             reader.windows(),
             reader.fetch,
@@ -116,12 +116,12 @@ class Faqs:
         headers = check_headers(headers)
         try:
             # An empty form, no JSON: that is what the scripts send.
-            judged = await self._caller.call(FAQ_CATEGORIES, Form(), headers=headers)
+            judged = await self._requestor.call(FAQ_CATEGORIES, Form(), headers=headers)
         except RejectedError as error:
-            if is_nothing_found(error, self._caller.words):
+            if is_nothing_found(error, self._requestor.words):
                 return []
             raise
-        codec = self._caller.codec
+        codec = self._requestor.codec
         return [codec.decode(row, FaqCategory) for row in _list(judged, "category")]
 
     # --- below: no public names ----------------------------------------------------------------
@@ -129,13 +129,13 @@ class Faqs:
     def _not_moving(self) -> UnreadableReplyError:
         return UnreadableReplyError(
             "the service gives the same contents for every window, so the rest cannot be read",
-            service=self._caller.transport.settings.service,
+            service=self._requestor.transport.settings.service,
             operation=FAQ_CONTENTS.name,
             effect="read",
         )
 
 
-def _list(judged: Judgement, name: str) -> list[dict[str, Any]]:
+def _list(judged: ResponseContext, name: str) -> list[dict[str, Any]]:
     """The rows of an FAQ reply: a list of objects under ``message``, or a text that says none.
 
     Raises:

@@ -9,8 +9,8 @@ from attrs import define, field, frozen
 
 from ._core.codec import WireModel, wire
 from ._core.errors import InvalidInputError
+from ._outgoing import Outgoing, check_names, checked_row, sent
 from .customer_models import BODY_PARTS, CustomerFields
-from .outgoing import Outgoing, check_names, checked_row, sent
 
 ORDER_PARTS = ("order_info", "product_details")
 """The objects of an order's body beside those of a customer's; only their names were seen."""

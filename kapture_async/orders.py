@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ._core.caller import Caller, Payload
+from ._api import is_nothing_found, older_names
+from ._bodies import checked_id, merge_extra, merge_given
 from ._core.errors import InvalidInputError, RejectedError
 from ._core.pull.pages import Pages
+from ._core.requestor import ApiRequestor, Payload
 from ._core.secret import Secret
-from ._core.transport.message import Operation
+from ._core.transport.request import Operation
 from ._core.transport.settings import check_headers
-from .bodies import checked_id, merge_extra, merge_given
+from ._listings import Found, Listed, account_id, rows_in
+from ._operations import ADD_ORDER, PULL_ORDERS, UPDATE_ORDER
+from ._outgoing import says_something
 from .customer_models import CustomerFields
-from .listings import Found, Listed, account_id, rows_in
-from .operations import ADD_ORDER, PULL_ORDERS, UPDATE_ORDER
 from .order_models import NewOrder, OrderRow, SavedOrder
-from .outgoing import says_something
-from .service import is_nothing_found, older_names
 
 FILTERS = (
     *("name", "enquiryIds", "generationStartDate", "generationEndDate"),
@@ -40,8 +40,8 @@ class Orders:
     :class:`ConfigurationError`, and nothing is sent.
     """
 
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
+    def __init__(self, caller: ApiRequestor) -> None:
+        self._requestor = caller
 
     async def add(
         self,
@@ -187,11 +187,11 @@ class Orders:
         checked = check_headers(headers)
 
         async def ask() -> Found[OrderRow]:
-            codec = self._caller.codec
+            codec = self._requestor.codec
             try:
-                judged = await self._caller.call(PULL_ORDERS, body, headers=checked)
+                judged = await self._requestor.call(PULL_ORDERS, body, headers=checked)
             except RejectedError as error:
-                if is_nothing_found(error, self._caller.words):
+                if is_nothing_found(error, self._requestor.words):
                     return [], 0
                 raise
             rows, total = rows_in(judged)
@@ -218,13 +218,13 @@ class Orders:
         headers: Mapping[str, Secret],
         changing: str | None = None,
     ) -> SavedOrder:
-        judged = await self._caller.call(operation, body, headers=headers)
+        judged = await self._requestor.call(operation, body, headers=headers)
         found = judged.body
         if isinstance(found, list):  # the older endpoint answers a list of one (section 9)
             if len(found) != 1:
                 raise judged.unreadable(f"the answer is a list of {len(found)} objects, not one")
             found = found[0]
-        saved = self._caller.codec.decode(older_names(found), SavedOrder)
+        saved = self._requestor.codec.decode(older_names(found), SavedOrder)
         if saved.contradicts_itself:
             raise judged.mismatch("the answer says success and gives two order ids that differ")
         if changing is not None and saved.order_id not in (None, changing):

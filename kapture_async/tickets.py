@@ -11,68 +11,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from ._core.arguments import check_callable, check_flag, check_seconds, check_whole, check_words
-from ._core.begun import Begun
-from ._core.caller import Caller, PageSize, Payload
-from ._core.errors import (
-    EndpointNotFoundError,
-    HelpdeskError,
-    InvalidInputError,
-    JournalError,
-    NotFoundError,
-)
-from ._core.pull.arriving import Arriving
-from ._core.pull.export import Exported, PullObserver
-from ._core.pull.paged import Paged
-from ._core.pull.pages import Pages, days_between
-from ._core.push.bulk import bulk_push, reconcile_at
-from ._core.push.doctor import Diagnosis, examine, long_text
-from ._core.push.engine import Push
-from ._core.push.events import PushObserver
-from ._core.push.journal.facts import Job
-from ._core.push.journal.reading import job_at
-from ._core.push.judging import judge
-from ._core.push.looks import Inquiry, Look
-from ._core.push.reconcile import ReconcileObserver, Reconciliation, Resolved, settle_time
-from ._core.push.recorder import Records
-from ._core.push.restoring import Ways
-from ._core.push.rows import Row, Source
-from ._core.push.trial import TITLE, trial_text
-from ._core.push.verification import Verification
-from ._core.push.verify import VerifyObserver, verify_at
-from ._core.secret import Secret
-from ._core.transport.retry import NO_RETRY
-from ._core.transport.settings import CallOptions, check_headers
-from .bodies import (
-    checked_id,
-    checked_text,
-    get_switches,
-    hidden,
-    merge_extra,
-    merge_given,
-    ticket_body,
-)
-from .echoes import ADDED, UPDATED, ids_of
-from .journaled import (
-    job_of,
-    look_of,
-    packed_beginning,
-    packed_clues,
-    packed_content,
-    records_of,
-)
-from .journaled_updates import (
-    BY_TICKET,
-    EachOnce,
-    inquiry_of,
-    update_job_of,
-    update_records_of,
-)
-from .listings import is_no_row, number_of
-from .models import AddedTicket, NewTicket, TicketDetail, TicketRow, UpdatedTicket
-from .pulled import export_tickets, frame_of, rows_rule
-from .references import TEXT, ReferencePlace, check_place, mark
-from .service import (
+from ._api import (
     ADD_TICKET,
     GET_BATCH,
     GET_TICKET,
@@ -85,6 +24,67 @@ from .service import (
     wants_limit,
     window_of,
 )
+from ._bodies import (
+    checked_id,
+    checked_text,
+    get_switches,
+    hidden,
+    merge_extra,
+    merge_given,
+    ticket_body,
+)
+from ._core.arguments import check_callable, check_flag, check_seconds, check_whole, check_words
+from ._core.errors import (
+    EndpointNotFoundError,
+    HelpdeskError,
+    InvalidInputError,
+    JournalError,
+    NotFoundError,
+)
+from ._core.journal.reader import job_at
+from ._core.journal.records import Job
+from ._core.pull.arriving import Arriving
+from ._core.pull.export import Exported, PullObserver
+from ._core.pull.paged import Paged
+from ._core.pull.pages import Pages, days_between
+from ._core.push.doctor import Diagnosis, examine, long_text
+from ._core.push.events import PushObserver
+from ._core.push.journaling import RowCodec
+from ._core.push.lookup import Inquiry, Look
+from ._core.push.push import Push
+from ._core.push.reconcile import ReconcileObserver, Reconciliation, Resolved, settle_time
+from ._core.push.resolving import judge
+from ._core.push.restored import Ways
+from ._core.push.rows import Row, Source
+from ._core.push.settings import bulk_push, reconcile_at
+from ._core.push.trial import TITLE, trial_text
+from ._core.push.verification import Verification
+from ._core.push.verify import VerifyObserver, verify_at
+from ._core.requestor import ApiRequestor, PageSize, Payload
+from ._core.secret import Secret
+from ._core.streamed import StreamedResponse
+from ._core.transport.retry import NO_RETRY
+from ._core.transport.settings import CallOptions, check_headers
+from ._echoes import ADDED, UPDATED, ids_of
+from ._journaled import (
+    job_of,
+    look_of,
+    packed_beginning,
+    packed_clues,
+    packed_content,
+    records_of,
+)
+from ._journaled_updates import (
+    BY_TICKET,
+    EachOnce,
+    inquiry_of,
+    update_job_of,
+    update_records_of,
+)
+from ._listings import is_no_row, number_of
+from ._pulled import export_tickets, frame_of, rows_rule
+from ._reference import TEXT, ReferencePlace, check_place, mark
+from .models import AddedTicket, NewTicket, TicketDetail, TicketRow, UpdatedTicket
 from .updates import Defaults, TicketUpdate, ticket_of
 
 TRIAL_TITLE = "Trial of an import, please ignore"
@@ -109,8 +109,8 @@ class TicketLookup:
 class Tickets:
     """The tickets of one tenant. Reached as ``client.tickets``."""
 
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
+    def __init__(self, caller: ApiRequestor) -> None:
+        self._requestor = caller
         self._caller_once = caller.with_retry(NO_RETRY)
 
     async def add(
@@ -166,7 +166,7 @@ class Tickets:
                 next_step="Give the fields of a mapping as arguments: add(**fields).",
             )
         headers = check_headers(headers)
-        return await self._add(self._caller, ticket.to_wire(), headers)
+        return await self._add(self._requestor, ticket.to_wire(), headers)
 
     async def update(
         self,
@@ -219,7 +219,7 @@ class Tickets:
             extra=extra,
         )
         headers = check_headers(headers)
-        return await self._update(self._caller, update, headers)
+        return await self._update(self._requestor, update, headers)
 
     async def get(
         self,
@@ -251,7 +251,7 @@ class Tickets:
         if not found:
             raise NotFoundError(
                 f"the service gave no ticket for the id {ticket_id!r}",
-                service=self._caller.transport.settings.service,
+                service=self._requestor.transport.settings.service,
                 operation=GET_TICKET.name,
                 effect="read",
             )
@@ -376,7 +376,7 @@ class Tickets:
             HelpdeskError: while iterating; every earlier day was delivered whole, of this one
                 perhaps a part, and being a read, it is safe to ask again.
         """
-        zone = self._caller.codec.zone
+        zone = self._requestor.codec.zone
         filters = Payload()
         check_words(limit=limit, offset=offset, customer_code=customer_code, status=status)
         merge_given(filters, limit=limit, offset=offset, customer_code=customer_code, status=status)
@@ -467,7 +467,7 @@ class Tickets:
             HelpdeskError: a day failed. Nothing was written; it is safe to begin again.
             OSError: the disk failed. The same.
         """
-        codec = self._caller.codec
+        codec = self._requestor.codec
         filters = Payload()
         check_words(customer_code=customer_code, status=status)
         check_flag("overwrite", overwrite)
@@ -486,7 +486,7 @@ class Tickets:
         return await export_tickets(
             lambda days: self._pages(days, filters, checked, ahead),
             codec,
-            str(self._caller.transport.settings.base_url),
+            str(self._requestor.transport.settings.base_url),
             out=out,
             start=first,
             end=last,
@@ -600,11 +600,11 @@ class Tickets:
         """
         check_place(reference)
         check_flag("payloads", payloads)
-        codec = self._caller.codec
+        codec = self._requestor.codec
 
-        def records(longest: float | None) -> Records[dict[str, Any]]:
+        def records(longest: float | None) -> RowCodec[dict[str, Any]]:
             job = job_of(
-                self._caller.transport.settings,
+                self._requestor.transport.settings,
                 reference,
                 payloads=payloads,
                 keys=None if key is None else "key",
@@ -613,7 +613,7 @@ class Tickets:
             return records_of(job, codec, reference)
 
         return bulk_push(
-            self._caller,
+            self._requestor,
             source,
             self._add_row if journal is None else self._add_body,
             operation=ADD_TICKET.name,
@@ -729,7 +729,7 @@ class Tickets:
         """
         check_place(reference)
         check_flag("payloads", payloads)
-        codec = self._caller.codec
+        codec = self._requestor.codec
         given = Payload(
             sub_status=sub_status,
             comment=comment,
@@ -740,9 +740,9 @@ class Tickets:
         )
         defaults = Defaults(given, hidden(extra), codec.zone)
 
-        def records(longest: float | None) -> Records[TicketUpdate]:
+        def records(longest: float | None) -> RowCodec[TicketUpdate]:
             job = update_job_of(
-                self._caller.transport.settings,
+                self._requestor.transport.settings,
                 reference,
                 payloads=payloads,
                 keys=BY_TICKET if key is None else "key",
@@ -758,7 +758,7 @@ class Tickets:
             return await self._update(self._caller_once, update, None)
 
         return bulk_push(
-            self._caller,
+            self._requestor,
             named,
             send,
             operation=UPDATE_TICKET.name,
@@ -826,7 +826,7 @@ class Tickets:
                 :meth:`Reconciliation.before` gives it.
         """
         check_place(reference)
-        codec, longest = self._caller.codec, self._caller.options.timeout.total
+        codec, longest = self._requestor.codec, self._requestor.options.timeout.total
         check_flag("trust_empty", trust_empty)
         check_flag("probe", probe)
         check_callable("on_event", on_event)
@@ -840,7 +840,7 @@ class Tickets:
         async def trial(name: str, traits: int, like: bytes | None) -> str | None:
             ticket = NewTicket(title=TITLE, ticket_details=trial_text(traits))
             body = mark(ticket.to_wire(), name, reference)
-            return (await self._add(self._caller, body, None)).ticket_id
+            return (await self._add(self._requestor, body, None)).ticket_id
 
         return await reconcile_at(
             journal,
@@ -895,7 +895,7 @@ class Tickets:
                 journal. It is safe to verify again.
         """
         check_place(reference)
-        codec, longest = self._caller.codec, self._caller.options.timeout.total
+        codec, longest = self._requestor.codec, self._requestor.options.timeout.total
         check_callable("on_event", on_event)
         settle_time(settle, longest)  # before anything is opened
         job, way = await self._way_for(journal, reference, "verify")
@@ -913,7 +913,7 @@ class Tickets:
         self, journal: str | os.PathLike[str], reference: ReferencePlace, method: str
     ) -> tuple[Job, Look | Inquiry]:
         """What a journal must be for, and how its rows are looked up."""
-        settings = self._caller.transport.settings
+        settings = self._requestor.transport.settings
         stored = await asyncio.to_thread(job_at, journal)
         if stored.operation == UPDATE_TICKET.name:
             by_ticket = stored.keys == BY_TICKET
@@ -924,7 +924,7 @@ class Tickets:
                 f"the journal {os.fspath(journal)!r} is of {stored.operation}, and not of tickets",
                 next_step=f"Use the {method} method beside {stored.operation}.",
             )
-        return job_of(settings, reference), look_of(self.pull, self._caller.codec, reference)
+        return job_of(settings, reference), look_of(self.pull, self._requestor.codec, reference)
 
     async def judge(
         self,
@@ -1001,9 +1001,9 @@ class Tickets:
 
         async def create(name: str) -> str | None:
             body = mark(ticket.to_wire(), name, reference)
-            return (await self._add(self._caller, body, None)).ticket_id
+            return (await self._add(self._requestor, body, None)).ticket_id
 
-        look = look_of(self.pull, self._caller.codec, reference)
+        look = look_of(self.pull, self._requestor.codec, reference)
         said = await examine(create, look, patience=patience)
         return (
             said
@@ -1014,7 +1014,7 @@ class Tickets:
     # --- below: no public names ----------------------------------------------------------------
 
     def _ways(self, place: ReferencePlace) -> Ways:
-        look = look_of(self.pull, self._caller.codec, place)
+        look = look_of(self.pull, self._requestor.codec, place)
         beginning_of = packed_beginning if place == TEXT else None
         return Ways(look=look, beginning_of=beginning_of, clues_of=packed_clues)
 
@@ -1028,7 +1028,7 @@ class Tickets:
         headers: Mapping[str, Secret],
         ahead: int,
     ) -> Pages[TicketRow]:
-        caller = self._caller
+        caller = self._requestor
         rule = rows_rule(caller.codec, caller.words)
         size, whole = caller.page_size, "offset" not in filters
         if "limit" in filters or not whole:  # of this pull alone
@@ -1043,7 +1043,7 @@ class Tickets:
             if offset:
                 body["offset"] = offset
 
-            async def begin(options: CallOptions) -> Begun:
+            async def begin(options: CallOptions) -> StreamedResponse:
                 return await caller.with_options(options).begin(PULL_TICKETS, body, headers=headers)
 
             return Arriving(begin, caller.options, rule, own=pages.own)
@@ -1058,7 +1058,7 @@ class Tickets:
             arrive,
             id_of=lambda row: row.ticket_id,
             ahead=ahead,
-            frame=frame_of(self._caller.codec.zone),
+            frame=frame_of(self._requestor.codec.zone),
         )
         return pages
 
@@ -1070,7 +1070,7 @@ class Tickets:
         return self._add(self._caller_once, body, None)
 
     async def _add(
-        self, caller: Caller, body: dict[str, Any], headers: Mapping[str, Secret] | None
+        self, caller: ApiRequestor, body: dict[str, Any], headers: Mapping[str, Secret] | None
     ) -> AddedTicket:
         codec = caller.codec
         judged = await caller.call(ADD_TICKET, body, headers=headers)
@@ -1084,7 +1084,7 @@ class Tickets:
         return added
 
     async def _update(
-        self, caller: Caller, update: TicketUpdate, headers: Mapping[str, Secret] | None
+        self, caller: ApiRequestor, update: TicketUpdate, headers: Mapping[str, Secret] | None
     ) -> UpdatedTicket:
         asked = update.ticket_id
         judged = await caller.call(
@@ -1103,9 +1103,9 @@ class Tickets:
     async def _search(
         self, ids: list[str], switches: Payload, headers: Mapping[str, Secret]
     ) -> list[TicketDetail]:
-        codec = self._caller.codec
+        codec = self._requestor.codec
         body = Payload(switches, ticket_ids=",".join(ids))
-        judged = await self._caller.call(GET_TICKET, body, headers=headers)
+        judged = await self._requestor.call(GET_TICKET, body, headers=headers)
         if not all(isinstance(element, dict) for element in judged.body):
             raise judged.unreadable("the answer's list holds something that is no ticket")
         if any("task_details" not in element and is_no_row(element) for element in judged.body):

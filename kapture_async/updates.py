@@ -8,13 +8,13 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from ._core.caller import Payload
+from ._bodies import callback_text, checked_id, checked_text, merge_extra, merge_given
 from ._core.errors import InvalidInputError
 from ._core.given import given, members
-from ._core.push.journal.reference import append_marker
-from .bodies import callback_text, checked_id, checked_text, merge_extra, merge_given
-from .outgoing import check_names, frozen_mapping
-from .references import Field, ReferencePlace, with_field
+from ._core.journal.reference import append_marker
+from ._core.requestor import Payload
+from ._outgoing import check_names, frozen_mapping
+from ._reference import Field, ReferencePlace, with_field
 
 UPDATE_FIELDS = (
     "ticket_id",

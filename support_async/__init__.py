@@ -1,4 +1,4 @@
-"""Client of the white-label Support Ticket API: asyncio first, with a sync twin.
+"""Client of the white-label Support Ticket API: asyncio first, with a sync client.
 
 No ticket lost, none twice, and a list of every doubt.
 """
@@ -45,30 +45,31 @@ if TYPE_CHECKING:
         UnreadableReplyError,
         ValidationError,
     )
-    from kapture_async._core.facade.download import SyncDownload
-    from kapture_async._core.facade.loop import SyncInAsyncWarning
-    from kapture_async._core.facade.pages import SyncPages
-    from kapture_async._core.facade.push import SyncPush
+    from kapture_async._core.journal.findings import Contradiction
+    from kapture_async._core.journal.reader import ReadJournal
     from kapture_async._core.outcome import Accepted, NotSent, Outcome, Rejected, Unknown
     from kapture_async._core.phase import Attempt, Phase
     from kapture_async._core.pull.pages import Pages
     from kapture_async._core.push.doctor import Diagnosis
-    from kapture_async._core.push.engine import Push, PushCounts
-    from kapture_async._core.push.journal.findings import Contradiction
-    from kapture_async._core.push.journal.reading import ReadJournal
+    from kapture_async._core.push.push import Push, PushCounts
     from kapture_async._core.push.reconcile import Reconciliation, Resolved
     from kapture_async._core.push.rows import Row
     from kapture_async._core.push.verification import ListCheck, RowCheck, Verification
     from kapture_async._core.secret import Secret
-    from kapture_async._core.transport.endings import interrupted_by
+    from kapture_async._core.sync.download import SyncDownload
+    from kapture_async._core.sync.loop import SyncInAsyncWarning
+    from kapture_async._core.sync.pages import SyncPages
+    from kapture_async._core.sync.push import SyncPush
+    from kapture_async._core.transport.failures import interrupted_by
     from kapture_async._core.transport.retry import RetryPolicy
     from kapture_async._core.transport.settings import Timeout
     from kapture_async._core.transport.tokens import TokenProvider
 
+    from ._api import TicketIdIn
+    from ._files import AttachmentLike
     from .attachments import Attachments
     from .categories import Categories
     from .client import SupportClient
-    from .files import AttachmentLike
     from .models import (
         Category,
         Conversation,
@@ -82,7 +83,6 @@ if TYPE_CHECKING:
         TicketRow,
         Tokens,
     )
-    from .service import TicketIdIn
     from .sync import SyncAttachments, SyncCategories, SyncSupportClient, SyncTags, SyncTickets
     from .tags import Tags
     from .tickets import Tickets
@@ -178,7 +178,7 @@ __all__ = [
 # Loaded when first asked for: importing the package alone takes a few milliseconds.
 _HOMES = {
     "Accepted": "kapture_async._core.outcome",
-    "AttachmentLike": ".files",
+    "AttachmentLike": "._files",
     "AnswerMismatchError": "kapture_async._core.errors",
     "AttachmentTooLargeError": "kapture_async._core.errors",
     "Attachments": ".attachments",
@@ -191,7 +191,7 @@ _HOMES = {
     "ConfirmationNeededError": "kapture_async._core.errors",
     "ConflictError": "kapture_async._core.errors",
     "ConnectError": "kapture_async._core.errors",
-    "Contradiction": "kapture_async._core.push.journal.findings",
+    "Contradiction": "kapture_async._core.journal.findings",
     "Conversation": ".models",
     "CreatedTicket": ".models",
     "Diagnosis": "kapture_async._core.push.doctor",
@@ -215,11 +215,11 @@ _HOMES = {
     "Phase": "kapture_async._core.phase",
     "Priority": ".models",
     "ProgressObserver": "kapture_async._core.download.transfer",
-    "Push": "kapture_async._core.push.engine",
-    "PushCounts": "kapture_async._core.push.engine",
+    "Push": "kapture_async._core.push.push",
+    "PushCounts": "kapture_async._core.push.push",
     "PushStoppedError": "kapture_async._core.errors",
     "RateLimitedError": "kapture_async._core.errors",
-    "ReadJournal": "kapture_async._core.push.journal.reading",
+    "ReadJournal": "kapture_async._core.journal.reader",
     "Reconciliation": "kapture_async._core.push.reconcile",
     "RedirectedError": "kapture_async._core.errors",
     "Rejected": "kapture_async._core.outcome",
@@ -240,10 +240,10 @@ _HOMES = {
     "SupportClient": ".client",
     "SyncAttachments": ".sync",
     "SyncCategories": ".sync",
-    "SyncDownload": "kapture_async._core.facade.download",
-    "SyncInAsyncWarning": "kapture_async._core.facade.loop",
-    "SyncPages": "kapture_async._core.facade.pages",
-    "SyncPush": "kapture_async._core.facade.push",
+    "SyncDownload": "kapture_async._core.sync.download",
+    "SyncInAsyncWarning": "kapture_async._core.sync.loop",
+    "SyncPages": "kapture_async._core.sync.pages",
+    "SyncPush": "kapture_async._core.sync.push",
     "SyncSupportClient": ".sync",
     "SyncTags": ".sync",
     "SyncTickets": ".sync",
@@ -251,7 +251,7 @@ _HOMES = {
     "Tags": ".tags",
     "TicketAttachment": ".models",
     "TicketDetail": ".models",
-    "TicketIdIn": ".service",
+    "TicketIdIn": "._api",
     "TicketRow": ".models",
     "Tickets": ".tickets",
     "Timeout": "kapture_async._core.transport.settings",
@@ -260,7 +260,7 @@ _HOMES = {
     "Unknown": "kapture_async._core.outcome",
     "UnreadableReplyError": "kapture_async._core.errors",
     "ValidationError": "kapture_async._core.errors",
-    "interrupted_by": "kapture_async._core.transport.endings",
+    "interrupted_by": "kapture_async._core.transport.failures",
 }
 
 __getattr__ = loaded_late(__name__, _HOMES)

@@ -7,7 +7,7 @@ from kapture_async._core.cli.signals import run_program
 
 def main() -> None:
     """Run the command line and end the program with its exit code."""
-    run_program("support_async.cli")
+    run_program("support_async.cli.app")
 
 
 if __name__ == "__main__":

@@ -10,19 +10,19 @@ from pathlib import Path
 from attrs import evolve
 
 from kapture_async._core.arguments import check_callable
-from kapture_async._core.caller import Caller
 from kapture_async._core.download.saving import Saving
 from kapture_async._core.download.stream import Download
 from kapture_async._core.download.transfer import ProgressObserver, save
+from kapture_async._core.requestor import ApiRequestor
 from kapture_async._core.secret import Secret
-from kapture_async._core.transport.hosts import fill_path
-from kapture_async._core.transport.message import MEBI
+from kapture_async._core.transport.request import MEBI
 from kapture_async._core.transport.retry import RetryPolicy
 from kapture_async._core.transport.settings import check_headers
+from kapture_async._core.transport.urls import fill_path
 
-from .judging import is_file
-from .service import SERVICE, Installation
-from .values import checked_count, checked_id
+from ._api import SERVICE, Installation
+from ._responses import is_file
+from ._validation import checked_count, checked_id
 
 MAX_DOWNLOAD_BYTES = 64 * MEBI
 
@@ -37,12 +37,12 @@ class Attachments:
     :meth:`Tickets.create` or :meth:`Tickets.reply`.
     """
 
-    def __init__(self, caller: Caller, installation: Installation) -> None:
-        self._caller = caller
+    def __init__(self, caller: ApiRequestor, installation: Installation) -> None:
+        self._requestor = caller
         self._operation = installation.operations.download
 
     def __repr__(self) -> str:
-        return f"<Attachments of {self._caller.transport.settings.base_url}>"
+        return f"<Attachments of {self._requestor.transport.settings.base_url}>"
 
     async def download(
         self,
@@ -100,7 +100,7 @@ class Attachments:
             saving,
             service=SERVICE,
             operation=self._operation,
-            options=self._caller.options,
+            options=self._requestor.options,
             on_progress=on_progress,
         )
 
@@ -134,7 +134,7 @@ class Attachments:
             InvalidInputError: the id or ``max_bytes`` is none.
         """
         begin = self._beginner(attachment_id, max_bytes, headers)
-        return begin(self._caller.options.retry)
+        return begin(self._requestor.options.retry)
 
     def _beginner(
         self, attachment_id: str | int, max_bytes: int, headers: Mapping[str, str | Secret] | None
@@ -146,7 +146,7 @@ class Attachments:
         merged = {**_AS_IT_IS, **check_headers(headers)}
 
         def begin(retry: RetryPolicy) -> Download:
-            caller = self._caller.with_retry(retry)
+            caller = self._requestor.with_retry(retry)
             return Download(
                 lambda: caller.open(operation, is_file=is_file, path=path, headers=merged),
                 default_name=f"attachment-{file_id}",

@@ -9,11 +9,11 @@ from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from kapture_async._core.arguments import check_callable, check_flag, is_one_of
-from kapture_async._core.caller import Caller, Payload
 from kapture_async._core.codec import Codec
 from kapture_async._core.errors import ConfigurationError, InvalidInputError
 from kapture_async._core.pairs import pairs_of
 from kapture_async._core.phase import Effect
+from kapture_async._core.requestor import ApiRequestor, Payload
 from kapture_async._core.runtime import running_loop
 from kapture_async._core.secret import Secret
 from kapture_async._core.transport.auth import check_printable
@@ -21,7 +21,6 @@ from kapture_async._core.transport.bodies import Form
 from kapture_async._core.transport.events import Observer
 from kapture_async._core.transport.proxies import check_proxy
 from kapture_async._core.transport.retry import RetryPolicy
-from kapture_async._core.transport.send import Transport
 from kapture_async._core.transport.settings import (
     CallOptions,
     Timeout,
@@ -31,14 +30,10 @@ from kapture_async._core.transport.settings import (
     wrapped_headers,
 )
 from kapture_async._core.transport.tokens import TokenProvider
+from kapture_async._core.transport.transport import Transport
 from kapture_async._core.version import __version__
 
-from .attachments import Attachments
-from .categories import Categories
-from .files import MAX_ATTACHMENT_BYTES
-from .judging import claims_success, is_stale_token, judge
-from .models import Tokens
-from .service import (
+from ._api import (
     SERVICE,
     Installation,
     Operations,
@@ -47,6 +42,11 @@ from .service import (
     auth_of,
     base_url_of,
 )
+from ._files import MAX_ATTACHMENT_BYTES
+from ._responses import claims_success, is_stale_token, judge
+from .attachments import Attachments
+from .categories import Categories
+from .models import Tokens
 from .tags import Tags
 from .tickets import Tickets
 
@@ -179,7 +179,7 @@ class SupportClient:
             max_attachment_bytes=max_attachment_bytes,
         )
         self._use(
-            Caller(
+            ApiRequestor(
                 transport=self._transport,
                 judge=judge,
                 codec=Codec(),
@@ -272,17 +272,17 @@ class SupportClient:
         Returns:
             A client that need not be closed, and whose closing does nothing.
         """
-        options = self._caller.options.changed(timeout=timeout, retry=retry, headers=headers)
+        options = self._requestor.options.changed(timeout=timeout, retry=retry, headers=headers)
         other = object.__new__(type(self))
         other._transport = self._transport
         other._token = self._token
         other._installation = self._installation
         other._owner = False
-        other._use(self._caller.with_options(options))
+        other._use(self._requestor.with_options(options))
         return other
 
-    def _use(self, caller: Caller) -> None:
-        self._caller = caller
+    def _use(self, caller: ApiRequestor) -> None:
+        self._requestor = caller
         self._categories = Categories(caller, self._installation)
         self._tags = Tags(caller, self._installation)
         self._tickets = Tickets(caller, self._installation)
@@ -346,7 +346,7 @@ class SupportClient:
         check_printable("the user name", username)
         check_printable("the password", password)
         form = Form((("username", username.reveal()), ("password", password.reveal())))
-        judged = await self._caller.call(
+        judged = await self._requestor.call(
             self._installation.operations.login, form, secrets=(username, password)
         )
         given = Payload(judged.body)
@@ -413,7 +413,7 @@ class SupportClient:
         )
         data = None if form is None else Form(pairs_of("form", form))
         pairs = pairs_of("query", {} if query is None else query)
-        return (await self._caller.call(operation, data, query=pairs, headers=checked)).body
+        return (await self._requestor.call(operation, data, query=pairs, headers=checked)).body
 
     async def aclose(self) -> None:
         """Close the connections. Calling it again does nothing.
@@ -429,7 +429,7 @@ class SupportClient:
         # What is loaded when first needed is loaded here, where a service starts up, and not in
         # its first request.
         self._transport.load()
-        _ = self._caller.codec.converter
+        _ = self._requestor.codec.converter
         return self
 
     async def __aexit__(

@@ -19,8 +19,8 @@ from kapture_async._core.errors import HelpdeskError, InvalidInputError, Outcome
 from kapture_async._core.given import given, is_missing
 from kapture_async._core.secret import Secret
 
-from .files import AttachmentLike, check_attachment, check_no_path_text
-from .values import checked_category, checked_comment, checked_priority, checked_subject
+from ._files import AttachmentLike, check_attachment, check_no_path_text
+from ._validation import checked_category, checked_comment, checked_priority, checked_subject
 
 
 class Priority(StrEnum):

@@ -5,23 +5,23 @@ from __future__ import annotations
 import builtins
 from collections.abc import Mapping
 
-from kapture_async._core.caller import Caller
+from kapture_async._core.requestor import ApiRequestor
 from kapture_async._core.secret import Secret
 from kapture_async._core.transport.settings import check_headers
 
+from ._api import Installation, rows_of
 from .models import Tag
-from .service import Installation, rows_of
 
 
 class Tags:
     """The tags that tickets can have. Reached as ``client.tags``."""
 
-    def __init__(self, caller: Caller, installation: Installation) -> None:
-        self._caller = caller
+    def __init__(self, caller: ApiRequestor, installation: Installation) -> None:
+        self._requestor = caller
         self._operations = installation.operations
 
     def __repr__(self) -> str:
-        return f"<Tags of {self._caller.transport.settings.base_url}>"
+        return f"<Tags of {self._requestor.transport.settings.base_url}>"
 
     async def list(
         self, *, headers: Mapping[str, str | Secret] | None = None
@@ -35,6 +35,6 @@ class Tags:
             HelpdeskError: the call failed; being a read, it is safe to ask again.
         """
         operation = self._operations.list_tags
-        judged = await self._caller.call(operation, headers=check_headers(headers))
-        decode = self._caller.decode
+        judged = await self._requestor.call(operation, headers=check_headers(headers))
+        decode = self._requestor.decode
         return [decode(judged, row, Tag) for row in rows_of(judged, "TicketTagList")]

@@ -7,34 +7,35 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from kapture_async._core.arguments import check_flag, check_seconds
-from kapture_async._core.caller import Caller, Payload
 from kapture_async._core.errors import InvalidInputError, UnreadableReplyError
 from kapture_async._core.pairs import query_of
-from kapture_async._core.pull.offsets import OffsetReader
 from kapture_async._core.pull.pages import Pages
-from kapture_async._core.push.bulk import bulk_push, reconcile_at
+from kapture_async._core.pull.paginator import OffsetPaginator
 from kapture_async._core.push.doctor import Diagnosis, examine
-from kapture_async._core.push.engine import Push
 from kapture_async._core.push.events import PushObserver
-from kapture_async._core.push.judging import judge
+from kapture_async._core.push.journaling import RowCodec
+from kapture_async._core.push.push import Push
 from kapture_async._core.push.reconcile import (
     ReconcileObserver,
     Reconciliation,
     Resolved,
     settle_time,
 )
-from kapture_async._core.push.recorder import Records
-from kapture_async._core.push.restoring import Ways
+from kapture_async._core.push.resolving import judge
+from kapture_async._core.push.restored import Ways
 from kapture_async._core.push.rows import Row, Source
+from kapture_async._core.push.settings import bulk_push, reconcile_at
 from kapture_async._core.push.verification import Verification
 from kapture_async._core.push.verify import VerifyObserver, verify_at
+from kapture_async._core.requestor import ApiRequestor, Payload
 from kapture_async._core.secret import Secret
 from kapture_async._core.transport.retry import NO_RETRY
 from kapture_async._core.transport.settings import check_headers
 
-from .files import AttachmentLike, read_attachment
-from .finding import find_created
-from .forms import (
+from ._api import SERVICE, Installation, object_of, rows_of
+from ._create_and_find import find_created
+from ._files import AttachmentLike, read_attachment
+from ._forms import (
     create_form,
     detail_form,
     reply_form,
@@ -43,7 +44,7 @@ from .forms import (
     ticket_of,
     update_form,
 )
-from .journaled import (
+from ._journaled import (
     TEXT,
     ReferencePlace,
     check_place,
@@ -56,9 +57,7 @@ from .journaled import (
     records_of,
     trial_like,
 )
-from .models import CreatedTicket, NewTicket, Status, TicketDetail, TicketRow
-from .service import SERVICE, Installation, object_of, rows_of
-from .values import (
+from ._validation import (
     checked_category,
     checked_code,
     checked_comment,
@@ -68,6 +67,7 @@ from .values import (
     checked_tags,
     checked_ticket,
 )
+from .models import CreatedTicket, NewTicket, Status, TicketDetail, TicketRow
 
 PAGE = 50
 """Rows of a page: as many as the service gives by itself (support.md, section 3.3)."""
@@ -76,13 +76,13 @@ PAGE = 50
 class Tickets:
     """The tickets of one user. Reached as ``client.tickets``."""
 
-    def __init__(self, caller: Caller, installation: Installation) -> None:
-        self._caller = caller
+    def __init__(self, caller: ApiRequestor, installation: Installation) -> None:
+        self._requestor = caller
         self._caller_once = caller.with_retry(NO_RETRY)
         self._installation = installation
 
     def __repr__(self) -> str:
-        return f"<Tickets of {self._caller.transport.settings.base_url}>"
+        return f"<Tickets of {self._requestor.transport.settings.base_url}>"
 
     async def create(
         self,
@@ -127,7 +127,7 @@ class Tickets:
             priority=priority,
             attachment=attachment,
         )
-        await self._create(self._caller, ticket_of(ticket, fields), check_headers(headers))
+        await self._create(self._requestor, ticket_of(ticket, fields), check_headers(headers))
 
     async def create_and_find(
         self,
@@ -179,7 +179,7 @@ class Tickets:
             return await self._history(offset, PAGE, filters, headers=checked)
 
         async def create() -> None:
-            await self._create(self._caller, ticket, checked)
+            await self._create(self._requestor, ticket, checked)
 
         return await find_created(ticket, create, look)
 
@@ -262,7 +262,7 @@ class Tickets:
                 next_step="Ask with history() for as many tickets as there are, in one page.",
             )
 
-        reader = OffsetReader(ask, id_of=_id_of, not_moving=not_moving)
+        reader = OffsetPaginator(ask, id_of=_id_of, not_moving=not_moving)
         return Pages(
             reader.windows(),
             reader.fetch,
@@ -291,13 +291,13 @@ class Tickets:
         """
         ticket_id = checked_ticket(ticket_id)
         where = self._installation.ticket_id_in
-        judged = await self._caller.call(
+        judged = await self._requestor.call(
             self._installation.operations.get_ticket,
             detail_form(ticket_id) if where != "query" else None,
             query=query_of(ticket_id=ticket_id) if where != "body" else (),
             headers=check_headers(headers),
         )
-        ticket = self._caller.decode(judged, object_of(judged), TicketDetail)
+        ticket = self._requestor.decode(judged, object_of(judged), TicketDetail)
         if ticket.ticket_id != ticket_id:
             raise judged.unreadable("the answer holds another ticket than was asked for")
         return ticket
@@ -334,7 +334,7 @@ class Tickets:
             None if priority is None else checked_priority(priority),
         )
         operation = self._installation.operations.update_ticket
-        await self._caller.call(operation, form, headers=check_headers(headers))
+        await self._requestor.call(operation, form, headers=check_headers(headers))
 
     async def set_priority(
         self,
@@ -412,7 +412,7 @@ class Tickets:
         file = await read_attachment(attachment, limit)
         form = reply_form(ticket_id, comment, file)
         operation = self._installation.operations.reply_to_ticket
-        await self._caller.call(operation, form, headers=checked)
+        await self._requestor.call(operation, form, headers=checked)
 
     async def close(
         self, ticket_id: str | int, *, headers: Mapping[str, str | Secret] | None = None
@@ -549,9 +549,9 @@ class Tickets:
         check_flag("payloads", payloads)
         operation = self._installation.operations.create_ticket.name
 
-        def records(longest: float | None) -> Records[NewTicket]:
+        def records(longest: float | None) -> RowCodec[NewTicket]:
             job = job_of(
-                self._caller.transport.settings,
+                self._requestor.transport.settings,
                 operation,
                 reference,
                 payloads=payloads,
@@ -561,7 +561,7 @@ class Tickets:
             return records_of(job, reference)
 
         return bulk_push(
-            self._caller,
+            self._requestor,
             source,
             self._create_row,
             operation=operation,
@@ -633,16 +633,18 @@ class Tickets:
         """
         check_place(reference)
         check_flag("probe", probe)
-        longest = self._caller.options.timeout.total
+        longest = self._requestor.options.timeout.total
         settle_time(settle, longest)  # before anything is opened
-        settings = self._caller.transport.settings
+        settings = self._requestor.transport.settings
         operation = self._installation.operations.create_ticket.name
         job = job_of(settings, operation, reference)
         if probe and reference is None:
             raise InvalidInputError("a trial ticket proves nothing of rows without a reference")
 
         async def trial(name: str, traits: int, like: bytes | None) -> None:
-            await self._create(self._caller, mark(trial_like(like, traits), name, reference), None)
+            await self._create(
+                self._requestor, mark(trial_like(like, traits), name, reference), None
+            )
 
         return await reconcile_at(
             journal,
@@ -695,9 +697,9 @@ class Tickets:
                 journal. It is safe to verify again.
         """
         check_place(reference)
-        longest = self._caller.options.timeout.total
+        longest = self._requestor.options.timeout.total
         settle_time(settle, longest)  # before anything is opened
-        settings = self._caller.transport.settings
+        settings = self._requestor.transport.settings
         operation = self._installation.operations.create_ticket.name
         return await verify_at(
             journal,
@@ -767,7 +769,7 @@ class Tickets:
         check_seconds("patience", patience)
 
         async def create(name: str) -> str | None:
-            await self._create(self._caller, mark(trial, name, reference), None)
+            await self._create(self._requestor, mark(trial, name, reference), None)
             return None
 
         return await examine(create, look_of(self.iter, reference), patience=patience)
@@ -779,7 +781,7 @@ class Tickets:
         await self._create(self._caller_once, ticket_from(row), None)
 
     async def _create(
-        self, caller: Caller, ticket: NewTicket, headers: Mapping[str, Secret] | None
+        self, caller: ApiRequestor, ticket: NewTicket, headers: Mapping[str, Secret] | None
     ) -> None:
         file = None
         if ticket.attachment is not None:
@@ -798,8 +800,8 @@ class Tickets:
     ) -> list[TicketRow]:
         query = query_of(offset=offset, limit=limit, **filters)
         operation = self._installation.operations.ticket_history
-        judged = await self._caller.call(operation, query=query, headers=headers)
-        decode = self._caller.decode
+        judged = await self._requestor.call(operation, query=query, headers=headers)
+        decode = self._requestor.decode
         return [decode(judged, row, TicketRow) for row in rows_of(judged, "TicketList")]
 
     async def _set_status(
@@ -807,7 +809,7 @@ class Tickets:
     ) -> None:
         form = status_form(checked_ticket(ticket_id), status)
         operation = self._installation.operations.set_status
-        await self._caller.call(operation, form, headers=check_headers(headers))
+        await self._requestor.call(operation, form, headers=check_headers(headers))
 
 
 def _filters(given: Payload) -> Payload:

@@ -9,9 +9,9 @@ from typing import Any
 
 import kapture_async.tickets
 import support_async.tickets
-from kapture_async._core.push import bulk, verify
+from kapture_async._core.journal.writer import Journal
+from kapture_async._core.push import settings, verify
 from kapture_async._core.push.doctor import examine
-from kapture_async._core.push.journal.writer import Journal
 from kapture_async._core.push.reconcile import reconcile
 
 
@@ -52,7 +52,7 @@ class Clock:
 
         put(Journal, "open", classmethod(open_))
         put(verify, "verify", partial(verify.verify, now=self.now))
-        for module in (bulk, kapture_async.tickets, support_async.tickets):
+        for module in (settings, kapture_async.tickets, support_async.tickets):
             for work in (reconcile, examine):
                 if not hasattr(module, work.__name__):
                     continue

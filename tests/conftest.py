@@ -1,4 +1,4 @@
-"""What all tests share. Tests of the wire run against the twin on loopback sockets."""
+"""What all tests share. Tests of the wire run against the emulator on loopback sockets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from kapture_async import KaptureClient, RetryPolicy
-from kapture_async.testing import KaptureTwin
+from kapture_async.testing import KaptureEmulator
 
 
 class _Response(aiohttp.ClientResponse):
@@ -71,15 +71,15 @@ def sample() -> Any:
 
 
 @pytest.fixture
-async def twin() -> AsyncIterator[KaptureTwin]:
-    async with KaptureTwin() as twin:
-        yield twin
+async def emulator() -> AsyncIterator[KaptureEmulator]:
+    async with KaptureEmulator() as emulator:
+        yield emulator
 
 
 @pytest.fixture
-async def client(twin: KaptureTwin) -> AsyncIterator[KaptureClient]:
+async def client(emulator: KaptureEmulator) -> AsyncIterator[KaptureClient]:
     async with KaptureClient(
-        base_url=twin.url, token=twin.token, timeout=5.0, retry=QUICK
+        base_url=emulator.url, token=emulator.token, timeout=5.0, retry=QUICK
     ) as client:
         yield client
 

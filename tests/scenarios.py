@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kapture_async import HelpdeskError
-from kapture_async._core.testing.twin import Twin
+from kapture_async._core.testing.emulator import Emulator
 
 
 class Do:
@@ -47,28 +47,30 @@ class Do:
 Scenario = Callable[[Do], Any]
 
 
-def told_by_async(scenario: Scenario, twin: Twin, make: Callable[[], Any]) -> dict[str, Any]:
+def told_by_async(
+    scenario: Scenario, emulator: Emulator, make: Callable[[], Any]
+) -> dict[str, Any]:
     """The story of a scenario through the async client that ``make`` makes."""
-    with twin.in_thread(), asyncio.Runner() as runner:
+    with emulator.in_thread(), asyncio.Runner() as runner:
         client = make()
-        story = _story(scenario, Do(client, runner.run), twin)
+        story = _story(scenario, Do(client, runner.run), emulator)
         runner.run(client.aclose())
     return story
 
 
-def told_by_sync(scenario: Scenario, twin: Twin, make: Callable[[], Any]) -> dict[str, Any]:
+def told_by_sync(scenario: Scenario, emulator: Emulator, make: Callable[[], Any]) -> dict[str, Any]:
     """The story of the same scenario through the sync client."""
-    with twin.in_thread(), make() as client:
-        return _story(scenario, Do(client, lambda result: result), twin)
+    with emulator.in_thread(), make() as client:
+        return _story(scenario, Do(client, lambda result: result), emulator)
 
 
 def plain(story: dict[str, Any]) -> str:
-    """A story without what differs by chance: each twin's port, each form's boundary."""
+    """A story without what differs by chance: each emulator's port, each form's boundary."""
     text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:0", repr(story))
     return re.sub(r"(--|boundary=)[0-9a-f]{32}", r"\1b", text)
 
 
-def _story(scenario: Scenario, do: Do, twin: Twin) -> dict[str, Any]:
+def _story(scenario: Scenario, do: Do, emulator: Emulator) -> dict[str, Any]:
     ending: tuple[str, Any]
     try:
         ending = ("result", scenario(do))
@@ -79,9 +81,9 @@ def _story(scenario: Scenario, do: Do, twin: Twin) -> dict[str, Any]:
         "ending": ending,
         "requests": [
             (request.method, request.path, request.query, request.body, _headers(request.headers))
-            for request in twin.received
+            for request in emulator.received
         ],
-        "ledger": [(entry.operation, entry.payload) for entry in twin.ledger.entries],
+        "ledger": [(entry.operation, entry.payload) for entry in emulator.ledger.entries],
     }
 
 

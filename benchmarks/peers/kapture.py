@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from kapture_async import KaptureClient, Row, SyncKaptureClient, TicketRow
-from kapture_async.service import INDIA, codec_of
+from kapture_async._api import INDIA, codec_of
 from support_async import SupportClient
 
 from ..job import FORM, TOKEN, Job, Measured, Moments, Pulling, rows, some_file

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from .caller import Payload
 from .errors import InvalidInputError
 from .given import given
+from .requestor import Payload
 
 LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 """What stands in a text that is not valid Unicode, such as a file name that is no UTF-8."""

@@ -1,8 +1,8 @@
 """A Kapture server for your own tests: it knows what it executed, and fails on demand.
 
-    async with KaptureTwin() as twin:           # in the running loop
-    with KaptureTwin().in_thread() as twin:     # from synchronous code
-    with KaptureTwin.in_process() as twin:      # in a process of its own
+    async with KaptureEmulator() as emulator:           # in the running loop
+    with KaptureEmulator().in_thread() as emulator:     # from synchronous code
+    with KaptureEmulator.in_process() as emulator:      # in a process of its own
 
 Names are loaded when first used: the pytest plugin lives in this package, and every pytest run of
 every user imports it.
@@ -26,31 +26,31 @@ if TYPE_CHECKING:
     )
     from .._core.testing.ledger import Ledger, LedgerEntry
     from .._core.testing.lists import Lists
-    from .._core.testing.message import TwinReply, TwinRequest
-    from .._core.testing.runner import TwinProcess
-    from .customers import TwinCustomer
-    from .orders import TwinOrder
-    from .tickets import TwinTicket
-    from .twin import KaptureTwin, serve
+    from .._core.testing.message import EmulatorReply, EmulatorRequest
+    from .._core.testing.runner import EmulatorProcess
+    from .customers import EmulatedCustomer
+    from .emulator import KaptureEmulator, serve
+    from .orders import EmulatedOrder
+    from .tickets import EmulatedTicket
 
 __all__ = [
     "BEHIND",
     "KINDS",
     "LIES",
     "WEATHER",
+    "EmulatedCustomer",
+    "EmulatedOrder",
+    "EmulatedTicket",
+    "EmulatorProcess",
+    "EmulatorReply",
+    "EmulatorRequest",
     "Fault",
     "FaultKind",
     "FaultPlan",
-    "KaptureTwin",
+    "KaptureEmulator",
     "Ledger",
     "LedgerEntry",
     "Lists",
-    "TwinCustomer",
-    "TwinOrder",
-    "TwinProcess",
-    "TwinReply",
-    "TwinRequest",
-    "TwinTicket",
     "serve",
 ]
 
@@ -62,17 +62,17 @@ _HOMES = {
     "Fault": ".._core.testing.faults",
     "FaultKind": ".._core.testing.faults",
     "FaultPlan": ".._core.testing.faults",
-    "KaptureTwin": ".twin",
+    "KaptureEmulator": ".emulator",
     "Ledger": ".._core.testing.ledger",
     "LedgerEntry": ".._core.testing.ledger",
     "Lists": ".._core.testing.lists",
-    "TwinCustomer": ".customers",
-    "TwinOrder": ".orders",
-    "TwinProcess": ".._core.testing.runner",
-    "TwinReply": ".._core.testing.message",
-    "TwinRequest": ".._core.testing.message",
-    "TwinTicket": ".tickets",
-    "serve": ".twin",
+    "EmulatedCustomer": ".customers",
+    "EmulatedOrder": ".orders",
+    "EmulatorProcess": ".._core.testing.runner",
+    "EmulatorReply": ".._core.testing.message",
+    "EmulatorRequest": ".._core.testing.message",
+    "EmulatedTicket": ".tickets",
+    "serve": ".emulator",
 }
 
 

@@ -1,6 +1,6 @@
-"""``python -m kapture_async.testing``: the twin as a process, with nothing but the library.
+"""``python -m kapture_async.testing``: the emulator as a process, with nothing but the library.
 
-The process runner starts twins this way, so that it depends on no command-line package.
+The process runner starts emulators this way, so that it depends on no command-line package.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from .._core.testing.command import parser_of, run
-from .twin import TOKEN, serve
+from .emulator import TOKEN, serve
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

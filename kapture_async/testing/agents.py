@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Literal, TypeAlias, get_args
 
 from .store import TicketStore
-from .tickets import TwinTicket
+from .tickets import EmulatedTicket
 
 Act: TypeAlias = Literal["edit", "retitle", "merge", "absorb", "delete"]
 ACTS: Sequence[Act] = get_args(Act)
@@ -78,7 +78,7 @@ class Agents:
             done[ticket_id] = act
         return done
 
-    def _ticket(self, ticket_id: str) -> TwinTicket:
+    def _ticket(self, ticket_id: str) -> EmulatedTicket:
         found = self._store.tickets.get(ticket_id)
         if found is None:
             raise ValueError(f"there is no ticket {ticket_id}")

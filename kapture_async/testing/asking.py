@@ -1,4 +1,5 @@
-"""What the twin's rooms share: reading a request's body, and refusing it in the vendor's words."""
+"""What the emulator's rooms share: reading a request's body, and refusing it in the vendor's
+words."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import attrs
 import orjson
 
 from .._core.testing.ledger import Ledger
-from .._core.testing.message import TwinReply
+from .._core.testing.message import EmulatorReply
 from .tickets import INDIA, Json, text_of
 
 
@@ -29,7 +30,7 @@ class Failed(Exception):
 
 @attrs.frozen(kw_only=True)
 class Desk:
-    """What a room needs of its twin: the ledger, the clock, and how it answers."""
+    """What a room needs of its emulator: the ledger, the clock, and how it answers."""
 
     ledger: Ledger
     now: Callable[[], float]
@@ -78,7 +79,7 @@ def decoded(body: bytes) -> Any:
 def single(body: Any) -> Json:
     """Return the one object of a body: bare, or alone in an array; both are taken (Wild).
 
-    What the server does with more than one element nobody has seen. The twin refuses them, so
+    What the server does with more than one element nobody has seen. The emulator refuses them, so
     that no client comes to rely on either answer.
     """
     if isinstance(body, list) and len(body) == 1:
@@ -132,7 +133,7 @@ def basic(username: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
 
 
-def tomcat_page(status: int, *headers: tuple[str, str]) -> TwinReply:
+def tomcat_page(status: int, *headers: tuple[str, str]) -> EmulatorReply:
     """Return the error page of the application server: HTML with an en dash in its title."""
     phrase = {404: "Not Found", 405: "Method Not Allowed", 415: "Unsupported Media Type"}[status]
     page = (
@@ -140,4 +141,4 @@ def tomcat_page(status: int, *headers: tuple[str, str]) -> TwinReply:
         f'</head><body><h1>HTTP Status {status} \u2013 {phrase}</h1><hr class="line" />'
         "<p><b>Type</b> Status Report</p><h3>Apache Tomcat</h3></body></html>"
     )
-    return TwinReply(status, page.encode(), "text/html;charset=utf-8", headers)
+    return EmulatorReply(status, page.encode(), "text/html;charset=utf-8", headers)

@@ -1,4 +1,4 @@
-"""The twin's customers: what is kept of them, and the four endpoints (sections 5 to 8).
+"""The emulator's customers: what is kept of them, and the four endpoints (sections 5 to 8).
 
 No reply of adding, changing or pulling was seen. Those here have the keys that the vendor's other
 replies have for the same things, and no client should rely on more than the sheet says.
@@ -36,8 +36,8 @@ _PAGE = 100
 
 
 @attrs.define(eq=False)
-class TwinCustomer:
-    """What the twin knows of a customer: all that was ever sent, by its wire names."""
+class EmulatedCustomer:
+    """What the emulator knows of a customer: all that was ever sent, by its wire names."""
 
     id: int
     created: float
@@ -56,7 +56,7 @@ class CustomerRoom:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self.customers: dict[str, TwinCustomer] = {}
+        self.customers: dict[str, EmulatedCustomer] = {}
         self._ids = itertools.count(_FIRST_CUSTOMER)
         self._contact_ids = itertools.count(_FIRST_CONTACT)
 
@@ -104,7 +104,7 @@ class CustomerRoom:
 
     # What other rooms and replays do with customers.
 
-    def record(self, operation: str, customer_id: str, payload: Json) -> TwinCustomer:
+    def record(self, operation: str, customer_id: str, payload: Json) -> EmulatedCustomer:
         """Write into the ledger what is about to happen, and do it."""
         now = self._desk.now()
         number = customer_id or str(self.next_id())
@@ -115,12 +115,12 @@ class CustomerRoom:
         """Return an id that nobody has."""
         return next(number for number in self._ids if str(number) not in self.customers)
 
-    def keep(self, customer_id: str, payload: Mapping[str, Any], now: float) -> TwinCustomer:
+    def keep(self, customer_id: str, payload: Mapping[str, Any], now: float) -> EmulatedCustomer:
         """Let a customer be as an add or a change says; what is empty changes nothing."""
         info = object_in(payload, "customer_info")
         customer = self.customers.get(customer_id)
         if customer is None:
-            customer = self.customers[customer_id] = TwinCustomer(int(customer_id), now)
+            customer = self.customers[customer_id] = EmulatedCustomer(int(customer_id), now)
         customer.info.update({name: value for name, value in info.items() if value not in ("", {})})
         for contact in payload.get("contact_info") or ():
             self._keep_contact(customer, contact)
@@ -132,7 +132,7 @@ class CustomerRoom:
         customer.objects.update({k: v for k, v in payload.items() if k not in known})
         return customer
 
-    def _keep_contact(self, customer: TwinCustomer, contact: Json) -> None:
+    def _keep_contact(self, customer: EmulatedCustomer, contact: Json) -> None:
         number = text_of(contact.get("contact_id"))
         for known in customer.contacts:
             if number and str(known["id"]) == number:
@@ -140,7 +140,7 @@ class CustomerRoom:
                 return
         customer.contacts.append({**contact, "id": next(self._contact_ids)})
 
-    def _found(self, payload: Mapping[str, Any]) -> TwinCustomer | None:
+    def _found(self, payload: Mapping[str, Any]) -> EmulatedCustomer | None:
         number = text_of(payload.get("kapture_customer_id"))
         if number:
             return self.customers.get(number)
@@ -150,7 +150,7 @@ class CustomerRoom:
                     return customer
         return None
 
-    def _between(self, first: dt.date, last: dt.date) -> Iterator[TwinCustomer]:
+    def _between(self, first: dt.date, last: dt.date) -> Iterator[EmulatedCustomer]:
         for customer in self.customers.values():
             if first <= india_day(customer.created) <= last:
                 yield customer
@@ -176,7 +176,7 @@ def _is_named(info: Mapping[str, Any]) -> bool:
     return bool(name.strip()) and any(text.strip() for text in reached)
 
 
-def _matches(customer: TwinCustomer, payload: Mapping[str, Any]) -> bool:
+def _matches(customer: EmulatedCustomer, payload: Mapping[str, Any]) -> bool:
     wanted = text_of(payload.get("customer_id"))
     if wanted and wanted != str(customer.id):
         return False
@@ -194,7 +194,7 @@ def english_time(timestamp: float) -> str:
     return f"{moment:%b} {moment.day}, {moment.year} {moment.hour % 12 or 12}:{moment:%M:%S %p}"
 
 
-def details_of(customer: TwinCustomer) -> Json:
+def details_of(customer: EmulatedCustomer) -> Json:
     """Return the object under ``Customer Details`` (section 7), as far as its keys were seen."""
     name = customer.text("customer_name", "name")
     return {

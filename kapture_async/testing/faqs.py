@@ -1,4 +1,4 @@
-"""The twin's FAQs (sections 12 and 13)."""
+"""The emulator's FAQs (sections 12 and 13)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONTENTS_PATH = "/get-faq-contents.html"
 CATEGORIES_PATH = "/get-all-faq-categories.html"
 
 CATEGORY = "5247"
-"""The category of the sample; a twin has it, with the one content of the sample."""
+"""The category of the sample; an emulator has it, with the one content of the sample."""
 _FIRST_CONTENT = 18909
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from .asking import Desk, Failed, in_array
-from .customers import CustomerRoom, TwinCustomer
+from .customers import CustomerRoom, EmulatedCustomer
 from .orders import FAILED, OrderRoom
 from .tickets import Json, text_of
 
@@ -134,7 +134,7 @@ class LegacyRoom:
         parts = {"customer_info": info, "order_info": flat, "product_details": products}
         self._orders.keep(number, parts, now)
 
-    def _with(self, **marks: str) -> TwinCustomer | None:
+    def _with(self, **marks: str) -> EmulatedCustomer | None:
         names = {"email": ("email_id", "email")}
         for mark, sent in marks.items():
             for customer in self._customers.customers.values():

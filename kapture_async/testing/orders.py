@@ -1,4 +1,4 @@
-"""The twin's orders (sections 9 to 11).
+"""The emulator's orders (sections 9 to 11).
 
 Of these endpoints no reply was seen, and of their requests not the part that is the order's own.
 So the replies have the keys of the older endpoint; and an ``order_id`` is looked for at one place
@@ -40,8 +40,8 @@ _FILTERS = frozenset(
 
 
 @attrs.define(eq=False)
-class TwinOrder:
-    """What the twin knows of an order."""
+class EmulatedOrder:
+    """What the emulator knows of an order."""
 
     id: int
     customer_id: int
@@ -58,7 +58,7 @@ class OrderRoom:
         self._desk = desk
         self._customers = customers
         self._id_at = order_id_at.split(".")
-        self.orders: dict[str, TwinOrder] = {}
+        self.orders: dict[str, EmulatedOrder] = {}
         self._ids = itertools.count(_FIRST_ORDER)
 
     # The endpoints.
@@ -98,13 +98,13 @@ class OrderRoom:
         rows = [self._row(order) for order in self.orders.values()]
         return self._desk.rows([row for row in rows if _matches(row, payload)])
 
-    def keep(self, order_id: str, payload: Mapping[str, Any], now: float) -> TwinOrder:
+    def keep(self, order_id: str, payload: Mapping[str, Any], now: float) -> EmulatedOrder:
         """Let an order be as an add or a change says."""
         info = object_in(payload, "customer_info")
         order = self.orders.get(order_id)
         if order is None:
             customer_id = text_of(info.get("customer_id")) or str(self._customers.next_id())
-            order = self.orders[order_id] = TwinOrder(int(order_id), int(customer_id), now)
+            order = self.orders[order_id] = EmulatedOrder(int(order_id), int(customer_id), now)
         known = ("customer_info", "contact_info", "enquiry_info")
         customer = {name: payload[name] for name in known if name in payload}
         self._customers.keep(str(order.customer_id), customer, now)
@@ -124,7 +124,7 @@ class OrderRoom:
             inside = inside.get(name) if isinstance(inside, dict) else None
         return text_of(inside)
 
-    def _row(self, order: TwinOrder) -> Json:
+    def _row(self, order: EmulatedOrder) -> Json:
         customer = self._customers.customers[str(order.customer_id)]
         return {
             "order_id": str(order.id),

@@ -1,6 +1,7 @@
-"""pytest fixtures: ``kapture_twin`` gives each test a Kapture server of its own.
+"""pytest fixtures: ``kapture_emulator`` gives each test a Kapture server of its own.
 
-The twin runs in a thread, so sync and async tests use it alike. It is imported when a test first
+The emulator runs in a thread, so sync and async tests use it alike. It is imported when a test
+first
 asks for it: every pytest run of every user loads this module.
 """
 
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from .twin import KaptureTwin
+    from .emulator import KaptureEmulator
 
-_MARKER = "kapture_twin(**settings): settings of the KaptureTwin behind the kapture_twin fixture"
+_MARKER = "kapture_emulator(**settings): settings of the fixture kapture_emulator"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -23,10 +24,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture
-def kapture_twin(request: pytest.FixtureRequest) -> Iterator[KaptureTwin]:
-    """Return a running Kapture twin; ``@pytest.mark.kapture_twin(latency=0.1)`` sets it up."""
-    from .twin import KaptureTwin
+def kapture_emulator(request: pytest.FixtureRequest) -> Iterator[KaptureEmulator]:
+    """Return a running Kapture emulator; ``@pytest.mark.kapture_emulator(latency=0.1)`` sets it
+    up."""
+    from .emulator import KaptureEmulator
 
-    marker = request.node.get_closest_marker("kapture_twin")
-    with KaptureTwin(**(marker.kwargs if marker else {})).in_thread() as twin:
-        yield twin
+    marker = request.node.get_closest_marker("kapture_emulator")
+    with KaptureEmulator(**(marker.kwargs if marker else {})).in_thread() as emulator:
+        yield emulator

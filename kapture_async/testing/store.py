@@ -1,4 +1,4 @@
-"""The twin's tickets: their ids, their days, and what add and update do to them."""
+"""The emulator's tickets: their ids, their days, and what add and update do to them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .tickets import (
     INDIA,
     STATUS_LABELS,
     UPDATE_FIELDS,
-    TwinTicket,
+    EmulatedTicket,
     associates_of,
     due_text,
     text_of,
@@ -27,8 +27,8 @@ class TicketStore:
     """All tickets by id, and by the India day of their creation, which is what pulls ask for."""
 
     def __init__(self) -> None:
-        self.tickets: dict[str, TwinTicket] = {}
-        self._days: dict[dt.date, list[TwinTicket]] = {}
+        self.tickets: dict[str, EmulatedTicket] = {}
+        self._days: dict[dt.date, list[EmulatedTicket]] = {}
         self._ids = itertools.count(_FIRST_ID)
         self._last = 0
 
@@ -46,10 +46,10 @@ class TicketStore:
         self._last = number
         return f"{number:012}"
 
-    def add(self, payload: Mapping[str, Any], ticket_id: str, created: float) -> TwinTicket:
+    def add(self, payload: Mapping[str, Any], ticket_id: str, created: float) -> EmulatedTicket:
         """Keep a new ticket made from an add-ticket request."""
         customer = text_of(payload.get("customer_id"))
-        ticket = TwinTicket(
+        ticket = EmulatedTicket(
             id=next(self._ids),
             ticket_id=ticket_id,
             created=created,
@@ -71,12 +71,12 @@ class TicketStore:
         self._days.setdefault(day, []).append(ticket)
         return ticket
 
-    def remove(self, ticket: TwinTicket) -> None:
+    def remove(self, ticket: EmulatedTicket) -> None:
         """Forget a ticket."""
         del self.tickets[ticket.ticket_id]
         self._days[dt.datetime.fromtimestamp(ticket.created, INDIA).date()].remove(ticket)
 
-    def update(self, ticket: TwinTicket, payload: Mapping[str, Any], now: float) -> None:
+    def update(self, ticket: EmulatedTicket, payload: Mapping[str, Any], now: float) -> None:
         """Change a ticket as an update-ticket request says; what is empty changes nothing."""
         ticket.updated = now
         ticket.shown = None
@@ -95,7 +95,7 @@ class TicketStore:
         ticket.disposition = text_of(payload.get("disposition")) or ticket.disposition
         ticket.associates.update(associates_of(payload, UPDATE_FIELDS))
 
-    def created_between(self, first: dt.date, last: dt.date) -> Iterator[TwinTicket]:
+    def created_between(self, first: dt.date, last: dt.date) -> Iterator[EmulatedTicket]:
         """Yield the tickets of the India days from first to last, both included, as they came."""
         for day in sorted(day for day in self._days if first <= day <= last):
             yield from self._days[day]

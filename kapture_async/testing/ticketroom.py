@@ -1,4 +1,4 @@
-"""The twin's ticket endpoints (sections 1 to 4)."""
+"""The emulator's ticket endpoints (sections 1 to 4)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .asking import Desk, Failed, single, whole_number
 from .store import TicketStore
 from .tickets import (
     UPDATE_FIELDS,
+    EmulatedTicket,
     Json,
-    TwinTicket,
     add_reply,
     associates_of,
     escape,
@@ -142,7 +142,7 @@ class TicketRoom:
 
     def _created_between(
         self, first: dt.date, last: dt.date, lists: Lists | None
-    ) -> Iterator[TwinTicket]:
+    ) -> Iterator[EmulatedTicket]:
         """The tickets of some days, in the zone of the lists."""
         if lists is None or lists.zone is None:
             return self._store.created_between(first, last)
@@ -154,7 +154,9 @@ class TicketRoom:
             if first <= dt.datetime.fromtimestamp(ticket.created, zone).date() <= last
         )
 
-    def _row(self, ticket: TwinTicket, now: float, lists: Lists | None) -> orjson.Fragment | Json:
+    def _row(
+        self, ticket: EmulatedTicket, now: float, lists: Lists | None
+    ) -> orjson.Fragment | Json:
         """A ticket's row as it is sent, made anew only when something in it changed."""
         url = self._url()
         if lists is not None and (lists.rewrites or lists.zone is not None):
@@ -176,7 +178,7 @@ class TicketRoom:
         return self._desk.days(*texts)
 
 
-def _rewritten(row: Json, ticket: TwinTicket, lists: Lists) -> Json:
+def _rewritten(row: Json, ticket: EmulatedTicket, lists: Lists) -> Json:
     """A row of a list that shows texts and times in its own way."""
     row["taskTitle"] = escape(lists.title(ticket.title))
     row["detail"] = escape(lists.text(ticket.detail))

@@ -1,4 +1,4 @@
-"""One ticket of the twin, and the four shapes in which Kapture's endpoints show it.
+"""One ticket of the emulator, and the four shapes in which Kapture's endpoints show it.
 
 The same fact has another name, type or format at each endpoint (fact sheet, Contradictions, "Same
 thing, different names"); every function here builds one shape, with the keys in wire order.
@@ -72,8 +72,8 @@ UPDATE_FIELDS = frozenset(
 
 
 @attrs.define(eq=False)
-class TwinTicket:
-    """What the twin knows of a ticket."""
+class EmulatedTicket:
+    """What the emulator knows of a ticket."""
 
     id: int
     ticket_id: str
@@ -142,15 +142,15 @@ def escape(value: Any) -> Any:
     return [escape(inner) for inner in value] if isinstance(value, list) else value
 
 
-def _status_label(ticket: TwinTicket) -> str:
+def _status_label(ticket: EmulatedTicket) -> str:
     return STATUS_LABELS.get(ticket.status, ticket.status)
 
 
-def _sub_status_label(ticket: TwinTicket) -> str:
+def _sub_status_label(ticket: EmulatedTicket) -> str:
     return SUB_STATUS_LABELS.get(ticket.sub_status, ticket.sub_status)
 
 
-def _ticket_keys(ticket: TwinTicket) -> Json:
+def _ticket_keys(ticket: EmulatedTicket) -> Json:
     """Return the ``ticket`` object of add and update: the 58 keys of section 1."""
     created = long_time(ticket.created)
     touched = ticket.updated is not None
@@ -229,7 +229,7 @@ def _echo(associates: Json) -> Json:
     }
 
 
-def add_reply(ticket: TwinTicket, url: str) -> Json:
+def add_reply(ticket: EmulatedTicket, url: str) -> Json:
     """Return the success body of add-ticket (section 1): no ``message``, the id twice."""
     fields = _ticket_keys(ticket)
     return {
@@ -245,7 +245,7 @@ def add_reply(ticket: TwinTicket, url: str) -> Json:
     }
 
 
-def update_reply(ticket: TwinTicket, sent: Json) -> Json:
+def update_reply(ticket: EmulatedTicket, sent: Json) -> Json:
     """Return the success body of update-ticket (section 2): 57 keys, a text that ends a line."""
     fields = _ticket_keys(ticket)
     del fields["assignedToPhone"]
@@ -277,18 +277,18 @@ def _shown(value: Any) -> Any:
     return orjson.dumps(value).decode()
 
 
-def _short_callback(ticket: TwinTicket) -> str:
+def _short_callback(ticket: EmulatedTicket) -> str:
     if not ticket.callback:
         return ""
     return dt.datetime.fromisoformat(ticket.callback).strftime("%d-%m-%Y %H:%M")
 
 
-def _sla_status(ticket: TwinTicket, now: float) -> str:
+def _sla_status(ticket: EmulatedTicket, now: float) -> str:
     # Both texts compare as dates do; a due date in another form is never overdue.
     return "out of sla" if ticket.due < long_time(now) else "in sla"
 
 
-def pull_row(ticket: TwinTicket, url: str, now: float) -> Json:
+def pull_row(ticket: EmulatedTicket, url: str, now: float) -> Json:
     """Return one row of pull-ticket (section 4): 44 keys, labels, short dates, escaped texts."""
     created = short_time(ticket.created)
     touched = ticket.updated is not None
@@ -346,7 +346,7 @@ def pull_row(ticket: TwinTicket, url: str, now: float) -> Json:
     return row
 
 
-def get_element(ticket: TwinTicket, url: str, now: float, conversations: str) -> Json:
+def get_element(ticket: EmulatedTicket, url: str, now: float, conversations: str) -> Json:
     """Return one element of get-ticket (section 3), as far as its keys were ever seen."""
     element: Json = {
         "additional_info": _additional_info(ticket.associates),

@@ -1,8 +1,8 @@
 """A Support Ticket server for your own tests: it knows what it executed, and fails on demand.
 
-    async with SupportTwin() as twin:           # in the running loop
-    with SupportTwin().in_thread() as twin:     # from synchronous code
-    with SupportTwin.in_process() as twin:      # in a process of its own
+    async with SupportEmulator() as emulator:           # in the running loop
+    with SupportEmulator().in_thread() as emulator:     # from synchronous code
+    with SupportEmulator.in_process() as emulator:      # in a process of its own
 
 Names are loaded when first used: the pytest plugin lives in this package, and every pytest run of
 every user imports it.
@@ -27,30 +27,30 @@ if TYPE_CHECKING:
     )
     from kapture_async._core.testing.ledger import Ledger, LedgerEntry
     from kapture_async._core.testing.lists import Lists
-    from kapture_async._core.testing.message import TwinReply, TwinRequest
-    from kapture_async._core.testing.runner import TwinProcess
+    from kapture_async._core.testing.message import EmulatorReply, EmulatorRequest
+    from kapture_async._core.testing.runner import EmulatorProcess
 
-    from .store import TwinAttachment, TwinConversation, TwinTicket
-    from .twin import SupportTwin, serve
+    from .emulator import SupportEmulator, serve
+    from .store import EmulatedAttachment, EmulatedConversation, EmulatedTicket
 
 __all__ = [
     "BEHIND",
     "KINDS",
     "LIES",
     "WEATHER",
+    "EmulatedAttachment",
+    "EmulatedConversation",
+    "EmulatedTicket",
+    "EmulatorProcess",
+    "EmulatorReply",
+    "EmulatorRequest",
     "Fault",
     "FaultKind",
     "FaultPlan",
     "Ledger",
     "LedgerEntry",
     "Lists",
-    "SupportTwin",
-    "TwinAttachment",
-    "TwinConversation",
-    "TwinProcess",
-    "TwinReply",
-    "TwinRequest",
-    "TwinTicket",
+    "SupportEmulator",
     "bomb",
     "serve",
 ]
@@ -67,15 +67,15 @@ _HOMES = {
     "Ledger": f"{_CORE}.ledger",
     "LedgerEntry": f"{_CORE}.ledger",
     "Lists": f"{_CORE}.lists",
-    "SupportTwin": ".twin",
-    "TwinAttachment": ".store",
-    "TwinConversation": ".store",
-    "TwinProcess": f"{_CORE}.runner",
-    "TwinReply": f"{_CORE}.message",
-    "TwinRequest": f"{_CORE}.message",
-    "TwinTicket": ".store",
+    "SupportEmulator": ".emulator",
+    "EmulatedAttachment": ".store",
+    "EmulatedConversation": ".store",
+    "EmulatorProcess": f"{_CORE}.runner",
+    "EmulatorReply": f"{_CORE}.message",
+    "EmulatorRequest": f"{_CORE}.message",
+    "EmulatedTicket": ".store",
     "bomb": f"{_CORE}.acts",
-    "serve": ".twin",
+    "serve": ".emulator",
 }
 
 

@@ -1,6 +1,6 @@
-"""``python -m support_async.testing``: the twin as a process, with nothing but the library.
+"""``python -m support_async.testing``: the emulator as a process, with nothing but the library.
 
-The process runner starts twins this way, so that it depends on no command-line package.
+The process runner starts emulators this way, so that it depends on no command-line package.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from kapture_async._core.testing.command import parser_of, run
 from kapture_async._core.testing.reader import MAX_BODY
 
-from .twin import APIKEY, MAX_FILE, serve
+from .emulator import APIKEY, MAX_FILE, serve
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""How the twin sends a file: as Django's ``FileResponse(as_attachment=True)`` does."""
+"""How the emulator sends a file: as Django's ``FileResponse(as_attachment=True)`` does."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import os.path
 import re
 import urllib.parse
 
-from kapture_async._core.media import media_type_of
-from kapture_async._core.testing.message import TwinReply
+from kapture_async._core.mime import media_type_of
+from kapture_async._core.testing.message import EmulatorReply
 
 _QUOTABLE = re.compile(r"[\t \x21-\x7e]*")
 
 
-def file_reply(name: str, content: bytes) -> TwinReply:
+def file_reply(name: str, content: bytes) -> EmulatorReply:
     """Return the answer that sends a file."""
     base = os.path.basename(name)
     kind = media_type_of(base)
-    return TwinReply(200, content, kind, (("Content-Disposition", disposition(base)),))
+    return EmulatorReply(200, content, kind, (("Content-Disposition", disposition(base)),))
 
 
 def disposition(name: str) -> str:

@@ -1,6 +1,7 @@
 """What a write does to the tickets, told by its ledger entry alone.
 
-The twin carries out a write and replays an old ledger by the same code, so a twin that goes on with
+The emulator carries out a write and replays an old ledger by the same code, so an emulator that
+goes on with
 a ledger file has the very tickets that the file tells of. Only the contents of files are not in it.
 """
 
@@ -14,7 +15,7 @@ from kapture_async._core.testing.forms import Form, FormFile, FormValue
 
 from .fields import as_id
 from .routes import CREATE, REPLY, SET_STATUS, UPDATE
-from .store import Json, TicketStore, TwinConversation, TwinTicket
+from .store import EmulatedConversation, EmulatedTicket, Json, TicketStore
 
 
 def payload_of(form: Form) -> Json:
@@ -43,7 +44,7 @@ def apply(
     ``file`` is the file of a call that is executed now; a replayed one has none to give.
     """
     if operation == CREATE:
-        ticket = TwinTicket(
+        ticket = EmulatedTicket(
             id=int(ticket_id),
             subject=_text(payload, "subject"),
             comment=_text(payload, "comment"),
@@ -90,8 +91,8 @@ def _text(payload: Mapping[str, Any], name: str) -> str:
 
 def _attach(
     store: TicketStore,
-    ticket: TwinTicket,
-    conversation: TwinConversation | None,
+    ticket: EmulatedTicket,
+    conversation: EmulatedConversation | None,
     payload: Mapping[str, Any],
     file: FormFile | None,
 ) -> None:

@@ -15,7 +15,7 @@ import orjson
 from kapture_async._core.testing.forms import Form, FormFile, FormValue, read_urlencoded
 from kapture_async._core.testing.ledger import Ledger
 from kapture_async._core.testing.lists import Lists
-from kapture_async._core.testing.message import TwinReply, TwinRequest
+from kapture_async._core.testing.message import EmulatorReply, EmulatorRequest
 
 from .downloads import file_reply
 from .effects import apply, payload_of
@@ -39,8 +39,8 @@ from .store import (
     PRIORITIES,
     PROCESSING,
     TAGS,
+    EmulatedTicket,
     TicketStore,
-    TwinTicket,
     category_list,
     detailed_view,
     history_row,
@@ -49,7 +49,7 @@ from .store import (
 from .tokens import Tokens, unauthorized
 
 TicketIdFrom: TypeAlias = Literal["either", "body", "query"]
-Download: TypeAlias = TwinReply | Callable[[TwinRequest], TwinReply]
+Download: TypeAlias = EmulatorReply | Callable[[EmulatorRequest], EmulatorReply]
 
 _MAX_SUBJECT = 500
 _PAGE = 50
@@ -91,7 +91,7 @@ class Endpoints:
         self.open_ticket_limit = open_ticket_limit
         self.downloads: dict[str, Download] = {}
         self.logins = 0
-        self.handlers: Mapping[str, Callable[[TwinRequest, str], bytes]] = {
+        self.handlers: Mapping[str, Callable[[EmulatorRequest, str], bytes]] = {
             LIST_CATEGORIES: lambda request, user: success(category_list()),
             LIST_TAGS: lambda request, user: success(tag_list()),
             CREATE: self._create,
@@ -103,7 +103,7 @@ class Endpoints:
             LOGIN: self._login,
         }
 
-    def download(self, request: TwinRequest, user: str, number: str) -> TwinReply:
+    def download(self, request: EmulatorRequest, user: str, number: str) -> EmulatorReply:
         """Send a file to the owner of its ticket (section 3.7)."""
         planted = self.downloads.get(number)
         if planted is not None:
@@ -115,7 +115,7 @@ class Endpoints:
                 return file_reply(found.name, found.content)
         raise ApiError(404, {"detail": "No TicketAttachment matches the given query."})
 
-    def _create(self, request: TwinRequest, user: str) -> bytes:
+    def _create(self, request: EmulatorRequest, user: str) -> bytes:
         form = read_form(request)
         fields = Fields(form)
         fields.text("subject", max_length=_MAX_SUBJECT)
@@ -130,7 +130,7 @@ class Endpoints:
             raise ApiError(401, {"detail": "Currenly Open Ticket Limit Exceed."})
         return self._executed(CREATE, self._store.next_id, form, user, file)
 
-    def _update(self, request: TwinRequest, user: str) -> bytes:
+    def _update(self, request: EmulatorRequest, user: str) -> bytes:
         form = read_form(request)
         ticket = self._own_ticket(form.last("ticket_id"), user)
         fields = Fields(form)
@@ -139,8 +139,8 @@ class Endpoints:
         fields.finish()
         return self._executed(UPDATE, ticket.id, form, user)
 
-    def _reply(self, request: TwinRequest, user: str) -> bytes:
-        def check_owner(ticket: TwinTicket) -> None:
+    def _reply(self, request: EmulatorRequest, user: str) -> bytes:
+        def check_owner(ticket: EmulatedTicket) -> None:
             if ticket.author != user:
                 raise FieldError(f"{_NOT_OWNER}.")
 
@@ -153,7 +153,7 @@ class Endpoints:
         assert ticket is not None  # else finish() would have refused
         return self._executed(REPLY, ticket.id, form, user, file)
 
-    def _set_status(self, request: TwinRequest, user: str) -> bytes:
+    def _set_status(self, request: EmulatorRequest, user: str) -> bytes:
         form = read_form(request)
         errors: dict[str, list[str]] = {}
         try:
@@ -174,7 +174,7 @@ class Endpoints:
             raise ApiError(400, {"ticket": [conflict]})
         return self._executed(SET_STATUS, ticket.id, form, user)
 
-    def _get(self, request: TwinRequest, user: str) -> bytes:
+    def _get(self, request: EmulatorRequest, user: str) -> bytes:
         asked: FormValue | None = None
         if self._ticket_id_from != "query":
             asked = read_form(request).last("ticket_id")
@@ -182,7 +182,7 @@ class Endpoints:
             asked = read_urlencoded(request.query.encode()).last("ticket_id")
         return success(detailed_view(self._own_ticket(asked, user)))
 
-    def _history(self, request: TwinRequest, user: str) -> bytes:
+    def _history(self, request: EmulatorRequest, user: str) -> bytes:
         query = read_urlencoded(request.query.encode())
         asked = {name: query.texts[name][-1] for name in query.texts}
         category, status = asked.get("category", ""), asked.get("status", "")
@@ -204,7 +204,7 @@ class Endpoints:
         if offset < 0 or limit < 0 or offset + limit > sys.maxsize:  # no slice of a query
             raise Unhandled
 
-        def matches(ticket: TwinTicket) -> bool:
+        def matches(ticket: EmulatedTicket) -> bool:
             return (
                 (not category or ticket.category == int(category))
                 and (not status or ticket.status == status)
@@ -236,7 +236,7 @@ class Endpoints:
             }
         )
 
-    def _login(self, request: TwinRequest, user: str) -> bytes:
+    def _login(self, request: EmulatorRequest, user: str) -> bytes:
         fields = Fields(read_form(request))
         email, password = fields.text("username"), fields.text("password")
         fields.finish()
@@ -262,7 +262,7 @@ class Endpoints:
         apply(self._store, operation, ticket_id, payload, user, file)
         return NOTHING
 
-    def _own_ticket(self, asked: FormValue | None, user: str) -> TwinTicket:
+    def _own_ticket(self, asked: FormValue | None, user: str) -> EmulatedTicket:
         """Return the user's ticket of a ``ticket_id``; errors bear another name (section 5, A6)."""
         try:
             ticket = self._ticket(asked)
@@ -272,7 +272,7 @@ class Endpoints:
             raise ApiError(400, {"ticket": error.texts}) from None
         return ticket
 
-    def _ticket(self, asked: FormValue | None) -> TwinTicket:
+    def _ticket(self, asked: FormValue | None) -> EmulatedTicket:
         if not isinstance(asked, str) or not asked.strip():
             raise FieldError(_ID_REQUIRED)
         number = as_id(asked)

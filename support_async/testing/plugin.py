@@ -1,6 +1,7 @@
-"""pytest fixtures: ``support_twin`` gives each test a Support Ticket server of its own.
+"""pytest fixtures: ``support_emulator`` gives each test a Support Ticket server of its own.
 
-The twin runs in a thread, so sync and async tests use it alike. It is imported when a test first
+The emulator runs in a thread, so sync and async tests use it alike. It is imported when a test
+first
 asks for it: every pytest run of every user loads this module.
 """
 
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from .twin import SupportTwin
+    from .emulator import SupportEmulator
 
-_MARKER = "support_twin(**settings): settings of the SupportTwin behind the support_twin fixture"
+_MARKER = "support_emulator(**settings): settings of the fixture support_emulator"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -23,10 +24,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture
-def support_twin(request: pytest.FixtureRequest) -> Iterator[SupportTwin]:
-    """Return a running twin; ``@pytest.mark.support_twin(latency=0.1)`` sets it up."""
-    from .twin import SupportTwin
+def support_emulator(request: pytest.FixtureRequest) -> Iterator[SupportEmulator]:
+    """Return a running emulator; ``@pytest.mark.support_emulator(latency=0.1)`` sets it up."""
+    from .emulator import SupportEmulator
 
-    marker = request.node.get_closest_marker("support_twin")
-    with SupportTwin(**(marker.kwargs if marker else {})).in_thread() as twin:
-        yield twin
+    marker = request.node.get_closest_marker("support_emulator")
+    with SupportEmulator(**(marker.kwargs if marker else {})).in_thread() as emulator:
+        yield emulator

@@ -20,7 +20,7 @@ from kapture_async._core.testing.forms import (
     read_multipart,
     read_urlencoded,
 )
-from kapture_async._core.testing.message import TwinReply, TwinRequest
+from kapture_async._core.testing.message import EmulatorReply, EmulatorRequest
 
 Envelope: TypeAlias = Literal["wrapped", "bare"]
 Headers: TypeAlias = tuple[tuple[str, str], ...]
@@ -64,31 +64,31 @@ NOTHING = success({})
 """The body of a success that has nothing to say."""
 
 
-def error_reply(error: ApiError, envelope: Envelope) -> TwinReply:
+def error_reply(error: ApiError, envelope: Envelope) -> EmulatorReply:
     """Return a refusal as the project's exception handler sends it, or bare (section 6.1)."""
     body = error.body
     if envelope == "wrapped":
         body = {"status_code": error.status, "errors": body, "data": {}}
-    return TwinReply(error.status, orjson.dumps(body), JSON, error.headers)
+    return EmulatorReply(error.status, orjson.dumps(body), JSON, error.headers)
 
 
-def page(status: int) -> TwinReply:
+def page(status: int) -> EmulatorReply:
     """Return one of Django's own pages, which no exception handler wraps."""
     title, details = _PAGES[status]
     text = (
         f'\n<!doctype html>\n<html lang="en">\n<head>\n  <title>{title}</title>\n</head>\n<body>\n'
         f"  <h1>{title}</h1><p>{details}</p>\n</body>\n</html>\n"
     )
-    return TwinReply(status, text.encode(), _HTML)
+    return EmulatorReply(status, text.encode(), _HTML)
 
 
-def slash_redirect(request: TwinRequest) -> TwinReply:
+def slash_redirect(request: EmulatorRequest) -> EmulatorReply:
     """Return what Django's common middleware answers to a path that lacks its last slash."""
     query = f"?{request.query}" if request.query else ""
-    return TwinReply(301, b"", _HTML, (("Location", f"{request.path}/{query}"),))
+    return EmulatorReply(301, b"", _HTML, (("Location", f"{request.path}/{query}"),))
 
 
-def negotiate(request: TwinRequest) -> None:
+def negotiate(request: EmulatorRequest) -> None:
     """Raise 406 unless the client takes JSON, the only kind there is."""
     if request.query and "format" in request.query:
         wanted = read_urlencoded(request.query.encode()).last("format")
@@ -107,7 +107,7 @@ def _takes_json(accept: str) -> bool:
     return False
 
 
-def read_form(request: TwinRequest) -> Form:
+def read_form(request: EmulatorRequest) -> Form:
     """Return the form of a request; an empty one where there is no body, whatever its type.
 
     A body in chunks has no ``Content-Length``, and without one Django reads nothing: every field

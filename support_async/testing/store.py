@@ -1,4 +1,4 @@
-"""The twin's tickets, replies and attachments, and the shapes in which the endpoints show them.
+"""The emulator's tickets, replies and attachments, and the shapes in which the endpoints show them.
 
 Keys stand in wire order; ids are numbers, codes are texts (support.md, section 2.5).
 """
@@ -37,7 +37,7 @@ _FIRST_ATTACHMENT = 901
 
 
 @attrs.frozen
-class TwinConversation:
+class EmulatedConversation:
     """One reply to a ticket."""
 
     id: int
@@ -46,8 +46,8 @@ class TwinConversation:
 
 
 @attrs.frozen
-class TwinAttachment:
-    """One file of a ticket; ``content`` is ``None`` when the twin that had it is gone."""
+class EmulatedAttachment:
+    """One file of a ticket; ``content`` is ``None`` when the emulator that had it is gone."""
 
     id: int
     ticket_id: int
@@ -60,8 +60,8 @@ class TwinAttachment:
 
 
 @attrs.define(eq=False)
-class TwinTicket:
-    """What the twin knows of a ticket."""
+class EmulatedTicket:
+    """What the emulator knows of a ticket."""
 
     id: int
     subject: str = attrs.field(repr=False)
@@ -71,46 +71,48 @@ class TwinTicket:
     author: str = attrs.field(repr=False)
     status: str = OPEN
     tags: list[int] = attrs.field(factory=list[int])
-    conversations: list[TwinConversation] = attrs.field(factory=list[TwinConversation])
-    attachments: list[TwinAttachment] = attrs.field(factory=list[TwinAttachment])
+    conversations: list[EmulatedConversation] = attrs.field(factory=list[EmulatedConversation])
+    attachments: list[EmulatedAttachment] = attrs.field(factory=list[EmulatedAttachment])
 
 
 class TicketStore:
     """All tickets by id and by author, and all attachments by id."""
 
     def __init__(self) -> None:
-        self.tickets: dict[int, TwinTicket] = {}
-        self.attachments: dict[int, TwinAttachment] = {}
-        self._of: dict[str, list[TwinTicket]] = {}
+        self.tickets: dict[int, EmulatedTicket] = {}
+        self.attachments: dict[int, EmulatedAttachment] = {}
+        self._of: dict[str, list[EmulatedTicket]] = {}
         self.next_id = _FIRST_TICKET
         self._conversation_ids = itertools.count(_FIRST_CONVERSATION)
         self._attachment_ids = itertools.count(_FIRST_ATTACHMENT)
 
-    def add(self, ticket: TwinTicket) -> TwinTicket:
+    def add(self, ticket: EmulatedTicket) -> EmulatedTicket:
         """Keep a new ticket."""
         self.tickets[ticket.id] = ticket
         self._of.setdefault(ticket.author, []).append(ticket)
         self.next_id = max(self.next_id, ticket.id + 1)
         return ticket
 
-    def reply(self, ticket: TwinTicket, comment: str, author: str) -> TwinConversation:
+    def reply(self, ticket: EmulatedTicket, comment: str, author: str) -> EmulatedConversation:
         """Keep a reply; it changes nothing else, not even a closed ticket."""
-        conversation = TwinConversation(next(self._conversation_ids), comment, author)
+        conversation = EmulatedConversation(next(self._conversation_ids), comment, author)
         ticket.conversations.append(conversation)
         return conversation
 
     def attach(
         self,
-        ticket: TwinTicket,
-        conversation: TwinConversation | None,
+        ticket: EmulatedTicket,
+        conversation: EmulatedConversation | None,
         name: str,
         content_type: str,
         content: bytes | None,
-    ) -> TwinAttachment:
+    ) -> EmulatedAttachment:
         """Keep a file of a ticket, or of a reply to it."""
         number = next(self._attachment_ids)
         conversation_id = None if conversation is None else conversation.id
-        attachment = TwinAttachment(number, ticket.id, conversation_id, name, content_type, content)
+        attachment = EmulatedAttachment(
+            number, ticket.id, conversation_id, name, content_type, content
+        )
         self.attachments[number] = attachment
         ticket.attachments.append(attachment)
         return attachment
@@ -120,10 +122,10 @@ class TicketStore:
         return sum(ticket.status != CLOSED for ticket in self._of.get(author, ()))
 
     def newest_first(
-        self, author: str, offset: int, limit: int, matches: Callable[[TwinTicket], bool] | None
-    ) -> Iterator[TwinTicket]:
+        self, author: str, offset: int, limit: int, matches: Callable[[EmulatedTicket], bool] | None
+    ) -> Iterator[EmulatedTicket]:
         """Yield a page of an author's tickets, of those that match if anything is asked."""
-        rows: Iterator[TwinTicket] = reversed(self._of.get(author, []))
+        rows: Iterator[EmulatedTicket] = reversed(self._of.get(author, []))
         if matches is not None:
             rows = filter(matches, rows)
         return itertools.islice(rows, offset, offset + limit)
@@ -149,7 +151,7 @@ def tag_list() -> Json:
     }
 
 
-def history_row(ticket: TwinTicket) -> Json:
+def history_row(ticket: EmulatedTicket) -> Json:
     """Return a ticket as the history shows it (section 3.3)."""
     return {
         "id": ticket.id,
@@ -162,7 +164,7 @@ def history_row(ticket: TwinTicket) -> Json:
     }
 
 
-def detailed_view(ticket: TwinTicket) -> Json:
+def detailed_view(ticket: EmulatedTicket) -> Json:
     """Return a ticket with all that belongs to it (section 3.6)."""
     return {
         "ticket": {

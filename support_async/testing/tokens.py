@@ -1,7 +1,9 @@
-"""The twin's tokens: real JWTs, judged as SimpleJWT 5.5 judges them, by the twin's own clock.
+"""The emulator's tokens: real JWTs, judged as SimpleJWT 5.5 judges them, by the emulator's own
+clock.
 
-The key is the same for all twins, so a token outlives the twin that issued it, as it outlives the
-restart of a server. It opens nothing but twins.
+The key is the same for all emulators, so a token outlives the emulator that issued it, as it
+outlives the
+restart of a server. It opens nothing but emulators.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import orjson
 
 from .rest import ApiError
 
-KEY = b"signs nothing but the tokens of twins"
+KEY = b"signs nothing but the tokens of emulators"
 REFRESH_SECONDS = 86_400.0
 
 Kind: TypeAlias = Literal["access", "refresh"]
@@ -37,7 +39,7 @@ def unauthorized(body: Any) -> ApiError:
 
 
 class Tokens:
-    """Issues the tokens of the twin's users, and tells whose token a request carries."""
+    """Issues the tokens of the emulator's users, and tells whose token a request carries."""
 
     def __init__(
         self, users: Mapping[str, str], clock: Callable[[], float], seconds: float
@@ -52,10 +54,11 @@ class Tokens:
         self._ended_before = float("-inf")
 
     def issue(self, email: str, seconds: float | None = None, kind: Kind = "access") -> str:
-        """Return a new token of a user; its life is that of the twin's settings unless given."""
+        """Return a new token of a user; its life is that of the emulator's settings unless
+        given."""
         number = self._numbers.get(email)
         if number is None:
-            raise ValueError(f"the twin has no user {email!r}")
+            raise ValueError(f"the emulator has no user {email!r}")
         if seconds is None:
             seconds = self._seconds if kind == "access" else REFRESH_SECONDS
         now = self._clock()

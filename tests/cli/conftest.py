@@ -1,4 +1,4 @@
-"""The command lines as processes of their own, against twins on loopback sockets.
+"""The command lines as processes of their own, against emulators on loopback sockets.
 
 Those that run to their end are forks of a process that has imported everything, and a settle time
 passes at once for them; those that are started and left running are started in the usual way.
@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from kapture_async.testing import KaptureTwin
-from support_async.testing import SupportTwin
-from support_async.testing.twin import PASSWORD
+from kapture_async.testing import KaptureEmulator
+from support_async.testing import SupportEmulator
+from support_async.testing.emulator import PASSWORD
 
 from .running import Lines
 
@@ -26,17 +26,17 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def server() -> Iterator[KaptureTwin]:
-    with KaptureTwin().in_thread() as twin:
-        yield twin
+def server() -> Iterator[KaptureEmulator]:
+    with KaptureEmulator().in_thread() as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def environment(server: KaptureTwin, tmp_path: Path) -> dict[str, str]:
+def environment(server: KaptureEmulator, tmp_path: Path) -> dict[str, str]:
     """Only what a command line needs, and nothing that the machine has set by chance."""
     return bare_environment(tmp_path) | {
         "KAPTURE_BASE_URL": server.url,
-        "KAPTURE_TOKEN": "twin-token",
+        "KAPTURE_TOKEN": "emulator-token",
     }
 
 
@@ -61,13 +61,13 @@ def start_cli(environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.fixture
-def support_server() -> Iterator[SupportTwin]:
-    with SupportTwin().in_thread() as twin:
-        yield twin
+def support_server() -> Iterator[SupportEmulator]:
+    with SupportEmulator().in_thread() as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def support_environment(support_server: SupportTwin, tmp_path: Path) -> dict[str, str]:
+def support_environment(support_server: SupportEmulator, tmp_path: Path) -> dict[str, str]:
     return bare_environment(tmp_path) | {
         "SUPPORT_BASE_URL": support_server.url,
         "SUPPORT_APIKEY": support_server.apikey,

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kapture_async._core.push.journal.store import Store
-from kapture_async.testing import FaultPlan, KaptureTwin
+from kapture_async._core.journal.store import Store
+from kapture_async.testing import FaultPlan, KaptureEmulator
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 FILL = ("--category", "3", "--priority", "medium")
@@ -23,12 +23,12 @@ def told(done: subprocess.CompletedProcess[str]) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def executed(server: KaptureTwin) -> list[str]:
+def executed(server: KaptureEmulator) -> list[str]:
     return sorted(entry.payload["title"] for entry in server.ledger)
 
 
 def test_a_broken_line_does_not_take_another_rows_name(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     # The first line has lost its own key, so that the key of the last one stands in its place.
     (tmp_path / "t.csv").write_text("id,title\nk2\nk1,one\nk2,two\n")
@@ -41,7 +41,7 @@ def test_a_broken_line_does_not_take_another_rows_name(
 
 
 def test_bad_rows_without_keys_are_listed(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     (tmp_path / "t.csv").write_text('title,ticket_details\none,a\n,b\ntwo\n"thr"ee,c\n,b\n')
     for _ in range(2):
@@ -63,7 +63,7 @@ def test_bad_rows_without_keys_are_listed(
 
 
 def test_no_empty_report_is_left_where_another_process_has_the_journal(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     (tmp_path / "t.csv").write_text("title\none\n")
     assert run_cli("push", "t.csv").returncode == 0
@@ -80,7 +80,7 @@ def test_no_empty_report_is_left_where_another_process_has_the_journal(
 
 
 def test_a_plan_knows_rows_by_their_content(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     rows = ["accepted", "refused", "lost", "twice", "twice", "unreached"]
     (tmp_path / "t.csv").write_text("\n".join(["title", *rows, ""]))

@@ -16,19 +16,19 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from kapture_async._core.cli.console import clean, json_line, one_line
+from kapture_async._core.cli.formatting import duration
 from kapture_async._core.cli.running import run_commands
-from kapture_async._core.cli.screen import clean, json_line, one_line
-from kapture_async._core.cli.words import duration
 from kapture_async._core.push.report import Histogram
-from kapture_async.cli import commands
-from kapture_async.testing import FaultPlan, KaptureTwin
+from kapture_async.cli.app import commands
+from kapture_async.testing import FaultPlan, KaptureEmulator
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
 def test_one_ticket_from_its_adding_to_its_pulling(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     added = run_cli(
         *("add", "--title", "Drucker brennt", "--details", "a\nb", "--email", "a@example.com"),
@@ -65,7 +65,7 @@ def test_one_ticket_from_its_adding_to_its_pulling(
     assert json.loads(run_cli("pull", "--from", day, "--json").stdout)["taskTitle"]
 
 
-def test_tickets_that_are_not_there(run_cli: Run, server: KaptureTwin) -> None:
+def test_tickets_that_are_not_there(run_cli: Run, server: KaptureEmulator) -> None:
     known = server.seed(title="known")
     done = run_cli("get", known, "1", "2", "--json")
     assert done.returncode == 1
@@ -82,7 +82,7 @@ def test_tickets_that_are_not_there(run_cli: Run, server: KaptureTwin) -> None:
     ],
 )
 def test_errors_tell_what_happened_and_what_to_do(
-    run_cli: Run, server: KaptureTwin, fault: str, code: int, message: str
+    run_cli: Run, server: KaptureEmulator, fault: str, code: int, message: str
 ) -> None:
     server.faults = FaultPlan.script([fault])
     done = run_cli("add", "--title", "x")
@@ -93,7 +93,7 @@ def test_errors_tell_what_happened_and_what_to_do(
     assert second.startswith("next: ")
 
 
-def test_nobody_there(run_cli: Run, server: KaptureTwin) -> None:
+def test_nobody_there(run_cli: Run, server: KaptureEmulator) -> None:
     server.stop_listening()
     done = run_cli("add", "--title", "x")
     assert done.returncode == 4
@@ -102,7 +102,7 @@ def test_nobody_there(run_cli: Run, server: KaptureTwin) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
 def test_an_interrupted_call_says_that_it_may_have_happened(
-    start_cli: Start, server: KaptureTwin
+    start_cli: Start, server: KaptureEmulator
 ) -> None:
     server.faults = FaultPlan.script(["silence_after"])
     process = start_cli("add", "--title", "x")
@@ -114,7 +114,7 @@ def test_an_interrupted_call_says_that_it_may_have_happened(
     assert errors.endswith("Interrupted.\n")
 
 
-def test_target_and_credentials(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> None:
+def test_target_and_credentials(run_cli: Run, server: KaptureEmulator, tmp_path: Path) -> None:
     nothing = {"KAPTURE_BASE_URL": "", "KAPTURE_TOKEN": ""}
     add = ("add", "--title", "x")
     done = run_cli(*add, env=nothing)
@@ -127,7 +127,7 @@ def test_target_and_credentials(run_cli: Run, server: KaptureTwin, tmp_path: Pat
     assert done.returncode == 2
     assert "KAPTURE_PASSWORD" in done.stderr
 
-    (tmp_path / "token").write_text("twin-token\n", encoding="utf-8")
+    (tmp_path / "token").write_text("emulator-token\n", encoding="utf-8")
     (tmp_path / "token").chmod(0o600)
     done = run_cli(*add, "--base-url", server.url, "--token-file", "token", env=nothing)
     assert (done.returncode, done.stderr) == (0, "")
@@ -136,7 +136,7 @@ def test_target_and_credentials(run_cli: Run, server: KaptureTwin, tmp_path: Pat
     assert done.returncode == 0
     assert done.stderr.startswith("warning: token can be read by others")
 
-    done = run_cli(*add, "--token", "twin-token", env={"KAPTURE_TOKEN": "wrong"})
+    done = run_cli(*add, "--token", "emulator-token", env={"KAPTURE_TOKEN": "wrong"})
     assert done.returncode == 0
     assert done.stderr.startswith("warning: --token is visible")
     done = run_cli(*add, "--token", "SECRETSECRET", env={"KAPTURE_DEBUG": "1"})
@@ -147,7 +147,7 @@ def test_target_and_credentials(run_cli: Run, server: KaptureTwin, tmp_path: Pat
     assert len(server.ledger) == 3
 
 
-def test_headers_and_proxy(run_cli: Run, server: KaptureTwin) -> None:
+def test_headers_and_proxy(run_cli: Run, server: KaptureEmulator) -> None:
     add = ("add", "--title", "x")
     done = run_cli(
         *add,
@@ -165,7 +165,7 @@ def test_headers_and_proxy(run_cli: Run, server: KaptureTwin) -> None:
     done = run_cli(*add, "--base-url", "http://tenant.example")
     assert done.returncode == 2
     assert "clear text" in done.stderr
-    # The twin stands in for a proxy, too: it takes requests that name the whole address.
+    # The emulator stands in for a proxy, too: it takes requests that name the whole address.
     through = ("--base-url", "http://tenant.example", "--allow-http", "--proxy", server.url)
     done = run_cli(*add, *through)
     assert done.returncode == 0
@@ -220,13 +220,13 @@ def test_demo_with_a_file(run_cli: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
-def test_twin(start_cli: Start, run_cli: Run, tmp_path: Path) -> None:
-    process = start_cli("twin", "--port", "0", "--token", "other", "--ledger", "l.jsonl")
+def test_emulator(start_cli: Start, run_cli: Run, tmp_path: Path) -> None:
+    process = start_cli("emulator", "--port", "0", "--token", "other", "--ledger", "l.jsonl")
     assert process.stdout is not None
-    url = process.stdout.readline().removeprefix("twin: ").strip()
+    url = process.stdout.readline().removeprefix("emulator: ").strip()
     done = run_cli("add", "--title", "x", env={"KAPTURE_BASE_URL": url, "KAPTURE_TOKEN": "other"})
     assert done.returncode == 0, done.stderr
-    taken = run_cli("twin", "--port", url.rpartition(":")[2])
+    taken = run_cli("emulator", "--port", url.rpartition(":")[2])
     assert taken.returncode == 2
     assert "Traceback" not in taken.stderr
     process.send_signal(signal.SIGINT)
@@ -243,7 +243,7 @@ def test_help(command: str) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["twin-token\r\n".encode("utf-16"), b"\xef\xbb\xbftwin-token\r\n", b" twin-token "],
+    ["emulator-token\r\n".encode("utf-16"), b"\xef\xbb\xbfemulator-token\r\n", b" emulator-token "],
 )
 def test_a_token_file_as_windows_writes_it(run_cli: Run, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "token").write_bytes(content)
@@ -264,7 +264,7 @@ def test_a_token_file_that_is_no_text(run_cli: Run, tmp_path: Path, content: byt
 def test_help_loads_no_http_client() -> None:
     program = (
         "import sys; sys.argv[1:] = ['--help']\n"
-        "from kapture_async.cli import main\n"
+        "from kapture_async.cli.app import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "heavy = {'aiohttp', 'cattrs', 'rich', 'uvloop'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)\n"
@@ -298,7 +298,9 @@ def test_text_for_the_terminal(dirty: str, expected: str) -> None:
     assert clean(dirty) == expected
 
 
-def test_text_of_the_service_cannot_command_the_terminal(run_cli: Run, server: KaptureTwin) -> None:
+def test_text_of_the_service_cannot_command_the_terminal(
+    run_cli: Run, server: KaptureEmulator
+) -> None:
     evil = "\x1b]0;owned\x07[red]x[/red]\x9b31m \u202e"
     known = server.seed(title=evil, info=[{"a\x1b[2J": evil}])
     day = server.now.date().isoformat()

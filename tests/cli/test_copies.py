@@ -7,7 +7,7 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
-from kapture_async.testing import KaptureTwin
+from kapture_async.testing import KaptureEmulator
 
 from .conftest import Run
 
@@ -17,7 +17,7 @@ def table(path: Path, count: int) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def executed(server: KaptureTwin) -> Counter[str]:
+def executed(server: KaptureEmulator) -> Counter[str]:
     return Counter(entry.payload["title"] for entry in server.ledger.of("tickets.add"))
 
 
@@ -25,7 +25,7 @@ def each_once(count: int) -> Counter[str]:
     return Counter(f"t{n}" for n in range(count))
 
 
-def test_an_older_copy(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> None:
+def test_an_older_copy(run_cli: Run, server: KaptureEmulator, tmp_path: Path) -> None:
     file, journal = tmp_path / "t.csv", tmp_path / "t.csv.journal"
     table(file, 3)
     assert run_cli("push", "t.csv", "--key", "id").returncode == 0
@@ -54,7 +54,7 @@ def test_an_older_copy(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> Non
 
 
 def test_the_same_rows_under_another_name(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     table(tmp_path / "t.csv", 5)
     assert run_cli("push", "t.csv", "--key", "id").returncode == 0
@@ -71,7 +71,7 @@ def test_the_same_rows_under_another_name(
 
 
 def test_a_damaged_journal_says_what_a_copy_costs(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     table(tmp_path / "t.csv", 5)
     journal = tmp_path / "t.csv.journal"

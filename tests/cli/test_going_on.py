@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kapture_async.testing import Fault, FaultPlan, KaptureTwin
+from kapture_async.testing import Fault, FaultPlan, KaptureEmulator
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -28,14 +28,14 @@ def table(path: Path, rows: list[tuple[str, str]]) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def executed(server: KaptureTwin) -> Counter[str]:
+def executed(server: KaptureEmulator) -> Counter[str]:
     return Counter(entry.payload["title"] for entry in server.ledger.of("tickets.add"))
 
 
 @pytest.mark.parametrize("key", [("--key", "id"), ()])
 @pytest.mark.parametrize("count", [50, 400])
 def test_a_wrong_token_costs_no_row(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path, key: tuple[str, ...], count: int
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path, key: tuple[str, ...], count: int
 ) -> None:
     table(tmp_path / "t.csv", [(f"k{n}", f"t{n}") for n in range(count)])
     done = run_cli("push", "t.csv", "--no-journal", *key, env={"KAPTURE_TOKEN": "wrong"})
@@ -46,7 +46,7 @@ def test_a_wrong_token_costs_no_row(
 
 
 def test_a_service_that_says_come_back_later_costs_no_row(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     table(tmp_path / "t.csv", [(f"k{n}", f"t{n}") for n in range(50)])
     server.faults = FaultPlan.rate(1, kinds=[Fault("status", status=429, retry_after="3600")])
@@ -58,7 +58,7 @@ def test_a_service_that_says_come_back_later_costs_no_row(
 
 
 def test_mended_rows_are_not_forgotten_in_silence(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     path = tmp_path / "t.csv"
     path.write_text('id,title\nA1,one\nA2,"two"x\nA3,three\n', encoding="utf-8")
@@ -73,7 +73,7 @@ def test_mended_rows_are_not_forgotten_in_silence(
 
 
 def test_lines_that_may_have_moved_are_not_pushed_again(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     path = tmp_path / "t.csv"
     path.write_text('title\n"two, broken"x\nthree\n', encoding="utf-8")
@@ -87,7 +87,7 @@ def test_lines_that_may_have_moved_are_not_pushed_again(
     assert executed(server) == Counter(["three"])
 
 
-def test_another_key_is_noticed(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> None:
+def test_another_key_is_noticed(run_cli: Run, server: KaptureEmulator, tmp_path: Path) -> None:
     table(tmp_path / "t.csv", [("A1", ""), ("A2", "two")])
     assert (
         run_cli("push", "t.csv", "--no-journal", "--key", "id", "--report", "r.csv").returncode == 4
@@ -99,7 +99,7 @@ def test_another_key_is_noticed(run_cli: Run, server: KaptureTwin, tmp_path: Pat
 
 
 def test_doubts_are_named_without_a_report(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     table(tmp_path / "t.csv", [(f"key-{n}", f"t{n}") for n in range(60)])
     server.faults = FaultPlan.rate(0.5, seed=1, kinds=["reset_after"])
@@ -115,7 +115,7 @@ def test_doubts_are_named_without_a_report(
 
 
 def test_a_report_that_breaks_off_still_names_every_doubt(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     table(tmp_path / "t.csv", [(f"key-{n}", f"t{n}") for n in range(40)])
     server.faults = FaultPlan.rate(1, kinds=["reset_after"])
@@ -129,14 +129,14 @@ def test_a_report_that_breaks_off_still_names_every_doubt(
         "        raise OSError(28, 'No space left on device')\n"
         "    real(self)\n"
         "report.ReportFile.save = save\n"
-        "from kapture_async.cli import main\n"
+        "from kapture_async.cli.app import main\n"
         "sys.argv = ['kapture-async', 'push', 't.csv', '--key', 'id',\n"
         "    '--no-journal', '--max-concurrency', '2']\n"
         "main()\n"
     )
     environment = os.environ | {
         "KAPTURE_BASE_URL": server.url,
-        "KAPTURE_TOKEN": "twin-token",
+        "KAPTURE_TOKEN": "emulator-token",
         "COLUMNS": "100",
         "PYTHONUTF8": "1",
     }
@@ -156,7 +156,7 @@ def test_a_report_that_breaks_off_still_names_every_doubt(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_closed_pipe_costs_neither_exit_code_nor_advice(
-    environment: dict[str, str], server: KaptureTwin, tmp_path: Path
+    environment: dict[str, str], server: KaptureEmulator, tmp_path: Path
 ) -> None:
     table(tmp_path / "t.csv", [("A1", "one"), ("A2", "")])
     for stdout in ("/dev/full", None):

@@ -1,4 +1,4 @@
-"""The commands around a journal, as processes, with the twins' ledgers as the judges."""
+"""The commands around a journal, as processes, with the emulators' ledgers as the judges."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ import pytest
 from click.testing import CliRunner
 
 from kapture_async import JournalError
-from kapture_async._core.cli.exits import code_of_error
-from kapture_async.cli import commands as kapture
-from kapture_async.testing import FaultPlan, KaptureTwin
-from support_async.cli import commands as support
-from support_async.testing import SupportTwin
+from kapture_async._core.cli.exit_codes import code_of_error
+from kapture_async.cli.app import commands as kapture
+from kapture_async.testing import FaultPlan, KaptureEmulator
+from support_async.cli.app import commands as support
+from support_async.testing import SupportEmulator
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -41,7 +41,7 @@ def table(path: Path, number: int, *, start: int = 0) -> None:
     path.write_text("\n".join(["id,title,ticket_details", *lines, ""]), encoding="utf-8")
 
 
-def executed(server: KaptureTwin) -> Counter[str]:
+def executed(server: KaptureEmulator) -> Counter[str]:
     return Counter(entry.payload["title"] for entry in server.ledger.of("tickets.add"))
 
 
@@ -61,7 +61,7 @@ def offered(text: str, command: str) -> list[str]:
     return words[words.index(command) :]
 
 
-def wait_for_rows(run_cli: Run, server: KaptureTwin, number: int) -> None:
+def wait_for_rows(run_cli: Run, server: KaptureEmulator, number: int) -> None:
     assert server.ledger.wait_for(number, timeout=60)
 
 
@@ -71,7 +71,7 @@ def wait_for_rows(run_cli: Run, server: KaptureTwin, number: int) -> None:
 @needs_signals
 @pytest.mark.parametrize("key", [("--key", "id"), ()])
 def test_a_killed_push_goes_on_and_nothing_comes_twice(
-    run_cli: Run, start_cli: Start, server: KaptureTwin, tmp_path: Path, key: tuple[str, ...]
+    run_cli: Run, start_cli: Start, server: KaptureEmulator, tmp_path: Path, key: tuple[str, ...]
 ) -> None:
     table(tmp_path / "t.csv", 120)
     push = ("push", "t.csv", *key, *QUICK, "--max-concurrency", "4")
@@ -111,7 +111,7 @@ def test_a_killed_push_goes_on_and_nothing_comes_twice(
 
 
 def test_lost_answers_are_found_and_lost_rows_are_sent(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     table(tmp_path / "t.csv", 60)
     server.faults = FaultPlan.script(["close_after", "close_before"] * 3)
@@ -134,26 +134,26 @@ def test_lost_answers_are_found_and_lost_rows_are_sent(
 
 
 def test_what_is_found_twice_is_for_a_person(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     table(tmp_path / "t.csv", 1)
     server.faults = FaultPlan.script(["close_after"])
     assert run_cli("push", "t.csv", "--key", "id", *QUICK).returncode == 3
     [entry] = server.ledger
     assert entry.ticket_id is not None
-    twin = server.seed(title="somebody's copy", ticket_details=entry.payload["ticket_details"])
+    emulator = server.seed(title="somebody's copy", ticket_details=entry.payload["ticket_details"])
     done = run_cli("reconcile", "t.csv.journal", *SOON)
     assert done.returncode == 3
     for screen in (done.stdout, run_cli("status", "t.csv.journal").stdout):
         assert "k0 (line 2)" in screen
-        assert twin in screen
+        assert emulator in screen
         assert entry.ticket_id in screen
     assert run_cli("push", "t.csv", "--key", "id", *QUICK).returncode == 3
     assert len(server.ledger) == 1
 
 
 def test_without_a_reference_a_doubt_is_probable_at_best(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     table(tmp_path / "t.csv", 3)
     server.faults = FaultPlan.script([None, "close_after", "close_before"])
@@ -169,7 +169,7 @@ def test_without_a_reference_a_doubt_is_probable_at_best(
 
 
 def test_a_field_of_the_tenant_carries_the_reference(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     table(tmp_path / "t.csv", 4)
     server.faults = FaultPlan.script(["close_after"])
@@ -184,7 +184,7 @@ def test_a_field_of_the_tenant_carries_the_reference(
 
 
 def test_a_journal_of_another_push_is_refused(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     table(tmp_path / "t.csv", 3)
     assert run_cli("push", "t.csv").returncode == 0
@@ -221,7 +221,7 @@ def test_what_is_no_journal(
 # --- doubts --------------------------------------------------------------------------------------
 
 
-def test_every_doubt_is_listed(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> None:
+def test_every_doubt_is_listed(run_cli: Run, server: KaptureEmulator, tmp_path: Path) -> None:
     table(tmp_path / "t.csv", 40)
     server.faults = FaultPlan.script(["close_after", "close_before"] * 6)
     assert run_cli("push", "t.csv", "--key", "id", *QUICK).returncode == 3
@@ -258,25 +258,25 @@ def test_every_doubt_is_listed(run_cli: Run, server: KaptureTwin, tmp_path: Path
 
 
 def test_ambiguous_rows_are_listed_with_their_tickets(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     (tmp_path / "t.csv").write_text("id,title\n=1+1,Ticket\n")
     server.faults = FaultPlan.script(["close_after"])
     assert run_cli("push", "t.csv", "--key", "id", *QUICK).returncode == 3
     [entry] = server.ledger
-    twin = server.seed(title="a copy", ticket_details=entry.payload["ticket_details"])
+    emulator = server.seed(title="a copy", ticket_details=entry.payload["ticket_details"])
     assert run_cli("reconcile", "t.csv.journal", *SOON).returncode == 3
     assert run_cli("doubts", "t.csv.journal", "--out", "d.jsonl").returncode == 0
     [found] = [json.loads(line) for line in (tmp_path / "d.jsonl").read_text().splitlines()]
     assert (found["key"], found["line"], found["state"]) == ("=1+1", 2, "ambiguous")
-    assert set(found["tickets"].split()) == {twin, entry.ticket_id}
+    assert set(found["tickets"].split()) == {emulator, entry.ticket_id}
     assert run_cli("doubts", "t.csv.journal", "--out", "d.csv").returncode == 0
     assert "'=1+1,2,ambiguous," in (tmp_path / "d.csv").read_text()  # no formula
 
 
 @needs_signals
 def test_one_process_pushes_and_another_looks_on(
-    run_cli: Run, start_cli: Start, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, start_cli: Start, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     table(tmp_path / "t.csv", 400)
     server.latency = 0.3
@@ -310,7 +310,7 @@ def test_one_process_pushes_and_another_looks_on(
 
 @needs_signals
 def test_interrupted_twice_the_journal_tells_the_truth(
-    run_cli: Run, start_cli: Start, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, start_cli: Start, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     table(tmp_path / "t.csv", 50)
     server.faults = FaultPlan.script([None, *["silence_after"] * 49])
@@ -332,7 +332,7 @@ def test_interrupted_twice_the_journal_tells_the_truth(
 
 @needs_signals
 def test_waiting_to_look_can_be_interrupted(
-    run_cli: Run, start_cli: Start, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, start_cli: Start, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     table(tmp_path / "t.csv", 2)
     server.faults = FaultPlan.script(["close_after"])
@@ -350,17 +350,17 @@ def test_waiting_to_look_can_be_interrupted(
     assert "settle must be 120 seconds or more" in done.stderr
 
 
-def test_no_secret_and_no_stranger(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> None:
+def test_no_secret_and_no_stranger(run_cli: Run, server: KaptureEmulator, tmp_path: Path) -> None:
     table(tmp_path / "t.csv", 30)
     server.faults = FaultPlan.script(["close_after", "failed"])
-    token = ("--token", "twin-token", "--header", "x-secret=hidden-value")
+    token = ("--token", "emulator-token", "--header", "x-secret=hidden-value")
     assert run_cli("push", "t.csv", *token).returncode == 3
     files = list(tmp_path.glob("t.csv.journal*"))
     assert files
     for path in files:
         assert path.stat().st_mode & 0o777 == 0o600
         content = path.read_bytes()
-        assert b"twin-token" not in content
+        assert b"emulator-token" not in content
         assert b"hidden-value" not in content
     content = (tmp_path / "t.csv.journal").read_bytes()
     assert b"x-secret" in content
@@ -370,7 +370,7 @@ def test_no_secret_and_no_stranger(run_cli: Run, server: KaptureTwin, tmp_path: 
 # --- resume, rejects -----------------------------------------------------------------------------
 
 
-def test_resume_without_the_file(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> None:
+def test_resume_without_the_file(run_cli: Run, server: KaptureEmulator, tmp_path: Path) -> None:
     table(tmp_path / "t.csv", 8)
     server.faults = FaultPlan.script([None, "close_before", None, None, "close_before"])
     assert run_cli("push", "t.csv", *QUICK, "--max-concurrency", "1").returncode == 3
@@ -385,10 +385,10 @@ def test_resume_without_the_file(run_cli: Run, server: KaptureTwin, tmp_path: Pa
 
 
 def test_resume_with_a_changed_file_and_from_another_folder(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     table(tmp_path / "t.csv", 5)
-    (tmp_path / "token").write_text("twin-token")
+    (tmp_path / "token").write_text("emulator-token")
     (tmp_path / "token").chmod(0o600)
     hidden = {"KAPTURE_TOKEN": "", "KAPTURE_BASE_URL": ""}
     target = ("--base-url", server.url, "--token-file", "token")
@@ -416,7 +416,7 @@ def test_resume_with_a_changed_file_and_from_another_folder(
 
 @pytest.mark.parametrize("name", ["bad.csv", "bad.jsonl"])
 def test_rejected_rows_are_mended_and_pushed_under_their_keys(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path, name: str
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path, name: str
 ) -> None:
     rows = [f'k{n},"Ticket {n}","a\nb, ""c""",00{n}' for n in range(6)]
     (tmp_path / "t.csv").write_text("id,S,D,Phone\n" + "\n".join([*rows, "k6,,,7"]) + "\n")
@@ -481,7 +481,7 @@ def test_rejected_rows_are_mended_and_pushed_under_their_keys(
     assert max(executed(server).values()) == 1
 
 
-def test_a_journal_without_content(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> None:
+def test_a_journal_without_content(run_cli: Run, server: KaptureEmulator, tmp_path: Path) -> None:
     table(tmp_path / "t.csv", 4)
     server.faults = FaultPlan.script(["failed", "close_before"])
     push = ("push", "t.csv", "--key", "id", *QUICK, "--no-payload", "--max-concurrency", "1")
@@ -504,7 +504,9 @@ def test_a_journal_without_content(run_cli: Run, server: KaptureTwin, tmp_path: 
 # --- plan, trial, doctor -------------------------------------------------------------------------
 
 
-def test_plan_tells_and_sends_nothing(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> None:
+def test_plan_tells_and_sends_nothing(
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
+) -> None:
     (tmp_path / "t.csv").write_text(
         "id,title,email_id,due_date,Phone\n"
         "a,one,a@example.com,2026-01-31,0987654321\n"
@@ -549,7 +551,7 @@ def test_plan_tells_and_sends_nothing(run_cli: Run, server: KaptureTwin, tmp_pat
     assert " --trial" not in done.stdout  # nothing is left to send
 
 
-def test_a_trial_stops_after_one_row(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> None:
+def test_a_trial_stops_after_one_row(run_cli: Run, server: KaptureEmulator, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(
         "title,ticket_details\n,bad\nTicket 0,\nTicket 1,text\nTicket 1,text\nTicket 1,text\n"
     )
@@ -575,7 +577,7 @@ def test_a_trial_stops_after_one_row(run_cli: Run, server: KaptureTwin, tmp_path
     assert len(server.ledger) == 4
 
 
-def test_doctor(run_cli: Run, server: KaptureTwin) -> None:
+def test_doctor(run_cli: Run, server: KaptureEmulator) -> None:
     done = run_cli("doctor")
     assert done.returncode == 0, done.stderr
     assert "Guarantee: exactly once with proof" in done.stdout
@@ -589,7 +591,7 @@ def test_doctor(run_cli: Run, server: KaptureTwin) -> None:
 
 
 def test_the_other_service_goes_on_alike(
-    run_support: Run, support_server: SupportTwin, tmp_path: Path
+    run_support: Run, support_server: SupportEmulator, tmp_path: Path
 ) -> None:
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "a.txt").write_text("a file")
@@ -623,7 +625,7 @@ def test_the_other_service_goes_on_alike(
 
 
 def test_the_other_service_plan_trial_and_doctor(
-    run_support: Run, support_server: SupportTwin, tmp_path: Path
+    run_support: Run, support_server: SupportEmulator, tmp_path: Path
 ) -> None:
     (tmp_path / "t.csv").write_text("subject,comment\nTicket 0,text\nTicket 1,text\n")
     plan = json.loads(run_support("plan", "t.csv", *FILL, "--json").stdout)
@@ -653,7 +655,7 @@ def test_demo_with_a_journal(run_cli: Run, tmp_path: Path, module: str) -> None:
 
 
 def test_an_address_that_only_a_file_says_needs_a_word(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     table(tmp_path / "t.csv", 3)
     server.faults = FaultPlan.script([None, "close_after"])
@@ -681,7 +683,7 @@ def test_an_address_that_only_a_file_says_needs_a_word(
 
 
 def test_an_environment_that_says_another_address_wins_over_a_foreign_journal(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     table(tmp_path / "t.csv", 2)
     assert run_cli("push", "t.csv", "--key", "id", *QUICK).returncode == 0

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kapture_async.testing import FaultPlan, KaptureTwin
+from kapture_async.testing import FaultPlan, KaptureEmulator
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 KEYED = ("push", "t.csv", "--key", "id", "--max-concurrency", "1")
@@ -22,7 +22,7 @@ def told(done: subprocess.CompletedProcess[str]) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def executed(server: KaptureTwin) -> list[str]:
+def executed(server: KaptureEmulator) -> list[str]:
     return sorted(entry.payload["title"] for entry in server.ledger)
 
 
@@ -58,7 +58,7 @@ def check_closed(run_cli: Run, rows: int) -> None:
 # --- two rows under one key ----------------------------------------------------------------------
 
 
-def test_two_rows_under_one_key(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> None:
+def test_two_rows_under_one_key(run_cli: Run, server: KaptureEmulator, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("id,title\n1,first\n1,another\n2,x\n1,first\n")
     plan = run_cli("plan", "t.csv", "--key", "id")
     assert plan.returncode == 1
@@ -88,7 +88,7 @@ def test_two_rows_under_one_key(run_cli: Run, server: KaptureTwin, tmp_path: Pat
 
 @pytest.mark.parametrize("name", ["r.csv", "r.jsonl"])
 def test_a_second_row_gets_its_own_key_among_the_rejects(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path, name: str
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path, name: str
 ) -> None:
     (tmp_path / "t.csv").write_text("id,title\n1,first\n1,another\n")
     assert run_cli(*KEYED).returncode == 4
@@ -101,7 +101,7 @@ def test_a_second_row_gets_its_own_key_among_the_rejects(
     check_closed(run_cli, 2)
 
 
-def test_changed_rows_are_told(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> None:
+def test_changed_rows_are_told(run_cli: Run, server: KaptureEmulator, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("id,title\n1,first\n2,x\n")
     assert run_cli(*KEYED).returncode == 0
     (tmp_path / "t.csv").write_text("id,title\n1,second\n2,x\n")
@@ -118,7 +118,9 @@ def test_changed_rows_are_told(run_cli: Run, server: KaptureTwin, tmp_path: Path
 # --- changed keys --------------------------------------------------------------------------------
 
 
-def test_keys_that_a_spreadsheet_changed(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> None:
+def test_keys_that_a_spreadsheet_changed(
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
+) -> None:
     table = "id,title\n" + "".join(f"{n:04},t{n}\n" for n in range(30))
     (tmp_path / "t.csv").write_text(table)
     assert run_cli(*KEYED).returncode == 0
@@ -136,7 +138,7 @@ def test_keys_that_a_spreadsheet_changed(run_cli: Run, server: KaptureTwin, tmp_
 
 
 def test_many_new_keys_have_to_be_confirmed(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     (tmp_path / "t.csv").write_text("id,title\n" + "".join(f"a{n},t{n}\n" for n in range(60)))
     assert run_cli(*KEYED).returncode == 0
@@ -158,7 +160,7 @@ def test_many_new_keys_have_to_be_confirmed(
 @pytest.mark.parametrize("name", ["r.csv", "r.jsonl"])
 @pytest.mark.parametrize("keys", [("--key", "id"), ()])
 def test_the_books_close_after_mending(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path, name: str, keys: tuple[str, ...]
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path, name: str, keys: tuple[str, ...]
 ) -> None:
     raw = b'id,title,ticket_details\n1,one,a\n2,"t"wo,b\n3,th\xffree,c\n4\n5,,e\n6,six,f\n'
     (tmp_path / "t.csv").write_bytes(raw)
@@ -188,7 +190,7 @@ def test_the_books_close_after_mending(
 
 @pytest.mark.parametrize("keys", [("--key", "id"), ()])
 def test_the_books_close_after_the_file_itself_was_mended(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path, keys: tuple[str, ...]
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path, keys: tuple[str, ...]
 ) -> None:
     (tmp_path / "t.csv").write_bytes(b'id,title\n1,one\n2,"t"wo\n3,three\n4,four\n5,\xff\n')
     assert run_cli("push", "t.csv", *keys).returncode == 4
@@ -198,7 +200,7 @@ def test_the_books_close_after_the_file_itself_was_mended(
 
 
 def test_another_days_file_closes_no_books(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     (tmp_path / "t.csv").write_text("id,title\n1,one\n2,\n")
     assert run_cli("push", "t.csv").returncode == 4
@@ -209,7 +211,7 @@ def test_another_days_file_closes_no_books(
 
 
 def test_rejects_of_another_journal_take_nobodys_place(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     for name in ("t", "u"):
         (tmp_path / f"{name}.csv").write_text(f"id,title\n1,{name}\n2,\n")

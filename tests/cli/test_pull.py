@@ -17,9 +17,9 @@ import pytest
 from click.testing import CliRunner
 
 from kapture_async import InvalidInputError
-from kapture_async.cli import commands
-from kapture_async.service import INDIA
-from kapture_async.testing import Fault, FaultPlan, KaptureTwin
+from kapture_async._api import INDIA
+from kapture_async.cli.app import commands
+from kapture_async.testing import Fault, FaultPlan, KaptureEmulator
 from kapture_async.testing.ticketroom import PULL
 
 from .conftest import Run, Start
@@ -30,7 +30,7 @@ DAYS = ("pull", "--from", DAY, "--to", "2024-04-21")
 
 
 @pytest.fixture(autouse=True)
-def tickets(server: KaptureTwin) -> None:
+def tickets(server: KaptureEmulator) -> None:
     for day in range(3):
         for n in range(2):
             server.seed(created=NOON + timedelta(days=day), title=f"=Title {day}-{n}")
@@ -59,7 +59,7 @@ def test_to_stdout(run_cli: Run) -> None:
     assert len(table) == len(rows) == 6
 
 
-def test_a_reader_that_leaves(environment: dict[str, str], server: KaptureTwin) -> None:
+def test_a_reader_that_leaves(environment: dict[str, str], server: KaptureEmulator) -> None:
     for n in range(2000):
         server.seed(created=NOON, title=f"{n}", ticket_details="x" * 900)
     command = f"{sys.executable} -m kapture_async {' '.join(DAYS)} --out - | head -1"
@@ -93,7 +93,7 @@ def test_a_reader_that_leaves(environment: dict[str, str], server: KaptureTwin) 
 )
 def test_what_cannot_be_meant(
     environment: dict[str, str],
-    server: KaptureTwin,
+    server: KaptureEmulator,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     arguments: list[str],
@@ -107,7 +107,7 @@ def test_what_cannot_be_meant(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_again_and_again(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> None:
+def test_again_and_again(run_cli: Run, server: KaptureEmulator, tmp_path: Path) -> None:
     command = ("pull", "--since-last", "s", "--from", DAY, "--to", "2024-04-25")
     first = run_cli(*command, "--out", "1.jsonl")
     assert first.stderr == "6 tickets to 1.jsonl; the newest is of 2024-04-21 12:00\n"
@@ -127,7 +127,7 @@ def test_again_and_again(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> N
     assert not (tmp_path / "4.csv").exists()
 
 
-def test_a_failure_names_the_day(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> None:
+def test_a_failure_names_the_day(run_cli: Run, server: KaptureEmulator, tmp_path: Path) -> None:
     server.faults = FaultPlan.script([None, None, Fault("failed", message="No!")])
     done = run_cli(*DAYS, "--ahead", "1", "--out", "x.csv")
     assert done.returncode == 1
@@ -136,7 +136,7 @@ def test_a_failure_names_the_day(run_cli: Run, server: KaptureTwin, tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ctrl_c_leaves_no_file(start_cli: Start, server: KaptureTwin, tmp_path: Path) -> None:
+def test_ctrl_c_leaves_no_file(start_cli: Start, server: KaptureEmulator, tmp_path: Path) -> None:
     server.faults = FaultPlan.rate(1, kinds=["silence_after"])
     process = start_cli(*DAYS, "--out", "x.csv", "--since-last", "s")
     while not server.requests:
@@ -151,7 +151,7 @@ def test_ctrl_c_leaves_no_file(start_cli: Start, server: KaptureTwin, tmp_path: 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a terminal")
 def test_a_terminal_sees_how_far_it_is(
-    environment: dict[str, str], server: KaptureTwin, tmp_path: Path
+    environment: dict[str, str], server: KaptureEmulator, tmp_path: Path
 ) -> None:
     server.latency = 0.15
     leader, follower = pty.openpty()
@@ -179,7 +179,7 @@ def test_a_terminal_sees_how_far_it_is(
     assert b"6 tickets to x.csv" in seen
 
 
-def test_a_day_that_comes_short(run_cli: Run, server: KaptureTwin) -> None:
+def test_a_day_that_comes_short(run_cli: Run, server: KaptureEmulator) -> None:
     answer = server._handlers[PULL]
     server._handlers[PULL] = lambda body: answer(body) | {"totalCount": 3}
     warning = (

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from kapture_async.testing import FaultPlan, KaptureTwin
+from kapture_async.testing import FaultPlan, KaptureEmulator
 
 from ..weather import HASTY
 
@@ -58,12 +58,12 @@ def split_mark(text: str) -> tuple[str, str]:
     return text.removesuffix(mark).removesuffix("\n"), mark
 
 
-def titles(server: KaptureTwin) -> list[str]:
+def titles(server: KaptureEmulator) -> list[str]:
     return [entry.payload["title"] for entry in server.ledger]
 
 
 def test_what_arrives_is_what_stands_in_the_file(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     dice = random.Random(7)
     rows = [
@@ -122,7 +122,7 @@ def test_a_report_for_excel(run_cli: Run, tmp_path: Path, named: bool) -> None:
 
 @pytest.mark.parametrize("more", [[], ["--no-journal", "--no-report"]])
 def test_excel_needs_a_report(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path, more: list[str]
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path, more: list[str]
 ) -> None:
     (tmp_path / "t.csv").write_text("title\none\n")
     done = run_cli("push", "t.csv", "--excel", *more)
@@ -132,7 +132,7 @@ def test_excel_needs_a_report(
 
 
 def test_a_bad_row_is_named_and_stops_no_other(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(b'title;x\n"two\nlines";1\n\n;1\nshort\nb\xe4d;1\n"a "b";1\nlast;1\n')
@@ -151,7 +151,7 @@ def test_a_bad_row_is_named_and_stops_no_other(
     assert last_json(done.stdout)["not_sent"] == 4
 
 
-def test_check_sends_nothing(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> None:
+def test_check_sends_nothing(run_cli: Run, server: KaptureEmulator, tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text('title,x\nok,1\n ,1\n"open,1\n', encoding="utf-8")
     no_target = {"KAPTURE_BASE_URL": "", "KAPTURE_TOKEN": ""}
     done = run_cli("push", "bad.csv", "--check", env=no_target)
@@ -178,7 +178,7 @@ def test_check_sends_nothing(run_cli: Run, server: KaptureTwin, tmp_path: Path) 
     ],
 )
 def test_exit_codes(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path, rule: list[Any], code: int
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path, rule: list[Any], code: int
 ) -> None:
     server.faults = FaultPlan.script(rule)
     numbered(tmp_path / "t.csv", 3)
@@ -189,7 +189,7 @@ def test_exit_codes(
 
 
 def test_no_outcome_contradicts_the_ledger(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     server.faults = FaultPlan.rate(0.2, seed=3, kinds=HASTY)
     numbered(tmp_path / "t.csv", 300)
@@ -206,7 +206,7 @@ def test_no_outcome_contradicts_the_ledger(
 
 @needs_signals
 def test_interrupted_once_finishes_what_is_in_flight(
-    run_cli: Run, start_cli: Start, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, start_cli: Start, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     server.latency = 0.2
     numbered(tmp_path / "t.csv", 400)
@@ -238,7 +238,7 @@ def test_interrupted_once_finishes_what_is_in_flight(
 
 @needs_signals
 def test_interrupted_twice_cuts_off_and_still_reports(
-    start_cli: Start, server: KaptureTwin, tmp_path: Path
+    start_cli: Start, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     server.faults = FaultPlan.script([None, *["silence_after"] * 49])
     numbered(tmp_path / "t.csv", 50)
@@ -262,7 +262,7 @@ def test_interrupted_twice_cuts_off_and_still_reports(
 
 @needs_signals
 def test_interrupted_without_a_report_says_from_which_line_to_go_on(
-    run_cli: Run, start_cli: Start, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, start_cli: Start, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     server.latency = 0.2
     numbered(tmp_path / "t.csv", 400)
@@ -279,7 +279,7 @@ def test_interrupted_without_a_report_says_from_which_line_to_go_on(
 
 @needs_signals
 def test_a_killed_push_has_reported_what_it_knew(
-    start_cli: Start, server: KaptureTwin, tmp_path: Path
+    start_cli: Start, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     server.faults = FaultPlan.script([None, None, *["silence_before"] * 100])
     numbered(tmp_path / "t.csv", 50)
@@ -295,7 +295,7 @@ def test_a_killed_push_has_reported_what_it_knew(
     assert [line["outcome"] for line in read_report(tmp_path / "out.csv")][:1] == ["accepted"]
 
 
-def test_a_server_that_is_not_there(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> None:
+def test_a_server_that_is_not_there(run_cli: Run, server: KaptureEmulator, tmp_path: Path) -> None:
     server.stop_listening()
     numbered(tmp_path / "t.csv", 300)
     done = run_cli("push", "t.csv", "--no-journal", "--report", "out.csv", "--json")
@@ -308,14 +308,14 @@ def test_a_server_that_is_not_there(run_cli: Run, server: KaptureTwin, tmp_path:
     assert any(line["reason"].startswith("not tried: nobody could be") for line in report)
 
 
-def test_a_tab_as_it_can_be_typed(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> None:
+def test_a_tab_as_it_can_be_typed(run_cli: Run, server: KaptureEmulator, tmp_path: Path) -> None:
     (tmp_path / "t.data").write_text("title\tx;y;z\na\tb\n", encoding="utf-8")
     done = run_cli("push", "t.data", "--format", "csv", "--delimiter", "\\t")
     assert done.returncode == 0, done.stderr
     assert titles(server) == ["a"]
 
 
-def test_standard_input(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> None:
+def test_standard_input(run_cli: Run, server: KaptureEmulator, tmp_path: Path) -> None:
     lines = '{"subject": "a", "phone": "007"}\n{"subject": "b"}\nnonsense\n'
     done = run_cli(
         *("push", "-", "--format", "jsonl", "--map", "title=subject", "--json"), input=lines
@@ -331,7 +331,9 @@ def test_standard_input(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> No
 
 
 @needs_signals
-def test_a_pipe_that_never_ends_can_be_interrupted(start_cli: Start, server: KaptureTwin) -> None:
+def test_a_pipe_that_never_ends_can_be_interrupted(
+    start_cli: Start, server: KaptureEmulator
+) -> None:
     process = start_cli("push", "-", "--format", "csv", "--json", stdin=subprocess.PIPE)
     assert process.stdin is not None
     process.stdin.write("title\nfirst\n")
@@ -369,7 +371,7 @@ def test_a_pipe_that_never_ends_can_be_interrupted(start_cli: Start, server: Kap
     ],
 )
 def test_wrong_usage(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path, arguments: list[str], message: str
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     numbered(tmp_path / "t.csv", 3)
     done = run_cli("push", *arguments, input="")
@@ -389,7 +391,7 @@ def test_wrong_usage(
     ],
 )
 def test_names_that_tell_no_format(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path, name: str, data: bytes, words: str
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path, name: str, data: bytes, words: str
 ) -> None:
     (tmp_path / name).write_bytes(data)
     done = run_cli("push", name)
@@ -399,7 +401,7 @@ def test_names_that_tell_no_format(
 
 
 def test_what_keeps_a_push_from_beginning_is_told_to_programs(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     (tmp_path / "t.csv").write_text("name\na\n")
     done = run_cli("push", "t.csv", "--json")
@@ -423,7 +425,7 @@ def test_what_keeps_a_push_from_beginning_is_told_to_programs(
     ],
 )
 def test_a_plan_says_that_a_line_is_added(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path, options: list[str], place: str | None
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path, options: list[str], place: str | None
 ) -> None:
     (tmp_path / "t.csv").write_text("title\na\n")
     words = "adds one line, the row's reference, at the end of the ticket's text."
@@ -433,7 +435,7 @@ def test_a_plan_says_that_a_line_is_added(
 
 
 def test_cells_that_a_spreadsheet_would_run(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     keys = ["=1+1", "+49", "-1", "@x", "'=y", "plain", "'z"]
     write_csv(tmp_path / "t.csv", [{"id": key, "title": ""} for key in keys])
@@ -452,7 +454,7 @@ def test_without_the_extra(environment: dict[str, str], tmp_path: Path) -> None:
         "import sys, importlib.util as util\n"
         "find = util.find_spec\n"
         "util.find_spec = lambda name, *rest: None if name == 'click' else find(name, *rest)\n"
-        "from kapture_async.cli import main\n",
+        "from kapture_async.cli.app import main\n",
         encoding="utf-8",
     )
     done = subprocess.run(
@@ -469,7 +471,7 @@ def test_without_the_extra(environment: dict[str, str], tmp_path: Path) -> None:
 
 
 def test_json_lines_are_told_as_they_are_sent(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     (tmp_path / "t.jsonl").write_text('{"title": "a", "Card": "4111"}\n{"title": "b", "x": "y"}\n')
     done = run_cli("push", "t.jsonl")
@@ -481,7 +483,7 @@ def test_json_lines_are_told_as_they_are_sent(
 
 @needs_signals
 def test_a_pipe_has_no_journal_beside_it(
-    environment: dict[str, str], server: KaptureTwin, tmp_path: Path
+    environment: dict[str, str], server: KaptureEmulator, tmp_path: Path
 ) -> None:
     words = f"{sys.executable} -m kapture_async push"
     for number, name in enumerate(("<(cat t.csv)", "/dev/stdin < t.csv")):

@@ -17,9 +17,9 @@ from kapture_async import (
     InvalidInputError,
     NotFoundError,
 )
-from kapture_async.cli import commands
-from kapture_async.testing import KaptureTwin
-from kapture_async.testing.twin import PASSWORD, USERNAME
+from kapture_async.cli.app import commands
+from kapture_async.testing import KaptureEmulator
+from kapture_async.testing.emulator import PASSWORD, USERNAME
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Call = Callable[..., Result]
@@ -27,13 +27,13 @@ WHO = {"KAPTURE_ORDERS_USERNAME": USERNAME, "KAPTURE_ORDERS_PASSWORD": PASSWORD}
 
 
 @pytest.fixture
-def call(server: KaptureTwin, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
+def call(server: KaptureEmulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
     """Runs a command in this process; what main() makes of errors, processes of their own show."""
     monkeypatch.chdir(tmp_path)
     for name in ("SUBDOMAIN", "USERNAME", "PASSWORD", "ORDERS_USERNAME", "ORDERS_PASSWORD"):
         monkeypatch.delenv(f"KAPTURE_{name}", raising=False)
     monkeypatch.setenv("KAPTURE_BASE_URL", server.url)
-    monkeypatch.setenv("KAPTURE_TOKEN", "twin-token")
+    monkeypatch.setenv("KAPTURE_TOKEN", "emulator-token")
 
     def run(*arguments: str, given: Any = None, env: dict[str, str] | None = None) -> Result:
         text = given if given is None or isinstance(given, str) else json.dumps(given)
@@ -47,7 +47,7 @@ def done(result: Result) -> str:
     return result.stdout
 
 
-def test_a_customer_from_its_adding_to_its_pulling(call: Call, server: KaptureTwin) -> None:
+def test_a_customer_from_its_adding_to_its_pulling(call: Call, server: KaptureEmulator) -> None:
     said = done(
         call(
             *("customers", "add", "--name", "Müller \x1b[31m& Co", "--phone", "0123"),
@@ -96,7 +96,7 @@ def test_a_customer_from_its_adding_to_its_pulling(call: Call, server: KaptureTw
 )
 def test_rows_that_are_counted_and_not_given_are_told(
     call: Call,
-    server: KaptureTwin,
+    server: KaptureEmulator,
     monkeypatch: pytest.MonkeyPatch,
     operation: str,
     arguments: tuple[str, ...],
@@ -113,7 +113,7 @@ def test_rows_that_are_counted_and_not_given_are_told(
     assert ("of 2024-05-02;" in told) is (operation == "customers.pull")
 
 
-def test_a_whole_customer_from_a_file(call: Call, server: KaptureTwin, tmp_path: Path) -> None:
+def test_a_whole_customer_from_a_file(call: Call, server: KaptureEmulator, tmp_path: Path) -> None:
     body = {
         "customer_info": {"customer_name": "x", "email_id": "a@example.com"},
         "contact_info": [{"first_name": "y", "matchEmailPhone": False}],
@@ -150,14 +150,14 @@ def test_a_whole_customer_from_a_file(call: Call, server: KaptureTwin, tmp_path:
     ],
 )
 def test_what_cannot_be_meant(
-    call: Call, server: KaptureTwin, arguments: Any, given: Any, problem: type[BaseException]
+    call: Call, server: KaptureEmulator, arguments: Any, given: Any, problem: type[BaseException]
 ) -> None:
     result = call(*arguments, given=given)
     assert isinstance(result.exception, problem), result.output
     assert len(server.ledger) == 0
 
 
-def test_an_order_from_its_adding_to_its_pulling(call: Call, server: KaptureTwin) -> None:
+def test_an_order_from_its_adding_to_its_pulling(call: Call, server: KaptureEmulator) -> None:
     body = {"customer_info": {"customer_name": "x"}, "order_info": {"order_status": "new"}}
     said = done(call("orders", "add", "--body", "-", given=body, env=WHO))
     [entry] = server.ledger.entries
@@ -175,7 +175,7 @@ def test_an_order_from_its_adding_to_its_pulling(call: Call, server: KaptureTwin
     assert isinstance(astray.exception, AnswerMismatchError)
 
 
-def test_who_may_use_the_order_api(call: Call, server: KaptureTwin, tmp_path: Path) -> None:
+def test_who_may_use_the_order_api(call: Call, server: KaptureEmulator, tmp_path: Path) -> None:
     pull = ("orders", "pull", "--cm-id", "1", "--name", "x")
     pair = {"KAPTURE_USERNAME": USERNAME, "KAPTURE_PASSWORD": PASSWORD}
     done(call(*pull, env=pair))
@@ -184,12 +184,12 @@ def test_who_may_use_the_order_api(call: Call, server: KaptureTwin, tmp_path: Pa
     assert isinstance(half.exception, ConfigurationError)
     (tmp_path / "token").write_text("order-token")
     (tmp_path / "token").chmod(0o600)
-    with KaptureTwin(order_token="order-token").in_thread() as other:
+    with KaptureEmulator(order_token="order-token").in_thread() as other:
         done(call(*pull, "--base-url", other.url, "--token-file", "token"))
     assert len(server.received) == 2
 
 
-def test_faqs(call: Call, server: KaptureTwin) -> None:
+def test_faqs(call: Call, server: KaptureEmulator) -> None:
     server.seed_faq("How?", "So \x1b[31m& so.", category="7", name="Hows", parent="")
     assert done(call("faqs", "categories")) == (
         "5247       Example parent > Example category\n7          Hows\n"

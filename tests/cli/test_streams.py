@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from kapture_async.testing import FaultPlan, KaptureTwin
-from support_async.testing import SupportTwin
+from kapture_async.testing import FaultPlan, KaptureEmulator
+from support_async.testing import SupportEmulator
 
 from .conftest import Start
 
@@ -47,7 +47,7 @@ def call(environment: dict[str, str], tmp_path: Path) -> Call:
     return run
 
 
-def made(server: KaptureTwin) -> str:
+def made(server: KaptureEmulator) -> str:
     (entry,) = server.ledger
     return entry.ticket_id
 
@@ -63,7 +63,7 @@ def made(server: KaptureTwin) -> str:
     ],
 )
 def test_any_encoding(
-    call: Call, server: KaptureTwin, encoding: str, form: Any, unbuffered: Any
+    call: Call, server: KaptureEmulator, encoding: str, form: Any, unbuffered: Any
 ) -> None:
     done = call("", *unbuffered, *ADD, *form, env={"PYTHONIOENCODING": encoding})
     assert done.returncode == 0, done.stderr
@@ -79,7 +79,7 @@ def test_any_encoding(
     [(f">{FULL}", ()), (f">{FULL}", ("-u",)), (">&-", ()), ("| true", ())],
 )
 def test_what_stdout_does_not_take_is_told_on_stderr(
-    call: Call, server: KaptureTwin, redirect: str, unbuffered: Any
+    call: Call, server: KaptureEmulator, redirect: str, unbuffered: Any
 ) -> None:
     done = call(f"{redirect}; exit ${{PIPESTATUS[0]}}", *unbuffered, *ADD, "--json")
     assert done.returncode == 0, done.stderr
@@ -93,7 +93,7 @@ def test_what_stdout_does_not_take_is_told_on_stderr(
 
 @pytest.mark.parametrize("redirect", ["2>&-", f"2>{FULL}", f">{FULL} 2>{FULL}", ">&- 2>&- <&-"])
 def test_nothing_can_be_told_and_the_exit_code_is_right(
-    call: Call, server: KaptureTwin, redirect: str, tmp_path: Path
+    call: Call, server: KaptureEmulator, redirect: str, tmp_path: Path
 ) -> None:
     assert call(redirect, *ADD).returncode == 0
     assert made(server)
@@ -112,7 +112,7 @@ def test_nothing_can_be_told_and_the_exit_code_is_right(
     ("redirect", "code"), [(f">{FULL}", 2), (">&-", 2), ("| true; exit ${PIPESTATUS[0]}", 1)]
 )
 def test_a_pull_that_cannot_be_written_fails(
-    call: Call, server: KaptureTwin, redirect: str, code: int
+    call: Call, server: KaptureEmulator, redirect: str, code: int
 ) -> None:
     for number in range(2000):
         server.seed(title=f"T{number}", ticket_details="x" * 200)
@@ -126,7 +126,7 @@ def test_a_pull_that_cannot_be_written_fails(
 # --- signals ----------------------------------------------------------------------------------
 
 
-def slow_push(start_cli: Start, server: KaptureTwin, folder: Path, *more: str) -> Any:
+def slow_push(start_cli: Start, server: KaptureEmulator, folder: Path, *more: str) -> Any:
     (folder / "rows.csv").write_text("title\n" + "".join(f"T{i}\n" for i in range(200)))
     process = start_cli("push", "rows.csv", "--max-concurrency", "4", "--json", *more)
     assert server.ledger.wait_for(5, 60)
@@ -135,7 +135,7 @@ def slow_push(start_cli: Start, server: KaptureTwin, folder: Path, *more: str) -
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_push_in_good_order(
-    start_cli: Start, server: KaptureTwin, tmp_path: Path, run_cli: Any, number: signal.Signals
+    start_cli: Start, server: KaptureEmulator, tmp_path: Path, run_cli: Any, number: signal.Signals
 ) -> None:
     server.latency = 0.05
     process = slow_push(start_cli, server, tmp_path)
@@ -150,7 +150,7 @@ def test_a_signal_ends_a_push_in_good_order(
 
 
 def test_nohup_stays_nohup(
-    environment: dict[str, str], server: KaptureTwin, tmp_path: Path
+    environment: dict[str, str], server: KaptureEmulator, tmp_path: Path
 ) -> None:
     server.latency = 0.05
     (tmp_path / "rows.csv").write_text("title\n" + "".join(f"T{i}\n" for i in range(60)))
@@ -172,7 +172,7 @@ def test_nohup_stays_nohup(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_no_part_of_an_export(
-    start_cli: Start, server: KaptureTwin, tmp_path: Path, number: signal.Signals
+    start_cli: Start, server: KaptureEmulator, tmp_path: Path, number: signal.Signals
 ) -> None:
     for count in range(300):
         server.seed(title=f"T{count}", ticket_details="x" * 1000)
@@ -206,7 +206,12 @@ def test_ctrl_c_while_it_loads(environment: dict[str, str], tmp_path: Path) -> N
         "from kapture_async.__main__ import main\n"
         "main()\n"
     )
-    for at in ("kapture_async.cli", "click", "kapture_async._core.cli.exits", "rich.console"):
+    for at in (
+        "kapture_async.cli.app",
+        "click",
+        "kapture_async._core.cli.exit_codes",
+        "rich.console",
+    ):
         done = subprocess.run(
             [sys.executable, "-c", program],
             env=environment | {"AT": at, "KAPTURE_BASE_URL": "http://127.0.0.1:1"},
@@ -234,7 +239,7 @@ def test_ctrl_c_while_it_loads(environment: dict[str, str], tmp_path: Path) -> N
     ],
 )
 def test_a_push_that_breaks_off_says_so(
-    environment: dict[str, str], server: KaptureTwin, tmp_path: Path, breaking: str
+    environment: dict[str, str], server: KaptureEmulator, tmp_path: Path, breaking: str
 ) -> None:
     (tmp_path / "rows.csv").write_text("title\nT1\nT2\nT3\n")
     program = (
@@ -262,7 +267,7 @@ def test_a_push_that_breaks_off_says_so(
 
 
 def test_the_support_command_line_does_the_same(
-    support_environment: dict[str, str], support_server: SupportTwin, tmp_path: Path
+    support_environment: dict[str, str], support_server: SupportEmulator, tmp_path: Path
 ) -> None:
     words = ("create", "--subject=x", "--comment=y", "--category=3", "--priority=low", "--json")
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""``support-async``: single calls, who calls, the lists, demo and twin."""
+"""``support-async``: single calls, who calls, the lists, demo and emulator."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from click.testing import CliRunner
 
 from kapture_async._core.errors import ConfigurationError
 from kapture_async._core.secret import Secret
-from support_async.cli import commands
-from support_async.cli_options import SupportTarget, comment_of
-from support_async.testing import FaultPlan, SupportTwin
+from support_async.cli.app import commands
+from support_async.cli.options import SupportTarget, comment_of
+from support_async.testing import FaultPlan, SupportEmulator
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -28,7 +28,7 @@ FILE = bytes(range(256)) * 1000
 
 
 def test_one_ticket_from_its_creation_to_its_closing(
-    run_support: Run, support_server: SupportTwin, tmp_path: Path
+    run_support: Run, support_server: SupportEmulator, tmp_path: Path
 ) -> None:
     (tmp_path / "a.bin").write_bytes(FILE)
     created = run_support(
@@ -72,7 +72,7 @@ def test_one_ticket_from_its_creation_to_its_closing(
 
 
 def test_a_file_that_is_there_is_left_alone(
-    run_support: Run, support_server: SupportTwin, tmp_path: Path
+    run_support: Run, support_server: SupportEmulator, tmp_path: Path
 ) -> None:
     file = support_server.seed_attachment(support_server.seed(), "x.txt", FILE)
     (tmp_path / "x.txt").write_text("mine", encoding="utf-8")
@@ -87,7 +87,9 @@ def test_a_file_that_is_there_is_left_alone(
     assert (tmp_path / "x.txt").read_text(encoding="utf-8") == "mine"
 
 
-def test_a_create_says_what_is_known_of_it(run_support: Run, support_server: SupportTwin) -> None:
+def test_a_create_says_what_is_known_of_it(
+    run_support: Run, support_server: SupportEmulator
+) -> None:
     done = run_support(*CREATE, "--comment", "x")
     assert (done.returncode, done.stdout) == (0, "Created\n")
     assert "tells no id" in done.stderr
@@ -110,7 +112,7 @@ def test_a_create_says_what_is_known_of_it(run_support: Run, support_server: Sup
 
 
 def test_several_tickets_are_told_of_one_by_one(
-    run_support: Run, support_server: SupportTwin
+    run_support: Run, support_server: SupportEmulator
 ) -> None:
     ids = [support_server.seed(), support_server.seed(status="3"), "999", support_server.seed()]
     done = run_support("close", *ids, ids[0])
@@ -128,7 +130,7 @@ def test_several_tickets_are_told_of_one_by_one(
     assert "SECRETSECRET" not in done.stdout + done.stderr
 
 
-def test_lists(run_support: Run, support_server: SupportTwin, tmp_path: Path) -> None:
+def test_lists(run_support: Run, support_server: SupportEmulator, tmp_path: Path) -> None:
     for number in range(60):
         support_server.seed(subject=f"Ticket {number}", status=str(1 + number % 3), category=4)
     done = run_support("categories")
@@ -246,7 +248,7 @@ def test_secrets_from_options_are_warned_of(
 
 
 def test_a_user_is_logged_in(
-    run_support: Run, support_server: SupportTwin, as_user: dict[str, str]
+    run_support: Run, support_server: SupportEmulator, as_user: dict[str, str]
 ) -> None:
     done = run_support("categories", env=as_user)
     assert (done.returncode, done.stderr) == (0, "")
@@ -261,7 +263,7 @@ def test_a_user_is_logged_in(
 
 
 def test_an_expired_token_is_told_with_what_helps(
-    run_support: Run, support_server: SupportTwin
+    run_support: Run, support_server: SupportEmulator
 ) -> None:
     support_server.expire_tokens()
     done = run_support("tags")
@@ -272,7 +274,7 @@ def test_an_expired_token_is_told_with_what_helps(
     assert note.startswith("note: with --username")
 
 
-def test_paths_and_carriers(run_support: Run, support_server: SupportTwin) -> None:
+def test_paths_and_carriers(run_support: Run, support_server: SupportEmulator) -> None:
     ticket = support_server.seed()
     done = run_support("show", ticket, "--ticket-id-in", "query")
     assert done.returncode == 0, done.stderr
@@ -284,7 +286,7 @@ def test_paths_and_carriers(run_support: Run, support_server: SupportTwin) -> No
     assert support_server.received[-1].headers["x-a"] == "b"
 
 
-def test_nobody_there(run_support: Run, support_server: SupportTwin) -> None:
+def test_nobody_there(run_support: Run, support_server: SupportEmulator) -> None:
     support_server.stop_listening()
     done = run_support("close", "101", "102")
     assert done.returncode == 4
@@ -294,7 +296,7 @@ def test_nobody_there(run_support: Run, support_server: SupportTwin) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
 def test_an_interrupted_reply_says_that_it_may_have_happened(
-    start_support: Start, support_server: SupportTwin
+    start_support: Start, support_server: SupportEmulator
 ) -> None:
     ticket = support_server.seed()
     support_server.faults = FaultPlan.script(["silence_after"])
@@ -307,7 +309,7 @@ def test_an_interrupted_reply_says_that_it_may_have_happened(
     assert errors.endswith("Interrupted.\n")
 
 
-# --- demo and twin -----------------------------------------------------------------------------
+# --- demo and emulator -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("faults", ["0", "0.1"])
@@ -333,11 +335,13 @@ def test_demo_with_a_file(run_support: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
-def test_twin(start_support: Start, run_support: Run, tmp_path: Path) -> None:
-    process = start_support("twin", "--port", "0", "--ledger", "l.jsonl", "--token-seconds", "60")
+def test_emulator(start_support: Start, run_support: Run, tmp_path: Path) -> None:
+    process = start_support(
+        "emulator", "--port", "0", "--ledger", "l.jsonl", "--token-seconds", "60"
+    )
     assert process.stdout is not None
-    url = process.stdout.readline().removeprefix("twin: ").strip()
-    taken = run_support("twin", "--port", url.rpartition(":")[2])
+    url = process.stdout.readline().removeprefix("emulator: ").strip()
+    taken = run_support("emulator", "--port", url.rpartition(":")[2])
     assert taken.returncode == 2
     # What it tells to set is all that a client needs.
     exports = dict(re.findall(r"export (\w+)=(\S+)", taken.stderr))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from support_async.testing import SupportTwin
+from support_async.testing import SupportEmulator
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -34,12 +34,12 @@ def report_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def subjects(server: SupportTwin) -> list[str]:
+def subjects(server: SupportEmulator) -> list[str]:
     return sorted(entry.payload["subject"] for entry in server.ledger)
 
 
 def test_what_arrives_is_what_stands_in_the_file(
-    run_support: Run, support_server: SupportTwin, tmp_path: Path
+    run_support: Run, support_server: SupportEmulator, tmp_path: Path
 ) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
@@ -79,7 +79,7 @@ def test_what_arrives_is_what_stands_in_the_file(
 
 
 def test_check_finds_what_cannot_be_sent(
-    run_support: Run, support_server: SupportTwin, tmp_path: Path
+    run_support: Run, support_server: SupportEmulator, tmp_path: Path
 ) -> None:
     folder = tmp_path / "files"
     folder.mkdir()
@@ -125,7 +125,7 @@ def test_check_finds_what_cannot_be_sent(
 
 
 def test_what_neither_file_nor_options_say(
-    run_support: Run, support_server: SupportTwin, tmp_path: Path
+    run_support: Run, support_server: SupportEmulator, tmp_path: Path
 ) -> None:
     numbered(tmp_path / "t.csv", 1)
     done = run_support("push", "t.csv", "--priority", "1")
@@ -137,7 +137,7 @@ def test_what_neither_file_nor_options_say(
 
 @needs_signals
 def test_interrupted_and_gone_on_with(
-    run_support: Run, start_support: Start, support_server: SupportTwin, tmp_path: Path
+    run_support: Run, start_support: Start, support_server: SupportEmulator, tmp_path: Path
 ) -> None:
     support_server.latency = 0.2
     numbered(tmp_path / "t.csv", 100)
@@ -160,7 +160,7 @@ def test_interrupted_and_gone_on_with(
 
 
 def test_a_token_that_expires_on_the_way(
-    start_support: Start, support_server: SupportTwin, as_user: dict[str, str], tmp_path: Path
+    start_support: Start, support_server: SupportEmulator, as_user: dict[str, str], tmp_path: Path
 ) -> None:
     support_server.latency = 0.3
     numbered(tmp_path / "t.csv", 60)
@@ -175,7 +175,7 @@ def test_a_token_that_expires_on_the_way(
 
 
 def test_a_refused_login_is_not_tried_again(
-    start_support: Start, support_server: SupportTwin, as_user: dict[str, str], tmp_path: Path
+    start_support: Start, support_server: SupportEmulator, as_user: dict[str, str], tmp_path: Path
 ) -> None:
     support_server.latency = 0.3
     numbered(tmp_path / "t.csv", 60)
@@ -196,7 +196,7 @@ def test_a_refused_login_is_not_tried_again(
 
 
 def test_who_is_not_let_in_leaves_nothing_behind(
-    run_support: Run, support_server: SupportTwin, as_user: dict[str, str], tmp_path: Path
+    run_support: Run, support_server: SupportEmulator, as_user: dict[str, str], tmp_path: Path
 ) -> None:
     numbered(tmp_path / "t.csv", 60)
     done = run_support("push", "t.csv", *FILL, env=as_user | {"SUPPORT_PASSWORD": "wrong"})

@@ -15,9 +15,9 @@ from rich.console import Console
 
 from kapture_async._core.cli import transfer
 from kapture_async._core.download.transfer import DownloadProgress
-from support_async import cli_show
-from support_async.cli import commands
-from support_async.testing import SupportTwin
+from support_async.cli import show
+from support_async.cli.app import commands
+from support_async.testing import SupportEmulator
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -31,7 +31,7 @@ def test_help(command: str) -> None:
 
 def test_the_commands_are_complete() -> None:
     names = (
-        "demo twin categories tags create history show update set-priority reply close reopen "
+        "demo emulator categories tags create history show update set-priority reply close reopen "
         "download push plan status doubts reconcile verify resume rejects judge doctor"
     )
     assert set(commands.commands) == set(names.split())
@@ -42,7 +42,7 @@ def test_help_loads_no_http_client_and_the_extra_is_asked_for(
 ) -> None:
     program = (
         "import sys; sys.argv[1:] = ['--help']\n"
-        "from support_async.cli import main\n"
+        "from support_async.cli.app import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "heavy = {'aiohttp', 'cattrs', 'rich', 'uvloop'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)\n"
@@ -52,7 +52,7 @@ def test_help_loads_no_http_client_and_the_extra_is_asked_for(
         "import importlib.util as util\n"
         "find = util.find_spec\n"
         "util.find_spec = lambda name, *rest: None if name == 'rich' else find(name, *rest)\n"
-        "from support_async.cli import main\n"
+        "from support_async.cli.app import main\n"
     )
     (tmp_path / "blocked.py").write_text(program, encoding="utf-8")
     done = subprocess.run(
@@ -67,7 +67,7 @@ def test_help_loads_no_http_client_and_the_extra_is_asked_for(
 
 
 def test_text_of_the_service_cannot_command_the_terminal(
-    run_support: Run, support_server: SupportTwin
+    run_support: Run, support_server: SupportEmulator
 ) -> None:
     evil = "\x1b]0;owned\x07[red]x[/red]\x9b31m \u202e"
     ticket = support_server.seed(subject=evil, comment=evil)
@@ -85,14 +85,14 @@ def screen_of(file: io.StringIO) -> Console:
 def test_a_table_keeps_within_a_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli_show, "console", lambda: screen_of(io.StringIO()))
-    table = cli_show.Table(("id", 4), ("name", 6), ("text", 0))
+    monkeypatch.setattr(show, "console", lambda: screen_of(io.StringIO()))
+    table = show.Table(("id", 4), ("name", 6), ("text", 0))
     table.put("123456", "文字化け文字", "a " * 50)
     head, row = capsys.readouterr().out.splitlines()
     assert head == "id    name    text"
     assert row == "123456  文字…   a a a a a a a a a a a a…"
     monkeypatch.undo()
-    cli_show.Table(("id", 4), ("name", 2)).put("1", "whole in a pipe")
+    show.Table(("id", 4), ("name", 2)).put("1", "whole in a pipe")
     assert capsys.readouterr().out == "1     whole in a pipe\n"
 
 

@@ -15,8 +15,8 @@ from kapture_async import (
     SyncKaptureClient,
     ValidationError,
 )
-from kapture_async.testing import KaptureTwin
-from support_async.testing import SupportTwin
+from kapture_async.testing import KaptureEmulator
+from support_async.testing import SupportEmulator
 
 from .conftest import Run, Start
 
@@ -27,12 +27,12 @@ KEYS = {
 
 
 @pytest.fixture
-def per_api() -> Iterator[KaptureTwin]:
-    with KaptureTwin(keys=KEYS).in_thread() as twin:
-        yield twin
+def per_api() -> Iterator[KaptureEmulator]:
+    with KaptureEmulator(keys=KEYS).in_thread() as emulator:
+        yield emulator
 
 
-def test_a_key_per_api_from_the_environment(run_cli: Run, per_api: KaptureTwin) -> None:
+def test_a_key_per_api_from_the_environment(run_cli: Run, per_api: KaptureEmulator) -> None:
     where = {"KAPTURE_BASE_URL": per_api.url, "KAPTURE_TOKEN": ""}
     keys = {"KAPTURE_TOKEN_ADD_TICKET": "key-of-add", "KAPTURE_TOKEN_PULL_TICKETS": "key-of-pull"}
     done = run_cli("doctor", "--patience", "5", env=where | keys)
@@ -46,7 +46,9 @@ def test_a_key_per_api_from_the_environment(run_cli: Run, per_api: KaptureTwin) 
         assert words in done.stderr
 
 
-def test_a_key_per_api_of_from_env(per_api: KaptureTwin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_per_api_of_from_env(
+    per_api: KaptureEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("KAPTURE_TOKEN", "KAPTURE_USERNAME", "KAPTURE_SUBDOMAIN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("KAPTURE_BASE_URL", per_api.url)
@@ -64,11 +66,11 @@ def test_a_key_per_api_of_from_env(per_api: KaptureTwin, monkeypatch: pytest.Mon
 
 
 def test_pages(run_cli: Run, tmp_path: Path) -> None:
-    with KaptureTwin(pagination=10).in_thread() as twin:
+    with KaptureEmulator(pagination=10).in_thread() as emulator:
         for number in range(25):
-            twin.seed(title=f"T{number}")
-        day = twin.now.date().isoformat()
-        env = {"KAPTURE_BASE_URL": twin.url}
+            emulator.seed(title=f"T{number}")
+        day = emulator.now.date().isoformat()
+        env = {"KAPTURE_BASE_URL": emulator.url}
         pull = ("pull", "--from", day)
 
         def count(*more: str, env: dict[str, str] = env) -> int:
@@ -88,7 +90,7 @@ def test_pages(run_cli: Run, tmp_path: Path) -> None:
         assert count("--limit", "10", "--set", "customer_code=none") == 0
 
 
-def test_switches_of_get(run_cli: Run, server: KaptureTwin) -> None:
+def test_switches_of_get(run_cli: Run, server: KaptureEmulator) -> None:
     with SyncKaptureClient(base_url=server.url, token=server.token) as client:
         known = client.tickets.add(title="T").ticket_id
         client.tickets.update(known, sub_status="PS", comment="Called the customer back")
@@ -101,7 +103,7 @@ def test_switches_of_get(run_cli: Run, server: KaptureTwin) -> None:
     assert run_cli("get", known, "--set", "nothing").returncode == 2
 
 
-def test_parameters_of_faqs(run_cli: Run, server: KaptureTwin) -> None:
+def test_parameters_of_faqs(run_cli: Run, server: KaptureEmulator) -> None:
     for number in range(5):
         server.seed_faq(f"Q{number}", "A", category="1")
     day = server.now.date().isoformat()
@@ -115,10 +117,10 @@ def test_parameters_of_faqs(run_cli: Run, server: KaptureTwin) -> None:
 
 
 def test_the_emulator_can_be_such_a_tenant(start_cli: Start) -> None:
-    process = start_cli("twin", "--port", "0", "--pagination", "2", "--failed-status", "400")
+    process = start_cli("emulator", "--port", "0", "--pagination", "2", "--failed-status", "400")
     assert process.stdout is not None
-    url = process.stdout.readline().removeprefix("twin: ").strip()
-    with SyncKaptureClient(base_url=url, token="twin-token") as client:
+    url = process.stdout.readline().removeprefix("emulator: ").strip()
+    with SyncKaptureClient(base_url=url, token="emulator-token") as client:
         with pytest.raises(ValidationError, match="limit is missing") as caught:
             client.request(
                 "/select-ticket-between-start-and-end-dates.html/v.2.0",
@@ -129,7 +131,7 @@ def test_the_emulator_can_be_such_a_tenant(start_cli: Start) -> None:
 
 
 def test_tags_and_priority_of_a_support_ticket(
-    run_support: Run, support_server: SupportTwin
+    run_support: Run, support_server: SupportEmulator
 ) -> None:
     known = support_server.seed(subject="x")
     tags = json.loads(run_support("tags", "--json").stdout.splitlines()[0])["id"]

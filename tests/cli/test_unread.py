@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from kapture_async import JournalError
-from kapture_async._core.push.journal.reading import ReadJournal
-from kapture_async._core.push.journal.source import put_source
-from kapture_async._core.push.journal.store import Store
-from kapture_async.testing import FaultPlan, KaptureTwin
+from kapture_async._core.journal.reader import ReadJournal
+from kapture_async._core.journal.source import put_source
+from kapture_async._core.journal.store import Store
+from kapture_async.testing import FaultPlan, KaptureEmulator
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 ROWS = 5
@@ -31,7 +31,7 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
-def executed(server: KaptureTwin) -> Counter[str]:
+def executed(server: KaptureEmulator) -> Counter[str]:
     return Counter(entry.payload["title"] for entry in server.ledger)
 
 
@@ -45,7 +45,7 @@ def offered(screen: str) -> list[str]:
 
 
 def test_after_one_row_of_many_there_is_something_left_to_do(
-    run_cli: Run, server: KaptureTwin, table: Path
+    run_cli: Run, server: KaptureEmulator, table: Path
 ) -> None:
     assert run_cli("push", "t.csv", "--trial", input="").returncode == 0
     assert len(server.ledger) == 1
@@ -68,7 +68,7 @@ def test_after_one_row_of_many_there_is_something_left_to_do(
 
 
 def test_bad_refused_and_doubtful_rows_are_no_reason_to_read_once_more(
-    run_cli: Run, server: KaptureTwin, table: Path
+    run_cli: Run, server: KaptureEmulator, table: Path
 ) -> None:
     table.write_text(table.read_text() + '\n"x"y\n')
     server.faults = FaultPlan.script(["failed", "close_after"])
@@ -78,7 +78,7 @@ def test_bad_refused_and_doubtful_rows_are_no_reason_to_read_once_more(
 
 
 def test_what_was_read_to_its_end_stays_so_unless_it_is_changed(
-    run_cli: Run, server: KaptureTwin, table: Path
+    run_cli: Run, server: KaptureEmulator, table: Path
 ) -> None:
     assert run_cli("push", "t.csv").returncode == 0
     assert run_cli("push", "t.csv", "--trial", input="").returncode == 0
@@ -90,7 +90,9 @@ def test_what_was_read_to_its_end_stays_so_unless_it_is_changed(
     assert "push the rest of t.csv:" in run_cli("status", "t.csv.journal").stdout
 
 
-def test_a_pipe_cannot_be_read_again_by_us(run_cli: Run, server: KaptureTwin, table: Path) -> None:
+def test_a_pipe_cannot_be_read_again_by_us(
+    run_cli: Run, server: KaptureEmulator, table: Path
+) -> None:
     push = ("push", "-", "--format", "csv", "--journal", "t.csv.journal")
     many = "title\n" + "".join(f"New {n}\n" for n in range(300))
     assert run_cli(*push, input=many, env=WRONG).returncode != 0
@@ -102,7 +104,7 @@ def test_a_pipe_cannot_be_read_again_by_us(run_cli: Run, server: KaptureTwin, ta
 
 
 def test_words_on_the_source_are_changed_and_nothing_else(
-    run_cli: Run, server: KaptureTwin, table: Path
+    run_cli: Run, server: KaptureEmulator, table: Path
 ) -> None:
     assert run_cli("push", "t.csv").returncode == 0
     path = table.with_name("t.csv.journal")

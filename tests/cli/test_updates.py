@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kapture_async.testing import FaultPlan, KaptureTwin
+from kapture_async.testing import FaultPlan, KaptureEmulator
 
 from .test_journal import QUICK, SOON, offered, table, told
 
@@ -21,18 +21,18 @@ ONE = ("--max-concurrency", "1")
 
 
 @pytest.fixture
-def ids(server: KaptureTwin, tmp_path: Path) -> list[str]:
+def ids(server: KaptureEmulator, tmp_path: Path) -> list[str]:
     ids = [server.seed(title=f"t{number}") for number in range(4)]
     lines = ["Ticket,comment", *(f"{one},Done {one}" for one in ids), f"{ids[0]},again"]
     (tmp_path / "c.csv").write_text("\n".join([*lines, ""]), encoding="utf-8")
     return ids
 
 
-def updated(server: KaptureTwin) -> Counter[str]:
+def updated(server: KaptureEmulator) -> Counter[str]:
     return Counter(entry.ticket_id for entry in server.ledger.of("tickets.update"))
 
 
-def test_update_many(run_cli: Run, server: KaptureTwin, ids: list[str], tmp_path: Path) -> None:
+def test_update_many(run_cli: Run, server: KaptureEmulator, ids: list[str], tmp_path: Path) -> None:
     update = ("update-many", "c.csv", *MAP)
     done = run_cli(*update)
     assert done.returncode == 2
@@ -75,7 +75,7 @@ def test_update_many(run_cli: Run, server: KaptureTwin, ids: list[str], tmp_path
 
 
 def test_update_many_on_trial_without_a_journal_and_from_a_pipe(
-    run_cli: Run, server: KaptureTwin, ids: list[str]
+    run_cli: Run, server: KaptureEmulator, ids: list[str]
 ) -> None:
     update = (*MAP, "--sub-status", "CL")
     done = run_cli("update-many", "c.csv", *update, "--trial", input="")
@@ -93,7 +93,7 @@ def test_update_many_on_trial_without_a_journal_and_from_a_pipe(
     assert server.ledger.entries[-1].payload["comment"].startswith("From all\n[ref:")
 
 
-def test_the_word_of_a_person(run_cli: Run, server: KaptureTwin, ids: list[str]) -> None:
+def test_the_word_of_a_person(run_cli: Run, server: KaptureEmulator, ids: list[str]) -> None:
     update = ("update-many", "c.csv", "--map", "ticket_id=Ticket", "--sub-status", "CL")
     server.faults = FaultPlan.script(["close_after", "close_before", "close_before"])
     assert run_cli(*update, *QUICK, *ONE).returncode == 3
@@ -123,7 +123,7 @@ def test_the_word_of_a_person(run_cli: Run, server: KaptureTwin, ids: list[str])
 
 
 def test_the_word_of_a_person_on_a_row_without_a_key(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     table(tmp_path / "t.csv", 1)
     server.faults = FaultPlan.script(["close_after"])
@@ -140,7 +140,7 @@ def test_the_word_of_a_person_on_a_row_without_a_key(
 
 
 def test_what_was_found_before_a_look_failed_is_told(
-    run_cli: Run, server: KaptureTwin, ids: list[str]
+    run_cli: Run, server: KaptureEmulator, ids: list[str]
 ) -> None:
     server.faults = FaultPlan.script(["close_after", "close_before"])
     update = ("update-many", "c.csv", *MAP, "--sub-status", "CL", *QUICK, *ONE)
@@ -155,7 +155,7 @@ def test_what_was_found_before_a_look_failed_is_told(
     assert ["error:", "kapture"] in words
 
 
-def test_push_customers(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> None:
+def test_push_customers(run_cli: Run, server: KaptureEmulator, tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text(
         "code,customer_name,phone,Mail,remarks,tier\n"
         "1,A,0901,a@example.com,,gold\n2,B,,,,\n3,C,0903,,Likes tea.,\n4,D,0904,,,\n"
@@ -182,7 +182,7 @@ def test_push_customers(run_cli: Run, server: KaptureTwin, tmp_path: Path) -> No
     assert by_name["C"]["remarks"].startswith("Likes tea.\n[ref:")
 
 
-def test_doctor_with_a_long_text(run_cli: Run, server: KaptureTwin) -> None:
+def test_doctor_with_a_long_text(run_cli: Run, server: KaptureEmulator) -> None:
     done = run_cli("doctor", "--long", "3000", "--json")
     assert done.returncode == 0, done.stderr
     assert "with a text of 3,000 characters" in told(done)["why"]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from kapture_async.testing import FaultPlan, KaptureTwin
+from kapture_async.testing import FaultPlan, KaptureEmulator
 
 from ..once.test_contradictions import OddKapture, OddSupport
 from ..once.test_verify import forget
@@ -26,9 +26,9 @@ SOON = ("--settle", "40")
 
 
 @pytest.fixture
-def server() -> Iterator[KaptureTwin]:
-    with OddKapture().in_thread() as twin:
-        yield twin
+def server() -> Iterator[KaptureEmulator]:
+    with OddKapture().in_thread() as emulator:
+        yield emulator
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_all_is_proved(run_cli: Run, tmp_path: Path) -> None:
 
 
 def test_what_is_not_as_the_journal_says(
-    run_cli: Run, later: Run, server: KaptureTwin, tmp_path: Path
+    run_cli: Run, later: Run, server: KaptureEmulator, tmp_path: Path
 ) -> None:
     table(tmp_path, a="one", r="REFUSED", d="DOUBLE", l="LOST", gone="gone")
     assert run_cli(*PUSH, "--max-concurrency", "1").returncode == 3
@@ -119,7 +119,9 @@ def test_what_is_not_as_the_journal_says(
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.endswith(".part")) == []
 
 
-def test_a_missing_row_alone(run_cli: Run, later: Run, server: KaptureTwin, tmp_path: Path) -> None:
+def test_a_missing_row_alone(
+    run_cli: Run, later: Run, server: KaptureEmulator, tmp_path: Path
+) -> None:
     table(tmp_path, a="one", gone="gone", z="last")
     assert run_cli(*PUSH, "--max-concurrency", "1").returncode == 0
     forget(server, "gone")
@@ -173,7 +175,7 @@ def test_push_verify_as_json(run_cli: Run, tmp_path: Path) -> None:
     assert (told["verification"]["present"], told["verification"]["twice"]) == (1, 1)
 
 
-def test_updates(run_cli: Run, later: Run, server: KaptureTwin, tmp_path: Path) -> None:
+def test_updates(run_cli: Run, later: Run, server: KaptureEmulator, tmp_path: Path) -> None:
     ids = [server.seed(title=f"t{number}") for number in range(2)]
     text = "\n".join(["ticket_id,comment", f"{ids[0]},Solved.", f"{ids[1]},", ""])
     (tmp_path / "u.csv").write_text(text, encoding="utf-8")
@@ -185,11 +187,11 @@ def test_updates(run_cli: Run, later: Run, server: KaptureTwin, tmp_path: Path) 
 
 
 def test_support(lines: Lines, tmp_path: Path) -> None:
-    with OddSupport(faults=FaultPlan()).in_thread() as twin:
+    with OddSupport(faults=FaultPlan()).in_thread() as emulator:
         environment = bare_environment(tmp_path) | {
-            "SUPPORT_BASE_URL": twin.url,
-            "SUPPORT_APIKEY": twin.apikey,
-            "SUPPORT_ACCESS_TOKEN": twin.token,
+            "SUPPORT_BASE_URL": emulator.url,
+            "SUPPORT_APIKEY": emulator.apikey,
+            "SUPPORT_ACCESS_TOKEN": emulator.token,
         }
         run: Any = runner(lines, "support_async", environment, tmp_path)
         text = "subject,comment\none,x\nDOUBLE,y\n"

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from kapture_async.testing import FaultPlan, KaptureTwin
+from kapture_async.testing import FaultPlan, KaptureEmulator
 
 from .conftest import Run
 
 
 @pytest.mark.parametrize(("status", "doubts"), [(301, True), (404, False)])
 def test_the_right_address_takes_another_journal(
-    run_cli: Run, server: KaptureTwin, tmp_path: Path, status: int, doubts: bool
+    run_cli: Run, server: KaptureEmulator, tmp_path: Path, status: int, doubts: bool
 ) -> None:
     (tmp_path / "t.csv").write_text("title\none\n", encoding="utf-8")
     server.faults = FaultPlan.script([f"status;status={status}"])

@@ -25,10 +25,10 @@ from kapture_async._core.errors import (
     ServerError,
 )
 from kapture_async._core.phase import Attempt, Phase
-from kapture_async._core.transport.message import Operation
+from kapture_async._core.transport.request import Operation
 from kapture_async._core.transport.retry import RetryPolicy
 from kapture_async._core.transport.settings import CallOptions, Timeout
-from kapture_async._core.transport.stream import OpenReply
+from kapture_async._core.transport.streaming import OpenReply
 
 OPERATION = Operation(name="files.get", path="/file/", effect="read", method="GET")
 

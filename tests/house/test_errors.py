@@ -54,7 +54,7 @@ def test_every_exception_of_the_packages_is_in_the_tree() -> None:
         for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             rooms = info.name.split(".")
             if {"__main__", "generate", "testing"} & set(rooms):
-                continue  # programs, the tool that writes the sync twins, the test server
+                continue  # programs, the tool that writes the sync clients, the test server
             module = importlib.import_module(info.name)
             for name, cls in inspect.getmembers(module, inspect.isclass):
                 if cls.__module__ != info.name or not issubclass(cls, BaseException):

@@ -13,9 +13,9 @@ import pytest
 from attrs import evolve
 
 import kapture_async
-from kapture_async._core.push.journal.facts import Identity, Job
-from kapture_async._core.push.journal.reference import digest_of
-from kapture_async._core.push.journal.store import Store
+from kapture_async._core.journal.records import Identity, Job
+from kapture_async._core.journal.reference import digest_of
+from kapture_async._core.journal.store import Store
 
 PROGRAMS = Path(__file__).parent / "programs"
 ROOT = Path(kapture_async.__file__).parent.parent

@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 
 from kapture_async import JournalError
-from kapture_async._core.push.journal import owned as owned_module
-from kapture_async._core.push.journal import schema as schema_module
-from kapture_async._core.push.journal.batch import Incoming
-from kapture_async._core.push.journal.damage import wal_index
-from kapture_async._core.push.journal.facts import Counts, Identity, Job, Settled
-from kapture_async._core.push.journal.reading import ReadJournal
-from kapture_async._core.push.journal.store import Store
-from kapture_async._core.push.journal.writer import Journal
+from kapture_async._core.journal import owned as owned_module
+from kapture_async._core.journal import schema as schema_module
+from kapture_async._core.journal.batch import Incoming
+from kapture_async._core.journal.damage import wal_index
+from kapture_async._core.journal.reader import ReadJournal
+from kapture_async._core.journal.records import Counts, Identity, Job, Settled
+from kapture_async._core.journal.store import Store
+from kapture_async._core.journal.writer import Journal
 
 Open = Callable[..., Store]
 MakeRow = Callable[..., Identity]

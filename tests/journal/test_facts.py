@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kapture_async import InvalidInputError
-from kapture_async._core.push.journal.facts import (
+from kapture_async._core.journal.records import (
     DOUBTS,
     LATER,
     OUTCOMES,

@@ -14,16 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kapture_async import InvalidInputError, JournalError
-from kapture_async._core.push.journal import owned
-from kapture_async._core.push.journal.batch import Incoming
-from kapture_async._core.push.journal.facts import Counts, Identity, Job, Settled, State
-from kapture_async._core.push.journal.group import Group
-from kapture_async._core.push.journal.names import Names
-from kapture_async._core.push.journal.reading import ReadJournal
-from kapture_async._core.push.journal.reference import digest_of
-from kapture_async._core.push.journal.store import Store
-from kapture_async._core.push.journal.traits import traits_of
-from kapture_async._core.push.journal.writer import Journal
+from kapture_async._core.journal import owned
+from kapture_async._core.journal.batch import Incoming
+from kapture_async._core.journal.group import Group
+from kapture_async._core.journal.names import Names
+from kapture_async._core.journal.reader import ReadJournal
+from kapture_async._core.journal.records import Counts, Identity, Job, Settled, State
+from kapture_async._core.journal.reference import digest_of
+from kapture_async._core.journal.store import Store
+from kapture_async._core.journal.traits import traits_of
+from kapture_async._core.journal.writer import Journal
 
 MakeRow = Callable[..., Identity]
 Open = Callable[..., Store]

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from kapture_async import JournalError
-from kapture_async._core.push.journal import lock as lock_module
-from kapture_async._core.push.journal.facts import Counts, Identity
-from kapture_async._core.push.journal.lock import Lock, owner_of
-from kapture_async._core.push.journal.reading import ReadJournal
-from kapture_async._core.push.journal.store import Store
+from kapture_async._core.journal import lock as lock_module
+from kapture_async._core.journal.lock import Lock, owner_of
+from kapture_async._core.journal.reader import ReadJournal
+from kapture_async._core.journal.records import Counts, Identity
+from kapture_async._core.journal.store import Store
 
 Open = Callable[..., Store]
 Program = Callable[..., subprocess.Popen[bytes]]

@@ -14,11 +14,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from kapture_async._core.push.journal.batch import Incoming
-from kapture_async._core.push.journal.facts import LATER, Identity, Job, State
-from kapture_async._core.push.journal.reading import ReadJournal
-from kapture_async._core.push.journal.reference import digest_of
-from kapture_async._core.push.journal.store import Store
+from kapture_async._core.journal.batch import Incoming
+from kapture_async._core.journal.reader import ReadJournal
+from kapture_async._core.journal.records import LATER, Identity, Job, State
+from kapture_async._core.journal.reference import digest_of
+from kapture_async._core.journal.store import Store
 
 JOB = Job(service="s", operation="o", target="https://example.com", place="none")
 ERRORS = ("RateLimitedError", "ValidationError")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kapture_async._core.push.journal.reference import (
+from kapture_async._core.journal.reference import (
     append_marker,
     digest_of,
     marker_of,

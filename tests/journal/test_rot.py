@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from kapture_async import JournalError
-from kapture_async._core.cli.standing import standing_of
-from kapture_async._core.push.journal.facts import Identity, State
-from kapture_async._core.push.journal.reading import ReadJournal
-from kapture_async._core.push.journal.seal import is_sealed
-from kapture_async._core.push.journal.source import put_source
-from kapture_async._core.push.journal.store import Store
+from kapture_async._core.cli.journal_status import standing_of
+from kapture_async._core.journal.reader import ReadJournal
+from kapture_async._core.journal.records import Identity, State
+from kapture_async._core.journal.seal import is_sealed
+from kapture_async._core.journal.source import put_source
+from kapture_async._core.journal.store import Store
 
 ROWS = 120
 Open = Callable[..., Store]

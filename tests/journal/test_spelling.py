@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from kapture_async._core.push.journal.spelling import fold
+from kapture_async._core.journal.spelling import fold
 
 ALIKE = [
     ("৪২", "४२", "٤٢", "042", "42.0"),

@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 
 from kapture_async import InvalidInputError, JournalError
-from kapture_async._core.push.journal import thread as thread_module
-from kapture_async._core.push.journal.facts import Counts, Identity, Job, State, Taken
-from kapture_async._core.push.journal.reading import ReadJournal
-from kapture_async._core.push.journal.store import Store
-from kapture_async._core.push.journal.writer import Journal
+from kapture_async._core.journal import thread as thread_module
+from kapture_async._core.journal.reader import ReadJournal
+from kapture_async._core.journal.records import Counts, Identity, Job, State, Taken
+from kapture_async._core.journal.store import Store
+from kapture_async._core.journal.writer import Journal
 
 MakeRow = Callable[..., Identity]
 Program = Callable[..., subprocess.Popen[bytes]]
@@ -419,7 +419,7 @@ def test_a_loop_that_is_closed_while_it_writes(
 
 
 def _incoming(identity: Identity) -> Any:
-    from kapture_async._core.push.journal.batch import Incoming
+    from kapture_async._core.journal.batch import Incoming
 
     return Incoming(identity, b"x", 1.0)
 

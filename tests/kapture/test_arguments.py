@@ -18,9 +18,9 @@ from kapture_async import (
     SyncKaptureClient,
     Timeout,
 )
-from kapture_async.testing import KaptureTwin
+from kapture_async.testing import KaptureEmulator
 from support_async import SupportClient, SyncSupportClient
-from support_async.testing import SupportTwin
+from support_async.testing import SupportEmulator
 
 WRONG = object()
 REFUSED = (ConfigurationError, InvalidInputError)
@@ -179,56 +179,61 @@ async def carried_out(given: Any) -> None:
 
 
 @pytest.fixture
-async def kapture() -> AsyncIterator[tuple[KaptureTwin, KaptureClient]]:
-    async with KaptureTwin() as twin, KaptureClient(base_url=twin.url, token=twin.token) as client:
-        yield twin, client
+async def kapture() -> AsyncIterator[tuple[KaptureEmulator, KaptureClient]]:
+    async with (
+        KaptureEmulator() as emulator,
+        KaptureClient(base_url=emulator.url, token=emulator.token) as client,
+    ):
+        yield emulator, client
 
 
 @pytest.fixture
-async def support() -> AsyncIterator[tuple[SupportTwin, SupportClient]]:
+async def support() -> AsyncIterator[tuple[SupportEmulator, SupportClient]]:
     async with (
-        SupportTwin() as twin,
-        SupportClient(twin.url, apikey="twin-apikey", access_token=twin.token) as client,
+        SupportEmulator() as emulator,
+        SupportClient(
+            emulator.url, apikey="emulator-apikey", access_token=emulator.token
+        ) as client,
     ):
-        yield twin, client
+        yield emulator, client
 
 
 @pytest.mark.parametrize(("where", "name"), [*cases(KaptureClient, KAPTURE_CALLS)])
 async def test_every_argument_of_kapture(
-    kapture: tuple[KaptureTwin, KaptureClient], where: str, name: str
+    kapture: tuple[KaptureEmulator, KaptureClient], where: str, name: str
 ) -> None:
-    twin, client = kapture
+    emulator, client = kapture
     with pytest.raises(REFUSED):
         await carried_out(method_of(client, where)(**{**KAPTURE_CALLS[where], name: WRONG}))
-    assert twin.connections_total == 0
+    assert emulator.connections_total == 0
 
 
 @pytest.mark.parametrize(("where", "name"), [*cases(SupportClient, SUPPORT_CALLS)])
 async def test_every_argument_of_support(
-    support: tuple[SupportTwin, SupportClient], where: str, name: str
+    support: tuple[SupportEmulator, SupportClient], where: str, name: str
 ) -> None:
-    twin, client = support
+    emulator, client = support
     with pytest.raises(REFUSED):
         await carried_out(method_of(client, where)(**{**SUPPORT_CALLS[where], name: WRONG}))
-    assert twin.connections_total == 0
+    assert emulator.connections_total == 0
 
 
 @pytest.mark.parametrize("ids", ["713516551148", b"1", 5, None])
-async def test_one_id_is_not_many(kapture: tuple[KaptureTwin, KaptureClient], ids: Any) -> None:
-    twin, client = kapture
+async def test_one_id_is_not_many(kapture: tuple[KaptureEmulator, KaptureClient], ids: Any) -> None:
+    emulator, client = kapture
     with pytest.raises(InvalidInputError, match="ticket_ids must be several ids"):
         await client.tickets.get_many(ids)
-    assert twin.connections_total == 0
+    assert emulator.connections_total == 0
 
 
 @pytest.mark.parametrize("ticket", [{"title": "x"}, "x", 5, ["x"]])
 async def test_a_ticket_is_a_new_ticket(
-    kapture: tuple[KaptureTwin, KaptureClient], ticket: Any
+    kapture: tuple[KaptureEmulator, KaptureClient], ticket: Any
 ) -> None:
-    twin, client = kapture
+    emulator, client = kapture
     with pytest.raises(InvalidInputError):
         await client.tickets.add(ticket)
-    assert twin.connections_total == 0
+    assert emulator.connections_total == 0
 
 
 @pytest.mark.parametrize("extra", ["abc", ["a"], 5, {1: 2}])
@@ -261,8 +266,8 @@ async def test_an_array_is_refused_as_what_it_is() -> None:
     value: Any = Array()
     with pytest.raises(ConfigurationError, match="ticket_id_in"):
         SupportClient("https://s.example.com", apikey="k", access_token="t", ticket_id_in=value)
-    async with KaptureTwin() as twin, SupportTwin() as other:
-        client = KaptureClient(base_url=twin.url, token=twin.token)
+    async with KaptureEmulator() as emulator, SupportEmulator() as other:
+        client = KaptureClient(base_url=emulator.url, token=emulator.token)
         support = SupportClient(other.url, apikey="k", access_token="t")
         async with client, support:
             for name in ("effect", "wrap", "query"):
@@ -273,5 +278,5 @@ async def test_an_array_is_refused_as_what_it_is() -> None:
                     await support.request("/x", **{"effect": "read", name: value})
             with pytest.raises(InvalidInputError, match="reference"):
                 client.tickets.push([{"title": "x"}], reference=value)
-        assert len(twin.ledger) == 0
+        assert len(emulator.ledger) == 0
         assert len(other.ledger) == 0

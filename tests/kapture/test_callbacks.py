@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from kapture_async import HelpdeskError, InvalidCallbackError, NotSentError, parse_callback
-from kapture_async.callbacks import MAX_CALLBACK_BYTES
+from kapture_async.webhooks import MAX_CALLBACK_BYTES
 
 from ..secrecy import assert_clean, every_word_of
 

@@ -1,6 +1,7 @@
 """Every request body of the fact sheet comes out of the public calls, key for key, on real sockets.
 
-The bodies are those of ``tests/samples/kapture``, personal data replaced. The twin keeps what it
+The bodies are those of ``tests/samples/kapture``, personal data replaced. The emulator keeps what
+it
 received.
 """
 
@@ -23,7 +24,7 @@ from kapture_async import (
     NewOrder,
     RejectedError,
 )
-from kapture_async.testing import KaptureTwin
+from kapture_async.testing import KaptureEmulator
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "kapture"
 EMPTY = dict.fromkeys(
@@ -224,16 +225,16 @@ def test_no_sample_is_left_out() -> None:
 async def test_the_body_is_the_documented_one(sample: Any, name: str) -> None:
     expected = sample(f"kapture/{name}")
     async with (
-        KaptureTwin() as twin,
+        KaptureEmulator() as emulator,
         KaptureClient(
-            base_url=twin.url,
-            token=twin.token,
-            credentials={"orders": ("twin-user", "twin-password")},
+            base_url=emulator.url,
+            token=emulator.token,
+            credentials={"orders": ("emulator-user", "emulator-password")},
         ) as client,
     ):
         with contextlib.suppress(RejectedError):  # the ids of the samples are unknown here
             await CALLS[name](client, expected)
-        request = twin.received[0]
+        request = emulator.received[0]
     if name == "update_order.request.partial":
         expected = expected | PLACED
     assert json.loads(request.body) == expected
@@ -246,13 +247,13 @@ REFUSED |= {"get_customer.request", "update_order.request.partial"}
 
 @pytest.mark.parametrize("name", sorted(set(CALLS) - REFUSED - {"get_ticket.request"}))
 async def test_the_documented_call_works(sample: Any, name: str) -> None:
-    """And the twin takes it; what it refuses above are the sandbox's ids."""
+    """And the emulator takes it; what it refuses above are the sandbox's ids."""
     async with (
-        KaptureTwin() as twin,
+        KaptureEmulator() as emulator,
         KaptureClient(
-            base_url=twin.url,
-            token=twin.token,
-            credentials={"orders": ("twin-user", "twin-password")},
+            base_url=emulator.url,
+            token=emulator.token,
+            credentials={"orders": ("emulator-user", "emulator-password")},
         ) as client,
     ):
         await CALLS[name](client, sample(f"kapture/{name}"))
@@ -260,11 +261,11 @@ async def test_the_documented_call_works(sample: Any, name: str) -> None:
 
 async def test_categories_are_asked_for_by_an_empty_form() -> None:
     async with (
-        KaptureTwin() as twin,
-        KaptureClient(base_url=twin.url, token=twin.token) as client,
+        KaptureEmulator() as emulator,
+        KaptureClient(base_url=emulator.url, token=emulator.token) as client,
     ):
         [category] = await client.faqs.categories()
-    request = twin.received[0]
+    request = emulator.received[0]
     kind, _, boundary = request.headers["content-type"].partition("; boundary=")
     assert kind == "multipart/form-data"
     assert request.body == f"--{boundary}--\r\n".encode()

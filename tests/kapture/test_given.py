@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from kapture_async import InvalidInputError, KaptureClient, NewTicket, TicketUpdate
+from kapture_async._api import INDIA, codec_of
 from kapture_async._core.given import given, is_missing, tidied
 from kapture_async._core.pairs import pairs_of, query_of
 from kapture_async.customer_models import NewCustomer
-from kapture_async.service import INDIA, codec_of
-from kapture_async.testing import KaptureTwin
+from kapture_async.testing import KaptureEmulator
 from support_async.models import NewTicket as SupportTicket
 
 numpy = pytest.importorskip("numpy")
@@ -146,13 +146,13 @@ async def test_rows_of_a_data_frame_with_gaps() -> None:
             "n": [1.0, None],
         }
     )
-    with KaptureTwin().in_thread() as twin:
+    with KaptureEmulator().in_thread() as emulator:
         async with (
-            KaptureClient(base_url=twin.url, token=twin.token) as client,
+            KaptureClient(base_url=emulator.url, token=emulator.token) as client,
             client.tickets.push(frame.to_dict("records")) as outcomes,
         ):
             assert [outcome.name async for outcome in outcomes] == ["accepted", "accepted"]
-        sent = [entry.payload for entry in twin.ledger.entries]
+        sent = [entry.payload for entry in emulator.ledger.entries]
     assert sorted(sent, key=lambda body: str(body["title"])) == [
         {"title": "a", "due_date": "2024-04-19 10:00:00", "n": 1.0},
         {"title": "b"},

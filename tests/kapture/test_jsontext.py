@@ -18,7 +18,7 @@ from kapture_async._core.jsontext import (
     oddities_of,
     repeats_keys,
 )
-from kapture_async._core.pull.splitter import RowSplitter
+from kapture_async._core.pull.json_stream import RowSplitter
 
 
 @pytest.mark.parametrize(

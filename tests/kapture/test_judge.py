@@ -24,13 +24,7 @@ from kapture_async import (
     UnreadableReplyError,
     ValidationError,
 )
-from kapture_async._core.replies import Judgement
-from kapture_async._core.transport.auth import KeyPerApi
-from kapture_async._core.transport.hosts import parse_base_url
-from kapture_async._core.transport.message import Operation, RawReply
-from kapture_async._core.transport.send import Transport
-from kapture_async._core.transport.settings import TransportSettings
-from kapture_async.service import (
+from kapture_async._api import (
     ADD_TICKET,
     GET_TICKET,
     PULL_TICKETS,
@@ -39,6 +33,12 @@ from kapture_async.service import (
     judge,
     rows_of,
 )
+from kapture_async._core.response import ResponseContext
+from kapture_async._core.transport.auth import KeyPerApi
+from kapture_async._core.transport.request import Operation, RawReply
+from kapture_async._core.transport.settings import TransportSettings
+from kapture_async._core.transport.transport import Transport
+from kapture_async._core.transport.urls import parse_base_url
 
 TRANSPORT = Transport(
     TransportSettings(service="kapture", base_url=parse_base_url("https://t.kapturecrm.com")),
@@ -49,10 +49,10 @@ ALL = [ADD_TICKET, UPDATE_TICKET, GET_TICKET, PULL_TICKETS]
 
 def judgement(
     operation: Operation, body: Any, status: int = 200, headers: Mapping[str, str] | None = None
-) -> Judgement:
+) -> ResponseContext:
     raw = body if isinstance(body, bytes) else orjson.dumps(body)
     reply = RawReply(status=status, headers=CIMultiDict(headers or {}), body=raw)
-    return Judgement(TRANSPORT, operation, reply)
+    return ResponseContext(TRANSPORT, operation, reply)
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from kapture_async import (
     TicketRow,
     UpdatedTicket,
 )
+from kapture_async._api import INDIA, codec_of, format_moment, parse_moment
 from kapture_async._core.codec import Codec, WireModel, _known_keys, wire_fields
-from kapture_async.service import INDIA, codec_of, format_moment, parse_moment
 
 CODEC = codec_of(INDIA)
 MODELS: list[type[WireModel]] = [AddedTicket, UpdatedTicket, Ticket, TicketRow, TicketDetail]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from kapture_async import InvalidInputError, KaptureClient, UnreadableReplyError
+from kapture_async._api import INDIA, codec_of
 from kapture_async.models import TicketRow
-from kapture_async.service import INDIA, codec_of
 
 from ..pull.raw import RawServer, answering
 

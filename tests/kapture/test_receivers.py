@@ -16,7 +16,7 @@ import pytest
 from aiohttp import web
 
 from kapture_async import KaptureClient
-from kapture_async.testing import KaptureTwin
+from kapture_async.testing import KaptureEmulator
 
 README = Path(__file__).parents[2] / "README.md"
 SECRET = "a-long-word-that-nobody-guesses"
@@ -72,11 +72,11 @@ Served = Callable[[], AbstractAsyncContextManager[str]]
 
 @pytest.fixture
 async def ticket_id(
-    twin: KaptureTwin, client: KaptureClient, monkeypatch: pytest.MonkeyPatch
+    emulator: KaptureEmulator, client: KaptureClient, monkeypatch: pytest.MonkeyPatch
 ) -> str:
     monkeypatch.setenv("CALLBACK_SECRET", SECRET)
-    monkeypatch.setenv("KAPTURE_BASE_URL", twin.url)
-    monkeypatch.setenv("KAPTURE_TOKEN", twin.token)
+    monkeypatch.setenv("KAPTURE_BASE_URL", emulator.url)
+    monkeypatch.setenv("KAPTURE_TOKEN", emulator.token)
     return (await client.tickets.add(title="Printer on fire")).ticket_id
 
 

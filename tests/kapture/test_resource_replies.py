@@ -1,6 +1,6 @@
 """What customers, orders and FAQs answer: the samples, and shapes nobody documented.
 
-aioresponses answers in place of the service, as the twin answers only what is documented.
+aioresponses answers in place of the service, as the emulator answers only what is documented.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from kapture_async import (
     UnreadableReplyError,
     ValidationError,
 )
-from kapture_async.service import INDIA
+from kapture_async._api import INDIA
 
 HOST = "https://devapi.kapturecrm.com"
 CUSTOMER_SAVE = f"{HOST}/ms/customer/customer/api/v1/add-update"
@@ -98,8 +98,8 @@ async def test_the_customer_of_the_sample(
     assert (person.contact_id, person.customer_id) == ("209432475", "191121684")
     assert person.name == "Example Customer"
     assert customer.details == body["Customer Details"]
-    assert client._caller.codec.encode(customer) == body
-    assert client._caller.codec.encode(person) == body["Customer Details"]["contacts"][0]
+    assert client._requestor.codec.encode(customer) == body
+    assert client._requestor.codec.encode(person) == body["Customer Details"]["contacts"][0]
     # Every key of the sample has a name in the view.
     assert len(body["Customer Details"]) == 26
     assert customer.extra == {}
@@ -115,7 +115,7 @@ async def test_the_contents_of_the_sample(
     [content] = await client.faqs.contents("5247").all()
     assert (content.content_id, content.title) == ("18909", "Example question?")
     assert content.detail == "Example answer."
-    assert {"message": {"contents": [client._caller.codec.encode(content)]}} == body
+    assert {"message": {"contents": [client._requestor.codec.encode(content)]}} == body
 
 
 async def test_the_categories_of_the_sample(
@@ -125,7 +125,7 @@ async def test_the_categories_of_the_sample(
     mock.post(FAQ_CATEGORIES, payload=body)
     [category] = await client.faqs.categories()
     assert (category.name, category.parent_name) == ("Example category", "Example parent")
-    assert {"message": {"category": [client._caller.codec.encode(category)]}} == body
+    assert {"message": {"category": [client._requestor.codec.encode(category)]}} == body
 
 
 # --- replies to writes that were not seen: the mark of success decides --------------------------

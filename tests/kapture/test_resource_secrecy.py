@@ -19,7 +19,7 @@ from kapture_async import (
     SyncKaptureClient,
     Timeout,
 )
-from kapture_async.testing import KINDS, Fault, FaultPlan, KaptureTwin
+from kapture_async.testing import KINDS, Fault, FaultPlan, KaptureEmulator
 
 from .. import secrecy
 from ..secrecy import every_word_of
@@ -72,9 +72,9 @@ FAULTS = [Fault(kind) for kind in KINDS if kind not in HARMLESS]
 async def test_no_fault_makes_it_show(fault: Fault, logs: pytest.LogCaptureFixture) -> None:
     events: list[Any] = []
     async with (
-        KaptureTwin(token=TOKEN, faults=FaultPlan.rate(1, kinds=[fault])) as twin,
+        KaptureEmulator(token=TOKEN, faults=FaultPlan.rate(1, kinds=[fault])) as emulator,
         KaptureClient(
-            base_url=twin.url,
+            base_url=emulator.url,
             token=TOKEN,
             credentials={"orders": (USER, PASSWORD)},
             timeout=Timeout(total=0.4),
@@ -97,9 +97,9 @@ async def test_a_service_that_echoes_the_password_is_masked(where: str) -> None:
     text = f"the password {PASSWORD} of {TOKEN} is old"
     echo = Fault("failed", message=text)
     async with (
-        KaptureTwin(token=TOKEN, faults=FaultPlan.rate(1, kinds=[echo])) as twin,
+        KaptureEmulator(token=TOKEN, faults=FaultPlan.rate(1, kinds=[echo])) as emulator,
         KaptureClient(
-            base_url=twin.url, token=TOKEN, credentials={"orders": (USER, PASSWORD)}
+            base_url=emulator.url, token=TOKEN, credentials={"orders": (USER, PASSWORD)}
         ) as client,
     ):
         orders = where == "password"
@@ -171,9 +171,9 @@ async def test_an_order_without_a_user_shows_nothing() -> None:
 
 
 def test_the_sync_client_shows_nothing(
-    kapture_twin: KaptureTwin, logs: pytest.LogCaptureFixture
+    kapture_emulator: KaptureEmulator, logs: pytest.LogCaptureFixture
 ) -> None:
-    with SyncKaptureClient(base_url=kapture_twin.url, token=TOKEN) as client:
+    with SyncKaptureClient(base_url=kapture_emulator.url, token=TOKEN) as client:
         customers: Any = client.customers
         for call in (
             lambda: customers.add(**PERSONAL, extra={"remarks": WORDS}),

@@ -1,4 +1,4 @@
-"""Customers, orders and FAQs against the twin, over sockets."""
+"""Customers, orders and FAQs against the emulator, over sockets."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from kapture_async import (
     RetryPolicy,
     ValidationError,
 )
+from kapture_async._auth import auth_of
 from kapture_async._core.secret import Secret
-from kapture_async.credentials import auth_of
-from kapture_async.testing import Fault, KaptureTwin
-from kapture_async.testing.twin import PASSWORD, USERNAME
+from kapture_async.testing import Fault, KaptureEmulator
+from kapture_async.testing.emulator import PASSWORD, USERNAME
 
 QUICK = RetryPolicy(attempts=3, first_wait=0.001, longest_wait=0.002)
 ORDERS: Any = {"orders": (USERNAME, PASSWORD)}
 
 
 @pytest.fixture
-async def client(twin: KaptureTwin) -> Any:
+async def client(emulator: KaptureEmulator) -> Any:
     async with KaptureClient(
-        base_url=twin.url, token=twin.token, credentials=ORDERS, timeout=5.0, retry=QUICK
+        base_url=emulator.url, token=emulator.token, credentials=ORDERS, timeout=5.0, retry=QUICK
     ) as client:
         yield client
 
@@ -50,8 +50,8 @@ async def client(twin: KaptureTwin) -> Any:
 # --- customers ----------------------------------------------------------------------------------
 
 
-async def test_add_update_and_get(twin: KaptureTwin, client: KaptureClient) -> None:
-    twin.now = datetime(2024, 5, 2, 16, 15, 42)
+async def test_add_update_and_get(emulator: KaptureEmulator, client: KaptureClient) -> None:
+    emulator.now = datetime(2024, 5, 2, 16, 15, 42)
     added = await client.customers.add(
         customer_name="Grüße & Co",
         phone="0123",
@@ -62,7 +62,7 @@ async def test_add_update_and_get(twin: KaptureTwin, client: KaptureClient) -> N
         extra={"city": "Köln", "tenant_field": 7},
     )
     assert added.customer_id is not None
-    [entry] = twin.ledger.entries
+    [entry] = emulator.ledger.entries
     assert (entry.operation, entry.ticket_id) == ("customers.add", added.customer_id)
     assert entry.payload == {
         "customer_info": {
@@ -91,15 +91,17 @@ async def test_add_update_and_get(twin: KaptureTwin, client: KaptureClient) -> N
         added.customer_id, extra={"city": "Bonn", "update": True}
     )
     assert changed.customer_id == added.customer_id
-    assert twin.ledger.entries[-1].operation == "customers.update"
-    assert twin.ledger.entries[-1].payload == {
+    assert emulator.ledger.entries[-1].operation == "customers.update"
+    assert emulator.ledger.entries[-1].payload == {
         "customer_info": {"city": "Bonn", "customer_id": added.customer_id, "update": True}
     }
     assert (await client.customers.get(added.customer_id)).city == "Bonn"
-    assert len(twin.ledger) == 2
+    assert len(emulator.ledger) == 2
 
 
-async def test_the_twin_refuses_as_documented(twin: KaptureTwin, client: KaptureClient) -> None:
+async def test_the_emulator_refuses_as_documented(
+    emulator: KaptureEmulator, client: KaptureClient
+) -> None:
     with pytest.raises(ValidationError, match="Name, Email Id, and Phone Number required"):
         await client.customers.add(CustomerFields(customer_name="x"))
     for call in (client.customers.get("1"), client.customers.update("1", phone="2")):
@@ -107,10 +109,10 @@ async def test_the_twin_refuses_as_documented(twin: KaptureTwin, client: Kapture
             await call
     with pytest.raises(RejectedError, match=r"Order Creation Failed\.\.\."):
         await client.orders.add(customer={"phone": "1"})
-    assert len(twin.ledger) == 0
+    assert len(emulator.ledger) == 0
 
 
-async def test_bad_input_never_leaves(twin: KaptureTwin, client: KaptureClient) -> None:
+async def test_bad_input_never_leaves(emulator: KaptureEmulator, client: KaptureClient) -> None:
     customers: Any = client.customers
     orders: Any = client.orders
     name = {"customer_name": "x", "phone": "1"}
@@ -186,7 +188,7 @@ async def test_bad_input_never_leaves(twin: KaptureTwin, client: KaptureClient) 
     ):
         with pytest.raises(InvalidInputError):
             refused()
-    assert not twin.requests
+    assert not emulator.requests
 
 
 def test_a_customer_needs_a_name_and_a_way_to_be_reached() -> None:
@@ -265,13 +267,15 @@ def test_a_flat_row_and_a_whole_body_are_the_same_customer() -> None:
     assert held.to_wire()["a"] == 1
 
 
-async def test_every_customer_of_a_day_is_pulled(twin: KaptureTwin, client: KaptureClient) -> None:
+async def test_every_customer_of_a_day_is_pulled(
+    emulator: KaptureEmulator, client: KaptureClient
+) -> None:
     """A page has 100 rows where nobody says otherwise: without asking on, 150 would be lost."""
     start = datetime(2024, 5, 1, 6, tzinfo=UTC)
     for day, number in enumerate((0, 250, 3)):
-        twin.now = start + timedelta(days=day)
+        emulator.now = start + timedelta(days=day)
         for n in range(number):
-            twin.seed_customer(customer_name=f"{day}-{n}", phone="1")
+            emulator.seed_customer(customer_name=f"{day}-{n}", phone="1")
     pages = client.customers.pull("2024-05-01", date(2024, 5, 3), cm_id=1000298, ahead=2)
     sizes = []
     names: list[Any] = []
@@ -290,14 +294,14 @@ async def test_every_customer_of_a_day_is_pulled(twin: KaptureTwin, client: Kapt
 @pytest.mark.parametrize("status", ["success", "failed"])
 async def test_a_day_without_customers(status: str) -> None:
     async with (
-        KaptureTwin(empty_pull_status=status) as twin,
-        KaptureClient(base_url=twin.url, token=twin.token) as client,
+        KaptureEmulator(empty_pull_status=status) as emulator,
+        KaptureClient(base_url=emulator.url, token=emulator.token) as client,
     ):
         assert await client.customers.pull("2024-05-02", cm_id=1).all() == []
 
 
-async def test_a_failed_day_is_named(twin: KaptureTwin, client: KaptureClient) -> None:
-    twin.faults = twin.faults.script([None, Fault("status", status=403)])
+async def test_a_failed_day_is_named(emulator: KaptureEmulator, client: KaptureClient) -> None:
+    emulator.faults = emulator.faults.script([None, Fault("status", status=403)])
     pages = client.customers.pull("2024-05-01", "2024-05-03", cm_id=1, ahead=1)
     assert await pages.next_page() == []
     with pytest.raises(PermissionDeniedError) as caught:
@@ -308,7 +312,7 @@ async def test_a_failed_day_is_named(twin: KaptureTwin, client: KaptureClient) -
 # --- orders -------------------------------------------------------------------------------------
 
 
-async def test_orders(twin: KaptureTwin, client: KaptureClient) -> None:
+async def test_orders(emulator: KaptureEmulator, client: KaptureClient) -> None:
     added = await client.orders.add(
         customer=NewCustomer(customer_name="x", phone="1"),
         order_info={"order_status": "new"},
@@ -317,7 +321,7 @@ async def test_orders(twin: KaptureTwin, client: KaptureClient) -> None:
     )
     assert added.order_id is not None
     assert added.customer_id is not None
-    assert twin.ledger.entries[-1].payload == {
+    assert emulator.ledger.entries[-1].payload == {
         "customer_info": {"customer_name": "x", "phone": "1"},
         "order_info": {"order_status": "new"},
         "product_details": [{"sku_id": "a"}],
@@ -329,10 +333,10 @@ async def test_orders(twin: KaptureTwin, client: KaptureClient) -> None:
     )
     assert changed.order_id == added.order_id
     assert given == {"order_status": "paid"}
-    entry = twin.ledger.entries[-1]
+    entry = emulator.ledger.entries[-1]
     assert (entry.operation, entry.ticket_id) == ("orders.update", added.order_id)
     assert entry.payload == {"order_info": {"order_status": "paid", "order_id": added.order_id}}
-    order = twin.order(added.order_id)
+    order = emulator.order(added.order_id)
     assert order is not None
     assert order.info["order_status"] == "paid"
     [row] = await client.orders.pull(1000298, customer_ids=added.customer_id).all()
@@ -340,11 +344,11 @@ async def test_orders(twin: KaptureTwin, client: KaptureClient) -> None:
     assert await client.orders.pull("1000298", name="nobody").all() == []
     customer = await client.customers.get(added.customer_id)
     assert customer.name == "x"
-    assert [entry.operation for entry in twin.ledger] == ["orders.add", "orders.update"]
+    assert [entry.operation for entry in emulator.ledger] == ["orders.add", "orders.update"]
 
 
 async def test_an_id_at_the_wrong_place_adds_an_order(
-    twin: KaptureTwin, client: KaptureClient
+    emulator: KaptureEmulator, client: KaptureClient
 ) -> None:
     """Why ``id_at`` has no default: where the id belongs is not known."""
     name = {"customer_name": "x", "phone": "1"}
@@ -352,7 +356,7 @@ async def test_an_id_at_the_wrong_place_adds_an_order(
     assert added.order_id is not None
     with pytest.raises(AnswerMismatchError, match="may have been added"):
         await client.orders.update(added.order_id, customer=name, id_at="order_id")
-    assert [entry.operation for entry in twin.ledger] == ["orders.add", "orders.add"]
+    assert [entry.operation for entry in emulator.ledger] == ["orders.add", "orders.add"]
 
 
 ORDER_CALLS: list[Any] = [
@@ -364,52 +368,52 @@ ORDER_CALLS: list[Any] = [
 
 @pytest.mark.parametrize("call", ORDER_CALLS)
 async def test_the_token_of_the_rest_is_never_sent_to_the_order_api(
-    twin: KaptureTwin, call: Any
+    emulator: KaptureEmulator, call: Any
 ) -> None:
-    async with KaptureClient(base_url=twin.url, token=twin.token) as client:
+    async with KaptureClient(base_url=emulator.url, token=emulator.token) as client:
         with pytest.raises(ConfigurationError, match="user name and a password") as caught:
             await call(client)
         assert '"orders": (user, password)' in caught.value.next_step
         await client.customers.add(customer_name="x", phone="1")
-    assert len(twin.received) == 1
+    assert len(emulator.received) == 1
 
 
 async def test_ways_into_the_order_api() -> None:
-    async with KaptureTwin(username="u", password="p", order_token="order-token") as twin:
+    async with KaptureEmulator(username="u", password="p", order_token="order-token") as emulator:
         settings: list[dict[str, Any]] = [
             {"username": "u", "password": "p"},
-            {"token": twin.token, "credentials": {"orders": ("u", "p")}},
-            {"token": twin.token, "credentials": {"orders": "order-token"}},
-            {"token": twin.token, "credentials": {"orders": "Basic order-token"}},
-            {"token": twin.token, "credentials": {"orders": "wrong", "add_order": ("u", "p")}},
+            {"token": emulator.token, "credentials": {"orders": ("u", "p")}},
+            {"token": emulator.token, "credentials": {"orders": "order-token"}},
+            {"token": emulator.token, "credentials": {"orders": "Basic order-token"}},
+            {"token": emulator.token, "credentials": {"orders": "wrong", "add_order": ("u", "p")}},
             {"credentials": {"add_order": ("u", "p")}},
             {"username": "u", "password": "wrong", "credentials": {"orders": ("u", "p")}},
         ]
         for given in settings:
-            async with KaptureClient(base_url=twin.url, **given) as client:
+            async with KaptureClient(base_url=emulator.url, **given) as client:
                 assert (await ORDER_CALLS[0](client)).order_id
         for given in (
-            {"token": twin.token, "credentials": {"orders": twin.token}},
+            {"token": emulator.token, "credentials": {"orders": emulator.token}},
             {"username": "u", "password": "wrong"},
-            {"token": twin.token, "credentials": {"orders": ("u", "wrong")}},
+            {"token": emulator.token, "credentials": {"orders": ("u", "wrong")}},
         ):
-            async with KaptureClient(base_url=twin.url, **given) as client:
+            async with KaptureClient(base_url=emulator.url, **given) as client:
                 with pytest.raises(AuthenticationError):
                     await ORDER_CALLS[0](client)
         async with KaptureClient(
-            base_url=twin.url, credentials={"add_order": ("u", "p")}
+            base_url=emulator.url, credentials={"add_order": ("u", "p")}
         ) as client:
             with pytest.raises(ConfigurationError, match="pull_orders"):
                 await client.orders.pull(1, name="x").all()
 
 
 async def test_who_uses_the_order_api_may_stand_in_the_environment(
-    twin: KaptureTwin, monkeypatch: pytest.MonkeyPatch
+    emulator: KaptureEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("SUBDOMAIN", "USERNAME", "PASSWORD", "ORDERS_USERNAME", "ORDERS_PASSWORD"):
         monkeypatch.delenv(f"KAPTURE_{name}", raising=False)
-    monkeypatch.setenv("KAPTURE_BASE_URL", twin.url)
-    monkeypatch.setenv("KAPTURE_TOKEN", twin.token or "")
+    monkeypatch.setenv("KAPTURE_BASE_URL", emulator.url)
+    monkeypatch.setenv("KAPTURE_TOKEN", emulator.token or "")
     monkeypatch.setenv("KAPTURE_ORDERS_USERNAME", USERNAME)
     with pytest.raises(ConfigurationError, match="must both be"):
         KaptureClient.from_env()
@@ -431,14 +435,14 @@ ORDER_PATHS = (
 async def test_the_raw_way_to_the_order_api_does_not_take_the_token_of_the_rest() -> None:
     seen: list[tuple[str, str | None]] = []
 
-    class Listening(KaptureTwin):
+    class Listening(KaptureEmulator):
         def handle(self, request: Any) -> Any:
             seen.append((request.path, request.headers.get("authorization")))
             return super().handle(request)
 
     pair = "Basic " + base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
-    async with Listening() as twin:
-        where: Any = {"base_url": twin.url, "token": "Basic of-the-rest", "retry": QUICK}
+    async with Listening() as emulator:
+        where: Any = {"base_url": emulator.url, "token": "Basic of-the-rest", "retry": QUICK}
         other = "/ms/customer/order/api/v1/%61dd-update/"
         async with KaptureClient(**where) as client:
             for path in (*ORDER_PATHS, other):
@@ -479,8 +483,8 @@ def test_which_key_a_path_takes(path: str, named: list[str], used: str) -> None:
 @pytest.mark.parametrize("failed_status", [200, 401])
 async def test_a_wrong_key(failed_status: int) -> None:
     async with (
-        KaptureTwin(failed_status=failed_status) as twin,
-        KaptureClient(base_url=twin.url, username="u", password="wrong") as client,
+        KaptureEmulator(failed_status=failed_status) as emulator,
+        KaptureClient(base_url=emulator.url, username="u", password="wrong") as client,
     ):
         calls: list[Any] = [
             *ORDER_CALLS,
@@ -494,13 +498,13 @@ async def test_a_wrong_key(failed_status: int) -> None:
         for call in calls:
             with pytest.raises(AuthenticationError, match="Check the token"):
                 await call(client)
-        assert len(twin.ledger) == 0
+        assert len(emulator.ledger) == 0
 
 
-async def test_keys_per_api(twin: KaptureTwin) -> None:
+async def test_keys_per_api(emulator: KaptureEmulator) -> None:
     names = ["add_customer", "get_customer", "pull_customers", "get_faqs", "faq_categories"]
     async with KaptureClient(
-        base_url=twin.url, credentials=dict.fromkeys(names, twin.token or "")
+        base_url=emulator.url, credentials=dict.fromkeys(names, emulator.token or "")
     ) as client:
         added = await client.customers.add(customer_name="x", phone="1")
         assert (await client.customers.get(added.customer_id)).name == "x"
@@ -516,9 +520,9 @@ async def test_keys_per_api(twin: KaptureTwin) -> None:
 
 @pytest.mark.parametrize("kind", ["reset_after", "close_after", "half_body"])
 async def test_a_lost_answer_to_a_write_is_a_doubt(
-    twin: KaptureTwin, client: KaptureClient, kind: Any
+    emulator: KaptureEmulator, client: KaptureClient, kind: Any
 ) -> None:
-    known = twin.seed_customer(customer_name="x", phone="1")
+    known = emulator.seed_customer(customer_name="x", phone="1")
     headers = Fault(kind).headers()
     for call in (
         client.customers.add(customer_name="y", phone="2", headers=headers),
@@ -531,13 +535,13 @@ async def test_a_lost_answer_to_a_write_is_a_doubt(
         with pytest.raises(OutcomeUnknownError) as caught:
             await call
         assert len(caught.value.attempts) == 1
-    assert [entry.operation for entry in twin.ledger] == [
+    assert [entry.operation for entry in emulator.ledger] == [
         *("customers.add", "customers.update", "orders.add", "orders.update")
     ]
 
 
-async def test_a_read_is_asked_again(twin: KaptureTwin, client: KaptureClient) -> None:
-    known = twin.seed_customer(customer_name="x", phone="1")
+async def test_a_read_is_asked_again(emulator: KaptureEmulator, client: KaptureClient) -> None:
+    known = emulator.seed_customer(customer_name="x", phone="1")
     for call in (
         lambda: client.customers.get(known),
         lambda: client.customers.pull("2001-01-01", cm_id=1).all(),
@@ -545,9 +549,9 @@ async def test_a_read_is_asked_again(twin: KaptureTwin, client: KaptureClient) -
         lambda: client.faqs.contents("5247").all(),
         lambda: client.faqs.categories(),
     ):
-        twin.faults = twin.faults.script([Fault("reset_after")])
+        emulator.faults = emulator.faults.script([Fault("reset_after")])
         await call()
-    assert sum(twin.faulted.values()) == 5
+    assert sum(emulator.faulted.values()) == 5
 
 
 # --- FAQs ---------------------------------------------------------------------------------------
@@ -557,12 +561,12 @@ async def test_a_read_is_asked_again(twin: KaptureTwin, client: KaptureClient) -
 @pytest.mark.parametrize("number", [1, 19, 20, 21, 45])
 async def test_all_contents_whatever_a_window_means(end_included: bool, number: int) -> None:
     async with (
-        KaptureTwin(faq_end_included=end_included) as twin,
-        KaptureClient(base_url=twin.url, token=twin.token) as client,
+        KaptureEmulator(faq_end_included=end_included) as emulator,
+        KaptureClient(base_url=emulator.url, token=emulator.token) as client,
     ):
         for n in range(1, number):
-            twin.seed_faq(f"question {n}?", "a & b")
-        twin.seed_faq("of another", "x", category="9", name="Other", parent="")
+            emulator.seed_faq(f"question {n}?", "a & b")
+        emulator.seed_faq("of another", "x", category="9", name="Other", parent="")
         contents = await client.faqs.contents("5247").all()
         titles = ["Example question?", *(f"question {n}?" for n in range(1, number))]
         assert [content.title for content in contents] == titles
@@ -573,11 +577,11 @@ async def test_all_contents_whatever_a_window_means(end_included: bool, number: 
             assert [content.title async for content in pages] == ["of another"]
 
 
-async def test_the_days_of_contents(twin: KaptureTwin, client: KaptureClient) -> None:
+async def test_the_days_of_contents(emulator: KaptureEmulator, client: KaptureClient) -> None:
     await client.faqs.contents(
         "5247", start_date=date(2024, 5, 1), end_date=datetime(2024, 5, 1, 20, tzinfo=UTC)
     ).all()
-    assert twin.received[0].body == (
+    assert emulator.received[0].body == (
         b'[{"category_id":"5247","start_date":"2024-05-01","end_date":"2024-05-02",'
         b'"start_index":"0","end_index":"20"}]'
     )
@@ -586,7 +590,9 @@ async def test_the_days_of_contents(twin: KaptureTwin, client: KaptureClient) ->
 # --- the older siblings, by the raw way ---------------------------------------------------------
 
 
-async def test_the_recipes_for_the_older_siblings(twin: KaptureTwin, client: KaptureClient) -> None:
+async def test_the_recipes_for_the_older_siblings(
+    emulator: KaptureEmulator, client: KaptureClient
+) -> None:
     customer = await client.request(
         "/add-update-customer-from-other-source.html",
         {"name": "Example", "phone": "1", "customer_code": "c1"},
@@ -606,16 +612,16 @@ async def test_the_recipes_for_the_older_siblings(twin: KaptureTwin, client: Kap
         await client.request("/add-update-enquiry-from-other-source.html", {"phone": "1"})
     with pytest.raises(RejectedError, match="Order Creation Failed"):
         await client.request("/add-update-order-from-other-source.html", {})
-    assert [entry.operation for entry in twin.ledger] == [
+    assert [entry.operation for entry in emulator.ledger] == [
         *("legacy.customer", "legacy.order", "legacy.enquiry")
     ]
-    async with KaptureClient(base_url=twin.url, token="wrong") as stranger:
+    async with KaptureClient(base_url=emulator.url, token="wrong") as stranger:
         with pytest.raises(AuthenticationError):
             await stranger.request("/add-update-customer-from-other-source.html", {"name": "x"})
 
 
-async def test_the_older_pull(twin: KaptureTwin, client: KaptureClient) -> None:
-    twin.now = datetime(2020, 5, 23, 12)
+async def test_the_older_pull(emulator: KaptureEmulator, client: KaptureClient) -> None:
+    emulator.now = datetime(2020, 5, 23, 12)
     await client.tickets.add(title="x")
     path = "/select-ticket-between-start-and-end-dates.html"
     days = {"start_date": "2020-05-23", "end_date": "2020-05-23"}
@@ -629,8 +635,8 @@ async def test_the_older_pull(twin: KaptureTwin, client: KaptureClient) -> None:
 async def test_a_ledger_is_gone_on_with(tmp_path: Any) -> None:
     path = tmp_path / "ledger"
     async with (
-        KaptureTwin(ledger=path) as twin,
-        KaptureClient(base_url=twin.url, token=twin.token, credentials=ORDERS) as client,
+        KaptureEmulator(ledger=path) as emulator,
+        KaptureClient(base_url=emulator.url, token=emulator.token, credentials=ORDERS) as client,
     ):
         added = await client.customers.add(customer_name="x", phone="1")
         order = await client.orders.add(customer={"customer_id": added.customer_id})
@@ -638,8 +644,8 @@ async def test_a_ledger_is_gone_on_with(tmp_path: Any) -> None:
             "/add-update-customer-from-other-source.html", {"name": "y", "phone": "2"}
         )
     async with (
-        KaptureTwin(ledger=path) as twin,
-        KaptureClient(base_url=twin.url, token=twin.token, credentials=ORDERS) as client,
+        KaptureEmulator(ledger=path) as emulator,
+        KaptureClient(base_url=emulator.url, token=emulator.token, credentials=ORDERS) as client,
     ):
         assert (await client.customers.get(phone="1")).customer_id == added.customer_id
         assert (await client.customers.get(phone="2")).customer_id == older["Kapture Customer Id"]

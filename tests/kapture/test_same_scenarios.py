@@ -18,7 +18,7 @@ from kapture_async import (
     SyncKaptureClient,
     Timeout,
 )
-from kapture_async.testing import Fault, FaultPlan, KaptureTwin
+from kapture_async.testing import Fault, FaultPlan, KaptureEmulator
 
 from ..scenarios import Do, plain, told_by_async, told_by_sync
 
@@ -134,17 +134,17 @@ SCENARIOS: dict[str, Callable[[Do], Any]] = {
 SETTINGS: dict[str, Any] = {
     "timeout": Timeout(total=5.0),
     "retry": RetryPolicy(attempts=2, first_wait=0.001),
-    "credentials": {"orders": ("twin-user", "twin-password")},
+    "credentials": {"orders": ("emulator-user", "emulator-password")},
 }
 
 
-def new_twin() -> KaptureTwin:
-    return KaptureTwin(faults=FaultPlan(), clock=lambda: START.timestamp())
+def new_emulator() -> KaptureEmulator:
+    return KaptureEmulator(faults=FaultPlan(), clock=lambda: START.timestamp())
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_both_clients_tell_the_same_story(name: str) -> None:
-    first, second = new_twin(), new_twin()
+    first, second = new_emulator(), new_emulator()
     one = told_by_async(
         SCENARIOS[name],
         first,

@@ -19,7 +19,7 @@ from kapture_async import (
     SyncKaptureClient,
     Timeout,
 )
-from kapture_async.testing import KINDS, Fault, FaultPlan, KaptureTwin
+from kapture_async.testing import KINDS, Fault, FaultPlan, KaptureEmulator
 
 from .. import secrecy
 from ..secrecy import every_word_of
@@ -49,9 +49,9 @@ async def add(client: KaptureClient, **more: Any) -> Any:
 async def test_no_fault_makes_it_show(fault: Fault, logs: pytest.LogCaptureFixture) -> None:
     events: list[Any] = []
     async with (
-        KaptureTwin(token=TOKEN, faults=FaultPlan.rate(1, kinds=[fault])) as twin,
+        KaptureEmulator(token=TOKEN, faults=FaultPlan.rate(1, kinds=[fault])) as emulator,
         KaptureClient(
-            base_url=twin.url,
+            base_url=emulator.url,
             token=TOKEN,
             headers={"x-api-key": API_KEY},
             timeout=Timeout(total=0.3),
@@ -87,8 +87,8 @@ async def test_no_fault_makes_it_show(fault: Fault, logs: pytest.LogCaptureFixtu
 async def test_a_service_that_echoes_the_token_is_masked() -> None:
     message = f"the key {TOKEN} is not known"
     async with (
-        KaptureTwin(token=TOKEN) as twin,
-        KaptureClient(base_url=twin.url, token=TOKEN) as client,
+        KaptureEmulator(token=TOKEN) as emulator,
+        KaptureClient(base_url=emulator.url, token=TOKEN) as client,
     ):
         with pytest.raises(HelpdeskError, match=r"the key \*\*\* is not known") as caught:
             await client.tickets.add(title="x", headers=Fault("failed", message=message).headers())
@@ -99,8 +99,8 @@ async def test_a_service_that_echoes_the_token_is_masked() -> None:
 async def test_headers_of_one_call_are_masked_too(where: str) -> None:
     echo = Fault("failed", message=f"refused: x-api-key {API_KEY}")
     async with (
-        KaptureTwin(token=TOKEN, faults=FaultPlan.rate(1, kinds=[echo])) as twin,
-        KaptureClient(base_url=twin.url, token=TOKEN) as client,
+        KaptureEmulator(token=TOKEN, faults=FaultPlan.rate(1, kinds=[echo])) as emulator,
+        KaptureClient(base_url=emulator.url, token=TOKEN) as client,
     ):
         headers = {"x-api-key": API_KEY}
         used = client.with_options(headers=headers) if where == "copy" else client
@@ -113,8 +113,10 @@ async def test_headers_of_one_call_are_masked_too(where: str) -> None:
 async def test_a_password_is_masked_where_a_service_echoes_it() -> None:
     echo = Fault("failed", message=f"the password {API_KEY} is old")
     async with (
-        KaptureTwin(username="u", password=API_KEY, faults=FaultPlan.rate(1, kinds=[echo])) as twin,
-        KaptureClient(base_url=twin.url, username="u", password=API_KEY) as client,
+        KaptureEmulator(
+            username="u", password=API_KEY, faults=FaultPlan.rate(1, kinds=[echo])
+        ) as emulator,
+        KaptureClient(base_url=emulator.url, username="u", password=API_KEY) as client,
     ):
         with pytest.raises(HelpdeskError) as caught:
             await client.tickets.add(title="x")
@@ -136,11 +138,13 @@ async def test_data_that_cannot_be_encoded_does_not_show() -> None:
 
 async def test_a_cancelled_call_shows_nothing() -> None:
     async with (
-        KaptureTwin(token=TOKEN, faults=FaultPlan.rate(1, kinds=[Fault("silence_after")])) as twin,
-        KaptureClient(base_url=twin.url, token=TOKEN, headers={"x-api-key": API_KEY}) as client,
+        KaptureEmulator(
+            token=TOKEN, faults=FaultPlan.rate(1, kinds=[Fault("silence_after")])
+        ) as emulator,
+        KaptureClient(base_url=emulator.url, token=TOKEN, headers={"x-api-key": API_KEY}) as client,
     ):
         call = asyncio.ensure_future(add(client))
-        while not twin.ledger:
+        while not emulator.ledger:
             await asyncio.sleep(0.001)
         call.cancel()
         with pytest.raises(asyncio.CancelledError) as caught:
@@ -178,10 +182,10 @@ def test_a_base_url_with_a_password_shows_nothing() -> None:
 
 
 def test_the_sync_client_shows_nothing(
-    kapture_twin: KaptureTwin, logs: pytest.LogCaptureFixture
+    kapture_emulator: KaptureEmulator, logs: pytest.LogCaptureFixture
 ) -> None:
     with SyncKaptureClient(
-        base_url=kapture_twin.url, token=TOKEN, headers={"x-api-key": API_KEY}
+        base_url=kapture_emulator.url, token=TOKEN, headers={"x-api-key": API_KEY}
     ) as client:
         with pytest.raises(HelpdeskError) as caught:
             client.tickets.add(title=WORDS, email_id=PERSON)

@@ -1,4 +1,4 @@
-"""The ticket calls against the twin, over sockets."""
+"""The ticket calls against the emulator, over sockets."""
 
 from __future__ import annotations
 
@@ -21,22 +21,25 @@ from kapture_async import (
     UnreadableReplyError,
     ValidationError,
 )
-from kapture_async.testing import Fault, KaptureTwin
-from kapture_async.testing.twin import UPDATE
+from kapture_async.testing import Fault, KaptureEmulator
+from kapture_async.testing.emulator import UPDATE
 
 
-async def test_add_by_fields_and_whole(twin: KaptureTwin, client: KaptureClient) -> None:
+async def test_add_by_fields_and_whole(emulator: KaptureEmulator, client: KaptureClient) -> None:
     first = await client.tickets.add(title="one", ticket_details="a\r\nb\u2028", extra={"f": [{}]})
     second = await client.tickets.add(NewTicket(title="two"))
-    assert [entry.payload for entry in twin.ledger.of("tickets.add")] == [
+    assert [entry.payload for entry in emulator.ledger.of("tickets.add")] == [
         {"title": "one", "ticket_details": "a\r\nb\u2028", "f": [{}]},
         {"title": "two"},
     ]
-    assert [entry.ticket_id for entry in twin.ledger.entries] == [first.ticket_id, second.ticket_id]
+    assert [entry.ticket_id for entry in emulator.ledger.entries] == [
+        first.ticket_id,
+        second.ticket_id,
+    ]
     assert isinstance(first.ticket_id, str)
 
 
-async def test_bad_input_never_leaves(twin: KaptureTwin, client: KaptureClient) -> None:
+async def test_bad_input_never_leaves(emulator: KaptureEmulator, client: KaptureClient) -> None:
     tickets: Any = client.tickets
     for bad in (
         tickets.add(),
@@ -60,10 +63,10 @@ async def test_bad_input_never_leaves(twin: KaptureTwin, client: KaptureClient) 
     ):
         with pytest.raises(InvalidInputError, match="Nothing was sent"):
             await bad
-    assert not twin.requests
+    assert not emulator.requests
 
 
-async def test_update(twin: KaptureTwin, client: KaptureClient) -> None:
+async def test_update(emulator: KaptureEmulator, client: KaptureClient) -> None:
     added = await client.tickets.add(title="one")
     updated = await client.tickets.update(
         added.ticket_id,
@@ -75,7 +78,7 @@ async def test_update(twin: KaptureTwin, client: KaptureClient) -> None:
     )
     assert updated.ticket_id == added.ticket_id
     assert updated.message == "Status and Comment have been updated."
-    assert twin.ledger.entries[-1].payload == {
+    assert emulator.ledger.entries[-1].payload == {
         "ticket_id": added.ticket_id,
         "sub_status": "PS",
         "comment": "called back",
@@ -89,10 +92,10 @@ async def test_update(twin: KaptureTwin, client: KaptureClient) -> None:
 
 @pytest.mark.parametrize("named", ["999999999999", 999999999999, " 1", "01"])
 async def test_an_update_that_names_another_ticket_is_a_doubt(
-    twin: KaptureTwin, client: KaptureClient, monkeypatch: pytest.MonkeyPatch, named: Any
+    emulator: KaptureEmulator, client: KaptureClient, monkeypatch: pytest.MonkeyPatch, named: Any
 ) -> None:
     added = await client.tickets.add(title="one")
-    answer_as(twin, monkeypatch, named)
+    answer_as(emulator, monkeypatch, named)
     with pytest.raises(AnswerMismatchError, match="another ticket") as caught:
         await client.tickets.update(added.ticket_id, sub_status="PS", comment="private")
     assert caught.value.outcome == "unknown"
@@ -105,18 +108,18 @@ async def test_an_update_that_names_another_ticket_is_a_doubt(
 
 
 async def test_an_update_whose_answer_writes_the_id_otherwise_is_none(
-    twin: KaptureTwin, client: KaptureClient, monkeypatch: pytest.MonkeyPatch
+    emulator: KaptureEmulator, client: KaptureClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     added = await client.tickets.add(title="one")
     for named in (int(added.ticket_id), f" {added.ticket_id} ", "", None):
         with monkeypatch.context() as patch:
-            answer_as(twin, patch, named)
+            answer_as(emulator, patch, named)
             await client.tickets.update(added.ticket_id, sub_status="PS")
 
 
-def answer_as(twin: KaptureTwin, monkeypatch: pytest.MonkeyPatch, named: Any) -> None:
-    """Let the twin's answers to updates name this ticket."""
-    handlers = dict(twin._handlers)
+def answer_as(emulator: KaptureEmulator, monkeypatch: pytest.MonkeyPatch, named: Any) -> None:
+    """Let the emulator's answers to updates name this ticket."""
+    handlers = dict(emulator._handlers)
     update = handlers[UPDATE]
 
     def other(body: Any) -> Any:
@@ -124,53 +127,55 @@ def answer_as(twin: KaptureTwin, monkeypatch: pytest.MonkeyPatch, named: Any) ->
         reply["ticket"]["ticketId"] = named
         return reply
 
-    monkeypatch.setattr(twin, "_handlers", handlers | {UPDATE: other})
+    monkeypatch.setattr(emulator, "_handlers", handlers | {UPDATE: other})
 
 
-async def test_get_and_get_many(twin: KaptureTwin, client: KaptureClient) -> None:
+async def test_get_and_get_many(emulator: KaptureEmulator, client: KaptureClient) -> None:
     ids = [(await client.tickets.add(title=f"t{n}")).ticket_id for n in range(120)]
     assert (await client.tickets.get(ids[0])).title == "t0"
     with pytest.raises(NotFoundError):
         await client.tickets.get("000000000000")
-    before = sum(twin.requests.values())
+    before = sum(emulator.requests.values())
     lookup = await client.tickets.get_many([*ids, ids[0], "000000000000", "000000000001"])
     assert list(lookup.found) == ids
     assert lookup.found[ids[7]].title == "t7"
     assert lookup.missing == ("000000000000", "000000000001")
     assert lookup.failed == {}
     # 122 different ids: three batches, and the two that stayed away once more by themselves.
-    assert sum(twin.requests.values()) - before == 5
+    assert sum(emulator.requests.values()) - before == 5
     assert "t0" not in repr(lookup)
 
 
 async def test_get_many_names_what_could_not_be_asked(
-    twin: KaptureTwin, client: KaptureClient
+    emulator: KaptureEmulator, client: KaptureClient
 ) -> None:
     ids = [(await client.tickets.add(title=f"t{n}")).ticket_id for n in range(60)]
-    twin.faults = twin.faults.script([Fault("status", status=403)])
+    emulator.faults = emulator.faults.script([Fault("status", status=403)])
     lookup = await client.tickets.get_many(ids, concurrency=1)
     assert len(lookup.failed) == 50
     assert len(lookup.found) == 10
     assert lookup.missing == ()
 
 
-async def test_get_many_with_a_wrong_key_fails_as_a_whole(twin: KaptureTwin) -> None:
-    async with KaptureClient(base_url=twin.url, token="wrong") as client:
+async def test_get_many_with_a_wrong_key_fails_as_a_whole(emulator: KaptureEmulator) -> None:
+    async with KaptureClient(base_url=emulator.url, token="wrong") as client:
         with pytest.raises(AuthenticationError):
             await client.tickets.get_many([str(n) for n in range(200)])
 
 
-async def test_get_many_of_nothing_asks_nothing(twin: KaptureTwin, client: KaptureClient) -> None:
+async def test_get_many_of_nothing_asks_nothing(
+    emulator: KaptureEmulator, client: KaptureClient
+) -> None:
     lookup = await client.tickets.get_many([])
     assert (lookup.found, lookup.missing, lookup.failed) == ({}, (), {})
-    assert not twin.requests
+    assert not emulator.requests
 
 
 @pytest.mark.parametrize("failed_status", [200, 400, 401])
 async def test_a_wrong_key_is_told_apart_whatever_the_status(failed_status: int) -> None:
     async with (
-        KaptureTwin(failed_status=failed_status) as twin,
-        KaptureClient(base_url=twin.url, token="wrong") as client,
+        KaptureEmulator(failed_status=failed_status) as emulator,
+        KaptureClient(base_url=emulator.url, token="wrong") as client,
     ):
         with pytest.raises(AuthenticationError, match="Check the token"):
             await client.tickets.add(title="one")
@@ -178,9 +183,10 @@ async def test_a_wrong_key_is_told_apart_whatever_the_status(failed_status: int)
             await client.tickets.get("1")
 
 
-async def test_keys_per_api(twin: KaptureTwin) -> None:
+async def test_keys_per_api(emulator: KaptureEmulator) -> None:
     async with KaptureClient(
-        base_url=twin.url, credentials={"add_ticket": twin.token or "", "get_ticket": "wrong"}
+        base_url=emulator.url,
+        credentials={"add_ticket": emulator.token or "", "get_ticket": "wrong"},
     ) as client:
         added = await client.tickets.add(title="one")
         with pytest.raises(AuthenticationError):
@@ -194,10 +200,10 @@ async def test_success_without_an_id_is_a_doubt(client: KaptureClient) -> None:
         await client.tickets.add(title="one", headers=Fault("unknown_shape").headers())
 
 
-async def test_the_raw_way(twin: KaptureTwin, client: KaptureClient) -> None:
+async def test_the_raw_way(emulator: KaptureEmulator, client: KaptureClient) -> None:
     reply = await client.request("/add-ticket-from-other-source.html/v.2.0", {"title": "raw"})
     assert reply["status"] == "success"
-    assert twin.ledger.entries[-1].payload == {"title": "raw"}
+    assert emulator.ledger.entries[-1].payload == {"title": "raw"}
     found = await client.request(
         "/search-ticket-by-ticket-id.html/v.2.0",
         {"ticket_ids": reply["ticket_id"]},
@@ -259,10 +265,10 @@ def test_bad_settings(settings: dict[str, Any]) -> None:
         KaptureClient(**settings)
 
 
-async def test_pull_several_days_in_order(client: KaptureClient, twin: KaptureTwin) -> None:
+async def test_pull_several_days_in_order(client: KaptureClient, emulator: KaptureEmulator) -> None:
     start = datetime(2024, 4, 19, 6, 0, tzinfo=UTC)
     for day in range(3):
-        twin.now = start + timedelta(days=day)
+        emulator.now = start + timedelta(days=day)
         for n in range(3):
             await client.tickets.add(title=f"{day}-{n} <&>")
     pages = client.tickets.pull(date(2024, 4, 18), "2024-04-22", ahead=2)
@@ -285,8 +291,8 @@ async def test_pull_several_days_in_order(client: KaptureClient, twin: KaptureTw
 @pytest.mark.parametrize("bare", [True, False])
 async def test_nothing_one_and_many(status: str, bare: bool) -> None:
     async with (
-        KaptureTwin(empty_pull_status=status, single_row_as_object=bare) as twin,
-        KaptureClient(base_url=twin.url, token=twin.token) as client,
+        KaptureEmulator(empty_pull_status=status, single_row_as_object=bare) as emulator,
+        KaptureClient(base_url=emulator.url, token=emulator.token) as client,
     ):
         added = await client.tickets.add(title="one")
         assert added.ticket is not None
@@ -296,17 +302,17 @@ async def test_nothing_one_and_many(status: str, bare: bool) -> None:
         assert await client.tickets.pull("2001-01-01").all() == []
 
 
-async def test_a_wrong_address_is_no_empty_pull(twin: KaptureTwin) -> None:
-    async with KaptureClient(base_url=f"{twin.url}/wrong", token=twin.token) as client:
+async def test_a_wrong_address_is_no_empty_pull(emulator: KaptureEmulator) -> None:
+    async with KaptureClient(base_url=f"{emulator.url}/wrong", token=emulator.token) as client:
         with pytest.raises(NotFoundError):
             await client.tickets.pull("2024-04-19").all()
 
 
 async def test_a_failed_day_is_named_and_earlier_ones_are_whole(
-    twin: KaptureTwin, client: KaptureClient
+    emulator: KaptureEmulator, client: KaptureClient
 ) -> None:
     await client.tickets.add(title="one")
-    twin.faults = twin.faults.script([None, Fault("status", status=403)])
+    emulator.faults = emulator.faults.script([None, Fault("status", status=403)])
     pages = client.tickets.pull("2024-04-19", "2024-04-21", ahead=1)
     assert await pages.next_page() == []
     with pytest.raises(Exception, match="forbids") as caught:
@@ -316,7 +322,7 @@ async def test_a_failed_day_is_named_and_earlier_ones_are_whole(
         await pages.next_page()
 
 
-async def test_filters_without_dates(twin: KaptureTwin, client: KaptureClient) -> None:
+async def test_filters_without_dates(emulator: KaptureEmulator, client: KaptureClient) -> None:
     await client.tickets.add(title="one", extra={"customer_code": "c1"})
     pages = client.tickets.pull(customer_code="c1", status="P", offset="0", limit="100")
     assert await pages.next_page() is not None
@@ -324,7 +330,7 @@ async def test_filters_without_dates(twin: KaptureTwin, client: KaptureClient) -
 
 
 async def test_leaving_a_pull_early_leaves_nothing_behind(
-    twin: KaptureTwin, client: KaptureClient
+    emulator: KaptureEmulator, client: KaptureClient
 ) -> None:
     added = await client.tickets.add(title="one")
     assert added.ticket is not None

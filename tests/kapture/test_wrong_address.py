@@ -8,7 +8,7 @@ import pytest
 
 from kapture_async import EndpointNotFoundError, KaptureClient, NotFoundError, SyncKaptureClient
 from support_async import SupportClient
-from support_async.testing import SupportTwin
+from support_async.testing import SupportEmulator
 
 from ..transport.test_stray_bytes import read_request, serving
 
@@ -71,8 +71,10 @@ async def test_in_the_services_own_words_it_is_the_ticket() -> None:
         assert type(caught.value) is NotFoundError
         assert (await client.tickets.get_many(["1"])).missing == ("1",)
     async with (
-        SupportTwin() as twin,
-        SupportClient(twin.url, apikey="twin-apikey", access_token=twin.token) as support,
+        SupportEmulator() as emulator,
+        SupportClient(
+            emulator.url, apikey="emulator-apikey", access_token=emulator.token
+        ) as support,
     ):
         with pytest.raises(NotFoundError) as caught:
             await support.tickets.get("999999")

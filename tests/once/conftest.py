@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kapture_async import KaptureClient
-from kapture_async.testing import KaptureTwin
+from kapture_async.testing import KaptureEmulator
 
 from ..clock import Clock
 from .pushing import client_of
@@ -28,12 +28,12 @@ def journal(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def twin() -> AsyncIterator[KaptureTwin]:
-    async with KaptureTwin() as twin:
-        yield twin
+async def emulator() -> AsyncIterator[KaptureEmulator]:
+    async with KaptureEmulator() as emulator:
+        yield emulator
 
 
 @pytest.fixture
-async def client(twin: KaptureTwin) -> AsyncIterator[KaptureClient]:
-    async with client_of(twin) as client:
+async def client(emulator: KaptureEmulator) -> AsyncIterator[KaptureClient]:
+    async with client_of(emulator) as client:
         yield client

@@ -1,4 +1,4 @@
-"""The judge: what the journal believes, held against what the twin truly executed.
+"""The judge: what the journal believes, held against what the emulator truly executed.
 
 References are read from the ledger by a pattern of the judge's own, and contents are compared
 beside them, so that a mistake in the product's references cannot hide itself.
@@ -14,8 +14,8 @@ from typing import Any
 
 from attrs import frozen
 
-from kapture_async._core.push.journal.facts import Counts, RowView, State
-from kapture_async._core.push.journal.reading import ReadJournal
+from kapture_async._core.journal.reader import ReadJournal
+from kapture_async._core.journal.records import Counts, RowView, State
 from kapture_async._core.testing.ledger import Ledger
 
 _MARKER = re.compile(r"\n?\[ref:([a-z2-7]{20})\]\Z")

@@ -11,7 +11,7 @@ from attrs import define, field
 
 from kapture_async import KaptureClient, RetryPolicy, Row, Timeout
 from kapture_async.events import RowKnown
-from kapture_async.testing import KaptureTwin
+from kapture_async.testing import KaptureEmulator
 
 ENOUGH = Timeout(total=20)
 """For any call, on any machine: no test of these is about time-outs."""
@@ -19,9 +19,9 @@ SETTLE = 40.0
 """As short as it may be with such a time-out. Nobody waits for it: see ``clock.py``."""
 
 
-def client_of(twin: KaptureTwin, **settings: Any) -> KaptureClient:
+def client_of(emulator: KaptureEmulator, **settings: Any) -> KaptureClient:
     given = {"timeout": ENOUGH, "retry": RetryPolicy(first_wait=0.001), **settings}
-    return KaptureClient(base_url=twin.url, token=twin.token, **given)
+    return KaptureClient(base_url=emulator.url, token=emulator.token, **given)
 
 
 def plain(*titles: str) -> list[dict[str, str]]:
@@ -75,6 +75,6 @@ async def push(client: KaptureClient, rows: Iterable[Any], journal: Path, **sett
     return story
 
 
-def titles(twin: KaptureTwin) -> Counter[str]:
+def titles(emulator: KaptureEmulator) -> Counter[str]:
     """What was executed, by title."""
-    return Counter(entry.payload["title"] for entry in twin.ledger.of("tickets.add"))
+    return Counter(entry.payload["title"] for entry in emulator.ledger.of("tickets.add"))

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from attrs import define, evolve
 
-from kapture_async.testing import KaptureTwin
+from kapture_async.testing import KaptureEmulator
 
 
 @define(kw_only=True)
@@ -35,7 +35,7 @@ class Quirks:
     changes: Callable[[dict[str, Any]], Any] | None = None
 
 
-class QuirkyTwin(KaptureTwin):
+class QuirkyEmulator(KaptureEmulator):
     """Shows its tickets with quirks; what it executes is as ever."""
 
     def __init__(self, quirks: Quirks, **settings: Any) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import kapture_async
-from kapture_async.testing import FaultPlan, KaptureTwin
+from kapture_async.testing import FaultPlan, KaptureEmulator
 
 ROWS = int(os.environ.get("ONCE_ROWS", "200"))
 SECONDS = float(os.environ.get("ONCE_SECONDS", "60"))
@@ -29,16 +29,16 @@ UPDATE = "tickets.update"
 
 
 class Commands:
-    """Runs commands of the command line against a twin."""
+    """Runs commands of the command line against an emulator."""
 
-    def __init__(self, twin: KaptureTwin, folder: Path) -> None:
+    def __init__(self, emulator: KaptureEmulator, folder: Path) -> None:
         self._folder = folder
         self._environment = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
             "PYTHONWARNINGS": "error",
-            "KAPTURE_BASE_URL": twin.url,
-            "KAPTURE_TOKEN": twin.token or "",
+            "KAPTURE_BASE_URL": emulator.url,
+            "KAPTURE_TOKEN": emulator.token or "",
         }
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
@@ -56,36 +56,36 @@ class Commands:
         return process.returncode, json.loads(out.splitlines()[-1])
 
 
-def killed_at(twin: KaptureTwin, updates: int, start: Callable[[], Any]) -> dict[str, Any]:
+def killed_at(emulator: KaptureEmulator, updates: int, start: Callable[[], Any]) -> dict[str, Any]:
     process = start()
     end = time.monotonic() + SECONDS
-    while not twin.ledger.wait_for(updates, 0.05):
+    while not emulator.ledger.wait_for(updates, 0.05):
         assert process.poll() is None, "it ended before it was killed"
         assert time.monotonic() < end, "it does not end"
     process.kill()
     process.communicate()
-    return {"updates": len(twin.ledger), "code": process.returncode}
+    return {"updates": len(emulator.ledger), "code": process.returncode}
 
 
 def test_killed_twice_and_each_ticket_is_closed_once(tmp_path: Path) -> None:
-    with KaptureTwin().in_thread() as twin:
-        ids = [twin.seed(title=f"Ticket {number}") for number in range(ROWS)]
+    with KaptureEmulator().in_thread() as emulator:
+        ids = [emulator.seed(title=f"Ticket {number}") for number in range(ROWS)]
         with (tmp_path / "close.csv").open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["Ticket ID", "Team", "comment"])
             for ticket_id in ids:
                 writer.writerow([ticket_id, "North", f"Closed: {ticket_id}.\nIt was “solved”."])
             writer.writerow([ids[0], "North", "The same ticket once more."])
-        twin.latency = LATENCY
-        twin.faults = FaultPlan.rate(0.03, seed=8, kinds=FAULTS, only=UPDATE)
-        commands = Commands(twin, tmp_path)
+        emulator.latency = LATENCY
+        emulator.faults = FaultPlan.rate(0.03, seed=8, kinds=FAULTS, only=UPDATE)
+        commands = Commands(emulator, tmp_path)
         close = ("update-many", "close.csv", "--map", "ticket_id=Ticket ID")
         close += ("--map", "comment=comment", "--sub-status", "CL", "--timeout", "0.5")
         # A kill leaves in doubt what was written down ahead: not so much that nothing is left.
         close += ("--max-concurrency", "16")
         began = time.monotonic()
         kills = [
-            killed_at(twin, ROWS * part // 4, lambda: commands.start(*close)) for part in (1, 2)
+            killed_at(emulator, ROWS * part // 4, lambda: commands.start(*close)) for part in (1, 2)
         ]
         assert [kill["code"] for kill in kills] == [-9, -9]
         _, standing = commands.run("status", "close.csv.journal")
@@ -103,16 +103,16 @@ def test_killed_twice_and_each_ticket_is_closed_once(tmp_path: Path) -> None:
             _, standing = commands.run("status", "close.csv.journal")
         print(
             f"\n{ROWS:,} tickets, killed at {[kill['updates'] for kill in kills]} updates, "
-            f"{at_kill} rows in doubt then, {rounds} rounds, {twin.faulted.total()} faults, "
-            f"{time.monotonic() - began:.0f} s: {len(twin.ledger.of(UPDATE)):,} updates"
+            f"{at_kill} rows in doubt then, {rounds} rounds, {emulator.faulted.total()} faults, "
+            f"{time.monotonic() - began:.0f} s: {len(emulator.ledger.of(UPDATE)):,} updates"
         )
 
-    # By the twin's own books, and by what stands in its tickets.
-    updates = Counter(entry.ticket_id for entry in twin.ledger.of(UPDATE))
+    # By the emulator's own books, and by what stands in its tickets.
+    updates = Counter(entry.ticket_id for entry in emulator.ledger.of(UPDATE))
     assert updates == dict.fromkeys(ids, 1)
-    assert len(twin.ledger) == ROWS
+    assert len(emulator.ledger) == ROWS
     for ticket_id in ids:
-        ticket = twin.ticket(ticket_id)
+        ticket = emulator.ticket(ticket_id)
         assert ticket is not None
         assert (ticket.status, ticket.sub_status) == ("C", "CL")
         (note,) = ticket.notes

@@ -11,13 +11,13 @@ import pytest
 from attrs import evolve
 
 from kapture_async import KaptureClient, Reconciliation, Row, ServerError, SyncKaptureClient
-from kapture_async._core.push.journal.facts import State
-from kapture_async._core.push.journal.reading import Compared, ReadJournal
-from kapture_async._core.push.journal.reference import marker_of
+from kapture_async._core.journal.reader import Compared, ReadJournal
+from kapture_async._core.journal.records import State
+from kapture_async._core.journal.reference import marker_of
 from kapture_async._core.push.sightings import Sightings, contradictions_of
-from kapture_async.testing import KaptureTwin
+from kapture_async.testing import KaptureEmulator
 from support_async import SupportClient, Timeout
-from support_async.testing import SupportTwin
+from support_async.testing import SupportEmulator
 
 from .judge import rows_in
 from .pushing import ENOUGH, SETTLE, client_of, keyed, push, titles
@@ -47,11 +47,11 @@ class Odd:
         return super().handle(request)  # type: ignore[misc]
 
 
-class OddKapture(Odd, KaptureTwin):
+class OddKapture(Odd, KaptureEmulator):
     """Kapture."""
 
 
-class OddSupport(Odd, SupportTwin):
+class OddSupport(Odd, SupportEmulator):
     """Support."""
 
 
@@ -71,7 +71,7 @@ TOLD = {("rejected_present", "r"), ("twice", "d"), ("other_ticket", "o")}
 
 
 async def test_what_a_list_shows_of_other_rows(journal: Path) -> None:
-    async with OddKapture() as twin, client_of(twin) as client:
+    async with OddKapture() as emulator, client_of(emulator) as client:
         rows = keyed(**ODD)
         story = await push(client, rows, journal, max_concurrency=1)
         assert story.names == ["accepted", "rejected", "accepted", "accepted", "unknown"]
@@ -87,15 +87,15 @@ async def test_what_a_list_shows_of_other_rows(journal: Path) -> None:
         assert by_key["r"].reference == refused.reference
         assert row_of(journal, "d").state is State.ACCEPTED
         # Neither by its own nor mended is the refused one sent again.
-        before = titles(twin)
+        before = titles(emulator)
         mended = keyed(**{**ODD, "r": "mended"})
         assert (await push(client, rows, journal)).states == {"accepted": 5}
         await push(client, mended, journal)
-        assert titles(twin) == before
+        assert titles(emulator) == before
 
 
 async def test_what_is_seen_again_is_noted_once(journal: Path) -> None:
-    async with OddKapture() as twin, client_of(twin) as client:
+    async with OddKapture() as emulator, client_of(emulator) as client:
         await push(client, keyed(**ODD), journal, max_concurrency=1)
         await client.tickets.reconcile(journal, settle=SETTLE)
         await push(client, keyed(m="LOST more"), journal)
@@ -108,23 +108,23 @@ async def test_what_is_seen_again_is_noted_once(journal: Path) -> None:
 
 
 async def test_a_row_that_comes_after_it_was_proved_absent(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
-    real = twin.handle
-    twin.handle = lambda request: twin.refusal("try again later")  # type: ignore[method-assign]
+    real = emulator.handle
+    emulator.handle = lambda request: emulator.refusal("try again later")  # type: ignore[method-assign]
     await push(client, keyed(late="late"), journal)
-    twin.handle = real  # type: ignore[method-assign]
+    emulator.handle = real  # type: ignore[method-assign]
     found = await client.tickets.reconcile(journal, settle=SETTLE, trust_empty=True)
     (late,) = found.absent
-    ticket_id = twin.seed(title="late", ticket_details=f"x\n{marker_of(late.reference)}")
-    twin.handle = lambda request: evolve(real(request), status=502)  # type: ignore[method-assign]
+    ticket_id = emulator.seed(title="late", ticket_details=f"x\n{marker_of(late.reference)}")
+    emulator.handle = lambda request: evolve(real(request), status=502)  # type: ignore[method-assign]
     await push(client, keyed(b="b"), journal)
-    twin.handle = real  # type: ignore[method-assign]
+    emulator.handle = real  # type: ignore[method-assign]
     found = await client.tickets.reconcile(journal, settle=SETTLE)
     (seen,) = found.contradictions
     assert (seen.kind, seen.key, seen.ticket_ids) == ("not_sent_present", "late", (ticket_id,))
     assert (await push(client, keyed(late="late"), journal)).states == {"accepted": 1}
-    assert titles(twin) == Counter(["b"])
+    assert titles(emulator) == Counter(["b"])
 
 
 async def test_a_look_that_fails_has_seen_what_it_has_seen(journal: Path) -> None:
@@ -138,31 +138,31 @@ async def test_a_look_that_fails_has_seen_what_it_has_seen(journal: Path) -> Non
                     return evolve(self.refusal("x"), status=500)
             return super().handle(request)
 
-    async with Failing() as twin, client_of(twin) as client:
+    async with Failing() as emulator, client_of(emulator) as client:
         await push(client, keyed(**ODD), journal, max_concurrency=1)
-        twin.seed(title="other")
+        emulator.seed(title="other")
         with pytest.raises(ServerError) as caught:
-            await _lose_for_good(client, twin, journal)
+            await _lose_for_good(client, emulator, journal)
         found = Reconciliation.before(caught.value)
         assert found is not None
         assert {(one.kind, one.key) for one in found.contradictions} == TOLD
         assert found_in(journal) == Counter(TOLD)
 
 
-async def _lose_for_good(client: KaptureClient, twin: KaptureTwin, journal: Path) -> None:
+async def _lose_for_good(client: KaptureClient, emulator: KaptureEmulator, journal: Path) -> None:
     """Look for a row that no first look finds, so that there is a second one."""
-    real = twin.handle
-    twin.handle = lambda request: twin.refusal("try again later")  # type: ignore[method-assign]
+    real = emulator.handle
+    emulator.handle = lambda request: emulator.refusal("try again later")  # type: ignore[method-assign]
     await push(client, keyed(gone="gone"), journal)
-    twin.handle = real  # type: ignore[method-assign]
+    emulator.handle = real  # type: ignore[method-assign]
     await client.tickets.reconcile(journal, settle=SETTLE)
 
 
 async def test_support_gives_no_ids(journal: Path) -> None:
-    async with OddSupport() as twin:
+    async with OddSupport() as emulator:
         timeout = Timeout(total=SETTLE / 2)
-        settings: dict[str, Any] = {"apikey": twin.apikey, "timeout": timeout}
-        async with SupportClient(twin.url, access_token=twin.token, **settings) as client:
+        settings: dict[str, Any] = {"apikey": emulator.apikey, "timeout": timeout}
+        async with SupportClient(emulator.url, access_token=emulator.token, **settings) as client:
             rows = [
                 Row({"subject": text, "comment": "x", "category": "3", "priority": "1"}, key)
                 for key, text in ODD.items()
@@ -175,29 +175,29 @@ async def test_support_gives_no_ids(journal: Path) -> None:
                 ("other_ticket", "o")
             }
             await push(client, rows, journal)  # type: ignore[arg-type]
-            assert len(twin.ledger.entries) == 5
+            assert len(emulator.ledger.entries) == 5
 
 
-async def test_updates_and_their_tickets_notes(twin: KaptureTwin, journal: Path) -> None:
+async def test_updates_and_their_tickets_notes(emulator: KaptureEmulator, journal: Path) -> None:
     """A note of a row beside that of a doubt, on the same ticket."""
-    ticket_id = twin.seed(title="t")
+    ticket_id = emulator.seed(title="t")
     answers = ["refused", "double", "lost"]
-    real = twin.handle
+    real = emulator.handle
 
     def handle(request: Any) -> Any:
         reply = real(request)
-        if twin.operation(request) == "tickets.update":
+        if emulator.operation(request) == "tickets.update":
             what = answers.pop(0)
             if what == "refused":
-                return twin.refusal("Queue not found")
+                return emulator.refusal("Queue not found")
             if what == "double":
                 return real(request)
             return evolve(reply, status=502)
         return reply
 
-    twin.handle = handle  # type: ignore[method-assign]
+    emulator.handle = handle  # type: ignore[method-assign]
     rows = [Row({"ticket_id": ticket_id, "comment": f"text {key}"}, key) for key in "rdl"]
-    async with client_of(twin) as client:
+    async with client_of(emulator) as client:
         ended = []
         async with client.tickets.update_many(
             rows, journal=journal, sub_status="CL", max_concurrency=1
@@ -213,8 +213,10 @@ async def test_updates_and_their_tickets_notes(twin: KaptureTwin, journal: Path)
 
 
 def test_the_sync_client(journal: Path) -> None:
-    with OddKapture().in_thread() as twin:
-        with SyncKaptureClient(base_url=twin.url, token=twin.token, timeout=ENOUGH) as client:
+    with OddKapture().in_thread() as emulator:
+        with SyncKaptureClient(
+            base_url=emulator.url, token=emulator.token, timeout=ENOUGH
+        ) as client:
             with client.tickets.push(keyed(**ODD), journal=journal, max_concurrency=1) as outcomes:
                 list(outcomes)
             found = client.tickets.reconcile(journal, settle=SETTLE)
@@ -222,15 +224,15 @@ def test_the_sync_client(journal: Path) -> None:
 
 
 async def test_what_is_seen_for_an_older_copy(journal: Path, tmp_path: Path) -> None:
-    async with OddKapture() as twin, client_of(twin) as client:
+    async with OddKapture() as emulator, client_of(emulator) as client:
         rows = keyed(a="fine", r="REFUSED", d="DOUBLE")
         await push(client, rows, journal, max_concurrency=1)
         backup = copy_of(journal, tmp_path / "backup")
         await push(client, keyed(z="later"), journal)
-        before = titles(twin)
+        before = titles(emulator)
         copy_of(backup, journal)
         await push(client, [*rows, *keyed(z="later")], journal)
-        assert titles(twin) == before
+        assert titles(emulator) == before
         assert set(found_in(journal)) == {("rejected_present", "r"), ("twice", "d")}
         assert row_of(journal, "r").state is State.ACCEPTED
 

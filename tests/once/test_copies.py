@@ -22,13 +22,13 @@ from kapture_async import (
     PushStoppedError,
     Row,
 )
-from kapture_async._core.push.journal import marks
-from kapture_async._core.push.journal.facts import State
-from kapture_async._core.push.journal.marks import Mark
-from kapture_async._core.push.journal.reading import ReadJournal, job_at
-from kapture_async._core.push.restoring import Search
+from kapture_async._core.journal import marks
+from kapture_async._core.journal.marks import Mark
+from kapture_async._core.journal.reader import ReadJournal, job_at
+from kapture_async._core.journal.records import State
+from kapture_async._core.push.restored import Search
 from kapture_async.events import PushNoticed, RowKnown
-from kapture_async.testing import FaultPlan, KaptureTwin
+from kapture_async.testing import FaultPlan, KaptureEmulator
 
 from ..clock import Clock
 from .pushing import SETTLE, Story, keyed, plain, push, titles
@@ -80,45 +80,45 @@ async def tell(client: KaptureClient, rows: list[Any], journal: Path, **settings
 
 @pytest.mark.parametrize("keys", [True, False])
 async def test_an_older_copy_sends_only_what_is_not_there(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path, keys: bool
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path, tmp_path: Path, keys: bool
 ) -> None:
     await push(client, rows_of(0, 5, keys=keys), journal)
     backup = copy_of(journal, tmp_path / "backup")
     await push(client, rows_of(0, 10, keys=keys), journal)
     copy_of(backup, journal)
     told = await tell(client, rows_of(0, 15, keys=keys), journal)
-    assert titles(twin) == Counter(f"title {number}" for number in range(15))
+    assert titles(emulator) == Counter(f"title {number}" for number in range(15))
     assert told.names == ["accepted"] * 5
     assert told.states == {"accepted": 10}
     assert len(told.words) == 1
     assert "older copy" in told.words[0]
     assert states(journal) == {"accepted": 15}
-    ids = {entry.ticket_id for entry in twin.ledger.of(ADD)}
+    ids = {entry.ticket_id for entry in emulator.ledger.of(ADD)}
     with ReadJournal.open_to_read(journal) as reader:
         assert {view.ticket_id for view in reader.rows_in(State.ACCEPTED)} == ids
 
 
 async def test_equal_rows_without_keys_are_counted(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path, tmp_path: Path
 ) -> None:
     await push(client, plain("other", "same"), journal)
     backup = copy_of(journal, tmp_path / "backup")
     await push(client, plain("other", "same", "same", "same"), journal)
     copy_of(backup, journal)
     await push(client, plain("other", "same", "same", "same", "same"), journal)
-    assert titles(twin) == {"other": 1, "same": 4}
+    assert titles(emulator) == {"other": 1, "same": 4}
 
 
 @pytest.mark.parametrize("same", [True, False])
 async def test_a_key_in_another_spelling_is_looked_up_as_the_row_that_it_is(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path, same: bool
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path, tmp_path: Path, same: bool
 ) -> None:
     """The copy has it refused; meanwhile it was mended and sent, under the reference of its key
     as it was."""
-    twin.faults = FaultPlan.script([None, "status;status=400"])
+    emulator.faults = FaultPlan.script([None, "status;status=400"])
     await push(client, keyed(**{"0001": "one", "0002": "two"}), journal, max_concurrency=1)
     assert states(journal) == {"accepted": 1, "rejected": 1}
-    twin.faults = FaultPlan()
+    emulator.faults = FaultPlan()
     backup = copy_of(journal, tmp_path / "backup")
     mended = "two, mended"
     story = await push(client, keyed(**{"0001": "one", "0002": mended}), journal)
@@ -126,13 +126,13 @@ async def test_a_key_in_another_spelling_is_looked_up_as_the_row_that_it_is(
     copy_of(backup, journal)
     rows = keyed(**{"0001": "one", "2": mended if same else "another", "3": "three"})
     told = await tell(client, rows, journal)
-    assert titles(twin) == Counter(["one", mended, "three"])
+    assert titles(emulator) == Counter(["one", mended, "three"])
     assert told.names == ["accepted"]
     assert told.states == {"accepted": 2}
 
 
 async def test_both_spellings_in_the_source_of_an_older_copy(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path, tmp_path: Path
 ) -> None:
     """Two rows, each under its own reference."""
     await push(client, keyed(**{"0001": "one", "0002": "two"}), journal)
@@ -141,7 +141,7 @@ async def test_both_spellings_in_the_source_of_an_older_copy(
     await push(client, rows, journal)
     copy_of(backup, journal)
     told = await tell(client, [*rows, *keyed(**{"1": "other one"})], journal)
-    assert titles(twin) == Counter(["one", "two", "other two", "other one"])
+    assert titles(emulator) == Counter(["one", "two", "other two", "other one"])
     assert told.names == ["accepted"]
 
 
@@ -158,18 +158,18 @@ async def test_the_newest_is_pushed_on_with_at_once(
 
 
 async def test_two_copies_that_are_pushed_on_with_in_turn(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path, tmp_path: Path
 ) -> None:
     await push(client, rows_of(0, 3), journal)
     other = copy_of(journal, tmp_path / "other")
     for last in range(4, 12):
         which = other if last % 2 else journal
         await push(client, rows_of(0, last), which)
-    assert titles(twin) == Counter(f"title {number}" for number in range(11))
+    assert titles(emulator) == Counter(f"title {number}" for number in range(11))
 
 
 async def test_a_copy_that_is_stopped_looks_up_the_next_time_too(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path, tmp_path: Path
 ) -> None:
     await push(client, rows_of(0, 3), journal)
     backup = copy_of(journal, tmp_path / "backup")
@@ -178,32 +178,32 @@ async def test_a_copy_that_is_stopped_looks_up_the_next_time_too(
     async with client.tickets.push(rows_of(0, 20), journal=journal) as outcomes:
         outcomes.stop()
     await push(client, rows_of(0, 20), journal)
-    assert titles(twin) == Counter(f"title {number}" for number in range(20))
+    assert titles(emulator) == Counter(f"title {number}" for number in range(20))
 
 
 async def test_rows_that_only_the_copy_holds(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path, tmp_path: Path
 ) -> None:
     await push(client, rows_of(0, 3), journal)
-    twin.faults = FaultPlan.rate(1.0, kinds=["close_before"], only=ADD)
+    emulator.faults = FaultPlan.rate(1.0, kinds=["close_before"], only=ADD)
     refused = FaultPlan.rate(1.0, kinds=["status"], only=ADD)
-    twin.faults = refused
+    emulator.faults = refused
     await push(client, rows_of(3, 6), journal, give_up_after=None)
-    twin.faults = FaultPlan()
+    emulator.faults = FaultPlan()
     await client.tickets.reconcile(journal, settle=SETTLE)
     held = states(journal)["not_sent"]
     backup = copy_of(journal, tmp_path / "backup")
     await push(client, [], journal, from_journal=True)
-    before = titles(twin)
+    before = titles(emulator)
     copy_of(backup, journal)
     told = await tell(client, [], journal, from_journal=True)
-    assert titles(twin) == before
+    assert titles(emulator) == before
     assert len(told.known) == held
 
 
 @pytest.mark.parametrize("moment", [True, False])
 async def test_another_copy_that_broke_off(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path, moment: bool
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path, tmp_path: Path, moment: bool
 ) -> None:
     """A moment ago: the service may still be at it, so what is not found is not sent yet."""
     await push(client, rows_of(0, 3), journal)
@@ -216,12 +216,12 @@ async def test_another_copy_that_broke_off(
     told = await tell(client, rows_of(0, 9), journal)
     assert told.names == ["not_sent" if moment else "accepted"] * 3
     assert told.states == {"accepted": 6}
-    assert titles(twin) == Counter(f"title {number}" for number in range(6 if moment else 9))
+    assert titles(emulator) == Counter(f"title {number}" for number in range(6 if moment else 9))
     assert all("Push again after" in one.error.next_step for one in told.outcomes if moment)
 
 
 async def test_lists_that_were_read_too_early_stay_too_early(
-    twin: KaptureTwin,
+    emulator: KaptureEmulator,
     client: KaptureClient,
     journal: Path,
     tmp_path: Path,
@@ -244,27 +244,27 @@ async def test_lists_that_were_read_too_early_stay_too_early(
 
     assert (await push(client, slowly(), journal)).names == ["not_sent"] * 3
     assert (await push(client, rows_of(0, 9), journal)).names == ["accepted"] * 3
-    assert titles(twin) == {f"title {number}": 1 for number in range(9)}
+    assert titles(emulator) == {f"title {number}": 1 for number in range(9)}
 
 
 async def test_what_is_not_proven_absent_is_in_doubt_and_not_sent(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
     """No row of the journal is there that could vouch for the list."""
     refused = FaultPlan.rate(1.0, kinds=["status"], only=ADD)
-    twin.faults = refused
+    emulator.faults = refused
     await push(client, rows_of(0, 1), journal)
-    twin.faults = FaultPlan()
+    emulator.faults = FaultPlan()
     told = await tell(client, rows_of(1, 4), journal, restored=True)
     assert told.names == []
     assert told.states == {"unknown": 3}
-    assert titles(twin).keys() <= {"title 0"}
+    assert titles(emulator).keys() <= {"title 0"}
     with ReadJournal.open_to_read(journal) as reader:
         assert len(list(reader.doubts())) >= 3
 
 
 async def test_without_a_mark_nothing_is_said_but_it_may_be_said_so(
-    twin: KaptureTwin,
+    emulator: KaptureEmulator,
     client: KaptureClient,
     journal: Path,
     tmp_path: Path,
@@ -276,13 +276,13 @@ async def test_without_a_mark_nothing_is_said_but_it_may_be_said_so(
     shutil.rmtree(state_folder)
     copy_of(backup, journal)
     told = await tell(client, rows_of(0, 12), journal, restored=True)
-    assert titles(twin) == Counter(f"title {number}" for number in range(12))
+    assert titles(emulator) == Counter(f"title {number}" for number in range(12))
     assert told.names == ["accepted"] * 2
     assert told.words
 
 
 async def test_a_journal_without_its_wal_file(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path, tmp_path: Path
 ) -> None:
     await push(client, rows_of(0, 5), journal)
     async with client.tickets.push(rows_of(0, 9), journal=journal) as outcomes:
@@ -294,11 +294,11 @@ async def test_a_journal_without_its_wal_file(
     assert "--restored" in str(caught.value)
     told = await tell(client, rows_of(0, 9), alone, restored=True)
     assert told.states == {"accepted": 9}
-    assert titles(twin) == Counter(f"title {number}" for number in range(9))
+    assert titles(emulator) == Counter(f"title {number}" for number in range(9))
 
 
 async def test_a_copy_whose_rows_carry_no_reference(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path, tmp_path: Path
 ) -> None:
     await push(client, rows_of(0, 3), journal, reference=None)
     backup = copy_of(journal, tmp_path / "backup")
@@ -306,7 +306,7 @@ async def test_a_copy_whose_rows_carry_no_reference(
     copy_of(backup, journal)
     with pytest.raises(JournalError, match="no reference"):
         await push(client, rows_of(0, 6), journal, reference=None)
-    assert titles(twin).total() == 6
+    assert titles(emulator).total() == 6
 
 
 async def test_a_copy_while_the_other_is_in_use(
@@ -320,16 +320,16 @@ async def test_a_copy_while_the_other_is_in_use(
 
 
 async def test_updates_and_customers_of_an_older_copy(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path, tmp_path: Path
 ) -> None:
-    rows = commented(tickets(twin, 6))
+    rows = commented(tickets(emulator, 6))
     await update(client, rows[:2], journal)
     backup = copy_of(journal, tmp_path / "backup")
     await update(client, rows[:4], journal)
     copy_of(backup, journal)
     story = await update(client, rows, journal)
     assert story.names == ["accepted"] * 2
-    assert len(twin.ledger.of("tickets.update")) == 6
+    assert len(emulator.ledger.of("tickets.update")) == 6
 
     people = [
         {"customer_name": f"Name {n}", "phone": f"90000000{n:02}", "remarks": "Imported."}
@@ -346,14 +346,14 @@ async def test_updates_and_customers_of_an_older_copy(
     await add(people[:4])
     copy_of(backup, journal)
     assert await add(people) == ["accepted"] * 2
-    assert len(twin.ledger.of("customers.add")) == 6
+    assert len(emulator.ledger.of("customers.add")) == 6
 
 
 # --- another journal of the same rows ------------------------------------------------------------
 
 
 async def test_the_same_rows_with_another_journal(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path, tmp_path: Path
 ) -> None:
     await push(client, rows_of(0, 30), journal)
     other = tmp_path / "other.journal"
@@ -364,7 +364,7 @@ async def test_the_same_rows_with_another_journal(
             await push(client, rows, other)
         assert str(journal) in str(caught.value)
         assert "--new-journal" in caught.value.next_step
-    assert titles(twin).total() == 30
+    assert titles(emulator).total() == 30
     assert states(other) == {}
     story = await push(client, rows_of(0, 30), other, new_journal=True)
     assert story.names == ["accepted"] * 30
@@ -372,7 +372,7 @@ async def test_the_same_rows_with_another_journal(
 
 
 async def test_a_source_that_keeps_one_waiting(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path, tmp_path: Path
 ) -> None:
     await push(client, rows_of(0, 5), journal)
 
@@ -382,38 +382,38 @@ async def test_a_source_that_keeps_one_waiting(
 
     with pytest.raises(ConfirmationNeededError):
         await push(client, slowly(), tmp_path / "other.journal")  # type: ignore[arg-type]
-    assert titles(twin).total() == 5
+    assert titles(emulator).total() == 5
 
 
 async def test_a_journal_that_was_deleted(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
     await push(client, rows_of(0, 5), journal)
     journal.unlink()
     with pytest.raises(ConfirmationNeededError, match="was at") as caught:
         await push(client, rows_of(0, 5), journal)
     assert "--restored" in caught.value.next_step
-    assert titles(twin).total() == 5
+    assert titles(emulator).total() == 5
 
 
 async def test_a_file_that_has_grown_and_whose_journal_is_gone(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
     await push(client, rows_of(0, 10), journal)
     journal.unlink()
     for grown in (rows_of(0, 40), [*rows_of(20, 50), *rows_of(0, 10)]):
         with pytest.raises(ConfirmationNeededError, match="was at"):
             await push(client, grown, journal)
-    assert titles(twin).total() == 10
+    assert titles(emulator).total() == 10
 
 
 async def test_other_rows_or_another_target_are_nobodys_business(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path, tmp_path: Path
 ) -> None:
     await push(client, rows_of(0, 5), journal)
     mixed = [*rows_of(10, 20), *rows_of(0, 2)]
     assert (await push(client, mixed, tmp_path / "2.journal")).names == ["accepted"] * 12
-    async with KaptureTwin() as elsewhere:
+    async with KaptureEmulator() as elsewhere:
         where = {"base_url": elsewhere.url, "token": elsewhere.token}
         async with KaptureClient(**where) as other:  # type: ignore[arg-type]
             story = await push(other, rows_of(0, 5), tmp_path / "3.journal")
@@ -421,12 +421,12 @@ async def test_other_rows_or_another_target_are_nobodys_business(
 
 
 async def test_a_journal_that_has_sent_nothing_stops_nobody(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path, tmp_path: Path
 ) -> None:
-    async with KaptureClient(base_url=twin.url, token="wrong") as stranger:
+    async with KaptureClient(base_url=emulator.url, token="wrong") as stranger:
         with pytest.raises(PushStoppedError):
             await push(stranger, rows_of(0, 2), journal)
-    assert len(twin.ledger) == 0
+    assert len(emulator.ledger) == 0
     story = await push(client, rows_of(0, 2), tmp_path / "2.journal")
     assert story.names == ["accepted"] * 2
 
@@ -501,7 +501,7 @@ def test_where_the_marks_are(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("change", ["text", "title and text", "customer"])
 async def test_an_edited_ticket_holds_up_its_own_customer_only(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path, change: str
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path, tmp_path: Path, change: str
 ) -> None:
     """Of thousands of rows that a copy would send, one unexplained ticket can be but few."""
     rows = rows_of(0, 30)
@@ -510,17 +510,17 @@ async def test_an_edited_ticket_holds_up_its_own_customer_only(
     await push(client, rows[:3], journal)
     backup = copy_of(journal, tmp_path / "backup")
     await push(client, rows[:6], journal)
-    edited = twin.ledger.of(ADD)[4]
-    twin.edit(edited.ticket_id, text="Rewritten by an agent.")
+    edited = emulator.ledger.of(ADD)[4]
+    emulator.edit(edited.ticket_id, text="Rewritten by an agent.")
     if change != "text":
-        twin.edit(edited.ticket_id, title="Retitled by an agent")
+        emulator.edit(edited.ticket_id, title="Retitled by an agent")
     if change == "customer":  # then tickets do not keep their addresses, and it may be any row's
-        ticket = twin.ticket(twin.ledger.of(ADD)[3].ticket_id)
+        ticket = emulator.ticket(emulator.ledger.of(ADD)[3].ticket_id)
         assert ticket is not None
         ticket.email, ticket.shown = "another@example.com", None
     copy_of(backup, journal)
     await push(client, rows, journal)
-    made = titles(twin)
+    made = titles(emulator)
     assert made.most_common(1)[0][1] == 1, "twice"
     if change == "customer":
         assert states(journal)["probable"] == 25
@@ -532,7 +532,7 @@ async def test_an_edited_ticket_holds_up_its_own_customer_only(
 
 
 async def test_what_a_copy_has_found_is_verified_like_any_other_row(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path, clock: Clock
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path, tmp_path: Path, clock: Clock
 ) -> None:
     await push(client, rows_of(0, 1), journal)
     backup = copy_of(journal, tmp_path / "backup")
@@ -540,8 +540,8 @@ async def test_what_a_copy_has_found_is_verified_like_any_other_row(
     copy_of(backup, journal)
     await push(client, rows_of(0, 9), journal)
     assert states(journal) == {"accepted": 9}
-    twin.edit(twin.ledger.of(ADD)[4].ticket_id, text="Rewritten by an agent.")
-    twin.delete(twin.ledger.of(ADD)[5].ticket_id)
+    emulator.edit(emulator.ledger.of(ADD)[4].ticket_id, text="Rewritten by an agent.")
+    emulator.delete(emulator.ledger.of(ADD)[5].ticket_id)
     clock.ahead += 10 * SETTLE
     found = await client.tickets.verify(journal, settle=SETTLE)
     assert {row.key: row.result for row in found.rows()} == {
@@ -553,7 +553,7 @@ async def test_what_a_copy_has_found_is_verified_like_any_other_row(
 
 
 async def test_a_copy_that_finds_all_and_sends_nothing(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, tmp_path: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path, tmp_path: Path
 ) -> None:
     """Nothing was ever sent by this copy, and yet there are lists to be read."""
     bad: list[Any] = [Row({"title": ""}, "bad")]
@@ -562,7 +562,7 @@ async def test_a_copy_that_finds_all_and_sends_nothing(
     await push(client, rows_of(0, 9), journal)
     copy_of(backup, journal)
     await push(client, rows_of(0, 9), journal)
-    assert titles(twin) == {f"title {number}": 1 for number in range(9)}
+    assert titles(emulator) == {f"title {number}": 1 for number in range(9)}
     found = await client.tickets.verify(journal, settle=SETTLE)
     assert (dict(found.counts), found.proved) == ({"absent": 1, "present": 9}, 1.0)
     found.close()

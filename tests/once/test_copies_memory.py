@@ -6,11 +6,11 @@ import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from kapture_async._core.push.journal.facts import Job
-from kapture_async._core.push.journal.reference import reference_of
-from kapture_async._core.push.journal.writer import Journal
-from kapture_async._core.push.looks import ListEnd, Seen
-from kapture_async._core.push.restoring import Search, Wanted, Ways
+from kapture_async._core.journal.records import Job
+from kapture_async._core.journal.reference import reference_of
+from kapture_async._core.journal.writer import Journal
+from kapture_async._core.push.lookup import ListEnd, Seen
+from kapture_async._core.push.restored import Search, Wanted, Ways
 from kapture_async._core.push.shown import Shown
 
 JOB = Job(service="s", operation="o", target="https://example.com", place="text")

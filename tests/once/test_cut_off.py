@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from kapture_async import KaptureClient
-from kapture_async._core.push.journal.lock import owner_of
-from kapture_async._core.push.journal.store import Store
-from kapture_async._core.push.recorder import Recorder
-from kapture_async.testing import KaptureTwin
+from kapture_async._core.journal.lock import owner_of
+from kapture_async._core.journal.store import Store
+from kapture_async._core.push.journaling import JournalBridge
+from kapture_async.testing import KaptureEmulator
 
 from .judge import judge
 from .pushing import plain
@@ -24,25 +24,25 @@ ROWS = 20
 @pytest.mark.parametrize("times", [2, 3, 5])
 async def test_outcomes_on_their_way_to_the_disk_are_still_told(
     times: int,
-    twin: KaptureTwin,
+    emulator: KaptureEmulator,
     client: KaptureClient,
     journal: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     on_disk, closing = threading.Event(), asyncio.Event()
-    put, close_books = Store.put, Recorder.close_books
+    put, close_books = Store.put, JournalBridge.close_books
 
     def slowly(store: Store, group: Any) -> None:
-        if len(twin.ledger) == ROWS:
+        if len(emulator.ledger) == ROWS:
             on_disk.wait(10)
         put(store, group)
 
-    async def noticed(recorder: Recorder) -> None:
+    async def noticed(recorder: JournalBridge) -> None:
         closing.set()  # its first call that waits for the journal's thread
         await close_books(recorder)
 
     monkeypatch.setattr(Store, "put", slowly)
-    monkeypatch.setattr(Recorder, "close_books", noticed)
+    monkeypatch.setattr(JournalBridge, "close_books", noticed)
     push = client.tickets.push(plain(*(f"t{number}" for number in range(ROWS))), journal=journal)
     told: list[str] = []
 
@@ -68,4 +68,4 @@ async def test_outcomes_on_their_way_to_the_disk_are_still_told(
     assert owner_of(str(journal)) is None
     told += [outcome.name for outcome in push.unread()]
     assert told == ["accepted"] * ROWS
-    assert judge(journal, twin.ledger).accepted == ROWS
+    assert judge(journal, emulator.ledger).accepted == ROWS

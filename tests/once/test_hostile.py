@@ -22,11 +22,11 @@ import pytest
 from attrs import define, field
 
 from kapture_async import KaptureClient, Timeout
+from kapture_async._core.journal.reader import ReadJournal
+from kapture_async._core.journal.records import DOUBTS, State
 from kapture_async._core.push import reconcile
-from kapture_async._core.push.journal.facts import DOUBTS, State
-from kapture_async._core.push.journal.reading import ReadJournal
 from kapture_async._core.push.trial import TITLE as TRIAL
-from kapture_async.testing import BEHIND, LIES, Fault, FaultPlan, KaptureTwin, Ledger, Lists
+from kapture_async.testing import BEHIND, LIES, Fault, FaultPlan, KaptureEmulator, Ledger, Lists
 
 from ..weather import HASTY
 from .judge import NOT_THERE, rows_in, tickets_in
@@ -185,8 +185,8 @@ async def test_whatever_is_wrong_is_said(
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dice, began = random.Random(seed), time.monotonic()
-    with KaptureTwin(faults=Hostile(seed)).in_thread() as twin:
-        pusher = Pusher("", twin, tmp_path, ROWS, program="stubborn.py")
+    with KaptureEmulator(faults=Hostile(seed)).in_thread() as emulator:
+        pusher = Pusher("", emulator, tmp_path, ROWS, program="stubborn.py")
         copies = Copies(
             pusher.journal, (KILLS // 5, KILLS * 3 // 5), (KILLS * 2 // 5, KILLS * 4 // 5)
         )
@@ -194,24 +194,26 @@ async def test_whatever_is_wrong_is_said(
 
         def somebody_else() -> None:
             """Makes a ticket, as in every helpdesk that is alive."""
-            ticket = twin.ticket(twin.seed(title="of somebody else", email_id="x@example.com"))
+            ticket = emulator.ticket(
+                emulator.seed(title="of somebody else", email_id="x@example.com")
+            )
             assert ticket is not None
-            ticket.updated = twin.timestamp()  # the emulator's way to name another user
+            ticket.updated = emulator.timestamp()  # the emulator's way to name another user
 
         def between(number: int) -> None:
             somebody_else()
             copies.after_kill(number)
-            twin.lists = dice.choice(of_lists(len(twin.ledger)))
-            done = twin.agents_at_work(TOUCHED / KILLS, seed=dice.randrange(1000))
+            emulator.lists = dice.choice(of_lists(len(emulator.ledger)))
+            done = emulator.agents_at_work(TOUCHED / KILLS, seed=dice.randrange(1000))
             touched.update(done.values())
 
         killed = until_done(
-            pusher, twin, KILLS, dice, ROWS * 9 // 10, between=between, seconds=SECONDS
+            pusher, emulator, KILLS, dice, ROWS * 9 // 10, between=between, seconds=SECONDS
         )
         somebody_else()
         # At last the helpdesk is kind, and what can be known is.
-        twin.faults, twin.lists = FaultPlan(), None
-        touched.update(twin.agents_at_work(TOUCHED / 2, seed=seed).values())
+        emulator.faults, emulator.lists = FaultPlan(), None
+        touched.update(emulator.agents_at_work(TOUCHED / 2, seed=seed).values())
         while True:
             if copies.restored < 2:  # it was done before it was killed so often
                 copies.put_back()
@@ -226,18 +228,18 @@ async def test_whatever_is_wrong_is_said(
         settle = max(1.0, ROWS / 1000)
         time.sleep(settle)
         async with KaptureClient(
-            base_url=twin.url, token=twin.token, timeout=Timeout(total=settle / 2)
+            base_url=emulator.url, token=emulator.token, timeout=Timeout(total=settle / 2)
         ) as client:
             left = await client.tickets.reconcile(pusher.journal, settle=settle)
             found = await client.tickets.verify(pusher.journal, settle=settle)
         results = {row.reference: row.result for row in found.rows()}
         proved, said = found.proved, Counter(one.kind for one in found.contradictions)
         found.close()
-        verdict = held_against(pusher.journal, twin.ledger, results)
+        verdict = held_against(pusher.journal, emulator.ledger, results)
         print(
-            f"\nseed {seed}: {ROWS:,} rows, {twin.faulted.total():,} faults, {killed} kills,"
+            f"\nseed {seed}: {ROWS:,} rows, {emulator.faulted.total():,} faults, {killed} kills,"
             f" {copies.restored} restored, agents {touched.total()},"
-            f" {time.monotonic() - began:.0f} s; ledger {len(twin.ledger):,}\n"
+            f" {time.monotonic() - began:.0f} s; ledger {len(emulator.ledger):,}\n"
             f"  states {dict(verdict.states)}\n  verify {dict(verdict.results)},"
             f" proved {proved:.2%}, findings {dict(said)}\n"
             f"  accepted and not there {len(verdict.lost)}, not there by the journal and executed"

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from kapture_async import ConfirmationNeededError, KaptureClient, PushStoppedError, Row
-from kapture_async._core.push.journal.facts import Identity, State
-from kapture_async._core.push.journal.reading import ReadJournal
-from kapture_async._core.push.journal.reference import digest_of
-from kapture_async._core.push.journal.store import Store
-from kapture_async.testing import FaultPlan, KaptureTwin
+from kapture_async._core.journal.reader import ReadJournal
+from kapture_async._core.journal.records import Identity, State
+from kapture_async._core.journal.reference import digest_of
+from kapture_async._core.journal.store import Store
+from kapture_async.testing import FaultPlan, KaptureEmulator
 
 from .pushing import push, titles
 
@@ -42,7 +42,12 @@ SPELLINGS = [("0001", "1"), ("7", "7.0"), ("A-1", "a-1"), ("é", "e\u0301"), ("a
 @pytest.mark.parametrize(("key", "other"), SPELLINGS)
 @pytest.mark.parametrize("title", ["one", "changed"])
 async def test_a_key_in_another_spelling_is_no_other_ticket(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, key: str, other: str, title: str
+    emulator: KaptureEmulator,
+    client: KaptureClient,
+    journal: Path,
+    key: str,
+    other: str,
+    title: str,
 ) -> None:
     await push(client, [row(key, "one"), row("x", "x")], journal)
     for _ in range(2):
@@ -51,7 +56,7 @@ async def test_a_key_in_another_spelling_is_no_other_ticket(
         assert "another spelling of a key" in story.outcomes[0].reason
         assert (story.outcomes[0].key, story.outcomes[0].row.key) == (other, other)
         assert story.states == {"accepted": 1}
-    assert titles(twin) == {"one": 1, "x": 1}
+    assert titles(emulator) == {"one": 1, "x": 1}
     # What is nowhere else is kept, until it is given under the key of before.
     kept = [] if title == "one" else [(other, None)]
     assert rows_of(journal, State.NOT_SENT) == kept
@@ -62,7 +67,7 @@ async def test_a_key_in_another_spelling_is_no_other_ticket(
 
 @pytest.mark.parametrize("order", [0, 1])
 async def test_both_spellings_in_one_source_are_two_rows(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, order: int
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path, order: int
 ) -> None:
     first = [row("1.1", "one")]
     await push(client, first, journal)
@@ -71,12 +76,12 @@ async def test_both_spellings_in_one_source_are_two_rows(
         story = await push(client, both[:: -1 if order else 1], journal)
         assert story.states == state
         assert story.names == ["accepted"] * (3 - state["accepted"])
-    assert titles(twin) == {"one": 1, "ten": 1, "hundred": 1}
+    assert titles(emulator) == {"one": 1, "ten": 1, "hundred": 1}
     assert {key for key, _ in rows_of(journal, State.ACCEPTED)} == {"1.1", "1.10", "1.100"}
 
 
 async def test_within_one_run_nothing_is_folded(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
     rows = [row("A", "one"), row("a", "one"), row("01", "x"), row("1", "x")]
     story = await push(client, rows, journal)
@@ -87,31 +92,31 @@ async def test_within_one_run_nothing_is_folded(
 
 @pytest.mark.parametrize("title", ["one", "mended"])
 async def test_what_is_not_in_the_helpdesk_goes_on_under_its_new_spelling(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, title: str
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path, title: str
 ) -> None:
-    twin.faults = FaultPlan.script(["failed"])
+    emulator.faults = FaultPlan.script(["failed"])
     assert (await push(client, [row("0001", "one")], journal)).names == ["rejected"]
     story = await push(client, [row("1", title)], journal)
     assert story.names == (["accepted"] if title == "mended" else story.names)
     with ReadJournal.open_to_read(journal) as reader:
         counts = reader.counts()
     assert (counts.rows, counts.not_sent) == (1, 0)
-    assert titles(twin)[title] <= 1
+    assert titles(emulator)[title] <= 1
     assert (await push(client, [row("0001", title)], journal)).outcomes == []
 
 
 async def test_a_doubt_in_another_spelling_is_not_sent(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
-    twin.faults = FaultPlan.script(["close_after"])
+    emulator.faults = FaultPlan.script(["close_after"])
     assert (await push(client, [row("0001", "one")], journal)).names == ["unknown"]
     for title in ("one", "other"):
         assert (await push(client, [row("1", title)], journal)).names == ["rejected"]
-    assert titles(twin) == {"one": 1}
+    assert titles(emulator) == {"one": 1}
 
 
 async def test_rows_that_wait_get_their_outcome_when_the_push_is_stopped(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
     await push(client, [row("A", "one")], journal)
     gate = asyncio.Event()
@@ -128,7 +133,7 @@ async def test_rows_that_wait_get_their_outcome_when_the_push_is_stopped(
         outcomes.stop()
         got = [outcome async for outcome in outcomes]
     assert {outcome.key: outcome.name for outcome in got} == {"a": "not_sent", "b": "not_sent"}
-    assert titles(twin) == {"one": 1}
+    assert titles(emulator) == {"one": 1}
 
 
 # --- new keys ------------------------------------------------------------------------------------
@@ -140,7 +145,7 @@ def many(count: int, name: str) -> list[Row[dict[str, str]]]:
 
 @pytest.mark.parametrize("further", [0, 400])
 async def test_many_known_contents_under_new_keys_stop_the_push(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, further: int
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path, further: int
 ) -> None:
     await push(client, many(60, "k"), journal)
     rows = [*many(60, "n"), *(row(f"f{n}", f"f{n}") for n in range(further))]
@@ -149,15 +154,15 @@ async def test_many_known_contents_under_new_keys_stop_the_push(
             await push(client, rows, journal)
         assert isinstance(caught.value, PushStoppedError)
         assert "new_keys" in caught.value.next_step
-        assert titles(twin).total() == 60
+        assert titles(emulator).total() == 60
     story = await push(client, rows, journal, new_keys=True)
     assert story.names == ["accepted"] * len(rows)
-    assert set(titles(twin).values()) == ({2, 1} if further else {2})
+    assert set(titles(emulator).values()) == ({2, 1} if further else {2})
 
 
 @pytest.mark.parametrize("known", [0, 50])
 async def test_some_known_contents_under_new_keys_are_legitimate(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, known: int
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path, known: int
 ) -> None:
     await push(client, many(60, "k"), journal)
     rows = [*many(60, "k"), *many(known, "n"), *(row(f"f{n}", f"f{n}") for n in range(150))]
@@ -170,7 +175,7 @@ async def test_some_known_contents_under_new_keys_are_legitimate(
 
 
 async def test_every_row_has_its_outcome_when_new_keys_stop_the_push(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
     await push(client, many(60, "k"), journal)
     got: list[Any] = []
@@ -186,7 +191,7 @@ async def test_every_row_has_its_outcome_when_new_keys_stop_the_push(
 
 
 async def test_two_rows_under_one_key(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
     rows = [row("1", "first", 2), row("1", "another", 3), row("1", "first", 4), row("2", "x", 5)]
     for _ in range(2):
@@ -196,7 +201,7 @@ async def test_two_rows_under_one_key(
         assert second.error.next_step.startswith("Give it a key of its own")
         assert rows_of(journal, State.NOT_SENT) == [("1", 3)]
         assert payloads(journal) == [b'{"title":"another"}']
-        assert titles(twin) == {"first": 1, "x": 1}
+        assert titles(emulator) == {"first": 1, "x": 1}
     # With a key of its own it is sent, and the books close.
     rows[1] = row("1b", "another", 3)
     story = await push(client, rows, journal)
@@ -204,13 +209,13 @@ async def test_two_rows_under_one_key(
     with ReadJournal.open_to_read(journal) as reader:
         counts = reader.counts()
     assert (counts.rows, counts.accepted, counts.replaced) == (3, 3, 1)
-    assert titles(twin) == {"first": 1, "x": 1, "another": 1}
+    assert titles(emulator) == {"first": 1, "x": 1, "another": 1}
 
 
 async def test_the_second_row_takes_the_place_of_one_that_is_gone_and_was_refused(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
-    twin.faults = FaultPlan.script(["failed"])
+    emulator.faults = FaultPlan.script(["failed"])
     story = await push(client, [row("1", "a"), row("1", "b")], journal, max_concurrency=1)
     assert story.names == ["rejected", "not_sent"]
     assert (await push(client, [row("1", "b")], journal)).names == ["accepted"]
@@ -220,9 +225,9 @@ async def test_the_second_row_takes_the_place_of_one_that_is_gone_and_was_refuse
 
 @pytest.mark.parametrize("outcome", ["failed", None])
 async def test_changed_content_in_a_later_run(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, outcome: str | None
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path, outcome: str | None
 ) -> None:
-    twin.faults = FaultPlan.script([outcome])
+    emulator.faults = FaultPlan.script([outcome])
     await push(client, [row("1", "a")], journal)
     story = await push(client, [row("1", "b")], journal)
     with ReadJournal.open_to_read(journal) as reader:
@@ -239,7 +244,7 @@ async def test_changed_content_in_a_later_run(
 
 
 async def test_what_was_never_tried_is_no_refused_content(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
     await push(client, [], journal)
     store = Store.open(journal, job=None, create=False, at=1.0)
@@ -247,6 +252,6 @@ async def test_what_was_never_tried_is_no_refused_content(
         taken = store.take(Identity("1", digest_of(b'{"title":"a"}')), b'{"title":"a"}', 1.0)
         store.settle(taken.row, taken.attempt, "not_sent", 1.0)
     store.close(2.0)
-    twin.faults = FaultPlan.script(["failed"])
+    emulator.faults = FaultPlan.script(["failed"])
     assert (await push(client, [row("1", "b")], journal)).names == ["rejected"]
     assert (await push(client, [row("1", "a")], journal)).names == ["accepted"]

@@ -22,11 +22,11 @@ import pytest
 
 import kapture_async
 from kapture_async import KaptureClient, Row
-from kapture_async._core.push.journal.facts import State
-from kapture_async._core.testing.twin import Twin
-from kapture_async.testing import FaultPlan, KaptureTwin
+from kapture_async._core.journal.records import State
+from kapture_async._core.testing.emulator import Emulator
+from kapture_async.testing import FaultPlan, KaptureEmulator
 from support_async import SupportClient
-from support_async.testing import SupportTwin
+from support_async.testing import SupportEmulator
 
 from ..weather import HASTY
 from .judge import each_once, judge, rows_in, tickets_in
@@ -45,7 +45,7 @@ class Pusher:
     def __init__(
         self,
         service: str,
-        twin: KaptureTwin | SupportTwin,
+        emulator: KaptureEmulator | SupportEmulator,
         folder: Path,
         count: int,
         *,
@@ -55,7 +55,7 @@ class Pusher:
         self.told = folder / "told"
         self.told.touch()
         given = [service] if service else []
-        given += map(str, [twin.url, twin.token, self.journal, count, self.told])
+        given += map(str, [emulator.url, emulator.token, self.journal, count, self.told])
         self._command = [sys.executable, "-W", "error", str(PROGRAMS / program), *given]
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -83,7 +83,7 @@ class Pusher:
 
 def until_done(
     pusher: Pusher,
-    twin: Twin,
+    emulator: Emulator,
     kills: int,
     dice: random.Random,
     count: int,
@@ -111,7 +111,7 @@ def until_done(
                 over = pusher.looks() > looks
                 time.sleep(0.01)
             else:
-                over = twin.ledger.wait_for(due, 0.02)
+                over = emulator.ledger.wait_for(due, 0.02)
             if over:
                 time.sleep(dice.choice([0.0, dice.uniform(0, 0.02), dice.uniform(0, 0.4)]))
                 killed += pusher.kill() == -9
@@ -125,11 +125,11 @@ def until_done(
     return killed
 
 
-def check_told(pusher: Pusher, twin: Twin, *, ids: bool) -> None:
+def check_told(pusher: Pusher, emulator: Emulator, *, ids: bool) -> None:
     """What the process heard before it was killed was true as well."""
     told = [line for line in pusher.lines() if not line[0].startswith("look")]
     accepted = [line for line in told if line[0] == "accepted"]
-    made = {ticket.ticket_id: ticket.title for ticket in tickets_in(twin.ledger)}
+    made = {ticket.ticket_id: ticket.title for ticket in tickets_in(emulator.ledger)}
     if ids:
         assert max(Counter(ticket_id for _, ticket_id, _ in accepted).values()) == 1
         assert all(made[ticket_id] == title for _, ticket_id, title in accepted)
@@ -137,10 +137,16 @@ def check_told(pusher: Pusher, twin: Twin, *, ids: bool) -> None:
     assert heard - Counter(made.values()) == Counter()
 
 
-def verified(pusher: Pusher, twin: Twin, *, settle: float) -> dict[str, Any]:
+def verified(pusher: Pusher, emulator: Emulator, *, settle: float) -> dict[str, Any]:
     """What a verification in a process of its own proves, and costs."""
     time.sleep(settle)  # what was refused a moment ago may still turn up
-    command = [sys.executable, PROGRAMS / "verifier.py", twin.url, "twin-token", pusher.journal]
+    command = [
+        sys.executable,
+        PROGRAMS / "verifier.py",
+        emulator.url,
+        "emulator-token",
+        pusher.journal,
+    ]
     path = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([*map(str, command), str(settle)], env=path, stdout=-1, check=True)
     told: dict[str, Any] = orjson.loads(done.stdout)
@@ -177,25 +183,25 @@ async def test_killed_and_started_again(service: str, tmp_path: Path) -> None:
     count, kills = (ROWS, KILLS) if service == "kapture" else (min(ROWS, 300), 2)
     dice = random.Random(f"{service} 4")
     began = time.monotonic()
-    with KaptureTwin(faults=FaultPlan.rate(0.05, seed=4, kinds=HASTY)).in_thread() as twin:
-        pusher = Pusher(service, twin, tmp_path, count)
-        killed = until_done(pusher, twin, kills, dice, count)
+    with KaptureEmulator(faults=FaultPlan.rate(0.05, seed=4, kinds=HASTY)).in_thread() as emulator:
+        pusher = Pusher(service, emulator, tmp_path, count)
+        killed = until_done(pusher, emulator, kills, dice, count)
         seconds = time.monotonic() - began
         assert killed >= kills - 1  # it may be done before the last
-        counts = judge(pusher.journal, twin.ledger)
-        assert counts.accepted == len(twin.ledger)
+        counts = judge(pusher.journal, emulator.ledger)
+        assert counts.accepted == len(emulator.ledger)
         assert counts.accepted + counts.rejected == counts.rows == count
-        check_told(pusher, twin, ids=True)
+        check_told(pusher, emulator, ids=True)
         print(
             f"\n{service}: {count:,} rows, {killed} kills, {seconds:.0f} s,"
-            f" {twin.faulted.total():,} faults, {pusher.looks()} looks: accepted"
-            f" {counts.accepted:,} = ledger {len(twin.ledger):,}, rejected {counts.rejected:,},"
+            f" {emulator.faulted.total():,} faults, {pusher.looks()} looks: accepted"
+            f" {counts.accepted:,} = ledger {len(emulator.ledger):,}, rejected {counts.rejected:,},"
             f" doubts {counts.unknown}"
         )
 
         # All of it can be proved.
-        twin.faults = FaultPlan()
-        proof = verified(pusher, twin, settle=2 * max(1.0, count / 4_000))
+        emulator.faults = FaultPlan()
+        proof = verified(pusher, emulator, settle=2 * max(1.0, count / 4_000))
         print(f"verify: {proof}")
         there = {"present": counts.accepted, "absent": counts.rejected}
         assert proof["counts"] == {name: number for name, number in there.items() if number}
@@ -203,35 +209,37 @@ async def test_killed_and_started_again(service: str, tmp_path: Path) -> None:
 
         # What the service refused is mended, and goes again under its own key.
         rows = mended(kapture_rows(count), rejected(pusher.journal, "title"), "title")
-        async with KaptureClient(base_url=twin.url, token=twin.token) as client:
+        async with KaptureClient(base_url=emulator.url, token=emulator.token) as client:
             async with client.tickets.push(rows, journal=pusher.journal) as outcomes:
                 seen = [outcome async for outcome in outcomes]
         assert {outcome.name for outcome in seen} <= {"accepted"}
         assert len(seen) == counts.rejected
-        each_once(twin.ledger, (row.value["title"] for row in rows))
-        judge(pusher.journal, twin.ledger)
+        each_once(emulator.ledger, (row.value["title"] for row in rows))
+        judge(pusher.journal, emulator.ledger)
 
 
 async def test_the_support_service(tmp_path: Path) -> None:
     count, kills = min(ROWS, 300), min(KILLS, 3)
     dice = random.Random(5)
-    with SupportTwin(faults=FaultPlan.rate(0.05, seed=5, kinds=HASTY)).in_thread() as twin:
-        pusher = Pusher("support", twin, tmp_path, count)
-        killed = until_done(pusher, twin, kills, dice, count)
+    with SupportEmulator(faults=FaultPlan.rate(0.05, seed=5, kinds=HASTY)).in_thread() as emulator:
+        pusher = Pusher("support", emulator, tmp_path, count)
+        killed = until_done(pusher, emulator, kills, dice, count)
         assert killed >= kills - 1
-        counts = judge(pusher.journal, twin.ledger)
-        assert counts.accepted == len(twin.ledger)
+        counts = judge(pusher.journal, emulator.ledger)
+        assert counts.accepted == len(emulator.ledger)
         assert counts.accepted + counts.rejected == counts.rows == count
-        check_told(pusher, twin, ids=False)
+        check_told(pusher, emulator, ids=False)
 
-        twin.faults = FaultPlan()
+        emulator.faults = FaultPlan()
         rows = mended(support_rows(count), rejected(pusher.journal, "subject"), "subject")
-        async with SupportClient(twin.url, apikey=twin.apikey, access_token=twin.token) as client:
+        async with SupportClient(
+            emulator.url, apikey=emulator.apikey, access_token=emulator.token
+        ) as client:
             async with client.tickets.push(rows, journal=pusher.journal) as outcomes:
                 seen = [outcome async for outcome in outcomes]
         assert {outcome.name for outcome in seen} <= {"accepted"}
-        each_once(twin.ledger, (row.value["subject"] for row in rows))
-        judge(pusher.journal, twin.ledger)
+        each_once(emulator.ledger, (row.value["subject"] for row in rows))
+        judge(pusher.journal, emulator.ledger)
 
 
 def test_the_rows_are_what_they_should_be() -> None:

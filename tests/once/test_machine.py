@@ -30,21 +30,21 @@ from kapture_async import (
     RejectedError,
     Row,
 )
-from kapture_async._core.push.journal.facts import Job, State
-from kapture_async._core.push.journal.group import Again, Group
-from kapture_async._core.push.journal.reference import append_marker, references_in
-from kapture_async._core.push.journal.store import Store
-from kapture_async._core.push.journal.writer import Journal
-from kapture_async._core.push.live import Live
-from kapture_async._core.push.looks import Seen
+from kapture_async._core.journal.group import Again, Group
+from kapture_async._core.journal.records import Job, State
+from kapture_async._core.journal.reference import append_marker, references_in
+from kapture_async._core.journal.store import Store
+from kapture_async._core.journal.writer import Journal
+from kapture_async._core.push.in_flight import InFlightRow
+from kapture_async._core.push.journaling import JournalBridge, RowCodec
+from kapture_async._core.push.lookup import Seen
 from kapture_async._core.push.reconcile import reconcile
-from kapture_async._core.push.recorder import Recorder, Records
 
 T = TypeVar("T")
 SETTLE = 300.0
 DAY = 1000.0
 JOB = Job(service="s", operation="o", target="https://example.com", place="text")
-RECORDS: Records[str] = Records(
+RECORDS: RowCodec[str] = RowCodec(
     job=JOB, ready=str, pack=str.encode, unpack=bytes.decode, mark=append_marker
 )
 
@@ -160,7 +160,7 @@ class Lives(RuleBasedStateMachine):
         self.service = Service()
         self.source: list[Row[str]] = []
         self.left: list[Any] = []
-        self.in_flight: list[Live[Any]] = []
+        self.in_flight: list[InFlightRow[Any]] = []
         self.waiting = 0
         """Rows that the recorder keeps until the source is at its end."""
         self.accepted: set[str] = set()
@@ -176,7 +176,7 @@ class Lives(RuleBasedStateMachine):
         now = lambda: self.service.now  # noqa: E731
         desk: Any = Desk(self.store, now, self.loop)
         self.journal = Journal(desk, self.store.path, now, self.store.learn_names())
-        self.recorder = Recorder(self.store.path, RECORDS)
+        self.recorder = JournalBridge(self.store.path, RECORDS)
         self.recorder.use(self.journal, lambda lives, problem: None, lambda ended, problem: None)
         self.recorder.serve(self.one_more_waits, self.must_not_stop)
         self.waiting = 0
@@ -265,9 +265,9 @@ class Lives(RuleBasedStateMachine):
     async def rest(self, from_journal: bool) -> list[Any]:
         return [row async for row in self.recorder.rest(from_journal=from_journal)]
 
-    def intend(self, row: Any) -> Live[Any] | None:
+    def intend(self, row: Any) -> InFlightRow[Any] | None:
         """What the engine does before it sends; ``None`` if it shall not, or not yet."""
-        live: Live[Any] = row if isinstance(row, Live) else Live(0, row, 0.0)
+        live: InFlightRow[Any] = row if isinstance(row, InFlightRow) else InFlightRow(0, row, 0.0)
         waiting = self.waiting
         self.recorder.begin(live)
         if live.entry is None:
@@ -276,13 +276,13 @@ class Lives(RuleBasedStateMachine):
         self.check_unsent(live)
         return live
 
-    def check_unsent(self, live: Live[Any]) -> None:
+    def check_unsent(self, live: InFlightRow[Any]) -> None:
         """Nothing of what is about to be sent is there, or may still come."""
         (reference,) = references_in(live.value)
         assert reference not in dict(self.service.tickets), "sent twice"
         assert all(reference not in text for _, text in self.service.due), "sent twice, and late"
 
-    def finish(self, live: Live[Any], ending: str, delay: float) -> None:
+    def finish(self, live: InFlightRow[Any], ending: str, delay: float) -> None:
         end = self.recorder.end
         if ending == "in flight":
             self.in_flight.append(live)
@@ -304,7 +304,7 @@ class Lives(RuleBasedStateMachine):
             self.reach(live, ending, delay)
             end(live, Ended("unknown", NoReplyError("?")))  # type: ignore[arg-type]
 
-    def reach(self, live: Live[Any], how: str, delay: float) -> None:
+    def reach(self, live: InFlightRow[Any], how: str, delay: float) -> None:
         if how in {"lost after", "after it was executed"}:
             self.service.execute(live.value)
         elif "late" in how:

@@ -24,13 +24,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from kapture_async import RejectedError
-from kapture_async._core.push.journal.facts import DOUBTS, State
-from kapture_async._core.push.journal.reference import references_in
-from kapture_async._core.push.journal.store import Store
-from kapture_async._core.push.live import Live
-from kapture_async._core.push.looks import ListEnd, Seen
+from kapture_async._core.journal.records import DOUBTS, State
+from kapture_async._core.journal.reference import references_in
+from kapture_async._core.journal.store import Store
+from kapture_async._core.push.in_flight import InFlightRow
+from kapture_async._core.push.lookup import ListEnd, Seen
 from kapture_async._core.push.reconcile import reconcile
-from kapture_async._core.push.restoring import Search, Ways
+from kapture_async._core.push.restored import Search, Ways
 from kapture_async._core.push.verify import verify
 
 from .test_machine import DAY, JOB, SETTLE, Ended, Lives, Service, at_once
@@ -91,10 +91,10 @@ class HostileLives(Lives):
             at_once(search.begin())
             self.recorder._search = search
 
-    def intend(self, row: Any) -> Live[Any] | None:
+    def intend(self, row: Any) -> InFlightRow[Any] | None:
         if self.recorder._search is None:
             return super().intend(row)
-        live: Live[Any] = row if isinstance(row, Live) else Live(0, row, 0.0)
+        live: InFlightRow[Any] = row if isinstance(row, InFlightRow) else InFlightRow(0, row, 0.0)
         at_once(self.recorder.screen([live]))
         if live.sighted is not None and live.sighted.kind == "unsettled":
             return None
@@ -176,7 +176,7 @@ class HostileLives(Lives):
             sleep=sleep,
         )
 
-    def check_unsent(self, live: Live[Any]) -> None:
+    def check_unsent(self, live: InFlightRow[Any]) -> None:
         (reference,) = references_in(live.value)
         if not self.by_service[reference]:
             super().check_unsent(live)

@@ -9,15 +9,15 @@ import orjson
 from attrs import evolve
 
 from kapture_async import Row
-from kapture_async._core.push.journal.facts import State
-from kapture_async._core.push.journal.reference import marker_of
-from kapture_async.testing import FaultPlan, KaptureTwin
+from kapture_async._core.journal.records import State
+from kapture_async._core.journal.reference import marker_of
+from kapture_async.testing import FaultPlan, KaptureEmulator
 
 from .judge import rows_in
 from .pushing import SETTLE, client_of, keyed, push
 
 
-class Taciturn(KaptureTwin):
+class Taciturn(KaptureEmulator):
     """Repeats nothing by which rows of the same title could be told apart."""
 
     def handle(self, request: Any) -> Any:
@@ -37,13 +37,13 @@ def states(journal: Path) -> dict[str | None, State]:
 
 
 async def test_a_ticket_with_two_references_is_both_rows(journal: Path) -> None:
-    async with KaptureTwin() as twin, client_of(twin) as client:
-        twin.faults = FaultPlan.script([None, "close_after", "close_after"])
+    async with KaptureEmulator() as emulator, client_of(emulator) as client:
+        emulator.faults = FaultPlan.script([None, "close_after", "close_after"])
         await push(client, keyed(a="one", b="two", c="three"), journal, max_concurrency=1)
         references = {row.key: row.reference for row in rows_in(journal)}
-        (kept, merged) = (entry.ticket_id for entry in twin.ledger.of("tickets.add")[1:])
-        twin._store.tickets[kept].detail += "\n" + marker_of(references["c"])
-        ticket = twin._store.tickets[merged]
+        (kept, merged) = (entry.ticket_id for entry in emulator.ledger.of("tickets.add")[1:])
+        emulator._store.tickets[kept].detail += "\n" + marker_of(references["c"])
+        ticket = emulator._store.tickets[merged]
         ticket.detail = ticket.detail.replace(marker_of(references["c"]), "")
         found = await client.tickets.reconcile(journal, settle=SETTLE)
         assert sorted(str(row.key) for row in found.present) == ["b", "c"]
@@ -53,8 +53,8 @@ async def test_a_ticket_with_two_references_is_both_rows(journal: Path) -> None:
 
 async def test_an_accepted_row_whose_ticket_is_anothers_is_in_doubt_again(journal: Path) -> None:
     """Its answer was the one that the row before had missed; nothing in it tells so."""
-    async with Taciturn() as twin, client_of(twin) as client:
-        twin.faults = FaultPlan.script([None, "close_after", "previous_answer"])
+    async with Taciturn() as emulator, client_of(emulator) as client:
+        emulator.faults = FaultPlan.script([None, "close_after", "previous_answer"])
         await push(client, alike(4), journal, max_concurrency=1)
         accepted, unknown = State.ACCEPTED, State.UNKNOWN
         assert list(states(journal).values()) == [accepted, unknown, accepted, accepted]
@@ -63,23 +63,23 @@ async def test_an_accepted_row_whose_ticket_is_anothers_is_in_doubt_again(journa
         assert [row.key for row in found.open] == ["k2"]
         assert not found.merged
         assert list(states(journal).values()) == [accepted, accepted, unknown, accepted]
-        assert len(twin.ledger.of("tickets.add")) == 3
+        assert len(emulator.ledger.of("tickets.add")) == 3
 
 
 async def test_an_accepted_row_that_has_another_ticket_is_found_there(journal: Path) -> None:
-    async with Taciturn() as twin, client_of(twin) as client:
-        twin.faults = FaultPlan.script([None, "close_after", "previous_answer;executed=true"])
+    async with Taciturn() as emulator, client_of(emulator) as client:
+        emulator.faults = FaultPlan.script([None, "close_after", "previous_answer;executed=true"])
         await push(client, alike(4), journal, max_concurrency=1)
         found = await client.tickets.reconcile(journal, settle=SETTLE)
         assert sorted(str(row.key) for row in found.present) == ["k1", "k2"]
         assert not found.merged
-        made = [entry.ticket_id for entry in twin.ledger.of("tickets.add")]
+        made = [entry.ticket_id for entry in emulator.ledger.of("tickets.add")]
         assert [row.ticket_id for row in rows_in(journal)] == made
 
 
 async def test_two_rows_with_one_id_are_looked_up(journal: Path) -> None:
-    async with Taciturn() as twin, client_of(twin) as client:
-        twin.faults = FaultPlan.script([None, None, "previous_answer;executed=true"])
+    async with Taciturn() as emulator, client_of(emulator) as client:
+        emulator.faults = FaultPlan.script([None, None, "previous_answer;executed=true"])
         await push(client, alike(4), journal, max_concurrency=1)
         accepted, unknown = State.ACCEPTED, State.UNKNOWN
         assert list(states(journal).values()) == [accepted, unknown, unknown, accepted]
@@ -88,5 +88,5 @@ async def test_two_rows_with_one_id_are_looked_up(journal: Path) -> None:
         assert "k2" in str(first.words)
         assert "k1" in str(second.words)
         await client.tickets.reconcile(journal, settle=SETTLE)
-        made = [entry.ticket_id for entry in twin.ledger.of("tickets.add")]
+        made = [entry.ticket_id for entry in emulator.ledger.of("tickets.add")]
         assert [row.ticket_id for row in rows_in(journal)] == made

@@ -20,7 +20,7 @@ from kapture_async.testing import FaultPlan
 from ..clock import Clock
 from .judge import judge, tickets_in
 from .pushing import SETTLE, client_of, push
-from .quirks import Quirks, QuirkyTwin
+from .quirks import Quirks, QuirkyEmulator
 
 ROWS = 12
 LAST = ROWS - 1
@@ -78,19 +78,19 @@ async def lose(
     fault: str,
     text: str = "About one.",
     count: int = ROWS,
-) -> tuple[Any, QuirkyTwin]:
+) -> tuple[Any, QuirkyEmulator]:
     """Push rows of which one is lost, look it up, and push again."""
     plan = FaultPlan.script([*[None] * place, fault], only="tickets.add")
     rows = rows_with(text, place, count)
-    async with QuirkyTwin(quirks, faults=plan) as twin, client_of(twin) as client:
+    async with QuirkyEmulator(quirks, faults=plan) as emulator, client_of(emulator) as client:
         await push(client, rows, journal, max_concurrency=1)
         found = await client.tickets.reconcile(journal, settle=SETTLE)
         await push(client, rows, journal)
-        judge(journal, twin.ledger)
-        made = [ticket.title for ticket in tickets_in(twin.ledger)]
+        judge(journal, emulator.ledger)
+        made = [ticket.title for ticket in tickets_in(emulator.ledger)]
         assert len(made) == len(set(made)), "twice"
         assert len(made) + len(found.open) + len(found.probable) >= count, "lost, and nobody told"
-        return found, twin
+        return found, emulator
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -117,9 +117,9 @@ async def test_the_only_one_of_its_kind(journal: Path, tenant: str, text: str) -
 async def test_not_executed_is_absent_where_the_list_is_whole(
     journal: Path, tenant: str, place: str
 ) -> None:
-    found, twin = await lose(journal, TENANTS[tenant], PLACES[place], "close_before")
+    found, emulator = await lose(journal, TENANTS[tenant], PLACES[place], "close_before")
     assert (len(found.absent), found.open) == (1, [])
-    assert len(tickets_in(twin.ledger)) == ROWS
+    assert len(tickets_in(emulator.ledger)) == ROWS
 
 
 OPEN = {
@@ -150,7 +150,10 @@ async def test_a_later_ticket_of_anybody_settles_it(
 ) -> None:
     plan = FaultPlan.script([None, None, "close_before"], only="tickets.add")
     rows = rows_with("About one.", 2)[:3]
-    async with QuirkyTwin(quirks, faults=plan, clock=clock.now) as twin, client_of(twin) as client:
+    async with (
+        QuirkyEmulator(quirks, faults=plan, clock=clock.now) as emulator,
+        client_of(emulator) as client,
+    ):
         await push(client, rows[:2], journal, max_concurrency=1)
         await push(client, rows, journal)
         assert len((await client.tickets.reconcile(journal, settle=SETTLE)).open) == 1
@@ -164,40 +167,43 @@ async def test_a_later_ticket_of_anybody_settles_it(
 async def test_a_trial_ticket_settles_it(journal: Path, text: str) -> None:
     plan = FaultPlan.script([*[None] * LAST, "close_before"], only="tickets.add")
     rows = rows_with(text, LAST)
-    async with QuirkyTwin(Quirks(), faults=plan) as twin, client_of(twin) as client:
+    async with QuirkyEmulator(Quirks(), faults=plan) as emulator, client_of(emulator) as client:
         await push(client, rows, journal, max_concurrency=1)
         before = await client.tickets.reconcile(journal, settle=SETTLE)
         assert (len(before.open), before.trial) == (1, None)
-        assert len(tickets_in(twin.ledger)) == LAST  # nobody asked for one
+        assert len(tickets_in(emulator.ledger)) == LAST  # nobody asked for one
         found = await client.tickets.reconcile(journal, settle=SETTLE, probe=True)
         assert (len(found.absent), found.open) == (1, [])
-        *_, trial = twin.ledger.of("tickets.add")
+        *_, trial = emulator.ledger.of("tickets.add")
         assert found.trial == trial.ticket_id
         assert "trial" in trial.payload["title"].lower()
         assert len(trial.payload["ticket_details"].encode()) >= len(text.encode()) // 2
         await push(client, rows, journal)
-        assert len(twin.ledger.of("tickets.add")) == ROWS + 1
+        assert len(emulator.ledger.of("tickets.add")) == ROWS + 1
 
 
 async def test_a_trial_ticket_that_loses_its_reference_proves_nothing(journal: Path) -> None:
     plan = FaultPlan.script([*[None] * LAST, "close_before"], only="tickets.add")
     rows = rows_with(WAVE, LAST)
-    async with QuirkyTwin(Quirks(mb3=True), faults=plan) as twin, client_of(twin) as client:
+    async with (
+        QuirkyEmulator(Quirks(mb3=True), faults=plan) as emulator,
+        client_of(emulator) as client,
+    ):
         await push(client, rows, journal, max_concurrency=1)
         found = await client.tickets.reconcile(journal, settle=SETTLE, probe=True)
         assert found.absent == []
         assert len(found.open) + len(found.probable) == 1
         # Asked again at once, the same one is looked for: it is ONE ticket.
         await client.tickets.reconcile(journal, settle=SETTLE, probe=True)
-        assert len(twin.ledger.of("tickets.add")) == ROWS
+        assert len(emulator.ledger.of("tickets.add")) == ROWS
 
 
 async def test_a_trial_ticket_that_is_refused_leaves_all_as_it_was(journal: Path) -> None:
     plan = FaultPlan.script([*[None] * LAST, "close_before"], only="tickets.add")
     rows = rows_with("About one.", LAST)
-    async with QuirkyTwin(Quirks(), faults=plan) as twin, client_of(twin) as client:
+    async with QuirkyEmulator(Quirks(), faults=plan) as emulator, client_of(emulator) as client:
         await push(client, rows, journal, max_concurrency=1)
-        twin.faults = FaultPlan.script(["failed"], only="tickets.add")
+        emulator.faults = FaultPlan.script(["failed"], only="tickets.add")
         found = await client.tickets.reconcile(journal, settle=SETTLE, probe=True)
         (row,) = found.open
         assert "the trial ticket was not made" in row.reason
@@ -218,15 +224,15 @@ async def test_a_ticket_that_an_agent_changed_is_a_candidate(journal: Path, edit
     quirks = Quirks(total=True)
     plan = FaultPlan.script([*[None] * 5, "close_after"], only="tickets.add")
     rows = rows_with("About one.", 5)
-    async with QuirkyTwin(quirks, faults=plan) as twin, client_of(twin) as client:
+    async with QuirkyEmulator(quirks, faults=plan) as emulator, client_of(emulator) as client:
         await push(client, rows, journal, max_concurrency=1)
-        lost = twin.ledger.of("tickets.add")[5].ticket_id
+        lost = emulator.ledger.of("tickets.add")[5].ticket_id
         quirks.changes = lambda row: EDITS[edit](row) if row["ticketId"] == lost else None
         found = await client.tickets.reconcile(journal, settle=SETTLE)
         (row,) = found.probable
         assert (row.key, row.ticket_ids, found.absent) == ("k5", (lost,), [])
         await push(client, rows, journal)
-        assert len(tickets_in(twin.ledger)) == ROWS
+        assert len(tickets_in(emulator.ledger)) == ROWS
 
 
 async def test_more_doubts_than_candidates_are_all_kept(journal: Path) -> None:
@@ -234,9 +240,9 @@ async def test_more_doubts_than_candidates_are_all_kept(journal: Path) -> None:
     faults = [*[None] * 5, "close_after", "close_before", "close_before"]
     plan = FaultPlan.script(faults, only="tickets.add")
     rows = rows_with("About one.", 5)
-    async with QuirkyTwin(quirks, faults=plan) as twin, client_of(twin) as client:
+    async with QuirkyEmulator(quirks, faults=plan) as emulator, client_of(emulator) as client:
         await push(client, rows, journal, max_concurrency=1)
-        lost = twin.ledger.of("tickets.add")[5].ticket_id
+        lost = emulator.ledger.of("tickets.add")[5].ticket_id
         quirks.changes = lambda row: (
             row.update(taskTitle="?", detail="") if row["ticketId"] == lost else None
         )
@@ -255,12 +261,12 @@ async def test_a_user_who_makes_other_tickets_too(journal: Path, clock: Clock, t
     quirks = Quirks(total=True)
     rows = rows_with("About the printer in the cellar of the north wing.", 3)[:5]
     rows[3].value["email_id"] = "one@example.com"
-    async with QuirkyTwin(quirks, clock=clock.now) as twin, client_of(twin) as client:
+    async with QuirkyEmulator(quirks, clock=clock.now) as emulator, client_of(emulator) as client:
         await client.tickets.add(title="early", ticket_details="made long before")
         clock.ahead += 3600
-        twin.faults = FaultPlan.script([*[None] * 3, "close_before"], only="tickets.add")
+        emulator.faults = FaultPlan.script([*[None] * 3, "close_before"], only="tickets.add")
         await push(client, rows, journal, max_concurrency=1)
-        twin.faults = FaultPlan()
+        emulator.faults = FaultPlan()
         if told:
             text = "something else"
             await client.tickets.add(
@@ -277,9 +283,9 @@ async def test_a_deleted_ticket_cannot_be_known(journal: Path) -> None:
     quirks = Quirks(total=True)
     plan = FaultPlan.script([*[None] * 5, "close_after"], only="tickets.add")
     rows = rows_with("About one.", 5)
-    async with QuirkyTwin(quirks, faults=plan) as twin, client_of(twin) as client:
+    async with QuirkyEmulator(quirks, faults=plan) as emulator, client_of(emulator) as client:
         await push(client, rows, journal, max_concurrency=1)
-        lost = twin.ledger.of("tickets.add")[5].ticket_id
+        lost = emulator.ledger.of("tickets.add")[5].ticket_id
         quirks.hides = lambda row: row["ticketId"] == lost
         found = await client.tickets.reconcile(journal, settle=SETTLE)
         assert len(found.absent) == 1

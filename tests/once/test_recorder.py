@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from kapture_async import InvalidInputError, PermissionDeniedError, PushStoppedError, Row
-from kapture_async._core.push.engine import Push
-from kapture_async._core.push.journal.facts import Job, State
-from kapture_async._core.push.journal.lock import owner_of
-from kapture_async._core.push.journal.reading import ReadJournal
-from kapture_async._core.push.journal.reference import append_marker
-from kapture_async._core.push.journal.store import Store
-from kapture_async._core.push.recorder import Recorder, Records
+from kapture_async._core.journal.lock import owner_of
+from kapture_async._core.journal.reader import ReadJournal
+from kapture_async._core.journal.records import Job, State
+from kapture_async._core.journal.reference import append_marker
+from kapture_async._core.journal.store import Store
+from kapture_async._core.push.journaling import JournalBridge, RowCodec
+from kapture_async._core.push.push import Push
 from kapture_async._core.transport.retry import RetryPolicy
 
 JOB = Job(service="s", operation="o", target="https://example.com", place="text")
@@ -34,14 +34,14 @@ def push_of(rows: Any, journal: Path, *, send: Any = None, **more: Any) -> Push[
         "mark": append_marker,
     }
     held = more.pop("held", False)
-    records: Records[str] = Records(**{**how, **more})
+    records: RowCodec[str] = RowCodec(**{**how, **more})
     return Push(
         rows,
         send or accept,
         service="s",
         operation="o",
         retry=RetryPolicy(),
-        recorder=Recorder(journal, records),
+        recorder=JournalBridge(journal, records),
         held=held,
     )
 

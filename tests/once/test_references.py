@@ -14,11 +14,11 @@ import pytest
 from attrs import evolve
 
 from kapture_async import Field, HelpdeskError, InvalidInputError, KaptureClient, NewTicket, Row
-from kapture_async._core.push.journal.facts import State
-from kapture_async._core.push.journal.reading import ReadJournal
-from kapture_async._core.push.journal.reference import marker_of
-from kapture_async._core.push.looks import MARGIN
-from kapture_async.testing import FaultPlan, KaptureTwin
+from kapture_async._core.journal.reader import ReadJournal
+from kapture_async._core.journal.records import State
+from kapture_async._core.journal.reference import marker_of
+from kapture_async._core.push.lookup import MARGIN
+from kapture_async.testing import FaultPlan, KaptureEmulator
 
 from .judge import judge, rows_in, tickets_in
 from .pushing import SETTLE, client_of, keyed, plain, push, titles
@@ -40,8 +40,8 @@ TEXTS = {
 }
 
 
-def payloads(twin: KaptureTwin) -> dict[str, dict[str, Any]]:
-    return {entry.payload["title"]: entry.payload for entry in twin.ledger.of("tickets.add")}
+def payloads(emulator: KaptureEmulator) -> dict[str, dict[str, Any]]:
+    return {entry.payload["title"]: entry.payload for entry in emulator.ledger.of("tickets.add")}
 
 
 def rows_of(texts: Mapping[str, str | None]) -> list[dict[str, Any]]:
@@ -52,13 +52,13 @@ def rows_of(texts: Mapping[str, str | None]) -> list[dict[str, Any]]:
 
 
 async def test_the_text_stays_as_it_was_and_is_found_again(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
-    twin.faults = FaultPlan.rate(1.0, kinds=["close_after"], only="tickets.add")
+    emulator.faults = FaultPlan.rate(1.0, kinds=["close_after"], only="tickets.add")
     story = await push(client, rows_of(TEXTS), journal)
     assert set(story.names) == {"unknown"}
     references = {row.reference for row in rows_in(journal)}
-    for title, payload in payloads(twin).items():
+    for title, payload in payloads(emulator).items():
         text, given = payload["ticket_details"], TEXTS[title] or ""
         assert text.startswith(given)
         marker = text.removeprefix(given)
@@ -68,10 +68,10 @@ async def test_the_text_stays_as_it_was_and_is_found_again(
         assert payload.keys() == {"title", "ticket_details"}
     found = await client.tickets.reconcile(journal, settle=SETTLE)
     assert len(found.present) == len(TEXTS)
-    assert judge(journal, twin.ledger).accepted == len(TEXTS)
+    assert judge(journal, emulator.ledger).accepted == len(TEXTS)
 
 
-class Escaping(KaptureTwin):
+class Escaping(KaptureEmulator):
     """Its pulls show texts as a web page would: escaped, on one line, in capitals."""
 
     def handle(self, request: Any) -> Any:
@@ -88,21 +88,23 @@ class Escaping(KaptureTwin):
 
 async def test_a_marker_survives_what_a_helpdesk_does_to_texts(journal: Path) -> None:
     faults = FaultPlan.rate(1.0, kinds=["close_after"], only="tickets.add")
-    async with Escaping(faults=faults) as twin, client_of(twin) as client:
+    async with Escaping(faults=faults) as emulator, client_of(emulator) as client:
         await push(client, rows_of(TEXTS), journal)
         found = await client.tickets.reconcile(journal, settle=SETTLE)
         assert len(found.present) == len(TEXTS)
-        assert judge(journal, twin.ledger).accepted == len(TEXTS)
+        assert judge(journal, emulator.ledger).accepted == len(TEXTS)
 
 
-async def test_without_a_journal_nothing_is_added(twin: KaptureTwin, client: KaptureClient) -> None:
+async def test_without_a_journal_nothing_is_added(
+    emulator: KaptureEmulator, client: KaptureClient
+) -> None:
     async with client.tickets.push(rows_of(TEXTS)) as outcomes:
         assert {outcome.name async for outcome in outcomes} == {"accepted"}
-    assert {t: p.get("ticket_details") for t, p in payloads(twin).items()} == TEXTS
+    assert {t: p.get("ticket_details") for t, p in payloads(emulator).items()} == TEXTS
 
 
 async def test_in_a_field_of_the_tenants(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
     rows: list[Any] = [
         {"title": "bare", "ticket_details": "one"},
@@ -111,7 +113,7 @@ async def test_in_a_field_of_the_tenants(
         {"title": "taken", "webform": [{"import_ref": "mine"}]},
         {"title": "odd", "webform": "text"},
     ]
-    twin.faults = FaultPlan.rate(1.0, kinds=["close_after"], only="tickets.add")
+    emulator.faults = FaultPlan.rate(1.0, kinds=["close_after"], only="tickets.add")
     story = await push(client, rows, journal, reference=FIELD, max_concurrency=1)
     assert story.names == ["unknown"] * 3 + ["not_sent"] * 2
     assert all(
@@ -120,7 +122,7 @@ async def test_in_a_field_of_the_tenants(
         if outcome.name == "not_sent"
     )
     references = [row.reference for row in rows_in(journal)]
-    made = payloads(twin)
+    made = payloads(emulator)
     assert made["bare"] == {
         "title": "bare",
         "ticket_details": "one",
@@ -143,14 +145,16 @@ async def test_in_a_field_of_the_tenants(
 
 
 async def test_without_a_reference_a_doubt_is_probable_at_best(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
-    twin.faults = FaultPlan.script(["close_after", "close_before", "close_after", "close_after"])
-    rows = plain("one", "two", "twin", "twin")
+    emulator.faults = FaultPlan.script(
+        ["close_after", "close_before", "close_after", "close_after"]
+    )
+    rows = plain("one", "two", "emulator", "emulator")
     await push(client, rows, journal, reference=None, max_concurrency=1)
-    assert all("[ref" not in str(payload) for payload in payloads(twin).values())
+    assert all("[ref" not in str(payload) for payload in payloads(emulator).values())
     found = await client.tickets.reconcile(journal, reference=None, settle=SETTLE)
-    ids = [entry.ticket_id for entry in twin.ledger.entries]
+    ids = [entry.ticket_id for entry in emulator.ledger.entries]
     assert [one.ticket_ids for one in found.probable] == [(ids[0],)]
     assert [set(one.ticket_ids) for one in found.ambiguous] == [set(ids[1:])] * 2
     assert len(found.open) == 1  # of "two" the absence of its content proves nothing
@@ -159,16 +163,16 @@ async def test_without_a_reference_a_doubt_is_probable_at_best(
     assert states == ["probable", "unknown", "ambiguous", "ambiguous"]
     again = await push(client, rows, journal, reference=None)
     assert (again.names, again.states) == ([], {"probable": 1, "unknown": 1, "ambiguous": 2})
-    assert titles(twin).total() == 3
+    assert titles(emulator).total() == 3
 
 
 async def test_what_another_row_is_known_to_have_made_is_not_probable(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
-    twin.faults = FaultPlan.script([None, "close_before", None, "close_after"])
+    emulator.faults = FaultPlan.script([None, "close_before", None, "close_after"])
     rows = keyed(a="same", b="same", c="other", d="other")
     await push(client, rows, journal, reference=None, max_concurrency=1)
-    ids = [entry.ticket_id for entry in twin.ledger.entries]
+    ids = [entry.ticket_id for entry in emulator.ledger.entries]
     found = await client.tickets.reconcile(journal, reference=None, settle=SETTLE)
     assert [(one.key, one.ticket_ids) for one in found.probable] == [("d", (ids[2],))]
     assert [one.key for one in found.open] == ["b"]
@@ -176,45 +180,45 @@ async def test_what_another_row_is_known_to_have_made_is_not_probable(
 
 
 async def test_what_is_found_twice_is_left_to_a_person(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
-    twin.faults = FaultPlan.script(["close_after", "close_before"])
+    emulator.faults = FaultPlan.script(["close_after", "close_before"])
     await push(client, keyed(a="one", b="two"), journal, max_concurrency=1)
     one, two = rows_in(journal)
-    copies = [twin.seed(ticket_details=f"A copy. {marker_of(two.reference)}") for _ in range(2)]
-    copies.append(twin.seed(ticket_details=f"Another. {marker_of(one.reference).upper()}"))
+    copies = [emulator.seed(ticket_details=f"A copy. {marker_of(two.reference)}") for _ in range(2)]
+    copies.append(emulator.seed(ticket_details=f"Another. {marker_of(one.reference).upper()}"))
     found = await client.tickets.reconcile(journal, settle=SETTLE)
     by_key = {resolved.key: set(resolved.ticket_ids) for resolved in found.ambiguous}
-    assert by_key == {"a": {twin.ledger.entries[0].ticket_id, copies[2]}, "b": set(copies[:2])}
+    assert by_key == {"a": {emulator.ledger.entries[0].ticket_id, copies[2]}, "b": set(copies[:2])}
     assert found.doubts == 2
     assert [row.state for row in rows_in(journal)] == [State.AMBIGUOUS] * 2
     again = await push(client, keyed(a="one", b="two"), journal)
     assert (again.names, again.states) == ([], {"ambiguous": 2})
-    assert titles(twin).total() == 1
+    assert titles(emulator).total() == 1
 
 
 async def test_a_look_that_fails_leaves_all_as_it_was(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
-    twin.faults = FaultPlan.script(["close_after", "close_before"])
+    emulator.faults = FaultPlan.script(["close_after", "close_before"])
     await push(client, keyed(a="one", b="two"), journal, max_concurrency=1)
-    twin.faults = FaultPlan.rate(1.0, kinds=["failed"], only="tickets.pull")
+    emulator.faults = FaultPlan.rate(1.0, kinds=["failed"], only="tickets.pull")
     with pytest.raises(HelpdeskError, match="Something went wrong"):
         await client.tickets.reconcile(journal, settle=SETTLE)
-    assert judge(journal, twin.ledger).unknown == 2
+    assert judge(journal, emulator.ledger).unknown == 2
     # The second look fails: what the first one found stands, and nothing is absent yet.
     margin = timedelta(seconds=MARGIN)
-    days = ((twin.now + margin).date() - (twin.now - margin).date()).days + 1
-    twin.faults = FaultPlan.script([*[None] * days, "failed"], only="tickets.pull")
+    days = ((emulator.now + margin).date() - (emulator.now - margin).date()).days + 1
+    emulator.faults = FaultPlan.script([*[None] * days, "failed"], only="tickets.pull")
     with pytest.raises(HelpdeskError):
         await client.tickets.reconcile(journal, settle=SETTLE)
-    counts = judge(journal, twin.ledger)
+    counts = judge(journal, emulator.ledger)
     assert (counts.accepted, counts.unknown, counts.not_sent) == (1, 1, 0)
-    twin.faults = FaultPlan()
+    emulator.faults = FaultPlan()
     found = await client.tickets.reconcile(journal, settle=SETTLE)
     assert [one.key for one in found.absent] == ["b"]
     await push(client, keyed(a="one", b="two"), journal)
-    assert judge(journal, twin.ledger).accepted == 2
+    assert judge(journal, emulator.ledger).accepted == 2
 
 
 async def test_the_settle_time_is_twice_a_call_at_least(
@@ -228,9 +232,9 @@ async def test_the_settle_time_is_twice_a_call_at_least(
 # --- doctor ------------------------------------------------------------------------------------
 
 
-async def test_doctor(twin: KaptureTwin, client: KaptureClient) -> None:
+async def test_doctor(emulator: KaptureEmulator, client: KaptureClient) -> None:
     said = await client.tickets.doctor()
-    (ticket,) = tickets_in(twin.ledger)
+    (ticket,) = tickets_in(emulator.ledger)
     assert said.guarantee == "exactly once with proof"
     assert (said.ticket_id, said.reference) == (ticket.ticket_id, ticket.reference)
     assert said.seconds is not None
@@ -240,19 +244,19 @@ async def test_doctor(twin: KaptureTwin, client: KaptureClient) -> None:
 
 
 async def test_doctor_by_a_field_and_with_another_ticket(
-    twin: KaptureTwin, client: KaptureClient
+    emulator: KaptureEmulator, client: KaptureClient
 ) -> None:
     trial = NewTicket(title="Trial", extra={"queue": "import"})
     said = await client.tickets.doctor(trial, reference=FIELD)
     assert said.guarantee == "exactly once with proof"
-    (payload,) = payloads(twin).values()
+    (payload,) = payloads(emulator).values()
     wanted = {"title": "Trial", "queue": "import", "webform": [{"import_ref": said.reference}]}
     assert payload == wanted
     with pytest.raises(InvalidInputError, match="nothing to be found"):
         await client.tickets.doctor(reference=None)
 
 
-class Forgetful(KaptureTwin):
+class Forgetful(KaptureEmulator):
     """Its pulls show texts without their last line."""
 
     def handle(self, request: Any) -> Any:
@@ -262,7 +266,7 @@ class Forgetful(KaptureTwin):
         return super().handle(request)
 
 
-class Doubling(KaptureTwin):
+class Doubling(KaptureEmulator):
     """Makes two tickets of each that is added."""
 
     def handle(self, request: Any) -> Any:
@@ -273,14 +277,14 @@ class Doubling(KaptureTwin):
 
 
 async def test_doctor_where_references_do_not_come_back(journal: Path) -> None:
-    async with Forgetful() as twin, client_of(twin) as client:
+    async with Forgetful() as emulator, client_of(emulator) as client:
         said = await client.tickets.doctor(patience=0.6)
     assert said.guarantee == "at most once with a list of doubts"
     assert said.why == "the reference did not come back within 0.6 s"
-    assert (said.ticket_id, said.seconds) == (twin.ledger.entries[0].ticket_id, None)
+    assert (said.ticket_id, said.seconds) == (emulator.ledger.entries[0].ticket_id, None)
 
 
-class Short(KaptureTwin):
+class Short(KaptureEmulator):
     """Keeps only the beginning of long texts."""
 
     def handle(self, request: Any) -> Any:
@@ -294,7 +298,7 @@ class Short(KaptureTwin):
 
 
 async def test_doctor_with_a_long_text() -> None:
-    async with Short() as twin, client_of(twin) as client:
+    async with Short() as emulator, client_of(emulator) as client:
         said = await client.tickets.doctor(patience=0.1)
         assert said.guarantee == "exactly once with proof"
         said = await client.tickets.doctor(long=900, patience=0.1)
@@ -302,7 +306,7 @@ async def test_doctor_with_a_long_text() -> None:
         said = await client.tickets.doctor(long=1200, patience=0.1)
         assert said.guarantee == "at most once with a list of doubts"
         assert "with a text of 1,200 characters" in said.why
-        texts = [entry.payload["ticket_details"] for entry in twin.ledger]
+        texts = [entry.payload["ticket_details"] for entry in emulator.ledger]
         # As long as the text of a row would be; the reference comes on top.
         assert [len(text) - len("\n[ref:]") - 20 for text in texts[1:]] == [900, 1200]
         with pytest.raises(InvalidInputError, match="long must be"):
@@ -312,15 +316,15 @@ async def test_doctor_with_a_long_text() -> None:
 
 
 async def test_doctor_where_they_come_back_twice() -> None:
-    async with Doubling() as twin, client_of(twin) as client:
+    async with Doubling() as emulator, client_of(emulator) as client:
         said = await client.tickets.doctor()
     assert said.guarantee == "at most once with a list of doubts"
     assert said.twice
     assert "2 tickets after one create" in said.why
 
 
-async def test_doctor_where_pulls_fail(twin: KaptureTwin, client: KaptureClient) -> None:
-    twin.faults = FaultPlan.rate(1.0, kinds=["failed"], only="tickets.pull")
+async def test_doctor_where_pulls_fail(emulator: KaptureEmulator, client: KaptureClient) -> None:
+    emulator.faults = FaultPlan.rate(1.0, kinds=["failed"], only="tickets.pull")
     said = await client.tickets.doctor(patience=0.1)
     assert said.guarantee == "at most once with a list of doubts"
     assert "failed" in said.why
@@ -329,9 +333,9 @@ async def test_doctor_where_pulls_fail(twin: KaptureTwin, client: KaptureClient)
 
 @pytest.mark.parametrize("fault", ["failed", "close_after"])
 async def test_doctor_where_the_trial_is_not_made(
-    twin: KaptureTwin, client: KaptureClient, fault: str
+    emulator: KaptureEmulator, client: KaptureClient, fault: str
 ) -> None:
-    twin.faults = FaultPlan.script([fault])
+    emulator.faults = FaultPlan.script([fault])
     with pytest.raises(HelpdeskError):
         await client.tickets.doctor(patience=0.1)
 
@@ -343,9 +347,9 @@ class Site(str, Enum):  # noqa: UP042 - a StrEnum has one name only
 
 
 async def test_keys_of_a_type_of_the_callers(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
-    twin.faults = FaultPlan.script(["close_after"], only="tickets.add")
+    emulator.faults = FaultPlan.script(["close_after"], only="tickets.add")
     rows: list[Any] = [Row({"title": "one"}, Site.HOME), Row({"title": "two"}, 7)]  # type: ignore[arg-type]
     story = await push(client, rows, journal)
     assert sorted(story.names) == ["not_sent", "unknown"]

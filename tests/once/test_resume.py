@@ -20,9 +20,9 @@ from kapture_async import (
     PushStoppedError,
     Row,
 )
-from kapture_async._core.push.journal.facts import State
-from kapture_async._core.push.journal.reading import ReadJournal
-from kapture_async.testing import Fault, FaultPlan, KaptureTwin
+from kapture_async._core.journal.reader import ReadJournal
+from kapture_async._core.journal.records import State
+from kapture_async.testing import Fault, FaultPlan, KaptureEmulator
 
 from .judge import each_once, judge, tickets_in
 from .pushing import SETTLE, Story, client_of, keyed, plain, push, titles
@@ -32,23 +32,23 @@ SLOW_DOWN = Fault("status", status=429, retry_after="0.05")
 LATER = Fault("status", status=429, retry_after="3600")
 
 
-def sent(twin: KaptureTwin) -> int:
-    return sum(count for path, count in twin.requests.items() if "add-ticket" in path)
+def sent(emulator: KaptureEmulator) -> int:
+    return sum(count for path, count in emulator.requests.items() if "add-ticket" in path)
 
 
 async def test_the_same_push_again_sends_nothing(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
     rows = [*plain("a", "b"), *keyed(k="c")]
     assert (await push(client, rows, journal)).names == ["accepted"] * 3
     async with client.tickets.push(rows, journal=journal) as outcomes:
         assert [outcome async for outcome in outcomes] == []
     assert (outcomes.counts.rows, outcomes.counts.earlier, outcomes.counts.in_flight) == (3, 3, 0)
-    assert sent(twin) == 3
+    assert sent(emulator) == 3
 
 
 async def test_new_rows_are_planned_and_changed_ones_told_of(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
     await push(client, keyed(a="one", b="two"), journal)
     story = await push(client, keyed(a="one", b="TWO", c="three"), journal)
@@ -58,60 +58,60 @@ async def test_new_rows_are_planned_and_changed_ones_told_of(
     assert isinstance(changed.error, ConflictError)
     assert "is in the helpdesk" in changed.reason
     assert (new.key, new.name) == ("c", "accepted")
-    assert titles(twin) == Counter(["one", "two", "three"])
-    judge(journal, twin.ledger)
+    assert titles(emulator) == Counter(["one", "two", "three"])
+    judge(journal, emulator.ledger)
 
 
 async def test_what_is_in_doubt_is_not_sent_whether_changed_or_not(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
-    twin.faults = FaultPlan.script(["close_before", "close_after"])
+    emulator.faults = FaultPlan.script(["close_before", "close_after"])
     story = await push(client, keyed(a="one", b="two"), journal, max_concurrency=1)
     assert story.names == ["unknown"] * 2
     for rows in (keyed(a="one", b="two"), keyed(a="ONE", b="TWO")):
         again = await push(client, rows, journal)
         assert (again.names, again.states) == ([], {"unknown": 2})
-    assert sent(twin) == 2
+    assert sent(emulator) == 2
     found = await client.tickets.reconcile(journal, settle=SETTLE)
     assert [one.key for one in found.absent] == ["a"]
     assert [one.key for one in found.present] == ["b"]
-    assert found.present[0].ticket_ids == (twin.ledger.entries[0].ticket_id,)
+    assert found.present[0].ticket_ids == (emulator.ledger.entries[0].ticket_id,)
     assert found.doubts == 2
     # What is proven absent may go as it is now.
     assert (await push(client, keyed(a="ONE", b="two"), journal)).names == ["accepted"]
-    assert titles(twin) == Counter(["ONE", "two"])
-    judge(journal, twin.ledger)
+    assert titles(emulator) == Counter(["ONE", "two"])
+    judge(journal, emulator.ledger)
 
 
 async def test_a_rejected_row_goes_again_once_it_is_mended(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
-    twin.faults = FaultPlan.script(["failed"])
+    emulator.faults = FaultPlan.script(["failed"])
     assert (await push(client, keyed(a="bad"), journal)).names == ["rejected"]
-    (refused,) = orjson.loads(twin.received[-1].body)
+    (refused,) = orjson.loads(emulator.received[-1].body)
     again = await push(client, keyed(a="bad"), journal)
     assert (again.names, again.states) == ([], {"rejected": 1})
-    assert sent(twin) == 1
+    assert sent(emulator) == 1
     assert (await push(client, keyed(a="good"), journal)).names == ["accepted"]
-    (ticket,) = tickets_in(twin.ledger)
+    (ticket,) = tickets_in(emulator.ledger)
     assert ticket.reference is not None
     assert ticket.reference in refused["ticket_details"]  # the same row, so the same reference
     assert (await push(client, keyed(a="good"), journal)).states == {"accepted": 1}
-    judge(journal, twin.ledger)
+    judge(journal, emulator.ledger)
 
 
 async def test_a_row_that_was_turned_away_goes_again_as_it_is(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
-    twin.faults = FaultPlan.script([LATER])
+    emulator.faults = FaultPlan.script([LATER])
     with pytest.raises(PushStoppedError):
         await push(client, keyed(a="one"), journal)
     assert (await push(client, keyed(a="one"), journal)).names == ["accepted"]
-    assert titles(twin) == Counter(["one"])
+    assert titles(emulator) == Counter(["one"])
 
 
 async def test_bad_rows_are_remembered_and_those_with_a_key_until_they_are_mended(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
     bad: list[Any] = [
         Row({"title": ""}, "a"),
@@ -119,16 +119,16 @@ async def test_bad_rows_are_remembered_and_those_with_a_key_until_they_are_mende
         {"ticket_details": "neither title nor key"},
     ]
     assert (await push(client, bad, journal)).names == ["not_sent"] * 3
-    assert judge(journal, twin.ledger).not_sent == 3
+    assert judge(journal, emulator.ledger).not_sent == 3
     assert (await push(client, bad, journal)).names == ["not_sent"] * 3
-    assert judge(journal, twin.ledger).rows == 3
+    assert judge(journal, emulator.ledger).rows == 3
     assert (await push(client, keyed(a="x", b="y"), journal)).names == ["accepted"] * 2
-    counts = judge(journal, twin.ledger)
+    counts = judge(journal, emulator.ledger)
     assert (counts.accepted, counts.not_sent) == (2, 1)
 
 
 async def test_bad_rows_without_names_are_told_apart_and_found_again(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
     blank = InvalidInputError("title is blank")
     bad: list[Any] = [
@@ -142,7 +142,7 @@ async def test_bad_rows_without_names_are_told_apart_and_found_again(
         story = await push(client, bad, journal)
         assert story.names == ["not_sent"] * len(bad)
         assert {outcome.error.message for outcome in story.outcomes} == {"title is blank"}
-        assert judge(journal, twin.ledger).not_sent == len(bad)
+        assert judge(journal, emulator.ledger).not_sent == len(bad)
     with ReadJournal.open_to_read(journal) as read:
         views = list(read.rows_in(State.NOT_SENT))
         assert not list(read.pending())
@@ -153,7 +153,7 @@ async def test_bad_rows_without_names_are_told_apart_and_found_again(
 
 
 async def test_good_rows_whose_key_names_nothing_leave_a_trace(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
     bad = [
         Row({"title": "one"}, "", 2),
@@ -163,9 +163,9 @@ async def test_good_rows_whose_key_names_nothing_leave_a_trace(
     ]
     for _ in range(2):
         assert (await push(client, bad, journal)).names == ["not_sent"] * len(bad)
-        counts = judge(journal, twin.ledger)
+        counts = judge(journal, emulator.ledger)
         assert (counts.rows, counts.not_sent) == (len(bad), len(bad))
-    assert sent(twin) == 0
+    assert sent(emulator) == 0
     with ReadJournal.open_to_read(journal) as read:
         views = [(view.line, view.key, view.words) for view in read.rows_in(State.NOT_SENT)]
     empty, unreadable = "its key is empty", "its key is not readable text (UTF-8)"
@@ -173,7 +173,7 @@ async def test_good_rows_whose_key_names_nothing_leave_a_trace(
 
 
 async def test_a_key_that_comes_twice(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
     rows = [*keyed(a="one"), *keyed(a="one"), *keyed(a="other")]
     for state in ("repeated", "accepted"):
@@ -183,59 +183,61 @@ async def test_a_key_that_comes_twice(
         assert "stood in an earlier row, with other content" in second[0].reason
         assert story.states[state] == 1
         assert story.states["repeated"] == 1
-    assert titles(twin).total() == 1
-    judge(journal, twin.ledger)
+    assert titles(emulator).total() == 1
+    judge(journal, emulator.ledger)
 
 
 async def test_a_key_function_names_the_rows(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
     def name(row: Any) -> str:
         return str(row["title"])
 
-    twin.faults = FaultPlan.script(["close_after"])
+    emulator.faults = FaultPlan.script(["close_after"])
     await push(client, plain("a", "b"), journal, key=name)
     found = await client.tickets.reconcile(journal, settle=SETTLE)
     assert len(found.present) == 1
     again = await push(client, plain("b", "a", "c"), journal, key=name)
     assert again.states == {"accepted": 2}
-    assert titles(twin) == Counter("abc")
+    assert titles(emulator) == Counter("abc")
 
 
 async def test_equal_rows_without_keys_are_counted(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
     assert (await push(client, plain("x", "x", "y", "x"), journal)).names == ["accepted"] * 4
     assert (await push(client, plain("x", "x", "y", "x"), journal)).names == []
     assert (await push(client, plain("x", "y"), journal)).names == []
     assert (await push(client, plain("x", "x", "x", "x", "y"), journal)).names == ["accepted"]
-    each_once(twin.ledger, "xxxxy")
-    references = [ticket.reference for ticket in tickets_in(twin.ledger)]
+    each_once(emulator.ledger, "xxxxy")
+    references = [ticket.reference for ticket in tickets_in(emulator.ledger)]
     assert len(set(references)) == 5
-    judge(journal, twin.ledger)
+    judge(journal, emulator.ledger)
 
 
 @pytest.mark.parametrize("with_keys", [True, False])
 async def test_a_source_in_another_order(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, with_keys: bool
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path, with_keys: bool
 ) -> None:
     names = [f"t{number // 2 if not with_keys else number}" for number in range(60)]
     rows: list[Any] = keyed(**{name: name for name in names}) if with_keys else plain(*names)
-    twin.faults = FaultPlan.rate(0.4, seed=3, kinds=["close_before", "close_after", "reset_early"])
+    emulator.faults = FaultPlan.rate(
+        0.4, seed=3, kinds=["close_before", "close_after", "reset_early"]
+    )
     await push(client, rows, journal)
-    twin.faults = FaultPlan()
+    emulator.faults = FaultPlan()
     random.Random(3).shuffle(rows)
     again = await push(client, rows, journal)
     assert (again.names, again.states.total()) == ([], 60)
     await client.tickets.reconcile(journal, settle=SETTLE)
     random.Random(4).shuffle(rows)
     await push(client, rows, journal)
-    each_once(twin.ledger, names)
-    assert judge(journal, twin.ledger).accepted == 60
+    each_once(emulator.ledger, names)
+    assert judge(journal, emulator.ledger).accepted == 60
 
 
 async def test_a_ticket_object_and_a_mapping_are_the_same_row(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
     await push(client, [NewTicket(title="a", ticket_details="About a.")], journal)
     assert (await push(client, plain("a"), journal)).states == {"accepted": 1}
@@ -245,37 +247,39 @@ async def test_a_ticket_object_and_a_mapping_are_the_same_row(
 # --- without the source ------------------------------------------------------------------------
 
 
-async def left_over(twin: KaptureTwin, journal: Path, **settings: Any) -> None:
+async def left_over(emulator: KaptureEmulator, journal: Path, **settings: Any) -> None:
     """A push of which a is there, b in doubt, and c was turned away."""
-    twin.faults = FaultPlan.script([None, "close_before", LATER])
-    async with client_of(twin) as client:
+    emulator.faults = FaultPlan.script([None, "close_before", LATER])
+    async with client_of(emulator) as client:
         with pytest.raises(PushStoppedError):
             await push(client, plain("a", "b", "c"), journal, max_concurrency=1, **settings)
-    twin.faults = FaultPlan()
+    emulator.faults = FaultPlan()
 
 
-async def test_the_journal_alone(twin: KaptureTwin, client: KaptureClient, journal: Path) -> None:
-    await left_over(twin, journal)
-    assert titles(twin) == Counter("a")
+async def test_the_journal_alone(
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
+) -> None:
+    await left_over(emulator, journal)
+    assert titles(emulator) == Counter("a")
     story = await push(client, [], journal, from_journal=True)
     assert story.names == ["accepted"]  # c; of b nobody knows
-    assert titles(twin) == Counter("ac")
+    assert titles(emulator) == Counter("ac")
     found = await client.tickets.reconcile(journal, settle=SETTLE)
     assert len(found.absent) == 1
     assert (await push(client, [], journal, from_journal=True)).names == ["accepted"]
     assert (await push(client, [], journal, from_journal=True)).names == []
-    each_once(twin.ledger, "abc")
+    each_once(emulator.ledger, "abc")
     assert (await push(client, plain("a", "b", "c", "d"), journal)).names == ["accepted"]
-    each_once(twin.ledger, "abcd")
-    texts = {ticket.title: ticket.text for ticket in tickets_in(twin.ledger)}
+    each_once(emulator.ledger, "abcd")
+    texts = {ticket.title: ticket.text for ticket in tickets_in(emulator.ledger)}
     assert texts == {title: f"About {title}." for title in "abcd"}
-    judge(journal, twin.ledger)
+    judge(journal, emulator.ledger)
 
 
 async def test_without_contents_the_source_is_needed(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
-    await left_over(twin, journal, payloads=False)
+    await left_over(emulator, journal, payloads=False)
     kept = b"".join(path.read_bytes() for path in journal.parent.iterdir())
     assert b"About" not in kept
     settings = {"payloads": False, "from_journal": True}
@@ -288,30 +292,30 @@ async def test_without_contents_the_source_is_needed(
     assert (await push(client, [], journal, **settings)).names == []
     rows = plain("a", "b", "c")
     assert (await push(client, rows, journal, payloads=False)).names == ["accepted"] * 2
-    each_once(twin.ledger, "abc")
+    each_once(emulator.ledger, "abc")
 
 
 @pytest.mark.parametrize("workers", [2, 4, 12])
 async def test_source_and_journal_never_both_send_a_row(
-    twin: KaptureTwin, journal: Path, workers: int
+    emulator: KaptureEmulator, journal: Path, workers: int
 ) -> None:
     """What is put off at the end of the source is held by the journal as well."""
-    twin.latency = 0.01
-    twin.faults = FaultPlan.script([None] * 8 + [SLOW_DOWN] * 4)
+    emulator.latency = 0.01
+    emulator.faults = FaultPlan.script([None] * 8 + [SLOW_DOWN] * 4)
     rows = plain(*(f"t{number}" for number in range(12)))
-    async with client_of(twin, timeout=5.0) as client:
+    async with client_of(emulator, timeout=5.0) as client:
         story = await push(client, rows, journal, from_journal=True, max_concurrency=workers)
     assert story.names == ["accepted"] * 12
-    each_once(twin.ledger, (row["title"] for row in rows))
+    each_once(emulator.ledger, (row["title"] for row in rows))
 
 
 async def test_a_row_of_the_source_has_one_outcome_a_run(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
-    twin.faults = FaultPlan.script([Fault("status", status=429)])
+    emulator.faults = FaultPlan.script([Fault("status", status=429)])
     story = await push(client, plain("a"), journal, from_journal=True, patience=0.0)
     assert story.names == ["rejected"]
-    assert sent(twin) == 1
+    assert sent(emulator) == 1
     assert (await push(client, plain("a"), journal, from_journal=True)).names == ["accepted"]
 
 
@@ -343,16 +347,16 @@ async def consume(client: KaptureClient, journal: Path, ending: str, story: Stor
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("seed", range(SEEDS))
 async def test_left_in_the_middle_and_gone_on_with(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, ending: str, seed: int
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path, ending: str, seed: int
 ) -> None:
     dice = random.Random(seed)
-    twin.latency = 0.003
-    twin.faults = FaultPlan.rate(0.2, seed=seed, kinds=["close_before", "close_after"])
+    emulator.latency = 0.003
+    emulator.faults = FaultPlan.rate(0.2, seed=seed, kinds=["close_before", "close_after"])
     story = Story()
     task = asyncio.create_task(consume(client, journal, ending, story))
     if ending.startswith("cancel"):
         due = dice.randint(1, 70)
-        while twin.requests.total() < due and not task.done():
+        while emulator.requests.total() < due and not task.done():
             await asyncio.sleep(0)
         task.cancel()
         if ending == "cancel twice":
@@ -362,15 +366,15 @@ async def test_left_in_the_middle_and_gone_on_with(
     assert done, "it hangs"
     if not task.cancelled():
         assert isinstance(task.exception(), ZeroDivisionError | None)
-    judge(journal, twin.ledger)
-    made = titles(twin)
+    judge(journal, emulator.ledger)
+    made = titles(emulator)
     for outcome in story.outcomes:
         assert made[outcome.row["title"]] == (outcome.name == "accepted") or (
             outcome.name == "unknown"
         )
-    twin.faults = FaultPlan()
+    emulator.faults = FaultPlan()
     await client.tickets.reconcile(journal, settle=SETTLE)
     rows = plain(*(f"t{number}" for number in range(80)))
     assert set((await push(client, rows, journal)).names) <= {"accepted"}
-    each_once(twin.ledger, (row["title"] for row in rows))
-    assert judge(journal, twin.ledger).accepted == 80
+    each_once(emulator.ledger, (row["title"] for row in rows))
+    assert judge(journal, emulator.ledger).accepted == 80

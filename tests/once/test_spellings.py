@@ -11,8 +11,8 @@ import pytest
 from attrs import evolve
 
 from kapture_async import TicketUpdate
-from kapture_async.journaled_customers import spellings
-from kapture_async.testing import FaultPlan, KaptureTwin
+from kapture_async._journaled_customers import spellings
+from kapture_async.testing import FaultPlan, KaptureEmulator
 
 from .pushing import SETTLE, client_of
 from .test_customers import made, people, push
@@ -21,7 +21,7 @@ from .test_updates import tickets, update, updated
 ADD, GET = "customers.add", "customers.get"
 
 
-class Normalising(KaptureTwin):
+class Normalising(KaptureEmulator):
     """Keeps phone numbers in one form, and finds them in no other; addresses in lower case."""
 
     form: Callable[[str], str] = staticmethod(lambda digits: f"+91{digits}")
@@ -53,13 +53,13 @@ async def test_a_number_in_another_form(journal: Path, form: str) -> None:
         row["phone"] = f"98765 4321{number}"
         row["email_id"] = f"{row['customer_name'].upper()}@Example.com"
     plan = FaultPlan.script([None, "close_after", "close_before"], only=ADD)
-    async with Normalising(faults=plan) as twin, client_of(twin) as client:
-        twin.form = FORMS[form]  # type: ignore[method-assign]
+    async with Normalising(faults=plan) as emulator, client_of(emulator) as client:
+        emulator.form = FORMS[form]  # type: ignore[method-assign]
         await push(client, rows, journal, max_concurrency=1)
         found = await client.customers.reconcile(journal, settle=SETTLE)
         assert (len(found.present), len(found.absent)) == (1, 1)
         await push(client, rows, journal)
-        assert set(made(twin).values()) == {1}
+        assert set(made(emulator).values()) == {1}
 
 
 def test_spellings() -> None:
@@ -70,7 +70,7 @@ def test_spellings() -> None:
     assert spellings("none") == []
 
 
-class FewNotes(KaptureTwin):
+class FewNotes(KaptureEmulator):
     """Shows so many notes of a ticket, the oldest."""
 
     most = 3
@@ -88,12 +88,12 @@ class FewNotes(KaptureTwin):
 
 async def test_notes_that_are_cut_off_prove_nothing(journal: Path) -> None:
     plan = FaultPlan.script([*[None] * 4, "close_after"], only="tickets.update")
-    async with FewNotes() as twin, client_of(twin) as client:
-        first, second = tickets(twin, 2)
+    async with FewNotes() as emulator, client_of(emulator) as client:
+        first, second = tickets(emulator, 2)
         for _ in range(3):
             await client.tickets.update(second, sub_status="PS", comment="before")
-        before = updated(twin)[second]
-        twin.faults = plan
+        before = updated(emulator)[second]
+        emulator.faults = plan
         rows = [
             *(TicketUpdate(ticket_id=first, sub_status="PS", comment=f"n{n}") for n in range(4)),
             TicketUpdate(ticket_id=second, sub_status="PS", comment="ours"),
@@ -105,4 +105,4 @@ async def test_notes_that_are_cut_off_prove_nothing(journal: Path) -> None:
         assert (found.absent, len(found.open)) == ([], 1)
         assert "limit" in found.open[0].reason
         await update(client, rows, journal, **how)
-        assert updated(twin)[second] == before + 1
+        assert updated(emulator)[second] == before + 1

@@ -24,10 +24,10 @@ from kapture_async import (
     SyncKaptureClient,
     TicketUpdate,
 )
-from kapture_async._core.push.journal.facts import State
-from kapture_async._core.push.journal.reference import marker_of
+from kapture_async._core.journal.records import State
+from kapture_async._core.journal.reference import marker_of
 from kapture_async.events import RowKnown
-from kapture_async.testing import FaultPlan, KaptureTwin
+from kapture_async.testing import FaultPlan, KaptureEmulator
 
 from .judge import rows_in
 from .pushing import ENOUGH, SETTLE, Story, client_of
@@ -36,8 +36,8 @@ FIELD = Field("webform.import_ref")
 MOMENT = "2026-01-31 18:05:00"
 
 
-def tickets(twin: KaptureTwin, count: int) -> list[str]:
-    return [twin.seed(title=f"t{number}") for number in range(count)]
+def tickets(emulator: KaptureEmulator, count: int) -> list[str]:
+    return [emulator.seed(title=f"t{number}") for number in range(count)]
 
 
 def commented(ids: Iterable[str]) -> list[dict[str, str]]:
@@ -60,8 +60,8 @@ async def update(
     return story
 
 
-def updated(twin: KaptureTwin) -> Counter[str]:
-    return Counter(entry.ticket_id for entry in twin.ledger.of("tickets.update"))
+def updated(emulator: KaptureEmulator) -> Counter[str]:
+    return Counter(entry.ticket_id for entry in emulator.ledger.of("tickets.update"))
 
 
 def states(journal: Path) -> list[str]:
@@ -72,9 +72,9 @@ def states(journal: Path) -> list[str]:
 
 
 async def test_each_ticket_once_with_what_all_have_in_common(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
-    a, b, c = tickets(twin, 3)
+    a, b, c = tickets(emulator, 3)
     rows: list[Any] = [
         {"ticket_id": a, "comment": "one"},
         TicketUpdate(ticket_id=b, sub_status="RS", queue="Q2"),
@@ -92,7 +92,7 @@ async def test_each_ticket_once_with_what_all_have_in_common(
     assert said[0].result.ticket_id == a
     references = {row.key: marker_of(row.reference) for row in rows_in(journal) if row.attempts}
     common = {"callback_time": "2026-01-31 18:05:00"}
-    assert [entry.payload for entry in twin.ledger] == [
+    assert [entry.payload for entry in emulator.ledger] == [
         {"ticket_id": a, "sub_status": "CL", "queue": "Q1", **common}
         | {"comment": f"one\n{references[a]}"},
         {"ticket_id": b, "sub_status": "RS", "queue": "Q2", **common},
@@ -104,9 +104,9 @@ async def test_each_ticket_once_with_what_all_have_in_common(
 
 
 async def test_without_a_journal_each_ticket_once_as_well(
-    twin: KaptureTwin, client: KaptureClient
+    emulator: KaptureEmulator, client: KaptureClient
 ) -> None:
-    a, b = tickets(twin, 2)
+    a, b = tickets(emulator, 2)
 
     async def source() -> AsyncIterator[Any]:
         for row in [*commented([a, b]), TicketUpdate(ticket_id=a), {"comment": "no id"}]:
@@ -117,16 +117,16 @@ async def test_without_a_journal_each_ticket_once_as_well(
     reasons = [one.reason for one in sorted(story.outcomes, key=lambda one: one.index)]
     assert "its ticket id stood in an earlier row" in reasons[2]
     assert "ticket_id is missing" in reasons[3]
-    assert updated(twin) == {a: 1, b: 1}
-    assert all("[ref" not in entry.payload["comment"] for entry in twin.ledger)
+    assert updated(emulator) == {a: 1, b: 1}
+    assert all("[ref" not in entry.payload["comment"] for entry in emulator.ledger)
 
 
 async def test_with_keys_of_ones_own_a_ticket_may_come_more_than_once(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
-    (a,) = tickets(twin, 1)
+    (a,) = tickets(emulator, 1)
     rows = [{"ticket_id": a, "comment": "one"}, {"ticket_id": a, "comment": "two"}]
-    twin.faults = FaultPlan.script(["close_after", "close_before"])
+    emulator.faults = FaultPlan.script(["close_after", "close_before"])
     story = await update(client, rows, journal, key=lambda row: row["comment"], max_concurrency=1)
     assert story.names == ["unknown", "unknown"]
     found = await client.tickets.reconcile(journal, settle=SETTLE)
@@ -135,16 +135,16 @@ async def test_with_keys_of_ones_own_a_ticket_may_come_more_than_once(
         ["two"],
     )
     await update(client, rows, journal, key=lambda row: row["comment"])
-    ticket = twin.ticket(a)
+    ticket = emulator.ticket(a)
     assert ticket is not None
     assert [note.splitlines()[0] for note in ticket.notes] == ["one", "two"]
 
 
 @pytest.mark.parametrize("with_journal", [True, False])
 async def test_blanks_around_an_id_make_no_other_ticket_of_it(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, with_journal: bool
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path, with_journal: bool
 ) -> None:
-    (a,) = tickets(twin, 1)
+    (a,) = tickets(emulator, 1)
     names = [f" {a}", a, f"{a} "]
     rows: list[Any] = [
         Row({"ticket_id": name, "comment": "x"}, name, n) for n, name in enumerate(names)
@@ -159,7 +159,7 @@ async def test_blanks_around_an_id_make_no_other_ticket_of_it(
     assert story.names == ["accepted", *["not_sent"] * (1 if with_journal else 5)]
     assert story.states == ({"repeated": 4} if with_journal else {})
     assert {one.key for one in story.outcomes} == {a}
-    assert updated(twin) == {a: 1}
+    assert updated(emulator) == {a: 1}
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ async def test_blanks_around_an_id_make_no_other_ticket_of_it(
 )
 @pytest.mark.parametrize("with_journal", [True, False])
 async def test_rows_that_cannot_be_sent(
-    twin: KaptureTwin,
+    emulator: KaptureEmulator,
     client: KaptureClient,
     journal: Path,
     row: Any,
@@ -187,13 +187,13 @@ async def test_rows_that_cannot_be_sent(
     story = await update(client, [row], journal if with_journal else None)
     assert story.names == ["not_sent"]
     assert words in story.outcomes[0].reason
-    assert not twin.requests
+    assert not emulator.requests
 
 
 async def test_a_bulk_without_a_sub_status(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
-    (a,) = tickets(twin, 1)
+    (a,) = tickets(emulator, 1)
     story = await update(client, commented([a]), journal, sub_status=None)
     assert "sub_status is missing" in story.outcomes[0].reason
     for wrong in ({"sub_status": ""}, {"queue": 1}, {"callback_time": "soon"}):
@@ -205,7 +205,7 @@ async def test_a_bulk_without_a_sub_status(
         client.tickets.update_many([], queue="Q", extra={"queue": "Q"})
     row = {"ticket_id": a, "queue": "Q1"}
     assert (await update(client, [row], None, extra={"queue": "Q2"})).names == ["accepted"]
-    assert twin.ledger.entries[-1].payload["queue"] == "Q1"
+    assert emulator.ledger.entries[-1].payload["queue"] == "Q1"
 
 
 def test_an_update_shows_no_text_and_survives_a_pickle() -> None:
@@ -214,11 +214,15 @@ def test_an_update_shows_no_text_and_survives_a_pickle() -> None:
     assert pickle.loads(pickle.dumps(one)) == one
 
 
-def test_the_sync_twin(tmp_path: Path) -> None:
-    with KaptureTwin().in_thread() as twin:
-        ids = tickets(twin, 3)
-        twin.faults = FaultPlan.script(["close_after"])
-        settings: dict[str, Any] = {"base_url": twin.url, "token": twin.token, "timeout": ENOUGH}
+def test_the_sync_client(tmp_path: Path) -> None:
+    with KaptureEmulator().in_thread() as emulator:
+        ids = tickets(emulator, 3)
+        emulator.faults = FaultPlan.script(["close_after"])
+        settings: dict[str, Any] = {
+            "base_url": emulator.url,
+            "token": emulator.token,
+            "timeout": ENOUGH,
+        }
         journal = tmp_path / "j"
         with SyncKaptureClient(**settings) as client:
             rows = commented([*ids, ids[0]])
@@ -229,40 +233,40 @@ def test_the_sync_twin(tmp_path: Path) -> None:
             assert sorted(names) == ["accepted", "accepted", "unknown"]  # one came twice
             found = client.tickets.reconcile(journal, settle=SETTLE)
             assert [one.ticket_ids for one in found.present] == [(ids[0],)]
-        assert updated(twin) == dict.fromkeys(ids, 1)
+        assert updated(emulator) == dict.fromkeys(ids, 1)
 
 
 # --- what became of a lost answer ----------------------------------------------------------------
 
 
 async def test_a_doubt_is_looked_up_in_its_ticket(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
-    ids = tickets(twin, 6)
+    ids = tickets(emulator, 6)
     faults = [None, "close_after", "close_before", "close_after", "close_before", None]
-    twin.faults = FaultPlan.script(faults, only="tickets.update")
+    emulator.faults = FaultPlan.script(faults, only="tickets.update")
     story = await update(client, commented(ids), journal, max_concurrency=1)
     assert story.names == ["accepted", *["unknown"] * 4, "accepted"]
-    before = Counter(twin.requests)
+    before = Counter(emulator.requests)
     found = await client.tickets.reconcile(journal, settle=SETTLE)
-    asked = Counter(twin.requests) - before
+    asked = Counter(emulator.requests) - before
     assert asked == {"/search-ticket-by-ticket-id.html/v.2.0": 2}  # not one for each ticket
     assert [one.key for one in found.present] == [ids[1], ids[3]]
     assert [one.key for one in found.absent] == [ids[2], ids[4]]
     again = await update(client, commented(ids), journal)
     assert again.names == ["accepted"] * 2
-    assert updated(twin) == dict.fromkeys(ids, 1)
+    assert updated(emulator) == dict.fromkeys(ids, 1)
     assert states(journal) == ["accepted"] * 6
 
 
 async def test_a_row_without_a_comment_carries_no_reference(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
-    ids = tickets(twin, 3)
+    ids = tickets(emulator, 3)
     rows = [{"ticket_id": ids[0]}, {"ticket_id": ids[1], "comment": " "}, *commented(ids[2:])]
-    twin.faults = FaultPlan.script(["close_after", "close_before", "close_after"])
+    emulator.faults = FaultPlan.script(["close_after", "close_before", "close_after"])
     await update(client, rows, journal, max_concurrency=1)
-    assert twin.ledger.entries[0].payload == {"ticket_id": ids[0], "sub_status": "CL"}
+    assert emulator.ledger.entries[0].payload == {"ticket_id": ids[0], "sub_status": "CL"}
     found = await client.tickets.reconcile(journal, settle=SETTLE)
     # Neither is taken for absent: of an update without a comment nothing can be seen.
     assert [one.key for one in found.open] == ids[:2]
@@ -273,29 +277,29 @@ async def test_a_row_without_a_comment_carries_no_reference(
     await client.tickets.judge(journal, ids[1], absent=True)
     again = await update(client, rows, journal)
     assert (again.names, again.states) == (["accepted"], {"accepted": 2})
-    assert updated(twin) == dict.fromkeys(ids, 1)
+    assert updated(emulator) == dict.fromkeys(ids, 1)
 
 
 async def test_a_field_of_the_tenants_proves_rows_without_comments(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
-    ids = tickets(twin, 4)
+    ids = tickets(emulator, 4)
     rows = [{"ticket_id": one, "webform": [{"city": "Pune"}]} for one in ids]
-    twin.faults = FaultPlan.script(["close_after", "close_before", "close_before"])
+    emulator.faults = FaultPlan.script(["close_after", "close_before", "close_before"])
     await update(client, rows, journal, reference=FIELD, max_concurrency=1)
-    twin.seed(ticket_id="1", title="another", webform=[{"import_ref": "of another journal"}])
+    emulator.seed(ticket_id="1", title="another", webform=[{"import_ref": "of another journal"}])
     found = await client.tickets.reconcile(journal, reference=FIELD, settle=SETTLE)
     assert [one.key for one in found.present] == ids[:1]
     assert [one.key for one in found.absent] == ids[1:3]
     assert (await update(client, rows, journal, reference=FIELD)).names == ["accepted"] * 2
-    assert updated(twin) == dict.fromkeys(ids, 1)
+    assert updated(emulator) == dict.fromkeys(ids, 1)
 
 
 async def test_a_field_that_was_written_over_proves_nothing(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
-    (a,) = tickets(twin, 1)
-    twin.faults = FaultPlan.script(["close_after"])
+    (a,) = tickets(emulator, 1)
+    emulator.faults = FaultPlan.script(["close_after"])
     await update(client, [{"ticket_id": a}], journal, reference=FIELD)
     await client.tickets.update(a, sub_status="PS", extra={"webform": [{"import_ref": "other"}]})
     found = await client.tickets.reconcile(journal, reference=FIELD, settle=SETTLE)
@@ -303,17 +307,17 @@ async def test_a_field_that_was_written_over_proves_nothing(
 
 
 async def test_without_a_reference_an_update_is_probable_at_best(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
-    ids = tickets(twin, 2)
-    twin.faults = FaultPlan.script(["close_after", "close_before"])
+    ids = tickets(emulator, 2)
+    emulator.faults = FaultPlan.script(["close_after", "close_before"])
     await update(client, commented(ids), journal, reference=None, max_concurrency=1)
     found = await client.tickets.reconcile(journal, reference=None, settle=SETTLE)
     assert [(one.key, one.ticket_ids) for one in found.probable] == [(ids[0], (ids[0],))]
     assert [one.key for one in found.open] == ids[1:]
 
 
-class Changed(KaptureTwin):
+class Changed(KaptureEmulator):
     """Shows its tickets' notes in another way."""
 
     def show(self, notes: list[dict[str, str]]) -> Any:
@@ -347,20 +351,20 @@ class Cutting(Changed):
 
 
 async def test_where_notes_do_not_come_back_nothing_is_absent(journal: Path) -> None:
-    async with Hiding(faults=FaultPlan.script([None, "close_after"])) as twin:
-        async with client_of(twin) as client:
-            ids = tickets(twin, 2)
+    async with Hiding(faults=FaultPlan.script([None, "close_after"])) as emulator:
+        async with client_of(emulator) as client:
+            ids = tickets(emulator, 2)
             await update(client, commented(ids), journal, max_concurrency=1)
             found = await client.tickets.reconcile(journal, settle=SETTLE)
             assert (len(found.open), found.absent, found.unseen) == (1, [], 1)
             assert (await update(client, commented(ids), journal)).names == []
-        assert updated(twin) == dict.fromkeys(ids, 1)
+        assert updated(emulator) == dict.fromkeys(ids, 1)
 
 
 async def test_where_an_empty_list_of_notes_is_left_out(tmp_path: Path) -> None:
     for number, faults in enumerate((["close_before"], [None, "close_before"])):
-        async with Bare(faults=FaultPlan.script(faults)) as twin, client_of(twin) as client:
-            rows = commented(tickets(twin, len(faults)))
+        async with Bare(faults=FaultPlan.script(faults)) as emulator, client_of(emulator) as client:
+            rows = commented(tickets(emulator, len(faults)))
             journal = tmp_path / str(number)
             await update(client, rows, journal, max_concurrency=1)
             found = await client.tickets.reconcile(journal, settle=SETTLE)
@@ -369,9 +373,9 @@ async def test_where_an_empty_list_of_notes_is_left_out(tmp_path: Path) -> None:
 
 
 async def test_a_comment_that_is_cut_short_is_not_taken_for_absent(journal: Path) -> None:
-    async with Cutting(faults=FaultPlan.script([None, "close_after"])) as twin:
-        async with client_of(twin) as client:
-            ids = tickets(twin, 2)
+    async with Cutting(faults=FaultPlan.script([None, "close_after"])) as emulator:
+        async with client_of(emulator) as client:
+            ids = tickets(emulator, 2)
             rows = commented(ids)
             rows[1]["comment"] = "The customer says that it works again, and thanks us. " * 2
             await update(client, rows, journal, max_concurrency=1)
@@ -380,10 +384,10 @@ async def test_a_comment_that_is_cut_short_is_not_taken_for_absent(journal: Path
 
 
 async def test_a_ticket_that_is_not_given_says_nothing(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
-    ids = [*tickets(twin, 2), "123"]
-    twin.faults = FaultPlan.script([None, "close_before", "close_before"])
+    ids = [*tickets(emulator, 2), "123"]
+    emulator.faults = FaultPlan.script([None, "close_before", "close_before"])
     await update(client, commented(ids), journal, max_concurrency=1)
     found = await client.tickets.reconcile(journal, settle=SETTLE)
     assert ([one.key for one in found.absent], [one.key for one in found.open]) == (
@@ -392,7 +396,7 @@ async def test_a_ticket_that_is_not_given_says_nothing(
     )
 
 
-class Strict(KaptureTwin):
+class Strict(KaptureEmulator):
     """Refuses to give tickets if it knows none of them."""
 
     def handle(self, request: Any) -> Any:
@@ -403,20 +407,20 @@ class Strict(KaptureTwin):
 
 
 async def test_not_one_ticket_is_given(journal: Path) -> None:
-    async with Strict(faults=FaultPlan.script(["close_before"] * 2)) as twin:
-        async with client_of(twin) as client:
+    async with Strict(faults=FaultPlan.script(["close_before"] * 2)) as emulator:
+        async with client_of(emulator) as client:
             await update(client, commented(["123", "124"]), journal, max_concurrency=1)
             found = await client.tickets.reconcile(journal, settle=SETTLE)
             assert len(found.open) == 2
 
 
 async def test_a_reference_that_is_there_twice_is_for_a_person(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
-    (a,) = tickets(twin, 1)
-    twin.faults = FaultPlan.script(["close_after"])
+    (a,) = tickets(emulator, 1)
+    emulator.faults = FaultPlan.script(["close_after"])
     await update(client, commented([a]), journal)
-    ticket = twin.ticket(a)
+    ticket = emulator.ticket(a)
     assert ticket is not None
     ticket.notes.append(ticket.notes[0])
     found = await client.tickets.reconcile(journal, settle=SETTLE)
@@ -424,10 +428,10 @@ async def test_a_reference_that_is_there_twice_is_for_a_person(
 
 
 async def test_a_journal_without_payloads(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
-    ids = tickets(twin, 3)
-    twin.faults = FaultPlan.script([None, "close_after", "close_before"])
+    ids = tickets(emulator, 3)
+    emulator.faults = FaultPlan.script([None, "close_after", "close_before"])
     await update(client, commented(ids), journal, payloads=False, max_concurrency=1)
     found = await client.tickets.reconcile(journal, settle=SETTLE)
     assert ([one.key for one in found.present], [one.key for one in found.open]) == (
@@ -437,27 +441,27 @@ async def test_a_journal_without_payloads(
 
 
 async def test_only_what_the_journal_holds(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
-    ids = tickets(twin, 2)
-    twin.faults = FaultPlan.script([None, "close_before"])
+    ids = tickets(emulator, 2)
+    emulator.faults = FaultPlan.script([None, "close_before"])
     given = {"callback_time": MOMENT}
     await update(client, commented(ids), journal, max_concurrency=1, extra=given)
     await client.tickets.reconcile(journal, settle=SETTLE)
-    twin.faults = FaultPlan.script([])
+    emulator.faults = FaultPlan.script([])
     settings = {"sub_status": None, "queue": "another", "extra": {"x": "y"}}
     story = await update(client, [], journal, from_journal=True, **settings)
     assert [one.reason for one in story.outcomes] == [""]
-    assert updated(twin) == dict.fromkeys(ids, 1)
-    payload = twin.ledger.entries[-1].payload
+    assert updated(emulator) == dict.fromkeys(ids, 1)
+    payload = emulator.ledger.entries[-1].payload
     assert sorted(payload) == ["callback_time", "comment", "sub_status", "ticket_id"]
     assert (payload["sub_status"], payload["callback_time"]) == ("CL", MOMENT)
 
 
 async def test_a_journal_of_another_operation_is_refused(
-    twin: KaptureTwin, client: KaptureClient, tmp_path: Path
+    emulator: KaptureEmulator, client: KaptureClient, tmp_path: Path
 ) -> None:
-    (a,) = tickets(twin, 1)
+    (a,) = tickets(emulator, 1)
     await update(client, commented([a]), tmp_path / "u")
     with pytest.raises(JournalError, match=r"operation is 'tickets\.update', not 'tickets\.add'"):
         async with client.tickets.push([{"title": "t"}], journal=tmp_path / "u"):
@@ -466,20 +470,20 @@ async def test_a_journal_of_another_operation_is_refused(
         assert [outcome.name async for outcome in outcomes] == ["accepted"]
     with pytest.raises(JournalError, match=r"operation is 'tickets\.add'"):
         await update(client, commented([a]), tmp_path / "a")
-    assert len(twin.ledger) == 2
+    assert len(emulator.ledger) == 2
 
 
 # --- looks that fail, and words of a person ------------------------------------------------------
 
 
 async def test_what_the_first_look_found_is_not_lost_when_the_second_fails(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
-    ids = tickets(twin, 2)
-    twin.faults = FaultPlan.script(["close_after", "close_before"], only="tickets.update")
+    ids = tickets(emulator, 2)
+    emulator.faults = FaultPlan.script(["close_after", "close_before"], only="tickets.update")
     await update(client, commented(ids), journal, max_concurrency=1)
     broken = [None, *["close_before"] * 9]
-    twin.faults = FaultPlan.script(broken, only="tickets.get")
+    emulator.faults = FaultPlan.script(broken, only="tickets.get")
     with pytest.raises(NoReplyError) as caught:
         await client.tickets.reconcile(journal, settle=SETTLE)
     found = Reconciliation.before(caught.value)
@@ -490,18 +494,18 @@ async def test_what_the_first_look_found_is_not_lost_when_the_second_fails(
     )
     assert any("1 doubt was resolved before" in note for note in caught.value.__notes__)
     assert states(journal) == ["accepted", "unknown"]
-    twin.faults = FaultPlan.rate(1.0, kinds=["close_before"], only="tickets.get")
+    emulator.faults = FaultPlan.rate(1.0, kinds=["close_before"], only="tickets.get")
     with pytest.raises(NoReplyError) as caught:
         await client.tickets.reconcile(journal, settle=SETTLE)
     assert Reconciliation.before(caught.value) is None
 
 
 async def test_the_longer_time_for_a_call_counts(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
-    ids = tickets(twin, 1)
-    twin.faults = FaultPlan.script(["close_after"])
-    async with client_of(twin, timeout=30.0) as patient:
+    ids = tickets(emulator, 1)
+    emulator.faults = FaultPlan.script(["close_after"])
+    async with client_of(emulator, timeout=30.0) as patient:
         await update(patient, commented(ids), journal)
     with pytest.raises(InvalidInputError, match="60 seconds or more, twice the time a call of the"):
         await client.tickets.reconcile(journal, settle=SETTLE)
@@ -522,9 +526,9 @@ async def test_the_longer_time_for_a_call_counts(
     ],
 )
 async def test_words_that_say_nothing(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, how: dict[str, Any], words: str
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path, how: dict[str, Any], words: str
 ) -> None:
-    twin.faults = FaultPlan.script([None, *["close_after"] * 3])
+    emulator.faults = FaultPlan.script([None, *["close_after"] * 3])
     rows = [
         Row({"title": name}, name, line) for name, line in zip("kdef", (1, 2, 9, 9), strict=True)
     ]
@@ -536,13 +540,13 @@ async def test_words_that_say_nothing(
 
 
 async def test_words_of_a_person_stand_in_the_journal(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
-    twin.faults = FaultPlan.script(["close_after", "close_before"])
+    emulator.faults = FaultPlan.script(["close_after", "close_before"])
     rows = [Row({"title": "one"}, None, 2), Row({"title": "two"}, "k", 3)]
     async with client.tickets.push(rows, journal=journal, max_concurrency=1) as outcomes:
         assert [outcome.name async for outcome in outcomes] == ["unknown"] * 2
-    ticket_id = twin.ledger.entries[0].ticket_id
+    ticket_id = emulator.ledger.entries[0].ticket_id
     await client.tickets.judge(journal, line=2, present=ticket_id)
     await client.tickets.judge(journal, "k", absent=True)
     one, two = rows_in(journal)
@@ -554,4 +558,4 @@ async def test_words_of_a_person_stand_in_the_journal(
     assert (two.state, two.words) == (State.NOT_SENT, "told by the operator")
     async with client.tickets.push(rows, journal=journal) as outcomes:
         assert [outcome.key async for outcome in outcomes] == ["k"]
-    assert Counter(entry.payload["title"] for entry in twin.ledger) == {"one": 1, "two": 1}
+    assert Counter(entry.payload["title"] for entry in emulator.ledger) == {"one": 1, "two": 1}

@@ -22,18 +22,18 @@ from kapture_async import (
     SyncKaptureClient,
     Verification,
 )
-from kapture_async._core.push.journal.facts import State
-from kapture_async._core.push.journal.reading import ReadJournal
-from kapture_async._core.push.looks import ListEnd
+from kapture_async._api import INDIA, codec_of
+from kapture_async._core.journal.reader import ReadJournal
+from kapture_async._core.journal.records import State
+from kapture_async._core.push.lookup import ListEnd
 from kapture_async._core.push.sightings import Sightings
 from kapture_async._core.push.verification import BY_ID, ONE_OF_SEVERAL
 from kapture_async._core.push.verify import NO_COMMENT, NOWHERE, YOUNG
-from kapture_async.journaled import look_of
-from kapture_async.references import TEXT
-from kapture_async.service import INDIA, codec_of
-from kapture_async.testing import FaultPlan, KaptureTwin
+from kapture_async._journaled import look_of
+from kapture_async._reference import TEXT
+from kapture_async.testing import FaultPlan, KaptureEmulator
 from support_async import SupportClient, SyncSupportClient, Timeout
-from support_async.testing import SupportTwin
+from support_async.testing import SupportEmulator
 
 from ..clock import Clock
 from .pushing import ENOUGH, SETTLE, client_of, keyed, push, titles
@@ -51,9 +51,9 @@ def whys(found: Verification) -> dict[str | None, str | None]:
     return {row.key: row.why for row in found.rows()}
 
 
-def forget(twin: KaptureTwin, title: str) -> None:
+def forget(emulator: KaptureEmulator, title: str) -> None:
     """A ticket is gone from the helpdesk."""
-    store = twin._store
+    store = emulator._store
     (ticket,) = (one for one in store.tickets.values() if one.title == title)
     del store.tickets[ticket.ticket_id]
     for day in store._days.values():
@@ -61,13 +61,15 @@ def forget(twin: KaptureTwin, title: str) -> None:
             day.remove(ticket)
 
 
-def edit(twin: KaptureTwin, title: str, detail: str) -> None:
+def edit(emulator: KaptureEmulator, title: str, detail: str) -> None:
     """An agent writes another text."""
-    (ticket,) = (one for one in twin._store.tickets.values() if one.title == title)
+    (ticket,) = (one for one in emulator._store.tickets.values() if one.title == title)
     ticket.detail, ticket.shown = detail, None
 
 
-async def test_all_is_proved(twin: KaptureTwin, client: KaptureClient, journal: Path) -> None:
+async def test_all_is_proved(
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
+) -> None:
     await push(client, keyed(**{f"k{n}": f"t{n}" for n in range(30)}), journal)
     found = await client.tickets.verify(journal, settle=SETTLE)
     assert found.counts == {"present": 30}
@@ -75,7 +77,7 @@ async def test_all_is_proved(twin: KaptureTwin, client: KaptureClient, journal: 
     assert (found.total, found.tickets, found.contradictions) == (30, 30, [])
     (listed,) = (one for one in found.lists if one.tickets)
     assert (listed.tickets, listed.total, listed.short) == (30, 30, False)
-    ids = {entry.ticket_id for entry in twin.ledger}
+    ids = {entry.ticket_id for entry in emulator.ledger}
     assert {row.ticket_ids[0] for row in found.rows()} == ids
     assert sum(1 for _ in found.rows()) == 30  # once more
     with ReadJournal.open_to_read(journal) as reader:
@@ -88,13 +90,13 @@ async def test_all_is_proved(twin: KaptureTwin, client: KaptureClient, journal: 
 
 
 async def test_each_kind_of_row(journal: Path, clock: Clock) -> None:
-    async with OddKapture() as twin, client_of(twin) as client:
+    async with OddKapture() as emulator, client_of(emulator) as client:
         rows = keyed(**ODD, gone="gone", edited="edited", other="other")
         await push(client, rows, journal, max_concurrency=1)
         await push(client, keyed(z="last"), journal)
-        forget(twin, "gone")
-        edit(twin, "edited", "all is said and done")
-        edit(twin, "other", f"[ref:{'a' * 20}]")  # the ticket of its id is another row's now
+        forget(emulator, "gone")
+        edit(emulator, "edited", "all is said and done")
+        edit(emulator, "other", f"[ref:{'a' * 20}]")  # the ticket of its id is another row's now
         clock.ahead += LATER
         found = await client.tickets.verify(journal, settle=SETTLE)
         assert results(found) == {
@@ -123,9 +125,9 @@ async def test_each_kind_of_row(journal: Path, clock: Clock) -> None:
         assert [row.key for row in found.first["missing"]] == ["gone"]
         # The doubt was found, the refused row is present, and the one whose ticket is another
         # row's is in doubt: nothing of them is sent again.
-        before = titles(twin)
+        before = titles(emulator)
         assert (await push(client, rows, journal)).states == {"accepted": 7, "unknown": 1}
-        assert titles(twin) == before
+        assert titles(emulator) == before
         again = await client.tickets.verify(journal, settle=SETTLE)
         assert (results(again)["r"], results(again)["other"]) == ("present", "in_doubt")
         assert ("rejected_present", "r") not in {
@@ -138,7 +140,7 @@ async def test_what_was_refused_and_is_not_there_is_as_it_should_be(
     journal: Path, clock: Clock
 ) -> None:
     plan = FaultPlan.script([None, "failed", None], only="tickets.add")
-    async with KaptureTwin(faults=plan) as twin, client_of(twin) as client:
+    async with KaptureEmulator(faults=plan) as emulator, client_of(emulator) as client:
         rows: list[Any] = [*keyed(a="a", b="b"), Row({"title": ""}, "never"), *keyed(c="c")]
         story = await push(client, rows, journal, max_concurrency=1)
         assert story.names == ["accepted", "rejected", "not_sent", "accepted"]
@@ -158,10 +160,10 @@ async def test_what_was_refused_and_is_not_there_is_as_it_should_be(
 
 
 async def test_what_is_young_is_not_missing(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, clock: Clock
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path, clock: Clock
 ) -> None:
     await push(client, keyed(a="a", gone="gone", c="c"), journal, max_concurrency=1)
-    forget(twin, "gone")
+    forget(emulator, "gone")
     found = await client.tickets.verify(journal, settle=SETTLE)
     assert (results(found)["gone"], found.reasons) == ("not_seen", {YOUNG: 1})
     clock.ahead += LATER
@@ -171,7 +173,7 @@ async def test_what_is_young_is_not_missing(
 
 
 async def test_a_list_that_is_short_by_its_own_count(journal: Path, clock: Clock) -> None:
-    class Short(KaptureTwin):
+    class Short(KaptureEmulator):
         def handle(self, request: Any) -> Any:
             reply = super().handle(request)
             if self.operation(request) != "tickets.pull":
@@ -181,7 +183,7 @@ async def test_a_list_that_is_short_by_its_own_count(journal: Path, clock: Clock
                 body["message"] = body["message"][:3]
             return evolve(reply, body=orjson.dumps(body))
 
-    async with Short() as twin, client_of(twin) as client:
+    async with Short() as emulator, client_of(emulator) as client:
         await push(client, keyed(a="a", b="b", c="c", d="d", e="e"), journal, max_concurrency=1)
         clock.ahead += LATER
         found = await client.tickets.verify(journal, settle=SETTLE)
@@ -197,12 +199,12 @@ async def test_a_list_that_is_short_by_its_own_count(journal: Path, clock: Clock
 )
 async def test_a_list_without_a_count(journal: Path, clock: Clock, gone: str, told: str) -> None:
     """One that rises by its ids may end too early, and has no hole before its last ticket."""
-    async with KaptureTwin(pull_counts=False) as twin, client_of(twin) as client:
+    async with KaptureEmulator(pull_counts=False) as emulator, client_of(emulator) as client:
         await push(client, keyed(**{f"t{n}": f"t{n}" for n in range(10)}), journal)
-        ids = sorted(entry.ticket_id for entry in twin.ledger)
-        titles_in_order = {e.ticket_id: e.payload["title"] for e in twin.ledger}
+        ids = sorted(entry.ticket_id for entry in emulator.ledger)
+        titles_in_order = {e.ticket_id: e.payload["title"] for e in emulator.ledger}
         place = int(gone[1:])
-        forget(twin, titles_in_order[ids[place]])
+        forget(emulator, titles_in_order[ids[place]])
         clock.ahead += LATER
         found = await client.tickets.verify(journal, settle=SETTLE)
         assert found.counts == {"present": 9, told: 1}
@@ -211,7 +213,7 @@ async def test_a_list_without_a_count(journal: Path, clock: Clock, gone: str, to
 async def test_what_a_list_has_lost_is_known_by_its_id(journal: Path, clock: Clock) -> None:
     """Texts are cut at their first emoji, so no row with one comes back by its reference."""
 
-    class Cutting(KaptureTwin):
+    class Cutting(KaptureEmulator):
         def handle(self, request: Any) -> Any:
             if self.operation(request) == "tickets.add":
                 told = orjson.loads(request.body)
@@ -219,13 +221,13 @@ async def test_what_a_list_has_lost_is_known_by_its_id(journal: Path, clock: Clo
                 request = evolve(request, body=orjson.dumps(told))
             return super().handle(request)
 
-    async with Cutting() as twin, client_of(twin) as client:
+    async with Cutting() as emulator, client_of(emulator) as client:
         rows = [
             Row({"title": key, "ticket_details": f"hello {sign}"}, key)
             for key, sign in (("a", ""), ("b", "\U0001f44b"), ("gone", "\U0001f44b"), ("c", ""))
         ]
         await push(client, rows, journal, max_concurrency=1)
-        forget(twin, "gone")
+        forget(emulator, "gone")
         clock.ahead += LATER
         found = await client.tickets.verify(journal, settle=SETTLE)
         assert results(found) == {"a": "present", "b": "present", "gone": "missing", "c": "present"}
@@ -243,16 +245,16 @@ async def test_a_look_that_fails_leaves_what_it_has_seen(journal: Path) -> None:
                     return evolve(self.refusal("x"), status=500)
             return super().handle(request)
 
-    async with Failing() as twin, client_of(twin) as client:
+    async with Failing() as emulator, client_of(emulator) as client:
         await push(client, keyed(**ODD), journal, max_concurrency=1)
-        twin.broken = True
+        emulator.broken = True
         with pytest.raises(ServerError):
             await client.tickets.verify(journal, settle=SETTLE)
         assert ("twice", "d") in found_in(journal)
 
 
 async def test_without_references_nothing_can_be_checked(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
     await push(client, keyed(a="a", b="b"), journal, reference=None)
     found = await client.tickets.verify(journal, reference=None, settle=SETTLE)
@@ -263,7 +265,7 @@ async def test_without_references_nothing_can_be_checked(
 
 async def test_a_doubt_that_is_not_found_stays_one(journal: Path, clock: Clock) -> None:
     plan = FaultPlan.script([None, "close_before", None])
-    async with KaptureTwin(faults=plan) as twin, client_of(twin) as client:
+    async with KaptureEmulator(faults=plan) as emulator, client_of(emulator) as client:
         await push(client, keyed(a="a", b="b", c="c"), journal, max_concurrency=1)
         clock.ahead += LATER
         found = await client.tickets.verify(journal, settle=SETTLE)
@@ -273,7 +275,7 @@ async def test_a_doubt_that_is_not_found_stays_one(journal: Path, clock: Clock) 
 
 
 async def test_a_doubt_that_is_there_twice(journal: Path) -> None:
-    class Twice(KaptureTwin):
+    class Twice(KaptureEmulator):
         def handle(self, request: Any) -> Any:
             reply = super().handle(request)
             if self.operation(request) == "tickets.add" and b"TWICE" in request.body:
@@ -281,7 +283,7 @@ async def test_a_doubt_that_is_there_twice(journal: Path) -> None:
                 return evolve(reply, body=b"<html>", status=502)
             return reply
 
-    async with Twice() as twin, client_of(twin) as client:
+    async with Twice() as emulator, client_of(emulator) as client:
         await push(client, keyed(a="a", b="TWICE"), journal)
         found = await client.tickets.verify(journal, settle=SETTLE)
         assert results(found) == {"a": "present", "b": "twice"}
@@ -291,18 +293,18 @@ async def test_a_doubt_that_is_there_twice(journal: Path) -> None:
 
 
 async def test_days_between_two_pushes_are_not_read(journal: Path, clock: Clock) -> None:
-    async with KaptureTwin(clock=clock.now) as twin, client_of(twin) as client:
+    async with KaptureEmulator(clock=clock.now) as emulator, client_of(emulator) as client:
         await push(client, keyed(a="a"), journal)
         clock.ahead += 30 * 86400
         await push(client, keyed(b="b"), journal)
-        before = Counter(twin.requests)
+        before = Counter(emulator.requests)
         found = await client.tickets.verify(journal, settle=SETTLE)
         assert found.counts == {"present": 2}
-        assert 4 <= (Counter(twin.requests) - before).total() <= 8
+        assert 4 <= (Counter(emulator.requests) - before).total() <= 8
 
 
 async def test_what_cannot_be_verified(
-    twin: KaptureTwin, client: KaptureClient, journal: Path
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
     with pytest.raises(InvalidInputError, match="settle"):
         await client.tickets.verify(journal, settle=1)
@@ -314,8 +316,10 @@ async def test_what_cannot_be_verified(
 
 
 def test_the_sync_client(journal: Path) -> None:
-    with OddKapture().in_thread() as twin:
-        with SyncKaptureClient(base_url=twin.url, token=twin.token, timeout=ENOUGH) as client:
+    with OddKapture().in_thread() as emulator:
+        with SyncKaptureClient(
+            base_url=emulator.url, token=emulator.token, timeout=ENOUGH
+        ) as client:
             with client.tickets.push(keyed(**ODD), journal=journal, max_concurrency=1) as outcomes:
                 list(outcomes)
             found = client.tickets.verify(journal, settle=SETTLE)
@@ -324,11 +328,13 @@ def test_the_sync_client(journal: Path) -> None:
         assert {row.key for row in found.rows()} == set(ODD)
 
 
-async def test_a_list_ends_behind_its_own_rows(twin: KaptureTwin, client: KaptureClient) -> None:
+async def test_a_list_ends_behind_its_own_rows(
+    emulator: KaptureEmulator, client: KaptureClient
+) -> None:
     """And not behind those of the next day, if it has none."""
     day = datetime(2026, 3, 2, 12, tzinfo=INDIA)
     for number in range(3):
-        twin.seed(title="t", created=day + timedelta(days=2, minutes=number))
+        emulator.seed(title="t", created=day + timedelta(days=2, minutes=number))
     look = look_of(client.tickets.pull, codec_of(INDIA), TEXT)
     since, until = day.timestamp(), (day + timedelta(days=3)).timestamp()
     told = [one async for one in look(since, until)]
@@ -350,7 +356,7 @@ def test_a_temporary_file_that_fails() -> None:
 
 @pytest.mark.parametrize("turns", [1, 3, 10, 30, 100])
 async def test_a_cancelled_verification_leaves_all_as_it_was(
-    twin: KaptureTwin, client: KaptureClient, journal: Path, turns: int
+    emulator: KaptureEmulator, client: KaptureClient, journal: Path, turns: int
 ) -> None:
     await push(client, keyed(**{f"k{n}": f"t{n}" for n in range(20)}), journal)
     task = asyncio.create_task(client.tickets.verify(journal, settle=SETTLE))
@@ -374,9 +380,9 @@ def support_rows(**subjects: str) -> list[Any]:
 
 
 async def test_support(journal: Path, clock: Clock) -> None:
-    async with OddSupport() as twin:
-        settings: dict[str, Any] = {"apikey": twin.apikey, "timeout": Timeout(total=SETTLE / 2)}
-        async with SupportClient(twin.url, access_token=twin.token, **settings) as client:
+    async with OddSupport() as emulator:
+        settings: dict[str, Any] = {"apikey": emulator.apikey, "timeout": Timeout(total=SETTLE / 2)}
+        async with SupportClient(emulator.url, access_token=emulator.token, **settings) as client:
             rows = support_rows(**{k: v for k, v in ODD.items() if k != "o"})
             await push(client, rows, journal, max_concurrency=1)  # type: ignore[arg-type]
             await push(client, support_rows(z="last"), journal)  # type: ignore[arg-type]
@@ -393,9 +399,9 @@ async def test_support(journal: Path, clock: Clock) -> None:
 
 
 def test_the_sync_client_of_support(journal: Path) -> None:
-    with SupportTwin().in_thread() as twin:
-        settings: dict[str, Any] = {"apikey": twin.apikey, "timeout": Timeout(total=SETTLE / 2)}
-        with SyncSupportClient(twin.url, access_token=twin.token, **settings) as client:
+    with SupportEmulator().in_thread() as emulator:
+        settings: dict[str, Any] = {"apikey": emulator.apikey, "timeout": Timeout(total=SETTLE / 2)}
+        with SyncSupportClient(emulator.url, access_token=emulator.token, **settings) as client:
             with client.tickets.push(support_rows(a="a", b="b"), journal=journal) as outcomes:
                 list(outcomes)
             found = client.tickets.verify(journal, settle=SETTLE)
@@ -405,13 +411,13 @@ def test_the_sync_client_of_support(journal: Path) -> None:
 # --- row by row ----------------------------------------------------------------------------------
 
 
-async def test_updates(twin: KaptureTwin, journal: Path, clock: Clock) -> None:
-    ids = [twin.seed(title=f"t{number}") for number in range(6)]
+async def test_updates(emulator: KaptureEmulator, journal: Path, clock: Clock) -> None:
+    ids = [emulator.seed(title=f"t{number}") for number in range(6)]
     fine, bare, refused, double, lost, gone = ids
-    real = twin.handle
+    real = emulator.handle
 
     def handle(request: Any) -> Any:
-        if twin.operation(request) != "tickets.update":
+        if emulator.operation(request) != "tickets.update":
             return real(request)
         if gone.encode() in request.body:  # accepted, and nothing is done
             told = orjson.loads(request.body)
@@ -419,16 +425,16 @@ async def test_updates(twin: KaptureTwin, journal: Path, clock: Clock) -> None:
             return real(evolve(request, body=orjson.dumps(told)))
         reply = real(request)
         if refused.encode() in request.body:
-            return twin.refusal("Queue not found")
+            return emulator.refusal("Queue not found")
         if double.encode() in request.body:
             return real(request)
         return evolve(reply, status=502) if lost.encode() in request.body else reply
 
-    twin.handle = handle  # type: ignore[method-assign]
+    emulator.handle = handle  # type: ignore[method-assign]
     rows = [
         {"ticket_id": one, **({} if one == bare else {"comment": f"Solved {one}."})} for one in ids
     ]
-    async with client_of(twin) as client:
+    async with client_of(emulator) as client:
         async with client.tickets.update_many(rows, journal=journal, sub_status="CL") as outcomes:
             async for _ in outcomes:
                 pass
@@ -450,24 +456,24 @@ async def test_updates(twin: KaptureTwin, journal: Path, clock: Clock) -> None:
         }
 
 
-async def test_customers(twin: KaptureTwin, journal: Path, clock: Clock) -> None:
-    real = twin.handle
+async def test_customers(emulator: KaptureEmulator, journal: Path, clock: Clock) -> None:
+    real = emulator.handle
 
     def handle(request: Any) -> Any:
         reply = real(request)
-        if twin.operation(request) == "customers.add":
+        if emulator.operation(request) == "customers.add":
             if b"refused" in request.body:
-                return twin.refusal("No such zone")
+                return emulator.refusal("No such zone")
             if b"lost" in request.body:
                 return evolve(reply, status=502)
         return reply
 
-    twin.handle = handle  # type: ignore[method-assign]
+    emulator.handle = handle  # type: ignore[method-assign]
     rows = [
         Row({"customer_name": name, "phone": f"9000{number}"}, name)
         for number, name in enumerate(("fine", "refused", "lost", "edited"))
     ]
-    async with client_of(twin) as client:
+    async with client_of(emulator) as client:
         async with client.customers.push(rows, journal=journal, max_concurrency=1) as outcomes:
             ended = {outcome.key: outcome async for outcome in outcomes}
         assert ended["edited"].name == "accepted"
@@ -488,7 +494,7 @@ async def test_customers(twin: KaptureTwin, journal: Path, clock: Clock) -> None
         }
 
 
-class CuttingTwin(OddKapture):
+class CuttingEmulator(OddKapture):
     """Keeps the first characters of a text, so that no reference is left; but for one row's."""
 
     def handle(self, request: Any) -> Any:
@@ -501,7 +507,7 @@ class CuttingTwin(OddKapture):
 
 async def test_two_tickets_whose_references_were_cut_off(journal: Path, clock: Clock) -> None:
     """The row's own is there under its id; that it is the only one is not proved."""
-    async with CuttingTwin(clock=clock.now) as twin, client_of(twin) as client:
+    async with CuttingEmulator(clock=clock.now) as emulator, client_of(emulator) as client:
         texts = {"a": "fine", "b": "the same", "c": "the same", "d": "DOUBLE", "e": "as later"}
         rows = [
             Row({"title": text, "ticket_details": "a text of some length"}, key=key)
@@ -515,7 +521,7 @@ async def test_two_tickets_whose_references_were_cut_off(journal: Path, clock: C
         assert whys(found)["d"] == ONE_OF_SEVERAL
         double = list(found.rows())[3]
         assert set(double.ticket_ids) == {
-            entry.ticket_id for entry in twin.ledger if entry.payload["title"] == "DOUBLE"
+            entry.ticket_id for entry in emulator.ledger if entry.payload["title"] == "DOUBLE"
         }
         assert found.first["not_seen"] == [double]
         assert (found.all_proved, found.denied, found.by_id) == (False, False, 3)

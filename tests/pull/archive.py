@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from kapture_async import Exported, KaptureClient, RetryPolicy
-from kapture_async.service import INDIA
-from kapture_async.testing import KaptureTwin
+from kapture_async._api import INDIA
+from kapture_async.testing import KaptureEmulator
 
 NOON = datetime(2024, 4, 19, 12, 0, tzinfo=INDIA)
 START = "2024-04-15"
@@ -19,17 +19,17 @@ QUICK = RetryPolicy(attempts=3, first_wait=0.001, longest_wait=0.002)
 class Archive:
     """Exports of one tenant into one folder, numbered."""
 
-    def __init__(self, twin: KaptureTwin, client: KaptureClient, folder: Path) -> None:
-        self.twin = twin
+    def __init__(self, emulator: KaptureEmulator, client: KaptureClient, folder: Path) -> None:
+        self.emulator = emulator
         self.client = client
         self.folder = folder
         self.state = folder / "tickets.state"
         self.runs = 0
-        twin.now = NOON
+        emulator.now = NOON
 
     async def run(self, **more: Any) -> Exported:
         self.runs += 1
-        day = (self.twin.now + timedelta(days=1)).date()  # as far as the service's clock is
+        day = (self.emulator.now + timedelta(days=1)).date()  # as far as the service's clock is
         settings = {"start": START, "end": day, "state": self.state, **more}
         return await self.client.tickets.export(self.folder / f"{self.runs:04}.jsonl", **settings)
 
@@ -44,7 +44,7 @@ class Archive:
 
     @property
     def truth(self) -> set[str]:
-        return set(self.twin._store.tickets)
+        return set(self.emulator._store.tickets)
 
     def holds(self) -> bool:
         return sorted(self.ids) == sorted(self.truth)

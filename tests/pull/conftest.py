@@ -1,4 +1,4 @@
-"""An archive beside a twin."""
+"""An archive beside an emulator."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kapture_async import KaptureClient
-from kapture_async.testing import KaptureTwin
+from kapture_async.testing import KaptureEmulator
 
 from .archive import QUICK, Archive
 
@@ -16,7 +16,7 @@ from .archive import QUICK, Archive
 @pytest.fixture
 async def archive(tmp_path: Path) -> AsyncIterator[Archive]:
     async with (
-        KaptureTwin() as twin,
-        KaptureClient(base_url=twin.url, token=twin.token, retry=QUICK) as client,
+        KaptureEmulator() as emulator,
+        KaptureClient(base_url=emulator.url, token=emulator.token, retry=QUICK) as client,
     ):
-        yield Archive(twin, client, tmp_path)
+        yield Archive(emulator, client, tmp_path)

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from kapture_async import KaptureClient, RetryPolicy, SyncKaptureClient
-from kapture_async.service import INDIA
-from kapture_async.testing import FaultPlan, KaptureTwin
+from kapture_async._api import INDIA
+from kapture_async.testing import FaultPlan, KaptureEmulator
 from support_async import SyncSupportClient
 
 pa = pytest.importorskip("pyarrow")
@@ -28,12 +28,14 @@ SERVER = Path(__file__).parent / "programs" / "serve_day.py"
 def tickets() -> Iterator[Any]:
     retry = RetryPolicy(attempts=1)
     with (
-        KaptureTwin().in_thread() as twin,
-        SyncKaptureClient(base_url=twin.url, token=twin.token, retry=retry) as client,
+        KaptureEmulator().in_thread() as emulator,
+        SyncKaptureClient(base_url=emulator.url, token=emulator.token, retry=retry) as client,
     ):
         for n in range(300):
-            twin.seed(created=NOON, title=f"Title {n}", ticket_details="x" * 900, webform={"a": 1})
-        client.twin = twin  # type: ignore[attr-defined]
+            emulator.seed(
+                created=NOON, title=f"Title {n}", ticket_details="x" * 900, webform={"a": 1}
+            )
+        client.emulator = emulator  # type: ignore[attr-defined]
         yield client
 
 
@@ -72,10 +74,10 @@ def test_rows_that_were_taken_before_are_not_in_it(tickets: Any) -> None:
 
 
 def test_an_error_midway_is_told(tickets: Any) -> None:
-    tickets.twin.faults = FaultPlan.rate(1, kinds=["half_body"])
+    tickets.emulator.faults = FaultPlan.rate(1, kinds=["half_body"])
     with pytest.raises(Exception, match="broke off"):
         pa.table(tickets.tickets.pull(DAY))
-    tickets.twin.faults = FaultPlan.rate(1, kinds=["failed"])
+    tickets.emulator.faults = FaultPlan.rate(1, kinds=["failed"])
     with pytest.raises(Exception, match="the service refused it"):
         pa.table(tickets.tickets.pull(DAY))
 
@@ -86,9 +88,9 @@ def test_no_tickets_are_columns_without_rows(tickets: Any) -> None:
     assert table.column_names[-1] == "extra"
 
 
-async def test_the_async_way(twin: KaptureTwin, client: KaptureClient) -> None:
+async def test_the_async_way(emulator: KaptureEmulator, client: KaptureClient) -> None:
     for n in range(5):
-        twin.seed(created=NOON, title=f"{n}")
+        emulator.seed(created=NOON, title=f"{n}")
     table = await client.tickets.pull(DAY).to_arrow()
     assert hasattr(table, "__arrow_c_stream__")
     assert pa.table(table)["title"].to_pylist() == ["0", "1", "2", "3", "4"]
@@ -96,9 +98,11 @@ async def test_the_async_way(twin: KaptureTwin, client: KaptureClient) -> None:
     assert empty.num_rows == 0
 
 
-async def test_zones(twin: KaptureTwin) -> None:
+async def test_zones(emulator: KaptureEmulator) -> None:
     for zone, name in (("Europe/Berlin", "Europe/Berlin"), (NOON.astimezone().tzinfo, "UTC")):
-        async with KaptureClient(base_url=twin.url, token=twin.token, timezone=zone) as client:
+        async with KaptureClient(
+            base_url=emulator.url, token=emulator.token, timezone=zone
+        ) as client:
             table = pa.table(await client.tickets.pull(DAY).to_arrow())
             assert table.schema.field("created_at").type.tz == name
 

@@ -26,27 +26,27 @@ from kapture_async import (
     StateError,
     SyncKaptureClient,
 )
+from kapture_async._api import INDIA
 from kapture_async._core.pull import output as output_module
-from kapture_async._core.pull import state as state_module
-from kapture_async.service import INDIA
-from kapture_async.testing import FaultPlan, KaptureTwin
+from kapture_async._core.pull import watermark as state_module
+from kapture_async.testing import FaultPlan, KaptureEmulator
 
 from .archive import NOON, START, Archive
 
 
 async def test_late_ones_and_those_of_the_same_minute_come_once(archive: Archive) -> None:
-    twin = archive.twin
+    emulator = archive.emulator
     for _ in range(6):
         for _ in range(3):
-            twin.seed(created=twin.now)
+            emulator.seed(created=emulator.now)
         first = await archive.run()
-        twin.seed(created=twin.now)  # in the very minute of the newest that was seen
-        twin.seed(created=twin.now - timedelta(hours=20))  # listed late
-        twin.seed(created=twin.now - timedelta(days=1))
+        emulator.seed(created=emulator.now)  # in the very minute of the newest that was seen
+        emulator.seed(created=emulator.now - timedelta(hours=20))  # listed late
+        emulator.seed(created=emulator.now - timedelta(days=1))
         second = await archive.run()
         assert second.rows == 3
         assert (await archive.run()).rows == 0
-        twin.now += timedelta(hours=17)
+        emulator.now += timedelta(hours=17)
     assert first.newest is not None
     assert archive.holds()
     assert archive.leftovers == []
@@ -56,14 +56,14 @@ async def test_late_ones_and_those_of_the_same_minute_come_once(archive: Archive
 
 
 async def test_what_is_later_than_the_overlap_needs_a_larger_one(archive: Archive) -> None:
-    twin = archive.twin
-    twin.seed(created=NOON)
+    emulator = archive.emulator
+    emulator.seed(created=NOON)
     await archive.run(overlap=3)
-    twin.seed(created=NOON - timedelta(days=3))
+    emulator.seed(created=NOON - timedelta(days=3))
     assert (await archive.run(overlap=3)).rows == 1
     assert archive.holds()
     assert (await archive.run()).rows == 0
-    late = twin.seed(created=NOON - timedelta(days=3))
+    late = emulator.seed(created=NOON - timedelta(days=3))
     assert (await archive.run()).rows == 0
     assert late not in archive.ids  # as the documentation says
     # What was forgotten is not read again: it would come twice.
@@ -72,11 +72,11 @@ async def test_what_is_later_than_the_overlap_needs_a_larger_one(archive: Archiv
 
 
 async def test_tickets_that_arrive_while_the_days_are_read(archive: Archive) -> None:
-    twin = archive.twin
+    emulator = archive.emulator
     dice = random.Random(7)
     for day in range(5):
         for _ in range(200):
-            twin.seed(created=NOON - timedelta(days=day), ticket_details="x" * 900)
+            emulator.seed(created=NOON - timedelta(days=day), ticket_details="x" * 900)
     for _ in range(4):
         left = 30
 
@@ -84,7 +84,7 @@ async def test_tickets_that_arrive_while_the_days_are_read(archive: Archive) -> 
             nonlocal left
             if left:
                 left -= 1
-                twin.seed(created=twin.now - timedelta(hours=dice.randrange(36)))
+                emulator.seed(created=emulator.now - timedelta(hours=dice.randrange(36)))
 
         await archive.run(on_progress=arrive, ahead=2)
     await archive.run()
@@ -95,21 +95,21 @@ async def test_tickets_that_arrive_while_the_days_are_read(archive: Archive) -> 
 async def test_without_an_end_it_goes_as_far_as_there_are_tickets(
     archive: Archive, tmp_path: Path
 ) -> None:
-    archive.twin.now = datetime.now(INDIA)
-    today = archive.twin.now.date()
-    archive.twin.seed()
+    archive.emulator.now = datetime.now(INDIA)
+    today = archive.emulator.now.date()
+    archive.emulator.seed()
     exported = await archive.run(start=today - timedelta(days=1), end=None)
     assert (exported.rows, exported.days) == (1, 3)
-    archive.twin.seed()
+    archive.emulator.seed()
     exported = await archive.run(start=None, end=None)
     assert (exported.rows, exported.days) == (1, 3)
 
 
 async def test_tickets_that_were_open_are_looked_at_again(archive: Archive) -> None:
-    twin, client = archive.twin, archive.client
-    old = twin.seed(created=NOON - timedelta(days=4), title="old")
-    other = twin.seed(created=NOON - timedelta(days=4), title="other")
-    new = twin.seed(created=NOON, title="new")
+    emulator, client = archive.emulator, archive.client
+    old = emulator.seed(created=NOON - timedelta(days=4), title="old")
+    other = emulator.seed(created=NOON - timedelta(days=4), title="other")
+    new = emulator.seed(created=NOON, title="new")
     await archive.run(recheck_open=True)
     assert sorted(archive.memory["open"]) == ["2024-04-15", "2024-04-19"]
     await client.tickets.update(old, sub_status="RS", comment="done")
@@ -122,7 +122,7 @@ async def test_tickets_that_were_open_are_looked_at_again(archive: Archive) -> N
     assert (await archive.run(recheck_open=True)).rows == 0
     assert list(archive.memory["open"]["2024-04-15"]) == [other]  # the old one was closed
     await client.tickets.update(other, sub_status="CL")
-    added = twin.seed(created=NOON)
+    added = emulator.seed(created=NOON)
     exported = await archive.run(recheck_open=True)
     assert (exported.rows, exported.changed) == (2, 1)
     assert set(archive.ids) == archive.truth
@@ -166,12 +166,12 @@ async def test_killed_at_every_step(
 
     Somebody may take away what has got its name, at once.
     """
-    twin = archive.twin
-    twin.seed(created=NOON)
+    emulator = archive.emulator
+    emulator.seed(created=NOON)
     await archive.run()
     for steps in range(100):
-        twin.seed(created=twin.now)
-        twin.seed(created=twin.now - timedelta(hours=12))
+        emulator.seed(created=emulator.now)
+        emulator.seed(created=emulator.now - timedelta(hours=12))
         system = DyingSystem(steps)
         with monkeypatch.context() as patched:
             patched.setattr(output_module, "os", system)
@@ -191,32 +191,32 @@ async def test_killed_at_every_step(
             await archive.run()
             assert archive.holds(), steps
             assert [name for name in archive.leftovers if name.endswith(".part")] == []
-        twin.now += timedelta(hours=2)
+        emulator.now += timedelta(hours=2)
     assert steps > 12
     assert archive.holds()
     assert archive.leftovers == []
 
 
 async def test_a_failed_or_cancelled_run_has_not_happened(archive: Archive) -> None:
-    twin = archive.twin
+    emulator = archive.emulator
     for day in range(5):
-        twin.seed(created=NOON - timedelta(days=day))
-    twin.faults = FaultPlan.script([None, None, "failed"])
+        emulator.seed(created=NOON - timedelta(days=day))
+    emulator.faults = FaultPlan.script([None, None, "failed"])
     with pytest.raises(HelpdeskError):
         await archive.run()
-    twin.faults = FaultPlan.rate(1, kinds=["silence_after"])
+    emulator.faults = FaultPlan.rate(1, kinds=["silence_after"])
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
             await archive.run()
     assert archive.outputs == []
     assert archive.leftovers == []
-    twin.faults = FaultPlan()
+    emulator.faults = FaultPlan()
     assert (await archive.run()).rows == 5
     assert archive.holds()
 
 
 async def test_one_process_at_a_time(archive: Archive) -> None:
-    archive.twin.seed(created=NOON)
+    archive.emulator.seed(created=NOON)
     with state_module.State(archive.state, bound="x", place="y"):
         with pytest.raises(StateError, match=rf"process {os.getpid()} on .* is exporting"):
             await archive.run()
@@ -225,15 +225,17 @@ async def test_one_process_at_a_time(archive: Archive) -> None:
 
 
 async def test_a_state_belongs_to_one_tenant_one_zone_and_its_filters(archive: Archive) -> None:
-    archive.twin.seed(created=NOON)
+    archive.emulator.seed(created=NOON)
     await archive.run()
     before = archive.state.read_bytes()
     with pytest.raises(StateError, match="other filters"):
         await archive.run(customer_code="c1")
     async with (
-        KaptureTwin() as other,
+        KaptureEmulator() as other,
         KaptureClient(base_url=other.url, token=other.token) as client,
-        KaptureClient(base_url=archive.twin.url, token="twin-token", timezone="UTC") as elsewhere,
+        KaptureClient(
+            base_url=archive.emulator.url, token="emulator-token", timezone="UTC"
+        ) as elsewhere,
     ):
         for wrong in (client, elsewhere):
             with pytest.raises(StateError, match="it is of an export of"):
@@ -267,7 +269,7 @@ async def test_what_is_no_state(archive: Archive, content: bytes, words: str) ->
 
 
 async def test_damage_inside_is_noticed(archive: Archive) -> None:
-    archive.twin.seed(created=NOON)
+    archive.emulator.seed(created=NOON)
     await archive.run()
     whole = archive.memory
     for key, value in (("start", "yesterday"), ("newest", 7), ("ids", {"x": []}), ("bound", None)):
@@ -290,7 +292,7 @@ async def test_where_to_begin(archive: Archive) -> None:
 
 
 async def test_it_holds_no_personal_data_and_is_for_its_owner_only(archive: Archive) -> None:
-    archive.twin.seed(
+    archive.emulator.seed(
         created=NOON,
         title="canary-title",
         ticket_details="canary-text",
@@ -311,7 +313,7 @@ async def test_it_holds_no_personal_data_and_is_for_its_owner_only(archive: Arch
 async def test_rows_that_cannot_get_their_name_wait(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    archive.twin.seed(created=NOON)
+    archive.emulator.seed(created=NOON)
     target = archive.folder / "0001.jsonl"
     publish = state_module.publish
 
@@ -327,7 +329,7 @@ async def test_rows_that_cannot_get_their_name_wait(
         await archive.run()
     assert "someone else" in target.read_text()
     target.unlink()
-    archive.twin.seed(created=NOON)
+    archive.emulator.seed(created=NOON)
     assert (await archive.run()).rows == 1
     assert archive.holds()
     assert archive.leftovers == []
@@ -343,13 +345,13 @@ async def test_the_users_own_clock_change_does_not_matter(
         for night in (datetime(2024, 3, 31, 5, 15), datetime(2024, 10, 27, 5, 15)):
             folder = archive.folder / f"{night:%m}"
             folder.mkdir()
-            one = Archive(archive.twin, archive.client, folder)
+            one = Archive(archive.emulator, archive.client, folder)
             before = one.truth
-            one.twin.now = night - timedelta(hours=30)
+            one.emulator.now = night - timedelta(hours=30)
             for _ in range(15):
-                one.twin.now += timedelta(hours=4)
-                one.twin.seed(created=one.twin.now)
-                one.twin.seed(created=one.twin.now - timedelta(hours=3))
+                one.emulator.now += timedelta(hours=4)
+                one.emulator.seed(created=one.emulator.now)
+                one.emulator.seed(created=one.emulator.now - timedelta(hours=3))
                 await one.run(start=(night - timedelta(days=3)).date())
             assert sorted(one.ids) == sorted(one.truth - before)
     finally:
@@ -357,12 +359,12 @@ async def test_the_users_own_clock_change_does_not_matter(
         time.tzset()
 
 
-def test_the_sync_twin(tmp_path: Path) -> None:
+def test_the_sync_client(tmp_path: Path) -> None:
     with (
-        KaptureTwin().in_thread() as twin,
-        SyncKaptureClient(base_url=twin.url, token=twin.token) as client,
+        KaptureEmulator().in_thread() as emulator,
+        SyncKaptureClient(base_url=emulator.url, token=emulator.token) as client,
     ):
-        twin.seed(created=NOON)
+        emulator.seed(created=NOON)
         state = tmp_path / "state"
         for number, rows in enumerate((1, 0)):
             exported = client.tickets.export(
@@ -380,21 +382,21 @@ def test_killed_for_real_while_tickets_arrive(tmp_path: Path) -> None:
     """`PULL_KILLS=20` for more of it. The process knows another zone than the service."""
     dice = random.Random(KILLS)
     stop = threading.Event()
-    with KaptureTwin().in_thread() as twin:
-        twin.now = datetime(2024, 3, 31, 5, 0, tzinfo=INDIA)  # the night of a clock change
+    with KaptureEmulator().in_thread() as emulator:
+        emulator.now = datetime(2024, 3, 31, 5, 0, tzinfo=INDIA)  # the night of a clock change
         for day in range(4):
             for _ in range(500):
-                twin.seed(created=twin.now - timedelta(days=day), ticket_details="x" * 900)
+                emulator.seed(created=emulator.now - timedelta(days=day), ticket_details="x" * 900)
 
         def arrive() -> None:
-            with SyncKaptureClient(base_url=twin.url, token=twin.token) as client:
+            with SyncKaptureClient(base_url=emulator.url, token=emulator.token) as client:
                 while not stop.wait(0.005):
                     client.tickets.add(title="new")
-                    twin.seed(created=twin.now - timedelta(hours=dice.randrange(20)))
+                    emulator.seed(created=emulator.now - timedelta(hours=dice.randrange(20)))
 
         def start(number: int) -> subprocess.Popen[str]:
             return subprocess.Popen(
-                [sys.executable, str(PROGRAM), twin.url, str(tmp_path), str(number)],
+                [sys.executable, str(PROGRAM), emulator.url, str(tmp_path), str(number)],
                 env=os.environ | {"TZ": "Europe/Berlin"},
                 stdout=subprocess.PIPE,
                 text=True,
@@ -414,7 +416,7 @@ def test_killed_for_real_while_tickets_arrive(tmp_path: Path) -> None:
                     process.send_signal(signal.SIGKILL)
                 process.communicate()
                 killed += process.returncode == -signal.SIGKILL
-                twin.now += timedelta(hours=5)
+                emulator.now += timedelta(hours=5)
         finally:
             stop.set()
             arriving.join()
@@ -422,8 +424,8 @@ def test_killed_for_real_while_tickets_arrive(tmp_path: Path) -> None:
         assert last.wait(60) == 0
         assert last.stdout is not None
         last.stdout.close()
-        truth = set(twin._store.tickets)
-        assert {entry.ticket_id for entry in twin.ledger.of("tickets.add")} < truth
+        truth = set(emulator._store.tickets)
+        assert {entry.ticket_id for entry in emulator.ledger.of("tickets.add")} < truth
     ids = [
         json.loads(line)["ticketId"]
         for file in sorted(tmp_path.glob("*.jsonl"))

@@ -13,8 +13,8 @@ import pytest
 
 from kapture_async import AuthenticationError, InvalidInputError, KaptureClient, StateError
 from kapture_async._core.pull import output as output_module
-from kapture_async._core.pull import state as state_module
-from kapture_async.testing import KaptureTwin
+from kapture_async._core.pull import watermark as state_module
+from kapture_async.testing import KaptureEmulator
 from kapture_async.testing.ticketroom import PULL
 
 from .archive import NOON, Archive
@@ -22,9 +22,9 @@ from .archive import NOON, Archive
 Change = Callable[[dict[str, Any]], None]
 
 
-def changing(twin: KaptureTwin, change: Change) -> None:
-    """Let the twin's pulls pass through, if they have a list of rows."""
-    answer = twin._handlers[PULL]
+def changing(emulator: KaptureEmulator, change: Change) -> None:
+    """Let the emulator's pulls pass through, if they have a list of rows."""
+    answer = emulator._handlers[PULL]
 
     def changed(body: Any) -> Any:
         reply = orjson.loads(orjson.dumps(answer(body)))
@@ -32,24 +32,24 @@ def changing(twin: KaptureTwin, change: Change) -> None:
             change(reply)
         return reply
 
-    twin._handlers[PULL] = changed
+    emulator._handlers[PULL] = changed
 
 
 class Limit:
     """The service counts all tickets of a day, and gives so many of them."""
 
-    def __init__(self, twin: KaptureTwin, rows: int | None) -> None:
+    def __init__(self, emulator: KaptureEmulator, rows: int | None) -> None:
         self.rows = rows
-        changing(twin, self)
+        changing(emulator, self)
 
     def __call__(self, reply: dict[str, Any]) -> None:
         reply["totalCount"] = len(reply["message"])
         reply["message"] = reply["message"][: self.rows]
 
 
-def share_midnight(twin: KaptureTwin) -> None:
+def share_midnight(emulator: KaptureEmulator) -> None:
     """A window also lists the tickets of the midnight that ends it."""
-    between = twin._store.created_between
+    between = emulator._store.created_between
 
     def with_its_end(first: Any, last: Any) -> Any:
         yield from between(first, last)
@@ -58,7 +58,7 @@ def share_midnight(twin: KaptureTwin) -> None:
             if ticket.title == "midnight":
                 yield ticket
 
-    twin._store.created_between = with_its_end  # type: ignore[method-assign]
+    emulator._store.created_between = with_its_end  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("overlap", [0, 1, 2])
@@ -66,16 +66,16 @@ def share_midnight(twin: KaptureTwin) -> None:
 async def test_a_ticket_that_two_days_list_comes_once(
     archive: Archive, overlap: int, rest: int
 ) -> None:
-    twin = archive.twin
-    share_midnight(twin)
+    emulator = archive.emulator
+    share_midnight(emulator)
     for _ in range(7):
-        midnight = twin.now.replace(hour=0)
-        twin.seed(created=midnight, title="midnight")
+        midnight = emulator.now.replace(hour=0)
+        emulator.seed(created=midnight, title="midnight")
         if rest == 0:
             await archive.run(overlap=overlap)
-        twin.seed(created=twin.now)
+        emulator.seed(created=emulator.now)
         await archive.run(overlap=overlap)
-        twin.now += timedelta(days=1)
+        emulator.now += timedelta(days=1)
     await archive.run(overlap=overlap)
     assert archive.holds()
     assert len(archive.memory["ids"]) <= overlap + 2
@@ -83,13 +83,13 @@ async def test_a_ticket_that_two_days_list_comes_once(
 
 async def test_a_midnight_of_a_day_that_came_short(archive: Archive) -> None:
     """The day before has it, the short day has not; later the short day lists it, too."""
-    twin = archive.twin
-    share_midnight(twin)
+    emulator = archive.emulator
+    share_midnight(emulator)
     day = NOON - timedelta(days=3)
     for n in range(3):
-        twin.seed(created=day.replace(hour=9, minute=n))
-    twin.seed(created=day.replace(hour=0), title="midnight")
-    twin.seed(created=day.replace(hour=0) + timedelta(days=1), title="midnight")
+        emulator.seed(created=day.replace(hour=9, minute=n))
+    emulator.seed(created=day.replace(hour=0), title="midnight")
+    emulator.seed(created=day.replace(hour=0) + timedelta(days=1), title="midnight")
     limited = True
 
     def limit(reply: dict[str, Any]) -> None:
@@ -97,11 +97,11 @@ async def test_a_midnight_of_a_day_that_came_short(archive: Archive) -> None:
         if limited and len(reply["message"]) > 4:
             reply["message"] = reply["message"][:2]
 
-    changing(twin, limit)
+    changing(emulator, limit)
     for _ in range(3):
-        twin.seed(created=twin.now)
+        emulator.seed(created=emulator.now)
         assert (await archive.run()).short == (f"{day:%Y-%m-%d}",)
-        twin.now += timedelta(days=1)
+        emulator.now += timedelta(days=1)
     limited = False
     assert (await archive.run()).short == ()
     await archive.run()
@@ -109,16 +109,16 @@ async def test_a_midnight_of_a_day_that_came_short(archive: Archive) -> None:
 
 
 async def test_a_short_day_is_read_until_it_is_whole(archive: Archive) -> None:
-    twin = archive.twin
+    emulator = archive.emulator
     for n in range(6):
-        twin.seed(created=NOON.replace(minute=n))
-    limit = Limit(twin, 3)
+        emulator.seed(created=NOON.replace(minute=n))
+    limit = Limit(emulator, 3)
     exported = await archive.run()
     assert (exported.rows, exported.short) == (3, ("2024-04-19",))
     for rows in (3, 4, 4):
         limit.rows = rows
-        twin.now += timedelta(days=2)
-        twin.seed(created=twin.now)
+        emulator.now += timedelta(days=2)
+        emulator.seed(created=emulator.now)
         assert (await archive.run()).short == ("2024-04-19",)
         assert archive.memory["short"] == ["2024-04-19"]
     assert len(archive.ids) == 4 + 3
@@ -134,12 +134,12 @@ async def test_a_short_day_is_read_until_it_is_whole(archive: Archive) -> None:
 
 async def test_an_old_day_that_is_short_of_what_was_handed_out(archive: Archive) -> None:
     """Nobody knows any more what the runs before had of it: it is told, and not read for more."""
-    twin, client = archive.twin, archive.client
-    old = [twin.seed(created=NOON - timedelta(days=4)) for _ in range(3)]
-    twin.seed(created=NOON)
+    emulator, client = archive.emulator, archive.client
+    old = [emulator.seed(created=NOON - timedelta(days=4)) for _ in range(3)]
+    emulator.seed(created=NOON)
     await archive.run(recheck_open=True)
-    limit = Limit(twin, 1)
-    twin.now += timedelta(days=1)
+    limit = Limit(emulator, 1)
+    emulator.now += timedelta(days=1)
     for number in range(2):
         for ticket in old:
             await client.tickets.update(ticket, comment="more", sub_status="PS")
@@ -153,21 +153,21 @@ async def test_an_old_day_that_is_short_of_what_was_handed_out(archive: Archive)
 
 async def test_repeats_do_not_make_a_day_whole(archive: Archive) -> None:
     for n in range(4):
-        archive.twin.seed(created=NOON.replace(minute=n))
+        archive.emulator.seed(created=NOON.replace(minute=n))
 
     def repeat(reply: dict[str, Any]) -> None:
         reply["totalCount"] = 4
         reply["message"] = reply["message"][:2] * 2
 
-    changing(archive.twin, repeat)
+    changing(archive.emulator, repeat)
     exported = await archive.run(state=None, start=NOON, end=NOON)
     assert (exported.rows, exported.short) == (2, ("2024-04-19",))
 
 
 async def test_what_moves_by_time_alone_is_no_change(archive: Archive) -> None:
-    twin, client = archive.twin, archive.client
-    ticket = twin.seed(created=NOON)
-    nameless = twin.seed(created=NOON)
+    emulator, client = archive.emulator, archive.client
+    ticket = emulator.seed(created=NOON)
+    nameless = emulator.seed(created=NOON)
     minutes = 0
 
     def move(reply: dict[str, Any]) -> None:
@@ -178,7 +178,7 @@ async def test_what_moves_by_time_alone_is_no_change(archive: Archive) -> None:
             if row["ticketId"] == nameless:
                 row["ticketId"] = ""
 
-    changing(twin, move)
+    changing(emulator, move)
     assert (await archive.run(recheck_open=True)).rows == 2
     for _ in range(2):
         exported = await archive.run(recheck_open=True)
@@ -189,13 +189,13 @@ async def test_what_moves_by_time_alone_is_no_change(archive: Archive) -> None:
 
 
 async def test_open_tickets_cost_nothing_until_they_are_asked_for(archive: Archive) -> None:
-    twin, client = archive.twin, archive.client
+    emulator, client = archive.emulator, archive.client
     sizes = []
     for _ in range(4):
-        tickets = [twin.seed(created=twin.now) for _ in range(20)]
+        tickets = [emulator.seed(created=emulator.now) for _ in range(20)]
         await archive.run()
         sizes.append(archive.state.stat().st_size)
-        twin.now += timedelta(days=1)
+        emulator.now += timedelta(days=1)
     assert archive.memory["open"] == {}
     assert sizes[-1] <= sizes[2] + 10  # the days that are read again, and no more
     assert (await archive.run(recheck_open=True)).rows == 0
@@ -214,10 +214,10 @@ async def test_open_tickets_cost_nothing_until_they_are_asked_for(archive: Archi
 async def test_one_name_for_all_runs_is_refused(archive: Archive) -> None:
     """A killed run's rows get their name from the next one, which would replace them."""
     for number in range(2):
-        requests = sum(archive.twin.requests.values())
+        requests = sum(archive.emulator.requests.values())
         with pytest.raises(InvalidInputError, match="a name of its own"):
             await archive.run(overwrite=True)
-        assert sum(archive.twin.requests.values()) == requests
+        assert sum(archive.emulator.requests.values()) == requests
         assert archive.state.exists() == bool(number)
         await archive.run()
 
@@ -230,21 +230,21 @@ async def test_the_output_is_not_the_state(archive: Archive, name: str) -> None:
         await archive.client.tickets.export(
             f"{archive.folder}/{name}", state=archive.folder / "st", start=NOON, format="csv"
         )
-    assert sum(archive.twin.requests.values()) == 0
+    assert sum(archive.emulator.requests.values()) == 0
     assert sorted(path.name for path in archive.folder.iterdir()) == ["link", "x"]
 
 
 async def test_a_state_that_is_reached_through_a_link(archive: Archive) -> None:
-    twin = archive.twin
+    emulator = archive.emulator
     (archive.folder / "far").mkdir()
     archive.state.symlink_to("far/real.state")
     with state_module.State(archive.state, bound="x", place="y"):
         with pytest.raises(StateError, match="is exporting"):
             await archive.run(state=archive.folder / "far" / "real.state")
     for _ in range(3):
-        twin.seed(created=NOON)
+        emulator.seed(created=NOON)
         assert (await archive.run()).rows == 1
-        twin.seed(created=NOON)
+        emulator.seed(created=NOON)
         assert (await archive.run(state=archive.folder / "far" / "real.state")).rows == 1
     assert archive.state.is_symlink()
     assert archive.holds()
@@ -284,13 +284,13 @@ async def test_a_consumer_that_takes_the_file_of_a_killed_run(
     archive: Archive, monkeypatch: pytest.MonkeyPatch, links: bool
 ) -> None:
     """It was killed right behind the moment that gave the file its name."""
-    archive.twin.seed(created=NOON)
+    archive.emulator.seed(created=NOON)
     if not links:
         monkeypatch.delattr(os, "link")
     await killed(archive, monkeypatch, "link" if links else "rename")
     published, taken = archive.folder / "0001.jsonl", archive.folder / "taken.jsonl"
     published.rename(taken)
-    archive.twin.seed(created=NOON)
+    archive.emulator.seed(created=NOON)
     if not links:  # nothing shows any more where it went, so somebody has to say
         with pytest.raises(StateError, match="moved the second yourself"):
             await archive.run()
@@ -303,9 +303,9 @@ async def test_a_consumer_that_takes_the_file_of_a_killed_run(
 async def test_the_hidden_file_of_a_finished_run_has_gone(
     archive: Archive, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    twin = archive.twin
+    emulator = archive.emulator
     for _ in range(4):
-        twin.seed(created=NOON)
+        emulator.seed(created=NOON)
     with monkeypatch.context() as patched:
         patched.setattr(state_module, "publish", _die)
         with pytest.raises(Killed):
@@ -318,7 +318,7 @@ async def test_the_hidden_file_of_a_finished_run_has_gone(
             await archive.run()
         assert "--from 2024-04-15" in str(caught.value)
     hidden.write_bytes(kept)
-    twin.seed(created=NOON)
+    emulator.seed(created=NOON)
     assert (await archive.run()).rows == 1
     assert archive.holds()
     assert archive.leftovers == []
@@ -329,11 +329,11 @@ def _die(*arguments: Any, **more: Any) -> None:
 
 
 async def test_a_first_run_that_failed_fixes_nothing(archive: Archive) -> None:
-    twin = archive.twin
-    early = twin.seed(created=datetime(2024, 4, 2, 12, 0))
-    async with KaptureClient(base_url=twin.url, token="wrong") as client:
+    emulator = archive.emulator
+    early = emulator.seed(created=datetime(2024, 4, 2, 12, 0))
+    async with KaptureClient(base_url=emulator.url, token="wrong") as client:
         with pytest.raises(AuthenticationError):
-            await Archive(twin, client, archive.folder).run()
+            await Archive(emulator, client, archive.folder).run()
     assert archive.memory["start"] == "2024-04-15"
     assert (await archive.run(start="2024-04-01")).rows == 1
     assert archive.memory["start"] == "2024-04-01"

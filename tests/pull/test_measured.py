@@ -61,7 +61,7 @@ def test_rows_as_they_come(url: str) -> None:
         assert found["sent_at_first_row"] < found["size"] / 10
 
 
-def test_the_sync_twin(url: str) -> None:
+def test_the_sync_client(url: str) -> None:
     assert measured(url, "sync")["peak_growth"] < 8 * MIB
 
 

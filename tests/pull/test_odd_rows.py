@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from kapture_async import HelpdeskError, KaptureClient, RetryPolicy, UnreadableReplyError
-from kapture_async._core.pull.splitter import RowSplitter
+from kapture_async._api import INDIA, codec_of
+from kapture_async._core.pull.json_stream import RowSplitter
 from kapture_async.models import TicketRow
-from kapture_async.service import INDIA, codec_of
 
 from .raw import answering
 

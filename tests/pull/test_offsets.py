@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kapture_async import HelpdeskError, ServerError, UnreadableReplyError
-from kapture_async._core.pull.offsets import OffsetReader
 from kapture_async._core.pull.pages import Pages
+from kapture_async._core.pull.paginator import OffsetPaginator
 
 
 class Listing:
@@ -33,7 +33,7 @@ class Listing:
 
 
 def pages_of(ask: Any) -> Pages[str]:
-    reader = OffsetReader(
+    reader = OffsetPaginator(
         ask, id_of=lambda row: row, not_moving=lambda: UnreadableReplyError("not moving")
     )
     return Pages(reader.windows(), reader.fetch, id_of=lambda row: None, ahead=1)

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kapture_async import KaptureClient, TicketRow
-from kapture_async._core.cli.screen import json_line
+from kapture_async._api import INDIA, codec_of
+from kapture_async._core.cli.console import json_line
 from kapture_async._core.jsontext import line_of, loads, oddities_of
-from kapture_async._core.pull.splitter import RowSplitter
-from kapture_async.service import INDIA, codec_of
+from kapture_async._core.pull.json_stream import RowSplitter
 
 from .raw import answering
 

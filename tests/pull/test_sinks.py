@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from kapture_async import ConfigurationError, HelpdeskError, InvalidInputError, KaptureClient
+from kapture_async._api import INDIA
 from kapture_async._core.pull.output import Output
 from kapture_async._core.pull.sinks import cell, format_of
-from kapture_async.pulled import ROW_KEYS
-from kapture_async.service import INDIA
-from kapture_async.testing import Fault, FaultPlan, KaptureTwin
+from kapture_async._pulled import ROW_KEYS
+from kapture_async.testing import Fault, FaultPlan, KaptureEmulator
 
 from .raw import RawServer, document, whole
 
@@ -157,7 +157,10 @@ async def test_a_day_without_tickets_is_a_file_too(
 
 
 async def test_without_pyarrow(
-    client: KaptureClient, twin: KaptureTwin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: KaptureClient,
+    emulator: KaptureEmulator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import sys
 
@@ -167,7 +170,7 @@ async def test_without_pyarrow(
     with pytest.raises(ConfigurationError, match="arrow"):
         await client.tickets.pull(DAY).to_arrow()
     assert list(tmp_path.iterdir()) == []
-    assert sum(twin.requests.values()) == 0  # it shows before anything is asked
+    assert sum(emulator.requests.values()) == 0  # it shows before anything is asked
 
 
 async def test_a_file_that_is_there(client: KaptureClient, tmp_path: Path) -> None:
@@ -196,13 +199,13 @@ async def test_places_that_cannot_be(client: KaptureClient, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("fault", ["failed", "half_body", "bad_json", "login_html"])
 async def test_what_fails_leaves_nothing(
-    client: KaptureClient, twin: KaptureTwin, tmp_path: Path, fault: str
+    client: KaptureClient, emulator: KaptureEmulator, tmp_path: Path, fault: str
 ) -> None:
     for _ in range(300):
-        twin.seed(created=NOON, ticket_details="x" * 900)
+        emulator.seed(created=NOON, ticket_details="x" * 900)
     file = tmp_path / "day.jsonl"
     file.write_text("before")
-    twin.faults = FaultPlan.rate(1, kinds=[Fault(fault)])
+    emulator.faults = FaultPlan.rate(1, kinds=[Fault(fault)])
     with pytest.raises(HelpdeskError):
         await client.tickets.export(file, start=DAY, overwrite=True)
     assert file.read_text() == "before"
@@ -210,9 +213,12 @@ async def test_what_fails_leaves_nothing(
 
 
 async def test_a_full_disk_names_the_file(
-    client: KaptureClient, twin: KaptureTwin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: KaptureClient,
+    emulator: KaptureEmulator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    twin.seed(created=NOON)
+    emulator.seed(created=NOON)
 
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from kapture_async import ReplyTooLargeError, UnreadableReplyError
 from kapture_async._core.jsontext import OddObject, loads
-from kapture_async._core.pull.splitter import OTHER_CAP, RowSplitter
+from kapture_async._core.pull.json_stream import OTHER_CAP, RowSplitter
 
 KEY = "message"
 EXAMPLES = int(os.environ.get("PULL_EXAMPLES", "40"))

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kapture_async import InvalidInputError, KaptureClient
+from kapture_async._api import INDIA, codec_of
 from kapture_async._core.pull.sinks import CsvSink
-from kapture_async._core.push.csv_rows import CsvRows
+from kapture_async._core.push.csv import CsvRows
 from kapture_async._core.push.sources import Columns
 from kapture_async._core.spreadsheet import harmless, is_ours, plain
+from kapture_async._pulled import shape_of
 from kapture_async.models import TicketRow
-from kapture_async.pulled import shape_of
-from kapture_async.service import INDIA, codec_of
 
 from .raw import answering
 

@@ -28,7 +28,7 @@ from kapture_async import (
     UnreadableReplyError,
 )
 from kapture_async._core.pull.arrival import ROOM
-from kapture_async.testing import Fault, FaultPlan, KaptureTwin
+from kapture_async.testing import Fault, FaultPlan, KaptureEmulator
 
 from ..secrecy import assert_clean, every_word_of
 from .raw import Body, Call, RawServer, cut, document, head, row, whole
@@ -326,8 +326,8 @@ async def test_ten_gigabytes_are_refused_at_their_head() -> None:
 
 async def test_a_packed_bomb_is_given_up() -> None:
     async with (
-        KaptureTwin(faults=FaultPlan.rate(1, kinds=["bomb"])) as twin,
-        KaptureClient(base_url=twin.url, token=twin.token, max_reply_bytes=2**20) as client,
+        KaptureEmulator(faults=FaultPlan.rate(1, kinds=["bomb"])) as emulator,
+        KaptureClient(base_url=emulator.url, token=emulator.token, max_reply_bytes=2**20) as client,
     ):
         with pytest.raises(ReplyTooLargeError):
             await client.tickets.pull(DAY).all()
@@ -539,14 +539,16 @@ async def test_no_tracebacks_show_what_customers_wrote() -> None:
             assert_clean(every_word_of(caught.value), [secret])
 
 
-def test_the_sync_twin_hands_rows_out_early_too() -> None:
+def test_the_sync_client_hands_rows_out_early_too() -> None:
     with (
-        KaptureTwin(faults=FaultPlan.script([Fault("half_body"), None, None])).in_thread() as twin,
-        SyncKaptureClient(base_url=twin.url, token=twin.token, retry=QUICK) as client,
+        KaptureEmulator(
+            faults=FaultPlan.script([Fault("half_body"), None, None])
+        ).in_thread() as emulator,
+        SyncKaptureClient(base_url=emulator.url, token=emulator.token, retry=QUICK) as client,
     ):
-        twin.now = twin.now.replace(year=2024, month=4, day=19, hour=12)
+        emulator.now = emulator.now.replace(year=2024, month=4, day=19, hour=12)
         for n in range(300):
-            twin.seed(title=f"{n}", ticket_details="x" * 900)
+            emulator.seed(title=f"{n}", ticket_details="x" * 900)
         pages = client.tickets.pull("2024-04-19", "2024-04-20", ahead=1)
         first = next(pages)
         assert first.title == "0"

@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 
 from attrs import define, field, frozen
 
-from kapture_async._core.push.line import pause_on_clock
-from kapture_async._core.push.pace import Pace, Sign
+from kapture_async._core.push.throttle import Sign, Throttle
+from kapture_async._core.push.wait_queue import pause_on_clock
 
 T = TypeVar("T")
 
@@ -199,7 +199,7 @@ class Run:
     """What came of a push in simulated time."""
 
     service: Service
-    pace: Pace
+    pace: Throttle
     seconds: float
     retries: list[float]
     states: list[Any]
@@ -225,7 +225,7 @@ def push(
 
     async def main() -> Run:
         loop = asyncio.get_running_loop()
-        pace = Pace(
+        pace = Throttle(
             max_concurrency=workers,
             max_rate=max_rate,
             now=loop.time,

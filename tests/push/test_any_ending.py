@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from kapture_async import KaptureClient, Outcome, Push, PushStoppedError, RetryPolicy, Timeout
-from kapture_async.testing import FaultPlan, KaptureTwin
+from kapture_async.testing import FaultPlan, KaptureEmulator
 
 from ..weather import HASTY
 
@@ -48,10 +48,10 @@ async def test_any_ending(seed: int) -> None:
             yield {"title": f"t{n}"}
 
     async with (
-        KaptureTwin(faults=faults, latency=dice.choice([0.0, 0.005])) as twin,
+        KaptureEmulator(faults=faults, latency=dice.choice([0.0, 0.005])) as emulator,
         KaptureClient(
-            base_url=twin.url,
-            token=twin.token,
+            base_url=emulator.url,
+            token=emulator.token,
             timeout=Timeout(total=0.3),
             retry=RetryPolicy(first_wait=0.001),
             max_connections=dice.choice([2, 100]),
@@ -79,7 +79,7 @@ async def test_any_ending(seed: int) -> None:
             assert isinstance(task.exception(), PushStoppedError | None)
         seen += push.unread()
 
-        entries = twin.ledger.of("tickets.add")
+        entries = emulator.ledger.of("tickets.add")
         executed = Counter(entry.payload["title"] for entry in entries)
         ids = {entry.payload["title"]: entry.ticket_id for entry in entries}
         assert sorted(outcome.index for outcome in seen) == list(range(push.counts.rows))

@@ -22,7 +22,7 @@ from kapture_async import (
     Unknown,
 )
 from kapture_async.events import AttemptStarted, PushPaused
-from kapture_async.testing import Fault, FaultPlan, KaptureTwin
+from kapture_async.testing import Fault, FaultPlan, KaptureEmulator
 
 
 async def drain(push: Any) -> list[Outcome]:
@@ -31,7 +31,7 @@ async def drain(push: Any) -> list[Outcome]:
 
 
 async def test_a_bad_key_or_row_concerns_that_row_alone(
-    twin: KaptureTwin, client: KaptureClient
+    emulator: KaptureEmulator, client: KaptureClient
 ) -> None:
     class Evil(dict[str, Any]):
         def __getitem__(self, name: str) -> Any:
@@ -54,7 +54,7 @@ async def test_a_bad_key_or_row_concerns_that_row_alone(
         outcome = by_index[index]
         assert isinstance(outcome, NotSent)
         assert isinstance(outcome.error, InvalidInputError)
-    assert len(twin.ledger) == 2
+    assert len(emulator.ledger) == 2
 
 
 class Buggy(dict[str, Any]):
@@ -93,9 +93,9 @@ async def test_what_cannot_be_written_concerns_its_row_alone(
 
 
 async def test_updates_that_cannot_be_written_concern_their_row_alone(
-    client: KaptureClient, twin: KaptureTwin, tmp_path: Path
+    client: KaptureClient, emulator: KaptureEmulator, tmp_path: Path
 ) -> None:
-    ids = [twin.seed(title=str(number)) for number in range(3)]
+    ids = [emulator.seed(title=str(number)) for number in range(3)]
     rows = [{"ticket_id": one, "comment": "c"} for one in ids]
     rows[1]["comment"] = "\ud800"
     push = client.tickets.update_many(rows, sub_status="PS", journal=tmp_path / "j")
@@ -138,8 +138,8 @@ async def test_an_async_iterator_that_ends_only_once(client: KaptureClient) -> N
 
 async def test_stopping_twice_cuts_nothing_off() -> None:
     async with (
-        KaptureTwin(latency=0.05) as twin,
-        KaptureClient(base_url=twin.url, token=twin.token) as client,
+        KaptureEmulator(latency=0.05) as emulator,
+        KaptureClient(base_url=emulator.url, token=emulator.token) as client,
     ):
         queue: asyncio.Queue[dict[str, str]] = asyncio.Queue()
 
@@ -172,23 +172,23 @@ async def test_unread_in_the_middle_does_not_stall(client: KaptureClient) -> Non
 
 
 async def test_a_bug_after_the_sending_is_a_doubt_and_not_the_refusal_before(
-    twin: KaptureTwin, monkeypatch: pytest.MonkeyPatch
+    emulator: KaptureEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow_down = Fault("status", status=429, retry_after="0.01")
-    twin.faults = FaultPlan.script([slow_down, None])
-    async with KaptureClient(base_url=twin.url, token=twin.token) as client:
+    emulator.faults = FaultPlan.script([slow_down, None])
+    async with KaptureClient(base_url=emulator.url, token=emulator.token) as client:
 
         def broken(*_: Any) -> Any:
             raise KeyError("zone table")
 
-        monkeypatch.setattr(client._caller.codec, "decode", broken)
+        monkeypatch.setattr(client._requestor.codec, "decode", broken)
         push = client.tickets.push([{"title": "a"}], max_concurrency=1)
         seen: list[Outcome] = []
         with pytest.raises(KeyError, match="zone table"):
             async with push as outcomes:
                 async for outcome in outcomes:
                     seen.append(outcome)
-    assert len(twin.ledger) == 1
+    assert len(emulator.ledger) == 1
     assert [type(outcome) for outcome in seen] == [Unknown]
 
 
@@ -209,13 +209,15 @@ async def test_leaving_before_the_end_does_not_hide_a_failure(client: KaptureCli
                 break
 
 
-async def test_a_push_that_was_cut_off_does_not_end_like_a_whole_one(twin: KaptureTwin) -> None:
-    twin.faults = FaultPlan.script([None, *["silence_before"] * 99])
-    async with KaptureClient(base_url=twin.url, token=twin.token) as client:
+async def test_a_push_that_was_cut_off_does_not_end_like_a_whole_one(
+    emulator: KaptureEmulator,
+) -> None:
+    emulator.faults = FaultPlan.script([None, *["silence_before"] * 99])
+    async with KaptureClient(base_url=emulator.url, token=emulator.token) as client:
         push = client.tickets.push([{"title": str(n)} for n in range(100)], max_concurrency=2)
         await push.__aenter__()
         assert push._runner is not None
-        while sum(twin.requests.values()) < 3:
+        while sum(emulator.requests.values()) < 3:
             await asyncio.sleep(0.001)
         push._runner.cancel()
         seen = []
@@ -266,8 +268,8 @@ async def test_no_number_of_cancellations_lets_go_of_what_still_runs(
     assert push.counts.in_flight == 0
 
 
-async def test_rows_that_come_while_the_gate_is_shut_wait_too(twin: KaptureTwin) -> None:
-    twin.faults = FaultPlan.script([Fault("status", status=429, retry_after="0.3")])
+async def test_rows_that_come_while_the_gate_is_shut_wait_too(emulator: KaptureEmulator) -> None:
+    emulator.faults = FaultPlan.script([Fault("status", status=429, retry_after="0.3")])
     loop = asyncio.get_running_loop()
     shut: list[float] = []
     sent: list[float] = []
@@ -286,7 +288,7 @@ async def test_rows_that_come_while_the_gate_is_shut_wait_too(twin: KaptureTwin)
             shut.append(loop.time())
             told.set()
 
-    async with KaptureClient(base_url=twin.url, token=twin.token, on_event=note) as client:
+    async with KaptureClient(base_url=emulator.url, token=emulator.token, on_event=note) as client:
         async with asyncio.timeout(20):
             seen = await drain(client.tickets.push(source(), on_event=note))
     assert {type(outcome) for outcome in seen} == {Accepted}
@@ -311,16 +313,16 @@ async def test_the_sources_generator_is_closed_when_it_is_left(client: KaptureCl
     assert closed
 
 
-async def test_stopped_rows_that_were_refused_keep_their_refusal(twin: KaptureTwin) -> None:
-    twin.faults = FaultPlan.rate(1, kinds=[Fault("status", status=429, retry_after="60")])
-    async with KaptureClient(base_url=twin.url, token=twin.token) as client:
+async def test_stopped_rows_that_were_refused_keep_their_refusal(emulator: KaptureEmulator) -> None:
+    emulator.faults = FaultPlan.rate(1, kinds=[Fault("status", status=429, retry_after="60")])
+    async with KaptureClient(base_url=emulator.url, token=emulator.token) as client:
         push = client.tickets.push([{"title": str(n)} for n in range(50)], max_concurrency=2)
         async with push:
-            while sum(twin.requests.values()) < 1:
+            while sum(emulator.requests.values()) < 1:
                 await asyncio.sleep(0.001)
             await asyncio.sleep(0.05)
             push.stop()
         seen = push.unread()
     assert seen
     assert {type(outcome) for outcome in seen} <= {Rejected, NotSent}
-    assert len(twin.ledger) == 0
+    assert len(emulator.ledger) == 0

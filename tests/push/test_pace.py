@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kapture_async._core.push.budget import RetryBudget
-from kapture_async._core.push.line import pause_on_clock
-from kapture_async._core.push.pace import Pace, Sign
+from kapture_async._core.push.retry_budget import RetryBudget
+from kapture_async._core.push.throttle import Sign, Throttle
+from kapture_async._core.push.wait_queue import pause_on_clock
 
 from .pace_simulation import (
     Answer,
@@ -48,11 +48,11 @@ def exact(wait: float) -> float:
     return wait
 
 
-def new_pace(**settings: Any) -> Pace:
+def new_pace(**settings: Any) -> Throttle:
     """For use inside a simulation."""
     settings.setdefault("max_concurrency", 64)
     loop = asyncio.get_running_loop()
-    return Pace(now=loop.time, pause=pause_on_clock, rand=random.Random(1).random, **settings)
+    return Throttle(now=loop.time, pause=pause_on_clock, rand=random.Random(1).random, **settings)
 
 
 # --- the window ------------------------------------------------------------------------------
@@ -520,7 +520,7 @@ def test_an_open_pace_costs_next_to_nothing() -> None:
         return time.monotonic() > 0
 
     async def main() -> float:
-        pace = Pace(
+        pace = Throttle(
             max_concurrency=64, now=time.monotonic, pause=pause_on_clock, rand=random.random
         )
         open_, idle = math.inf, math.inf

@@ -1,4 +1,4 @@
-"""Pushes against the twin, over sockets: the ledger is the judge."""
+"""Pushes against the emulator, over sockets: the ledger is the judge."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from kapture_async import (
     Unknown,
 )
 from kapture_async.events import PushPaused, PushStopped, RowFinished
-from kapture_async.testing import Fault, FaultPlan, KaptureTwin
+from kapture_async.testing import Fault, FaultPlan, KaptureEmulator
 
 from ..weather import HASTY
 
@@ -35,12 +35,12 @@ def rows(count: int) -> Iterator[dict[str, str]]:
     return ({"title": f"t{n}"} for n in range(count))
 
 
-def check_against_ledger(twin: KaptureTwin, outcomes: list[Outcome], count: int) -> None:
+def check_against_ledger(emulator: KaptureEmulator, outcomes: list[Outcome], count: int) -> None:
     """Every row has one outcome, and none contradicts what the server did."""
     assert sorted(outcome.index for outcome in outcomes) == list(range(count))
-    executed = Counter(entry.payload["title"] for entry in twin.ledger.of("tickets.add"))
+    executed = Counter(entry.payload["title"] for entry in emulator.ledger.of("tickets.add"))
     assert max(executed.values(), default=0) <= 1, "sent twice"
-    ids = {entry.payload["title"]: entry.ticket_id for entry in twin.ledger.of("tickets.add")}
+    ids = {entry.payload["title"]: entry.ticket_id for entry in emulator.ledger.of("tickets.add")}
     for outcome in outcomes:
         title = outcome.row["title"]
         if isinstance(outcome, Accepted):
@@ -51,10 +51,10 @@ def check_against_ledger(twin: KaptureTwin, outcomes: list[Outcome], count: int)
             assert isinstance(outcome, Unknown)
 
 
-async def test_every_row_once(twin: KaptureTwin, client: KaptureClient) -> None:
+async def test_every_row_once(emulator: KaptureEmulator, client: KaptureClient) -> None:
     async with client.tickets.push(rows(500), key=lambda row: row["title"]) as outcomes:
         seen = [outcome async for outcome in outcomes]
-    check_against_ledger(twin, seen, 500)
+    check_against_ledger(emulator, seen, 500)
     assert {type(outcome) for outcome in seen} == {Accepted}
     assert all(outcome.key == f"t{outcome.index}" for outcome in seen)
     assert (outcomes.counts.rows, outcomes.counts.accepted) == (500, 500)
@@ -71,7 +71,7 @@ async def test_any_number_of_rows_that_cannot_be_sent_stops_nobody(client: Kaptu
 
 
 async def test_rows_of_every_kind_and_bad_ones_stop_nobody(
-    twin: KaptureTwin, client: KaptureClient
+    emulator: KaptureEmulator, client: KaptureClient
 ) -> None:
     problem = InvalidInputError("line 7 has too few cells")
     source: list[Any] = [
@@ -99,10 +99,10 @@ async def test_rows_of_every_kind_and_bad_ones_stop_nobody(
     assert seen[2].key == "k"
     assert seen[10].key == "broken"
     assert "too few" in seen[10].reason
-    assert Counter(entry.payload["title"] for entry in twin.ledger.entries) == Counter("abcz")
+    assert Counter(entry.payload["title"] for entry in emulator.ledger.entries) == Counter("abcz")
 
 
-async def test_an_async_source(twin: KaptureTwin, client: KaptureClient) -> None:
+async def test_an_async_source(emulator: KaptureEmulator, client: KaptureClient) -> None:
     async def source() -> AsyncIterator[dict[str, str]]:
         for row in rows(100):
             await asyncio.sleep(0)
@@ -110,39 +110,39 @@ async def test_an_async_source(twin: KaptureTwin, client: KaptureClient) -> None
 
     async with client.tickets.push(source(), max_concurrency=7) as outcomes:
         seen = [outcome async for outcome in outcomes]
-    check_against_ledger(twin, seen, 100)
+    check_against_ledger(emulator, seen, 100)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_faults_at_every_phase_never_make_an_outcome_lie(seed: int) -> None:
     async with (
-        KaptureTwin(faults=FaultPlan.rate(0.3, seed=seed, kinds=HASTY)) as twin,
+        KaptureEmulator(faults=FaultPlan.rate(0.3, seed=seed, kinds=HASTY)) as emulator,
         KaptureClient(
-            base_url=twin.url,
-            token=twin.token,
+            base_url=emulator.url,
+            token=emulator.token,
             timeout=Timeout(total=0.5),  # what is silent takes that long; so may others, if busy
             retry=RetryPolicy(attempts=3, first_wait=0.001),
         ) as client,
         client.tickets.push(rows(300), max_concurrency=16, give_up_after=None) as outcomes,
     ):
         seen = [outcome async for outcome in outcomes]
-        check_against_ledger(twin, seen, 300)
+        check_against_ledger(emulator, seen, 300)
     kinds = Counter(outcome.name for outcome in seen)
     assert kinds["accepted"] > 10
     assert kinds["unknown"] > 10
     assert sum(kinds.values()) == 300
 
 
-async def test_told_to_slow_down_all_wait_and_nothing_is_lost(twin: KaptureTwin) -> None:
+async def test_told_to_slow_down_all_wait_and_nothing_is_lost(emulator: KaptureEmulator) -> None:
     slow_down = Fault("status", status=429, retry_after="0.05")
-    twin.faults = FaultPlan.script([None] * 5 + [slow_down] * 4)
+    emulator.faults = FaultPlan.script([None] * 5 + [slow_down] * 4)
     events: list[Any] = []
     async with (
-        KaptureClient(base_url=twin.url, token=twin.token) as client,
+        KaptureClient(base_url=emulator.url, token=emulator.token) as client,
         client.tickets.push(rows(40), max_concurrency=8, on_event=events.append) as outcomes,
     ):
         seen = [outcome async for outcome in outcomes]
-    check_against_ledger(twin, seen, 40)
+    check_against_ledger(emulator, seen, 40)
     assert {type(outcome) for outcome in seen} == {Accepted}
     pauses = [event for event in events if isinstance(event, PushPaused)]
     assert 1 <= len(pauses) <= 4
@@ -151,16 +151,16 @@ async def test_told_to_slow_down_all_wait_and_nothing_is_lost(twin: KaptureTwin)
 
 
 async def test_a_wait_beyond_all_patience_stops_the_push_at_once(
-    twin: KaptureTwin, client: KaptureClient
+    emulator: KaptureEmulator, client: KaptureClient
 ) -> None:
-    twin.faults = FaultPlan.rate(1.0, kinds=[Fault("status", status=429, retry_after="3600")])
+    emulator.faults = FaultPlan.rate(1.0, kinds=[Fault("status", status=429, retry_after="3600")])
     seen: list[Outcome] = []
     with pytest.raises(PushStoppedError, match="asks to wait 3600 s") as caught:
         async with client.tickets.push(rows(5000), patience=10, max_concurrency=4) as outcomes:
             async for outcome in outcomes:
                 seen.append(outcome)
     assert caught.value.retry_after == 3600
-    assert sum(twin.requests.values()) <= 4
+    assert sum(emulator.requests.values()) <= 4
     assert {type(outcome) for outcome in seen} == {Rejected}
     assert all(
         isinstance(outcome, Rejected)
@@ -171,9 +171,9 @@ async def test_a_wait_beyond_all_patience_stops_the_push_at_once(
 
 
 async def test_patience_with_a_service_that_only_ever_says_wait(
-    twin: KaptureTwin, client: KaptureClient
+    emulator: KaptureEmulator, client: KaptureClient
 ) -> None:
-    twin.faults = FaultPlan.rate(1.0, kinds=[Fault("status", status=429, retry_after="0.05")])
+    emulator.faults = FaultPlan.rate(1.0, kinds=[Fault("status", status=429, retry_after="0.05")])
     async with client.tickets.push(rows(3), patience=1.0) as outcomes:
         seen = [outcome async for outcome in outcomes]
     assert [type(outcome) for outcome in seen] == [Rejected] * 3
@@ -182,9 +182,9 @@ async def test_patience_with_a_service_that_only_ever_says_wait(
 
 
 async def test_a_dead_server_ends_the_push_instead_of_the_patience(
-    twin: KaptureTwin, client: KaptureClient
+    emulator: KaptureEmulator, client: KaptureClient
 ) -> None:
-    twin.stop_listening()
+    emulator.stop_listening()
     events: list[Any] = []
     seen: list[Outcome] = []
     push = client.tickets.push(rows(100_000), give_up_after=20, on_event=events.append)
@@ -201,8 +201,8 @@ async def test_a_dead_server_ends_the_push_instead_of_the_patience(
 
 async def test_a_restart_of_the_server_is_waited_for() -> None:
     async with (
-        KaptureTwin(latency=0.005) as twin,
-        KaptureClient(base_url=twin.url, token=twin.token, timeout=5.0) as client,
+        KaptureEmulator(latency=0.005) as emulator,
+        KaptureClient(base_url=emulator.url, token=emulator.token, timeout=5.0) as client,
     ):
         paused = asyncio.Event()
 
@@ -211,9 +211,9 @@ async def test_a_restart_of_the_server_is_waited_for() -> None:
                 paused.set()
 
         async def restart() -> None:
-            twin.stop_listening()
+            emulator.stop_listening()
             await paused.wait()
-            twin.listen_again()
+            emulator.listen_again()
 
         seen: list[Outcome] = []
         async with client.tickets.push(rows(300), max_concurrency=8, on_event=note) as outcomes:
@@ -222,15 +222,15 @@ async def test_a_restart_of_the_server_is_waited_for() -> None:
                 if len(seen) == 50:
                     restarting = asyncio.create_task(restart())
         await restarting
-        check_against_ledger(twin, seen, 300)
+        check_against_ledger(emulator, seen, 300)
     kinds = Counter(outcome.name for outcome in seen)
     assert kinds["not_sent"] == 0
     assert kinds["unknown"] <= 8  # what was in flight when it went down
 
 
-async def test_an_outage_beyond_all_patience_stops_the_push(twin: KaptureTwin) -> None:
+async def test_an_outage_beyond_all_patience_stops_the_push(emulator: KaptureEmulator) -> None:
     seen: list[Outcome] = []
-    async with KaptureClient(base_url=twin.url, token=twin.token, timeout=5.0) as client:
+    async with KaptureClient(base_url=emulator.url, token=emulator.token, timeout=5.0) as client:
         with pytest.raises(PushStoppedError, match="could not be reached"):
             async with client.tickets.push(
                 rows(10_000), max_concurrency=4, patience=0.2
@@ -238,19 +238,19 @@ async def test_an_outage_beyond_all_patience_stops_the_push(twin: KaptureTwin) -
                 async for outcome in outcomes:
                     seen.append(outcome)
                     if len(seen) == 20:
-                        twin.stop_listening()
-    check_against_ledger(twin, seen, outcomes.counts.rows)
+                        emulator.stop_listening()
+    check_against_ledger(emulator, seen, outcomes.counts.rows)
 
 
-async def test_a_wrong_key_ends_the_push(twin: KaptureTwin) -> None:
-    async with KaptureClient(base_url=twin.url, token="wrong") as client:
+async def test_a_wrong_key_ends_the_push(emulator: KaptureEmulator) -> None:
+    async with KaptureClient(base_url=emulator.url, token="wrong") as client:
         with pytest.raises(PushStoppedError, match="key is missing, wrong"):
             async with client.tickets.push(rows(10_000)) as outcomes:
                 async for outcome in outcomes:
                     # A few were drawn already, and never sent.
                     assert isinstance(outcome, Rejected) or not outcome.attempts
         assert outcomes.counts.rejected == 1
-    assert sum(twin.requests.values()) == 1
+    assert sum(emulator.requests.values()) == 1
 
 
 async def test_rejected_rows_do_not_end_the_push(client: KaptureClient) -> None:
@@ -259,7 +259,9 @@ async def test_rejected_rows_do_not_end_the_push(client: KaptureClient) -> None:
         assert len([outcome async for outcome in outcomes]) == 400
 
 
-async def test_a_failing_source_loses_nothing(twin: KaptureTwin, client: KaptureClient) -> None:
+async def test_a_failing_source_loses_nothing(
+    emulator: KaptureEmulator, client: KaptureClient
+) -> None:
     def source() -> Iterator[dict[str, str]]:
         yield from rows(50)
         raise RuntimeError("disk on fire")
@@ -269,12 +271,12 @@ async def test_a_failing_source_loses_nothing(twin: KaptureTwin, client: Kapture
         async with client.tickets.push(source()) as outcomes:
             async for outcome in outcomes:
                 seen.append(outcome)
-    check_against_ledger(twin, seen, 50)
+    check_against_ledger(emulator, seen, 50)
     assert "every row taken before has its outcome" in caught.value.__notes__[0]
 
 
 async def test_leaving_early_finishes_what_is_in_flight(
-    twin: KaptureTwin, client: KaptureClient
+    emulator: KaptureEmulator, client: KaptureClient
 ) -> None:
     push = client.tickets.push(rows(10_000), max_concurrency=4)
     seen = []
@@ -286,13 +288,13 @@ async def test_leaving_early_finishes_what_is_in_flight(
     left = push.unread()
     assert left
     assert push.unread() == []
-    check_against_ledger(twin, seen + left, push.counts.rows)
+    check_against_ledger(emulator, seen + left, push.counts.rows)
     assert push.counts.rows < 40
-    assert len(twin.ledger) == push.counts.rows
+    assert len(emulator.ledger) == push.counts.rows
 
 
 async def test_an_error_in_the_consumer_loses_nothing(
-    twin: KaptureTwin, client: KaptureClient
+    emulator: KaptureEmulator, client: KaptureClient
 ) -> None:
     push = client.tickets.push(rows(1000))
     seen: list[Outcome] = []
@@ -301,13 +303,13 @@ async def test_an_error_in_the_consumer_loses_nothing(
             async for outcome in outcomes:
                 seen.append(outcome)
                 1 / 0  # noqa: B018
-    check_against_ledger(twin, seen + push.unread(), push.counts.rows)
+    check_against_ledger(emulator, seen + push.unread(), push.counts.rows)
 
 
 async def test_a_cancellation_finishes_what_is_in_flight() -> None:
     async with (
-        KaptureTwin(latency=0.05) as twin,
-        KaptureClient(base_url=twin.url, token=twin.token) as client,
+        KaptureEmulator(latency=0.05) as emulator,
+        KaptureClient(base_url=emulator.url, token=emulator.token) as client,
     ):
         push = client.tickets.push(rows(1000), max_concurrency=8)
         seen: list[Outcome] = []
@@ -324,14 +326,16 @@ async def test_a_cancellation_finishes_what_is_in_flight() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         seen += push.unread()
-        check_against_ledger(twin, seen, push.counts.rows)
+        check_against_ledger(emulator, seen, push.counts.rows)
         assert {type(outcome) for outcome in seen} == {Accepted}
 
 
-async def test_a_second_cancellation_cuts_off_and_stays_truthful(twin: KaptureTwin) -> None:
+async def test_a_second_cancellation_cuts_off_and_stays_truthful(emulator: KaptureEmulator) -> None:
     silent = [Fault("silence_after"), Fault("silence_before")] * 4
-    twin.faults = FaultPlan.script([None, *silent])  # one at a time until the first is accepted
-    async with KaptureClient(base_url=twin.url, token=twin.token, max_connections=4) as client:
+    emulator.faults = FaultPlan.script([None, *silent])  # one at a time until the first is accepted
+    async with KaptureClient(
+        base_url=emulator.url, token=emulator.token, max_connections=4
+    ) as client:
         push = client.tickets.push(rows(1000), max_concurrency=8)
 
         async def consume() -> None:
@@ -340,7 +344,7 @@ async def test_a_second_cancellation_cuts_off_and_stays_truthful(twin: KaptureTw
                     pass
 
         task = asyncio.create_task(consume())
-        while sum(twin.requests.values()) < 5:
+        while sum(emulator.requests.values()) < 5:
             await asyncio.sleep(0.001)
         task.cancel()
         while push.stop_reason is None:
@@ -356,7 +360,7 @@ async def test_a_second_cancellation_cuts_off_and_stays_truthful(twin: KaptureTw
 
 
 async def test_a_slow_consumer_slows_the_push_down(
-    twin: KaptureTwin, client: KaptureClient
+    emulator: KaptureEmulator, client: KaptureClient
 ) -> None:
     taken = 0
 
@@ -374,7 +378,7 @@ async def test_a_slow_consumer_slows_the_push_down(
 
 
 async def test_stopping_calls_workers_back_from_a_source_that_gives_nothing(
-    twin: KaptureTwin, client: KaptureClient
+    emulator: KaptureEmulator, client: KaptureClient
 ) -> None:
     queue: asyncio.Queue[dict[str, str]] = asyncio.Queue()
 
@@ -391,7 +395,7 @@ async def test_stopping_calls_workers_back_from_a_source_that_gives_nothing(
             seen.append(outcome)
             if len(seen) == 3:
                 push.stop()
-    check_against_ledger(twin, seen, 3)
+    check_against_ledger(emulator, seen, 3)
     assert push.stop_reason == "stopped by the caller"
 
 

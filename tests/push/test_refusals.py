@@ -26,13 +26,13 @@ from kapture_async import (
     Unknown,
     ValidationError,
 )
-from kapture_async._core.push import pace
-from kapture_async._core.push.journal.facts import LATER
-from kapture_async._core.push.recorder import JournalFile
+from kapture_async._core.journal.records import LATER
+from kapture_async._core.push import throttle
+from kapture_async._core.push.journaling import JournalFile
 from kapture_async._core.push.refusals import MOST_ALIKE, Refusals, kind_of
-from kapture_async.testing import Fault, FaultPlan, KaptureTwin
+from kapture_async.testing import Fault, FaultPlan, KaptureEmulator
 from support_async import SupportClient
-from support_async.testing import SupportTwin
+from support_async.testing import SupportEmulator
 
 from ..scripted import Asked, added, answer, failed, scripted
 
@@ -114,9 +114,11 @@ async def test_a_page_after_an_acceptance_costs_only_its_row() -> None:
     assert names(seen) == {"accepted": 1, "unknown": 9}
 
 
-async def test_a_refused_permission_costs_one_row(twin: KaptureTwin, client: KaptureClient) -> None:
+async def test_a_refused_permission_costs_one_row(
+    emulator: KaptureEmulator, client: KaptureClient
+) -> None:
     """Of one ticket that is changed, it may be the refusal of that ticket."""
-    twin.faults = FaultPlan.script(["status;status=403"] * 5)
+    emulator.faults = FaultPlan.script(["status;status=403"] * 5)
     with pytest.raises(PushStoppedError, match="after 1 row: the service forbids this call"):
         async with client.tickets.push(rows(1)) as outcomes:
             assert [one.name async for one in outcomes] == ["rejected"]
@@ -126,13 +128,13 @@ async def test_a_refused_permission_costs_one_row(twin: KaptureTwin, client: Kap
 
 
 async def test_an_address_that_was_right_before_keeps_its_journal(
-    twin: KaptureTwin, client: KaptureClient, tmp_path: Path
+    emulator: KaptureEmulator, client: KaptureClient, tmp_path: Path
 ) -> None:
     """What is in the helpdesk is known by this journal alone: nobody is told to delete it."""
     journal = tmp_path / "j"
     async with client.tickets.push(rows(1), journal=journal) as outcomes:
         assert [one.name async for one in outcomes] == ["accepted"]
-    twin.faults = FaultPlan.script(["status;status=404"])
+    emulator.faults = FaultPlan.script(["status;status=404"])
     with pytest.raises(PushStoppedError) as caught:
         async with client.tickets.push(rows(2), journal=journal) as outcomes:
             async for _ in outcomes:
@@ -141,8 +143,8 @@ async def test_an_address_that_was_right_before_keeps_its_journal(
     assert "another journal" not in caught.value.next_step
 
 
-async def test_what_is_said_of_one_row_is_true(twin: KaptureTwin) -> None:
-    async with KaptureClient(base_url=twin.url, token="wrong") as client:
+async def test_what_is_said_of_one_row_is_true(emulator: KaptureEmulator) -> None:
+    async with KaptureClient(base_url=emulator.url, token="wrong") as client:
         with pytest.raises(PushStoppedError, match="after 1 row: ") as caught:
             async with client.tickets.push(rows(1)) as outcomes:
                 assert [one.name async for one in outcomes] == ["rejected"]
@@ -152,8 +154,8 @@ async def test_what_is_said_of_one_row_is_true(twin: KaptureTwin) -> None:
 
 
 @pytest.mark.parametrize("what", ["push", "update_many", "customers"])
-async def test_a_refused_token_costs_one_row(twin: KaptureTwin, what: str) -> None:
-    async with KaptureClient(base_url=twin.url, token="wrong") as client:
+async def test_a_refused_token_costs_one_row(emulator: KaptureEmulator, what: str) -> None:
+    async with KaptureClient(base_url=emulator.url, token="wrong") as client:
         if what == "push":
             outcomes: Any = client.tickets.push(rows(300))
         elif what == "update_many":
@@ -166,16 +168,16 @@ async def test_a_refused_token_costs_one_row(twin: KaptureTwin, what: str) -> No
             async with outcomes:
                 async for _ in outcomes:
                     pass
-    assert sum(twin.requests.values()) == 1
+    assert sum(emulator.requests.values()) == 1
     assert outcomes.counts.rejected == 1
     assert "token" in caught.value.next_step
     assert isinstance(caught.value.__cause__, AuthenticationError)
-    assert len(twin.ledger) == 0
+    assert len(emulator.ledger) == 0
 
 
-async def test_a_refused_token_costs_one_row_of_support(support_twin: SupportTwin) -> None:
+async def test_a_refused_token_costs_one_row_of_support(support_emulator: SupportEmulator) -> None:
     async with SupportClient(
-        support_twin.url, apikey=support_twin.apikey, access_token="wrong", allow_http=True
+        support_emulator.url, apikey=support_emulator.apikey, access_token="wrong", allow_http=True
     ) as client:
         ticket = {"subject": "s", "comment": "c", "category": 1, "priority": "1"}
         outcomes = client.tickets.push([ticket] * 300)
@@ -183,16 +185,18 @@ async def test_a_refused_token_costs_one_row_of_support(support_twin: SupportTwi
             async with outcomes:
                 async for _ in outcomes:
                     pass
-    assert sum(support_twin.requests.values()) == 1
+    assert sum(support_emulator.requests.values()) == 1
 
 
-def test_a_refused_token_costs_one_row_of_the_sync_client(kapture_twin: KaptureTwin) -> None:
-    with SyncKaptureClient(base_url=kapture_twin.url, token="wrong") as client:
+def test_a_refused_token_costs_one_row_of_the_sync_client(
+    kapture_emulator: KaptureEmulator,
+) -> None:
+    with SyncKaptureClient(base_url=kapture_emulator.url, token="wrong") as client:
         with pytest.raises(PushStoppedError, match="wrong, expired or disabled"):
             with client.tickets.push(rows(300)) as outcomes:
                 for _ in outcomes:
                     pass
-    assert sum(kapture_twin.requests.values()) == 1
+    assert sum(kapture_emulator.requests.values()) == 1
 
 
 @pytest.mark.parametrize("status", [404, 405])
@@ -342,7 +346,7 @@ async def test_what_a_mass_refusal_left_goes_once_the_cause_is_corrected(tmp_pat
 async def test_a_limit_in_words_is_waited_for_and_stops_the_push_if_it_does_not_end(
     monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:
-    monkeypatch.setattr(pace, "_WORDS_WAIT", 0.01)
+    monkeypatch.setattr(throttle, "_WORDS_WAIT", 0.01)
     ends_at = 60
 
     def script(asked: Asked) -> bytes:
@@ -432,7 +436,7 @@ async def test_a_row_set_apart_has_an_outcome_however_the_push_ends() -> None:
 
 @pytest.mark.parametrize("status", [425, 429])
 async def test_a_row_that_goes_again_keeps_its_reference(
-    twin: KaptureTwin, client: KaptureClient, tmp_path: Path, status: int
+    emulator: KaptureEmulator, client: KaptureClient, tmp_path: Path, status: int
 ) -> None:
     bodies: list[str] = []
 
@@ -459,15 +463,15 @@ async def test_slow_down_with_success_in_the_body_is_a_doubt_and_is_not_sent_aga
 
 
 async def test_any_faults_of_single_rows_are_no_mass_refusal(
-    twin: KaptureTwin, client: KaptureClient
+    emulator: KaptureEmulator, client: KaptureClient
 ) -> None:
     kinds: list[Any] = [Fault("failed"), Fault("status", status=403)]
-    twin.faults = FaultPlan.rate(0.3, kinds=kinds, seed=3)
+    emulator.faults = FaultPlan.rate(0.3, kinds=kinds, seed=3)
     async with client.tickets.push(rows(500)) as outcomes:
         seen = [outcome async for outcome in outcomes]
     assert len(seen) == 500
     assert not any(isinstance(outcome, Unknown) for outcome in seen)
-    assert len(twin.ledger) == names(seen)["accepted"]
+    assert len(emulator.ledger) == names(seen)["accepted"]
 
 
 # --- the count itself ---------------------------------------------------------------------------

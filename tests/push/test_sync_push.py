@@ -1,4 +1,5 @@
-"""The blocking twin of a push: rows are drawn in the caller's thread, workers run in the loop."""
+"""The blocking counterpart of a push: rows are drawn in the caller's thread, workers run in the
+loop."""
 
 from __future__ import annotations
 
@@ -22,12 +23,12 @@ from kapture_async import (
     PushStoppedError,
     SyncKaptureClient,
 )
-from kapture_async.testing import KaptureTwin
+from kapture_async.testing import KaptureEmulator
 
 
 @pytest.fixture
-def sync_client(kapture_twin: KaptureTwin) -> Iterator[SyncKaptureClient]:
-    with SyncKaptureClient(base_url=kapture_twin.url, token=kapture_twin.token) as client:
+def sync_client(kapture_emulator: KaptureEmulator) -> Iterator[SyncKaptureClient]:
+    with SyncKaptureClient(base_url=kapture_emulator.url, token=kapture_emulator.token) as client:
         yield client
 
 
@@ -35,32 +36,32 @@ def rows(count: int) -> Iterator[dict[str, str]]:
     return ({"title": f"t{n}"} for n in range(count))
 
 
-def titles(twin: KaptureTwin) -> list[str]:
-    return sorted(entry.payload["title"] for entry in twin.ledger.of("tickets.add"))
+def titles(emulator: KaptureEmulator) -> list[str]:
+    return sorted(entry.payload["title"] for entry in emulator.ledger.of("tickets.add"))
 
 
-def check(twin: KaptureTwin, seen: list[Any], count: int) -> None:
+def check(emulator: KaptureEmulator, seen: list[Any], count: int) -> None:
     """Every row that was drawn has one outcome, and it is true."""
     assert sorted(outcome.index for outcome in seen) == list(range(count))
     accepted = sorted(outcome.row["title"] for outcome in seen if isinstance(outcome, Accepted))
-    assert accepted == titles(twin)
+    assert accepted == titles(emulator)
     assert {type(outcome) for outcome in seen} <= {Accepted, NotSent}
 
 
 @pytest.mark.parametrize("count", [0, 1, 300, 1000])
 def test_every_row_once(
-    kapture_twin: KaptureTwin, sync_client: SyncKaptureClient, count: int
+    kapture_emulator: KaptureEmulator, sync_client: SyncKaptureClient, count: int
 ) -> None:
     with sync_client.tickets.push(rows(count), key=lambda row: row["title"]) as outcomes:
         seen = list(outcomes)
     assert sorted(outcome.index for outcome in seen) == list(range(count))
     assert all(isinstance(outcome, Accepted) for outcome in seen)
-    assert titles(kapture_twin) == sorted(row["title"] for row in rows(count))
+    assert titles(kapture_emulator) == sorted(row["title"] for row in rows(count))
     assert outcomes.counts.accepted == count
 
 
 def test_rows_are_drawn_in_the_callers_thread(
-    kapture_twin: KaptureTwin, sync_client: SyncKaptureClient
+    kapture_emulator: KaptureEmulator, sync_client: SyncKaptureClient
 ) -> None:
     database = sqlite3.connect(":memory:")  # refuses to be used from another thread
     database.execute("create table t (title text)")
@@ -87,7 +88,7 @@ def test_a_source_may_use_the_client_itself(sync_client: SyncKaptureClient) -> N
 
 
 def test_a_failing_source_loses_nothing(
-    kapture_twin: KaptureTwin, sync_client: SyncKaptureClient
+    kapture_emulator: KaptureEmulator, sync_client: SyncKaptureClient
 ) -> None:
     def source() -> Iterator[dict[str, str]]:
         yield from rows(40)
@@ -98,12 +99,12 @@ def test_a_failing_source_loses_nothing(
         with sync_client.tickets.push(source()) as outcomes:
             for outcome in outcomes:
                 seen.append(outcome)
-    assert len(seen) == 40 == len(titles(kapture_twin))
+    assert len(seen) == 40 == len(titles(kapture_emulator))
     assert caught.value.__notes__
 
 
 def test_leaving_early_finishes_what_is_in_flight(
-    kapture_twin: KaptureTwin, sync_client: SyncKaptureClient
+    kapture_emulator: KaptureEmulator, sync_client: SyncKaptureClient
 ) -> None:
     push = sync_client.tickets.push(rows(100_000), max_concurrency=4)
     seen: list[Outcome] = []
@@ -113,11 +114,11 @@ def test_leaving_early_finishes_what_is_in_flight(
             if len(seen) == 3:
                 break
     seen += push.unread()
-    check(kapture_twin, seen, push.counts.rows)
+    check(kapture_emulator, seen, push.counts.rows)
     assert push.counts.rows < 1000
 
 
-def test_stop(kapture_twin: KaptureTwin, sync_client: SyncKaptureClient) -> None:
+def test_stop(kapture_emulator: KaptureEmulator, sync_client: SyncKaptureClient) -> None:
     push = sync_client.tickets.push(rows(100_000))
     seen: list[Outcome] = []
     with push as outcomes:
@@ -125,16 +126,16 @@ def test_stop(kapture_twin: KaptureTwin, sync_client: SyncKaptureClient) -> None
             seen.append(outcome)
             if len(seen) == 10:
                 push.stop("enough")
-    check(kapture_twin, seen + push.unread(), push.counts.rows)
+    check(kapture_emulator, seen + push.unread(), push.counts.rows)
     assert push.stop_reason == "enough"
 
 
 def test_giving_up_raises_after_the_last_outcome(
-    kapture_twin: KaptureTwin,
+    kapture_emulator: KaptureEmulator,
 ) -> None:
     seen: list[Outcome] = []
-    with SyncKaptureClient(base_url=kapture_twin.url, token="t", timeout=5.0) as client:
-        kapture_twin.stop_listening()
+    with SyncKaptureClient(base_url=kapture_emulator.url, token="t", timeout=5.0) as client:
+        kapture_emulator.stop_listening()
         from kapture_async import RetryPolicy
 
         quick = client.with_options(retry=RetryPolicy(attempts=1))
@@ -166,10 +167,10 @@ def test_ctrl_c_finishes_what_is_in_flight_and_unread_tells_the_rest() -> None:
         """
         import sys
         from kapture_async import SyncKaptureClient
-        from kapture_async.testing import KaptureTwin
+        from kapture_async.testing import KaptureEmulator
 
-        with KaptureTwin(latency=0.02).in_thread() as twin:
-            with SyncKaptureClient(base_url=twin.url, token=twin.token) as client:
+        with KaptureEmulator(latency=0.02).in_thread() as emulator:
+            with SyncKaptureClient(base_url=emulator.url, token=emulator.token) as client:
                 push = client.tickets.push(({"title": str(n)} for n in range(10**9)))
                 seen = []
                 try:
@@ -182,7 +183,7 @@ def test_ctrl_c_finishes_what_is_in_flight_and_unread_tells_the_rest() -> None:
                     seen += push.unread()
                     assert sorted(o.index for o in seen) == list(range(push.counts.rows))
                     accepted = {o.ticket_id for o in seen if o.name == "accepted"}
-                    assert accepted == {e.ticket_id for e in twin.ledger.entries}
+                    assert accepted == {e.ticket_id for e in emulator.ledger.entries}
                     print(sorted({o.name for o in seen}))
         """
     )

@@ -1,4 +1,4 @@
-"""Fixtures of the support client's tests: servers of both kinds, and a client of the twin."""
+"""Fixtures of the support client's tests: servers of both kinds, and a client of the emulator."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from collections.abc import AsyncIterator
 import pytest
 
 from support_async import SupportClient
-from support_async.testing import SupportTwin
+from support_async.testing import SupportEmulator
 
 from .clients import member, other
 from .made import client_of
-from .servers import drf, drf_output, drf_process, server, stage, twin_loop
+from .servers import drf, drf_output, drf_process, emulator_loop, server, stage
 
 __all__ = [
     "drf",
     "drf_output",
     "drf_process",
+    "emulator_loop",
     "member",
     "other",
     "server",
     "stage",
-    "twin_loop",
 ]
 
 
 @pytest.fixture
-async def support_twin() -> AsyncIterator[SupportTwin]:
-    """A twin in the test's own loop."""
-    async with SupportTwin() as twin:
-        yield twin
+async def support_emulator() -> AsyncIterator[SupportEmulator]:
+    """An emulator in the test's own loop."""
+    async with SupportEmulator() as emulator:
+        yield emulator
 
 
 @pytest.fixture
-async def client(support_twin: SupportTwin) -> AsyncIterator[SupportClient]:
-    """A client of that twin, which waits a moment at most before it sends again."""
-    async with client_of(support_twin) as client:
+async def client(support_emulator: SupportEmulator) -> AsyncIterator[SupportClient]:
+    """A client of that emulator, which waits a moment at most before it sends again."""
+    async with client_of(support_emulator) as client:
         yield client

@@ -8,7 +8,7 @@ from typing import Any
 
 from kapture_async import RetryPolicy
 from support_async import Priority, SupportClient
-from support_async.testing import SupportTwin
+from support_async.testing import SupportEmulator
 
 QUICK = RetryPolicy(attempts=3, first_wait=0.001, longest_wait=0.002)
 OTHER = "other@example.com"
@@ -22,17 +22,17 @@ TICKET: Mapping[str, Any] = {
 """The fields of a ticket that the service takes."""
 
 
-def client_of(twin: SupportTwin, **settings: Any) -> SupportClient:
-    """A client of a twin, with a token of its first user unless there is a provider."""
-    usual: dict[str, Any] = {"apikey": twin.apikey, "timeout": 5.0, "retry": QUICK}
+def client_of(emulator: SupportEmulator, **settings: Any) -> SupportClient:
+    """A client of an emulator, with a token of its first user unless there is a provider."""
+    usual: dict[str, Any] = {"apikey": emulator.apikey, "timeout": 5.0, "retry": QUICK}
     if "token_provider" not in settings:
-        usual["access_token"] = twin.token
-    return SupportClient(twin.url, **(usual | settings))
+        usual["access_token"] = emulator.token
+    return SupportClient(emulator.url, **(usual | settings))
 
 
-def sent(twin: SupportTwin) -> int:
+def sent(emulator: SupportEmulator) -> int:
     """How many requests arrived so far."""
-    return sum(twin.requests.values())
+    return sum(emulator.requests.values())
 
 
 def told_of(name: str, content: bytes, content_type: str) -> dict[str, Any]:

@@ -10,15 +10,15 @@ import orjson
 import pytest
 from multidict import CIMultiDict
 
-from kapture_async._core.replies import Judgement
+from kapture_async._core.response import ResponseContext
 from kapture_async._core.secret import Secret
 from kapture_async._core.transport.auth import KeyPerApi
-from kapture_async._core.transport.hosts import parse_base_url
-from kapture_async._core.transport.message import Operation, RawReply
-from kapture_async._core.transport.send import Transport
+from kapture_async._core.transport.request import Operation, RawReply
 from kapture_async._core.transport.settings import TransportSettings
+from kapture_async._core.transport.transport import Transport
+from kapture_async._core.transport.urls import parse_base_url
 from support_async import HelpdeskError
-from support_async.judging import is_stale_token, judge
+from support_async._responses import is_stale_token, judge
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "support"
 APIKEY, TOKEN = "canary-apikey-77b1", "canary-token-5f2e9a"
@@ -42,10 +42,10 @@ def operation(name: str) -> Operation:
 
 def judgement(
     name: str, body: Any, status: int = 200, headers: Mapping[str, str] | None = None
-) -> Judgement:
+) -> ResponseContext:
     raw = body if isinstance(body, bytes) else orjson.dumps(body)
     reply = RawReply(status=status, headers=CIMultiDict(headers or {}), body=raw)
-    return Judgement(TRANSPORT, operation(name), reply, with_file=name in WITH_FILE)
+    return ResponseContext(TRANSPORT, operation(name), reply, with_file=name in WITH_FILE)
 
 
 def refused(

@@ -225,30 +225,30 @@ DETAILS = (
 )
 
 LOGINS = (
-    Row("login", (login("member@example.com", "twin-password"),)),
-    Row("login: urlencoded", (login("other@example.com", "twin-password", form="urlencoded"),)),
+    Row("login", (login("member@example.com", "emulator-password"),)),
+    Row("login: urlencoded", (login("other@example.com", "emulator-password", form="urlencoded"),)),
     Row(
         "login: wrong password",
         (login("member@example.com", "wrong"),),
         Expect(401, errors={"detail": "No active account found with the given credentials"}),
     ),
-    Row("login: unknown user", (login("nobody@example.com", "twin-password"),)),
-    Row("login: other case", (login("Member@example.com", "twin-password"),)),
-    Row("login: blanks around the name", (login(" member@example.com ", "twin-password"),)),
-    Row("login: blanks around the password", (login("member@example.com", " twin-password "),)),
+    Row("login: unknown user", (login("nobody@example.com", "emulator-password"),)),
+    Row("login: other case", (login("Member@example.com", "emulator-password"),)),
+    Row("login: blanks around the name", (login(" member@example.com ", "emulator-password"),)),
+    Row("login: blanks around the password", (login("member@example.com", " emulator-password "),)),
     Row("login: nothing", (login(None, None),), refused(username=REQUIRED, password=REQUIRED)),
     Row("login: blank", (login("", ""),), refused(username=BLANK, password=BLANK)),
     Row("login: password of blanks", (login("member@example.com", "  "),)),
     Row("login: no password", (login("member@example.com", None),), refused(password=REQUIRED)),
     Row(
         "login: inactive user",
-        (login("other@example.com", "twin-password"),),
+        (login("other@example.com", "emulator-password"),),
         Expect(401, errors={"detail": "No active account found with the given credentials"}),
         inactive="other@example.com",
     ),
     Row(
         "login: bad token too",
-        (login("member@example.com", "twin-password", headers={"Authorization": "Bearer x"}),),
+        (login("member@example.com", "emulator-password", headers={"Authorization": "Bearer x"}),),
     ),
 )
 

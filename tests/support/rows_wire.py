@@ -214,7 +214,7 @@ CREDENTIALS = (
     Row(
         "apikey: wrong", (with_headers(apikey="wrong"),), Expect(403, errors={"detail": NO_APIKEY})
     ),
-    Row("apikey: other case of the name", (with_headers(apikey=None, APIKEY="twin-apikey"),)),
+    Row("apikey: other case of the name", (with_headers(apikey=None, APIKEY="emulator-apikey"),)),
     Row("apikey: none, nor a token", (with_headers(apikey=None, Authorization=None),)),
     Row(
         "apikey: none, token expired",
@@ -223,7 +223,7 @@ CREDENTIALS = (
     Row("apikey: none, at a create", (create()._replace(headers={"apikey": None}),)),
     Row(
         "apikey: none, at the login",
-        (login("member@example.com", "twin-password", headers={"apikey": None}),),
+        (login("member@example.com", "emulator-password", headers={"apikey": None}),),
     ),
 )
 

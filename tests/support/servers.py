@@ -1,4 +1,4 @@
-"""The two servers of the contract tests: stock Django REST Framework, and the twin.
+"""The two servers of the contract tests: stock Django REST Framework, and the emulator.
 
 The framework runs in a process of its own (``drf/``); nothing of it is imported here.
 """
@@ -22,10 +22,10 @@ from typing import IO, Any, NamedTuple, Protocol
 
 import pytest
 
-from support_async.testing import SupportTwin
+from support_async.testing import SupportEmulator
 
-APIKEY = "twin-apikey"
-PASSWORD = "twin-password"
+APIKEY = "emulator-apikey"
+PASSWORD = "emulator-password"
 MEMBER = "member@example.com"
 OTHER = "other@example.com"
 
@@ -146,20 +146,20 @@ class DrfServer:
         return text
 
 
-class TwinServer:
-    """The twin behind the same few names."""
+class EmulatorServer:
+    """The emulator behind the same few names."""
 
     apikey = APIKEY
 
-    def __init__(self, twin: SupportTwin) -> None:
-        self._twin = twin
-        self.url = twin.url
+    def __init__(self, emulator: SupportEmulator) -> None:
+        self._emulator = emulator
+        self.url = emulator.url
 
     def token(self, email: str = MEMBER, seconds: float = 3600) -> str:
-        return self._twin.issue_token(email=email, seconds=seconds)
+        return self._emulator.issue_token(email=email, seconds=seconds)
 
     def refresh_token(self) -> str:
-        return self._twin.issue_refresh_token()
+        return self._emulator.issue_refresh_token()
 
 
 def address(url: str) -> tuple[str, int]:
@@ -167,8 +167,8 @@ def address(url: str) -> tuple[str, int]:
     return host, int(port)
 
 
-class TwinLoop:
-    """An event loop in a thread for twins that come and go: there are hundreds of them."""
+class EmulatorLoop:
+    """An event loop in a thread for emulators that come and go: there are hundreds of them."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -176,17 +176,17 @@ class TwinLoop:
         self._thread.start()
 
     @contextmanager
-    def twin(self, stage: Stage) -> Iterator[TwinServer]:
-        """Run a twin as the stage says."""
+    def emulator(self, stage: Stage) -> Iterator[EmulatorServer]:
+        """Run an emulator as the stage says."""
         envelope: Any = "wrapped" if stage.wrapped else "bare"
-        twin = SupportTwin(envelope=envelope, open_ticket_limit=stage.open_ticket_limit)
+        emulator = SupportEmulator(envelope=envelope, open_ticket_limit=stage.open_ticket_limit)
         if stage.inactive:
-            twin.deactivate(stage.inactive)
-        self._run(twin.start())
+            emulator.deactivate(stage.inactive)
+        self._run(emulator.start())
         try:
-            yield TwinServer(twin)
+            yield EmulatorServer(emulator)
         finally:
-            self._run(twin.stop())
+            self._run(emulator.stop())
 
     def end(self) -> None:
         """End the thread."""
@@ -211,9 +211,9 @@ def drf_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DrfServer]
 
 
 @pytest.fixture(scope="session")
-def twin_loop() -> Iterator[TwinLoop]:
-    """Where the twins of all tests run that do not bring a loop of their own."""
-    loop = TwinLoop()
+def emulator_loop() -> Iterator[EmulatorLoop]:
+    """Where the emulators of all tests run that do not bring a loop of their own."""
+    loop = EmulatorLoop()
     try:
         yield loop
     finally:
@@ -242,15 +242,15 @@ def drf(drf_process: DrfServer, drf_output: None, stage: Stage) -> DrfServer:
     return drf_process
 
 
-@pytest.fixture(params=["drf", "twin"])
+@pytest.fixture(params=["drf", "emulator"])
 def server(request: pytest.FixtureRequest, stage: Stage) -> Iterator[Server]:
-    """A support service without tickets: first Django REST Framework, then the twin."""
+    """A support service without tickets: first Django REST Framework, then the emulator."""
     if request.param == "drf":
         yield request.getfixturevalue("drf")
     else:
-        twin_loop: TwinLoop = request.getfixturevalue("twin_loop")
-        with twin_loop.twin(stage) as twin:
-            yield twin
+        emulator_loop: EmulatorLoop = request.getfixturevalue("emulator_loop")
+        with emulator_loop.emulator(stage) as emulator:
+            yield emulator
 
 
 def _read_line(stream: IO[bytes], lines: queue.Queue[str]) -> None:

@@ -1,4 +1,4 @@
-"""The nine calls of the client against both servers: stock Django REST Framework, the twin."""
+"""The nine calls of the client against both servers: stock Django REST Framework, the emulator."""
 
 from __future__ import annotations
 

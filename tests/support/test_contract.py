@@ -1,4 +1,4 @@
-"""One table of requests, sent to stock Django REST Framework and to the twin: equal answers."""
+"""One table of requests, sent to stock Django REST Framework and to the emulator: equal answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from . import rows_reading, rows_wire, rows_writing
 from .exchanges import Wire
 from .rows import Row
-from .servers import DrfServer, Stage, TwinLoop
+from .servers import DrfServer, EmulatorLoop, Stage
 
 ROWS = (*rows_reading.ROWS, *rows_writing.ROWS, *rows_wire.ROWS)
 # One row for each thing that the fact sheet lets the service say.
@@ -34,7 +34,7 @@ def expected(row: Row, *, wrapped: bool) -> Any:
 
 
 def compare(
-    row: Row, drf_process: DrfServer, drf_wire: Wire, twin_loop: TwinLoop, *, wrapped: bool
+    row: Row, drf_process: DrfServer, drf_wire: Wire, emulator_loop: EmulatorLoop, *, wrapped: bool
 ) -> None:
     stage = Stage(wrapped, row.limit, row.inactive)
     drf_process.set_stage(stage)
@@ -43,7 +43,7 @@ def compare(
     if row.expect is not None:
         said = expected(row, wrapped=wrapped)
         assert (real[-1].status, real[-1].content) == (row.expect.status, said)
-    with twin_loop.twin(stage) as twin, closing(Wire(twin)) as wire:
+    with emulator_loop.emulator(stage) as emulator, closing(Wire(emulator)) as wire:
         played = [wire.exchange(ask) for ask in row.asks]
     for ask, one, other in zip(row.asks, real, played, strict=True):
         assert one == other, f"{ask.method} {ask.path}"
@@ -62,14 +62,14 @@ def test_the_table_names_each_row_once() -> None:
 @pytest.mark.usefixtures("drf_output")
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in ROWS])
 def test_same_answers(
-    row: Row, drf_process: DrfServer, drf_wire: Wire, twin_loop: TwinLoop
+    row: Row, drf_process: DrfServer, drf_wire: Wire, emulator_loop: EmulatorLoop
 ) -> None:
-    compare(row, drf_process, drf_wire, twin_loop, wrapped=True)
+    compare(row, drf_process, drf_wire, emulator_loop, wrapped=True)
 
 
 @pytest.mark.usefixtures("drf_output")
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in ERRORS.values()])
 def test_same_errors_without_an_envelope(
-    row: Row, drf_process: DrfServer, drf_wire: Wire, twin_loop: TwinLoop
+    row: Row, drf_process: DrfServer, drf_wire: Wire, emulator_loop: EmulatorLoop
 ) -> None:
-    compare(row, drf_process, drf_wire, twin_loop, wrapped=False)
+    compare(row, drf_process, drf_wire, emulator_loop, wrapped=False)

@@ -21,15 +21,15 @@ from support_async import (
     ValidationError,
     interrupted_by,
 )
-from support_async.finding import find_created
-from support_async.testing import FaultPlan, SupportTwin
+from support_async._create_and_find import find_created
+from support_async.testing import FaultPlan, SupportEmulator
 
 from .made import OTHER, TICKET, client_of, sent
 
 
-def before_answering_creates(twin: SupportTwin, act: Callable[[], Any]) -> None:
+def before_answering_creates(emulator: SupportEmulator, act: Callable[[], Any]) -> None:
     """Let ``act`` happen while a create is under way, after it took effect."""
-    record = twin.ledger.record
+    record = emulator.ledger.record
 
     def recorded(operation: str, *args: Any, **more: Any) -> Any:
         entry = record(operation, *args, **more)
@@ -37,20 +37,22 @@ def before_answering_creates(twin: SupportTwin, act: Callable[[], Any]) -> None:
             asyncio.get_running_loop().call_soon(act)
         return entry
 
-    twin.ledger.record = recorded  # type: ignore[method-assign]
-    twin.latency = 0.01
+    emulator.ledger.record = recorded  # type: ignore[method-assign]
+    emulator.latency = 0.01
 
 
-async def test_the_id_of_a_new_ticket(support_twin: SupportTwin, client: SupportClient) -> None:
+async def test_the_id_of_a_new_ticket(
+    support_emulator: SupportEmulator, client: SupportClient
+) -> None:
     for _ in range(3):
-        support_twin.seed(**TICKET)  # equal ones, but they were there before
+        support_emulator.seed(**TICKET)  # equal ones, but they were there before
     found = await client.tickets.create_and_find(**TICKET)
-    [entry] = support_twin.ledger
+    [entry] = support_emulator.ledger
     assert found == CreatedTicket(ticket_id=entry.ticket_id, candidates=(entry.ticket_id,))
     assert (found.doubt, found.lookup_error) == (None, None)
-    assert sent(support_twin) == 3
+    assert sent(support_emulator) == 3
     again = await client.tickets.create_and_find(NewTicket(**TICKET))
-    assert again.ticket_id == support_twin.ledger.entries[-1].ticket_id != found.ticket_id
+    assert again.ticket_id == support_emulator.ledger.entries[-1].ticket_id != found.ticket_id
 
 
 @pytest.mark.parametrize(
@@ -63,14 +65,14 @@ async def test_the_id_of_a_new_ticket(support_twin: SupportTwin, client: Support
     ids=["blanks", "unicode", "codes"],
 )
 async def test_what_the_service_makes_of_texts_is_recognized(
-    support_twin: SupportTwin, client: SupportClient, fields: dict[str, str]
+    support_emulator: SupportEmulator, client: SupportClient, fields: dict[str, str]
 ) -> None:
     found = await client.tickets.create_and_find(**(TICKET | fields))
-    assert found.ticket_id == support_twin.ledger.entries[-1].ticket_id
+    assert found.ticket_id == support_emulator.ledger.entries[-1].ticket_id
 
 
 async def test_the_very_first_ticket_of_a_user(
-    support_twin: SupportTwin, client: SupportClient
+    support_emulator: SupportEmulator, client: SupportClient
 ) -> None:
     found = await client.tickets.create_and_find(**TICKET)
     assert found.ticket_id == "101"
@@ -82,54 +84,56 @@ async def test_the_very_first_ticket_of_a_user(
     ids=lambda change: ",".join(change),
 )
 async def test_a_ticket_that_differs_is_no_candidate(
-    support_twin: SupportTwin, client: SupportClient, change: dict[str, Any]
+    support_emulator: SupportEmulator, client: SupportClient, change: dict[str, Any]
 ) -> None:
-    before_answering_creates(support_twin, lambda: support_twin.seed(**(TICKET | change)))
+    before_answering_creates(support_emulator, lambda: support_emulator.seed(**(TICKET | change)))
     found = await client.tickets.create_and_find(**TICKET)
-    assert found.ticket_id == support_twin.ledger.entries[0].ticket_id
+    assert found.ticket_id == support_emulator.ledger.entries[0].ticket_id
     assert len(found.candidates) == 1
 
 
 async def test_an_equal_ticket_in_between_leaves_both_as_candidates(
-    support_twin: SupportTwin, client: SupportClient
+    support_emulator: SupportEmulator, client: SupportClient
 ) -> None:
-    before_answering_creates(support_twin, lambda: support_twin.seed(**TICKET))
+    before_answering_creates(support_emulator, lambda: support_emulator.seed(**TICKET))
     found = await client.tickets.create_and_find(**TICKET)
-    [entry] = support_twin.ledger
+    [entry] = support_emulator.ledger
     assert found.ticket_id is None
     assert found.candidates == (str(int(entry.ticket_id) + 1), entry.ticket_id)  # newest first
     assert (found.doubt, found.lookup_error) == (None, None)
 
 
 async def test_equal_tickets_of_others_do_not_matter(
-    support_twin: SupportTwin, client: SupportClient
+    support_emulator: SupportEmulator, client: SupportClient
 ) -> None:
-    before_answering_creates(support_twin, lambda: support_twin.seed(**TICKET, author=OTHER))
+    before_answering_creates(
+        support_emulator, lambda: support_emulator.seed(**TICKET, author=OTHER)
+    )
     found = await client.tickets.create_and_find(**TICKET)
-    assert found.ticket_id == support_twin.ledger.entries[0].ticket_id
+    assert found.ticket_id == support_emulator.ledger.entries[0].ticket_id
 
 
 async def test_many_others_in_between_are_looked_past(
-    support_twin: SupportTwin, client: SupportClient
+    support_emulator: SupportEmulator, client: SupportClient
 ) -> None:
-    support_twin.seed()
+    support_emulator.seed()
 
     def flood() -> None:
         for number in range(120):
-            support_twin.seed(subject=f"other {number}")
+            support_emulator.seed(subject=f"other {number}")
 
-    before_answering_creates(support_twin, flood)
+    before_answering_creates(support_emulator, flood)
     found = await client.tickets.create_and_find(**TICKET)
-    assert found.ticket_id == support_twin.ledger.entries[0].ticket_id
+    assert found.ticket_id == support_emulator.ledger.entries[0].ticket_id
 
 
 @pytest.mark.parametrize("fault", ["reset_after", "half_body", "status;status=502;executed=true"])
 async def test_a_create_in_doubt_that_took_effect_is_found_and_stays_a_doubt(
-    support_twin: SupportTwin, client: SupportClient, fault: str
+    support_emulator: SupportEmulator, client: SupportClient, fault: str
 ) -> None:
-    support_twin.faults = FaultPlan.script([fault], only="tickets.create")
+    support_emulator.faults = FaultPlan.script([fault], only="tickets.create")
     found = await client.tickets.create_and_find(**TICKET)
-    [entry] = support_twin.ledger
+    [entry] = support_emulator.ledger
     assert found.ticket_id == entry.ticket_id
     assert isinstance(found.doubt, OutcomeUnknownError)
     assert found.doubt.operation == "tickets.create"
@@ -138,30 +142,30 @@ async def test_a_create_in_doubt_that_took_effect_is_found_and_stays_a_doubt(
 
 @pytest.mark.parametrize("fault", ["reset_before", "status;status=500"])
 async def test_a_create_in_doubt_without_effect_is_no_proof(
-    support_twin: SupportTwin, client: SupportClient, fault: str
+    support_emulator: SupportEmulator, client: SupportClient, fault: str
 ) -> None:
-    support_twin.seed(**TICKET)
-    support_twin.faults = FaultPlan.script([fault], only="tickets.create")
+    support_emulator.seed(**TICKET)
+    support_emulator.faults = FaultPlan.script([fault], only="tickets.create")
     found = await client.tickets.create_and_find(**TICKET)
-    assert not support_twin.ledger
+    assert not support_emulator.ledger
     assert (found.ticket_id, found.candidates) == (None, ())
     assert isinstance(found.doubt, OutcomeUnknownError)
     assert found.doubt.may_have_been_applied
 
 
 async def test_a_look_up_that_fails_does_not_hide_a_good_create(
-    support_twin: SupportTwin, client: SupportClient
+    support_emulator: SupportEmulator, client: SupportClient
 ) -> None:
-    support_twin.faults = FaultPlan.script([None] + ["status"] * 3, only="tickets.history")
+    support_emulator.faults = FaultPlan.script([None] + ["status"] * 3, only="tickets.history")
     found = await client.tickets.create_and_find(**TICKET)
-    assert len(support_twin.ledger) == 1
+    assert len(support_emulator.ledger) == 1
     assert (found.ticket_id, found.candidates, found.doubt) == (None, (), None)
     assert isinstance(found.lookup_error, ServerError)
     assert len(found.lookup_error.attempts) == 3
 
 
-async def test_both_in_doubt(support_twin: SupportTwin, client: SupportClient) -> None:
-    support_twin.faults = FaultPlan.script(
+async def test_both_in_doubt(support_emulator: SupportEmulator, client: SupportClient) -> None:
+    support_emulator.faults = FaultPlan.script(
         [None, "reset_after", "status;status=403"]  # a look, the create, the other look
     )
     found = await client.tickets.create_and_find(**TICKET)
@@ -171,34 +175,34 @@ async def test_both_in_doubt(support_twin: SupportTwin, client: SupportClient) -
 
 
 async def test_a_look_before_that_fails_creates_nothing(
-    support_twin: SupportTwin, client: SupportClient
+    support_emulator: SupportEmulator, client: SupportClient
 ) -> None:
-    support_twin.faults = FaultPlan.script(["status"] * 3, only="tickets.history")
+    support_emulator.faults = FaultPlan.script(["status"] * 3, only="tickets.history")
     with pytest.raises(ServerError) as caught:
         await client.tickets.create_and_find(**TICKET)
     assert caught.value.__notes__ == [
         "while looking at the history before the create; nothing was created"
     ]
-    assert not support_twin.ledger
+    assert not support_emulator.ledger
 
 
 async def test_a_refused_create_is_not_looked_for(
-    support_twin: SupportTwin, client: SupportClient
+    support_emulator: SupportEmulator, client: SupportClient
 ) -> None:
     with pytest.raises(ValidationError):
         await client.tickets.create_and_find(**(TICKET | {"priority": 9}))
-    assert sent(support_twin) == 2
-    support_twin.faults = FaultPlan.script([None], only="tickets.history")
+    assert sent(support_emulator) == 2
+    support_emulator.faults = FaultPlan.script([None], only="tickets.history")
     with pytest.raises(NotSentError):
         await client.tickets.create_and_find(**TICKET, attachment="/nowhere/at all")
-    assert not support_twin.ledger
+    assert not support_emulator.ledger
 
 
-async def interrupted(twin: SupportTwin, requests: int) -> asyncio.CancelledError:
+async def interrupted(emulator: SupportEmulator, requests: int) -> asyncio.CancelledError:
     """Cancel a create_and_find when so many requests have arrived."""
-    async with client_of(twin) as client:
+    async with client_of(emulator) as client:
         call = asyncio.ensure_future(client.tickets.create_and_find(**TICKET))
-        while sent(twin) < requests:
+        while sent(emulator) < requests:
             await asyncio.sleep(0.001)
         call.cancel()
         with pytest.raises(asyncio.CancelledError) as caught:
@@ -207,11 +211,11 @@ async def interrupted(twin: SupportTwin, requests: int) -> asyncio.CancelledErro
 
 
 async def test_a_cancellation_during_the_look_up_tells_of_the_create(
-    support_twin: SupportTwin,
+    support_emulator: SupportEmulator,
 ) -> None:
-    support_twin.faults = FaultPlan.script([None, "silence_after"], only="tickets.history")
-    error = await interrupted(support_twin, 3)
-    assert len(support_twin.ledger) == 1
+    support_emulator.faults = FaultPlan.script([None, "silence_after"], only="tickets.history")
+    error = await interrupted(support_emulator, 3)
+    assert len(support_emulator.ledger) == 1
     # The interrupted look is a read, and "nothing was changed" would be true of it alone.
     left = interrupted_by(error)
     assert left is not None
@@ -222,10 +226,10 @@ async def test_a_cancellation_during_the_look_up_tells_of_the_create(
 
 
 async def test_a_cancellation_during_the_look_up_tells_of_a_doubt(
-    support_twin: SupportTwin,
+    support_emulator: SupportEmulator,
 ) -> None:
-    support_twin.faults = FaultPlan.script([None, "reset_after", "silence_after"])
-    error = await interrupted(support_twin, 3)
+    support_emulator.faults = FaultPlan.script([None, "reset_after", "silence_after"])
+    error = await interrupted(support_emulator, 3)
     left = interrupted_by(error)
     assert isinstance(left, NoReplyError)
     assert left.operation == "tickets.create"
@@ -234,34 +238,36 @@ async def test_a_cancellation_during_the_look_up_tells_of_a_doubt(
 
 
 async def test_a_cancellation_during_the_create_is_a_doubt_about_it(
-    support_twin: SupportTwin,
+    support_emulator: SupportEmulator,
 ) -> None:
-    support_twin.faults = FaultPlan.script([None, "silence_after"])
-    error = await interrupted(support_twin, 2)
+    support_emulator.faults = FaultPlan.script([None, "silence_after"])
+    error = await interrupted(support_emulator, 2)
     left = interrupted_by(error)
     assert left is not None
     assert (left.operation, left.may_have_been_applied) == ("tickets.create", True)
 
 
-async def test_a_cancellation_before_the_create_changed_nothing(support_twin: SupportTwin) -> None:
-    support_twin.faults = FaultPlan.script(["silence_before"])
-    left = interrupted_by(await interrupted(support_twin, 1))
+async def test_a_cancellation_before_the_create_changed_nothing(
+    support_emulator: SupportEmulator,
+) -> None:
+    support_emulator.faults = FaultPlan.script(["silence_before"])
+    left = interrupted_by(await interrupted(support_emulator, 1))
     assert left is not None
     assert (left.operation, left.may_have_been_applied) == ("tickets.history", False)
-    assert not support_twin.ledger
+    assert not support_emulator.ledger
 
 
 async def test_a_time_limit_around_it_finds_the_doubt(
-    support_twin: SupportTwin, leap: Callable[[float], None]
+    support_emulator: SupportEmulator, leap: Callable[[float], None]
 ) -> None:
-    support_twin.faults = FaultPlan.script([None, "reset_after", "silence_after"])
+    support_emulator.faults = FaultPlan.script([None, "reset_after", "silence_after"])
 
     async def leap_at_the_last() -> None:
-        while sent(support_twin) < 3:
+        while sent(support_emulator) < 3:
             await asyncio.sleep(0)
         leap(20)
 
-    async with client_of(support_twin, timeout=None) as client:
+    async with client_of(support_emulator, timeout=None) as client:
         leaping = asyncio.ensure_future(leap_at_the_last())
         with pytest.raises(TimeoutError) as caught:
             async with asyncio.timeout(20):

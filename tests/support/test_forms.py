@@ -12,7 +12,7 @@ import pytest
 
 from kapture_async._core.transport.bodies import Attachment, Form, form_body
 from support_async import InvalidInputError, NewTicket
-from support_async.forms import (
+from support_async._forms import (
     create_form,
     detail_form,
     reply_form,

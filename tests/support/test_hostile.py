@@ -22,7 +22,7 @@ from support_async import (
     Timeout,
     UnreadableReplyError,
 )
-from support_async.testing import SupportTwin, TwinReply, bomb
+from support_async.testing import EmulatorReply, SupportEmulator, bomb
 
 from .wire import (
     MIB,
@@ -46,9 +46,9 @@ Script = Callable[[Served, asyncio.StreamReader, asyncio.StreamWriter], Awaitabl
 
 
 @pytest.fixture
-async def twin() -> AsyncIterator[SupportTwin]:
-    async with SupportTwin() as twin:
-        yield twin
+async def emulator() -> AsyncIterator[SupportEmulator]:
+    async with SupportEmulator() as emulator:
+        yield emulator
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ NAMES = {
 @pytest.mark.parametrize("form", ["plain", "encoded", "both"])
 @pytest.mark.parametrize("name", NAMES)
 async def test_no_name_leads_out_of_the_folder(
-    twin: SupportTwin, folder: Path, tmp_path: Path, name: str, form: str
+    emulator: SupportEmulator, folder: Path, tmp_path: Path, name: str, form: str
 ) -> None:
     outside = tree(tmp_path)
     encoded = "".join(f"%{byte:02x}" for byte in name.encode())
@@ -120,13 +120,15 @@ async def test_no_name_leads_out_of_the_folder(
         "encoded": f"attachment; filename*=utf-8''{encoded}",
         "both": f"attachment; filename=\"{quoted}\"; filename*=utf-8''{encoded}",
     }[form]
-    twin.downloads[ID] = TwinReply(200, b"x", BINARY, (("Content-Disposition", disposition),))
+    emulator.downloads[ID] = EmulatorReply(
+        200, b"x", BINARY, (("Content-Disposition", disposition),)
+    )
     if len(disposition) > 32_000:  # no HTTP library takes such a head
-        async with client_of(twin, retry=ONCE) as client:
+        async with client_of(emulator, retry=ONCE) as client:
             with nothing_changes(tmp_path), pytest.raises(UnreadableReplyError):
                 await client.attachments.download(ID, folder)
         return
-    async with client_of(twin) as client:
+    async with client_of(emulator) as client:
         path = await client.attachments.download(ID, folder)
         async with client.attachments.stream(ID) as download:
             assert download.filename == path.name
@@ -258,14 +260,14 @@ async def test_chunks_without_an_end_to_them(folder: Path, tmp_path: Path) -> No
 # --- packed ------------------------------------------------------------------------------------
 
 
-def packed(body: bytes, coding: str = "gzip") -> TwinReply:
-    return TwinReply(200, body, BINARY, (("Content-Encoding", coding),))
+def packed(body: bytes, coding: str = "gzip") -> EmulatorReply:
+    return EmulatorReply(200, body, BINARY, (("Content-Encoding", coding),))
 
 
 @pytest.mark.parametrize("layers", ["one", "many members", "deflate", "no gzip", "half"])
 @pytest.mark.parametrize("form", ["file", "stream"])
 async def test_a_bomb(
-    twin: SupportTwin, folder: Path, tmp_path: Path, form: str, layers: str
+    emulator: SupportEmulator, folder: Path, tmp_path: Path, form: str, layers: str
 ) -> None:
     """Files are asked for as they are. Unpacked, nothing would tell whether one came whole."""
     bombs = {
@@ -275,30 +277,30 @@ async def test_a_bomb(
         "no gzip": packed(b"no gzip at all"),
         "half": packed(gzip.compress(os.urandom(5000))[:-2000]),
     }
-    twin.downloads[ID] = bombs[layers]
-    async with client_of(twin, max_connections=1) as client:
+    emulator.downloads[ID] = bombs[layers]
+    async with client_of(emulator, max_connections=1) as client:
         with nothing_changes(tmp_path), pytest.raises(UnreadableReplyError, match="compressed"):
             if form == "file":
                 await client.attachments.download(ID, folder, max_bytes=MIB)
             else:
                 async with client.attachments.stream(ID, max_bytes=MIB):
                     pass
-        twin.downloads[ID] = TwinReply(200, b"x", BINARY)
+        emulator.downloads[ID] = EmulatorReply(200, b"x", BINARY)
         await client.attachments.download(ID, folder / "after")
-    assert [r.headers["accept-encoding"] for r in twin.received] == ["identity"] * 2
+    assert [r.headers["accept-encoding"] for r in emulator.received] == ["identity"] * 2
 
 
-async def test_identity_is_no_packing(twin: SupportTwin, folder: Path) -> None:
-    twin.downloads[ID] = packed(b"plain", "Identity")
-    async with client_of(twin) as client:
+async def test_identity_is_no_packing(emulator: SupportEmulator, folder: Path) -> None:
+    emulator.downloads[ID] = packed(b"plain", "Identity")
+    async with client_of(emulator) as client:
         path = await client.attachments.download(ID, folder)
     assert path.read_bytes() == b"plain"
 
 
-async def test_a_limit_is_exact(twin: SupportTwin, folder: Path) -> None:
+async def test_a_limit_is_exact(emulator: SupportEmulator, folder: Path) -> None:
     content = bytes(range(250)) * 400
-    async with client_of(twin) as client:
-        twin.downloads[ID] = TwinReply(200, content, BINARY)
+    async with client_of(emulator) as client:
+        emulator.downloads[ID] = EmulatorReply(200, content, BINARY)
         path = await client.attachments.download(ID, folder, max_bytes=100_000, overwrite=True)
         assert path.read_bytes() == content
         with pytest.raises(ReplyTooLargeError):
@@ -459,10 +461,10 @@ ENVELOPE = b'{"status_code": 404, "errors": {"detail": "canary"}, "data": {}}'
     ],
 )
 async def test_a_page_and_an_envelope_are_no_files_by_themselves(
-    twin: SupportTwin, folder: Path, tmp_path: Path, kind: str, body: bytes
+    emulator: SupportEmulator, folder: Path, tmp_path: Path, kind: str, body: bytes
 ) -> None:
-    async with client_of(twin, max_connections=1) as client:
-        twin.downloads[ID] = TwinReply(200, body, kind)
+    async with client_of(emulator, max_connections=1) as client:
+        emulator.downloads[ID] = EmulatorReply(200, body, kind)
         for _ in range(2):
             with nothing_changes(tmp_path), pytest.raises(UnreadableReplyError) as caught:
                 await client.attachments.download(ID, folder)
@@ -470,15 +472,19 @@ async def test_a_page_and_an_envelope_are_no_files_by_themselves(
             assert "canary" not in str(caught.value)
             assert ("Sign in" in str(caught.value)) == kind.lower().startswith("text/html")
         for disposition in ("attachment", "inline; filename=a"):
-            twin.downloads[ID] = TwinReply(200, body, kind, (("Content-Disposition", disposition),))
+            emulator.downloads[ID] = EmulatorReply(
+                200, body, kind, (("Content-Disposition", disposition),)
+            )
             path = await client.attachments.download(ID, folder / "genuine", overwrite=True)
             assert path.read_bytes() == body
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "image/png", "application/zip", "text/csv", BINARY])
-async def test_other_types_need_no_disposition(twin: SupportTwin, folder: Path, kind: str) -> None:
-    async with client_of(twin) as client:
-        twin.downloads[ID] = TwinReply(200, PAGE, kind)
+async def test_other_types_need_no_disposition(
+    emulator: SupportEmulator, folder: Path, kind: str
+) -> None:
+    async with client_of(emulator) as client:
+        emulator.downloads[ID] = EmulatorReply(200, PAGE, kind)
         assert (await client.attachments.download(ID, folder)).read_bytes() == PAGE
 
 
@@ -517,19 +523,22 @@ async def test_a_file_whose_end_is_only_the_end_of_the_connection(
 
 
 def test_blocking_calls_are_as_careful(folder: Path, tmp_path: Path) -> None:
-    with SupportTwin().in_thread() as twin, sync_client_of(twin, max_connections=1) as client:
+    with (
+        SupportEmulator().in_thread() as emulator,
+        sync_client_of(emulator, max_connections=1) as client,
+    ):
         hostile = {
-            ReplyTooLargeError: TwinReply(200, b"x", BINARY, (), 10 * 2**30),
-            RedirectedError: TwinReply(
+            ReplyTooLargeError: EmulatorReply(200, b"x", BINARY, (), 10 * 2**30),
+            RedirectedError: EmulatorReply(
                 307, b"", headers=(("Location", "http://elsewhere.invalid/"),)
             ),
-            NoReplyError: TwinReply(200, b"x", BINARY, (), 2),
+            NoReplyError: EmulatorReply(200, b"x", BINARY, (), 2),
         }
         for error, reply in hostile.items():
-            twin.downloads[ID] = reply
+            emulator.downloads[ID] = reply
             with nothing_changes(tmp_path), pytest.raises(error):
                 client.attachments.download(ID, folder)
-        twin.downloads[ID] = TwinReply(
+        emulator.downloads[ID] = EmulatorReply(
             200, b"x", BINARY, (("Content-Disposition", "attachment; filename=../../etc/passwd"),)
         )
         assert client.attachments.download(ID, folder) == folder / "passwd"

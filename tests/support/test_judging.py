@@ -26,7 +26,7 @@ from support_async import (
     UnreadableReplyError,
     ValidationError,
 )
-from support_async.judging import claims_success, is_stale_token, judge
+from support_async._responses import claims_success, is_stale_token, judge
 
 from .replies import (
     ALL,

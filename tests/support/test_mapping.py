@@ -1,7 +1,7 @@
 """Which call makes which request, field for field: quick checks without a socket.
 
 aioresponses answers in place of aiohttp, so these see what is handed to it, and nothing of the
-wire; the tests against the twin do that.
+wire; the tests against the emulator do that.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pushes of tickets with and without files against the twin: the ledger is the judge.
+"""Pushes of tickets with and without files against the emulator: the ledger is the judge.
 
 The push itself is tested with the other service; here stands what is this one's own.
 """
@@ -32,7 +32,7 @@ from support_async import (
     ValidationError,
 )
 from support_async.events import PushPaused, PushStopped, RowFinished
-from support_async.testing import Fault, FaultPlan, SupportTwin
+from support_async.testing import Fault, FaultPlan, SupportEmulator
 
 from ..weather import HASTY
 from .made import TICKET, client_of, sent, told_of
@@ -61,10 +61,10 @@ async def test_what_cannot_be_written_concerns_its_row_alone(
     assert seen == {0: "accepted", 1: "not_sent", 2: "accepted"}
 
 
-def check_against_ledger(twin: SupportTwin, outcomes: list[Outcome], count: int) -> None:
+def check_against_ledger(emulator: SupportEmulator, outcomes: list[Outcome], count: int) -> None:
     """Every row has one outcome, and none contradicts what the server did."""
     assert sorted(outcome.index for outcome in outcomes) == list(range(count))
-    executed = Counter(entry.payload["subject"] for entry in twin.ledger.of("tickets.create"))
+    executed = Counter(entry.payload["subject"] for entry in emulator.ledger.of("tickets.create"))
     assert max(executed.values(), default=0) <= 1, "sent twice"
     for outcome in outcomes:
         subject = outcome.row["subject"]
@@ -76,9 +76,9 @@ def check_against_ledger(twin: SupportTwin, outcomes: list[Outcome], count: int)
             assert isinstance(outcome, Unknown)
 
 
-async def test_every_row_once(support_twin: SupportTwin, client: SupportClient) -> None:
+async def test_every_row_once(support_emulator: SupportEmulator, client: SupportClient) -> None:
     seen = await drain(client.tickets.push(rows(200), key=lambda row: row["subject"]))
-    check_against_ledger(support_twin, seen, 200)
+    check_against_ledger(support_emulator, seen, 200)
     for outcome in seen:
         assert isinstance(outcome, Accepted)
         assert outcome.key == f"t{outcome.index}"
@@ -86,7 +86,7 @@ async def test_every_row_once(support_twin: SupportTwin, client: SupportClient) 
 
 
 async def test_rows_of_every_kind_and_bad_ones_stop_nobody(
-    support_twin: SupportTwin, client: SupportClient, tmp_path: Path
+    support_emulator: SupportEmulator, client: SupportClient, tmp_path: Path
 ) -> None:
     class Evil(UserDict[str, Any]):
         def __getitem__(self, name: str) -> Any:
@@ -128,12 +128,12 @@ async def test_rows_of_every_kind_and_bad_ones_stop_nobody(
             assert outcome.error.fields
     assert (seen[2].key, seen[3].key, seen[13].key) == ("k", "k2", "broken")
     assert "too few" in seen[13].reason
-    assert len(support_twin.ledger) == len(good)
-    assert sent(support_twin) == len(good) + len(there)
+    assert len(support_emulator.ledger) == len(good)
+    assert sent(support_emulator) == len(good) + len(there)
 
 
 async def test_a_path_is_read_when_its_turn_comes(
-    support_twin: SupportTwin, client: SupportClient, tmp_path: Path
+    support_emulator: SupportEmulator, client: SupportClient, tmp_path: Path
 ) -> None:
     paths = [tmp_path / f"{number}.txt" for number in range(3)]
     tickets = [NewTicket(**row(number), attachment=path) for number, path in enumerate(paths)]
@@ -147,13 +147,15 @@ async def test_a_path_is_read_when_its_turn_comes(
                 paths[2].write_bytes(b"2")  # the worker is busy with the second at most
     assert seen[0] is Accepted
     assert seen[2] is Accepted
-    told = {entry.payload["subject"]: entry.payload["attachment"] for entry in support_twin.ledger}
+    told = {
+        entry.payload["subject"]: entry.payload["attachment"] for entry in support_emulator.ledger
+    }
     assert told["t0"] == told_of("0.txt", b"0", "text/plain")
     assert told["t2"] == told_of("2.txt", b"2", "text/plain")
 
 
 async def test_many_files_at_once_are_not_mixed_up(
-    support_twin: SupportTwin, client: SupportClient, tmp_path: Path
+    support_emulator: SupportEmulator, client: SupportClient, tmp_path: Path
 ) -> None:
     def source() -> Iterator[Mapping[str, Any]]:
         for number in range(40):
@@ -170,14 +172,14 @@ async def test_many_files_at_once_are_not_mixed_up(
 
     seen = await drain(client.tickets.push(source(), max_concurrency=16))
     assert {type(outcome) for outcome in seen} == {Accepted}
-    for entry in support_twin.ledger:
+    for entry in support_emulator.ledger:
         number = int(entry.payload["subject"][1:])
         content = f"content of {number}".encode() * 1000
         assert entry.payload["attachment"] == told_of(f"{number}.txt", content, "text/plain")
 
 
 async def test_the_same_open_file_on_many_rows_is_sent_whole_each_time(
-    support_twin: SupportTwin, client: SupportClient, tmp_path: Path
+    support_emulator: SupportEmulator, client: SupportClient, tmp_path: Path
 ) -> None:
     content = bytes(range(256)) * 4096
     path = tmp_path / "log.bin"
@@ -187,19 +189,21 @@ async def test_the_same_open_file_on_many_rows_is_sent_whole_each_time(
         seen = await drain(client.tickets.push(source, max_concurrency=12))
     assert {type(outcome) for outcome in seen} == {Accepted}
     wanted = told_of("log.bin", content, "application/octet-stream")
-    assert [entry.payload["attachment"] for entry in support_twin.ledger] == [wanted] * 24
+    assert [entry.payload["attachment"] for entry in support_emulator.ledger] == [wanted] * 24
 
 
-async def test_an_open_file_is_sent_whole_again_after_slow_down(support_twin: SupportTwin) -> None:
-    support_twin.faults = FaultPlan.script(["status;status=429;retry_after=0.01"] * 2)
+async def test_an_open_file_is_sent_whole_again_after_slow_down(
+    support_emulator: SupportEmulator,
+) -> None:
+    support_emulator.faults = FaultPlan.script(["status;status=429;retry_after=0.01"] * 2)
     opened = io.BytesIO(b"x" * 100_000)
     events: list[Any] = []
-    async with client_of(support_twin) as client:
+    async with client_of(support_emulator) as client:
         source = [{**row(0), "attachment": ("a.bin", opened)}]
         [outcome] = await drain(client.tickets.push(source, on_event=events.append))
     assert isinstance(outcome, Accepted)
     assert outcome.attempts == 3
-    [entry] = support_twin.ledger
+    [entry] = support_emulator.ledger
     assert entry.payload["attachment"]["size"] == 100_000
     assert any(isinstance(event, PushPaused) for event in events)
     assert sum(isinstance(event, RowFinished) for event in events) == 1
@@ -210,8 +214,8 @@ async def test_too_many_open_tickets_stop_the_push(envelope: Any) -> None:
     seen: list[Outcome] = []
     events: list[Any] = []
     async with (
-        SupportTwin(open_ticket_limit=20, envelope=envelope) as twin,
-        client_of(twin) as client,
+        SupportEmulator(open_ticket_limit=20, envelope=envelope) as emulator,
+        client_of(emulator) as client,
     ):
         push = client.tickets.push(
             rows(5000), max_concurrency=4, give_up_after=10, on_event=events.append
@@ -220,9 +224,9 @@ async def test_too_many_open_tickets_stop_the_push(envelope: Any) -> None:
             async with push as outcomes:
                 async for outcome in outcomes:
                     seen.append(outcome)
-        check_against_ledger(twin, seen, push.counts.rows)
-        assert len(twin.ledger) == 20
-        assert sent(twin) == len(seen)
+        check_against_ledger(emulator, seen, push.counts.rows)
+        assert len(emulator.ledger) == 20
+        assert sent(emulator) == len(seen)
     assert (push.counts.accepted, push.counts.in_flight) == (20, 0)
     assert 10 <= push.counts.rejected < 20
     for outcome in seen:
@@ -236,37 +240,37 @@ async def test_too_many_open_tickets_stop_the_push(envelope: Any) -> None:
 
 
 async def test_never_giving_up_is_possible() -> None:
-    async with SupportTwin(open_ticket_limit=5) as twin, client_of(twin) as client:
+    async with SupportEmulator(open_ticket_limit=5) as emulator, client_of(emulator) as client:
         seen = await drain(client.tickets.push(rows(60), keep_going=True))
-        check_against_ledger(twin, seen, 60)
+        check_against_ledger(emulator, seen, 60)
     assert Counter(outcome.name for outcome in seen) == {"accepted": 5, "rejected": 55}
 
 
 async def test_a_token_that_expires_in_the_middle_is_renewed_once(
-    support_twin: SupportTwin,
+    support_emulator: SupportEmulator,
 ) -> None:
     asked = 0
 
     async def provider() -> str:
         nonlocal asked
         asked += 1
-        return support_twin.issue_token()
+        return support_emulator.issue_token()
 
-    async with client_of(support_twin, token_provider=provider) as client:
+    async with client_of(support_emulator, token_provider=provider) as client:
         seen: list[Outcome] = []
         async with client.tickets.push(rows(300), max_concurrency=16) as outcomes:
             async for outcome in outcomes:
                 seen.append(outcome)
                 if len(seen) == 100:
-                    support_twin.expire_tokens()
-    check_against_ledger(support_twin, seen, 300)
+                    support_emulator.expire_tokens()
+    check_against_ledger(support_emulator, seen, 300)
     assert {type(outcome) for outcome in seen} == {Accepted}
     assert asked == 2
 
 
-async def test_a_refused_token_stops_the_push(support_twin: SupportTwin) -> None:
+async def test_a_refused_token_stops_the_push(support_emulator: SupportEmulator) -> None:
     seen: list[Outcome] = []
-    async with client_of(support_twin, access_token="wrong") as client:
+    async with client_of(support_emulator, access_token="wrong") as client:
         with pytest.raises(PushStoppedError, match="refused the access token"):
             async with client.tickets.push(rows(5000), give_up_after=20) as outcomes:
                 async for outcome in outcomes:
@@ -274,39 +278,39 @@ async def test_a_refused_token_stops_the_push(support_twin: SupportTwin) -> None
     assert {type(outcome) for outcome in seen} == {Rejected}
     assert all(isinstance(getattr(o, "error", None), AuthenticationError) for o in seen)
     assert len(seen) == 1
-    assert sent(support_twin) == 1
+    assert sent(support_emulator) == 1
 
 
-async def test_no_token_at_all_stops_the_push(support_twin: SupportTwin) -> None:
+async def test_no_token_at_all_stops_the_push(support_emulator: SupportEmulator) -> None:
     def provider() -> str:
         raise OSError("no network")
 
     seen: list[Outcome] = []
-    async with client_of(support_twin, token_provider=provider) as client:
+    async with client_of(support_emulator, token_provider=provider) as client:
         with pytest.raises(PushStoppedError, match="no access token could be had"):
             async with client.tickets.push(rows(5000), give_up_after=20) as outcomes:
                 async for outcome in outcomes:
                     seen.append(outcome)
     assert {type(outcome) for outcome in seen} == {NotSent}
-    assert not support_twin.requests
+    assert not support_emulator.requests
 
 
 async def test_faults_at_every_phase_never_make_an_outcome_lie() -> None:
-    async with SupportTwin(faults=FaultPlan.rate(0.3, seed=4, kinds=HASTY)) as twin:
+    async with SupportEmulator(faults=FaultPlan.rate(0.3, seed=4, kinds=HASTY)) as emulator:
         async with client_of(
-            twin, timeout=Timeout(total=0.5), retry=RetryPolicy(attempts=3, first_wait=0.001)
+            emulator, timeout=Timeout(total=0.5), retry=RetryPolicy(attempts=3, first_wait=0.001)
         ) as client:
             source = ({**row(n), "attachment": ("a.txt", b"x" * n)} for n in range(1, 201))
             push = client.tickets.push(source, max_concurrency=16, give_up_after=None, patience=2)
             seen = await drain(push)
-        check_against_ledger(twin, seen, 200)
+        check_against_ledger(emulator, seen, 200)
     kinds = Counter(outcome.name for outcome in seen)
     assert kinds["accepted"] > 10  # on a busy machine, time-outs strike others than the silent
     assert kinds["unknown"] > 5
 
 
 async def test_leaving_early_finishes_what_is_in_flight(
-    support_twin: SupportTwin, client: SupportClient
+    support_emulator: SupportEmulator, client: SupportClient
 ) -> None:
     push = client.tickets.push(rows(10_000), max_concurrency=4)
     seen = []
@@ -315,17 +319,19 @@ async def test_leaving_early_finishes_what_is_in_flight(
             seen.append(outcome)
             if len(seen) == 10:
                 break
-    check_against_ledger(support_twin, seen + push.unread(), push.counts.rows)
-    assert len(support_twin.ledger) == push.counts.rows < 40
+    check_against_ledger(support_emulator, seen + push.unread(), push.counts.rows)
+    assert len(support_emulator.ledger) == push.counts.rows < 40
 
 
-async def test_a_second_cancellation_cuts_off_and_stays_truthful(support_twin: SupportTwin) -> None:
+async def test_a_second_cancellation_cuts_off_and_stays_truthful(
+    support_emulator: SupportEmulator,
+) -> None:
     silent = [Fault("silence_after"), Fault("silence_before")] * 4
-    support_twin.faults = FaultPlan.script([None, *silent])  # alone until one is accepted
-    async with client_of(support_twin, max_connections=4, timeout=None) as client:
+    support_emulator.faults = FaultPlan.script([None, *silent])  # alone until one is accepted
+    async with client_of(support_emulator, max_connections=4, timeout=None) as client:
         push = client.tickets.push(rows(1000), max_concurrency=8)
         task = asyncio.ensure_future(drain(push))
-        while sent(support_twin) < 5:
+        while sent(support_emulator) < 5:
             await asyncio.sleep(0.001)
         task.cancel()
         while push.stop_reason is None:

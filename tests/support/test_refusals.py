@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support_async.refusals import Refusal, plain, refusal_of, status_code_of
+from support_async._error_parsing import Refusal, plain, refusal_of, status_code_of
 
 Fields = dict[str, tuple[str, ...]]
 

@@ -26,13 +26,13 @@ from support_async import (
     SyncSupportClient,
 )
 from support_async.events import AttemptFinished
-from support_async.testing import SupportTwin
+from support_async.testing import SupportEmulator
 
 from .made import TICKET, client_of, sent
 from .wire import Served, answer, serving, settings_for
 
 MEMBER = "member@example.com"
-PASSWORD = "twin-password"
+PASSWORD = "emulator-password"
 
 
 class Gate:
@@ -60,8 +60,8 @@ class Gate:
 
 
 @pytest.fixture
-async def gate(support_twin: SupportTwin) -> Gate:
-    return Gate(support_twin.issue_token)
+async def gate(support_emulator: SupportEmulator) -> Gate:
+    return Gate(support_emulator.issue_token)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ async def blocked() -> AsyncIterator[threading.Event]:
 
 @pytest.mark.parametrize("first", [True, False], ids=["first", "another"])
 async def test_a_call_that_runs_out_of_time_does_not_end_it(
-    support_twin: SupportTwin, gate: Gate, leap: Callable[[float], None], first: bool
+    support_emulator: SupportEmulator, gate: Gate, leap: Callable[[float], None], first: bool
 ) -> None:
     more: dict[str, Any] = {} if first else {"access_token": "old"}
     refused: list[Any] = []
@@ -87,7 +87,7 @@ async def test_a_call_that_runs_out_of_time_does_not_end_it(
             refused.append(event)
 
     usual: dict[str, Any] = {"token_provider": gate, "timeout": None, "on_event": note}
-    async with client_of(support_twin, **usual, **more) as client:
+    async with client_of(support_emulator, **usual, **more) as client:
         hasty = client.with_options(timeout=20)
         calls = [asyncio.ensure_future(hasty.tickets.create(**TICKET)) for _ in range(3)]
         await gate.begun.wait()
@@ -105,13 +105,13 @@ async def test_a_call_that_runs_out_of_time_does_not_end_it(
         await patient
         await client.tickets.create(**TICKET)
     assert (gate.asked, gate.most, gate.cancelled) == (1, 1, 0)
-    assert len(support_twin.ledger) == 2
+    assert len(support_emulator.ledger) == 2
 
 
 async def test_all_who_wait_may_go_and_it_is_still_used(
-    support_twin: SupportTwin, gate: Gate
+    support_emulator: SupportEmulator, gate: Gate
 ) -> None:
-    async with client_of(support_twin, access_token="old", token_provider=gate) as client:
+    async with client_of(support_emulator, access_token="old", token_provider=gate) as client:
         calls = [asyncio.ensure_future(client.categories.list()) for _ in range(5)]
         await gate.begun.wait()
         for call in calls:
@@ -119,18 +119,18 @@ async def test_all_who_wait_may_go_and_it_is_still_used(
         ended = await asyncio.gather(*calls, return_exceptions=True)
         assert {type(end) for end in ended} == {asyncio.CancelledError}
         gate.release.set()
-        before = sent(support_twin)
+        before = sent(support_emulator)
         await client.categories.list()
-        assert sent(support_twin) - before <= 2
+        assert sent(support_emulator) - before <= 2
     assert gate.asked == 1
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["first", "another"])
 async def test_closing_ends_it_and_tells_those_who_wait(
-    support_twin: SupportTwin, gate: Gate, first: bool
+    support_emulator: SupportEmulator, gate: Gate, first: bool
 ) -> None:
     more: dict[str, Any] = {} if first else {"access_token": "old"}
-    client = client_of(support_twin, token_provider=gate, **more)
+    client = client_of(support_emulator, token_provider=gate, **more)
     calls = [asyncio.ensure_future(client.tickets.create(**TICKET)) for _ in range(3)]
     await gate.begun.wait()
     await client.aclose()
@@ -138,14 +138,14 @@ async def test_closing_ends_it_and_tells_those_who_wait(
     for ended in await asyncio.gather(*calls, return_exceptions=True):
         assert isinstance(ended, ClientStateError)
         assert "closed" in str(ended)
-    assert not support_twin.ledger
+    assert not support_emulator.ledger
     with pytest.raises(ClientStateError):
         await client.categories.list()
     assert gate.asked == 1
 
 
 async def test_closing_does_not_wait_for_a_thread(
-    support_twin: SupportTwin, blocked: threading.Event
+    support_emulator: SupportEmulator, blocked: threading.Event
 ) -> None:
     begun = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -153,9 +153,9 @@ async def test_closing_does_not_wait_for_a_thread(
     def provider() -> str:
         loop.call_soon_threadsafe(begun.set)
         blocked.wait()
-        return support_twin.token
+        return support_emulator.token
 
-    client = client_of(support_twin, access_token=None, token_provider=provider)
+    client = client_of(support_emulator, access_token=None, token_provider=provider)
     call = asyncio.ensure_future(client.categories.list())
     await begun.wait()
     await client.aclose()
@@ -163,12 +163,12 @@ async def test_closing_does_not_wait_for_a_thread(
         await call
 
 
-async def test_a_provider_may_close_its_own_client(support_twin: SupportTwin) -> None:
+async def test_a_provider_may_close_its_own_client(support_emulator: SupportEmulator) -> None:
     async def provider() -> str:
         await client.aclose()
-        return support_twin.token
+        return support_emulator.token
 
-    client = client_of(support_twin, access_token=None, token_provider=provider)
+    client = client_of(support_emulator, access_token=None, token_provider=provider)
     with pytest.raises(ClientStateError):
         await client.categories.list()
 
@@ -187,7 +187,7 @@ class Password(str):
 
 
 async def test_a_failure_is_shared_and_every_call_has_its_own_error(
-    support_twin: SupportTwin,
+    support_emulator: SupportEmulator,
 ) -> None:
     gate = Gate(lambda: "")
 
@@ -195,7 +195,7 @@ async def test_a_failure_is_shared_and_every_call_has_its_own_error(
         await gate()
         raise Trouble
 
-    async with client_of(support_twin, access_token=None, token_provider=provider) as client:
+    async with client_of(support_emulator, access_token=None, token_provider=provider) as client:
         calls = [asyncio.ensure_future(client.categories.list()) for _ in range(5)]
         await gate.begun.wait()
         gate.release.set()
@@ -213,7 +213,7 @@ async def test_a_failure_is_shared_and_every_call_has_its_own_error(
 @pytest.mark.parametrize("plain", [True, False])
 @pytest.mark.parametrize("first", [True, False], ids=["first", "another"])
 async def test_a_failure_keeps_no_frame_of_the_provider(
-    support_twin: SupportTwin, first: bool, plain: bool
+    support_emulator: SupportEmulator, first: bool, plain: bool
 ) -> None:
     left: list[weakref.ref[Password]] = []
 
@@ -233,7 +233,7 @@ async def test_a_failure_keeps_no_frame_of_the_provider(
 
     provider: Any = fail if plain else fail_later
     more: dict[str, Any] = {"access_token": None if first else "old"}
-    async with client_of(support_twin, token_provider=provider, **more) as client:
+    async with client_of(support_emulator, token_provider=provider, **more) as client:
         with pytest.raises((NotSentError, AuthenticationError)) as caught:
             await client.tickets.create(**TICKET)
         assert isinstance(caught.value.__cause__, Trouble)
@@ -242,7 +242,7 @@ async def test_a_failure_keeps_no_frame_of_the_provider(
 
 
 async def test_what_is_cancelled_within_a_provider_cancels_no_call(
-    support_twin: SupportTwin,
+    support_emulator: SupportEmulator,
 ) -> None:
     async def provider() -> str:
         task = asyncio.ensure_future(asyncio.sleep(60))
@@ -250,7 +250,7 @@ async def test_what_is_cancelled_within_a_provider_cancels_no_call(
         await task
         return ""
 
-    async with client_of(support_twin, access_token=None, token_provider=provider) as client:
+    async with client_of(support_emulator, access_token=None, token_provider=provider) as client:
         with pytest.raises(NotSentError, match="was interrupted"):
             await client.categories.list()
 
@@ -259,7 +259,9 @@ async def test_what_is_cancelled_within_a_provider_cancels_no_call(
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["first", "another"])
-async def test_a_provider_does_not_wait_for_itself(support_twin: SupportTwin, first: bool) -> None:
+async def test_a_provider_does_not_wait_for_itself(
+    support_emulator: SupportEmulator, first: bool
+) -> None:
     seen: list[Exception] = []
 
     async def provider() -> Secret:
@@ -270,39 +272,41 @@ async def test_a_provider_does_not_wait_for_itself(support_twin: SupportTwin, fi
         return (await client.login(MEMBER, PASSWORD)).access
 
     more: dict[str, Any] = {"access_token": None if first else "old"}
-    async with client_of(support_twin, token_provider=provider, **more) as client:
+    async with client_of(support_emulator, token_provider=provider, **more) as client:
         await client.tickets.create(**TICKET)
     [error] = seen
     assert "would wait for itself" in str(error)
     assert "such as a login" in str(error)
 
 
-async def test_a_provider_that_needs_its_own_token_is_told(support_twin: SupportTwin) -> None:
+async def test_a_provider_that_needs_its_own_token_is_told(
+    support_emulator: SupportEmulator,
+) -> None:
     async def provider() -> str:
         return str(await client.categories.list())
 
-    async with client_of(support_twin, access_token=None, token_provider=provider) as client:
+    async with client_of(support_emulator, access_token=None, token_provider=provider) as client:
         with pytest.raises(NotSentError, match="would wait for itself") as caught:
             await client.categories.list()
         assert isinstance(caught.value.__cause__, ClientStateError)
 
 
-async def test_two_providers_do_not_wait_for_each_other(support_twin: SupportTwin) -> None:
+async def test_two_providers_do_not_wait_for_each_other(support_emulator: SupportEmulator) -> None:
     async def ask_second() -> str:
         return str(await second.categories.list())
 
     async def ask_first() -> str:
         return str(await first.categories.list())
 
-    first = client_of(support_twin, access_token=None, token_provider=ask_second)
-    second = client_of(support_twin, access_token=None, token_provider=ask_first)
+    first = client_of(support_emulator, access_token=None, token_provider=ask_second)
+    second = client_of(support_emulator, access_token=None, token_provider=ask_first)
     async with first, second:
         with pytest.raises(NotSentError, match="would wait for itself"):
             await first.categories.list()
 
 
 async def test_a_task_that_outlives_the_provider_is_no_part_of_it(
-    support_twin: SupportTwin,
+    support_emulator: SupportEmulator,
 ) -> None:
     release = asyncio.Event()
     later: list[asyncio.Task[Any]] = []
@@ -313,11 +317,11 @@ async def test_a_task_that_outlives_the_provider_is_no_part_of_it(
 
     async def provider() -> str:
         later.append(asyncio.create_task(wait_and_call()))
-        return support_twin.issue_token()
+        return support_emulator.issue_token()
 
-    async with client_of(support_twin, access_token="old", token_provider=provider) as client:
+    async with client_of(support_emulator, access_token="old", token_provider=provider) as client:
         await client.categories.list()
-        support_twin.expire_tokens()
+        support_emulator.expire_tokens()
         release.set()
         await later[0]  # asks for a token of its own
         assert len(later) == 2
@@ -325,12 +329,14 @@ async def test_a_task_that_outlives_the_provider_is_no_part_of_it(
 
 
 def test_a_blocking_provider_does_not_wait_for_itself() -> None:
-    with SupportTwin().in_thread() as twin:
+    with SupportEmulator().in_thread() as emulator:
 
         def provider() -> str:
             return str(client.categories.list())
 
-        with SyncSupportClient(twin.url, apikey=twin.apikey, token_provider=provider) as client:
+        with SyncSupportClient(
+            emulator.url, apikey=emulator.apikey, token_provider=provider
+        ) as client:
             with pytest.raises(NotSentError, match="would wait for itself"):
                 client.categories.list()
 
@@ -338,12 +344,12 @@ def test_a_blocking_provider_does_not_wait_for_itself() -> None:
 # --- where it runs -----------------------------------------------------------------------------
 
 
-async def test_where_each_kind_runs(support_twin: SupportTwin) -> None:
+async def test_where_each_kind_runs(support_emulator: SupportEmulator) -> None:
     where: list[threading.Thread] = []
 
     def plain(_: Any = None) -> str:
         where.append(threading.current_thread())
-        return support_twin.token
+        return support_emulator.token
 
     async def later(_: Any = None) -> str:
         return plain()
@@ -369,7 +375,9 @@ async def test_where_each_kind_runs(support_twin: SupportTwin) -> None:
     ]
     there = [plain, Called(), functools.partial(plain, 1), lambda: plain()]
     for provider in (*here, *there):
-        async with client_of(support_twin, access_token=None, token_provider=provider) as client:
+        async with client_of(
+            support_emulator, access_token=None, token_provider=provider
+        ) as client:
             await client.categories.list()
         thread = where.pop()
         assert (thread is threading.current_thread()) == (provider in here)
@@ -378,7 +386,7 @@ async def test_where_each_kind_runs(support_twin: SupportTwin) -> None:
 
 
 async def test_a_blocking_provider_takes_no_place_in_the_pool(
-    support_twin: SupportTwin, blocked: threading.Event, leap: Callable[[float], None]
+    support_emulator: SupportEmulator, blocked: threading.Event, leap: Callable[[float], None]
 ) -> None:
     """Ten clients whose providers hang, and the loop's own pool has a place for one job."""
     from concurrent.futures import ThreadPoolExecutor
@@ -387,10 +395,10 @@ async def test_a_blocking_provider_takes_no_place_in_the_pool(
 
     def provider() -> str:
         blocked.wait()
-        return support_twin.token
+        return support_emulator.token
 
     clients = [
-        client_of(support_twin, access_token=None, token_provider=provider, timeout=20)
+        client_of(support_emulator, access_token=None, token_provider=provider, timeout=20)
         for _ in range(10)
     ]
     for _ in range(2):
@@ -416,9 +424,9 @@ async def test_a_blocking_provider_takes_no_place_in_the_pool(
     ids=["future", "task"],
 )
 async def test_a_plain_function_that_needs_a_loop_is_told(
-    support_twin: SupportTwin, give: Callable[[], Any]
+    support_emulator: SupportEmulator, give: Callable[[], Any]
 ) -> None:
-    async with client_of(support_twin, access_token=None, token_provider=give) as client:
+    async with client_of(support_emulator, access_token=None, token_provider=give) as client:
         with pytest.raises(NotSentError, match="needs a running event loop") as caught:
             await client.categories.list()
         cause = caught.value.__cause__
@@ -426,33 +434,35 @@ async def test_a_plain_function_that_needs_a_loop_is_told(
         assert "async function" in str(cause)
 
 
-async def test_a_future_of_another_loop_is_told(support_twin: SupportTwin) -> None:
+async def test_a_future_of_another_loop_is_told(support_emulator: SupportEmulator) -> None:
     other = asyncio.new_event_loop()
     async with client_of(
-        support_twin, access_token=None, token_provider=other.create_future
+        support_emulator, access_token=None, token_provider=other.create_future
     ) as client:
         with pytest.raises(NotSentError, match="a task of another event loop"):
             await client.categories.list()
     other.close()
 
 
-async def test_a_task_of_this_loop_is_awaited(support_twin: SupportTwin) -> None:
+async def test_a_task_of_this_loop_is_awaited(support_emulator: SupportEmulator) -> None:
     async def fetch() -> str:
-        return support_twin.token
+        return support_emulator.token
 
     task = asyncio.ensure_future(fetch())
-    async with client_of(support_twin, access_token=None, token_provider=lambda: task) as client:
+    async with client_of(
+        support_emulator, access_token=None, token_provider=lambda: task
+    ) as client:
         await client.categories.list()
 
 
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, StopIteration])
 async def test_whatever_a_thread_ends_with_is_told(
-    support_twin: SupportTwin, error: type[BaseException]
+    support_emulator: SupportEmulator, error: type[BaseException]
 ) -> None:
     def provider() -> str:
         raise error
 
-    async with client_of(support_twin, access_token=None, token_provider=provider) as client:
+    async with client_of(support_emulator, access_token=None, token_provider=provider) as client:
         with pytest.raises(NotSentError, match=f"raised {error.__name__}"):
             await client.categories.list()
 

@@ -19,7 +19,7 @@ from support_async import (
     UnreadableReplyError,
     ValidationError,
 )
-from support_async.testing import SupportTwin, TwinReply, TwinRequest
+from support_async.testing import EmulatorReply, EmulatorRequest, SupportEmulator
 
 from .made import QUICK, client_of
 from .wire import ONCE, Served, reset, serving, settings_for
@@ -27,22 +27,22 @@ from .wire import ONCE, Served, reset, serving, settings_for
 DONE = {"status_code": 200, "errors": {}, "data": {"name": "x"}}
 
 
-class Platform(SupportTwin):
-    """A twin that serves more than the documented calls."""
+class Platform(SupportEmulator):
+    """An emulator that serves more than the documented calls."""
 
     def __init__(self, body: Any = DONE, status: int = 200, **settings: Any) -> None:
         super().__init__(**settings)
         self.body = body if isinstance(body, bytes) else orjson.dumps(body)
         self.status = status
 
-    def handle(self, request: TwinRequest) -> TwinReply:
+    def handle(self, request: EmulatorRequest) -> EmulatorReply:
         if request.path.startswith("/user/login/"):
             return super().handle(request)
-        return TwinReply(self.status, self.body, "application/json")
+        return EmulatorReply(self.status, self.body, "application/json")
 
 
 async def test_what_goes_out() -> None:
-    async with Platform() as twin, client_of(twin) as client:
+    async with Platform() as emulator, client_of(emulator) as client:
         answer = await client.request(
             "/user/profile/",
             method="post",
@@ -53,7 +53,7 @@ async def test_what_goes_out() -> None:
         assert answer == DONE
         await client.request("/user/profile/", method="GET", effect="read")
         await client.request("/user/logout/")
-    first, second, third = twin.received
+    first, second, third = emulator.received
     assert (first.method, first.path) == ("POST", "/user/profile/")
     assert first.query == "page=2&of=a+b&of=c%26d"
     assert first.headers["content-type"].startswith("multipart/form-data")
@@ -68,18 +68,18 @@ async def test_what_goes_out() -> None:
     ]
     assert (second.method, second.query, second.body) == ("GET", "", b"")
     assert (third.method, third.body) == ("POST", b"")
-    for request in twin.received:
-        assert request.headers["authorization"] == f"Bearer {twin.token}"
-        assert request.headers["apikey"] == twin.apikey
+    for request in emulator.received:
+        assert request.headers["authorization"] == f"Bearer {emulator.token}"
+        assert request.headers["apikey"] == emulator.apikey
 
 
 async def test_without_the_access_token() -> None:
-    async with Platform() as twin:
-        async with SupportClient(twin.url, apikey=twin.apikey) as client:
+    async with Platform() as emulator:
+        async with SupportClient(emulator.url, apikey=emulator.apikey) as client:
             await client.request("/user/token/refresh/", authenticated=False)
-        [request] = twin.received
+        [request] = emulator.received
         assert "authorization" not in request.headers
-        assert request.headers["apikey"] == twin.apikey
+        assert request.headers["apikey"] == emulator.apikey
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ async def test_without_the_access_token() -> None:
 async def test_what_is_success(body: Any, bare_is_taken: bool) -> None:
     enveloped = isinstance(body, dict) and body.get("status_code") == 200 and not body["errors"]
     raw = body if isinstance(body, bytes) else orjson.dumps(body)
-    async with Platform(raw) as twin, client_of(twin) as client:
+    async with Platform(raw) as emulator, client_of(emulator) as client:
         for marks_success, taken in ((True, enveloped), (False, bare_is_taken)):
             call = client.request("/x/", marks_success=marks_success)
             if taken:
@@ -120,7 +120,7 @@ async def test_what_is_success(body: Any, bare_is_taken: bool) -> None:
     [(400, ValidationError), (401, AuthenticationError), (404, NotFoundError)],
 )
 async def test_refusals(status: int, error: type[Exception]) -> None:
-    async with Platform({"detail": "no"}, status) as twin, client_of(twin) as client:
+    async with Platform({"detail": "no"}, status) as emulator, client_of(emulator) as client:
         with pytest.raises(error) as caught:
             await client.request("/x/", marks_success=False)
         assert "request" in str(caught.value)
@@ -166,16 +166,16 @@ async def test_only_reads_go_again() -> None:
     ids=repr,
 )
 async def test_what_cannot_be_meant(arguments: dict[str, Any]) -> None:
-    async with Platform() as twin, client_of(twin, retry=ONCE) as client:
+    async with Platform() as emulator, client_of(emulator, retry=ONCE) as client:
         with pytest.raises(InvalidInputError) as caught:
             await client.request(**arguments)
-        assert not twin.requests
+        assert not emulator.requests
     assert "canary" not in str(caught.value) + repr(caught.value)
 
 
 async def test_the_refresh_of_the_docstring() -> None:
     """A provider that asks for another token by a path of the installation's own."""
-    async with Platform({"access": "second"}) as twin:
+    async with Platform({"access": "second"}) as emulator:
 
         async def provider() -> Secret:
             answer = await client.request(
@@ -187,10 +187,12 @@ async def test_the_refresh_of_the_docstring() -> None:
             )
             return Secret(answer["access"])
 
-        client = SupportClient(twin.url, apikey=twin.apikey, token_provider=provider, retry=QUICK)
+        client = SupportClient(
+            emulator.url, apikey=emulator.apikey, token_provider=provider, retry=QUICK
+        )
         async with client:
             await client.request("/x/", marks_success=False)
-        assert [request.headers.get("authorization") for request in twin.received] == [
+        assert [request.headers.get("authorization") for request in emulator.received] == [
             None,
             "Bearer second",
         ]
@@ -201,14 +203,16 @@ async def test_an_unauthenticated_call_asks_nobody_for_a_token() -> None:
         raise AssertionError
 
     refusal = {"detail": "x", "code": "token_not_valid"}
-    async with Platform(refusal, 401) as twin:
-        async with client_of(twin, token_provider=provider) as client:
+    async with Platform(refusal, 401) as emulator:
+        async with client_of(emulator, token_provider=provider) as client:
             with pytest.raises(AuthenticationError):
                 await client.request("/x/", authenticated=False)
-        assert len(twin.received) == 1
+        assert len(emulator.received) == 1
 
 
-def test_the_sync_twin() -> None:
-    with Platform().in_thread() as twin:
-        with SyncSupportClient(twin.url, apikey=twin.apikey, access_token=twin.token) as client:
+def test_the_sync_client() -> None:
+    with Platform().in_thread() as emulator:
+        with SyncSupportClient(
+            emulator.url, apikey=emulator.apikey, access_token=emulator.token
+        ) as client:
             assert client.request("/x/", form={"a": 1}) == DONE

@@ -21,7 +21,7 @@ from support_async import (
     SyncSupportClient,
     Timeout,
 )
-from support_async.testing import Fault, FaultPlan, SupportTwin
+from support_async.testing import Fault, FaultPlan, SupportEmulator
 
 from ..scenarios import Do, plain, told_by_async, told_by_sync
 from .made import TICKET
@@ -31,14 +31,14 @@ MINE, THEIRS, TAGGED = "101", "102", "103"
 FILE, NO_FILE = "901", "909"
 
 
-def new_twin() -> SupportTwin:
-    twin = SupportTwin(faults=FaultPlan(), clock=lambda: START, open_ticket_limit=6)
-    twin.seed(subject="mine", comment="c")
-    twin.seed(subject="theirs", author="other@example.com")
-    twin.seed(subject="tagged", tags=[2, 3], status=Status.CLOSED)
-    twin.seed_reply(MINE, "answer")
-    twin.seed_attachment(MINE, "résumé.txt", b"0123456789" * 1000)
-    return twin
+def new_emulator() -> SupportEmulator:
+    emulator = SupportEmulator(faults=FaultPlan(), clock=lambda: START, open_ticket_limit=6)
+    emulator.seed(subject="mine", comment="c")
+    emulator.seed(subject="theirs", author="other@example.com")
+    emulator.seed(subject="tagged", tags=[2, 3], status=Status.CLOSED)
+    emulator.seed_reply(MINE, "answer")
+    emulator.seed_attachment(MINE, "résumé.txt", b"0123456789" * 1000)
+    return emulator
 
 
 def raws(rows: Any) -> list[Any]:
@@ -153,7 +153,7 @@ STAYS_HERE = {
     *("update without tags", "reply with nothing", "login with nothing", "push of one row"),
     "download there already",
 }
-"""What is refused before it is sent; of all others both twins must have heard."""
+"""What is refused before it is sent; of all others both emulators must have heard."""
 
 SETTINGS: dict[str, Any] = {
     "timeout": Timeout(total=5.0),
@@ -164,16 +164,16 @@ SETTINGS: dict[str, Any] = {
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_both_clients_tell_the_same_story(name: str, tmp_path: Path) -> None:
     told = []
-    token = new_twin().token
+    token = new_emulator().token
     for tell, cls in ((told_by_async, SupportClient), (told_by_sync, SyncSupportClient)):
-        twin = new_twin()
+        emulator = new_emulator()
         folder = tmp_path / "folder"
         folder.mkdir()
         story = tell(
             lambda do, folder=folder: SCENARIOS[name](do, folder),
-            twin,
-            lambda cls=cls, twin=twin: cls(
-                twin.url, apikey=twin.apikey, access_token=token, **SETTINGS
+            emulator,
+            lambda cls=cls, emulator=emulator: cls(
+                emulator.url, apikey=emulator.apikey, access_token=token, **SETTINGS
             ),
         )
         assert bool(story["requests"]) == (name not in STAYS_HERE)

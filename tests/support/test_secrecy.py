@@ -22,7 +22,7 @@ from support_async import (
     SyncSupportClient,
     Timeout,
 )
-from support_async.testing import KINDS, Fault, FaultPlan, SupportTwin
+from support_async.testing import KINDS, Fault, FaultPlan, SupportEmulator
 
 from .. import secrecy
 from ..secrecy import every_word_of
@@ -38,11 +38,11 @@ FIXED = (APIKEY, PERSON, PASSWORD, HEADER, WORDS, FILE_NAME, CONTENT.decode())
 
 
 class Net:
-    """All canaries, with the tokens that a twin gives out."""
+    """All canaries, with the tokens that an emulator gives out."""
 
-    def __init__(self, twin: SupportTwin) -> None:
-        self.twin = twin
-        self.token = twin.token
+    def __init__(self, emulator: SupportEmulator) -> None:
+        self.emulator = emulator
+        self.token = emulator.token
         self.tokens = [self.token]
 
     def assert_clean(self, text: str) -> None:
@@ -54,8 +54,8 @@ class Net:
         secrecy.assert_clean(shown, (APIKEY, HEADER, *self.tokens))
 
 
-def new_twin(**settings: Any) -> SupportTwin:
-    return SupportTwin(apikey=APIKEY, users={PERSON: PASSWORD}, **settings)
+def new_emulator(**settings: Any) -> SupportEmulator:
+    return SupportEmulator(apikey=APIKEY, users={PERSON: PASSWORD}, **settings)
 
 
 def settings_of(net: Net, **more: Any) -> dict[str, Any]:
@@ -70,8 +70,8 @@ def settings_of(net: Net, **more: Any) -> dict[str, Any]:
 
 @pytest.fixture
 async def net() -> AsyncIterator[Net]:
-    async with new_twin() as twin:
-        yield Net(twin)
+    async with new_emulator() as emulator:
+        yield Net(emulator)
 
 
 TICKET: dict[str, Any] = {"subject": WORDS, "comment": WORDS, "category": 3, "priority": "1"}
@@ -112,10 +112,10 @@ async def test_no_fault_makes_it_show(
     fault: Fault, net: Net, logs: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     events: list[Any] = []
-    net.twin.faults = FaultPlan.rate(1, kinds=[fault])
+    net.emulator.faults = FaultPlan.rate(1, kinds=[fault])
     limit = 0.05 if fault.kind in SILENT else 2.0
     async with SupportClient(
-        net.twin.url,
+        net.emulator.url,
         **settings_of(net, on_event=events.append, timeout=Timeout(total=limit)),
     ) as client:
         calls = calls_of(client, tmp_path)
@@ -152,10 +152,10 @@ async def test_nothing_shows_when_all_goes_well(
     net: Net, logs: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     events: list[Any] = []
-    ticket_id = net.twin.seed(tags=[1], subject=WORDS, comment=WORDS)
-    net.twin.seed_attachment(ticket_id, FILE_NAME, CONTENT)
+    ticket_id = net.emulator.seed(tags=[1], subject=WORDS, comment=WORDS)
+    net.emulator.seed_attachment(ticket_id, FILE_NAME, CONTENT)
     async with SupportClient(
-        net.twin.url, **settings_of(net, on_event=events.append, timeout=5)
+        net.emulator.url, **settings_of(net, on_event=events.append, timeout=5)
     ) as client:
         for name, call in calls_of(client, tmp_path).items():
             result = await call()
@@ -169,10 +169,10 @@ async def test_nothing_shows_when_all_goes_well(
 
 @pytest.mark.parametrize("name", CALLS)
 async def test_a_refusal_shows_nothing(net: Net, name: str, tmp_path: Path) -> None:
-    net.twin.seed(tags=[1])
+    net.emulator.seed(tags=[1])
     net.tokens.append("canary-stale-token")
     async with SupportClient(
-        net.twin.url, **settings_of(net, apikey=f"{APIKEY}x", access_token="canary-stale-token")
+        net.emulator.url, **settings_of(net, apikey=f"{APIKEY}x", access_token="canary-stale-token")
     ) as client:
         with pytest.raises(HelpdeskError) as caught:
             await calls_of(client, tmp_path)[name]()
@@ -182,14 +182,14 @@ async def test_a_refusal_shows_nothing(net: Net, name: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", CALLS)
 async def test_a_cancelled_call_shows_nothing(net: Net, name: str, tmp_path: Path) -> None:
-    net.twin.faults = FaultPlan.rate(1, kinds=[Fault("silence_after")])
-    async with SupportClient(net.twin.url, **settings_of(net, timeout=None)) as client:
+    net.emulator.faults = FaultPlan.rate(1, kinds=[Fault("silence_after")])
+    async with SupportClient(net.emulator.url, **settings_of(net, timeout=None)) as client:
 
         async def run() -> Any:
             return await calls_of(client, tmp_path)[name]()
 
         call = asyncio.ensure_future(run())
-        while not net.twin.requests:
+        while not net.emulator.requests:
             await asyncio.sleep(0.001)
         call.cancel()
         with pytest.raises(asyncio.CancelledError) as caught:
@@ -204,8 +204,10 @@ async def test_a_cancelled_call_shows_nothing(net: Net, name: str, tmp_path: Pat
 )
 async def test_what_a_service_echoes_is_masked(net: Net, canary: str) -> None:
     echoed = {"token": net.token, "bearer": f"Bearer {net.token}"}.get(canary, canary)
-    net.twin.faults = FaultPlan.rate(1, kinds=[Fault("failed", message=f"bad key {echoed} given")])
-    async with SupportClient(net.twin.url, **settings_of(net)) as client:
+    net.emulator.faults = FaultPlan.rate(
+        1, kinds=[Fault("failed", message=f"bad key {echoed} given")]
+    )
+    async with SupportClient(net.emulator.url, **settings_of(net)) as client:
         with pytest.raises(HelpdeskError, match=r"bad key \*\*\* given") as caught:
             await client.login(PERSON, PASSWORD)
         net.assert_clean(every_word_of(caught.value))
@@ -216,7 +218,7 @@ async def test_what_a_service_echoes_is_masked(net: Net, canary: str) -> None:
 
 
 async def test_tokens_from_a_provider_and_a_login_are_masked_too(net: Net) -> None:
-    tokens = [net.twin.issue_token() for _ in range(3)]
+    tokens = [net.emulator.issue_token() for _ in range(3)]
     net.tokens += tokens
     given = iter(tokens)
 
@@ -224,27 +226,31 @@ async def test_tokens_from_a_provider_and_a_login_are_masked_too(net: Net) -> No
         return next(given)
 
     async with SupportClient(
-        net.twin.url, **settings_of(net, access_token=None, token_provider=provider, timeout=5)
+        net.emulator.url, **settings_of(net, access_token=None, token_provider=provider, timeout=5)
     ) as client:
         for position, token in enumerate(tokens[:2]):
             await client.categories.list()
-            net.twin.faults = FaultPlan.script([Fault("failed", message=f"about {token} now")])
+            net.emulator.faults = FaultPlan.script([Fault("failed", message=f"about {token} now")])
             with pytest.raises(HelpdeskError, match=r"about \*\*\* now") as caught:
                 await client.tickets.create(**TICKET)
             net.assert_clean(every_word_of(caught.value))
-            net.twin.run(net.twin.expire_tokens if position == 0 else lambda: None)
+            net.emulator.run(net.emulator.expire_tokens if position == 0 else lambda: None)
             if position == 0:
                 # An answer to an older call may come late and still speak of the former token.
-                tokens[1] = net.twin.issue_token()
+                tokens[1] = net.emulator.issue_token()
                 net.tokens.append(tokens[1])
                 given = iter(tokens[1:])
                 await client.categories.list()
-                net.twin.faults = FaultPlan.script([Fault("failed", message=f"about {token} now")])
+                net.emulator.faults = FaultPlan.script(
+                    [Fault("failed", message=f"about {token} now")]
+                )
                 with pytest.raises(HelpdeskError, match=r"about \*\*\* now"):
                     await client.tickets.create(**TICKET)
         found = await client.login(PERSON, PASSWORD)
         net.tokens.append(found.access.reveal())
-        net.twin.faults = FaultPlan.script([Fault("failed", message=f"about {net.tokens[-1]} now")])
+        net.emulator.faults = FaultPlan.script(
+            [Fault("failed", message=f"about {net.tokens[-1]} now")]
+        )
         with pytest.raises(HelpdeskError, match=r"about \*\*\* now"):
             await client.tickets.create(**TICKET)
         net.assert_clean(repr([vars(client), found]))
@@ -255,7 +261,7 @@ async def test_a_provider_that_gives_rubbish_shows_none_of_it(net: Net) -> None:
     net.tokens.append("canary-rubbish")
     for more in ({"access_token": None}, {"access_token": "old"}):
         async with SupportClient(
-            net.twin.url, **settings_of(net, token_provider=lambda: rubbish, **more)
+            net.emulator.url, **settings_of(net, token_provider=lambda: rubbish, **more)
         ) as client:
             with pytest.raises((NotSentError, AuthenticationError)) as caught:
                 await client.tickets.create(**TICKET, attachment=FILE)
@@ -361,16 +367,16 @@ def test_the_environment_shows_nothing(monkeypatch: pytest.MonkeyPatch, cls: typ
 
 @pytest.fixture
 def sync_net() -> Iterator[Net]:
-    with new_twin().in_thread() as twin:
-        yield Net(twin)
+    with new_emulator().in_thread() as emulator:
+        yield Net(emulator)
 
 
 @pytest.mark.parametrize("kind", ["reset_after", "failed", "login_html"])
 def test_the_sync_client_shows_nothing(
     sync_net: Net, kind: str, logs: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    sync_net.twin.faults = FaultPlan.rate(1, kinds=[Fault(kind)])
-    with SyncSupportClient(sync_net.twin.url, **settings_of(sync_net, timeout=5)) as client:
+    sync_net.emulator.faults = FaultPlan.rate(1, kinds=[Fault(kind)])
+    with SyncSupportClient(sync_net.emulator.url, **settings_of(sync_net, timeout=5)) as client:
         for name, call in calls_of(client, tmp_path).items():
             if name == "download" and kind == "login_html":
                 continue  # a page may well be a file

@@ -26,7 +26,7 @@ from support_async import (
     ValidationError,
 )
 from support_async.events import AttemptFinished, AttemptStarted
-from support_async.testing import SupportTwin
+from support_async.testing import SupportEmulator
 
 from .made import QUICK, TICKET, client_of, sent
 
@@ -170,21 +170,21 @@ def test_settings_from_the_environment(no_variables: pytest.MonkeyPatch, cls: An
 
 
 async def test_a_client_from_the_environment_works(
-    no_variables: pytest.MonkeyPatch, support_twin: SupportTwin
+    no_variables: pytest.MonkeyPatch, support_emulator: SupportEmulator
 ) -> None:
-    no_variables.setenv("SUPPORT_BASE_URL", f"{support_twin.url}/")
-    no_variables.setenv("SUPPORT_APIKEY", support_twin.apikey)
-    no_variables.setenv("SUPPORT_ACCESS_TOKEN", f"Bearer {support_twin.token}")
+    no_variables.setenv("SUPPORT_BASE_URL", f"{support_emulator.url}/")
+    no_variables.setenv("SUPPORT_APIKEY", support_emulator.apikey)
+    no_variables.setenv("SUPPORT_ACCESS_TOKEN", f"Bearer {support_emulator.token}")
     async with SupportClient.from_env() as client:
         assert len(await client.categories.list()) == 2
 
 
 async def test_what_is_not_in_the_environment_can_be_given(
-    no_variables: pytest.MonkeyPatch, support_twin: SupportTwin
+    no_variables: pytest.MonkeyPatch, support_emulator: SupportEmulator
 ) -> None:
-    no_variables.setenv("SUPPORT_BASE_URL", support_twin.url)
-    no_variables.setenv("SUPPORT_APIKEY", support_twin.apikey)
-    no_variables.setenv("SUPPORT_ACCESS_TOKEN", support_twin.token)
+    no_variables.setenv("SUPPORT_BASE_URL", support_emulator.url)
+    no_variables.setenv("SUPPORT_APIKEY", support_emulator.apikey)
+    no_variables.setenv("SUPPORT_ACCESS_TOKEN", support_emulator.token)
     events: list[Any] = []
     async with aiohttp.ClientSession() as session:
         client = SupportClient.from_env(
@@ -205,7 +205,7 @@ async def test_what_is_not_in_the_environment_can_be_given(
             with pytest.raises(NotFoundError):
                 await client.tickets.get(1)
         assert not session.closed
-    first, second = support_twin.received
+    first, second = support_emulator.received
     assert (first.path, first.headers["x-one"]) == ("/other/", "1")
     assert (second.query, second.body) == ("ticket_id=1", b"")
     assert events
@@ -227,8 +227,8 @@ OTHERS = {
 }
 
 
-async def test_every_path_can_be_another(support_twin: SupportTwin, tmp_path: Path) -> None:
-    async with client_of(support_twin, paths=OTHERS) as client:
+async def test_every_path_can_be_another(support_emulator: SupportEmulator, tmp_path: Path) -> None:
+    async with client_of(support_emulator, paths=OTHERS) as client:
         t = client.tickets
         calls: dict[str, Any] = {
             "categories.list": client.categories.list(),
@@ -247,17 +247,17 @@ async def test_every_path_can_be_another(support_twin: SupportTwin, tmp_path: Pa
             with pytest.raises(NotFoundError, match="name them with paths=") as caught:
                 await call
             assert caught.value.operation == name
-    assert list(support_twin.requests) == [
+    assert list(support_emulator.requests) == [
         path.replace("{attachment_id}", "901") for path in OTHERS.values()
     ]
 
 
-async def test_one_path_changes_no_other(support_twin: SupportTwin) -> None:
-    async with client_of(support_twin, paths={"tickets.create": "/other/"}) as client:
+async def test_one_path_changes_no_other(support_emulator: SupportEmulator) -> None:
+    async with client_of(support_emulator, paths={"tickets.create": "/other/"}) as client:
         await client.categories.list()
         with pytest.raises(NotFoundError):
             await client.tickets.create(**TICKET)
-    async with client_of(support_twin) as client:  # nor that of another client
+    async with client_of(support_emulator) as client:  # nor that of another client
         await client.tickets.create(**TICKET)
 
 
@@ -268,10 +268,10 @@ async def test_one_path_changes_no_other(support_twin: SupportTwin) -> None:
 @pytest.mark.parametrize("read_from", ["either", "body", "query"])
 async def test_where_the_ticket_id_stands(carried: Any, read_from: Any) -> None:
     async with (
-        SupportTwin(ticket_id_from=read_from) as twin,
-        client_of(twin, ticket_id_in=carried) as client,
+        SupportEmulator(ticket_id_from=read_from) as emulator,
+        client_of(emulator, ticket_id_in=carried) as client,
     ):
-        ticket_id = twin.seed(tags=[1])
+        ticket_id = emulator.seed(tags=[1])
         if carried == "both" or read_from in ("either", carried):
             assert (await client.tickets.get(ticket_id)).ticket_id == ticket_id
             await client.tickets.set_priority(ticket_id, 2)
@@ -281,7 +281,7 @@ async def test_where_the_ticket_id_stands(carried: Any, read_from: Any) -> None:
             assert dict(caught.value.fields) == {
                 "ticket_id": ("Ticket id is required and this may not be blank.",)
             }
-        request = twin.received[0]
+        request = emulator.received[0]
         assert bool(request.query) == (carried != "body")
         assert bool(request.body) == (carried != "query")
         assert ("content-type" in request.headers) == (carried != "query")
@@ -291,22 +291,22 @@ async def test_where_the_ticket_id_stands(carried: Any, read_from: Any) -> None:
 
 
 async def test_a_copy_shares_connections_and_token(
-    support_twin: SupportTwin, client: SupportClient
+    support_emulator: SupportEmulator, client: SupportClient
 ) -> None:
     copy = client.with_options(timeout=2, retry=RetryPolicy(attempts=1), headers={"X-A": "1"})
     further = copy.with_options(headers={"X-B": "2"})
     await client.categories.list()
     await copy.tags.list()
     await further.tickets.history()
-    assert support_twin.connections_total == 1
-    first, second, third = (request.headers for request in support_twin.received)
+    assert support_emulator.connections_total == 1
+    first, second, third = (request.headers for request in support_emulator.received)
     assert ("x-a" in first, "x-b" in first) == (False, False)
     assert (second["x-a"], "x-b" in second) == ("1", False)
     assert (third["x-a"], third["x-b"]) == ("1", "2")
     assert copy.base_url == client.base_url
-    await copy.login("other@example.com", "twin-password")
-    support_twin.expire_tokens()
-    await client.login("member@example.com", "twin-password")
+    await copy.login("other@example.com", "emulator-password")
+    support_emulator.expire_tokens()
+    await client.login("member@example.com", "emulator-password")
     await copy.categories.list()
     await copy.aclose()
     assert not copy.closed
@@ -318,18 +318,18 @@ async def test_a_copy_shares_connections_and_token(
 
 
 async def test_a_copys_time_limit_is_its_own(
-    support_twin: SupportTwin, leap: Callable[[float], None]
+    support_emulator: SupportEmulator, leap: Callable[[float], None]
 ) -> None:
-    support_twin.latency = 60
-    async with client_of(support_twin) as client:
+    support_emulator.latency = 60
+    async with client_of(support_emulator) as client:
         quick = client.with_options(timeout=20)
         call = asyncio.ensure_future(quick.tickets.create(**TICKET))
-        while not support_twin.requests:
+        while not support_emulator.requests:
             await asyncio.sleep(0)
         leap(20)
         with pytest.raises(ReplyTimeoutError):
             await call
-        support_twin.latency = 0
+        support_emulator.latency = 0
         await client.tickets.create(**TICKET)
         with pytest.raises(ConfigurationError):
             client.with_options(timeout=-1)
@@ -338,45 +338,47 @@ async def test_a_copys_time_limit_is_its_own(
         assert await client.with_options(timeout=None).tags.list()
 
 
-async def test_all_resources_share_one_pool(support_twin: SupportTwin) -> None:
-    ticket_id = support_twin.seed(tags=[1])
-    async with client_of(support_twin, max_connections=3) as client:
+async def test_all_resources_share_one_pool(support_emulator: SupportEmulator) -> None:
+    ticket_id = support_emulator.seed(tags=[1])
+    async with client_of(support_emulator, max_connections=3) as client:
         await asyncio.gather(
             *(client.categories.list() for _ in range(10)),
             *(client.tags.list() for _ in range(10)),
             *(client.tickets.get(ticket_id) for _ in range(10)),
             *(client.with_options(timeout=3).tickets.history() for _ in range(10)),
         )
-    assert support_twin.connections_total <= 3
-    assert sent(support_twin) == 40
+    assert support_emulator.connections_total <= 3
+    assert sent(support_emulator) == 40
 
 
 async def test_a_full_pool_says_so(
-    support_twin: SupportTwin, leap: Callable[[float], None]
+    support_emulator: SupportEmulator, leap: Callable[[float], None]
 ) -> None:
-    support_twin.latency = 60
-    async with client_of(support_twin, max_connections=1, timeout=None) as client:
+    support_emulator.latency = 60
+    async with client_of(support_emulator, max_connections=1, timeout=None) as client:
         first = asyncio.ensure_future(client.categories.list())
-        while not support_twin.requests:
+        while not support_emulator.requests:
             await asyncio.sleep(0.001)
         with pytest.raises(NotSentTimeoutError, match="no free connection slot within"):
             await client.with_options(timeout=0.02).tickets.create(**TICKET)
         leap(60)
         await first
-    assert not support_twin.ledger
+    assert not support_emulator.ledger
 
 
-async def test_a_session_of_ones_own_is_used_and_left_open(support_twin: SupportTwin) -> None:
+async def test_a_session_of_ones_own_is_used_and_left_open(
+    support_emulator: SupportEmulator,
+) -> None:
     async with aiohttp.ClientSession() as session:
-        async with client_of(support_twin, session=session) as client:
+        async with client_of(support_emulator, session=session) as client:
             await client.categories.list()
         assert client.closed
         assert not session.closed
 
 
-async def test_observers_see_every_attempt(support_twin: SupportTwin) -> None:
+async def test_observers_see_every_attempt(support_emulator: SupportEmulator) -> None:
     events: list[Any] = []
-    async with client_of(support_twin, on_event=events.append) as client:
+    async with client_of(support_emulator, on_event=events.append) as client:
         await client.tickets.create(**TICKET)
     started, finished = events
     assert isinstance(started, AttemptStarted)
@@ -384,16 +386,16 @@ async def test_observers_see_every_attempt(support_twin: SupportTwin) -> None:
     assert (started.operation, finished.attempt.status) == ("tickets.create", 200)
 
 
-async def test_secrets_may_come_wrapped(support_twin: SupportTwin) -> None:
+async def test_secrets_may_come_wrapped(support_emulator: SupportEmulator) -> None:
     async with SupportClient(
-        support_twin.url,
-        apikey=Secret(support_twin.apikey),
-        access_token=Secret(support_twin.token),
+        support_emulator.url,
+        apikey=Secret(support_emulator.apikey),
+        access_token=Secret(support_emulator.token),
         headers={"X-A": Secret("1")},
         timeout=Timeout(total=5),
     ) as client:
         assert await client.tags.list()
-        await client.login(Secret("member@example.com"), Secret("twin-password"))
+        await client.login(Secret("member@example.com"), Secret("emulator-password"))
 
 
 def test_what_a_client_shows() -> None:

@@ -1,4 +1,5 @@
-"""The ticket calls, categories and tags against the twin, over sockets; the ledger is the judge."""
+"""The ticket calls, categories and tags against the emulator, over sockets; the ledger is the
+judge."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ from support_async import (
     UnreadableReplyError,
     ValidationError,
 )
-from support_async.testing import Fault, FaultPlan, SupportTwin
+from support_async.testing import Fault, FaultPlan, SupportEmulator
 
 from .made import OTHER, TICKET, client_of, sent, told_of
 
@@ -56,13 +57,15 @@ async def test_categories_and_tags(client: SupportClient) -> None:
     ]
 
 
-async def test_create_by_fields_and_whole(support_twin: SupportTwin, client: SupportClient) -> None:
+async def test_create_by_fields_and_whole(
+    support_emulator: SupportEmulator, client: SupportClient
+) -> None:
     by_fields: Any = await client.tickets.create(**TICKET)
     whole: Any = await client.tickets.create(
         NewTicket(subject="two", comment="c", category="4", priority=Priority.HIGH)
     )
     assert (by_fields, whole) == (None, None)
-    assert [entry.payload for entry in support_twin.ledger.of("tickets.create")] == [
+    assert [entry.payload for entry in support_emulator.ledger.of("tickets.create")] == [
         {
             "subject": "First sample subject",
             "priority": "1",
@@ -85,14 +88,14 @@ TEXTS = {
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 async def test_texts_arrive_as_they_were(
-    support_twin: SupportTwin, client: SupportClient, text: str
+    support_emulator: SupportEmulator, client: SupportClient, text: str
 ) -> None:
     subject = text[:500].strip()
     await client.tickets.create(**(TICKET | {"subject": subject, "comment": text}))
     [row] = await client.tickets.history()
     assert row.ticket_id is not None
     await client.tickets.reply(row.ticket_id, text)
-    created, replied = [entry.payload for entry in support_twin.ledger]
+    created, replied = [entry.payload for entry in support_emulator.ledger]
     assert (created["subject"], created["comment"]) == (subject, text)
     assert replied == {"ticket": row.ticket_id, "comment": text}
     detail = await client.tickets.get(row.ticket_id)
@@ -106,14 +109,14 @@ async def test_texts_arrive_as_they_were(
     ids=["letters", "emoji", "outer"],
 )
 async def test_a_subject_of_500_characters_is_no_problem(
-    support_twin: SupportTwin, client: SupportClient, subject: str
+    support_emulator: SupportEmulator, client: SupportClient, subject: str
 ) -> None:
     await client.tickets.create(**(TICKET | {"subject": subject}))
-    assert len(support_twin.ledger) == 1
+    assert len(support_emulator.ledger) == 1
 
 
 async def test_attachments_of_every_kind(
-    support_twin: SupportTwin, client: SupportClient, tmp_path: Path
+    support_emulator: SupportEmulator, client: SupportClient, tmp_path: Path
 ) -> None:
     content = os.urandom(3000)
     path = tmp_path / 'Grüße "1".pdf'
@@ -131,7 +134,7 @@ async def test_attachments_of_every_kind(
     ]
     for attachment, _, _ in given:
         await client.tickets.create(**TICKET, attachment=attachment)
-    assert [entry.payload["attachment"] for entry in support_twin.ledger] == [
+    assert [entry.payload["attachment"] for entry in support_emulator.ledger] == [
         told_of(name, content, kind) for _, name, kind in given
     ]
     assert opened.tell() == 7  # where it stood, so the same file can be given again
@@ -139,13 +142,15 @@ async def test_attachments_of_every_kind(
 
 
 async def test_get_shows_all_that_belongs_to_a_ticket(
-    support_twin: SupportTwin, client: SupportClient
+    support_emulator: SupportEmulator, client: SupportClient
 ) -> None:
-    ticket_id = support_twin.seed(subject="S", comment="C", category=4, priority="2", tags=[3, 1])
+    ticket_id = support_emulator.seed(
+        subject="S", comment="C", category=4, priority="2", tags=[3, 1]
+    )
     await client.tickets.reply(ticket_id, "mine", attachment=("a.txt", b"a"))
-    answer = support_twin.seed_reply(ticket_id, "theirs")
-    support_twin.seed_attachment(ticket_id, "b.txt", b"b")
-    support_twin.seed_attachment(ticket_id, "c.txt", b"c", conversation_id=answer)
+    answer = support_emulator.seed_reply(ticket_id, "theirs")
+    support_emulator.seed_attachment(ticket_id, "b.txt", b"b")
+    support_emulator.seed_attachment(ticket_id, "c.txt", b"c", conversation_id=answer)
     ticket = await client.tickets.get(ticket_id)
     assert (ticket.ticket_id, ticket.subject, ticket.comment) == (ticket_id, "S", "C")
     assert (ticket.category, ticket.priority, ticket.status) == ("4", "2", Status.OPEN)
@@ -164,43 +169,45 @@ async def test_get_shows_all_that_belongs_to_a_ticket(
     assert (ticket.problems, ticket.extra) == ((), {})
 
 
-async def test_update_replaces_the_tags(support_twin: SupportTwin, client: SupportClient) -> None:
-    ticket_id = support_twin.seed(tags=[1], priority="1")
+async def test_update_replaces_the_tags(
+    support_emulator: SupportEmulator, client: SupportClient
+) -> None:
+    ticket_id = support_emulator.seed(tags=[1], priority="1")
     await client.tickets.update(ticket_id, tags=[2, "3", 2, " 2 "])
     await client.tickets.update(int(ticket_id), tags=iter(["1"]), priority=Priority.HIGH)
-    assert [entry.payload for entry in support_twin.ledger] == [
+    assert [entry.payload for entry in support_emulator.ledger] == [
         {"ticket_id": ticket_id, "tags": ["2", "3"]},
         {"ticket_id": ticket_id, "priority": "3", "tags": ["1"]},
     ]
-    ticket = support_twin.ticket(ticket_id)
+    ticket = support_emulator.ticket(ticket_id)
     assert ticket is not None
     assert (ticket.tags, ticket.priority) == ([1], "3")
 
 
 async def test_set_priority_sends_the_tags_along(
-    support_twin: SupportTwin, client: SupportClient
+    support_emulator: SupportEmulator, client: SupportClient
 ) -> None:
-    ticket_id = support_twin.seed(tags=[3, 1], priority="1")
+    ticket_id = support_emulator.seed(tags=[3, 1], priority="1")
     await client.tickets.set_priority(int(ticket_id), 2)
-    [entry] = support_twin.ledger
+    [entry] = support_emulator.ledger
     assert entry.operation == "tickets.update"
     assert entry.payload == {"ticket_id": ticket_id, "priority": "2", "tags": ["1", "3"]}
-    assert sent(support_twin) == 2
+    assert sent(support_emulator) == 2
 
 
 async def test_set_priority_without_tags_says_what_to_do(
-    support_twin: SupportTwin, client: SupportClient
+    support_emulator: SupportEmulator, client: SupportClient
 ) -> None:
-    ticket_id = support_twin.seed()
+    ticket_id = support_emulator.seed()
     with pytest.raises(InvalidInputError, match=f"ticket {ticket_id} has no tags") as caught:
         await client.tickets.set_priority(ticket_id, 2)
     assert "update(ticket_id, tags=..., priority=...)" in caught.value.next_step
-    assert not support_twin.ledger
-    assert sent(support_twin) == 1  # the look at the tags
+    assert not support_emulator.ledger
+    assert sent(support_emulator) == 1  # the look at the tags
 
 
-async def test_close_and_reopen(support_twin: SupportTwin, client: SupportClient) -> None:
-    ticket_id = support_twin.seed()
+async def test_close_and_reopen(support_emulator: SupportEmulator, client: SupportClient) -> None:
+    ticket_id = support_emulator.seed()
     await client.tickets.close(ticket_id)
     assert (await client.tickets.get(ticket_id)).is_closed
     with pytest.raises(ConflictError, match="in that state already"):
@@ -209,14 +216,16 @@ async def test_close_and_reopen(support_twin: SupportTwin, client: SupportClient
     assert (await client.tickets.get(ticket_id)).status == Status.PROCESSING
     with pytest.raises(ConflictError):
         await client.tickets.reopen(ticket_id)
-    assert [entry.payload for entry in support_twin.ledger] == [
+    assert [entry.payload for entry in support_emulator.ledger] == [
         {"ticket": ticket_id, "status": "3"},
         {"ticket": ticket_id, "status": "2"},
     ]
 
 
-async def test_headers_of_one_call(support_twin: SupportTwin, client: SupportClient) -> None:
-    ticket_id = support_twin.seed(tags=[1])
+async def test_headers_of_one_call(
+    support_emulator: SupportEmulator, client: SupportClient
+) -> None:
+    ticket_id = support_emulator.seed(tags=[1])
     once = {"X-Trace": "t-1"}
     calls: list[Awaitable[Any]] = [
         client.categories.list(headers=once),
@@ -234,25 +243,25 @@ async def test_headers_of_one_call(support_twin: SupportTwin, client: SupportCli
     ]
     for call in calls:
         await call
-    assert {request.headers.get("x-trace") for request in support_twin.received} == {"t-1"}
+    assert {request.headers.get("x-trace") for request in support_emulator.received} == {"t-1"}
     await client.tags.list()
-    assert "x-trace" not in support_twin.received[-1].headers
+    assert "x-trace" not in support_emulator.received[-1].headers
 
 
 async def test_every_request_carries_both_credentials_and_a_length(
-    support_twin: SupportTwin, client: SupportClient
+    support_emulator: SupportEmulator, client: SupportClient
 ) -> None:
-    ticket_id = support_twin.seed()
+    ticket_id = support_emulator.seed()
     await client.categories.list()
     await client.tickets.get(ticket_id)
     await client.tickets.reply(ticket_id, "c", attachment=b"\0" * 70_000)
-    for request in support_twin.received:
-        assert request.headers["apikey"] == support_twin.apikey
-        assert request.headers["authorization"] == f"Bearer {support_twin.token}"
+    for request in support_emulator.received:
+        assert request.headers["apikey"] == support_emulator.apikey
+        assert request.headers["authorization"] == f"Bearer {support_emulator.token}"
         assert request.headers["accept"] == "application/json"
         assert request.headers["accept-language"] == "en"
         assert "transfer-encoding" not in request.headers
-    first, detail, reply = support_twin.received
+    first, detail, reply = support_emulator.received
     assert first.body == b""
     assert "content-type" not in first.headers
     for request in (detail, reply):
@@ -404,18 +413,18 @@ REFUSALS: dict[str, tuple[Call, type[HelpdeskError], dict[str, str], str, str]] 
 async def test_refusals_tell_what_happened_and_what_next(name: str, envelope: Any) -> None:
     call, cls, fields, happened, next_step = REFUSALS[name]
     async with (
-        SupportTwin(envelope=envelope) as twin,
-        client_of(twin, max_attachment_bytes=3 * 2**20) as client,
+        SupportEmulator(envelope=envelope) as emulator,
+        client_of(emulator, max_attachment_bytes=3 * 2**20) as client,
     ):
         ids = {
-            "mine": twin.seed(),
-            "theirs": twin.seed(author=OTHER),
-            "closed": twin.seed(status="3"),
+            "mine": emulator.seed(),
+            "theirs": emulator.seed(author=OTHER),
+            "closed": emulator.seed(status="3"),
         }
         with pytest.raises(HelpdeskError) as caught:
             await call(client, ids)
-        assert not twin.ledger
-        assert sent(twin) == 1
+        assert not emulator.ledger
+        assert sent(emulator) == 1
     error = caught.value
     assert type(error) is cls
     assert {name: " ".join(texts) for name, texts in error.fields.items()} == fields
@@ -431,13 +440,13 @@ async def test_refusals_tell_what_happened_and_what_next(name: str, envelope: An
 
 
 async def test_the_open_ticket_limit_is_no_matter_of_credentials() -> None:
-    async with SupportTwin(open_ticket_limit=1) as twin, client_of(twin) as client:
+    async with SupportEmulator(open_ticket_limit=1) as emulator, client_of(emulator) as client:
         await client.tickets.create(**TICKET)
         with pytest.raises(OpenTicketLimitError) as caught:
             await client.tickets.create(**TICKET)
         assert caught.value.status == 401
         assert "Close some tickets" in str(caught.value)
-        assert len(twin.ledger) == 1
+        assert len(emulator.ledger) == 1
         [row] = await client.tickets.history()
         await client.tickets.close(row.ticket_id or "")
         await client.tickets.create(**TICKET)
@@ -445,27 +454,29 @@ async def test_the_open_ticket_limit_is_no_matter_of_credentials() -> None:
 
 @pytest.mark.parametrize("call", ["create", "reply"])
 async def test_a_proxy_with_a_lower_limit(call: str) -> None:
-    async with SupportTwin(max_body=2**20) as twin, client_of(twin) as client:
-        ticket_id = twin.seed()
+    async with SupportEmulator(max_body=2**20) as emulator, client_of(emulator) as client:
+        ticket_id = emulator.seed()
         with pytest.raises(AttachmentTooLargeError, match="often takes no more than 1 MiB") as got:
             if call == "create":
                 await client.tickets.create(**TICKET, attachment=bytes(2**20))
             else:
                 await client.tickets.reply(ticket_id, "c", attachment=bytes(2**20))
-        assert not twin.ledger
+        assert not emulator.ledger
     assert got.value.status == 413
     assert got.value.outcome == "rejected"
 
 
-async def test_a_wrong_apikey_and_a_wrong_address_are_told_apart(support_twin: SupportTwin) -> None:
-    async with client_of(support_twin, apikey="wrong") as client:
+async def test_a_wrong_apikey_and_a_wrong_address_are_told_apart(
+    support_emulator: SupportEmulator,
+) -> None:
+    async with client_of(support_emulator, apikey="wrong") as client:
         with pytest.raises(PermissionDeniedError, match="Check the apikey"):
             await client.categories.list()
-    elsewhere = SupportClient(f"{support_twin.url}/v9", apikey="a", access_token="t")
+    elsewhere = SupportClient(f"{support_emulator.url}/v9", apikey="a", access_token="t")
     async with elsewhere as client:
         with pytest.raises(NotFoundError, match="Check the base URL"):
             await client.tickets.get(101)
-    async with client_of(support_twin, access_token="wrong") as client:
+    async with client_of(support_emulator, access_token="wrong") as client:
         with pytest.raises(AuthenticationError, match="access token"):
             await client.tags.list()
 
@@ -488,14 +499,14 @@ async def test_a_wrong_apikey_and_a_wrong_address_are_told_apart(support_twin: S
     ],
 )
 async def test_a_write_in_doubt_is_never_sent_again(
-    support_twin: SupportTwin,
+    support_emulator: SupportEmulator,
     leap: Callable[[float], None],
     fault: str,
     cls: type[HelpdeskError],
 ) -> None:
-    ticket_id = support_twin.seed()
+    ticket_id = support_emulator.seed()
     asked = Fault.parse(fault).headers()
-    async with client_of(support_twin, timeout=20.0) as client:
+    async with client_of(support_emulator, timeout=20.0) as client:
         calls: list[Callable[[], Awaitable[Any]]] = [
             lambda: client.tickets.create(**TICKET, headers=asked),
             lambda: client.tickets.update(ticket_id, tags=[1], headers=asked),
@@ -505,7 +516,7 @@ async def test_a_write_in_doubt_is_never_sent_again(
         for number, call in enumerate(calls, 1):
             under_way = asyncio.ensure_future(call())
             if "silence" in fault:
-                while sent(support_twin) < number:
+                while sent(support_emulator) < number:
                     await asyncio.sleep(0)
                 leap(20)
             with pytest.raises(OutcomeUnknownError) as caught:
@@ -513,47 +524,47 @@ async def test_a_write_in_doubt_is_never_sent_again(
             assert type(caught.value) is cls
             assert caught.value.may_have_been_applied
             assert "It may or may not have happened. Look it up" in str(caught.value)
-            assert (len(support_twin.ledger), sent(support_twin)) == (number, number)
+            assert (len(support_emulator.ledger), sent(support_emulator)) == (number, number)
 
 
 @pytest.mark.parametrize(
     "fault", ["close_before", "reset_early", "half_body", "status;status=503", "status;status=429"]
 )
 async def test_a_read_is_asked_again(
-    support_twin: SupportTwin, client: SupportClient, fault: str
+    support_emulator: SupportEmulator, client: SupportClient, fault: str
 ) -> None:
-    ticket_id = support_twin.seed()
+    ticket_id = support_emulator.seed()
     reads: list[Callable[[], Awaitable[Any]]] = [
         client.categories.list,
         client.tags.list,
         client.tickets.history,
         lambda: client.tickets.get(ticket_id),
-        lambda: client.login("member@example.com", "twin-password"),
+        lambda: client.login("member@example.com", "emulator-password"),
     ]
     for read in reads:
-        support_twin.faults = FaultPlan.script([fault, fault])
-        before = sent(support_twin)
+        support_emulator.faults = FaultPlan.script([fault, fault])
+        before = sent(support_emulator)
         await read()
-        assert sent(support_twin) - before == 3
+        assert sent(support_emulator) - before == 3
 
 
 async def test_told_to_slow_down_a_write_is_sent_again(
-    support_twin: SupportTwin, client: SupportClient
+    support_emulator: SupportEmulator, client: SupportClient
 ) -> None:
-    support_twin.faults = FaultPlan.script(["status;status=429;retry_after=0.001"])
+    support_emulator.faults = FaultPlan.script(["status;status=429;retry_after=0.001"])
     await client.tickets.create(**TICKET)
-    assert (len(support_twin.ledger), sent(support_twin)) == (1, 2)
-    support_twin.faults = FaultPlan.script(["status;status=429;retry_after=60"])
+    assert (len(support_emulator.ledger), sent(support_emulator)) == (1, 2)
+    support_emulator.faults = FaultPlan.script(["status;status=429;retry_after=60"])
     with pytest.raises(RateLimitedError, match="asked to wait 60 s") as caught:
         await client.tickets.create(**TICKET)
     assert caught.value.retry_after == 60
-    assert len(support_twin.ledger) == 1
+    assert len(support_emulator.ledger) == 1
 
 
 async def test_a_service_that_is_down_was_sent_nothing(
-    support_twin: SupportTwin, client: SupportClient
+    support_emulator: SupportEmulator, client: SupportClient
 ) -> None:
-    support_twin.stop_listening()
+    support_emulator.stop_listening()
     with pytest.raises(ConnectError, match="Nothing was sent") as caught:
         await client.tickets.create(**TICKET)
     assert len(caught.value.attempts) == 3
@@ -563,7 +574,7 @@ async def test_a_service_that_is_down_was_sent_nothing(
 
 
 async def test_bad_input_never_leaves(
-    support_twin: SupportTwin, client: SupportClient, tmp_path: Path
+    support_emulator: SupportEmulator, client: SupportClient, tmp_path: Path
 ) -> None:
     t: Any = client.tickets
     a: Any = client.attachments
@@ -640,15 +651,15 @@ async def test_bad_input_never_leaves(
         with pytest.raises(InvalidInputError):
             at_once()
     assert large.tell() == 0  # still whole: nothing was lost
-    assert not support_twin.requests
-    assert not support_twin.ledger
+    assert not support_emulator.requests
+    assert not support_emulator.ledger
 
 
 @pytest.mark.parametrize("ticket_id", [101, "101", " 101 ", "0101"])
 async def test_ids_as_numbers_and_texts(
-    support_twin: SupportTwin, client: SupportClient, ticket_id: Any
+    support_emulator: SupportEmulator, client: SupportClient, ticket_id: Any
 ) -> None:
-    assert support_twin.seed(tags=[1]) == "101"
+    assert support_emulator.seed(tags=[1]) == "101"
     await client.tickets.update(ticket_id, tags=[1])
     await client.tickets.set_priority(ticket_id, 3)
     await client.tickets.reply(ticket_id, "c")
@@ -657,4 +668,4 @@ async def test_ids_as_numbers_and_texts(
     ticket = await client.tickets.get(ticket_id)
     assert isinstance(ticket, TicketDetail)
     assert ticket.ticket_id == "101"
-    assert Counter(entry.ticket_id for entry in support_twin.ledger) == {"101": 5}
+    assert Counter(entry.ticket_id for entry in support_emulator.ledger) == {"101": 5}

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support_async import InvalidInputError
-from support_async.values import (
+from support_async._validation import (
     SUBJECT_CHARACTERS,
     checked_category,
     checked_code,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from support_async import RetryPolicy, SupportClient, SyncSupportClient
-from support_async.testing import SupportTwin
+from support_async.testing import SupportEmulator
 
 MIB = 2**20
 QUICK = RetryPolicy(attempts=3, first_wait=0.001, longest_wait=0.002)
@@ -21,16 +21,16 @@ TICKET: dict[str, Any] = {"subject": "Subject", "comment": "Text", "category": 3
 
 
 def settings_for(url: str, token: str = "token", **more: Any) -> dict[str, Any]:
-    usual = {"apikey": "twin-apikey", "access_token": token, "timeout": 10.0, "retry": QUICK}
+    usual = {"apikey": "emulator-apikey", "access_token": token, "timeout": 10.0, "retry": QUICK}
     return {"base_url": url, **usual, **more}
 
 
-def client_of(twin: SupportTwin, **more: Any) -> SupportClient:
-    return SupportClient(**settings_for(twin.url, twin.token, **more))
+def client_of(emulator: SupportEmulator, **more: Any) -> SupportClient:
+    return SupportClient(**settings_for(emulator.url, emulator.token, **more))
 
 
-def sync_client_of(twin: SupportTwin, **more: Any) -> SyncSupportClient:
-    return SyncSupportClient(**settings_for(twin.url, twin.token, **more))
+def sync_client_of(emulator: SupportEmulator, **more: Any) -> SyncSupportClient:
+    return SyncSupportClient(**settings_for(emulator.url, emulator.token, **more))
 
 
 # --- servers -----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kapture_async import InvalidInputError
-from kapture_async._core.media import media_type_of
+from kapture_async._core.mime import media_type_of
 from kapture_async._core.transport.bodies import Attachment, Body, Form, form_body, json_body
 
 

@@ -28,9 +28,9 @@ from kapture_async import (
 )
 from kapture_async._core.secret import Secret
 from kapture_async._core.transport.bodies import json_body
-from kapture_async._core.transport.hosts import BaseUrl
 from kapture_async._core.transport.keepalive import KeptConnections
 from kapture_async._core.transport.proxies import proxy_url
+from kapture_async._core.transport.urls import BaseUrl
 from support_async import SupportClient
 
 from .test_stray_bytes import ok, read_request, serving

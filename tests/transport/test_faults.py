@@ -1,4 +1,5 @@
-"""Every fault on a real socket: the outcome is true by the twin's ledger, for writes and reads."""
+"""Every fault on a real socket: the outcome is true by the emulator's ledger, for writes and
+reads."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ from kapture_async import (
     Timeout,
     UnreadableReplyError,
 )
-from kapture_async.testing import KINDS, Fault, KaptureTwin
+from kapture_async.testing import KINDS, Fault, KaptureEmulator
 
 UNSEEN = ("slow", "failed_after", "answer_twice", "previous_answer")
 """Kinds of which one answer tells nothing: no call fails, or none can know."""
@@ -71,7 +72,7 @@ def test_every_kind_of_fault_is_in_the_table() -> None:
 
 @pytest.mark.parametrize(("fault", "expected", "phase"), CASES, ids=lambda value: str(value))
 async def test_a_write_ends_truthfully_and_is_sent_once(
-    twin: KaptureTwin,
+    emulator: KaptureEmulator,
     client: KaptureClient,
     leap: Callable[[float], None],
     fault: Fault,
@@ -81,7 +82,7 @@ async def test_a_write_ends_truthfully_and_is_sent_once(
     patient = client.with_options(timeout=PATIENT)
     call = asyncio.ensure_future(patient.tickets.add(title="one", headers=fault.headers()))
     if fault.kind in SILENT:
-        while not twin.requests:
+        while not emulator.requests:
             await asyncio.sleep(0)
         leap(40)
     with pytest.raises(HelpdeskError) as caught:
@@ -93,8 +94,8 @@ async def test_a_write_ends_truthfully_and_is_sent_once(
     assert (error.service, error.operation, error.effect) == ("kapture", "tickets.add", "write")
     assert error.may_have_been_applied == isinstance(error, OutcomeUnknownError)
     assert len(error.attempts) == 1  # a wait of 50 s does not fit, and nothing else goes again
-    assert sum(twin.requests.values()) == 1
-    executed = len(twin.ledger.of("tickets.add"))
+    assert sum(emulator.requests.values()) == 1
+    executed = len(emulator.ledger.of("tickets.add"))
     if not isinstance(error, OutcomeUnknownError):
         assert executed == 0  # rejected and not sent never contradict the ledger
     if fault.kind == "late":
@@ -104,10 +105,10 @@ async def test_a_write_ends_truthfully_and_is_sent_once(
     assert str(error).endswith(error.next_step)
 
 
-async def test_slow_is_not_lost(twin: KaptureTwin, client: KaptureClient) -> None:
+async def test_slow_is_not_lost(emulator: KaptureEmulator, client: KaptureClient) -> None:
     fault = Fault("slow", duration=0.05, pieces=5)
     added = await client.tickets.add(title="one", headers=fault.headers())
-    assert [entry.ticket_id for entry in twin.ledger.of("tickets.add")] == [added.ticket_id]
+    assert [entry.ticket_id for entry in emulator.ledger.of("tickets.add")] == [added.ticket_id]
 
 
 @pytest.mark.parametrize(
@@ -125,18 +126,18 @@ async def test_slow_is_not_lost(twin: KaptureTwin, client: KaptureClient) -> Non
     ids=str,
 )
 async def test_a_read_is_asked_again(
-    twin: KaptureTwin, client: KaptureClient, fault: Fault
+    emulator: KaptureEmulator, client: KaptureClient, fault: Fault
 ) -> None:
     added = await client.tickets.add(title="one")
-    twin.faults = twin.faults.script([fault, fault])
+    emulator.faults = emulator.faults.script([fault, fault])
     ticket = await client.tickets.get(added.ticket_id)
     assert ticket.ticket_id == added.ticket_id
 
 
 async def test_a_read_gives_up_after_its_attempts_and_says_it_is_harmless(
-    twin: KaptureTwin, client: KaptureClient
+    emulator: KaptureEmulator, client: KaptureClient
 ) -> None:
-    twin.faults = twin.faults.script([Fault("reset_before")] * 10)
+    emulator.faults = emulator.faults.script([Fault("reset_before")] * 10)
     with pytest.raises(NoReplyError) as caught:
         await client.tickets.get("713516551148")
     assert len(caught.value.attempts) == 3
@@ -144,37 +145,39 @@ async def test_a_read_gives_up_after_its_attempts_and_says_it_is_harmless(
     assert "nothing was changed. It is safe to ask again." in str(caught.value)
 
 
-async def test_told_to_wait_a_write_goes_again(twin: KaptureTwin, client: KaptureClient) -> None:
-    twin.faults = twin.faults.script([Fault("status", status=429, retry_after="0"), None])
+async def test_told_to_wait_a_write_goes_again(
+    emulator: KaptureEmulator, client: KaptureClient
+) -> None:
+    emulator.faults = emulator.faults.script([Fault("status", status=429, retry_after="0"), None])
     await client.tickets.add(title="one")
-    assert len(twin.ledger) == 1
+    assert len(emulator.ledger) == 1
 
 
 async def test_refused_connections_are_tried_again_and_nothing_was_sent(
-    twin: KaptureTwin, client: KaptureClient
+    emulator: KaptureEmulator, client: KaptureClient
 ) -> None:
-    twin.stop_listening()
+    emulator.stop_listening()
     with pytest.raises(ConnectError) as caught:
         await client.tickets.add(title="one")
     assert caught.value.phase is Phase.CONNECTING
     assert len(caught.value.attempts) == 3
     assert isinstance(caught.value, ConnectionError)
-    twin.listen_again()
+    emulator.listen_again()
     await client.tickets.add(title="one")
-    assert len(twin.ledger) == 1
+    assert len(emulator.ledger) == 1
 
 
 async def test_waiting_for_a_slot_is_known_to_be_unsent(
-    twin: KaptureTwin, leap: Callable[[float], None]
+    emulator: KaptureEmulator, leap: Callable[[float], None]
 ) -> None:
     async with KaptureClient(
-        base_url=twin.url, token=twin.token, timeout=0.05, max_connections=1
+        base_url=emulator.url, token=emulator.token, timeout=0.05, max_connections=1
     ) as client:
         patient = client.with_options(timeout=20)  # so that the slot is not free again too soon
         blocked = asyncio.ensure_future(
             patient.tickets.add(title="one", headers=Fault("silence_before").headers())
         )
-        while not twin.requests:
+        while not emulator.requests:
             await asyncio.sleep(0)
         with pytest.raises(NotSentError, match="no free connection slot within") as caught:
             await client.tickets.add(title="two")

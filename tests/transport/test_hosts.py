@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kapture_async import ConfigurationError, InvalidInputError, KaptureClient
-from kapture_async._core.transport.hosts import (
+from kapture_async._core.transport.urls import (
     check_path,
     check_subdomain,
     fill_path,

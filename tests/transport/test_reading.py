@@ -40,7 +40,7 @@ async def serving(context: ssl.SSLContext | None) -> AsyncIterator[int]:
 
 
 def connections_of(client: KaptureClient) -> list[Any]:
-    session: Any = client._caller.transport._session
+    session: Any = client._requestor.transport._session
     kept = session.connector._conns.values()
     return [protocol.transport for pool in kept for protocol, _ in pool]
 

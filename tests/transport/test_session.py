@@ -27,7 +27,7 @@ from kapture_async import (
     UnreadableReplyError,
 )
 from kapture_async.events import AttemptFinished, AttemptStarted, RetryScheduled, SlotWaiting
-from kapture_async.testing import Fault, KaptureTwin
+from kapture_async.testing import Fault, KaptureEmulator
 
 OK = b'{"status":"success","ticket_id":"713516551148"}'
 
@@ -92,7 +92,7 @@ async def test_what_goes_over_the_wire() -> None:
     assert "x-api-key" not in second
 
 
-async def test_a_cookie_is_not_sent_back(twin: KaptureTwin) -> None:
+async def test_a_cookie_is_not_sent_back(emulator: KaptureEmulator) -> None:
     async with (
         raw_server(answer(OK, "Set-Cookie: JSESSIONID=1")) as (url, seen),
         KaptureClient(base_url=url, token="t") as client,
@@ -117,27 +117,33 @@ async def test_a_redirect_is_not_followed_and_shows_only_its_origin() -> None:
 
 
 async def test_a_borrowed_session_is_used_with_our_habits_and_never_closed(
-    twin: KaptureTwin,
+    emulator: KaptureEmulator,
 ) -> None:
     async with aiohttp.ClientSession(raise_for_status=True, auto_decompress=False) as session:
-        async with KaptureClient(base_url=twin.url, token=twin.token, session=session) as client:
+        async with KaptureClient(
+            base_url=emulator.url, token=emulator.token, session=session
+        ) as client:
             added = await client.tickets.add(title="one")
             with pytest.raises(UnreadableReplyError):
                 await client.tickets.add(title="x", headers=Fault("redirect").headers())
         assert client.closed
         assert not session.closed
     assert added.ticket_id
-    async with KaptureClient(base_url=twin.url, token=twin.token, session=session) as client:
+    async with KaptureClient(
+        base_url=emulator.url, token=emulator.token, session=session
+    ) as client:
         with pytest.raises(ClientStateError, match="session"):
             await client.tickets.add(title="one")
 
 
-def test_a_borrowed_session_of_another_loop_gets_a_clear_error(kapture_twin: KaptureTwin) -> None:
+def test_a_borrowed_session_of_another_loop_gets_a_clear_error(
+    kapture_emulator: KaptureEmulator,
+) -> None:
     async def make() -> aiohttp.ClientSession:
         return aiohttp.ClientSession()
 
     async def use(session: aiohttp.ClientSession) -> None:
-        client = KaptureClient(base_url=kapture_twin.url, token="t", session=session)
+        client = KaptureClient(base_url=kapture_emulator.url, token="t", session=session)
         await client.tickets.add(title="one")
 
     with asyncio.Runner() as first:
@@ -164,8 +170,8 @@ async def test_settings_of_a_borrowed_session_are_its_owners() -> None:
             KaptureClient("t", token="t", session=session, proxy="env")
 
 
-async def test_closed_is_closed(twin: KaptureTwin) -> None:
-    client = KaptureClient(base_url=twin.url, token=twin.token)
+async def test_closed_is_closed(emulator: KaptureEmulator) -> None:
+    client = KaptureClient(base_url=emulator.url, token=emulator.token)
     await client.tickets.add(title="one")
     await client.aclose()
     await client.aclose()
@@ -173,8 +179,8 @@ async def test_closed_is_closed(twin: KaptureTwin) -> None:
         await client.tickets.add(title="two")
 
 
-def test_another_event_loop_gets_a_clear_error(kapture_twin: KaptureTwin) -> None:
-    client = KaptureClient(base_url=kapture_twin.url, token=kapture_twin.token)
+def test_another_event_loop_gets_a_clear_error(kapture_emulator: KaptureEmulator) -> None:
+    client = KaptureClient(base_url=kapture_emulator.url, token=kapture_emulator.token)
 
     async def use() -> None:
         await client.tickets.add(title="one")
@@ -189,9 +195,11 @@ def test_another_event_loop_gets_a_clear_error(kapture_twin: KaptureTwin) -> Non
         first.run(client.aclose())
 
 
-def test_no_warning_in_normal_use(kapture_twin: KaptureTwin) -> None:
+def test_no_warning_in_normal_use(kapture_emulator: KaptureEmulator) -> None:
     async def main() -> None:
-        async with KaptureClient(base_url=kapture_twin.url, token=kapture_twin.token) as client:
+        async with KaptureClient(
+            base_url=kapture_emulator.url, token=kapture_emulator.token
+        ) as client:
             await asyncio.gather(*(client.tickets.add(title=str(n)) for n in range(20)))
 
     with warnings.catch_warnings():
@@ -201,14 +209,14 @@ def test_no_warning_in_normal_use(kapture_twin: KaptureTwin) -> None:
 
 
 async def test_a_copy_with_options_shares_and_never_closes(
-    twin: KaptureTwin, leap: Callable[[float], None]
+    emulator: KaptureEmulator, leap: Callable[[float], None]
 ) -> None:
-    async with KaptureClient(base_url=twin.url, token=twin.token) as client:
+    async with KaptureClient(base_url=emulator.url, token=emulator.token) as client:
         async with client.with_options(timeout=Timeout(total=20), headers={"x-a": "1"}) as copy:
             await copy.tickets.add(title="one")
             silence = Fault("silence_before").headers()
             call = asyncio.ensure_future(copy.tickets.add(title="x", headers=silence))
-            while sum(twin.requests.values()) < 2:
+            while sum(emulator.requests.values()) < 2:
                 await asyncio.sleep(0)
             leap(20)
             with pytest.raises(Exception, match="within 20 seconds"):
@@ -216,12 +224,14 @@ async def test_a_copy_with_options_shares_and_never_closes(
         await client.tickets.add(title="two")
 
 
-async def test_events_tell_the_story(twin: KaptureTwin) -> None:
+async def test_events_tell_the_story(emulator: KaptureEmulator) -> None:
     events: list[object] = []
     async with KaptureClient(
-        base_url=twin.url, token=twin.token, max_connections=1, on_event=events.append
+        base_url=emulator.url, token=emulator.token, max_connections=1, on_event=events.append
     ) as client:
-        twin.faults = twin.faults.script([Fault("status", status=429, retry_after="0.01"), None])
+        emulator.faults = emulator.faults.script(
+            [Fault("status", status=429, retry_after="0.01"), None]
+        )
         await client.tickets.add(title="one")
         kinds = [type(event) for event in events]
         assert kinds == [
@@ -239,23 +249,25 @@ async def test_events_tell_the_story(twin: KaptureTwin) -> None:
 
 
 async def test_a_broken_observer_breaks_nothing(
-    twin: KaptureTwin, caplog: pytest.LogCaptureFixture
+    emulator: KaptureEmulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     def observer(event: object) -> None:
         raise RuntimeError("observer")
 
-    async with KaptureClient(base_url=twin.url, token=twin.token, on_event=observer) as client:
+    async with KaptureClient(
+        base_url=emulator.url, token=emulator.token, on_event=observer
+    ) as client:
         assert (await client.tickets.add(title="one")).ticket_id
     assert "observer failed" in caplog.text
 
 
 async def test_a_cancelled_call_says_what_may_have_happened(
-    twin: KaptureTwin, client: KaptureClient
+    emulator: KaptureEmulator, client: KaptureClient
 ) -> None:
     call = asyncio.ensure_future(
         client.tickets.add(title="one", headers=Fault("silence_after").headers())
     )
-    while not twin.ledger:
+    while not emulator.ledger:
         await asyncio.sleep(0.001)
     call.cancel()
     with pytest.raises(asyncio.CancelledError) as caught:
@@ -275,7 +287,7 @@ async def test_an_error_body_is_cut_and_cleaned() -> None:
 
 
 async def test_a_login_page_with_200_is_named_for_what_it_is(
-    twin: KaptureTwin, client: KaptureClient
+    emulator: KaptureEmulator, client: KaptureClient
 ) -> None:
     with pytest.raises(UnreadableReplyError, match="text/html") as caught:
         await client.tickets.get("1", headers=Fault("login_html").headers())
@@ -284,7 +296,7 @@ async def test_a_login_page_with_200_is_named_for_what_it_is(
     assert "<" not in caught.value.vendor_message
 
 
-async def test_a_bomb_costs_little_memory(twin: KaptureTwin, client: KaptureClient) -> None:
+async def test_a_bomb_costs_little_memory(emulator: KaptureEmulator, client: KaptureClient) -> None:
     await client.tickets.add(title="warm up")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(ReplyTooLargeError, match="unpacks to more than"):

@@ -22,20 +22,20 @@ from kapture_async._core.errors import (
 )
 from kapture_async._core.phase import Phase
 from kapture_async._core.transport.auth import KeyPerApi
-from kapture_async._core.transport.endings import interrupted_by
+from kapture_async._core.transport.call_state import Failure, OpenAnswer
 from kapture_async._core.transport.events import AttemptFinished, AttemptStarted
-from kapture_async._core.transport.hosts import parse_base_url
-from kapture_async._core.transport.live import Failure, OpenAnswer
-from kapture_async._core.transport.message import Operation, RawReply, Request
+from kapture_async._core.transport.failures import interrupted_by
+from kapture_async._core.transport.request import Operation, RawReply, Request
 from kapture_async._core.transport.retry import RetryPolicy
-from kapture_async._core.transport.send import Transport
 from kapture_async._core.transport.settings import (
     ERROR_BODY_CAP,
     CallOptions,
     Timeout,
     TransportSettings,
 )
-from kapture_async._core.transport.stream import OpenReply
+from kapture_async._core.transport.streaming import OpenReply
+from kapture_async._core.transport.transport import Transport
+from kapture_async._core.transport.urls import parse_base_url
 
 ONCE = CallOptions(retry=RetryPolicy(attempts=1))
 BODY = bytes(range(256)) * 4096

@@ -49,7 +49,7 @@ from kapture_async import (
     Verification,
     parse_callback,
 )
-from kapture_async._core.pull.frames import ArrowStream
+from kapture_async._core.pull.arrow import ArrowStream
 
 
 async def calls() -> None:

@@ -42,7 +42,7 @@ from kapture_async import (
     UpdatedTicket,
     Verification,
 )
-from kapture_async._core.pull.frames import ArrowStream
+from kapture_async._core.pull.arrow import ArrowStream
 
 
 def calls() -> None:

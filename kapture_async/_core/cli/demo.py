@@ -1,4 +1,4 @@
-"""What the demos share: tickets that look real, and the comparison with the twin's ledger."""
+"""What the demos share: tickets that look real, and the comparison with the emulator's ledger."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from attrs import frozen
 
 from ..outcome import Outcome
 from ..push.report import NAMES
-from .words import count
+from .formatting import count
 
 if TYPE_CHECKING:
     from rich.console import Console

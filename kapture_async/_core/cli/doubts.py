@@ -10,15 +10,15 @@ from typing import Any
 
 import click
 
-from ..push.journal.facts import DOUBTS, State
-from ..push.journal.lock import owner_of
-from ..push.journal.reading import ReadJournal
+from ..journal.lock import owner_of
+from ..journal.reader import ReadJournal
+from ..journal.records import DOUBTS, State
 from ..spreadsheet import harmless
-from .exits import DONE
+from .console import say
+from .exit_codes import DONE
+from .formatting import count
+from .journal_status import LINE, moment, ticket_ids_in
 from .newfile import format_to_write, new_file
-from .screen import say
-from .standing import LINE, moment, ticket_ids_in
-from .words import count
 
 COLUMNS: tuple[str, ...] = (
     "key",

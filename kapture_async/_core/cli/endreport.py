@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from ..errors import HelpdeskError
 from ..outcome import Outcome
 from ..push.report import Summary
-from .screen import clean, one_line
-from .words import MEANINGS, STYLES, WORDS, count, duration
+from .console import clean, one_line
+from .formatting import MEANINGS, STYLES, WORDS, count, duration
 
 if TYPE_CHECKING:
     from rich.console import Console

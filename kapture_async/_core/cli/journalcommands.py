@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import click
 
-from .exits import EXIT_CODES, RECONCILE_CODES, VERIFY_CODES
+from .exit_codes import EXIT_CODES, RECONCILE_CODES, VERIFY_CODES
 from .newfile import excel_option
 from .options import Command, Decorator, Target, one_json_option, target_options
 from .pushoptions import PushOptions, push_options
@@ -81,7 +81,7 @@ def add_journal_commands(
         Nothing is sent but the one ticket that --probe asks for. Where to look is known from the
         push; options say otherwise.
         """
-        from .reconciling import reconcile_journal
+        from .reconcile import reconcile_journal
 
         sys.exit(
             reconcile_journal(
@@ -144,7 +144,7 @@ def add_journal_commands(
         checked, when and how, and which share is proved; --out writes every row.
         Nothing is sent. What the look shows is noted: doubts that it finds are in the helpdesk.
         """
-        from .verifying import verify_journal
+        from .verify import verify_journal
 
         sys.exit(
             verify_journal(
@@ -193,7 +193,7 @@ def add_journal_commands(
         they come from the environment or from files, as for the push. If the file is gone or was
         changed, only what the journal itself still holds is pushed.
         """
-        from .resuming import resume_push
+        from .resume import resume_push
 
         work = work_of(journal, works, restored="--restored" in again)
         sys.exit(resume_push(journal, again, work))
@@ -243,7 +243,7 @@ def add_journal_commands(
         """Write down what you have found out of the rows of these KEYs: rows that are ambiguous,
         probable, or in doubt after all looks. Nobody is asked, and nothing is sent.
         """
-        from .judging import judge_rows
+        from .resolve import judge_rows
 
         service = _service_of(journal, works)
         sys.exit(judge_rows(journal, keys, line, service, present=present, absent=absent))

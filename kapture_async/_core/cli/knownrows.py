@@ -7,10 +7,10 @@ from typing import Any
 
 from attrs import define
 
-from ..push.journal.reading import ReadJournal
-from ..push.journal.reference import digest_of
-from ..push.journal.spelling import fold
-from ..push.recorder import PROBED, SUSPICIOUS, KeyRules
+from ..journal.reader import ReadJournal
+from ..journal.reference import digest_of
+from ..journal.spelling import fold
+from ..push.journaling import PROBED, SUSPICIOUS, KeyRules
 from ..push.rows import Row
 
 NEW = "new"

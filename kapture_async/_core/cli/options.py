@@ -17,7 +17,7 @@ from attrs import field, fields, frozen
 
 from ..errors import ConfigurationError
 from ..secret import Secret
-from .screen import warn
+from .console import warn
 
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]

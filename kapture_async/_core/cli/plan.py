@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field
 
 from ..errors import InvalidInputError
-from ..push.journal.facts import DOUBTS
-from ..push.journal.reading import ReadJournal
-from ..push.recorder import KeyRules
+from ..journal.reader import ReadJournal
+from ..journal.records import DOUBTS
+from ..push.journaling import KeyRules
 from ..push.sources import FileRows
-from .advice import push_command
+from .console import console, json_line, one_line, show_error
 from .endreport import heading, show_commands
-from .exits import DONE, REJECTED, USAGE
+from .exit_codes import DONE, REJECTED, USAGE
+from .formatting import count, duration
 from .knownrows import KeyTrouble, KnownRows
 from .lint import Lint
-from .note import check_operation, check_shape, job_in, shape_of
+from .next_steps import push_command
 from .options import Target
 from .pushoptions import PushOptions
 from .rowsfile import KEY, announce, name_of_file, opened, rows_of
-from .screen import console, json_line, one_line, show_error
+from .saved_options import check_operation, check_shape, job_in, shape_of
 from .service import Service
-from .words import count, duration
 
 if TYPE_CHECKING:
     from rich.console import Console

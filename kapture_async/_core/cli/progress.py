@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ..push.events import PushEvent, PushNoticed, PushPaused, RowFinished, RowKnown
-from .screen import console
-from .words import STYLES, WORDS, clock, duration
+from .console import console
+from .formatting import STYLES, WORDS, clock, duration
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -6,7 +6,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from .screen import console, one_line
+from .console import console, one_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress

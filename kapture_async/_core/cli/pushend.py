@@ -17,7 +17,7 @@ from ..errors import (
     PushStoppedError,
 )
 from ..push.sources import FileRows
-from .advice import ways_on, ways_to_another_address
+from .console import console, json_line, labelled, one_line, say, warn
 from .endreport import (
     show_commands,
     show_failures,
@@ -25,16 +25,16 @@ from .endreport import (
     show_nothing_new,
     show_summary,
 )
-from .exits import worst_of
+from .exit_codes import worst_of
+from .formatting import JOURNALED, MEANINGS, count
+from .journal_status import Standing, counts_json, standing_of
+from .next_steps import ways_on, ways_to_another_address
 from .options import Target
 from .pushing import PushRun
 from .pushoptions import PushOptions
 from .rowsfile import name_of_file, warn_of_keys, warn_of_unused
-from .screen import console, json_line, labelled, one_line, say, warn
 from .service import Service
-from .standing import Standing, counts_json, standing_of
-from .verifying import verify_after_push
-from .words import JOURNALED, MEANINGS, count
+from .verify import verify_after_push
 
 
 def end_json(pushing: PushRun, options: PushOptions) -> dict[str, Any]:

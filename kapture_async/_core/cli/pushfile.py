@@ -9,7 +9,7 @@ import click
 from ..errors import JournalError
 from ..push.report import ReportFile
 from .again import Again
-from .firstrow import try_one
+from .console import one_line
 from .newfile import refuse_special
 from .options import Target
 from .plan import plan_file
@@ -20,8 +20,8 @@ from .pushjournal import journal_for, note_the_end, push_settings
 from .pushoptions import STDIN, PushOptions
 from .rowsfile import announce, chosen, name_of_file, opened, rows_of, size_of
 from .running import run
-from .screen import one_line
 from .service import Service
+from .trial import try_one
 
 
 def push_file(options: PushOptions, target: Target, service: Service) -> int:

@@ -20,7 +20,6 @@ from ..errors import (
     PushStoppedError,
 )
 from ..outcome import NotSent, Outcome
-from ..push.engine import Push
 from ..push.events import (
     AnswersDiffer,
     PushEvent,
@@ -29,9 +28,10 @@ from ..push.events import (
     RowFinished,
     RowKnown,
 )
+from ..push.push import Push
 from ..push.report import ReportFile, Summary
 from ..push.rows import Row
-from .exits import code_of_push
+from .exit_codes import code_of_push
 from .pipe import ReadInThread
 from .progress import Progress
 from .running import Interrupts

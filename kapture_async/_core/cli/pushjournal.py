@@ -10,10 +10,14 @@ from typing import Any
 from attrs import evolve
 
 from ..errors import JournalError
-from ..push.journal.source import put_source
-from ..push.recorder import JournalFile
+from ..journal.source import put_source
+from ..push.journaling import JournalFile
 from ..push.sources import FileRows
-from .note import (
+from .console import say
+from .options import Target
+from .pushoptions import PushOptions
+from .rowsfile import KEY
+from .saved_options import (
     Note,
     check_operation,
     check_shape,
@@ -23,10 +27,6 @@ from .note import (
     whole_paths,
     without,
 )
-from .options import Target
-from .pushoptions import PushOptions
-from .rowsfile import KEY
-from .screen import say
 from .service import Service
 
 

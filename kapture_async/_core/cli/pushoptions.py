@@ -11,12 +11,12 @@ import click
 from attrs import frozen
 
 from ..errors import RejectedError
-from ..push.engine import MAX_CONCURRENCY
-from ..push.journal.facts import LATER
+from ..journal.records import LATER
+from ..push.push import MAX_CONCURRENCY
 from ..push.sources import Columns
-from .exits import EXIT_CODES
-from .note import beside
+from .exit_codes import EXIT_CODES
 from .options import Command, Decorator, gathering, given_again, pairs
+from .saved_options import beside
 
 STDIN = "-"
 _DEFAULT_TIMEOUT = 60.0

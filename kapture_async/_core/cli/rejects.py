@@ -11,19 +11,19 @@ from typing import Any, TextIO
 from attrs import define, field
 
 from ..errors import InvalidInputError
-from ..push.journal.facts import Job, RowView, State, entry_name, goes_again, later_of
-from ..push.journal.reading import ReadJournal
+from ..journal.reader import ReadJournal
+from ..journal.records import Job, RowView, State, entry_name, goes_again, later_of
 from ..push.sources import RAW
 from ..spreadsheet import harmless
+from .console import console, say, warn
 from .endreport import show_commands
-from .exits import DONE
+from .exit_codes import DONE
+from .formatting import count
+from .journal_status import LINE
 from .newfile import format_to_write, new_file
-from .note import Note, without
 from .rowsfile import ADDED, KEY
-from .screen import console, say, warn
+from .saved_options import Note, without
 from .service import Service
-from .standing import LINE
-from .words import count
 
 _PATH = "."
 _OPTIONS = ("--map", "--extra", "--key", "--format", "--delimiter", "--encoding", "--journal")

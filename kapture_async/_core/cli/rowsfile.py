@@ -12,8 +12,8 @@ import click
 from attrs import evolve
 
 from ..errors import InvalidInputError
-from ..push.csv_rows import CsvRows
-from ..push.jsonl_rows import JsonlRows
+from ..push.csv import CsvRows
+from ..push.jsonl import JsonlRows
 from ..push.rows import Row
 from ..push.sources import (
     RAW,
@@ -27,9 +27,9 @@ from ..push.sources import (
     no_array,
 )
 from .again import Again
+from .console import say, warn
+from .formatting import count
 from .pushoptions import STDIN, PushOptions
-from .screen import say, warn
-from .words import count
 
 if TYPE_CHECKING:
     from .service import Service

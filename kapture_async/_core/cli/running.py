@@ -14,9 +14,9 @@ from typing import Any, Self, TypeVar
 import click
 
 from ..errors import HelpdeskError
-from ..transport.endings import interrupted_by
-from .exits import BUG, DONE, REJECTED, USAGE, code_of_error
-from .screen import labelled, one_line, say, show_error, warn
+from ..transport.failures import interrupted_by
+from .console import labelled, one_line, say, show_error, warn
+from .exit_codes import BUG, DONE, REJECTED, USAGE, code_of_error
 from .signals import INTERRUPTED, STOPPING, is_ignored, stopping
 from .streams import data_to_stdout, guard_streams, output_of
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import Factory, frozen
 
-from ..push.journal.reading import job_at
+from ..journal.reader import job_at
 from ..push.sources import Build
 from .options import Target
 from .pushing import Connect

@@ -96,7 +96,7 @@ def run_program(module: str) -> None:
     """Import a command line, and run its ``main``.
 
     Args:
-        module: such as ``kapture_async.cli``.
+        module: such as ``kapture_async.cli.app``.
     """
     stopping.take()
     __import__(module)

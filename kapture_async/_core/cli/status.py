@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ..push.journal.facts import State
-from ..push.journal.findings import Contradiction
-from .advice import ways_on
+from ..journal.findings import Contradiction
+from ..journal.records import State
+from .console import console, json_line, one_line
 from .endreport import heading, show_commands
-from .exits import DONE
-from .screen import console, json_line, one_line
+from .exit_codes import DONE
+from .formatting import count, duration, percent
+from .journal_status import Standing, standing_of
+from .next_steps import ways_on
 from .service import Service
-from .standing import Standing, standing_of
-from .words import count, duration, percent
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import ClientStateError
 from ..phase import Attempt
-from ..transport.stream import OpenReply
+from ..transport.streaming import OpenReply
 from .names import filename_of, safe_filename
 
 

@@ -18,8 +18,8 @@ from ..errors import (
     ReplyTimeoutError,
 )
 from ..phase import Attempt, Phase
-from ..transport.endings import interrupted_by
-from ..transport.message import Operation
+from ..transport.failures import interrupted_by
+from ..transport.request import Operation
 from ..transport.retry import RetryPolicy
 from ..transport.settings import CallOptions
 from .saving import Saving

@@ -10,9 +10,9 @@ from contextlib import suppress
 
 from attrs import evolve, frozen
 
-from ..begun import Begun
 from ..errors import ClientStateError, HelpdeskError, NoReplyError, ReplyTimeoutError
 from ..phase import Attempt
+from ..streamed import StreamedResponse
 from ..transport.settings import CallOptions
 
 ROOM = 256 * 1024
@@ -24,7 +24,7 @@ class End:
     """The transfer came to its end. Whether the answer is whole, its reader knows."""
 
 
-Part = Begun | bytes | End | Exception
+Part = StreamedResponse | bytes | End | Exception
 """What a reader gets: the beginning of a transfer, its bytes, its end, or why there is none.
 
 A transfer that breaks off is begun anew: then another beginning follows."""
@@ -47,7 +47,7 @@ class Arrival:
 
     def __init__(
         self,
-        begin: Callable[[CallOptions], Awaitable[Begun]],
+        begin: Callable[[CallOptions], Awaitable[StreamedResponse]],
         options: CallOptions,
         *,
         room: int = ROOM,
@@ -187,7 +187,7 @@ class Arrival:
         self._put(End())
         return await self._verdict, True
 
-    async def _begun(self) -> Begun:
+    async def _begun(self) -> StreamedResponse:
         options, left = self._options, self._time_left
         retry = evolve(options.retry, attempts=max(1, options.retry.attempts - len(self._tries)))
         timeout = options.timeout
@@ -199,7 +199,7 @@ class Arrival:
         finally:
             self._spent += self._loop.time() - since
 
-    async def _chunk(self, begun: Begun) -> bytes | None:
+    async def _chunk(self, begun: StreamedResponse) -> bytes | None:
         since = self._loop.time()
         left = self._time_left
         timer = asyncio.timeout(left)
@@ -216,7 +216,7 @@ class Arrival:
             ReplyTimeoutError, f"the answer did not arrive whole within {total:g} seconds"
         )
 
-    async def _wait_for_reader(self, begun: Begun) -> None:
+    async def _wait_for_reader(self, begun: StreamedResponse) -> None:
         begun.rest()
         while self._held >= self._room:
             self._wanted.clear()

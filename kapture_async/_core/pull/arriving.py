@@ -17,13 +17,13 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from attrs import frozen
 
-from ..begun import Begun
 from ..errors import HelpdeskError, RejectedError, ReplyTooLargeError, UnreadableReplyError
 from ..jsontext import dumps
-from ..replies import Judgement
+from ..response import ResponseContext
+from ..streamed import StreamedResponse
 from ..transport.settings import CallOptions
 from .arrival import ROOM, Arrival, End
-from .splitter import RowSplitter
+from .json_stream import RowSplitter
 
 T = TypeVar("T")
 
@@ -49,10 +49,10 @@ class RowsRule(Generic[T]):
     key: str
     decode: Callable[[list[dict[str, Any]]], list[T]]
     id_of: Callable[[T], str | None]
-    rest_of: Callable[[Judgement], list[dict[str, Any]]]
-    total_of: Callable[[Judgement], int | None]
+    rest_of: Callable[[ResponseContext], list[dict[str, Any]]]
+    total_of: Callable[[ResponseContext], int | None]
     says_none: Callable[[RejectedError], bool]
-    no_row: Callable[[Judgement, T], HelpdeskError | None] = lambda _judged, _row: None
+    no_row: Callable[[ResponseContext, T], HelpdeskError | None] = lambda _judged, _row: None
 
 
 class Source(Protocol[T]):
@@ -97,7 +97,7 @@ class Arriving(Generic[T]):
 
     def __init__(
         self,
-        begin: Callable[[CallOptions], Awaitable[Begun]],
+        begin: Callable[[CallOptions], Awaitable[StreamedResponse]],
         options: CallOptions,
         rule: RowsRule[T],
         *,
@@ -107,7 +107,7 @@ class Arriving(Generic[T]):
         self._own = own
         self._arrival = Arrival(begin, options, room=room)
         self._rule = rule
-        self._begun: Begun | None = None
+        self._begun: StreamedResponse | None = None
         self._splitter = RowSplitter(rule.key, own=own)
         self._left = memoryview(b"")
         self._came = False
@@ -144,7 +144,7 @@ class Arriving(Generic[T]):
             await asyncio.sleep(0)  # whoever else runs in this loop has a turn
         if not self._left:
             part = await self._arrival.take()
-            if isinstance(part, Begun):
+            if isinstance(part, StreamedResponse):
                 self._begin(part)
                 return []
             if isinstance(part, End):
@@ -168,7 +168,7 @@ class Arriving(Generic[T]):
 
     # --- below: no public names -----------------------------------------------------------------
 
-    def _begin(self, begun: Begun) -> None:
+    def _begin(self, begun: StreamedResponse) -> None:
         self._begun = begun
         self._splitter = RowSplitter(self._rule.key, charset=begun.charset, own=self._own)
         self._known = Counter(self._nameless)

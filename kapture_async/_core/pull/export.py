@@ -22,7 +22,7 @@ from .onethread import OneThread
 from .output import Output
 from .pages import Pages, compact, days_between, expand
 from .sinks import Format, Shape, Sink, sink_for
-from .state import Memory, State
+from .watermark import Memory, State
 
 T = TypeVar("T")
 

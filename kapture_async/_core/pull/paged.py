@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from ..caller import PageSize
 from ..errors import HelpdeskError
+from ..requestor import PageSize
 from .arriving import Source, content_digest
 
 T = TypeVar("T")

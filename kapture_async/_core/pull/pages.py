@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from ..arguments import check_whole
 from ..errors import HelpdeskError, InvalidInputError
 from .arriving import Fetched, Source
-from .frames import ArrowStream, Frame, frame_for
+from .arrow import ArrowStream, Frame, frame_for
 
 T = TypeVar("T")
 W = TypeVar("W")

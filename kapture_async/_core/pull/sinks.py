@@ -18,7 +18,7 @@ from ..codec import WireModel
 from ..errors import InvalidInputError
 from ..jsontext import dumps, line_of
 from ..spreadsheet import MARK, harmless
-from .frames import Frame
+from .arrow import Frame
 
 Format = Literal["jsonl", "csv", "parquet"]
 FORMATS: Final[tuple[Format, ...]] = ("jsonl", "csv", "parquet")

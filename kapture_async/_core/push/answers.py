@@ -21,7 +21,7 @@ from attrs import frozen
 
 from ..errors import AnswerMismatchError
 from .echoes import SAME, AnswerRule, Texts, explains_better, fits, fold
-from .live import Live
+from .in_flight import InFlightRow
 from .rows import Row
 
 RECENT = 256
@@ -98,7 +98,7 @@ class _Sent:
 
     __slots__ = ("_folded", "given", "index", "key", "line", "number", "texts")
 
-    def __init__(self, number: int, live: Live[Any], texts: Texts) -> None:
+    def __init__(self, number: int, live: InFlightRow[Any], texts: Texts) -> None:
         self.number = number
         self.index = live.index
         self.key = live.key
@@ -168,7 +168,7 @@ class Answers:
         """A row of an earlier run has this id."""
         self._ids.claim(given, row)
 
-    def note(self, live: Live[Any]) -> None:
+    def note(self, live: InFlightRow[Any]) -> None:
         """A row is about to be sent for the first time."""
         number = live.index if live.entry is None else live.entry
         try:
@@ -180,7 +180,7 @@ class Answers:
         if self._by_id and sent.texts[0]:
             self._ids.claim(sent.texts[0], number)
 
-    def check(self, live: Live[Any]) -> Contradiction | None:
+    def check(self, live: InFlightRow[Any]) -> Contradiction | None:
         """An answer says "success"; does anything speak against its being this row's?"""
         sent, result = live.sent, live.result
         told, strange = self._told_of(result), False
@@ -237,7 +237,9 @@ class Answers:
             "are looked up",
         )
 
-    def _other(self, live: Live[Any], sent: _Sent, given: str | None, told: Texts) -> _Sent | None:
+    def _other(
+        self, live: InFlightRow[Any], sent: _Sent, given: str | None, told: Texts
+    ) -> _Sent | None:
         """The row whose answer this seems to be. If there is none, the service has changed what
         it repeats."""
         levels = [

@@ -7,7 +7,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
-from .journal.facts import Doubt
+from ..journal.records import Doubt
 
 _TAG = re.compile(r"<[^<>]*>")
 _BEGINNING = 200

@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
 
+from ..journal.records import Doubt
 from .evidence import MINUTE
-from .journal.facts import Doubt
-from .looks import Seen
+from .lookup import Seen
 
 CluesOf = Callable[[bytes], frozenset[str]]
 MayBe = Callable[[int, str | None], bool]

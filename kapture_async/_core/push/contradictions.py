@@ -7,11 +7,11 @@ from hashlib import blake2b
 from types import TracebackType
 from typing import Self
 
-from .journal.facts import State
-from .journal.findings import Contradiction
-from .journal.store import Store
-from .journal.writer import Journal
-from .looks import Ask, Inquiry, ListEnd, Look, Seen, Sought, Told
+from ..journal.findings import Contradiction
+from ..journal.records import State
+from ..journal.store import Store
+from ..journal.writer import Journal
+from .lookup import Ask, Inquiry, ListEnd, Look, Seen, Sought, Told
 from .sightings import Sightings, contradictions_of, named, sightings_in
 
 AT_ONCE = 2000

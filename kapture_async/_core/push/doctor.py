@@ -11,8 +11,8 @@ from typing import Literal
 from attrs import frozen
 
 from ..errors import HelpdeskError, InvalidInputError
-from .journal.reference import reference_of
-from .looks import MARGIN, Look, Seen
+from ..journal.reference import reference_of
+from .lookup import MARGIN, Look, Seen
 
 Guarantee = Literal["exactly once with proof", "at most once with a list of doubts"]
 

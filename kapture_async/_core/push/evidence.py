@@ -30,9 +30,9 @@ from math import inf
 
 from attrs import define, frozen
 
-from .journal.facts import Doubt, Kind, RowView
-from .journal.traits import OBJECTS, lacking, strongest, vouches
-from .looks import Gap, ListEnd, Seen
+from ..journal.records import Doubt, Kind, RowView
+from ..journal.traits import OBJECTS, lacking, strongest, vouches
+from .lookup import Gap, ListEnd, Seen
 
 MINUTE = 60.0
 _PAGES = {25, 250} | {n * 10**power for n in (1, 2, 5) for power in range(1, 5)}

@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from ..errors import JournalError
-from .drawing import Drawing
-from .journal.trouble import same_again
-from .live import Live
-from .pace import Pace
-from .recorder import Recorder
+from ..journal.trouble import same_again
+from .in_flight import InFlightRow
+from .journaling import JournalBridge
+from .row_reader import RowReader
 from .screening import Screening
+from .throttle import Throttle
 
 R = TypeVar("R")
 
@@ -38,11 +38,11 @@ class JournaledFeed(Generic[R]):
 
     def __init__(
         self,
-        drawing: Drawing[R],
-        recorder: Recorder,
-        pace: Pace,
+        drawing: RowReader[R],
+        recorder: JournalBridge,
+        pace: Throttle,
         keep_up: Callable[[], Awaitable[None]],
-        finish: Callable[[Live[R]], None],
+        finish: Callable[[InFlightRow[R]], None],
         fail: Callable[[BaseException, str], None],
     ) -> None:
         self._drawing = drawing
@@ -51,7 +51,7 @@ class JournaledFeed(Generic[R]):
         self._pace = pace
         self._keep_up = keep_up
         self._finish = finish
-        self._ready: deque[Live[R]] = deque()
+        self._ready: deque[InFlightRow[R]] = deque()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._hungry = asyncio.Event()
         self._reach = 2.0
@@ -70,7 +70,7 @@ class JournaledFeed(Generic[R]):
             while await self._pace.clear():
                 most = self._most()
                 for _ in range(most - self._ahead):
-                    live: Live[R] | None
+                    live: InFlightRow[R] | None
                     if released:
                         live = released.popleft()
                     elif screening.needed:
@@ -95,7 +95,7 @@ class JournaledFeed(Generic[R]):
             self._exhausted = True
             self._tell_workers()
 
-    def at_hand(self) -> Live[R] | None:
+    def at_hand(self) -> InFlightRow[R] | None:
         """See :class:`.drawing.Feed`."""
         ready = self._ready
         if not ready:
@@ -105,7 +105,7 @@ class JournaledFeed(Generic[R]):
             self._hungry.set()
         return live
 
-    async def next(self) -> Live[R] | None:
+    async def next(self) -> InFlightRow[R] | None:
         """See :class:`.drawing.Feed`."""
         while True:
             live = self.at_hand()
@@ -114,7 +114,7 @@ class JournaledFeed(Generic[R]):
             self._starved = True
             await self._wait()
 
-    def keep_waiting(self, live: Live[R]) -> None:
+    def keep_waiting(self, live: InFlightRow[R]) -> None:
         """See :class:`.drawing.Feed`; what is written down may wait."""
 
     def stop(self) -> None:
@@ -167,8 +167,8 @@ class JournaledFeed(Generic[R]):
                 turn.set_result(None)
                 return
 
-    def have_begun(self, lives: Sequence[Live[R]], problem: JournalError | None) -> None:
-        """See :meth:`.Recorder.open`."""
+    def have_begun(self, lives: Sequence[InFlightRow[R]], problem: JournalError | None) -> None:
+        """See :meth:`.JournalBridge.open`."""
         self._begun -= len(lives)
         for live in lives:
             if problem is not None:

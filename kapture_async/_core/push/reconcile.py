@@ -22,16 +22,16 @@ from attrs import define, field, frozen
 
 from ..arguments import check_seconds
 from ..errors import HelpdeskError, InvalidInputError, JournalError, OutcomeUnknownError
-from .asking import Asking
+from ..journal.findings import Contradiction
+from ..journal.records import TOLD, Doubt, Kind, RowView, Run, State
+from ..journal.store import Store
+from ..journal.traits import OBJECTS, strongest, vouches
+from ..journal.writer import Journal
 from .candidates import Candidates, CluesOf, MayBe
 from .contradictions import Watch
-from .journal.facts import TOLD, Doubt, Kind, RowView, Run, State
-from .journal.findings import Contradiction
-from .journal.store import Store
-from .journal.traits import OBJECTS, strongest, vouches
-from .journal.writer import Journal
-from .looks import MARGIN, Finding, Gap, Inquiry, Look, Looking
-from .survey import Payloads, Survey, surely_shown
+from .list_lookup import Payloads, Survey, surely_shown
+from .lookup import MARGIN, Finding, Gap, Inquiry, Look, Looking
+from .row_lookup import Asking
 from .trial import MadeTrial, Trial, trial_reference, trials_in
 
 SETTLE: float = 300.0

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from ..errors import HelpdeskError
-from .drawing import Drawing
-from .live import Live
-from .recorder import Recorder
+from .in_flight import InFlightRow
+from .journaling import JournalBridge
+from .row_reader import RowReader
 
 R = TypeVar("R")
 
@@ -31,25 +31,25 @@ class Screening(Generic[R]):
 
     def __init__(
         self,
-        drawing: Drawing[R],
-        recorder: Recorder,
+        drawing: RowReader[R],
+        recorder: JournalBridge,
         fail: Callable[[BaseException, str], None],
     ) -> None:
         self._drawing = drawing
         self._recorder = recorder
         self._fail = fail
-        self._ready: deque[Live[R]] = deque()
-        self._drawn: asyncio.Task[Live[R] | None] | None = None
+        self._ready: deque[InFlightRow[R]] = deque()
+        self._drawn: asyncio.Task[InFlightRow[R] | None] | None = None
 
     @property
     def needed(self) -> bool:
         """Whether rows must be taken from here."""
         return bool(self._ready) or self._drawn is not None or self._recorder.screens
 
-    async def next(self) -> Live[R] | None:
+    async def next(self) -> InFlightRow[R] | None:
         """The next row, or ``None`` when there are no more, or the push failed."""
         if not self._ready:
-            some: list[Live[R]] = []
+            some: list[InFlightRow[R]] = []
             try:
                 await self._draw(some)
                 await self._recorder.screen(some)
@@ -63,7 +63,7 @@ class Screening(Generic[R]):
             self._recorder.all_begun.set()  # it is, before anybody who waits for it goes on
         return live
 
-    async def left(self) -> list[Live[R]]:
+    async def left(self) -> list[InFlightRow[R]]:
         """Rows that were drawn and never given on."""
         if self._drawn is not None:
             self._drawn.cancel()
@@ -77,7 +77,7 @@ class Screening(Generic[R]):
         self._recorder.all_begun.set()
         return left
 
-    async def _draw(self, some: list[Live[R]]) -> None:
+    async def _draw(self, some: list[InFlightRow[R]]) -> None:
         drawing = self._drawing
         if drawing.at_once:
             while len(some) < _AT_ONCE and (live := drawing.draw_now()) is not None:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from .candidates import addresses_in
-from .looks import Seen
+from .lookup import Seen
 from .sightings import trouble_with
 
 _SETUP = """

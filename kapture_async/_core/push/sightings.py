@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ..errors import JournalError
-from .journal.facts import DOUBTS, State
-from .journal.findings import Contradicts
-from .journal.reading import Compared
+from ..journal.findings import Contradicts
+from ..journal.reader import Compared
+from ..journal.records import DOUBTS, State
 
 _TABLES = """
 CREATE TABLE seen (

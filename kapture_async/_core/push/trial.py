@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 from attrs import frozen
 
-from .journal.reading import ReadJournal
-from .journal.reference import reference_of
-from .journal.traits import EMOJI, MARKUP, length_of
+from ..journal.reader import ReadJournal
+from ..journal.reference import reference_of
+from ..journal.traits import EMOJI, MARKUP, length_of
 
 Trial = Callable[[str, int, bytes | None], Awaitable[str | None]]
 """Makes a ticket with a reference and these traits, and gives its id if the service does. It gets

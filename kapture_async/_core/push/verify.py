@@ -19,15 +19,15 @@ from typing import Any
 from attrs import frozen
 
 from ..errors import HelpdeskError, JournalError
+from ..journal.findings import Contradiction, Contradicts
+from ..journal.reader import Compared
+from ..journal.records import DOUBTS, Doubt, Job, Kind, State
+from ..journal.store import Store
+from ..journal.traits import COMMENT
+from ..journal.writer import Journal
 from .contradictions import AT_ONCE, Watch, keep_rows, note_contradictions
 from .evidence import MINUTE, Evidence, Witness
-from .journal.facts import DOUBTS, Doubt, Job, Kind, State
-from .journal.findings import Contradiction, Contradicts
-from .journal.reading import Compared
-from .journal.store import Store
-from .journal.traits import COMMENT
-from .journal.writer import Journal
-from .looks import MARGIN, Inquiry, ListEnd, Look, Sought, Told
+from .lookup import MARGIN, Inquiry, ListEnd, Look, Sought, Told
 from .reconcile import longest_call, settle_time
 from .sightings import named, unmerged
 from .verification import (

@@ -1,1 +1,1 @@
-"""What the twins of both services share: the server, the ledger, the faults, the runners."""
+"""What the emulators of both services share: the server, the ledger, the faults, the runners."""

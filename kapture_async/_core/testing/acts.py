@@ -10,7 +10,7 @@ from typing import Protocol
 import orjson
 
 from .faults import Fault
-from .message import TwinReply, html_reply, reason
+from .message import EmulatorReply, html_reply, reason
 from .server import Connection
 
 _LOGIN = b"""<!DOCTYPE html>
@@ -24,15 +24,15 @@ _NOT_HTTP = b"\x15\x03\x03\x00\x02\x02\x28 this is not HTTP\r\n\r\n"
 
 
 class Refuser(Protocol):
-    """What only the twin of a service can say: its own words of refusal."""
+    """What only the emulator of a service can say: its own words of refusal."""
 
-    def refusal(self, message: str) -> TwinReply:
+    def refusal(self, message: str) -> EmulatorReply:
         """Return the reply by which the service says that it did nothing, and why."""
         ...
 
 
 def carry_out(
-    connection: Connection, fault: Fault, executed: TwinReply | None, refuser: Refuser
+    connection: Connection, fault: Fault, executed: EmulatorReply | None, refuser: Refuser
 ) -> None:
     """Do to the answer what the fault asks; ``executed`` is the true answer, if there is one.
 
@@ -50,7 +50,7 @@ def carry_out(
         connection.reply(_instead(fault, refuser))
 
 
-def _slow(connection: Connection, fault: Fault, reply: TwinReply) -> None:
+def _slow(connection: Connection, fault: Fault, reply: EmulatorReply) -> None:
     keep_alive = connection.request.keep_alive
     data = connection.head(reply, len(reply.body), keep_alive=keep_alive) + reply.body
     count = max(1, int(fault.number("pieces")))
@@ -68,14 +68,14 @@ def _slow(connection: Connection, fault: Fault, reply: TwinReply) -> None:
     drip(0)
 
 
-def _half_body(connection: Connection, fault: Fault, reply: TwinReply) -> None:
+def _half_body(connection: Connection, fault: Fault, reply: EmulatorReply) -> None:
     head = connection.head(reply, len(reply.body), keep_alive=True)
     at = int(fault.number("bytes")) or len(reply.body) // 2
     connection.write(head + reply.body[: min(at, len(reply.body) - 1)])
     connection.close()
 
 
-def _wrong_length(connection: Connection, fault: Fault, reply: TwinReply) -> None:
+def _wrong_length(connection: Connection, fault: Fault, reply: EmulatorReply) -> None:
     delta = int(fault.number("delta"))
     length = max(0, len(reply.body) + delta)
     connection.write(connection.head(reply, length, keep_alive=True) + reply.body)
@@ -85,24 +85,24 @@ def _wrong_length(connection: Connection, fault: Fault, reply: TwinReply) -> Non
         connection.finish(keep_alive=connection.request.keep_alive)
 
 
-def _garbage(connection: Connection, fault: Fault, reply: TwinReply) -> None:
+def _garbage(connection: Connection, fault: Fault, reply: EmulatorReply) -> None:
     connection.write(_NOT_HTTP)
     connection.close()
 
 
-def _bad_json(connection: Connection, fault: Fault, reply: TwinReply) -> None:
+def _bad_json(connection: Connection, fault: Fault, reply: EmulatorReply) -> None:
     cut = reply.body[: len(reply.body) * 2 // 3]
-    connection.reply(TwinReply(reply.status, cut, reply.content_type, reply.headers))
+    connection.reply(EmulatorReply(reply.status, cut, reply.content_type, reply.headers))
 
 
-def _twice(connection: Connection, fault: Fault, reply: TwinReply) -> None:
+def _twice(connection: Connection, fault: Fault, reply: EmulatorReply) -> None:
     if fault.settings["lost"]:
         connection.close()
     else:
         connection.reply(reply)
 
 
-def _answer_twice(connection: Connection, fault: Fault, reply: TwinReply) -> None:
+def _answer_twice(connection: Connection, fault: Fault, reply: EmulatorReply) -> None:
     if fault.settings["later"]:
         connection.left_over = reply
     else:
@@ -120,7 +120,7 @@ _BREAKING: Mapping[str, Callable[[Connection], None]] = {
     "silence_after": Connection.hold,
     "late": Connection.hold,
 }
-_MANGLING: Mapping[str, Callable[[Connection, Fault, TwinReply], None]] = {
+_MANGLING: Mapping[str, Callable[[Connection, Fault, EmulatorReply], None]] = {
     "slow": _slow,
     "half_body": _half_body,
     "wrong_length": _wrong_length,
@@ -131,7 +131,7 @@ _MANGLING: Mapping[str, Callable[[Connection, Fault, TwinReply], None]] = {
 }
 
 
-def _instead(fault: Fault, refuser: Refuser) -> TwinReply:
+def _instead(fault: Fault, refuser: Refuser) -> EmulatorReply:
     """Return the reply that takes the place of the true one."""
     match fault.kind:
         case "status":
@@ -139,19 +139,19 @@ def _instead(fault: Fault, refuser: Refuser) -> TwinReply:
         case "failed" | "failed_after":
             return refuser.refusal(fault.text("message"))
         case "login_html" | "login_html_after":
-            return TwinReply(200, _LOGIN, "text/html;charset=UTF-8")
+            return EmulatorReply(200, _LOGIN, "text/html;charset=UTF-8")
         case "unknown_shape":
-            return TwinReply(200, b'{"outcome":"queued","elements":[1,null]}')
+            return EmulatorReply(200, b'{"outcome":"queued","elements":[1,null]}')
         case "redirect":
             status = int(fault.number("status"))
             return html_reply(status, ("Location", fault.text("location")))
         case "bomb":
-            return TwinReply(200, bomb(), headers=(("Content-Encoding", "gzip"),))
+            return EmulatorReply(200, bomb(), headers=(("Content-Encoding", "gzip"),))
         case _:
             raise AssertionError(f"fault {fault.kind!r} has no act")
 
 
-def _status_reply(fault: Fault) -> TwinReply:
+def _status_reply(fault: Fault) -> EmulatorReply:
     status = int(fault.number("status"))
     wait = fault.text("retry_after")
     headers = (("Retry-After", wait),) if wait else ()
@@ -160,7 +160,7 @@ def _status_reply(fault: Fault) -> TwinReply:
     body = b""
     if fault.text("body") == "json":
         body = orjson.dumps({"error": reason(status)})
-    return TwinReply(status, body, headers=headers)
+    return EmulatorReply(status, body, headers=headers)
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""What the commands that run a twin share: their options, and how they end."""
+"""What the commands that run an emulator share: their options, and how they end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 
 def parser_of(module: str, description: str) -> argparse.ArgumentParser:
-    """A parser with the options that every twin has.
+    """A parser with the options that every emulator has.
 
     Args:
         module: what is run, as ``python -m`` takes it.

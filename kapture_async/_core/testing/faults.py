@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 import attrs
 
 Value: TypeAlias = str | int | float | bool
-HEADER = "X-Twin-Fault"
+HEADER = "X-Emulator-Fault"
 _SETTING = re.compile(r';\s*(\w+)\s*=\s*("[^"]*"|[^;"]*)')
 
 
@@ -175,7 +175,7 @@ class Fault:
 
     @classmethod
     def parse(cls, text: str) -> Fault:
-        """Read ``kind;name=value;name="value"``, the form of the ``X-Twin-Fault`` header."""
+        """Read ``kind;name=value;name="value"``, the form of the ``X-Emulator-Fault`` header."""
         kind, _, rest = text.strip().partition(";")
         rest = f";{rest}" if rest else ""
         if _SETTING.sub("", rest).strip():
@@ -194,7 +194,7 @@ class Fault:
         return "none" if self.settings.get("lost") else KINDS[self.kind].answer
 
     def headers(self) -> dict[str, str]:
-        """Return the request header that asks a twin for this fault."""
+        """Return the request header that asks an emulator for this fault."""
         return {HEADER: str(self)}
 
     def number(self, name: str) -> float:

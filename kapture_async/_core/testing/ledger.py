@@ -1,4 +1,4 @@
-"""The truth about what a twin executed: what tests compare a client's beliefs with."""
+"""The truth about what an emulator executed: what tests compare a client's beliefs with."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LedgerEntry:
     operation: str
     ticket_id: str
     time: float
-    """The twin's clock, in seconds since the epoch."""
+    """The emulator's clock, in seconds since the epoch."""
     monotonic: float
     """The machine's monotonic clock, which no test moves."""
     encoded: bytes = attrs.field(repr=False)
@@ -39,7 +39,7 @@ class Ledger:
     """Append-only list of executed calls, safe to read from any thread; perhaps a file as well.
 
     The file has one JSON line per call. A line is handed to the operating system before the call
-    is answered, so killing the twin loses no answered call. A ledger opened on an existing file
+    is answered, so killing the emulator loses no answered call. A ledger opened on an existing file
     goes on with it; a last line cut in the middle was never answered, and is dropped.
     """
 
@@ -56,7 +56,7 @@ class Ledger:
 
     @staticmethod
     def read(path: str | os.PathLike[str]) -> list[LedgerEntry]:
-        """Return the entries of a ledger file, even while a twin is writing it."""
+        """Return the entries of a ledger file, even while an emulator is writing it."""
         return _read(Path(path))[0]
 
     def record(
@@ -108,7 +108,7 @@ class Ledger:
     def wait_for(self, count: int, timeout: float = 5.0) -> bool:
         """Block until there are ``count`` entries; return whether they came in time.
 
-        It blocks the calling thread: where the twin shares the caller's event loop, call it by
+        It blocks the calling thread: where the emulator shares the caller's event loop, call it by
         ``asyncio.to_thread``.
         """
         with self._changed:

@@ -2,7 +2,7 @@
 
 No vendor documents any of this. Each setting stands for a thing that databases, agents' views or
 proxies are known to do to lists in general, so that a client's lookups can be tried against it.
-What a twin executes is never changed.
+What an emulator executes is never changed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _share(instance: object, attribute: attrs.Attribute[float], value: float) ->
 
 @attrs.frozen(kw_only=True)
 class Lists:
-    """What a twin's lists do to the tickets they show. Without a setting, nothing.
+    """What an emulator's lists do to the tickets they show. Without a setting, nothing.
 
     Attributes:
         share: of the lists that are asked for, those that are so; the others are true. Which ones
@@ -37,7 +37,7 @@ class Lists:
         order: ``"as made"``, ``"newest first"`` or ``"shuffled"``; empty for the service's own.
         delay: seconds until a ticket is in the lists, and in their counts.
         counted: whether a list tells how many there are, with what it leaves out; ``None`` as the
-            twin does by itself. Lists without such a count have none.
+            emulator does by itself. Lists without such a count have none.
         cut_at_emoji: texts and titles end before their first character beyond the basic plane.
         text_length: characters of a text that are shown.
         title_length: the same of titles.

@@ -1,4 +1,4 @@
-"""Requests and replies as a twin sees them: small values, no I/O, no vendor."""
+"""Requests and replies as an emulator sees them: small values, no I/O, no vendor."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Headers(Mapping[str, str]):
 
 
 @attrs.define(eq=False)
-class TwinRequest:
+class EmulatorRequest:
     """One request as it came; ``body`` stays empty until all of it has been read."""
 
     method: str
@@ -44,8 +44,8 @@ class TwinRequest:
 
 
 @attrs.frozen
-class TwinReply:
-    """What a twin answers; the server adds ``Content-Length`` and ``Connection``."""
+class EmulatorReply:
+    """What an emulator answers; the server adds ``Content-Length`` and ``Connection``."""
 
     status: int = 200
     body: bytes = attrs.field(default=b"", repr=False)
@@ -65,14 +65,14 @@ def reason(status: int) -> str:
     return _REASONS.get(status, "Unknown")
 
 
-def html_reply(status: int, *headers: tuple[str, str]) -> TwinReply:
+def html_reply(status: int, *headers: tuple[str, str]) -> EmulatorReply:
     """Return the page that a proxy before the service answers with: HTML, never JSON."""
     title = f"{status} {reason(status)}"
     page = (
         f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n"
         f"<center><h1>{title}</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
     )
-    return TwinReply(status, page.encode(), "text/html", headers)
+    return EmulatorReply(status, page.encode(), "text/html", headers)
 
 
 # Python 3.13 renamed the phrase of 413; the wire keeps the one that proxies send.

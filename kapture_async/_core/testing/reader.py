@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from .message import Headers, TwinRequest
+from .message import EmulatorRequest, Headers
 
 MAX_HEAD = 64 * 1024
 MAX_BODY = 16 * 1024 * 1024
@@ -47,7 +47,7 @@ class RequestReader:
         """Forget what was fed and not yet taken."""
         self._buffer.clear()
 
-    def take_head(self) -> TwinRequest | None:
+    def take_head(self) -> EmulatorRequest | None:
         """Return the next request without its body, or ``None`` while its head is incomplete."""
         buffer = self._buffer
         while buffer.startswith(b"\r\n"):  # RFC 9112, 2.2: blank lines before a request
@@ -64,7 +64,7 @@ class RequestReader:
         self._remaining = _body_length(request.headers)
         return request
 
-    def wants_continue(self, request: TwinRequest) -> bool:
+    def wants_continue(self, request: EmulatorRequest) -> bool:
         """Whether the client waits for ``100 Continue`` before it sends the body."""
         expects = request.headers.get("expect", "").lower() == "100-continue"
         return expects and (self._remaining is None or 0 < self._remaining <= self._max_body)
@@ -118,7 +118,7 @@ class RequestReader:
         return bytes(self._body)
 
 
-def _parse_head(lines: list[str]) -> TwinRequest:
+def _parse_head(lines: list[str]) -> EmulatorRequest:
     parts = lines[0].split(" ")
     if len(parts) != 3 or not _TOKEN.fullmatch(parts[0]):
         raise UnreadableRequest(400)
@@ -137,7 +137,7 @@ def _parse_head(lines: list[str]) -> TwinRequest:
     path, _, query = target.partition("?")
     connection = fields.get("connection", "").lower()
     keep_alive = "close" not in connection if version == "HTTP/1.1" else "keep-alive" in connection
-    return TwinRequest(method, path, query, Headers(fields), keep_alive)
+    return EmulatorRequest(method, path, query, Headers(fields), keep_alive)
 
 
 def _body_length(headers: Headers) -> int | None:

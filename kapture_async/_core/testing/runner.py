@@ -1,4 +1,4 @@
-"""Ways to run a twin outside the caller's own loop: a thread, a process, a command."""
+"""Ways to run an emulator outside the caller's own loop: a thread, a process, a command."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from .ledger import Ledger, LedgerEntry
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
-_GREETING = "twin: "
+_GREETING = "emulator: "
 
 
 class Runnable(Protocol):
-    """What can be run: a twin."""
+    """What can be run: an emulator."""
 
     async def start(self) -> None:
         """Start in the running loop."""
@@ -42,24 +42,24 @@ R = TypeVar("R", bound=Runnable)
 
 
 class InThread(Generic[R]):
-    """Runs a twin in a daemon thread with a loop of its own, as a context.
+    """Runs an emulator in a daemon thread with a loop of its own, as a context.
 
     It is a class because a generator left open would be closed, and so would wait for its thread,
     while the interpreter ends: when no thread runs any more.
     """
 
-    def __init__(self, twin: R) -> None:
-        self._twin = twin
+    def __init__(self, emulator: R) -> None:
+        self._emulator = emulator
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._told: asyncio.Event | None = None
 
     def __enter__(self) -> R:
         if self._thread is not None:
-            raise RuntimeError("the twin runs already")
+            raise RuntimeError("the emulator runs already")
         started: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._serve(started)), name="twin", daemon=True
+            target=lambda: asyncio.run(self._serve(started)), name="emulator", daemon=True
         )
         self._thread.start()
         try:
@@ -67,7 +67,7 @@ class InThread(Generic[R]):
         except BaseException:
             self._end()
             raise
-        return self._twin
+        return self._emulator
 
     def __exit__(
         self,
@@ -80,7 +80,7 @@ class InThread(Generic[R]):
     async def _serve(self, started: concurrent.futures.Future[None]) -> None:
         self._loop, self._told = asyncio.get_running_loop(), asyncio.Event()
         try:
-            await self._twin.start()
+            await self._emulator.start()
         except BaseException as error:
             started.set_exception(error)
             return
@@ -88,7 +88,7 @@ class InThread(Generic[R]):
         try:
             await self._told.wait()
         finally:
-            await self._twin.stop()
+            await self._emulator.stop()
 
     def _end(self) -> None:
         if self._loop is not None and self._told is not None:
@@ -99,31 +99,31 @@ class InThread(Generic[R]):
         self._thread = self._loop = self._told = None
 
 
-def run_until_told(twin: Runnable, *, stdin_closes: bool = False) -> None:
-    """Run a twin until SIGINT or SIGTERM, after one line on stdout that says where it listens.
+def run_until_told(emulator: Runnable, *, stdin_closes: bool = False) -> None:
+    """Run an emulator until SIGINT or SIGTERM, after one line on stdout that says where it listens.
 
     With ``stdin_closes`` it also ends when its standard input does: so no orphan outlives the
     process that started it, however that process died.
     """
     with asyncio.Runner() as runner:  # Ctrl-C may come before there is a loop
-        runner.run(_run_until_told(twin, stdin_closes))
+        runner.run(_run_until_told(emulator, stdin_closes))
 
 
-async def _run_until_told(twin: Runnable, stdin_closes: bool) -> None:
+async def _run_until_told(emulator: Runnable, stdin_closes: bool) -> None:
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         # Where a loop cannot take signals (Windows), KeyboardInterrupt ends the run.
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(name, told.set)
-    await twin.start()
+    await emulator.start()
     try:
-        print(f"{_GREETING}{twin.url}", flush=True)
+        print(f"{_GREETING}{emulator.url}", flush=True)
         if stdin_closes:
             threading.Thread(target=_await_eof, args=(loop, told), daemon=True).start()
         await told.wait()
     finally:
-        await twin.stop()
+        await emulator.stop()
 
 
 def _await_eof(loop: asyncio.AbstractEventLoop, told: asyncio.Event) -> None:
@@ -135,8 +135,8 @@ def _await_eof(loop: asyncio.AbstractEventLoop, told: asyncio.Event) -> None:
         loop.call_soon_threadsafe(told.set)
 
 
-class TwinProcess:
-    """A twin in a process of its own: for trials at full speed and for killing.
+class EmulatorProcess:
+    """An emulator in a process of its own: for trials at full speed and for killing.
 
     ``module`` is run by this interpreter with ``arguments``; it must call :func:`run_until_told`.
     """
@@ -156,60 +156,60 @@ class TwinProcess:
         self._url = ""
 
     def __repr__(self) -> str:
-        return f"TwinProcess({self._url or 'not running'})"
+        return f"EmulatorProcess({self._url or 'not running'})"
 
     @property
     def url(self) -> str:
-        """Where the running twin listens."""
+        """Where the running emulator listens."""
         if self._process is None:
-            raise RuntimeError("the twin is not running; start it first")
+            raise RuntimeError("the emulator is not running; start it first")
         return self._url
 
     @property
     def pid(self) -> int:
-        """The process that runs the twin."""
+        """The process that runs the emulator."""
         if self._process is None:
-            raise RuntimeError("the twin is not running; start it first")
+            raise RuntimeError("the emulator is not running; start it first")
         return self._process.pid
 
     @property
     def entries(self) -> list[LedgerEntry]:
-        """What the twin has executed so far, as its ledger file says."""
+        """What the emulator has executed so far, as its ledger file says."""
         if self._ledger is None:
-            raise RuntimeError("the twin keeps no ledger file; give it one by ledger=PATH")
+            raise RuntimeError("the emulator keeps no ledger file; give it one by ledger=PATH")
         return Ledger.read(self._ledger)
 
     def start(self) -> None:
         """Start the process and wait until it listens."""
         if self._process is not None:
-            raise RuntimeError("the twin runs already")
+            raise RuntimeError("the emulator runs already")
         self._process = subprocess.Popen(  # noqa: S603  (our own interpreter, no shell)
             self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=_environment(),
-            # Ctrl-C in a terminal is for the caller; the twin ends when the caller is done.
+            # Ctrl-C in a terminal is for the caller; the emulator ends when the caller is done.
             start_new_session=os.name == "posix",
         )
         line = _first_line(self._process)
         if not line.startswith(_GREETING):
             code = self._end(kill=True)
-            raise RuntimeError(f"the twin did not start; its process ended with code {code}")
+            raise RuntimeError(f"the emulator did not start; its process ended with code {code}")
         self._url = line.removeprefix(_GREETING).strip()
 
     def stop(self) -> None:
-        """End the twin by closing its standard input. May be called twice."""
+        """End the emulator by closing its standard input. May be called twice."""
         self._end(kill=False)
 
     def kill(self) -> None:
-        """End the twin with no chance to tidy up (SIGKILL), as a crash would."""
+        """End the emulator with no chance to tidy up (SIGKILL), as a crash would."""
         self._end(kill=True)
 
     def _end(self, *, kill: bool) -> int | None:
         process, self._process, self._url = self._process, None, ""
         if process is None:
             return None
-        # communicate() closes the pipes, and closing stdin is what the twin waits for.
+        # communicate() closes the pipes, and closing stdin is what the emulator waits for.
         try:
             if kill:
                 process.kill()

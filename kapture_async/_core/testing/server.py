@@ -1,6 +1,6 @@
 """A small HTTP/1.1 server that owns every byte it sends.
 
-Twins must be able to misbehave on purpose: reset in the middle of a request, promise more bytes
+Emulators must be able to misbehave on purpose: reset in the middle of a request, promise more bytes
 than they send, answer with something that is not HTTP. Server frameworks exist to prevent exactly
 that, so this one is a bare :class:`asyncio.Protocol`. It has no task and no coroutine per request:
 what waits, waits in a timer, and stopping cancels the timers. It knows no vendor.
@@ -18,9 +18,9 @@ from typing import Literal, Protocol, cast
 
 from .faults import Fault
 from .message import (
+    EmulatorReply,
+    EmulatorRequest,
     Headers,
-    TwinReply,
-    TwinRequest,
     html_reply,
     reason,
 )
@@ -33,7 +33,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Host(Protocol):
-    """What the server asks of the twin it serves."""
+    """What the server asks of the emulator it serves."""
 
     def on_head(self, connection: Connection) -> None:
         """Hear of a request as soon as its headers came, before its body is read."""
@@ -47,9 +47,9 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self.request = TwinRequest("", "", "", Headers({}))
+        self.request = EmulatorRequest("", "", "", Headers({}))
         self.fault: Fault | None = None
-        self.left_over: TwinReply | None = None
+        self.left_over: EmulatorReply | None = None
         """An answer that goes out again in place of the next one."""
         self._transport: asyncio.Transport | None = None
         self._reader = RequestReader(server.max_body)
@@ -109,7 +109,7 @@ class Connection(asyncio.Protocol):
         """Whether the client still has this connection, as far as is known here."""
         return self._transport is not None and not self._transport.is_closing()
 
-    def reply(self, reply: TwinReply) -> None:
+    def reply(self, reply: EmulatorReply) -> None:
         """Answer the present request in full, or as the reply itself says."""
         keep_alive = self.request.keep_alive
         length = len(reply.body)
@@ -126,7 +126,7 @@ class Connection(asyncio.Protocol):
             self.write(head + reply.body)
         self.finish(keep_alive=keep_alive)
 
-    def _drip(self, reply: TwinReply, start: int, *, keep_alive: bool) -> None:
+    def _drip(self, reply: EmulatorReply, start: int, *, keep_alive: bool) -> None:
         if start >= len(reply.body):
             self.finish(keep_alive=keep_alive)
             return
@@ -138,7 +138,7 @@ class Connection(asyncio.Protocol):
 
         self.later(reply.pause, send)
 
-    def head(self, reply: TwinReply, length: int, *, keep_alive: bool) -> bytes:
+    def head(self, reply: EmulatorReply, length: int, *, keep_alive: bool) -> bytes:
         """Return the bytes of a reply's head, which may promise any ``length`` or none (-1)."""
         fields = "".join([f"{name}: {value}\r\n" for name, value in reply.headers])
         promise = "" if length < 0 else f"Content-Length: {length}\r\n"
@@ -280,7 +280,7 @@ class Server:
     def loop(self) -> asyncio.AbstractEventLoop:
         """The loop that this server runs in."""
         if self._loop is None:
-            raise RuntimeError("the twin is not running; start it first")
+            raise RuntimeError("the emulator is not running; start it first")
         return self._loop
 
     @property
@@ -296,7 +296,7 @@ class Server:
     async def start(self) -> None:
         """Bind and listen; ``port`` tells which port it became."""
         if self._loop is not None:
-            raise RuntimeError("the twin runs already")
+            raise RuntimeError("the emulator runs already")
         sock = self._bind()
         self.port = sock.getsockname()[1]
         self._loop = asyncio.get_running_loop()

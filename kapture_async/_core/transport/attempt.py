@@ -18,16 +18,16 @@ from aiohttp.payload import Payload
 
 from ..phase import Phase
 from .bodies import Body
+from .call_state import CallState, Failure, OpenAnswer
 from .keepalive import KeptConnections, is_used_again
-from .live import Failure, LiveCall, OpenAnswer
-from .message import RawReply
 from .reading import read_little
+from .request import RawReply
 from .session import drop_connections, open_session
 from .settings import ERROR_BODY_CAP
-from .stream import EndsByItself
-from .ways import Way, Ways
+from .streaming import EndsByItself
+from .templates import RequestTemplate, RequestTemplates
 
-__all__ = ["Ways", "attempt", "drop_connections", "open_session"]
+__all__ = ["RequestTemplates", "attempt", "drop_connections", "open_session"]
 
 _CHUNK = 64 * 1024
 
@@ -54,7 +54,7 @@ class MarkedBody(Payload):
     _autoclose = True
     _value: Body
 
-    def __init__(self, body: Body, live: LiveCall, kept: KeptConnections) -> None:
+    def __init__(self, body: Body, live: CallState, kept: KeptConnections) -> None:
         super().__init__(body, content_type=body.content_type)
         self._length = body.size
         self._live = live
@@ -169,7 +169,7 @@ class MarkedBody(Payload):
 
 
 async def attempt(
-    session: aiohttp.ClientSession, way: Way, live: LiveCall, kept: KeptConnections
+    session: aiohttp.ClientSession, way: RequestTemplate, live: CallState, kept: KeptConnections
 ) -> RawReply | OpenAnswer | Failure:
     """Send once and read the whole answer.
 
@@ -245,7 +245,10 @@ async def attempt(
 
 
 async def _request(
-    session: aiohttp.ClientSession, way: Way, marked: MarkedBody | None, limits: dict[str, Any]
+    session: aiohttp.ClientSession,
+    way: RequestTemplate,
+    marked: MarkedBody | None,
+    limits: dict[str, Any],
 ) -> aiohttp.ClientResponse:
     """Send, if need be past kept connections that are not to be used: each of them is closed."""
     while True:
@@ -290,7 +293,7 @@ def _in_chunks(response: aiohttp.ClientResponse) -> bool:
 class _Arriving:
     """The body of an answer on its way in, counted. See :class:`.live.Stream`."""
 
-    def __init__(self, response: aiohttp.ClientResponse, live: LiveCall, cap: int) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, live: CallState, cap: int) -> None:
         self._response = response
         self._live = live
         self._cap = cap
@@ -320,7 +323,7 @@ def _too_large(cap: int, what: str = "answer unpacks to") -> Failure:
 
 
 async def _read(
-    response: aiohttp.ClientResponse, live: LiveCall, cap: int, *, quoted: bool
+    response: aiohttp.ClientResponse, live: CallState, cap: int, *, quoted: bool
 ) -> bytes | None:
     """The whole body; ``None`` if it is larger than ``cap``.
 
@@ -350,7 +353,7 @@ async def _read(
     return b"".join(parts)
 
 
-def _failure(error: Exception, live: LiveCall) -> Failure:
+def _failure(error: Exception, live: CallState) -> Failure:
     """Translate what was raised into our own words."""
     unconnected = _no_connection(error)
     if unconnected is not None:
@@ -386,7 +389,7 @@ def _is_too_much(error: aiohttp.ClientResponseError) -> bool:
     return False
 
 
-def _silence(live: LiveCall) -> Failure:
+def _silence(live: CallState) -> Failure:
     if live.phase is Phase.RECEIVING:
         return Failure("timeout", "the answer stopped arriving")
     return Failure("timeout", "the server stayed silent")

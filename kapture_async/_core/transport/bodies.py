@@ -16,7 +16,7 @@ import orjson
 from attrs import define, field, frozen
 
 from ..errors import InvalidInputError
-from ..media import media_type_of
+from ..mime import media_type_of
 
 JSON = "application/json"
 URLENCODED = "application/x-www-form-urlencoded"

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError
 from ..secret import Secret
-from .hosts import BaseUrl, parse_base_url
+from .urls import BaseUrl, parse_base_url
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 

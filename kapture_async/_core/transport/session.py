@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
-from .hosts import BaseUrl
 from .proxies import proxy_url
 from .resolver import open_resolver
 from .settings import Timeout, TransportSettings
+from .urls import BaseUrl
 
 
 def open_session(settings: TransportSettings, timeout: Timeout) -> aiohttp.ClientSession:

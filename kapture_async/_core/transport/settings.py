@@ -13,9 +13,9 @@ from attrs import field, frozen
 from ..arguments import check_mapping
 from ..errors import ConfigurationError
 from ..secret import Secret, check_header
-from .hosts import BaseUrl
-from .message import MEBI
+from .request import MEBI
 from .retry import RetryPolicy
+from .urls import BaseUrl
 
 # aiohttp writes these from the body and the URL; a second hand on them breaks the framing.
 _OURS = frozenset({"content-length", "content-type", "host", "transfer-encoding", "connection"})

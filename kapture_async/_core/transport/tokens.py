@@ -195,7 +195,7 @@ def _is_async(provider: Any) -> bool:
 
 
 async def _in_thread(provider: TokenProvider) -> object:
-    """What a plain function gives. It may block, and may be a blocking twin's own login.
+    """What a plain function gives. It may block, and may be a sync client's own login.
 
     In a daemon thread, as one that hangs must neither take a place of the loop's own pool nor
     hold up the end of the interpreter.

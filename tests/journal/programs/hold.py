@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 import time
 
-from kapture_async._core.push.journal.facts import Identity, Job
-from kapture_async._core.push.journal.reference import digest_of
-from kapture_async._core.push.journal.store import Store
+from kapture_async._core.journal.records import Identity, Job
+from kapture_async._core.journal.reference import digest_of
+from kapture_async._core.journal.store import Store
 
 JOB = Job(
     service="helpdesk",

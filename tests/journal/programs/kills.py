@@ -13,10 +13,10 @@ import signal
 import sys
 import time
 
-from kapture_async._core.push.journal.facts import Identity, Job
-from kapture_async._core.push.journal.reading import ReadJournal
-from kapture_async._core.push.journal.reference import digest_of
-from kapture_async._core.push.journal.writer import Journal
+from kapture_async._core.journal.reader import ReadJournal
+from kapture_async._core.journal.records import Identity, Job
+from kapture_async._core.journal.reference import digest_of
+from kapture_async._core.journal.writer import Journal
 
 JOB = Job(service="s", operation="o", target="https://example.com", place="none", keys="id")
 

@@ -11,9 +11,9 @@ import sys
 import threading
 from typing import Any
 
-from kapture_async._core.push.journal.facts import Job
-from kapture_async._core.push.journal.reference import digest_of
-from kapture_async._core.push.journal.writer import Journal
+from kapture_async._core.journal.records import Job
+from kapture_async._core.journal.reference import digest_of
+from kapture_async._core.journal.writer import Journal
 
 JOB = Job(service="s", operation="o", target="https://example.com", place="none", keys="id")
 ENOUGH = 300

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kapture_async._core.push.journal.facts import Identity, Taken
-from kapture_async._core.push.journal.reading import ReadJournal
-from kapture_async._core.push.journal.store import Store
+from kapture_async._core.journal.reader import ReadJournal
+from kapture_async._core.journal.records import Identity, Taken
+from kapture_async._core.journal.store import Store
 
 Open = Callable[..., Store]
 MakeRow = Callable[..., Identity]

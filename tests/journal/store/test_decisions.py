@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from kapture_async import InvalidInputError
-from kapture_async._core.push.journal.batch import Incoming
-from kapture_async._core.push.journal.facts import Counts, State, Taken
-from kapture_async._core.push.journal.reference import digest_of, reference_of
-from kapture_async._core.push.journal.store import Store
+from kapture_async._core.journal.batch import Incoming
+from kapture_async._core.journal.records import Counts, State, Taken
+from kapture_async._core.journal.reference import digest_of, reference_of
+from kapture_async._core.journal.store import Store
 
 from .shared import DEAD, MakeRow, Open, check_counts, settle, take, verdict
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from kapture_async import JournalError
-from kapture_async._core.push.journal.facts import Counts, Settled, State
-from kapture_async._core.push.journal.store import Store
+from kapture_async._core.journal.records import Counts, Settled, State
+from kapture_async._core.journal.store import Store
 
 from .shared import DEAD, MakeRow, Open, check_counts, refuse, settle, take, verdict
 

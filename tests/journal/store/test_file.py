@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from kapture_async import JournalError
-from kapture_async._core.push.journal.batch import Incoming
-from kapture_async._core.push.journal.facts import Counts, Settled, State, Taken
-from kapture_async._core.push.journal.reading import ReadJournal
-from kapture_async._core.push.journal.store import Store
+from kapture_async._core.journal.batch import Incoming
+from kapture_async._core.journal.reader import ReadJournal
+from kapture_async._core.journal.records import Counts, Settled, State, Taken
+from kapture_async._core.journal.store import Store
 
 from .shared import MakeRow, Open, settle, take, verdict
 

@@ -95,7 +95,7 @@ def push_until_done_in_sync(client: SyncKaptureClient) -> None:
 async def main() -> None:
     if SERVICE == "support":
         async with SupportClient(
-            URL, apikey="twin-apikey", access_token=TOKEN, timeout=TIMEOUT
+            URL, apikey="emulator-apikey", access_token=TOKEN, timeout=TIMEOUT
         ) as support:
             await push_until_done(support, support_rows)
     else:

@@ -10,7 +10,7 @@ from kapture_async import KaptureClient
 
 
 async def main(url: str, folder: Path, number: str) -> None:
-    async with KaptureClient(base_url=url, token="twin-token") as client:
+    async with KaptureClient(base_url=url, token="emulator-token") as client:
         print("ready", flush=True)
         await client.tickets.export(
             folder / f"{int(number):04}.jsonl",

@@ -14,9 +14,9 @@ import urllib.request
 from typing import Any
 
 from kapture_async import KaptureClient, SyncKaptureClient
+from kapture_async._api import INDIA
 from kapture_async._core.pull.sinks import sink_for
-from kapture_async.pulled import shape_of
-from kapture_async.service import INDIA
+from kapture_async._pulled import shape_of
 
 DAY = "2024-04-19"
 

@@ -8,22 +8,22 @@ from pathlib import Path
 import pytest
 
 from support_async import SupportClient
-from support_async.testing import SupportTwin
+from support_async.testing import SupportEmulator
 
 from ..wire import client_of
 from .shared import ID, a_file
 
 
 @pytest.fixture
-async def twin() -> AsyncIterator[SupportTwin]:
-    async with SupportTwin() as twin:
-        twin.downloads[ID] = a_file()
-        yield twin
+async def emulator() -> AsyncIterator[SupportEmulator]:
+    async with SupportEmulator() as emulator:
+        emulator.downloads[ID] = a_file()
+        yield emulator
 
 
 @pytest.fixture
-async def client(twin: SupportTwin) -> AsyncIterator[SupportClient]:
-    async with client_of(twin) as client:
+async def client(emulator: SupportEmulator) -> AsyncIterator[SupportClient]:
+    async with client_of(emulator) as client:
         yield client
 
 

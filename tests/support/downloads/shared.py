@@ -7,7 +7,7 @@ import random
 from contextlib import suppress
 from typing import Any
 
-from support_async.testing import SupportTwin, TwinReply
+from support_async.testing import EmulatorReply, SupportEmulator
 
 from ..wire import MIB, Served, answer
 
@@ -20,12 +20,12 @@ ID = "7"
 BINARY = "application/octet-stream"
 
 
-def a_file(body: bytes = CONTENT, disposition: str | None = None, **more: Any) -> TwinReply:
+def a_file(body: bytes = CONTENT, disposition: str | None = None, **more: Any) -> EmulatorReply:
     headers = () if disposition is None else (("Content-Disposition", disposition),)
-    return TwinReply(200, body, BINARY, headers, **more)
+    return EmulatorReply(200, body, BINARY, headers, **more)
 
 
-def slow(**more: Any) -> TwinReply:
+def slow(**more: Any) -> EmulatorReply:
     """A file that comes in pieces, a millisecond apart."""
     return a_file(piece=64 * 1024, pause=0.001, **more)
 
@@ -53,8 +53,8 @@ class Stuck:
                 await asyncio.sleep(0.001)
 
 
-async def all_gone(twin: SupportTwin) -> None:
-    """Wait until the twin has seen that no connection is left."""
+async def all_gone(emulator: SupportEmulator) -> None:
+    """Wait until the emulator has seen that no connection is left."""
     async with asyncio.timeout(5):
-        while twin.connections_open:
+        while emulator.connections_open:
             await asyncio.sleep(0.001)

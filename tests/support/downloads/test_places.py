@@ -14,14 +14,14 @@ from support_async import (
     PermissionDeniedError,
     SupportClient,
 )
-from support_async.testing import SupportTwin, TwinReply
+from support_async.testing import EmulatorReply, SupportEmulator
 
 from ..wire import nothing_changes, tree
 from .shared import CONTENT, ID, a_file
 
 
-async def test_to_a_file(twin: SupportTwin, client: SupportClient, folder: Path) -> None:
-    twin.downloads[ID] = a_file(disposition='attachment; filename="theirs.bin"')
+async def test_to_a_file(emulator: SupportEmulator, client: SupportClient, folder: Path) -> None:
+    emulator.downloads[ID] = a_file(disposition='attachment; filename="theirs.bin"')
     for to in (folder / "mine.bin", f"{folder}/mine too.bin"):
         path = await client.attachments.download(int(ID), to)
         assert path == Path(to)
@@ -32,13 +32,13 @@ async def test_to_a_file(twin: SupportTwin, client: SupportClient, folder: Path)
     }
 
 
-async def test_the_twin_gives_the_name_that_was_sent(
-    twin: SupportTwin, client: SupportClient, folder: Path
+async def test_the_emulator_gives_the_name_that_was_sent(
+    emulator: SupportEmulator, client: SupportClient, folder: Path
 ) -> None:
     name = "Grüße 日本.txt"
-    file_id = twin.seed_attachment(twin.seed(), name, b"x")
+    file_id = emulator.seed_attachment(emulator.seed(), name, b"x")
     assert await client.attachments.download(file_id, folder) == folder / name
-    [request] = twin.received
+    [request] = emulator.received
     assert request.method == "GET"
     assert request.path == f"/support/ticket/download/{file_id}/"
     assert request.body == b""
@@ -66,9 +66,9 @@ DISPOSITIONS = {
 
 @pytest.mark.parametrize("disposition", DISPOSITIONS)
 async def test_to_a_folder_under_the_name_that_the_service_gives(
-    twin: SupportTwin, client: SupportClient, folder: Path, disposition: str | None
+    emulator: SupportEmulator, client: SupportClient, folder: Path, disposition: str | None
 ) -> None:
-    twin.downloads[ID] = a_file(b"x", disposition)
+    emulator.downloads[ID] = a_file(b"x", disposition)
     name = DISPOSITIONS[disposition]
     assert await client.attachments.download(ID, folder) == folder / name
     assert await client.attachments.download(ID, f"{folder}/", overwrite=True) == folder / name
@@ -78,14 +78,14 @@ async def test_to_a_folder_under_the_name_that_the_service_gives(
 
 
 async def test_what_is_there_is_left_alone(
-    twin: SupportTwin, client: SupportClient, folder: Path
+    emulator: SupportEmulator, client: SupportClient, folder: Path
 ) -> None:
-    twin.downloads[ID] = a_file(disposition="attachment; filename=a.bin")
+    emulator.downloads[ID] = a_file(disposition="attachment; filename=a.bin")
     (folder / "a.bin").write_bytes(b"old")
     with nothing_changes(folder.parent):
         with pytest.raises(InvalidInputError, match="is there already"):
             await client.attachments.download(ID, folder / "a.bin")
-        assert not twin.requests
+        assert not emulator.requests
         with pytest.raises(FileExistsError, match="left alone"):
             await client.attachments.download(ID, folder)
     await client.attachments.download(ID, folder / "a.bin", overwrite=True)
@@ -105,9 +105,9 @@ async def test_what_appears_during_the_download_is_left_alone(
 
 
 async def test_a_symbolic_link_is_not_followed(
-    twin: SupportTwin, client: SupportClient, folder: Path
+    emulator: SupportEmulator, client: SupportClient, folder: Path
 ) -> None:
-    twin.downloads[ID] = a_file(disposition="attachment; filename=a.bin")
+    emulator.downloads[ID] = a_file(disposition="attachment; filename=a.bin")
     victim = folder.parent / "victim"
     victim.write_bytes(b"victim")
     (folder / "a.bin").symlink_to(victim)
@@ -122,30 +122,30 @@ async def test_a_symbolic_link_is_not_followed(
 
 @pytest.mark.parametrize("to", ["none/a.bin", "none/", "a file/b.bin", "", "a\0b"])
 async def test_no_place_for_it(
-    twin: SupportTwin, client: SupportClient, folder: Path, to: str
+    emulator: SupportEmulator, client: SupportClient, folder: Path, to: str
 ) -> None:
     (folder / "a file").write_bytes(b"")
     with nothing_changes(folder.parent):
         with pytest.raises(InvalidInputError, match=r"cannot save|saved to a path"):
             await client.attachments.download(ID, f"{folder}/{to}" if to else "")
-    assert not twin.requests
+    assert not emulator.requests
 
 
 @pytest.mark.parametrize("attachment_id", ["", ".", "..", "a/b", " ", True, -1, 1.5, None])
 async def test_no_id(
-    twin: SupportTwin, client: SupportClient, folder: Path, attachment_id: Any
+    emulator: SupportEmulator, client: SupportClient, folder: Path, attachment_id: Any
 ) -> None:
     """Either it is refused here, or it stays one part of the path."""
     with pytest.raises((InvalidInputError, NotFoundError)):
         await client.attachments.download(attachment_id, folder)
-    assert all(path.startswith("/support/ticket/download/") for path in twin.requests)
+    assert all(path.startswith("/support/ticket/download/") for path in emulator.requests)
     assert tree(folder) == {}
 
 
 async def test_what_the_service_does_not_give(
-    twin: SupportTwin, client: SupportClient, folder: Path
+    emulator: SupportEmulator, client: SupportClient, folder: Path
 ) -> None:
-    foreign = twin.seed_attachment(twin.seed(author="other@example.com"), "a.txt", b"x")
+    foreign = emulator.seed_attachment(emulator.seed(author="other@example.com"), "a.txt", b"x")
     with nothing_changes(folder.parent):
         for file_id in ("999", foreign):
             with pytest.raises(NotFoundError):
@@ -153,17 +153,17 @@ async def test_what_the_service_does_not_give(
             with pytest.raises(NotFoundError):
                 async with client.attachments.stream(file_id):
                     pass
-        twin.downloads[ID] = TwinReply(403, b'{"detail":"no"}')
+        emulator.downloads[ID] = EmulatorReply(403, b'{"detail":"no"}')
         with pytest.raises(PermissionDeniedError):
             await client.attachments.download(ID, folder)
 
 
 async def test_a_file_may_look_like_an_answer(
-    twin: SupportTwin, client: SupportClient, folder: Path
+    emulator: SupportEmulator, client: SupportClient, folder: Path
 ) -> None:
     body = b'{"status_code":401,"errors":{"detail":"x"},"data":{}}'
     named = (("Content-Disposition", "attachment"),)
-    twin.downloads[ID] = TwinReply(200, body, headers=named)
+    emulator.downloads[ID] = EmulatorReply(200, body, headers=named)
     path = await client.attachments.download(ID, folder / "a.json")
     assert path.read_bytes() == body
-    assert sum(twin.requests.values()) == 1
+    assert sum(emulator.requests.values()) == 1

@@ -19,7 +19,7 @@ from support_async import (
     SupportClient,
     Timeout,
 )
-from support_async.testing import SupportTwin
+from support_async.testing import SupportEmulator
 
 from ..wire import MIB, ONCE, client_of, sync_client_of, tree
 from .shared import BINARY, CONTENT, ID, a_file, slow
@@ -27,15 +27,15 @@ from .shared import BINARY, CONTENT, ID, a_file, slow
 # --- the stream -----------------------------------------------------------------------------------
 
 
-async def test_a_stream_tells_of_itself(twin: SupportTwin, client: SupportClient) -> None:
-    twin.downloads[ID] = slow(disposition="attachment; filename=../a.bin")
+async def test_a_stream_tells_of_itself(emulator: SupportEmulator, client: SupportClient) -> None:
+    emulator.downloads[ID] = slow(disposition="attachment; filename=../a.bin")
     download = client.attachments.stream(ID)
     for name in ("filename", "size", "content_type"):
         with pytest.raises(ClientStateError, match="has not begun"):
             getattr(download, name)
     with pytest.raises(ClientStateError, match="has not begun"):
         await download.next_chunk()
-    assert not twin.requests
+    assert not emulator.requests
     async with download:
         assert (download.filename, download.size) == ("a.bin", 2 * MIB)
         assert (download.content_type, download.received) == (BINARY, 0)
@@ -65,22 +65,26 @@ async def test_a_stream_may_be_closed_at_any_time(client: SupportClient) -> None
     await download.aclose()
 
 
-async def test_half_a_file_never_looks_whole(twin: SupportTwin, client: SupportClient) -> None:
+async def test_half_a_file_never_looks_whole(
+    emulator: SupportEmulator, client: SupportClient
+) -> None:
     """Closed or broken off: reading on does not end as if that had been all."""
     async with client.attachments.stream(ID) as download:
         await download.next_chunk()
         await download.aclose()
         with pytest.raises(ClientStateError):
             await download.read()
-    twin.downloads[ID] = slow(length=3 * MIB)
+    emulator.downloads[ID] = slow(length=3 * MIB)
     async with client.attachments.stream(ID) as download:
         for _ in range(2):
             with pytest.raises(NoReplyError):
                 await download.read()
 
 
-async def test_an_interrupted_read_loses_nothing(twin: SupportTwin, client: SupportClient) -> None:
-    twin.downloads[ID] = a_file(CONTENT[:20_000], piece=1000, pause=0.002)
+async def test_an_interrupted_read_loses_nothing(
+    emulator: SupportEmulator, client: SupportClient
+) -> None:
+    emulator.downloads[ID] = a_file(CONTENT[:20_000], piece=1000, pause=0.002)
     got = b""
     async with client.attachments.stream(ID) as download:
         while True:
@@ -93,11 +97,11 @@ async def test_an_interrupted_read_loses_nothing(twin: SupportTwin, client: Supp
 
 
 async def test_the_time_for_a_call_ends_with_the_head(
-    twin: SupportTwin, leap: Callable[[float], None]
+    emulator: SupportEmulator, leap: Callable[[float], None]
 ) -> None:
     """What a stream takes is its reader's own affair; a file has one time for everything."""
-    twin.downloads[ID] = a_file(CONTENT[:100], piece=10, pause=0.003)
-    async with client_of(twin, timeout=Timeout(total=20), retry=ONCE) as client:
+    emulator.downloads[ID] = a_file(CONTENT[:100], piece=10, pause=0.003)
+    async with client_of(emulator, timeout=Timeout(total=20), retry=ONCE) as client:
         async with client.attachments.stream(ID) as download:
             leap(20)
             assert await download.read() == CONTENT[:100]
@@ -107,13 +111,13 @@ async def test_the_time_for_a_call_ends_with_the_head(
 
 
 @pytest.fixture
-def threaded() -> Iterator[SupportTwin]:
-    with SupportTwin().in_thread() as twin:
-        twin.downloads[ID] = slow(disposition="attachment; filename=../a.bin")
-        yield twin
+def threaded() -> Iterator[SupportEmulator]:
+    with SupportEmulator().in_thread() as emulator:
+        emulator.downloads[ID] = slow(disposition="attachment; filename=../a.bin")
+        yield emulator
 
 
-def test_blocking_download(threaded: SupportTwin, folder: Path) -> None:
+def test_blocking_download(threaded: SupportEmulator, folder: Path) -> None:
     seen: list[DownloadProgress] = []
     with sync_client_of(threaded) as client:
         path = client.attachments.download(ID, folder, on_progress=seen.append)
@@ -128,7 +132,7 @@ def test_blocking_download(threaded: SupportTwin, folder: Path) -> None:
     assert tree(folder.parent) == {"folder": "folder", "folder/a.bin": CONTENT}
 
 
-def test_blocking_stream(threaded: SupportTwin) -> None:
+def test_blocking_stream(threaded: SupportEmulator) -> None:
     with sync_client_of(threaded, max_connections=1) as client:
         with client.attachments.stream(ID) as download:
             assert (download.filename, download.size) == ("a.bin", 2 * MIB)
@@ -144,7 +148,7 @@ def test_blocking_stream(threaded: SupportTwin) -> None:
 
 
 @pytest.mark.parametrize("how", ["break", "error", "close"])
-def test_blocking_stream_left_early(threaded: SupportTwin, how: str) -> None:
+def test_blocking_stream_left_early(threaded: SupportEmulator, how: str) -> None:
     with sync_client_of(threaded, max_connections=1) as client:
         for _ in range(3):
             try:
@@ -165,7 +169,7 @@ def test_blocking_stream_left_early(threaded: SupportTwin, how: str) -> None:
             assert download.read() == CONTENT
 
 
-def test_blocking_stream_that_breaks_off(threaded: SupportTwin, folder: Path) -> None:
+def test_blocking_stream_that_breaks_off(threaded: SupportEmulator, folder: Path) -> None:
     threaded.downloads[ID] = slow(length=3 * MIB)
     with sync_client_of(threaded, max_connections=1) as client:
         with client.attachments.stream(ID) as download:
@@ -180,7 +184,7 @@ def test_blocking_stream_that_breaks_off(threaded: SupportTwin, folder: Path) ->
         assert tree(folder) == {}
 
 
-def test_blocking_downloads_in_many_threads(threaded: SupportTwin, folder: Path) -> None:
+def test_blocking_downloads_in_many_threads(threaded: SupportEmulator, folder: Path) -> None:
     paths: list[Path] = []
     with sync_client_of(threaded, max_connections=2) as client:
         threads = [

@@ -19,7 +19,7 @@ from support_async import (
     SupportClient,
     Timeout,
 )
-from support_async.testing import Fault, FaultPlan, SupportTwin
+from support_async.testing import Fault, FaultPlan, SupportEmulator
 
 from ..wire import MIB, client_of, serving, settings_for, tree
 from .shared import CONTENT, ID, Stuck, a_file, all_gone, slow
@@ -27,9 +27,9 @@ from .shared import CONTENT, ID, Stuck, a_file, all_gone, slow
 # --- progress -------------------------------------------------------------------------------------
 
 
-async def test_progress(twin: SupportTwin, client: SupportClient, folder: Path) -> None:
+async def test_progress(emulator: SupportEmulator, client: SupportClient, folder: Path) -> None:
     seen: list[DownloadProgress] = []
-    twin.downloads[ID] = slow()
+    emulator.downloads[ID] = slow()
     await client.attachments.download(ID, folder, on_progress=seen.append)
     received = [step.received for step in seen]
     assert received[0] == 0
@@ -40,11 +40,11 @@ async def test_progress(twin: SupportTwin, client: SupportClient, folder: Path) 
 
 
 async def test_progress_begins_again_with_the_transfer(
-    twin: SupportTwin, client: SupportClient, folder: Path
+    emulator: SupportEmulator, client: SupportClient, folder: Path
 ) -> None:
     seen: list[DownloadProgress] = []
     replies = iter([slow(length=3 * MIB), a_file(b"the second is another file")])
-    twin.downloads[ID] = lambda request: next(replies)
+    emulator.downloads[ID] = lambda request: next(replies)
     path = await client.attachments.download(ID, folder, on_progress=seen.append)
     assert path.read_bytes() == b"the second is another file"
     zeros = [place for place, step in enumerate(seen) if step.received == 0]
@@ -54,17 +54,17 @@ async def test_progress_begins_again_with_the_transfer(
 
 @pytest.mark.parametrize("error", [ValueError("mine"), TimeoutError("mine"), OSError(5, "mine")])
 async def test_an_observer_that_fails_ends_it(
-    twin: SupportTwin, folder: Path, error: Exception
+    emulator: SupportEmulator, folder: Path, error: Exception
 ) -> None:
     def fail(progress: DownloadProgress) -> None:
         if progress.received:
             raise error
 
-    async with client_of(twin, max_connections=1, timeout=None) as client:
+    async with client_of(emulator, max_connections=1, timeout=None) as client:
         with pytest.raises(type(error), match="mine"):
             await client.attachments.download(ID, folder, on_progress=fail)
         assert tree(folder) == {}
-        await all_gone(twin)
+        await all_gone(emulator)
         await client.attachments.download(ID, folder)
 
 
@@ -72,12 +72,12 @@ async def test_an_observer_that_fails_ends_it(
 
 
 async def test_a_transfer_that_broke_off_is_begun_again(
-    twin: SupportTwin, client: SupportClient, folder: Path
+    emulator: SupportEmulator, client: SupportClient, folder: Path
 ) -> None:
-    twin.faults = FaultPlan.script(["half_body", Fault("wrong_length", delta=1000)])
+    emulator.faults = FaultPlan.script(["half_body", Fault("wrong_length", delta=1000)])
     path = await client.attachments.download(ID, folder)
     assert path.read_bytes() == CONTENT
-    assert sum(twin.requests.values()) == 3
+    assert sum(emulator.requests.values()) == 3
     assert tree(folder) == {path.name: CONTENT}
 
 
@@ -108,59 +108,59 @@ async def test_silence_in_the_middle_is_given_up_in_the_end(
 
 
 async def test_tries_are_counted_over_all_transfers(
-    twin: SupportTwin, client: SupportClient, folder: Path
+    emulator: SupportEmulator, client: SupportClient, folder: Path
 ) -> None:
     """Three tries are three, whether they end before the file begins or in its middle."""
     unavailable = Fault("status", status=503)
-    twin.faults = FaultPlan.script([unavailable, "half_body", "half_body", "half_body"])
+    emulator.faults = FaultPlan.script([unavailable, "half_body", "half_body", "half_body"])
     with pytest.raises(NoReplyError) as caught:
         await client.attachments.download(ID, folder)
     assert [one.status for one in caught.value.attempts] == [503, 200, 200]
-    assert sum(twin.requests.values()) == 3
-    twin.faults = FaultPlan.script(["half_body", unavailable, unavailable, unavailable])
+    assert sum(emulator.requests.values()) == 3
+    emulator.faults = FaultPlan.script(["half_body", unavailable, unavailable, unavailable])
     with pytest.raises(ServerError) as late:
         await client.attachments.download(ID, folder)
-    assert sum(twin.requests.values()) == 6
+    assert sum(emulator.requests.values()) == 6
     assert len(late.value.attempts) == 3
     assert tree(folder) == {}
 
 
 @pytest.mark.parametrize("fault", ["reset_before", "close_before"])
 async def test_no_request_goes_out_that_nobody_counts(
-    twin: SupportTwin, client: SupportClient, folder: Path, fault: str
+    emulator: SupportEmulator, client: SupportClient, folder: Path, fault: str
 ) -> None:
-    twin.faults = FaultPlan.rate(1, kinds=[fault])
+    emulator.faults = FaultPlan.rate(1, kinds=[fault])
     with pytest.raises(NoReplyError) as caught:
         await client.attachments.download(ID, folder)
-    assert sum(twin.requests.values()) == len(caught.value.attempts) == 3
+    assert sum(emulator.requests.values()) == len(caught.value.attempts) == 3
 
 
 async def test_one_time_for_everything(
-    twin: SupportTwin, folder: Path, leap: Callable[[float], None]
+    emulator: SupportEmulator, folder: Path, leap: Callable[[float], None]
 ) -> None:
     def note(progress: DownloadProgress) -> None:
         if 0 < progress.received < 2000:
             leap(20)
 
-    twin.downloads[ID] = a_file(piece=1000, pause=0.02)  # a drip, never silent
-    async with client_of(twin, timeout=Timeout(total=20), max_connections=1) as client:
+    emulator.downloads[ID] = a_file(piece=1000, pause=0.02)  # a drip, never silent
+    async with client_of(emulator, timeout=Timeout(total=20), max_connections=1) as client:
         with pytest.raises(ReplyTimeoutError, match="whole within 20 seconds") as caught:
             await client.attachments.download(ID, folder, on_progress=note)
         assert (caught.value.operation, caught.value.effect) == ("attachments.download", "read")
-        await all_gone(twin)
+        await all_gone(emulator)
         assert tree(folder) == {}
-        assert sum(twin.requests.values()) == 1
-        twin.downloads[ID] = a_file()
+        assert sum(emulator.requests.values()) == 1
+        emulator.downloads[ID] = a_file()
         await client.attachments.download(ID, folder)
 
 
-async def test_no_slot_is_no_doubt(twin: SupportTwin, folder: Path) -> None:
-    async with client_of(twin, max_connections=1) as client:
+async def test_no_slot_is_no_doubt(emulator: SupportEmulator, folder: Path) -> None:
+    async with client_of(emulator, max_connections=1) as client:
         hasty = client.with_options(timeout=0.1)
         async with client.attachments.stream(ID):
             with pytest.raises(NotSentTimeoutError, match=r"asked for within 0\.1 seconds"):
                 await hasty.attachments.download(ID, folder)
-    assert sum(twin.requests.values()) == 1
+    assert sum(emulator.requests.values()) == 1
     assert tree(folder) == {}
 
 
@@ -169,16 +169,16 @@ async def test_no_slot_is_no_doubt(twin: SupportTwin, folder: Path) -> None:
 
 @pytest.mark.parametrize("form", ["file", "stream"])
 async def test_an_expired_token_is_replaced_once(
-    twin: SupportTwin, folder: Path, form: str
+    emulator: SupportEmulator, folder: Path, form: str
 ) -> None:
     asked: list[str] = []
 
     async def provider() -> str:
         asked.append("asked")
-        return twin.issue_token()
+        return emulator.issue_token()
 
-    expired = twin.issue_token(seconds=-60)
-    async with client_of(twin, access_token=expired, token_provider=provider) as client:
+    expired = emulator.issue_token(seconds=-60)
+    async with client_of(emulator, access_token=expired, token_provider=provider) as client:
         for _ in range(2):
             if form == "file":
                 await client.attachments.download(ID, folder, overwrite=True)
@@ -186,18 +186,21 @@ async def test_an_expired_token_is_replaced_once(
                 async with client.attachments.stream(ID) as download:
                     assert await download.read() == CONTENT
     assert asked == ["asked"]
-    assert sum(twin.requests.values()) == 3
+    assert sum(emulator.requests.values()) == 3
 
 
-async def test_a_token_that_stays_bad_is_an_error(twin: SupportTwin, folder: Path) -> None:
+async def test_a_token_that_stays_bad_is_an_error(emulator: SupportEmulator, folder: Path) -> None:
     asked: list[str] = []
 
     def provider() -> str:
         asked.append("asked")
-        return twin.issue_token(seconds=-60)
+        return emulator.issue_token(seconds=-60)
 
     async with client_of(
-        twin, access_token=twin.issue_token(seconds=-60), token_provider=provider, max_connections=1
+        emulator,
+        access_token=emulator.issue_token(seconds=-60),
+        token_provider=provider,
+        max_connections=1,
     ) as client:
         for count in (1, 2):
             with pytest.raises(AuthenticationError):

@@ -16,7 +16,7 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from .models import Category, Conversation, Tag, Ticket, TicketAttachment
 
-PASSWORD = "twin-password"
+PASSWORD = "emulator-password"
 USERS = ("member@example.com", "other@example.com")
 CATEGORIES = ((3, "Sample category A", "Neutral description A"), (4, "Sample category B", ""))
 TAGS = (

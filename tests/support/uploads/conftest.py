@@ -7,18 +7,18 @@ from collections.abc import AsyncIterator
 import pytest
 
 from support_async import SupportClient
-from support_async.testing import SupportTwin
+from support_async.testing import SupportEmulator
 
 from ..wire import client_of
 
 
 @pytest.fixture
-async def twin() -> AsyncIterator[SupportTwin]:
-    async with SupportTwin() as twin:
-        yield twin
+async def emulator() -> AsyncIterator[SupportEmulator]:
+    async with SupportEmulator() as emulator:
+        yield emulator
 
 
 @pytest.fixture
-async def client(twin: SupportTwin) -> AsyncIterator[SupportClient]:
-    async with client_of(twin) as client:
+async def client(emulator: SupportEmulator) -> AsyncIterator[SupportClient]:
+    async with client_of(emulator) as client:
         yield client

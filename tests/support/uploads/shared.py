@@ -1,4 +1,4 @@
-"""Contents of the uploads, and what the twin got of them."""
+"""Contents of the uploads, and what the emulator got of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import random
 from typing import Any
 
-from support_async.testing import SupportTwin
+from support_async.testing import SupportEmulator
 
 from ..wire import MIB
 
@@ -16,15 +16,15 @@ WHOLE = RANDOM[: 2 * MIB]
 CONTENT = RANDOM[: 100 * 1024]
 
 
-def sent(twin: SupportTwin) -> dict[str, Any]:
+def sent(emulator: SupportEmulator) -> dict[str, Any]:
     """What the ledger says of the file of the last call that took effect."""
-    found = twin.ledger.entries[-1].payload["attachment"]
+    found = emulator.ledger.entries[-1].payload["attachment"]
     assert isinstance(found, dict)
     return found
 
 
-def assert_sent(twin: SupportTwin, content: bytes, name: str) -> None:
-    found = sent(twin)
+def assert_sent(emulator: SupportEmulator, content: bytes, name: str) -> None:
+    found = sent(emulator)
     assert (found["name"], found["size"]) == (name, len(content))
     assert found["sha256"] == hashlib.sha256(content).hexdigest()
 

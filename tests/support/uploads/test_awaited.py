@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from support_async import InvalidInputError, SupportClient, SyncSupportClient
-from support_async.testing import SupportTwin
+from support_async.testing import SupportEmulator
 
 from ..wire import TICKET, client_of, sync_client_of
 from .shared import CONTENT, WHOLE, assert_sent
@@ -63,46 +63,48 @@ class Awaitable(UploadFile):
 
 
 async def test_an_upload_is_read_from_where_it_stands_and_put_back(
-    twin: SupportTwin, client: SupportClient
+    emulator: SupportEmulator, client: SupportClient
 ) -> None:
     file = UploadFile(b"xx" + CONTENT)
     file.file.seek(2)
     for _ in range(2):
         await client.tickets.create(**TICKET, attachment=file)
-        assert_sent(twin, CONTENT, "invoice.pdf")
+        assert_sent(emulator, CONTENT, "invoice.pdf")
     assert file.file.tell() == 2
 
 
-async def test_names(twin: SupportTwin, client: SupportClient) -> None:
+async def test_names(emulator: SupportEmulator, client: SupportClient) -> None:
     await client.tickets.create(**TICKET, attachment=FileStorage(CONTENT, "scan.png"))
-    assert_sent(twin, CONTENT, "scan.png")
+    assert_sent(emulator, CONTENT, "scan.png")
     await client.tickets.create(**TICKET, attachment=UploadFile(CONTENT, None))
-    assert_sent(twin, CONTENT, "attachment")
+    assert_sent(emulator, CONTENT, "attachment")
     await client.tickets.create(**TICKET, attachment=("mine.txt", UploadFile(CONTENT)))
-    assert_sent(twin, CONTENT, "mine.txt")
+    assert_sent(emulator, CONTENT, "mine.txt")
 
 
-async def test_a_file_of_anyio(twin: SupportTwin, client: SupportClient, tmp_path: Path) -> None:
+async def test_a_file_of_anyio(
+    emulator: SupportEmulator, client: SupportClient, tmp_path: Path
+) -> None:
     path = tmp_path / "a.bin"
     path.write_bytes(CONTENT)
     async with await anyio.open_file(path, "rb") as file:
         await client.tickets.create(**TICKET, attachment=file)
-        assert_sent(twin, CONTENT, "a.bin")
+        assert_sent(emulator, CONTENT, "a.bin")
         assert await file.tell() == 0
 
 
 def test_through_the_sync_client() -> None:
-    with SupportTwin().in_thread() as twin, sync_client_of(twin) as client:
+    with SupportEmulator().in_thread() as emulator, sync_client_of(emulator) as client:
         assert isinstance(client, SyncSupportClient)
         client.tickets.create(**TICKET, attachment=UploadFile(CONTENT))
-        assert_sent(twin, CONTENT, "invoice.pdf")
+        assert_sent(emulator, CONTENT, "invoice.pdf")
 
 
-async def test_one_file_on_many_calls(twin: SupportTwin) -> None:
+async def test_one_file_on_many_calls(emulator: SupportEmulator) -> None:
     file = UploadFile(CONTENT)
-    async with client_of(twin) as client:
+    async with client_of(emulator) as client:
         await asyncio.gather(*(client.tickets.create(**TICKET, attachment=file) for _ in range(10)))
-    sizes = {entry.payload["attachment"]["size"] for entry in twin.ledger.entries}
+    sizes = {entry.payload["attachment"]["size"] for entry in emulator.ledger.entries}
     assert sizes == {len(CONTENT)}
 
 
@@ -116,8 +118,8 @@ async def test_one_file_on_many_calls(twin: SupportTwin) -> None:
     ],
 )
 async def test_what_cannot_be_sent_is_refused_before(
-    twin: SupportTwin, client: SupportClient, file: Any, words: str
+    emulator: SupportEmulator, client: SupportClient, file: Any, words: str
 ) -> None:
     with pytest.raises(InvalidInputError, match=words):
         await client.tickets.create(**TICKET, attachment=file)
-    assert not twin.ledger.entries
+    assert not emulator.ledger.entries

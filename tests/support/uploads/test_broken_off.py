@@ -16,7 +16,7 @@ from support_async import (
     Phase,
     SupportClient,
 )
-from support_async.testing import Fault, FaultPlan, SupportTwin
+from support_async.testing import Fault, FaultPlan, SupportEmulator
 
 from ..wire import DONE, MIB, ONCE, TICKET, Served, answer, client_of, reset, serving, settings_for
 from .shared import WHOLE
@@ -42,7 +42,7 @@ async def test_broken_off_while_the_file_is_under_way() -> None:
 
 @pytest.mark.parametrize("fault", ["reset_early", "reset_before", "close_before"])
 async def test_broken_off_when_the_file_is_in_the_hands_of_the_system(
-    twin: SupportTwin, client: SupportClient, fault: str
+    emulator: SupportEmulator, client: SupportClient, fault: str
 ) -> None:
     """The system takes a file of 2 MiB whole before the other side has read any of it."""
     with pytest.raises(NoReplyError, match="possibly too large"):
@@ -53,19 +53,19 @@ async def test_broken_off_when_the_file_is_in_the_hands_of_the_system(
     "fault", ["reset_early", "reset_before", "reset_after", "close_after", "half_body"]
 )
 async def test_a_file_that_may_have_arrived_is_never_sent_again(
-    twin: SupportTwin, client: SupportClient, fault: str
+    emulator: SupportEmulator, client: SupportClient, fault: str
 ) -> None:
-    twin.faults = FaultPlan.script([fault])
+    emulator.faults = FaultPlan.script([fault])
     with pytest.raises(OutcomeUnknownError) as caught:
         await client.tickets.create(**TICKET, attachment=WHOLE)
     assert caught.value.may_have_been_applied
     assert "do not send it again blindly" in str(caught.value)
-    assert sum(twin.requests.values()) == len(caught.value.attempts) == 1
-    assert len(twin.ledger) == Fault(fault).executes
+    assert sum(emulator.requests.values()) == len(caught.value.attempts) == 1
+    assert len(emulator.ledger) == Fault(fault).executes
 
 
 async def test_without_a_file_nothing_is_said_of_its_size(
-    twin: SupportTwin, client: SupportClient
+    emulator: SupportEmulator, client: SupportClient
 ) -> None:
     with pytest.raises(NoReplyError) as caught:
         await client.tickets.create(**TICKET, headers=Fault("reset_early").headers())
@@ -180,17 +180,17 @@ async def test_closing_the_client_does_not_wait_for_a_server_that_stopped_readin
             await asyncio.wait([call])
 
 
-async def test_many_at_once_through_few_connections(twin: SupportTwin) -> None:
+async def test_many_at_once_through_few_connections(emulator: SupportEmulator) -> None:
     contents = [random.Random(number).randbytes(300 * 1024) for number in range(20)]
-    async with client_of(twin, max_connections=4, retry=ONCE) as client:
+    async with client_of(emulator, max_connections=4, retry=ONCE) as client:
         await asyncio.gather(
             *(
                 client.tickets.create(**TICKET, attachment=(f"{number}.bin", content))
                 for number, content in enumerate(contents)
             )
         )
-    stored = {entry.payload["attachment"]["name"]: entry.payload for entry in twin.ledger}
+    stored = {entry.payload["attachment"]["name"]: entry.payload for entry in emulator.ledger}
     for number, content in enumerate(contents):
         found = stored[f"{number}.bin"]["attachment"]
         assert found["sha256"] == hashlib.sha256(content).hexdigest()
-    assert twin.connections_total <= 4
+    assert emulator.connections_total <= 4

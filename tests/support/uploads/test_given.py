@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from support_async import InvalidInputError, NewTicket, SupportClient
-from support_async.testing import SupportTwin
+from support_async.testing import SupportEmulator
 
 from ..wire import TICKET, client_of
 from .shared import CONTENT, WHOLE, OnlyRead, assert_sent
@@ -65,15 +65,15 @@ def temporary(content: bytes) -> Any:
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_everything_that_may_be_given(
-    twin: SupportTwin, client: SupportClient, tmp_path: Path, kind: str
+    emulator: SupportEmulator, client: SupportClient, tmp_path: Path, kind: str
 ) -> None:
     (tmp_path / "on disk.bin").write_bytes(CONTENT)
     make, name = KINDS[kind]
     given = make(tmp_path / "on disk.bin")
     await client.tickets.create(**TICKET, attachment=given)
-    assert_sent(twin, CONTENT, name)
+    assert_sent(emulator, CONTENT, name)
     await client.tickets.create(NewTicket(subject="s", comment="c", category="3", priority="1"))
-    assert "attachment" not in twin.ledger.entries[-1].payload
+    assert "attachment" not in emulator.ledger.entries[-1].payload
     file = given[1] if isinstance(given, tuple) else given
     if hasattr(file, "close"):
         assert not getattr(file, "closed", False)
@@ -82,7 +82,7 @@ async def test_everything_that_may_be_given(
 
 @pytest.mark.parametrize("buffering", [-1, 0])
 async def test_an_open_file_goes_from_where_it_stands_and_stays_there(
-    twin: SupportTwin, client: SupportClient, tmp_path: Path, buffering: int
+    emulator: SupportEmulator, client: SupportClient, tmp_path: Path, buffering: int
 ) -> None:
     source = tmp_path / "a.bin"
     source.write_bytes(CONTENT)
@@ -90,12 +90,12 @@ async def test_an_open_file_goes_from_where_it_stands_and_stays_there(
         file.seek(1000)
         for _ in range(2):
             await client.tickets.create(**TICKET, attachment=file)
-            assert_sent(twin, CONTENT[1000:], "a.bin")
+            assert_sent(emulator, CONTENT[1000:], "a.bin")
             assert file.tell() == 1000
         assert not file.closed
 
 
-async def test_a_pipe_is_read_to_its_end(twin: SupportTwin, client: SupportClient) -> None:
+async def test_a_pipe_is_read_to_its_end(emulator: SupportEmulator, client: SupportClient) -> None:
     ends = os.pipe()
 
     def write() -> None:
@@ -108,20 +108,20 @@ async def test_a_pipe_is_read_to_its_end(twin: SupportTwin, client: SupportClien
         await client.tickets.create(**TICKET, attachment=("piped.bin", pipe))
         assert not pipe.closed
     writer.join()
-    assert_sent(twin, WHOLE, "piped.bin")
+    assert_sent(emulator, WHOLE, "piped.bin")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads a file in /proc")
 async def test_a_file_that_has_more_than_its_size_says(
-    twin: SupportTwin, client: SupportClient
+    emulator: SupportEmulator, client: SupportClient
 ) -> None:
     """As one that grows while it is read: the length that goes out is that of what was read."""
     source = Path("/proc/version")
     content = source.read_bytes()
     assert source.stat().st_size == 0 < len(content)
     await client.tickets.create(**TICKET, attachment=source)
-    assert_sent(twin, content, source.name)
-    async with client_of(twin, max_attachment_bytes=len(content) - 1) as strict:
+    assert_sent(emulator, content, source.name)
+    async with client_of(emulator, max_attachment_bytes=len(content) - 1) as strict:
         with pytest.raises(InvalidInputError, match="more than"):
             await strict.tickets.create(**TICKET, attachment=source)
-    assert len(twin.ledger) == 1
+    assert len(emulator.ledger) == 1

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from support_async import InvalidInputError, SupportClient
-from support_async.testing import SupportTwin
+from support_async.testing import SupportEmulator
 
 from ..wire import MIB, TICKET
 from .shared import RANDOM
@@ -80,12 +80,12 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
 @pytest.mark.skipif(sys.platform == "win32", reason="has other files")
 @pytest.mark.parametrize("kind", WRONG)
 async def test_what_cannot_be_sent_is_refused_before_anything_is(
-    twin: SupportTwin, client: SupportClient, tmp_path: Path, kind: str
+    emulator: SupportEmulator, client: SupportClient, tmp_path: Path, kind: str
 ) -> None:
     (tmp_path / "a.bin").write_bytes(b"x")
     make, words = WRONG[kind]
     wrong = make(tmp_path / "a.bin")
-    ticket_id = twin.seed()
+    ticket_id = emulator.seed()
     for call in (
         lambda: client.tickets.create(**TICKET, attachment=wrong),
         lambda: client.tickets.reply(ticket_id, "x", attachment=wrong),
@@ -94,13 +94,13 @@ async def test_what_cannot_be_sent_is_refused_before_anything_is(
             await asyncio.wait_for(call(), 5)
         assert re.search(words, caught.value.message)
         assert "canary" not in str(caught.value)
-    assert not twin.requests
+    assert not emulator.requests
     if hasattr(wrong, "close"):
         wrong.close()
 
 
 async def test_a_pipe_that_has_nothing_yet_is_not_taken_for_its_end(
-    twin: SupportTwin, client: SupportClient
+    emulator: SupportEmulator, client: SupportClient
 ) -> None:
     ends = os.pipe()
     os.set_blocking(ends[0], False)
@@ -108,11 +108,11 @@ async def test_a_pipe_that_has_nothing_yet_is_not_taken_for_its_end(
         other.write(b"the first half")
         with pytest.raises(InvalidInputError, match="does not wait for its data"):
             await client.tickets.create(**TICKET, attachment=pipe)
-    assert not twin.requests
+    assert not emulator.requests
 
 
 async def test_in_a_push_a_file_that_cannot_be_read_is_its_own_row_s_problem(
-    twin: SupportTwin, client: SupportClient, tmp_path: Path
+    emulator: SupportEmulator, client: SupportClient, tmp_path: Path
 ) -> None:
     files = [b"x", tmp_path, closed(tmp_path), tmp_path / "none", RANDOM, b"y"]
     async with client.tickets.push([{**TICKET, "attachment": file} for file in files]) as outcomes:
@@ -122,7 +122,7 @@ async def test_in_a_push_a_file_that_cannot_be_read_is_its_own_row_s_problem(
         *["not_sent"] * 4,
         "accepted",
     ]
-    assert len(twin.ledger) == 2
+    assert len(emulator.ledger) == 2
 
 
 @pytest.mark.parametrize(

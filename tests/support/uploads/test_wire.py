@@ -14,19 +14,19 @@ from hypothesis import strategies as st
 from kapture_async._core.testing.forms import FormFile, read_multipart
 from kapture_async._core.transport.bodies import form_body
 from support_async import NewTicket, SupportClient
+from support_async._files import read_attachment
+from support_async._forms import create_form
 from support_async.events import RetryScheduled, TransportEvent
-from support_async.files import read_attachment
-from support_async.forms import create_form
-from support_async.testing import Fault, FaultPlan, SupportTwin
+from support_async.testing import Fault, FaultPlan, SupportEmulator
 
 from ..wire import TICKET, client_of
 from .shared import CONTENT, WHOLE, assert_sent
 
 
 async def test_a_form_has_a_length_and_no_empty_fields(
-    twin: SupportTwin, client: SupportClient
+    emulator: SupportEmulator, client: SupportClient
 ) -> None:
-    ticket_id = twin.seed(tags=[1])
+    ticket_id = emulator.seed(tags=[1])
     await client.tickets.create(**TICKET)
     await client.tickets.create(**TICKET, attachment=("a.bin", WHOLE))
     await client.tickets.reply(ticket_id, "x")
@@ -42,7 +42,7 @@ async def test_a_form_has_a_length_and_no_empty_fields(
         ["ticket", "status"],
     ]
     found = []
-    for request in twin.received:
+    for request in emulator.received:
         assert request.method == "POST"
         assert int(request.headers["Content-Length"]) == len(request.body) > 0
         assert "Transfer-Encoding" not in request.headers
@@ -52,7 +52,7 @@ async def test_a_form_has_a_length_and_no_empty_fields(
         assert all(value != "" for name in form for value in form.values(name))
         found.append([n.decode() for n in re.findall(rb'form-data; name="(\w+)"', request.body)])
     assert found == expected
-    assert twin.ledger.of("tickets.update")[0].payload["tags"] == ["2", "3", "1"]
+    assert emulator.ledger.of("tickets.update")[0].payload["tags"] == ["2", "3", "1"]
 
 
 NAMES = {
@@ -77,11 +77,11 @@ NAMES = {
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_names_as_the_service_keeps_them(
-    twin: SupportTwin, client: SupportClient, name: str
+    emulator: SupportEmulator, client: SupportClient, name: str
 ) -> None:
     await client.tickets.create(**TICKET, attachment=(name, b"content"))
-    assert_sent(twin, b"content", NAMES[name])
-    head = twin.received[-1].body.partition(b'name="attachment"')[2].partition(b"\r\n\r\n")[0]
+    assert_sent(emulator, b"content", NAMES[name])
+    head = emulator.received[-1].body.partition(b'name="attachment"')[2].partition(b"\r\n\r\n")[0]
     # One line for the name, which is as it is shown; one for the type; no other.
     assert head.decode().split("\r\n")[0] == f'; filename="{NAMES[name]}"'
     assert len(head.split(b"\r\n")) == 2
@@ -105,8 +105,10 @@ def test_no_name_leaves_its_place(name: str) -> None:
     assert not set(kept.name) & set('/\\"\r\n\0')
 
 
-async def test_told_to_wait_the_same_bytes_go_again(twin: SupportTwin, tmp_path: Path) -> None:
-    twin.faults = FaultPlan.script([Fault("status", status=429, retry_after="0")])
+async def test_told_to_wait_the_same_bytes_go_again(
+    emulator: SupportEmulator, tmp_path: Path
+) -> None:
+    emulator.faults = FaultPlan.script([Fault("status", status=429, retry_after="0")])
     source = tmp_path / "a.bin"
     source.write_bytes(WHOLE)
 
@@ -114,30 +116,30 @@ async def test_told_to_wait_the_same_bytes_go_again(twin: SupportTwin, tmp_path:
         if isinstance(event, RetryScheduled):
             source.write_bytes(b"changed meanwhile")
 
-    async with client_of(twin, on_event=change) as client:
+    async with client_of(emulator, on_event=change) as client:
         await client.tickets.create(**TICKET, attachment=source)
-    first, second = twin.received
+    first, second = emulator.received
     assert first.body == second.body
     assert source.read_bytes() == b"changed meanwhile"
-    assert_sent(twin, WHOLE, "a.bin")
+    assert_sent(emulator, WHOLE, "a.bin")
 
 
-async def test_after_a_refused_connection_all_of_it_goes_out(twin: SupportTwin) -> None:
+async def test_after_a_refused_connection_all_of_it_goes_out(emulator: SupportEmulator) -> None:
     """Out of a pipe, which can be read only once."""
-    twin.stop_listening()
+    emulator.stop_listening()
     tries = []
 
     def up_again(event: TransportEvent) -> None:
         if isinstance(event, RetryScheduled):
             tries.append(event.number)
-            twin.listen_again()
+            emulator.listen_again()
 
     ends = os.pipe()
     with os.fdopen(ends[1], "wb") as pipe:
         pipe.write(CONTENT[:4096])
     with os.fdopen(ends[0], "rb") as pipe:
-        async with client_of(twin, on_event=up_again) as client:
+        async with client_of(emulator, on_event=up_again) as client:
             await client.tickets.create(**TICKET, attachment=("piped.bin", pipe))
     assert tries == [1]
-    assert_sent(twin, CONTENT[:4096], "piped.bin")
-    assert len(twin.received) == 1
+    assert_sent(emulator, CONTENT[:4096], "piped.bin")
+    assert len(emulator.received) == 1

@@ -1,0 +1,84 @@
+"""The ``doctor`` command: which guarantee holds, found out with one ticket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..push.doctor import Diagnosis
+from .console import console, json_line, one_line, say
+from .endreport import heading, show_commands
+from .exit_codes import DONE, UNKNOWN
+from .options import Target
+from .running import run
+from .service import Examine, Service
+
+_PROVEN = "exactly once with proof"
+_MEANS = {
+    True: (
+        "Every ticket carries a reference, and references come back when tickets are listed.",
+        "So a push that breaks off, or whose answers are lost, can be reconciled: each row ends "
+        "in the helpdesk exactly once, and that can be proven.",
+    ),
+    False: (
+        "No row is ever sent again while it may be in the helpdesk already: none comes twice.",
+        "But of a row whose answer was lost it cannot be proven whether it is there. Such rows "
+        "are listed as doubts, for a person to look up.",
+    ),
+}
+
+
+def examine_service(
+    target: Target,
+    service: Service,
+    examine: Examine,
+    *,
+    timeout: float,
+    close: Callable[[str], str | None],
+    as_json: bool,
+) -> int:
+    """Find out which guarantee holds; returns the exit code.
+
+    Args:
+        target: where.
+        service: how to connect.
+        examine: does it.
+        timeout: seconds for a request.
+        close: the command that closes a ticket, if there is one that needs no further word.
+        as_json: one JSON object on stdout.
+    """
+    settings = target.settings()
+    say("creating a trial ticket, and looking for it...", stderr=True)
+
+    async def main() -> Diagnosis:
+        async with service.connect(settings, 1, timeout) as (client, _):
+            return await examine(client)
+
+    found = run(main)
+    proven = found.guarantee == _PROVEN
+    if as_json:
+        told = {
+            "guarantee": found.guarantee,
+            "why": found.why,
+            "reference": found.reference,
+            "ticket_id": found.ticket_id,
+            "seconds": found.seconds,
+        }
+        print(json_line(told), flush=True)
+        return DONE if proven else UNKNOWN
+    screen = console()
+    heading(screen, f"Guarantee: {found.guarantee}")
+    screen.print(f"  {one_line(found.why[:1].upper() + found.why[1:])}.")
+    screen.print()
+    for line in _MEANS[proven]:
+        screen.print(f"  {line}")
+    if found.ticket_id is None:
+        heading(screen, "The trial ticket is left")
+        screen.print(f"  Its id is not known; its text ends in [ref:{found.reference}]. Close it.")
+    else:
+        command = close(found.ticket_id)
+        if command is None:
+            heading(screen, f"The trial ticket is left: close {one_line(found.ticket_id)}")
+        else:
+            show_commands(screen, "To go on", [("close the trial ticket:", command)])
+    screen.print()
+    return DONE if proven else UNKNOWN

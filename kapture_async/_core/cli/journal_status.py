@@ -1,0 +1,289 @@
+"""How a push stands, as its journal has it: for ``status`` and for the end of other commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+from attrs import frozen
+
+from ..journal.findings import Contradiction
+from ..journal.lock import Owner, owner_of
+from ..journal.marks import Mark
+from ..journal.reader import ReadJournal, Reason
+from ..journal.records import (
+    TOLD,
+    Counts,
+    Doubt,
+    Job,
+    Kind,
+    Look,
+    Run,
+    State,
+    goes_again,
+    later_of,
+)
+from .saved_options import Note
+
+_DOUBTS_NAMED = 5
+_OPEN_NAMED = 5
+_CONTRADICTIONS_NAMED = 20
+LINE = re.compile(r"^line \d+: ")
+"""What stands before a reason that is told beside its line anyway."""
+_LOST = "no outcome was written down"
+_SAID = "not there, as you said; the next push sends it"
+_ABSENT = "looked up twice and not found; the next push sends it"
+
+
+@frozen
+class Open:
+    """A row for a person to judge, with the tickets that may be it."""
+
+    key: str | None
+    line: int | None
+    state: State
+    ticket_ids: tuple[str, ...]
+
+
+@frozen(kw_only=True)
+class Standing:
+    """What is in the helpdesk, what is not, and what is in doubt.
+
+    Attributes:
+        path: of the journal.
+        job: what it is for.
+        note: the command line that fills it, if one does.
+        counts: rows by their state.
+        under_way: of the unknown ones, those a running push is sending just now.
+        owner: who pushes or reconciles just now.
+        last_run: the latest process that had it.
+        last_look: the latest look at the helpdesk.
+        changed: rows in the helpdesk that came with other content since.
+        later: rejected rows that the next push sends again as they are.
+        refused: rows not sent that cannot be sent as they are.
+        reasons: why rows are not in the helpdesk, by state, the most frequent first.
+        doubts: the first rows in doubt.
+        doubts_since: when the first of them was sent.
+        doubts_until: when one of them was last under way.
+        open: the first rows for a person to judge.
+        left_open: rows in doubt that a look has not settled.
+        to_judge: one of all those for a person to judge.
+        contradictions: the first of what lookups have shown that the outcomes deny.
+        contradicted: how many there are of which kind.
+        proved: the share of the rows that the last verification has proved, and when that was.
+        older_copy: it does not know all that was sent; see :mod:`..push.journal.marks`.
+        newer: what this machine remembers of the newer copy, if it does.
+    """
+
+    path: str
+    job: Job
+    note: Note | None
+    counts: Counts
+    under_way: int
+    owner: Owner | None
+    last_run: Run | None
+    last_look: Look | None
+    changed: int
+    later: int
+    refused: int
+    reasons: tuple[tuple[State, str, int], ...]
+    doubts: tuple[Doubt, ...]
+    doubts_since: float | None
+    doubts_until: float | None
+    open: tuple[Open, ...]
+    left_open: int
+    to_judge: Open | None
+    contradictions: tuple[Contradiction, ...]
+    contradicted: Mapping[str, int]
+    proved: tuple[float, float] | None
+    older_copy: bool
+    newer: Mark | None
+
+    @property
+    def unread(self) -> str | None:
+        """What was not read to its end, so that it may hold rows the journal has never seen;
+        ``None`` if that cannot be, or nobody can tell."""
+        if self.owner is not None or self.note is None or self.note.read_to_end:
+            return None
+        return self.note.source
+
+    @property
+    def in_doubt(self) -> int:
+        """Rows without an outcome that are not under way just now."""
+        return self.counts.unknown - self.under_way
+
+    @property
+    def unlisted(self) -> int:
+        """All that may be in the helpdesk or not, if more than are named here; else 0."""
+        counts = self.counts
+        named = len(self.doubts) + len(self.open)
+        every = counts.unknown + counts.ambiguous + counts.probable
+        return every if self.owner is None and every > named else 0
+
+    @property
+    def sendable(self) -> int:
+        """Rows the next push sends, as far as the journal knows them."""
+        return self.counts.not_sent - self.refused + self.later
+
+    @property
+    def to_mend(self) -> int:
+        """Rows that the next push does not send unless they are mended."""
+        return self.counts.rejected - self.later + self.refused
+
+    def as_json(self) -> dict[str, Any]:
+        """The numbers, for programs."""
+        owner, look = self.owner, self.last_look
+        return {
+            **counts_json(self.counts),
+            "changed": self.changed,
+            "under_way": self.under_way,
+            "running": None
+            if owner is None
+            else {"pid": owner.pid, "host": owner.host, "since": moment(owner.since)},
+            "in_doubt_since": moment(self.doubts_since),
+            "last_look": None if look is None else moment(look.at),
+            "verified": None if self.proved is None else moment(self.proved[1]),
+            "proved": None if self.proved is None else self.proved[0],
+            "older_copy": self.older_copy,
+            "contradictions": sum(self.contradicted.values()),
+            "contradictions_named": [contradiction_json(one) for one in self.contradictions],
+            "sendable": self.sendable,
+            "read_to_end": None if self.note is None else self.note.read_to_end,
+            "service": self.job.service,
+            "operation": self.job.operation,
+            "target": self.job.target,
+            "reference": self.job.place,
+            "journal": self.path,
+        }
+
+
+def counts_json(counts: Counts) -> dict[str, int]:
+    """The counts under the names that every command gives them."""
+    names = ("rows", *(state.value for state in State))
+    return {name: getattr(counts, name) for name in names}
+
+
+def contradiction_json(one: Contradiction) -> dict[str, Any]:
+    """A contradiction, for programs."""
+    return {
+        "kind": one.kind,
+        "key": one.key,
+        "line": one.line,
+        "reference": one.reference,
+        "ticket_ids": list(one.ticket_ids),
+        "at": moment(one.at),
+    }
+
+
+def moment(at: float | None) -> str | None:
+    """A moment as ISO 8601 text in UTC."""
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+
+
+def standing_of(path: str, *, restored: bool = False) -> Standing:
+    """Read how things stand. Also while a push runs, which is not held up.
+
+    Args:
+        path: of the journal.
+        restored: it is an older copy; see :meth:`.ReadJournal.open_to_read`.
+
+    Raises:
+        JournalError: there is no journal, or it cannot be read.
+    """
+    owner = owner_of(os.path.realpath(path))
+    with ReadJournal.open_to_read(path, restored=restored) as journal:
+        kinds = journal.kinds()
+        doubts = list(journal.doubts(State.UNKNOWN, payloads=False))
+        reasons, later, refused = _reasons(journal)
+        runs, looks, newer = journal.runs(), journal.looks(), journal.newer_copy()
+        left = [d for d in doubts if d.absent_looks > 1]
+        opened = [*_open(journal), *(Open(d.key, d.line, d.state, ()) for d in left[:1])]
+        named = [row for row in opened if row.key is not None or row.line is not None]
+        return Standing(
+            path=path,
+            job=journal.job,
+            note=Note.of(journal.job),
+            counts=journal.counts(),
+            under_way=0 if owner is None else kinds.get(Kind.INTENT, 0),
+            owner=owner,
+            last_run=runs[-1] if runs else None,
+            last_look=looks[-1] if looks else None,
+            changed=journal.changed(),
+            later=later,
+            refused=refused,
+            reasons=reasons,
+            doubts=tuple(doubts[:_DOUBTS_NAMED]),
+            doubts_since=min((d.first_intent_at for d in doubts), default=None),
+            doubts_until=max((d.last_at for d in doubts), default=None),
+            open=tuple(row for row in opened if row.state is not State.UNKNOWN),
+            left_open=len(left),
+            to_judge=named[0] if named else None,
+            contradictions=tuple(islice(journal.contradictions(), _CONTRADICTIONS_NAMED)),
+            contradicted=journal.contradicted(),
+            proved=_proved(looks),
+            older_copy=newer is not None or journal.was_restored(),
+            newer=newer,
+        )
+
+
+def _proved(looks: Sequence[Look]) -> tuple[float, float] | None:
+    """The share that the last verification has proved, and when."""
+    for look in reversed(looks):
+        try:
+            said = json.loads(look.evidence)
+            if "verified" in said:
+                return float(said["proved"]), look.at
+        except (ValueError, KeyError, TypeError):
+            continue
+    return None
+
+
+def _reasons(journal: ReadJournal) -> tuple[tuple[tuple[State, str, int], ...], int, int]:
+    found: Counter[tuple[State, str]] = Counter()
+    later = refused = 0
+    again = later_of(journal.job.operation)
+    for reason in journal.reasons(*(set(State) - {State.ACCEPTED, State.REPLACED})):
+        if reason.kind is Kind.INTENT:
+            continue
+        found[reason.state, _words(reason)] += reason.rows
+        if reason.kind is Kind.REJECTED and goes_again(reason.error, reason.status, again):
+            later += reason.rows
+        refused += reason.rows if reason.kind is Kind.NOT_SENT and reason.never else 0
+    return (
+        tuple((state, words, rows) for (state, words), rows in found.most_common()),
+        later,
+        refused,
+    )
+
+
+def _words(reason: Reason) -> str:
+    if reason.kind is Kind.ABSENT and reason.words == TOLD:
+        return _SAID
+    if reason.kind is Kind.ABSENT:
+        return _ABSENT
+    if reason.kind is Kind.MISSING:
+        return "looked up and not found, which proves nothing yet"
+    words = LINE.sub("", reason.words or _LOST)
+    return f"{words} (HTTP {reason.status})" if reason.status not in (None, 200) else words
+
+
+def _open(journal: ReadJournal) -> list[Open]:
+    rows = journal.rows_in(State.AMBIGUOUS, State.PROBABLE)
+    return [
+        Open(row.key, row.line, row.state, ticket_ids_in(journal.evidence_of(row.row)))
+        for row in islice(rows, _OPEN_NAMED)
+    ]
+
+
+def ticket_ids_in(evidence: str | None) -> tuple[str, ...]:
+    """The tickets that a verdict's evidence names."""
+    try:
+        return tuple(map(str, json.loads(evidence or "{}").get("ticket_ids", ())))
+    except (ValueError, AttributeError, TypeError):
+        return ()

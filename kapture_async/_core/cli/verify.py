@@ -1,0 +1,332 @@
+"""The ``verify`` command: the proof of a push, as a page of text and a row for each row."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from ..errors import (
+    ConfigurationError,
+    HelpdeskError,
+    InvalidInputError,
+    JournalError,
+    RejectedError,
+)
+from ..push.verification import RESULTS, RowCheck, RowResult, Verification
+from ..spreadsheet import harmless
+from .console import clean, console, json_line, one_line, say, show_error, warn
+from .endreport import heading
+from .exit_codes import CONTRADICTION, DONE, NOT_SENT, UNKNOWN
+from .formatting import count, duration, percent
+from .journal_status import contradiction_json, moment, standing_of
+from .newfile import check_new, format_to_write, new_file
+from .options import Target
+from .reconcile import TIMEOUT, target_of
+from .running import run
+from .service import Service
+from .status import name_of, show_contradictions
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+COLUMNS = ("key", "line", "result", "state", "tickets", "reference", "why")
+"""The columns of the file."""
+_TEXT = ("key", "tickets", "why")
+"""What a spreadsheet might take for a formula."""
+_TRIES = 3
+_BETWEEN_TRIES = 2.0
+_REASONS = 8
+_LISTS = 12
+_SHOWN: dict[RowResult, tuple[str, str, str]] = {
+    "present": ("present", "green", "in the helpdesk, each once"),
+    "absent": ("absent", "cyan", "refused or not sent, and not in the helpdesk"),
+    "missing": ("missing", "red", "accepted, and not in the helpdesk"),
+    "twice": ("twice", "red", "in the helpdesk more than once"),
+    "contradicted": ("contradicted", "red", "there against what the journal said"),
+    "not_seen": ("not seen", "yellow", "which proves nothing here; see why below"),
+    "in_doubt": ("in doubt", "yellow", "nobody knows yet whether they are there"),
+    "unchecked": ("not checkable", "yellow", "no reference travels with them"),
+}
+_LISTED: tuple[RowResult, ...] = (
+    "missing",
+    "twice",
+    "contradicted",
+    "in_doubt",
+    "not_seen",
+    "unchecked",
+)
+
+
+def verify_journal(
+    path: str,
+    target: Target,
+    service: Service,
+    *,
+    settle: float | None,
+    timeout: float | None,
+    out: str | None,
+    as_json: bool,
+) -> int:
+    """Check every row of a journal; returns the exit code.
+
+    Args:
+        path: of the journal.
+        target: where to look; what it leaves out is as the push had it.
+        service: how.
+        settle: seconds until what was sent has to be visible; ``None`` for the default.
+        timeout: seconds for a request; ``None`` for what the push had.
+        out: a CSV file to make, with every row; ``None`` for none.
+        as_json: end with one JSON object on stdout; the page goes to stderr then.
+    """
+    if out is not None:
+        if format_to_write(out) != "csv":
+            raise InvalidInputError("the rows are written as CSV: let --out end in .csv")
+        check_new(out)
+    found = _verified(path, target, service, settle=settle, timeout=timeout)
+    if isinstance(found, int):
+        return found
+    try:
+        if out is not None:
+            write_rows(out, found)
+        show_verification(console(stderr=as_json), found)
+        if out is not None:
+            say(f"every row: {out}", stderr=True)
+        if as_json:
+            print(json_line(verification_json(found)), flush=True)
+        return code_of_verification(found)
+    finally:
+        found.close()
+
+
+def verify_after_push(
+    path: str, target: Target, service: Service, *, as_json: bool
+) -> tuple[int, dict[str, Any] | None]:
+    """Check every row at the end of a push, and show the page; returns the exit code, and the
+    numbers for programs."""
+    found = _verified(path, target, service, settle=None, timeout=None)
+    if isinstance(found, int):
+        return found, None
+    try:
+        show_verification(console(stderr=as_json), found)
+        return code_of_verification(found), verification_json(found)
+    finally:
+        found.close()
+
+
+def _verified(
+    path: str, target: Target, service: Service, *, settle: float | None, timeout: float | None
+) -> Verification | int:
+    """What was found; or the exit code, if the helpdesk could not be asked."""
+    before = standing_of(path)
+    target = target_of(before, target)
+    if timeout is None:
+        timeout = before.note.timeout if before.note is not None else None
+    settings = target.settings()
+    place = service.place_in(before.job.place)
+
+    async def main() -> Verification:
+        connection = service.connect(settings, 1, timeout or TIMEOUT)
+        async with connection as (client, _):
+            resource = getattr(client, service.resource)
+            tries = 0
+            while True:
+                tries += 1
+                try:
+                    found: Verification = await resource.verify(
+                        path, reference=place, settle=settle
+                    )
+                    return found
+                except HelpdeskError as error:
+                    if tries == _TRIES or isinstance(error, (*_OURS, RejectedError)):
+                        raise
+                    warn(f"the look failed and is tried again: {error.message}")
+                await asyncio.sleep(_BETWEEN_TRIES)
+
+    say(f"checking {count(before.counts.rows, 'row')} of {path} against the helpdesk", stderr=True)
+    try:
+        return run(main)
+    except HelpdeskError as error:
+        if isinstance(error, _OURS):
+            raise
+        show_error(error)
+        for note in getattr(error, "__notes__", ()):
+            warn(note)
+        return NOT_SENT
+
+
+_OURS = (ConfigurationError, InvalidInputError, JournalError)
+
+
+def code_of_verification(found: Verification) -> int:
+    """The exit code of a verification."""
+    if found.denied:
+        return CONTRADICTION
+    return DONE if found.all_proved else UNKNOWN
+
+
+def write_rows(out: str, found: Verification) -> None:
+    """Write every row to a file: whole or not at all.
+
+    Raises:
+        click.UsageError: there is such a file already.
+    """
+    with new_file(out) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for row in found.rows():
+            writer.writerow(_cells(row))
+
+
+def _cells(row: RowCheck) -> list[str | int | None]:
+    values: dict[str, str | int | None] = {
+        "key": row.key,
+        "line": row.line,
+        "result": row.result,
+        "state": row.state,
+        "tickets": " ".join(row.ticket_ids),
+        "reference": row.reference,
+        "why": row.why,
+    }
+    return [harmless(str(v or "")) if name in _TEXT else v for name, v in values.items()]
+
+
+def verification_json(found: Verification) -> dict[str, Any]:
+    """The numbers, for programs."""
+    return {
+        "rows": found.total,
+        **{result: found.counts[result] for result in RESULTS},
+        "by_id": found.by_id,
+        "proved": found.proved,
+        "all_proved": found.all_proved,
+        "contradictions": [contradiction_json(one) for one in found.contradictions],
+        "contradictions_noted": found.noted,
+        "reasons": dict(found.reasons.most_common()),
+        "lists": [
+            {"day": one.day, "tickets": one.tickets, "total": one.total} for one in found.lists
+        ],
+        "tickets": found.tickets,
+        "began": moment(found.began),
+        "ended": moment(found.ended),
+        "service": found.service,
+        "operation": found.operation,
+        "target": found.target,
+        "reference": found.place,
+        "journal": found.journal,
+    }
+
+
+def show_verification(screen: Console, found: Verification) -> None:
+    """The page: what was checked, when and how, what is proved, and what is not."""
+    from rich.text import Text
+
+    heading(screen, f"Verification of {found.journal}")
+    began = datetime.fromtimestamp(found.began).astimezone()
+    lines = (
+        f"{found.service} {found.operation} to {found.target}; references in {found.place}",
+        f"begun {began:%Y-%m-%d %H:%M:%S %Z}, took {duration(found.ended - found.began)}",
+        _how(found),
+    )
+    for line in lines:
+        screen.print(Text(f"  {one_line(line)}", "dim"))
+    _show_counts(screen, found)
+    show_contradictions(screen, found.contradictions, len(found.contradictions))
+    for result in _LISTED:
+        _show_rows(screen, found, result)
+    _show_reasons(screen, found)
+    _show_lists(screen, found)
+    earlier = found.noted - len(found.contradictions)
+    if earlier > 0:
+        words = f"{count(earlier, 'contradiction')} of earlier looks are listed by `status`"
+        screen.print()
+        screen.print(Text(f"  {words}", "dim"))
+    screen.print()
+
+
+def _how(found: Verification) -> str:
+    if found.place == "none":
+        return "nobody was asked: no reference travels with the rows"
+    if found.row_by_row:
+        return f"asked for each row by itself; {count(found.tickets, 'answer')}"
+    lists = count(len(found.lists), "list")
+    return f"read {lists} with {count(found.tickets, 'ticket')}"
+
+
+def _show_counts(screen: Console, found: Verification) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    screen.print()
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(width=1)
+    table.add_column(min_width=15, no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column()
+    for result, (words, style, meaning) in _SHOWN.items():
+        rows = found.counts[result]
+        if not rows and result not in ("present", "missing", "twice", "contradicted"):
+            continue
+        if result == "present" and rows:
+            meaning = f"of {count(found.total, 'row')}: {meaning}"
+            if found.by_id:
+                meaning += f"; {found.by_id:,} by id only, their texts were changed"
+        shown = style if rows else "dim"
+        told = Text(meaning if rows else "", "dim")
+        table.add_row("", Text(words, shown), Text(f"{rows:,}", shown), told)
+    screen.print(table)
+    screen.print()
+    style = "bold green" if found.all_proved else "bold"
+    screen.print(Text(f"  Proved: {share(found)} of {count(found.total, 'row')}", style))
+
+
+def share(found: Verification) -> str:
+    """The proved share in percent, never rounded up to 100."""
+    return percent(found.proved)
+
+
+def _show_rows(screen: Console, found: Verification, result: RowResult) -> None:
+    from rich.text import Text
+
+    rows = found.first.get(result, [])
+    if not rows:
+        return
+    total = found.counts[result]
+    more = f", the first {len(rows)} of {total:,}" if total > len(rows) else ""
+    words = _SHOWN[result][0]
+    heading(screen, f"{words[:1].upper()}{words[1:]}{more}")
+    for row in rows:
+        name = clean(one_line(name_of(row.key, row.line), 40))
+        told = [f"tickets {', '.join(map(one_line, row.ticket_ids))}"] if row.ticket_ids else []
+        told += [one_line(row.why)] if row.why else []
+        screen.print(Text.assemble(f"  {name}  ", ("; ".join(told), "dim")))
+
+
+def _show_reasons(screen: Console, found: Verification) -> None:
+    from rich.text import Text
+
+    if not found.reasons:
+        return
+    heading(screen, "Why rows could not be proved")
+    for why, rows in found.reasons.most_common(_REASONS):
+        screen.print(Text.assemble((f"  {rows:>9,}  ", ""), (one_line(why), "dim")))
+
+
+def _show_lists(screen: Console, found: Verification) -> None:
+    from rich.text import Text
+
+    lists = [one for one in found.lists if one.tickets or one.total]
+    if not lists:
+        return
+    short = [one for one in lists if one.short]
+    shown = [*short, *(one for one in lists if not one.short)][:_LISTS]
+    heading(screen, "Lists that were read")
+    for one in shown:
+        counted = "it tells no count of its own"
+        if one.total is not None:
+            counted = f"of {one.total:,} by its own count"
+        style = "bold red" if one.short else "dim"
+        day = one.day or "all"
+        screen.print(Text(f"  {day}  {count(one.tickets, 'ticket')}, {counted}", style))
+    if len(lists) > len(shown):
+        screen.print(Text(f"  and {len(lists) - len(shown):,} more", "dim"))

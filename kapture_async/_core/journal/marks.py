@@ -1,0 +1,185 @@
+"""What this machine remembers of each journal, outside its file: which of its events it has seen.
+
+A journal cannot tell by itself that it is the newest: a copy from before says the same of itself.
+So whoever writes to one leaves a *mark* in the user's state directory, one small file per journal:
+the random nonce of the last run, and how many rows and events there were. A journal that does not
+have that run, or not all of its rows and events, is an older copy, or one that was pushed on with
+by itself (every run has a nonce of its own). The mark names the contents of some rows too, so that
+a new journal of the same rows is recognised; see :mod:`.sketch`.
+
+A mark is not synced and up to two seconds old: it is never ahead of the disk, so what it says is
+true. Where there is none, nothing can be said: another machine, another user, a state directory
+that was cleared or cannot be written. What two machines do with two copies, no mark shows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from hashlib import blake2b
+
+from attrs import asdict, field, frozen
+
+from .records import Job
+
+VARIABLE = "KAPTURE_ASYNC_STATE"
+"""Names another directory than the user's own."""
+_VERSION = 1
+_MOST = 1000
+_OLDEST = 400 * 86400.0
+_END = ".mark"
+
+
+@frozen(kw_only=True)
+class Mark:
+    """What was seen of a journal.
+
+    Attributes:
+        job_id: of the journal.
+        nonce: of its last run.
+        rows, events: how many there were.
+        path: where it was.
+        at: when; then its last events were at most a moment old.
+        closed: nobody had it open any more.
+        doubts: rows that were under way or in doubt.
+        sent: rows that are in the helpdesk, or may be.
+        contents: some of its rows; see :mod:`.sketch`.
+    """
+
+    job_id: str
+    nonce: str
+    rows: int
+    events: int
+    path: str
+    at: float
+    closed: bool
+    doubts: int
+    sent: int
+    contents: str = field(default="", repr=False)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing could be executed after it that its journal does not know."""
+        return self.closed and not self.doubts
+
+
+def is_ahead(mark: Mark, runs: Sequence[tuple[str, int, int]], rows: int, events: int) -> bool:
+    """Whether this machine has seen events of a journal that are not in it.
+
+    Args:
+        mark: what was seen.
+        runs: of the journal, the first one first: the nonce of each, and how many rows and events
+            there were when it began.
+        rows, events: how many there are.
+    """
+    reached = rows, events
+    for nonce, *before in reversed(runs):
+        if nonce == mark.nonce:
+            return reached[0] < mark.rows or reached[1] < mark.events
+        reached = before[0], before[1]
+    return True
+
+
+def folder() -> str:
+    """Where the marks are."""
+    named = os.environ.get(VARIABLE)
+    if named:
+        return named
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or os.path.expanduser(r"~\AppData\Local")
+    elif sys.platform == "darwin":
+        base = os.path.expanduser("~/Library/Application Support")
+    else:
+        base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return os.path.join(base, "kapture-async")
+
+
+@contextmanager
+def kept_in(where: str) -> Iterator[None]:
+    """Keep marks elsewhere meanwhile: those of a demonstration are nobody's."""
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = where
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = before
+
+
+def read(job: Job) -> Mark | None:
+    """The mark of a journal; ``None`` if there is none that can be read."""
+    return _read(_path_of(job))
+
+
+def write(mark: Mark, job: Job) -> None:
+    """Put a mark in the place of the one before.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    where = folder()
+    os.makedirs(where, mode=0o700, exist_ok=True)
+    temporary = os.path.join(where, f".{secrets.token_hex(8)}.part")
+    text = json.dumps({"version": _VERSION, **asdict(mark)})
+    try:
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(fd, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, _path_of(job))
+    finally:
+        with suppress(OSError):
+            os.unlink(temporary)
+
+
+def of_same_target(job: Job) -> Iterator[Mark]:
+    """The marks of other journals of the same service, operation and target."""
+    start = f"{_place_of(job)}-"
+    try:
+        names = os.listdir(folder())
+    except OSError:
+        return
+    for name in names:
+        if name.startswith(start) and name.endswith(_END):
+            mark = _read(os.path.join(folder(), name))
+            if mark is not None and mark.job_id != job.job_id:
+                yield mark
+
+
+def tidy() -> None:
+    """Remove marks that are too old, and the oldest where there are too many."""
+    now = time.time()
+    with suppress(OSError), os.scandir(folder()) as entries:
+        found = sorted(
+            (entry.stat().st_mtime, entry.path) for entry in entries if entry.name.endswith(_END)
+        )
+        for number, (at, path) in enumerate(found):
+            if number < len(found) - _MOST or at < now - _OLDEST:
+                with suppress(OSError):
+                    os.unlink(path)
+
+
+def _read(path: str) -> Mark | None:
+    try:
+        with open(path, encoding="utf-8") as file:
+            said = json.load(file)
+        if said.pop("version") != _VERSION:
+            return None
+        return Mark(**said)
+    except (OSError, ValueError, TypeError, AttributeError, KeyError):
+        return None
+
+
+def _path_of(job: Job) -> str:
+    return os.path.join(folder(), f"{_place_of(job)}-{job.job_id}{_END}")
+
+
+def _place_of(job: Job) -> str:
+    place = f"{job.service}\0{job.operation}\0{job.target}"
+    return blake2b(place.encode(errors="replace"), digest_size=8).hexdigest()

@@ -1,0 +1,414 @@
+"""What a journal holds, and what follows from it. Pure: no disk, no clock, no loop.
+
+A journal is a list of facts, only ever added to. The state of a row is what its last fact
+says, and :func:`action_for` is the whole rule of what may be sent on a later run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Literal, NamedTuple
+
+from attrs import field, frozen
+
+from ..errors import InvalidInputError
+
+Action = Literal[
+    "send", "done", "changed", "doubt", "rejected", "repeated", "clash", "renamed", "respelled",
+    "held", "new", "refused",
+]  # fmt: skip
+"""What to do with a row. Only ``send`` lets anything leave this machine.
+
+======== ====================================================================================
+send     its intent is on the disk: send it now, once, and settle it
+done     it is in the helpdesk already
+changed  it is in the helpdesk already, but with other content: report it
+doubt    it may be in the helpdesk: reconcile first
+rejected the service refused it, and it is the same as then: mend it
+repeated its key and its content came before in this run
+clash    its key came before in this run with other content: two rows, until one gets another key
+renamed  an earlier run had its content with a key and now it has none, or the reverse: report it
+respelled its key is another spelling of a key of an earlier run: report it
+held     the same, where only the end of the source can tell; ask again then
+new      it is new; nothing was written, as the caller asked for
+refused  it cannot be sent as it is; the journal holds why
+======== ====================================================================================
+"""
+
+
+class State(StrEnum):
+    """What is known of a row."""
+
+    ACCEPTED = "accepted"
+    """In the helpdesk: the service confirmed it, or it was found there."""
+    REJECTED = "rejected"
+    """Refused by the service; not in the helpdesk."""
+    NOT_SENT = "not_sent"
+    """Not in the helpdesk: it never left, or it was proven absent."""
+    UNKNOWN = "unknown"
+    """It may be in the helpdesk or not."""
+    AMBIGUOUS = "ambiguous"
+    """Found more than once, or in a way that proves nothing: for a person to judge."""
+    PROBABLE = "probable"
+    """Something like it was found, without its reference."""
+    REPLACED = "replaced"
+    """Never in the helpdesk, and it need not be: another row of the journal took its place."""
+
+
+class Kind(StrEnum):
+    """What a fact says of its row."""
+
+    INTENT = "intent"
+    """It is about to be sent."""
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    NOT_SENT = "not_sent"
+    UNKNOWN = "unknown"
+    MISSING = "missing"
+    """A look did not find it. Not yet a proof: it stays in doubt."""
+    PRESENT = "present"
+    """A look found it, once, by its reference."""
+    ABSENT = "absent"
+    """Proven not to be there."""
+    AMBIGUOUS = "ambiguous"
+    PROBABLE = "probable"
+    REPLACED = "replaced"
+    """Another row took its place."""
+
+
+STATE_AFTER: dict[str, State] = {
+    Kind.INTENT.value: State.UNKNOWN,
+    Kind.ACCEPTED.value: State.ACCEPTED,
+    Kind.REJECTED.value: State.REJECTED,
+    Kind.NOT_SENT.value: State.NOT_SENT,
+    Kind.UNKNOWN.value: State.UNKNOWN,
+    Kind.MISSING.value: State.UNKNOWN,
+    Kind.PRESENT.value: State.ACCEPTED,
+    Kind.ABSENT.value: State.NOT_SENT,
+    Kind.AMBIGUOUS.value: State.AMBIGUOUS,
+    Kind.PROBABLE.value: State.PROBABLE,
+    Kind.REPLACED.value: State.REPLACED,
+}
+"""The state of a row whose last fact is of this kind."""
+
+OUTCOMES = frozenset({Kind.ACCEPTED, Kind.REJECTED, Kind.NOT_SENT, Kind.UNKNOWN})
+"""How an attempt can end."""
+VERDICTS = frozenset({Kind.MISSING, Kind.PRESENT, Kind.ABSENT, Kind.AMBIGUOUS, Kind.PROBABLE})
+"""What a look at the helpdesk can say of a row that is in doubt."""
+TOLD = "told by the operator"
+"""The words of a verdict that no look gave, but a person."""
+DOUBTS = frozenset({State.UNKNOWN, State.AMBIGUOUS, State.PROBABLE})
+"""States in which a row is never sent."""
+
+LATER = frozenset(
+    {
+        "RateLimitedError",
+        "AuthenticationError",
+        "PermissionDeniedError",
+        "OpenTicketLimitError",
+        "EndpointNotFoundError",
+        "NotFoundError 404",  # a proxy, a wrong path; in the service's own words it is the row
+        *(f"RejectedError {status}" for status in (402, 405, 421, 426, 431, 451)),
+    }
+)
+"""Refusals that say nothing of the row: on a later run it may be sent again as it is. Class names,
+some of them only with an HTTP status. No redirect is one: it proves nothing."""
+
+
+def later_of(operation: str, again: frozenset[str] = LATER) -> frozenset[str]:
+    """Those refusals for an operation: of what is updated, a 404 says that it is not there."""
+    return again - {"NotFoundError 404"} if operation.endswith(".update") else again
+
+
+def goes_again(error: str | None, status: int | None, again: frozenset[str] = LATER) -> bool:
+    """Whether a refused row may be sent again as it is."""
+    return error in again or f"{error} {status}" in again
+
+
+def action_for(
+    state: State,
+    *,
+    same: bool,
+    error: str | None,
+    status: int | None = None,
+    again: frozenset[str] = LATER,
+) -> Action:
+    """What to do with a row that the journal knows, when it comes in a run.
+
+    Args:
+        state: its state.
+        same: whether its content is what it was.
+        error: the class name of the error it last met.
+        status: its HTTP status.
+        again: class names of refusals after which the same content may be sent again.
+    """
+    if state is State.NOT_SENT:
+        return "send"
+    if state is State.REJECTED:
+        # A mended row may go again: nothing of the refused one is in the helpdesk.
+        return "send" if not same or goes_again(error, status, again) else "rejected"
+    if state is State.REPLACED:
+        return "done"
+    if state is State.ACCEPTED:
+        return "done" if same else "changed"
+    return "doubt"
+
+
+@frozen(kw_only=True)
+class Job:
+    """What a journal is for. Another push must not go on with it.
+
+    Attributes:
+        service: the service's name.
+        operation: the operation's name.
+        target: the base URL, without secrets.
+        place: where the reference travels, such as ``"ticket_details"`` or ``"none"``.
+        keys: what tells rows apart: the name of the key column, say; ``None`` for their content.
+        shape: how rows are made from the source (columns, fixed values), where that is known.
+            Without keys, another shape makes every row a new one.
+        payloads: whether the journal keeps the content of rows until it is in the helpdesk.
+        source: the caller's own words to find the source again; not compared.
+        longest_call: seconds that a call of this run may take at most; noted with each run, not
+            compared.
+        job_id: random, made with the journal; every reference depends on it.
+    """
+
+    service: str
+    operation: str
+    target: str
+    place: str
+    keys: str | None = None
+    shape: str | None = field(default=None, repr=False)
+    payloads: bool = True
+    source: str | None = field(default=None, repr=False)
+    longest_call: float | None = None
+    job_id: str = ""
+
+    def differences(self, other: Job) -> list[str]:
+        """In what ``other`` is another job, each as words for a person; empty if it is not."""
+        found = []
+        for name in ("service", "operation", "target", "place", "keys", "shape"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if mine != theirs:
+                found.append(f"{name} is {_short(mine)}, not {_short(theirs)}")
+        return found
+
+
+def _short(value: str | None) -> str:
+    text = "not set" if value is None else repr(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def entry_name(row: int, job: Job) -> str:
+    """What a row of a journal is called outside of it, so that no other journal takes it for one
+    of its own."""
+    return f"r{row}.{job.job_id[:8]}"
+
+
+def entry_of(name: str, job: Job) -> int:
+    """The reverse of :func:`entry_name`.
+
+    Raises:
+        InvalidInputError: it names no row of this journal.
+    """
+    row, dot, tag = name.strip().removeprefix("r").partition(".")
+    if not dot or tag != job.job_id[:8] or not (row.isascii() and row.isdecimal()):
+        raise InvalidInputError(
+            "its _row names no row of this journal",
+            next_step="Name the journal that the rows came from, or take the column _row out.",
+        )
+    return int(row[:18])
+
+
+class Identity(NamedTuple):
+    """Which row it is: by its key if it has one, else by its content."""
+
+    key: str | None
+    digest: bytes
+    """16 bytes, see :func:`.digest_of`. Equal contents are told apart by counting them."""
+    line: int | None = None
+    """Where it stands in its source; for a person."""
+
+
+def is_name(key: str | None) -> bool:
+    """Whether a key can name a row in a journal; see :func:`check_identity`."""
+    if not key:
+        return False
+    if not key.isascii():
+        try:
+            key.encode()
+        except UnicodeEncodeError:
+            return False
+    return True
+
+
+def check_identity(identity: Identity) -> None:
+    """Refuse what the journal could not find again.
+
+    Raises:
+        InvalidInputError: the key is empty or no text that can be written as UTF-8.
+    """
+    key, digest, _ = identity
+    if key is not None and not is_name(key):
+        if not key:
+            raise InvalidInputError("its key is empty", next_step="Give it a key of its own.")
+        raise InvalidInputError("its key is not readable text (UTF-8)")
+    if len(digest) != 16:
+        raise ValueError("a digest has 16 bytes")
+
+
+class Taken(NamedTuple):
+    """What the journal says to a row that comes in."""
+
+    action: Action
+    row: int
+    reference: str
+    attempt: int
+    """The number of this attempt with ``send``, else of the last; 0 if there was none."""
+    state: State
+    ticket_id: str | None = None
+    error: str | None = None
+    """Class name of the error it last met, with every action but ``send``."""
+    words: str | None = None
+    status: int | None = None
+
+
+class Sighted(NamedTuple):
+    """What a lookup said of a row that an older copy of a journal would send, if that is anything
+    but that it is not there."""
+
+    kind: Literal["present", "ambiguous", "probable", "unknown", "unsettled"]
+    """``unsettled``: the service may still be at it, so that nothing can be said yet."""
+    ticket_ids: tuple[str, ...]
+    since: float
+    """It may have been sent since then,"""
+    last: float
+    """and until then."""
+
+
+class Settled(NamedTuple):
+    """How an attempt ended."""
+
+    row: int
+    attempt: int
+    kind: Kind | str
+    at: float
+    phase: int | None = None
+    status: int | None = None
+    ticket_id: str | None = None
+    error: str | None = None
+    """Class name of the error."""
+    words: str | None = None
+    """What the service said, secrets masked."""
+
+
+@frozen
+class Counts:
+    """How many rows are in which state. Those that were replaced are not among the rows."""
+
+    accepted: int = 0
+    rejected: int = 0
+    not_sent: int = 0
+    unknown: int = 0
+    ambiguous: int = 0
+    probable: int = 0
+    replaced: int = 0
+
+    @classmethod
+    def of(cls, kinds: Mapping[str, int]) -> Counts:
+        """From how many rows have which kind of last fact."""
+        states: dict[str, int] = {}
+        for kind, count in kinds.items():
+            name = STATE_AFTER[kind].value
+            states[name] = states.get(name, 0) + count
+        return cls(**states)
+
+    @property
+    def rows(self) -> int:
+        """All of them, without those that were replaced."""
+        return (
+            self.accepted
+            + self.rejected
+            + self.not_sent
+            + self.unknown
+            + self.ambiguous
+            + self.probable
+        )
+
+
+@frozen(kw_only=True)
+class Doubt:
+    """A row that may be in the helpdesk. Never sent again before a verdict."""
+
+    row: int
+    key: str | None
+    line: int | None
+    reference: str
+    state: State
+    payload: bytes | None = field(repr=False)
+    attempts: int
+    first_intent_at: float
+    """When it may have been sent first."""
+    sent_at: float
+    """When it may have been sent last."""
+    last_at: float
+    """When it was last known to be under way, or its process was found dead: settle time
+    counts from here."""
+    error: str | None
+    words: str | None = field(repr=False)
+    absent_looks: int
+    """How many looks in a row, since the last attempt, did not find it."""
+    last_look_at: float | None
+    """When the last of those was."""
+    traits: int = 0
+    """What its content is like; see :func:`.traits_of`."""
+
+
+@frozen(kw_only=True)
+class RowView:
+    """A row as the journal knows it."""
+
+    row: int
+    key: str | None
+    line: int | None
+    reference: str
+    state: State
+    kind: Kind
+    """Of its last fact."""
+    ticket_id: str | None
+    status: int | None
+    error: str | None
+    words: str | None = field(repr=False)
+    payload: bytes | None = field(repr=False)
+    at: float
+    """When its last fact was written."""
+    sent_at: float | None
+    """When it may have been sent last; ``None`` if it never was."""
+    attempts: int
+    """0 if it could never be sent at all."""
+    traits: int = 0
+    """What its content is like; see :func:`.traits_of`."""
+
+
+@frozen(kw_only=True)
+class Run:
+    """One process's time with the journal."""
+
+    run: int
+    began: float
+    ended: float | None
+    """``None`` while it runs, and for ever if its process was killed."""
+    pid: int
+    host: str
+    longest_call: float | None = None
+    """Seconds that one of its calls could take at most, if it sent anything."""
+
+
+@frozen(kw_only=True)
+class Look:
+    """One look at the helpdesk, for the record."""
+
+    look: int
+    at: float
+    evidence: str

@@ -1,0 +1,293 @@
+"""The tables of a journal, and the ways to make and open its file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sqlite3
+import threading
+from collections import Counter
+from urllib.parse import quote
+
+from attrs import evolve
+
+from ..atomicfile import PartFile
+from .damage import RESTORE, check_file, check_wal, wal_index, wal_is_there
+from .records import Job
+from .seal import check_seal, put_seal
+from .trouble import DAMAGED, damage_of, trouble, trouble_of
+
+VERSION = 3
+"""Of the tables. Another number is refused: a journal is for one push, not for years."""
+APPLICATION = 0x706A726E
+"""Stands in the file's header: tells a journal from other SQLite databases."""
+WAL_BYTES = 16 * 1024 * 1024
+"""How long the ``-wal`` file may grow before it is written through to the main file."""
+BUSY = 15.0
+"""Seconds to wait for another program, such as a backup, that holds the file locked."""
+
+_TABLES = """
+CREATE TABLE job (
+    job_id TEXT NOT NULL, service TEXT NOT NULL, operation TEXT NOT NULL, target TEXT NOT NULL,
+    place TEXT NOT NULL, keys TEXT, shape TEXT, payloads INTEGER NOT NULL, source TEXT,
+    made REAL NOT NULL, whole INTEGER NOT NULL, restored REAL
+);
+CREATE TABLE runs (
+    run INTEGER PRIMARY KEY, began REAL NOT NULL, ended REAL, pid INTEGER NOT NULL,
+    host TEXT NOT NULL, longest_call REAL, nonce TEXT NOT NULL DEFAULT '',
+    rows INTEGER NOT NULL DEFAULT 0, events INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE rows (
+    row INTEGER PRIMARY KEY, key TEXT, digest BLOB NOT NULL, occurrence INTEGER NOT NULL,
+    line INTEGER, planned REAL NOT NULL, traits INTEGER NOT NULL DEFAULT 0, repeat_of INTEGER,
+    former BLOB, changed INTEGER NOT NULL DEFAULT 0
+);
+CREATE UNIQUE INDEX rows_by_key ON rows (key) WHERE key IS NOT NULL AND repeat_of IS NULL;
+CREATE INDEX repeats ON rows (repeat_of, digest) WHERE repeat_of IS NOT NULL;
+CREATE TABLE payloads (row INTEGER PRIMARY KEY, payload BLOB NOT NULL);
+CREATE TABLE facts (
+    row INTEGER NOT NULL, fact INTEGER NOT NULL, kind TEXT NOT NULL, attempt INTEGER NOT NULL,
+    at REAL NOT NULL, phase INTEGER, status INTEGER, ticket_id TEXT, error TEXT, words TEXT,
+    evidence TEXT, PRIMARY KEY (row, fact)
+) WITHOUT ROWID;
+CREATE TABLE looks (look INTEGER PRIMARY KEY, at REAL NOT NULL, evidence TEXT NOT NULL);
+CREATE TABLE findings (
+    finding INTEGER PRIMARY KEY, row INTEGER NOT NULL, kind TEXT NOT NULL,
+    ticket_ids TEXT NOT NULL, at REAL NOT NULL, UNIQUE (row, kind, ticket_ids)
+);
+CREATE VIEW last_facts AS
+    SELECT * FROM facts AS f
+    WHERE f.fact = (SELECT max(g.fact) FROM facts AS g WHERE g.row = f.row);
+"""
+
+
+# Closing any file descriptor of a file gives up all locks this process has on it, also those of
+# SQLite on its main and -shm files (sqlite.org/howtocorrupt.html, 2.2). So these are only ever
+# opened by hand while no connection of this process has them open.
+_connections: Counter[str] = Counter()
+_guard = threading.Lock()
+
+
+def connect(path: str, how: str) -> sqlite3.Connection:
+    """Open a file that is there; close it with :func:`disconnect`.
+
+    Args:
+        path: the file.
+        how: ``mode=ro``, ``mode=rw`` or ``immutable=1``.
+    """
+    with _guard:
+        _connections[path] += 1
+    connection: sqlite3.Connection | None = None
+    try:
+        connection = sqlite3.connect(
+            f"file:{quote(os.fsencode(path))}?{how}",
+            uri=True,
+            timeout=BUSY,
+            isolation_level=None,
+            # The lock, not SQLite, sees to it that there is one thread at a time.
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        connection.execute("PRAGMA trusted_schema = OFF")
+    except BaseException:
+        disconnect(connection, path)
+        raise
+    return connection
+
+
+def disconnect(connection: sqlite3.Connection | None, path: str) -> None:
+    """Close a connection that :func:`connect` made. Once for each."""
+    try:
+        if connection is not None:
+            connection.close()
+    finally:
+        with _guard:
+            _connections[path] -= 1
+            if not _connections[path]:
+                del _connections[path]
+
+
+def seal(path: str) -> None:
+    """Seal a journal that is one whole file and that no connection of this process has open.
+
+    Raises:
+        OSError: it could not be written.
+    """
+    with _guard:
+        if path not in _connections and not wal_is_there(path):
+            put_seal(path)
+
+
+def make(path: str, job: Job, at: float) -> None:
+    """Make a new journal.
+
+    It appears under its name whole or not at all, so that a file without content is never
+    taken for a journal that has nothing in it yet.
+
+    Raises:
+        JournalError: it cannot be made; nothing is left behind.
+    """
+    job = evolve(job, job_id=secrets.token_hex(16))
+    folder = os.path.dirname(path)
+    # SQLite itself would make it readable for all; the -wal and -shm files follow its mode.
+    part, temporary = None, ""
+    try:
+        part = PartFile(folder)
+        temporary = part.path
+        os.close(part.descriptor)
+        connection = connect(temporary, "mode=rw")
+        try:
+            _fill(connection, job, at)
+        finally:
+            disconnect(connection, temporary)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links; the lock keeps others away
+            os.rename(temporary, path)
+        else:
+            os.unlink(temporary)
+        _sync_folder(folder)
+    except (OSError, sqlite3.Error) as error:
+        raise trouble_of(path, error) from error
+    finally:
+        if part is not None:
+            part.release()
+            for end in ("-journal", "-wal", "-shm"):
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary + end)
+
+
+def _fill(connection: sqlite3.Connection, job: Job, at: float) -> None:
+    connection.execute("PRAGMA synchronous = FULL")
+    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        raise sqlite3.OperationalError(f"its file system allows no WAL, only {mode}")
+    connection.executescript(
+        f"BEGIN; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; {_TABLES}"
+    )
+    connection.execute(
+        "INSERT INTO job VALUES (?,?,?,?,?,?,?,?,?,?,1,NULL)",
+        (
+            job.job_id,
+            job.service,
+            job.operation,
+            job.target,
+            job.place,
+            job.keys,
+            job.shape,
+            job.payloads,
+            job.source,
+            at,
+        ),
+    )
+    connection.execute("COMMIT")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _sync_folder(folder: str) -> None:
+    """Make the new name itself safe against a power failure, where that can be asked for."""
+    if hasattr(os, "O_DIRECTORY"):
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def examine(path: str, *, restored: bool = False) -> tuple[sqlite3.Connection, Job, os.stat_result]:
+    """Open a journal for reading, if it is one and nothing of it is missing.
+
+    Nothing is changed, so that a file that is refused stays as it was.
+
+    Args:
+        path: of the file.
+        restored: it is known to be an older copy: the main file alone will do.
+
+    Raises:
+        JournalError: it is no journal, of another version, or a part of it is lost.
+    """
+    connection: sqlite3.Connection | None = None
+    try:
+        seen = check_file(path)
+        with _guard:
+            index = None
+            if path not in _connections:
+                index = wal_index(path)
+                check_seal(path)
+        if not restored:
+            check_wal(path, index)
+        had_wal = wal_is_there(path)
+        connection = _open_to_read(path, had_wal=had_wal)
+        job = _check(connection, path, whole=had_wal or restored)
+    except BaseException as error:
+        if connection is not None:
+            disconnect(connection, path)
+        made = damage_of(path, error)
+        if made is not error:
+            raise made from error
+        raise
+    return connection, job, seen
+
+
+def _open_to_read(path: str, *, had_wal: bool) -> sqlite3.Connection:
+    # Read-only, SQLite would leave its -wal and -shm files behind; where they are already, it
+    # must not write through what the owner of the journal left in them.
+    connection = connect(path, "mode=ro" if had_wal else "mode=rw")
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:
+        disconnect(connection, path)
+        name = str(getattr(error, "sqlite_errorname", ""))
+        if had_wal or not name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")):
+            raise
+        # A folder that may not be written to: SQLite cannot make its -shm file there. All is
+        # in the main file, and nobody can change it.
+        return connect(path, "immutable=1")
+    except BaseException:
+        disconnect(connection, path)
+        raise
+    return connection
+
+
+def _check(connection: sqlite3.Connection, path: str, *, whole: bool) -> Job:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application != APPLICATION:
+        raise trouble(path, "it is an SQLite database, but no journal", "Name another file.")
+    if version > VERSION:
+        raise trouble(
+            path,
+            f"a newer version of this package made it (tables {version}; this one knows {VERSION})",
+            "Use that version, or a newer one.",
+        )
+    if version < VERSION:
+        raise trouble(
+            path,
+            f"an older version of this package made it (tables {version}; this one knows "
+            f"{VERSION})",
+            "Finish the push with that version.",
+        )
+    said = connection.execute(
+        "SELECT service, operation, target, place, keys, shape, payloads, source, job_id, "
+        "whole FROM job"
+    ).fetchall()
+    if len(said) != 1:
+        raise trouble(path, "it does not say what it is for: it is damaged", DAMAGED)
+    service, operation, target, place, keys, shape, payloads, source, job_id, says_whole = said[0]
+    if not says_whole and not whole:
+        raise trouble(path, "its -wal file is missing or empty", RESTORE)
+    return Job(
+        service=service,
+        operation=operation,
+        target=target,
+        place=place,
+        keys=keys,
+        shape=shape,
+        payloads=bool(payloads),
+        source=source,
+        job_id=job_id,
+    )

@@ -1,0 +1,679 @@
+"""The push itself: a fixed set of workers between a source of rows and a stream of outcomes.
+
+Walk of one row: drawn from the source (``drawing``) → written down, if there is a journal
+(``journaled``) → sent in its turn, once, and again if that is safe and of use (``sender``) → its
+outcome stands in the buffer → is read by the caller. Every row that is taken gets exactly one
+outcome, whatever happens: error, cancellation, a bug in here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import random
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+from attrs import frozen
+
+from ..arguments import check_callable, check_seconds
+from ..errors import (
+    ClientStateError,
+    ConflictError,
+    HelpdeskError,
+    InvalidInputError,
+    JournalError,
+    NoReplyError,
+    NotSentError,
+    PushStoppedError,
+)
+from ..journal.records import Taken
+from ..outcome import AnyOutcome, NotSent
+from ..runtime import running_loop
+from ..transport.failures import interrupted_by
+from ..transport.retry import RetryPolicy
+from .answers import Answers, Contradiction
+from .echoes import AnswerRule
+from .events import (
+    AnswersDiffer,
+    PushEvent,
+    PushNoticed,
+    PushObserver,
+    PushPaused,
+    PushStopped,
+    RowDoubted,
+    RowFinished,
+    RowKnown,
+)
+from .in_flight import NOTHING, InFlightRow, is_hopeless
+from .journaled import JournaledFeed
+from .journaling import JournalBridge
+from .refusals import Refusals, Stop
+from .row_reader import DirectFeed, Feed, RowReader
+from .rows import Row, Rows, Source
+from .throttle import Throttle
+from .wait_queue import Pauser, pause_on_clock
+from .worker import Sender
+
+R = TypeVar("R")
+
+logger = logging.getLogger("kapture_async.push")
+
+MAX_CONCURRENCY = 100
+"""As many as a client has connections by default. How many are used, the pace finds out."""
+
+
+_FIRST_FAILURES = 20
+"""As long as nothing was accepted, so many failures in a row that are not the rows' own are
+enough: rows go one at a time then, and each may be a doubt."""
+
+
+@frozen
+class PushCounts:
+    """How many rows were taken from the source, and what became of them so far.
+
+    ``earlier`` counts those that a journal knew and that were passed over: from earlier runs, or
+    as the same row again, under the same key.
+    """
+
+    rows: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    not_sent: int = 0
+    unknown: int = 0
+    earlier: int = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Rows that were taken and have no outcome yet."""
+        ended = self.accepted + self.rejected + self.not_sent + self.unknown + self.earlier
+        return self.rows - ended
+
+
+class Push(Generic[R]):
+    """A running push: an async context manager, and inside it an iterator over outcomes.
+
+    ::
+
+        async with client.tickets.push(rows) as outcomes:
+            async for outcome in outcomes:
+                print(outcome.key, outcome.name, outcome.ticket_id, outcome.reason)
+
+    Outcomes come as they finish, not in the order of the rows; each carries its row's index,
+    key and the row itself. A consumer that is slow slows the push down, so memory stays flat.
+
+    Leaving the ``async with`` early, by ``break`` or by an error, takes no further rows and
+    waits for those in flight; what finished but was not read is given by :meth:`unread`.
+    A cancellation (Ctrl-C) does the same; a second one cuts off what is in flight, and each
+    such row is reported ``Unknown`` or ``NotSent``, as is true of it.
+
+    Made by ``tickets.push``; see there for the settings.
+    """
+
+    def __init__(
+        self,
+        source: Source[Any],
+        send: Callable[[Any], Awaitable[R]],
+        *,
+        service: str,
+        operation: str,
+        retry: RetryPolicy,
+        key: Callable[[Any], str] | None = None,
+        max_concurrency: int = MAX_CONCURRENCY,
+        max_rate: float | None = None,
+        patience: float = 300.0,
+        give_up_after: int | None = 100,
+        keep_going: bool = False,
+        on_event: PushObserver | None = None,
+        recorder: JournalBridge | None = None,
+        held: bool = False,
+        rule: AnswerRule | None = None,
+        drop_connections: Callable[[], None] = lambda: None,
+        now: Callable[[], float] = time.monotonic,
+        pause: Pauser = pause_on_clock,
+        rand: Callable[[], float] = random.random,
+    ) -> None:
+        if type(max_concurrency) is not int or not 1 <= max_concurrency <= 10_000:
+            raise InvalidInputError("max_concurrency must be a whole number from 1 to 10,000")
+        if max_rate is not None and (
+            isinstance(max_rate, bool)
+            or not isinstance(max_rate, (int, float))
+            or not 0 < max_rate < math.inf
+        ):
+            raise InvalidInputError("max_rate must be more than 0 requests per second")
+        if type(keep_going) is not bool:
+            raise InvalidInputError("keep_going must be True or False")
+        if give_up_after is not None and (type(give_up_after) is not int or give_up_after < 1):
+            raise InvalidInputError("give_up_after must be 1 or more, or None for never")
+        check_seconds("patience", patience)
+        check_callable("on_event", on_event)
+        self._rows = Rows(source)
+        self._service, self._operation = service, operation
+        self._us: dict[str, Any] = {"service": service, "operation": operation, "effect": "write"}
+        self._workers = max_concurrency
+        self._most_unread = 2 * max_concurrency
+        self._give_up_after = math.inf if give_up_after is None else give_up_after
+        self._keep_going = keep_going
+        self._on_event = on_event
+        self._now = now
+        self._recorder = recorder
+        self._held = held
+        self._drop_connections = drop_connections
+        self._contradictions = self._doubted = 0
+        self._answers: Answers | None = None
+        if rule is not None:
+            self._answers = Answers(
+                rule, self._us, most=max_concurrency, on_habit=self._answers_differ
+            )
+        self._hired = 0
+        self._group: TaskGroup
+        names = ("accepted", "rejected", "not_sent", "unknown", "earlier")
+        self._tally: dict[str, int] = dict.fromkeys(names, 0)
+        self._hopeless = 0
+        self._unread: deque[AnyOutcome[R]] = deque()
+        self._wake = asyncio.Event()
+        self._reader_sleeps = False
+        self._room = asyncio.Event()
+        self._crowded = False
+        self._stop_reason: str | None = None
+        self._failure: BaseException | None = None
+        self._runner: asyncio.Task[None] | None = None
+        self._reported = False
+        self._pace = Throttle(
+            max_concurrency=max_concurrency,
+            max_rate=max_rate,
+            alone=True,
+            now=now,
+            pause=pause,
+            rand=rand,
+        )
+        self._drawing: RowReader[R] = RowReader(self._rows, key, now, self._fail, self._is_cut_off)
+        self._journaled: JournaledFeed[R] | None = None
+        if recorder is not None:
+            self._journaled = JournaledFeed(
+                self._drawing, recorder, self._pace, self._keep_up, self._end_alone, self._fail
+            )
+        self._feed: Feed[R] = self._journaled or DirectFeed(self._drawing)
+        self._sender: Sender[R] = Sender(
+            send,
+            self._feed,
+            self._pace,
+            recorder,
+            Refusals(operation, keep_going=keep_going),
+            retry=retry,
+            patience=patience,
+            us=self._us,
+            now=now,
+            pause=pause,
+            rand=rand,
+            unread=self._unread,
+            most_unread=self._most_unread,
+            keep_up=self._keep_up,
+            end=self._end,
+            interrupted=self._interrupted,
+            on_pause=lambda seconds, reason: self._tell(PushPaused(seconds, reason)),
+            on_room=self._hire,
+            on_apart=self._wait_with,
+            give_up=self._stop_with,
+            answers=self._answers,
+            contradicted=self._contradicted,
+        )
+
+    # --- for the caller ------------------------------------------------------------------------
+
+    @property
+    def counts(self) -> PushCounts:
+        """How many rows so far, and what became of them."""
+        return PushCounts(rows=self._drawing.taken, **self._tally)
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why no more rows are taken, if the push was stopped before its source ended."""
+        return self._stop_reason
+
+    def stop(self, reason: str = "stopped by the caller") -> None:
+        """Take no further rows. What is in flight finishes, and its outcomes still come."""
+        if self._pace.stopped.is_set():
+            return
+        self._pace.stopped.set()
+        if not self._drawing.exhausted:
+            self._stop_reason = reason
+            self._tell(PushStopped(reason))
+        self._room.set()
+        self._drawing.stop()
+        if self._journaled is not None:
+            self._journaled.stop()
+
+    def unread(self) -> list[AnyOutcome[R]]:
+        """Outcomes that finished and were not read from the iterator; each is given once, and makes
+        room for another."""
+        left = list(self._unread)
+        self._unread.clear()
+        self._let_go_on()
+        return left
+
+    async def __aenter__(self) -> Push[R]:
+        running_loop()
+        if self._runner is not None:
+            raise ClientStateError(
+                "a push runs once", next_step="Call push() again for another run."
+            )
+        if self._recorder is not None and self._journaled is not None:
+            recorder = self._recorder
+            recorder.serve(
+                self._journaled.set_aside,
+                lambda error: self._fail(error, error.message),
+            )
+            await recorder.open(
+                self._journaled.have_begun,
+                self._written,
+                lambda words: self._tell(PushNoticed(words)),
+            )
+            if self._answers is not None and self._answers.gives_ids:
+                for row, ticket_id in await recorder.given():
+                    self._answers.know(ticket_id, row)
+            if self._held or recorder.has_rest:
+                self._rows.then(recorder.rest(from_journal=self._held))
+        self._runner = asyncio.create_task(self._run(), name="push")
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        runner = self._runner
+        assert runner is not None
+        if not runner.done():
+            left = "the consumer left" if exc is None else f"the consumer met {_name_of(exc)}"
+            self.stop(left)
+        # Shielded, so that a cancelled scope around us does not cut off what is in flight; a
+        # further cancellation of this very task does. None of them lets go of what still runs:
+        # its outcomes would be missed, and its journal would be in use.
+        cut_off: asyncio.CancelledError | None = None
+        with anyio.CancelScope(shield=True):
+            while not runner.done():
+                try:
+                    await asyncio.wait({runner})
+                except asyncio.CancelledError as error:
+                    cut_off = error
+                    runner.cancel()
+        if cut_off is not None:
+            raise cut_off
+        if exc_type is None:
+            self._raise_failure()  # what the iteration would have raised at its end
+
+    def __aiter__(self) -> Push[R]:
+        return self
+
+    async def __anext__(self) -> AnyOutcome[R]:
+        while not self._unread:
+            if await self.wait_for_change():
+                raise StopAsyncIteration
+        outcome = self._unread.popleft()
+        if self._crowded:
+            self._let_go_on()
+        return outcome
+
+    async def next_batch(self) -> list[AnyOutcome[R]]:
+        """All outcomes that are ready, at least one; an empty list at the end.
+
+        Raises:
+            PushStoppedError: the push gave up; every row taken has had its outcome before.
+            Exception: what the source raised, likewise at the end.
+        """
+        while not self._unread:
+            if await self.wait_for_change():
+                return []
+        return self.unread()
+
+    def report_unsent(self, rows: Iterable[Any]) -> None:
+        """Give rows that were drawn from a source, and never taken from it, their outcome."""
+        error = NotSentError("the push was stopped before it was taken", **self._us)
+        for row in rows:
+            key = row.key if isinstance(row, Row) else None
+            index = self._drawing.taken
+            self._drawing.taken += 1
+            self._finish(NotSent(index=index, key=key, row=row, attempts=0, error=error))
+
+    def wake(self) -> None:
+        """Let :meth:`wait_for_change` return."""
+        self._wake.set()
+
+    async def wait_for_change(self) -> bool:
+        """Wait until something may have changed. True at the end of the push.
+
+        Raises:
+            PushStoppedError: the push gave up; every row taken has had its outcome before.
+            Exception: what the source raised, likewise at the end.
+        """
+        if self._runner is None:
+            raise ClientStateError(
+                "the push is not running", next_step="Use it as `async with ... as outcomes`."
+            )
+        if self._runner.done():
+            self._raise_failure()
+            return True
+        self._reader_sleeps = True
+        self._wake.clear()
+        await self._wake.wait()
+        return False
+
+    def _raise_failure(self) -> None:
+        """Raise what ended the push before its source did; each is raised once."""
+        runner, failure = self._runner, self._failure
+        if failure is None and runner is not None and not self._reported:
+            if runner.cancelled():
+                words = "the push was cut off"
+                failure = PushStoppedError(words, service=self._service, operation=self._operation)
+            else:
+                failure = runner.exception()
+        self._failure, self._reported = None, True
+        if isinstance(failure, PushStoppedError) and failure.message == _MISMATCHED:
+            failure = self._count_doubts(failure)
+        if failure is not None:
+            raise failure
+
+    # --- the workers ---------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        try:
+            async with anyio.create_task_group() as group:
+                self._group = group
+                if self._journaled is not None:
+                    group.start_soon(self._journaled.run)
+                self._hire()
+        finally:
+            self._sender.leave()
+            try:
+                await self._rows.aclose()
+                await self._close_books()
+            finally:
+                await self._close_journal()
+                # Readers look at the runner only after this turn of the loop, when it is done.
+                asyncio.get_running_loop().call_soon(self._wake.set)
+
+    def _hire(self) -> None:
+        """As many workers as may send at a time: others would only wait in line."""
+        while self._hired < min(self._pace.room, self._workers):
+            self._hired += 1
+            self._group.start_soon(self._sender.work)
+
+    def _wait_with(self, live: InFlightRow[R]) -> None:
+        """Another worker, for a row that must wait while others go on."""
+        self._group.start_soon(self._sender.work, live)
+
+    async def _keep_up(self) -> None:
+        """Wait for a consumer that is slow."""
+        while len(self._unread) >= self._most_unread and not self._pace.stopped.is_set():
+            self._crowded = True
+            self._room.clear()
+            await self._room.wait()
+
+    def _let_go_on(self) -> None:
+        self._crowded = False
+        self._room.set()
+
+    def _is_cut_off(self) -> bool:
+        """Whether the push itself is being cancelled, and not something inside it."""
+        return self._runner is not None and self._runner.cancelling() > 0
+
+    def _interrupted(self, live: InFlightRow[R], error: BaseException) -> bool:
+        """Say what may have become of a row that something broke into.
+
+        Returns:
+            Whether it is the push itself that is being cut off.
+        """
+        if live.has_turn:
+            self._pace.unused()
+        live.give_way()
+        live.last = interrupted_by(error) or live.last or self._story_of(error, live.tries)
+        if self._is_cut_off():
+            return True
+        error.add_note(f"while pushing row {live.index}")
+        self._fail(_not_a_cancellation(error), f"row {live.index} met {_name_of(error)}")
+        return False
+
+    def _end(self, live: InFlightRow[R]) -> None:
+        """Give a row its outcome; with a journal once that is written down."""
+        if live.known is not None:
+            self._pass_over(live, live.known)
+            return
+        if live.result is NOTHING:
+            if live.last is None:
+                words = "the push was stopped before it was sent"
+                live.last = NotSentError(words, **self._us)
+            if isinstance(live.last, JournalError):
+                self._fail(live.last, "the journal failed")
+        outcome = live.outcome(self._now)
+        if live.entry is not None and self._recorder is not None:
+            self._recorder.end(live, outcome)
+        else:
+            self._finish(outcome)
+
+    def _pass_over(self, live: InFlightRow[R], known: Taken) -> None:
+        """A row that the journal knows, and that is not to be sent now."""
+        if known.action == "clash":
+            live.known, where = None, _line_of(live.row)
+            live.last = InvalidInputError(f"{where}{known.words}", next_step=_CLASH, **self._us)
+            self._finish(live.outcome(self._now))
+            return
+        if known.action in _OUT_OF_ORDER:
+            live.known = None
+            words, next_step = _OUT_OF_ORDER[known.action]
+            live.last = ConflictError(words, next_step=next_step, **self._us)
+            self._finish(live.outcome(self._now))
+            return
+        self._tally["earlier"] += 1
+        self._wake.set()
+        if self._on_event is not None:
+            repeated = known.action == "repeated"
+            self._tell(RowKnown(live.key, "repeated" if repeated else known.state.value))
+
+    def _written(self, outcomes: Sequence[AnyOutcome[R]], problem: JournalError | None) -> None:
+        if problem is not None:
+            self._fail(problem, "the journal failed")
+        for outcome in outcomes:
+            try:
+                self._finish(outcome)
+            except Exception as error:  # the others shall not suffer from it
+                self._fail(error, f"row {outcome.index} met {_name_of(error)}")
+
+    def _end_alone(self, live: InFlightRow[R]) -> None:
+        """:meth:`_end` for one of many."""
+        try:
+            self._end(live)
+        except Exception as error:
+            self._fail(error, f"row {live.index} met {_name_of(error)}")
+
+    async def _close_books(self) -> None:
+        """If the source was read whole, see what of earlier runs needs no further care."""
+        if self._recorder is None or not self._drawing.exhausted or self._pace.stopped.is_set():
+            return
+        with contextlib.suppress(JournalError):  # which the next run sees to
+            await self._recorder.close_books()
+
+    async def _close_journal(self) -> None:
+        """Also while the push is being cut off, however often: of what the journal writes down
+        last, its reader must hear, and whoever goes on must find the journal free."""
+        if self._journaled is not None:
+            self._journaled.leave()
+        if self._recorder is None:
+            return
+        cut_off: asyncio.CancelledError | None = None
+        while True:
+            try:
+                await self._recorder.aclose()
+                break
+            except asyncio.CancelledError as error:  # ends the waiting, not the closing
+                cut_off = error
+        if cut_off is not None:
+            raise cut_off
+
+    def _story_of(self, error: BaseException, tries: int) -> HelpdeskError:
+        words = f"interrupted by {_name_of(error)}"
+        if tries == 0:
+            return NotSentError(f"{words} before it was sent", **self._us)
+        return NoReplyError(f"{words} while it was being sent", **self._us)
+
+    def _finish(self, outcome: AnyOutcome[R]) -> None:
+        self._tally[outcome.name] += 1
+        self._unread.append(outcome)
+        if self._reader_sleeps:
+            self._reader_sleeps = False
+            self._wake.set()
+        if outcome.name == "accepted" or not is_hopeless(outcome):
+            self._hopeless = 0
+        elif not (self._keep_going and outcome.name == "rejected"):
+            self._hopeless += 1
+            most = self._give_up_after
+            if not self._tally["accepted"]:
+                most = min(most, _FIRST_FAILURES)
+            if self._hopeless >= most and self._stop_reason is None:
+                self._give_up(outcome)
+        if self._on_event is not None:
+            self._tell(RowFinished(outcome))
+
+    def _give_up(self, outcome: AnyOutcome[R]) -> None:
+        cause: HelpdeskError = getattr(outcome, "error")  # noqa: B009 - only failures get here
+        what = f"{_rows(self._hopeless)} in a row failed, the last with: {cause.message}"
+        self._stop_with(Stop(what, cause=cause))
+
+    def _stop_with(self, stop: Stop) -> None:
+        error = PushStoppedError(
+            f"the push gave up after {_rows(self._drawing.taken)}: {stop.reason}",
+            service=self._service,
+            operation=self._operation,
+            retry_after=stop.retry_after,
+            next_step=self._next_step_after(stop),
+        )
+        error.__cause__ = stop.cause
+        error.wrong_address = stop.wrong_address
+        self._fail(error, stop.reason)
+
+    def _next_step_after(self, stop: Stop) -> str | None:
+        """What is safe next: a journal of the wrong address is of no use for the right one."""
+        if not stop.wrong_address or self._recorder is None or self._recorder.has_tickets:
+            return stop.next_step
+        return f"{stop.next_step} {_OTHER_JOURNAL}"
+
+    def _contradicted(self, live: InFlightRow[R], found: Contradiction) -> None:
+        """An answer belongs to another row. One may be an accident; after two, nothing that the
+        service says can be relied upon."""
+        error = found.error
+        live.result, live.last = NOTHING, error
+        self._drop_connections()
+        if found.earlier is not None:
+            self._doubted += 1
+            logger.warning(
+                "an accepted row is in doubt: another row was given its id, %s", found.ticket_id
+            )
+            if self._recorder is not None:
+                self._recorder.doubt(found.earlier, found.ticket_id, found.words)
+            self._tell(RowDoubted(found.index, found.key, found.ticket_id, found.words))
+        if self._answers is None or not self._answers.counts(error):
+            return
+        self._contradictions += 1
+        if self._contradictions == _MOST_CONTRADICTIONS:
+            stopped = PushStoppedError(
+                _MISMATCHED, service=self._service, operation=self._operation
+            )
+            self._fail(stopped, _MISMATCHED)
+
+    def _count_doubts(self, stopped: PushStoppedError) -> PushStoppedError:
+        """Why the push was stopped, now that all that was in flight has its outcome."""
+        doubts = self._tally["unknown"] + self._doubted
+        look = "look these rows up in the helpdesk before you push again"
+        if self._recorder is not None:
+            look = "`reconcile` the journal, then run the same push again"
+        error = PushStoppedError(
+            f"the push gave up after {_rows(self._drawing.taken)}: {stopped.message}; "
+            f"{doubts:,} rows are in doubt",
+            service=self._service,
+            operation=self._operation,
+            next_step=f"Check the service and any proxy before it; {look}.",
+        )
+        return error
+
+    def _answers_differ(self, field: str, rows: int) -> None:
+        words = "%d answers repeat a %s that fits no row; it cannot show that they are right"
+        logger.warning(words, rows, field)
+        self._tell(AnswersDiffer(field, rows))
+
+    def _fail(self, error: BaseException, reason: str) -> None:
+        if self._failure is None:
+            self._failure = error
+        self.stop(reason)
+
+    def _tell(self, event: PushEvent) -> None:
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(event)
+        except Exception:
+            logger.exception("an observer failed; the push goes on")
+
+
+_OTHER_JOURNAL = (
+    "A journal is for one address: with another base URL give another journal (--journal on the "
+    "command line), or delete this one: it has no row that is known to be in the helpdesk. Look up "
+    "there what it has in doubt first."
+)
+_MOST_CONTRADICTIONS = 2
+_MISMATCHED = "two answers belong to other rows than those they came for"
+
+_OUT_OF_ORDER = {
+    "changed": (
+        "this row was pushed before with other content, and is in the helpdesk",
+        "Change the ticket there, or give the row a key of its own if it is another ticket.",
+    ),
+    "renamed": (
+        "an earlier run of this journal had a row of this content, with a key where this has "
+        "none, or without one where this has one",
+        "Push with the same keys as before; or, if it is another row, with another journal.",
+    ),
+    "respelled": (
+        "its key is another spelling of a key of an earlier run, whose row may be in the helpdesk",
+        "Push with the keys as they were. If it is another ticket, go ahead with keys_exact=True "
+        "(--keys-exact on the command line).",
+    ),
+    "held": (
+        "its key is another spelling of a key of an earlier run, as with too many rows of this "
+        "push",
+        "Push with the keys as they were. If they are other tickets, go ahead with "
+        "keys_exact=True (--keys-exact on the command line).",
+    ),
+}
+"""Rows that a journaled push refuses to send, why, and what to do. Never "not sent": that would
+say that it is safe to send them."""
+
+
+_CLASH = "Give it a key of its own if it is another ticket; else take it out of the source."
+
+
+def _line_of(row: Any) -> str:
+    line = row.line if isinstance(row, Row) else None
+    return "" if line is None else f"line {line}: "
+
+
+def _rows(number: int) -> str:
+    return f"{number:,} row{'' if number == 1 else 's'}"
+
+
+def _name_of(error: BaseException) -> str:
+    return type(error).__name__
+
+
+def _not_a_cancellation(error: BaseException) -> BaseException:
+    """A stray cancellation inside a call must not look like one of the caller's own task."""
+    if isinstance(error, asyncio.CancelledError):
+        return RuntimeError("a call of the push was cancelled from inside")
+    return error

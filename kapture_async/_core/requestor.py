@@ -1,0 +1,246 @@
+"""One call, from data to judged reply: what every method of every resource goes through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from attrs import define, evolve, field, frozen
+
+from .codec import Codec, WireModel
+from .errors import InvalidInputError, UnreadableReplyError
+from .response import Advice, ResponseContext
+from .secret import Secret
+from .streamed import StreamedResponse
+from .transport.bodies import NOTHING, Body, Form, form_body, json_body
+from .transport.call_state import IsFile
+from .transport.request import Operation, RawReply, Request
+from .transport.retry import RetryPolicy
+from .transport.settings import CallOptions
+from .transport.streaming import EndsByItself, OpenReply
+from .transport.transport import Transport
+from .vendorwords import DOCUMENTED, VendorWords
+
+M = TypeVar("M", bound=WireModel)
+
+Judge = Callable[[ResponseContext], Any]
+"""A service's rule of success: gives the decoded body, or raises the error that fits."""
+
+
+class Payload(dict[str, Any]):
+    """Data on its way out, whose repr shows no value: a traceback may show any variable."""
+
+    def __repr__(self) -> str:
+        return f"<Payload with {', '.join(self)}>"
+
+
+@define
+class PageSize:
+    """Rows per page of one tenant, shared by all its pulls.
+
+    Attributes:
+        rows: ``None`` while the service gives all rows of a window at once. Set by the user, or
+            learned when the service refuses a request that has no limit.
+    """
+
+    rows: int | None = None
+
+
+@frozen(kw_only=True)
+class ApiRequestor:
+    """The transport, the service's rule of success, its codec and the options in force.
+
+    ``advice`` holds the service's own next steps for some classes of errors; ``words`` the tenant's
+    own for "none", "success" and "failed". ``exclusive_end``: the end of a window is no part of it.
+    ``page_size``: how many rows a page of a pull has.
+    """
+
+    transport: Transport
+    judge: Judge
+    codec: Codec
+    options: CallOptions
+    advice: Advice = field(factory=dict)
+    words: VendorWords = DOCUMENTED
+    exclusive_end: bool = False
+    page_size: PageSize = field(factory=PageSize)
+
+    def with_options(self, options: CallOptions) -> ApiRequestor:
+        """The same with other options; the transport is shared."""
+        return evolve(self, options=options)
+
+    def with_retry(self, retry: RetryPolicy) -> ApiRequestor:
+        """The same with another retry policy."""
+        return self.with_options(self.options.changed(retry=retry))
+
+    async def call(
+        self,
+        operation: Operation,
+        data: Any = None,
+        *,
+        path: str | None = None,
+        query: tuple[tuple[str, str], ...] = (),
+        headers: Mapping[str, Secret] | None = None,
+        secrets: tuple[Secret, ...] = (),
+    ) -> ResponseContext:
+        """Send ``data`` the way the operation wants it, and judge the reply.
+
+        Args:
+            operation: what to call.
+            data: whatever :meth:`Codec.encode` takes, or a :class:`Form`.
+            path: the path with ids filled in, if the operation's has any.
+            query: what stands behind the question mark; names may repeat.
+            headers: headers of this call alone.
+            secrets: what must be masked in the service's own words, beside all headers.
+
+        Returns:
+            The judgement the reply passed. It holds the decoded body, and makes the error
+            where decoding finds something missing.
+
+        Raises:
+            InvalidInputError: the data cannot be encoded; nothing was sent.
+            HelpdeskError: whatever fits; see the tree in :mod:`.errors`.
+        """
+        _ = self.codec.converter  # whatever keeps it from loading must show before the sending
+        request = self._request(operation, data, path, query, headers)
+        reply = await self.transport.send(request, self.options)
+        return self._judged(request, reply, secrets)
+
+    def decode(self, judged: ResponseContext, value: Mapping[str, Any], cls: type[M]) -> M:
+        """The typed view over an object of a reply.
+
+        Raises:
+            UnreadableReplyError: it lacks what makes it one.
+        """
+        try:
+            return self.codec.decode(value, cls)
+        except UnreadableReplyError as error:
+            problem = error.message
+        raise judged.unreadable(problem)
+
+    async def open(
+        self,
+        operation: Operation,
+        *,
+        is_file: IsFile,
+        path: str | None = None,
+        headers: Mapping[str, Secret] | None = None,
+    ) -> OpenReply:
+        """Send a read without data, and leave the file that comes to be read as it arrives.
+
+        Args:
+            operation: what to call.
+            is_file: the service's rule: whether a head is that of a file.
+            path: the path with ids filled in, if the operation's has any.
+            headers: headers of this call alone.
+
+        Raises:
+            UnreadableReplyError: something came that is neither a file nor a refusal.
+            HelpdeskError: whatever else fits.
+        """
+        request = self._request(operation, None, path, (), headers)
+        reply = await self.transport.open(request, self.options, is_file=is_file)
+        if isinstance(reply, OpenReply):
+            return reply
+        if reply.status >= 300:
+            self._judged(request, reply)  # raises: what is no success is never confirmed
+        raise self._judgement(request, reply).no_file()
+
+    async def begin(
+        self,
+        operation: Operation,
+        data: Any,
+        *,
+        headers: Mapping[str, Secret] | None = None,
+    ) -> StreamedResponse:
+        """Send a read, and leave a JSON answer to be read as it arrives.
+
+        Args:
+            operation: what to call.
+            data: whatever :meth:`Codec.encode` takes.
+            headers: headers of this call alone.
+
+        Returns:
+            The answer to read and to judge. It must be closed: it holds a connection slot.
+
+        Raises:
+            InvalidInputError: the data cannot be encoded; nothing was sent.
+            HelpdeskError: it was refused at once, or no answer came.
+        """
+        _ = self.codec.converter
+        most = self.transport.settings.max_reply_bytes
+        if most is not None:
+            operation = evolve(operation, reply_cap=most)
+        request = self._request(operation, data, None, (), headers)
+        reply = await self.transport.open(request, self.options, is_file=EndsByItself())
+        if isinstance(reply, OpenReply):
+            return StreamedResponse(
+                reply, self.judge, lambda raw: self._judgement(request, raw), operation.reply_cap
+            )
+        self._judged(request, reply)  # raises: what is no success is never confirmed
+        raise self._judgement(request, reply).unreadable()
+
+    def _request(
+        self,
+        operation: Operation,
+        data: Any,
+        path: str | None,
+        query: tuple[tuple[str, str], ...],
+        headers: Mapping[str, Secret] | None,
+    ) -> Request:
+        problem: InvalidInputError | None = None
+        body: Body | None = None
+        try:
+            if not isinstance(data, Form):
+                data = self.codec.encode(data)
+            body = _body(operation, data)
+        except InvalidInputError as error:
+            problem = error
+        except Exception as error:
+            # A date beyond the calendar, a structure that holds itself, a type with a bug.
+            problem = InvalidInputError(f"the data cannot be encoded ({type(error).__name__})")
+        if problem is not None:
+            problem.__context__ = None  # its message may hold the data
+            raise problem
+        return Request(
+            operation=operation,
+            path=path if path is not None else operation.path,
+            body=body,
+            query=query,
+            headers=headers or {},
+        )
+
+    def _judged(
+        self, request: Request, reply: RawReply, secrets: tuple[Secret, ...] = ()
+    ) -> ResponseContext:
+        judgement = self._judgement(request, reply, secrets)
+        judgement.body = self.judge(judgement)
+        return judgement
+
+    def _judgement(
+        self, request: Request, reply: RawReply, secrets: tuple[Secret, ...] = ()
+    ) -> ResponseContext:
+        if self.options.headers or request.headers:
+            secrets = (*self.options.headers.values(), *request.headers.values(), *secrets)
+        return ResponseContext(
+            self.transport,
+            request.operation,
+            reply,
+            secrets,
+            self.advice,
+            request.body is not None and request.body.has_file,
+            self.words,
+        )
+
+
+def _body(operation: Operation, data: Any) -> Body | None:
+    wrap = operation.wrap
+    if wrap == "array":
+        return json_body([data])
+    if wrap == "object":
+        return json_body(data)
+    if wrap == "form" and isinstance(data, Form):
+        return form_body(data)
+    if wrap == "none" and data is None:
+        # A GET has no body at all; the others get one that can be marked.
+        return None if operation.method in ("GET", "HEAD") else NOTHING
+    raise InvalidInputError(f"{operation.name} does not take this kind of data")

@@ -1,0 +1,284 @@
+"""What any reply means by HTTP alone, after the service's own rule had nothing to say.
+
+A service first reads the body by its own rule of success. What that rule does not know ends
+here: by the HTTP status, and last as "not readable". An unknown shape is never success.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from html import unescape
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from attrs import define, field
+
+from .errors import (
+    AnswerMismatchError,
+    AuthenticationError,
+    ConflictError,
+    EndpointNotFoundError,
+    HelpdeskError,
+    NoReplyError,
+    NotSentError,
+    PermissionDeniedError,
+    RateLimitedError,
+    RedirectedError,
+    RejectedError,
+    ReplyTimeoutError,
+    RequestTooLargeError,
+    ServerError,
+    UnreadableReplyError,
+    ValidationError,
+)
+from .jsontext import charset_in, loads
+from .phase import Phase
+from .secret import Secret
+from .transport.request import Operation, RawReply
+from .transport.retry import parse_retry_after
+from .transport.transport import Transport
+from .transport.urls import origin_of
+from .vendorwords import DOCUMENTED, VendorWords
+
+E = TypeVar("E", bound=HelpdeskError)
+
+Advice = Mapping[type[HelpdeskError], str]
+"""Class of error to the safe next step, as a service has it."""
+_NO_ADVICE: Advice = MappingProxyType({})
+
+NOT_JSON: Any = object()
+"""What :func:`json_of` gives for a body that is no JSON."""
+
+WORDS_CAP = 500
+"""The most characters of a service's own words that an error carries."""
+
+_AFTER_REDIRECT = (
+    "Look it up in the helpdesk first: a redirect may follow what was carried out. Then set the "
+    "base URL to the address that really serves the API."
+)
+
+_MARKUP = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_BLANKS = re.compile(r"\s+")
+
+_MEANINGS: dict[int, tuple[type[HelpdeskError], str]] = {
+    400: (ValidationError, "the service refused the data"),
+    401: (AuthenticationError, "the service refused the credentials"),
+    402: (RejectedError, "the service asks for a payment first"),
+    403: (PermissionDeniedError, "the service forbids this call"),
+    404: (EndpointNotFoundError, "the service has no such address"),
+    405: (RejectedError, "the service takes no such call at this address"),
+    406: (RejectedError, "the service cannot answer in JSON"),
+    407: (AuthenticationError, "a proxy in front of the service asks for credentials"),
+    408: (ReplyTimeoutError, "the service gave up waiting"),
+    409: (ConflictError, "the service reports a conflict"),
+    413: (RequestTooLargeError, "the request is too large for the service"),
+    415: (RejectedError, "the service does not take this kind of body"),
+    421: (RejectedError, "the request reached a server that does not serve this address"),
+    422: (ValidationError, "the service refused the data"),
+    425: (NotSentError, "the service would not take the request this early"),
+    429: (RateLimitedError, "the service asks to slow down"),
+    431: (RejectedError, "the headers of the request are too large for the service"),
+    451: (RejectedError, "the call is forbidden for legal reasons"),
+    # What proxies answer when the caller seems to have gone: the service may be at work on it.
+    460: (NoReplyError, "a proxy gave up on the answer"),
+    499: (NoReplyError, "a proxy gave up on the answer"),
+}
+"""What a 4xx proves by HTTP alone. All others are refusals, too: they are about the request."""
+
+_MAY_MEAN_LIMIT = frozenset({400, 401, 402, 403, 409, 420})
+"""Statuses of refusals that gateways use for a limit, which only the words tell then."""
+# Words by which a service says "too many": it took none of it, and takes it later.
+_SAYS_LIMIT = re.compile(
+    r"too many (requests|calls|hits|attempts|connections)|too fast|slow down|throttl"
+    r"|\brate[ _-]?limit|\bquota\b"
+    r"|\b(requests?|calls?|api|hits|usage|daily|hourly|monthly|minute|transactions?)\b"
+    r"[^.]{0,40}\b(limits?|exceed\w*)\b"
+    r"|^(the |your )?(\w+ ){0,2}limit (has been |is |was )?(exceeded|reached|exhausted|hit)\W*$"
+    r"|^(you have |you've )?(exceeded|reached|exhausted|hit) (the |your )?(\w+ ){0,2}limit\W*$"
+)
+# Limits of a text, a file, an account: waiting does not help.
+_OF_CONTENT = re.compile(
+    r"\b(char(acter)?s?|length|long|size|bytes?|[kmg]i?b|attachments?|files?|digits?|words?|text"
+    r"|titles?|subjects?|comments?|details?|tags?|fields?|open tickets?|credit)\b"
+)
+
+
+def json_of(body: bytes, content_type: str = "") -> Any:
+    """A body as JSON, whatever its content type says; :data:`NOT_JSON` if it is none.
+
+    It is read as UTF-8, and, only if it is none, in the charset that the content type declares.
+    What is odd in one text does not make the rest unreadable; see :mod:`.jsontext`.
+    """
+    try:
+        return loads(body, charset_in(content_type))
+    except ValueError:
+        return NOT_JSON
+
+
+def says_limit(words: str | None) -> bool:
+    """Whether a refusal in these words means "too many requests", and not "too much data"."""
+    plain = (words or "")[:WORDS_CAP].casefold()
+    return _SAYS_LIMIT.search(plain) is not None and _OF_CONTENT.search(plain) is None
+
+
+def meaning_of(status: int) -> tuple[type[HelpdeskError], str]:
+    """What a status of failure, 4xx or 5xx, means by HTTP alone: the class and the words."""
+    if status >= 500:
+        return ServerError, "the service failed"
+    return _MEANINGS.get(status, (RejectedError, "the service refused the request"))
+
+
+_PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!--|[!?]?[a-z])", re.IGNORECASE)
+"""How a page begins, or anything else in mark-up."""
+
+
+@define
+class ResponseContext:
+    """What a rule of success needs besides the body: where the reply came from, and how to fail."""
+
+    transport: Transport
+    operation: Operation
+    reply: RawReply
+    secrets: tuple[Secret, ...] = field(default=(), repr=False)
+    """Secrets of this call alone, beside those the transport knows."""
+    advice: Advice = _NO_ADVICE
+    """The service's own next steps, where those of the errors' classes are too general."""
+    with_file: bool = False
+    """The request carried a file."""
+    words: VendorWords = DOCUMENTED
+    """The tenant's own words for "none", "success" and "failed"."""
+    body: Any = field(default=None, repr=False)
+    """The decoded body, once the rule of success let it pass."""
+
+    def json(self) -> Any:
+        """The body of the reply as JSON; :data:`NOT_JSON` if it is none."""
+        return json_of(self.reply.body, self.reply.headers.get("Content-Type", ""))
+
+    def error(
+        self,
+        cls: type[E],
+        message: str,
+        *,
+        words: str | None = None,
+        fields: Mapping[str, tuple[str, ...]] | None = None,
+        next_step: str | None = None,
+    ) -> E:
+        """An error of class ``cls`` that tells this reply's whole story.
+
+        Args:
+            cls: the class of the error.
+            message: what happened, in one clause.
+            words: the service's own words, as they came.
+            fields: what it says of single fields.
+            next_step: the safe next step, where the class's own does not fit.
+        """
+        reply = self.reply
+        told = self._clean(words) if words else None
+        error = cls(
+            message,
+            service=self.transport.settings.service,
+            operation=self.operation.name,
+            effect=self.operation.effect,
+            phase=Phase.RECEIVING,
+            status=reply.status,
+            attempts=reply.attempts,
+            retry_after=self._retry_after(),
+            vendor_message=told or None,
+            fields={
+                self.mask(name): tuple(self._clean(text) for text in texts)
+                for name, texts in (fields or {}).items()
+            },
+            next_step=next_step or self.advice.get(cls),
+        )
+        error.__cause__ = reply.cause
+        return error
+
+    def by_status(self, words: str | None = None) -> HelpdeskError:
+        """The error for a reply that the service's own rule does not know."""
+        status = self.reply.status
+        if words is None:
+            words = self.excerpt()
+        if status >= 400:
+            cls, message = meaning_of(status)
+            if status in _MAY_MEAN_LIMIT and says_limit(words):
+                cls, message = meaning_of(429)
+            return self.error(cls, message, words=words)
+        if status >= 300:
+            return self._redirected()
+        return self.unreadable()
+
+    def unreadable(self, why: str | None = None) -> UnreadableReplyError:
+        """The error for an answer that is not of the documented kind."""
+        if why is None:
+            kind = self.reply.content_type or "no content type"
+            why = f"the answer is not readable as JSON ({kind}, {len(self.reply.body):,} bytes)"
+        error = self.error(UnreadableReplyError, why, words=self.excerpt())
+        error.is_page = bool(_PAGE.match(self.reply.body))
+        return error
+
+    def mismatch(self, why: str, named: str | None = None) -> AnswerMismatchError:
+        """The error for an answer that belongs to another request. Closes what is open.
+
+        Args:
+            why: what contradicts it.
+            named: the id of another thing than the one that was to be changed.
+        """
+        self.transport.drop_connections()
+        error = self.error(AnswerMismatchError, why)
+        error.named = named
+        return error
+
+    def no_file(self) -> UnreadableReplyError:
+        """The error for an answer of success that is not the file that was asked for.
+
+        Only a page is quoted: anything else may be a part of somebody's file.
+        """
+        reply = self.reply
+        kind = reply.content_type or "no content type"
+        page = reply.content_type == "text/html" and "Content-Disposition" not in reply.headers
+        return self.error(
+            UnreadableReplyError,
+            f"the answer is not the file that was asked for ({kind})",
+            words=self.excerpt() if page else None,
+        )
+
+    def _redirected(self) -> HelpdeskError:
+        origin = origin_of(self.reply.headers.get("Location", ""))
+        message = f"the service answered with a redirect to {origin}, which is not followed"
+        if self.operation.effect == "read":
+            return self.error(RedirectedError, message)
+        # "Your answer is elsewhere" may well follow a form that *was* carried out (post,
+        # redirect, get), and frameworks say it with any 3xx.
+        return self.error(UnreadableReplyError, message, next_step=_AFTER_REDIRECT)
+
+    def excerpt(self) -> str | None:
+        """The beginning of a page, for a person to recognize it by; nothing of data.
+
+        A login page or a gateway's error page is worth quoting. What looks like JSON, broken or
+        of an unknown shape, may echo what a customer wrote.
+        """
+        beginning = self.reply.body[: 8 * WORDS_CAP].lstrip()
+        if beginning[:1] in (b"{", b"[", b'"') or self.reply.content_type.endswith("json"):
+            return None
+        return beginning.decode("utf-8", "replace")
+
+    def mask(self, text: str) -> str:
+        """``text`` without any secret of the client or of this call."""
+        return self.transport.mask(text, self.secrets)
+
+    def _clean(self, words: str) -> str:
+        """A service's words for a message: no markup, no secrets, one line, cut."""
+        # Masked first: what markup and cutting leave of a secret would no longer be found.
+        text = self.mask(words[: 16 * WORDS_CAP])
+        text = unescape(_MARKUP.sub(" ", text[: 8 * WORDS_CAP]))
+        text = _BLANKS.sub(" ", self.mask(text)).strip()
+        return text if len(text) <= WORDS_CAP else text[: WORDS_CAP - 1] + "…"
+
+    def _retry_after(self) -> float | None:
+        text = self.reply.headers.get("Retry-After")
+        if text is None:
+            return None
+        ended = self.reply.attempts[-1] if self.reply.attempts else None
+        now = ended.started_at + ended.elapsed if ended is not None else 0.0
+        return parse_retry_after(text, now)

@@ -1,0 +1,19 @@
+"""The blocking face of the async code: a private event loop, and what the sync clients are made of.
+
+The sync clients themselves are generated; see :mod:`.generate`.
+"""
+
+from __future__ import annotations
+
+from .base import SyncClient, SyncResource
+from .loop import PrivateLoop, SyncInAsyncWarning
+from .pages import Pager, SyncPages
+
+__all__ = [
+    "Pager",
+    "PrivateLoop",
+    "SyncClient",
+    "SyncInAsyncWarning",
+    "SyncPages",
+    "SyncResource",
+]

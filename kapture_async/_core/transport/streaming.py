@@ -1,0 +1,142 @@
+"""An answer whose body is read as it arrives."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+
+from ..errors import ClientStateError, HelpdeskError
+from ..phase import Attempt
+from .call_state import Failure, OpenAnswer, Stream
+
+
+class EndsByItself:
+    """A rule for the heads of answers whose bodies tell where they end: JSON that is whole does.
+
+    Such a body may come compressed or without a length; a file may not. Give it as ``is_file``.
+    """
+
+    def __call__(self, status: int, headers: Mapping[str, str]) -> bool:
+        """Whether the body is to be read as it arrives: for everything but a plain failure."""
+        return 200 <= status < 300
+
+
+class OpenReply:
+    """The head of a file, and its body on the way. It holds a connection slot.
+
+    Args:
+        answer: what arrived.
+        attempts: the tries so far.
+        release: called when the connection slot is free again.
+        broke_off: makes the error for a body that does not come to its end.
+        acquire: gets a connection slot once more.
+    """
+
+    def __init__(
+        self,
+        answer: OpenAnswer,
+        attempts: tuple[Attempt, ...],
+        *,
+        release: Callable[[], None],
+        broke_off: Callable[[Failure], HelpdeskError],
+        acquire: Callable[[], Awaitable[object]] | None = None,
+    ) -> None:
+        self.status = answer.status
+        self.headers: Mapping[str, str] = answer.headers
+        """Case-insensitive."""
+        self.attempts = attempts
+        self._body = answer.body
+        self._release = release
+        self._acquire = acquire
+        self._resting = False
+        self._broke_off = broke_off
+        self._loop = asyncio.get_running_loop()
+        self._open = True
+        self._whole = False
+        self._failure: HelpdeskError | None = None
+
+    async def next_chunk(self) -> bytes | None:
+        """Decoded bytes, never empty; ``None`` when all of them have come, and only then.
+
+        A cancellation loses nothing: it can be asked again.
+
+        Raises:
+            OutcomeUnknownError: the body broke off, or is more than is accepted.
+            ClientStateError: it was closed before its end.
+        """
+        if self._whole:
+            return None
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)
+        if not self._open:
+            raise ClientStateError(
+                "the answer was closed before its end", next_step="Ask for it again."
+            )
+        chunk = await self._body.next_chunk()
+        if isinstance(chunk, bytes):
+            return chunk
+        self.close()
+        if chunk is not None:
+            self._failure = self._broke_off(chunk)
+            raise self._failure
+        self._whole = True
+        return None
+
+    def close(self) -> None:
+        """Let go of the connection and of its slot. Calling it again does nothing."""
+        if self._open:
+            self._open = False
+            self._body.close()
+            if not self._resting:
+                self._release()
+
+    def rest(self) -> None:
+        """Lend the connection slot to others while nothing is read.
+
+        An answer that waits for its reader would otherwise keep that very reader from asking
+        anything else.
+        """
+        if self._open and not self._resting and self._acquire is not None:
+            self._resting = True
+            self._release()
+
+    async def go_on(self) -> None:
+        """Take a connection slot again, if it was lent, to read on."""
+        if self._open and self._resting and self._acquire is not None:
+            await self._acquire()
+            self._resting = False
+            self._release_if_closed()
+
+    def _release_if_closed(self) -> None:
+        """Nobody reads on: it was closed while it waited for the slot."""
+        if not self._open:
+            self._release()
+
+    def __del__(self) -> None:
+        # Dropped, perhaps by a thread that has nothing to do with the loop.
+        if getattr(self, "_open", False):
+            self._open = False
+            with suppress(RuntimeError):  # the loop is closed: nobody waits for the slot
+                release = _nothing if self._resting else self._release
+                self._loop.call_soon_threadsafe(_give_back, self._body, release)
+            warnings.warn(
+                "a download was dropped before its end: use it in an `async with` statement, or "
+                "call aclose()",
+                ResourceWarning,
+                source=self,
+                stacklevel=2,
+            )
+
+    def __repr__(self) -> str:
+        return f"<OpenReply {self.status}{'' if self._open else ' (closed)'}>"
+
+
+def _give_back(body: Stream, release: Callable[[], None]) -> None:
+    body.close()
+    release()
+
+
+def _nothing() -> None:
+    """The slot was given back before."""

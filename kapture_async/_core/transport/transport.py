@@ -1,0 +1,425 @@
+"""The one way out: every call of both services goes through :meth:`Transport.send`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+import weakref
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from types import ModuleType
+from typing import TYPE_CHECKING, cast
+
+from ..errors import ClientStateError, HelpdeskError, NotSentError
+from ..phase import Phase
+from ..runtime import check_not_patched, running_loop
+from ..secret import Secret, mask
+from .auth import Auth
+from .call_state import CallState, Failure, IsFile, OpenAnswer
+from .deadline import DeadlineTimer
+from .events import (
+    AttemptFinished,
+    AttemptStarted,
+    Observer,
+    RetryScheduled,
+    SlotWaiting,
+    TransportEvent,
+)
+from .failures import error_for
+from .keepalive import KeptConnections
+from .request import Operation, RawReply, Request
+from .retry import Ending, Stop, Wait, decide, parse_retry_after
+from .semaphore import Semaphore
+from .settings import CallOptions, TransportSettings
+from .streaming import OpenReply
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from .templates import RequestTemplates
+
+logger = logging.getLogger("kapture_async.transport")
+
+IsStale = Callable[[Operation, int, Mapping[str, str], bytes], bool]
+"""Whether an answer (its status, headers and body) says that the credentials have expired."""
+
+
+class Transport:
+    """Sends requests of one service: session, slots, deadline, attempts, errors.
+
+    Made anywhere, bound to the event loop of its first use. Closing is the owner's business.
+
+    Args:
+        settings: what holds for every call.
+        auth: gives the headers that authenticate a call.
+        session: a borrowed aiohttp session; it is used, never closed.
+        observer: is told of every attempt and retry; see :mod:`.events`.
+        claims_success: the service's mark of success in a body, whatever the status says.
+        is_stale: whether an answer says that the credentials have expired.
+        sleep, rand: replaceable for tests.
+    """
+
+    def __init__(
+        self,
+        settings: TransportSettings,
+        auth: Auth,
+        *,
+        session: aiohttp.ClientSession | None = None,
+        observer: Observer | None = None,
+        claims_success: Callable[[bytes], bool] | None = None,
+        is_stale: IsStale | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        rand: Callable[[], float] = random.random,
+    ) -> None:
+        self.settings = settings
+        self._auth = auth
+        self._borrowed = session is not None
+        self._session = session
+        self._observer = observer
+        self._claims_success = claims_success
+        self._renews = auth.can_renew
+        self._is_stale = is_stale
+        self._sleep = sleep
+        self._rand = rand
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._slots: Semaphore
+        self._watch: DeadlineTimer
+        self._ways: RequestTemplates
+        self._wire: ModuleType
+        self._closed = False
+        self._kept = KeptConnections()
+        check_not_patched()
+        # Weak: what nobody holds any longer must give its slot back.
+        self._arriving: weakref.WeakSet[OpenReply] = weakref.WeakSet()
+
+    def __repr__(self) -> str:
+        return f"<Transport to {self.settings.base_url}{' (closed)' if self._closed else ''}>"
+
+    @property
+    def closed(self) -> bool:
+        """True after :meth:`aclose`."""
+        return self._closed
+
+    def load(self) -> None:
+        """Import the HTTP library, unless that was done.
+
+        Not at import: a program that imports this package need not use it, and aiohttp alone
+        takes longer to import than the rest.
+        """
+        from . import attempt
+
+        self._wire = attempt
+
+    async def aclose(self) -> None:
+        """Close the session if it is ours. Calling it again does nothing."""
+        if self._closed:
+            return
+        if self._loop is not None and self._loop is not asyncio.get_running_loop():
+            raise ClientStateError(
+                "the client belongs to another event loop and cannot be closed from this one",
+                next_step="Close it where it was used, best with `async with`.",
+            )
+        self._closed = True
+        for reply in tuple(self._arriving):
+            reply.close()
+        if self._loop is not None:
+            for call in self._watch.all:
+                if call.hang_up is not None:  # closing the session would wait for it for ever
+                    call.hang_up()
+        try:
+            await self._auth.aclose()
+        finally:
+            if self._session is not None and not self._borrowed:
+                await self._session.close()
+                # Closed sockets are only let go by the loop's next turn; without it, a loop that
+                # ends right now leaves a ResourceWarning behind.
+                await asyncio.sleep(0)
+
+    def drop_connections(self) -> None:
+        """Use none of the connections to the service again that are open now: their answers can
+        no longer be told apart. The next call opens another."""
+        if self._session is not None and not self._session.closed:
+            self._wire.drop_connections(self._session, self.settings.base_url)
+
+    def mask(self, text: str, also: Iterable[Secret] = ()) -> str:
+        """``text`` without any of the secrets this transport knows, and those in ``also``."""
+        return mask(text, (*self._auth.secrets(), *self.settings.headers.values(), *also))
+
+    def send(self, request: Request, options: CallOptions) -> Awaitable[RawReply]:
+        """Send until there is a whole answer, or until sending again would not be safe.
+
+        To be awaited at once. Not a coroutine of its own, as each costs a push 1 %.
+
+        Args:
+            request: what to send.
+            options: deadline, retries and headers of this call.
+
+        Returns:
+            The answer, whatever its HTTP status says: judging it is the service's business.
+
+        Raises:
+            ClientStateError: closed, or used from another event loop.
+            ConnectError, NotSentTimeoutError: nothing was sent.
+            OutcomeUnknownError: it was sent, perhaps in part, and no whole answer came.
+            asyncio.CancelledError: carries a note on what may have happened, and the same as
+                an error; see :func:`interrupted_by`.
+        """
+        call = self._begin(request, options)
+        return cast("Awaitable[RawReply]", self._deliver(call))
+
+    async def open(
+        self, request: Request, options: CallOptions, *, is_file: IsFile
+    ) -> RawReply | OpenReply:
+        """Send, and leave the body of a file to be read as it arrives.
+
+        Args:
+            request: what to send; a read.
+            options: as for :meth:`send`; the time for the whole call ends with the head.
+            is_file: whether a head is that of the file asked for.
+
+        Returns:
+            An :class:`OpenReply` for the file, which must be closed: it holds a connection slot.
+            Any other answer is read at once, and cut where it is long.
+
+        Raises:
+            HelpdeskError: as :meth:`send`; also for a file of which nothing would tell whether
+                it came whole.
+        """
+        call = self._begin(request, options, is_file)
+        last = await self._deliver(call)
+        if isinstance(last, RawReply):
+            return last
+        reply = OpenReply(
+            last,
+            tuple(call.attempts),
+            release=self._slots.release,
+            acquire=self._slots.acquire,
+            broke_off=lambda failure: self._error(call, failure.words, failure.kind),
+        )
+        self._arriving.add(reply)
+        return reply
+
+    async def _deliver(self, call: CallState) -> RawReply | OpenAnswer:
+        """Bring a call to its end, in time. All ways out of here are told apart."""
+        operation, slots, observer = call.request.operation, self._slots, self._observer
+        settled: RawReply | OpenAnswer | Failure | None = None
+        interrupted: asyncio.CancelledError | None = None
+        try:
+            while True:
+                if self._renews:
+                    await self._have_token(call)
+                if self._closed:  # while it waited to send again
+                    raise ClientStateError("the client was closed")
+                call.number += 1
+                if call.number > 1:
+                    call.begin_again()
+                if observer is not None:
+                    self._tell(AttemptStarted(operation.name, call.number))
+                    if not slots.free:
+                        self._tell(SlotWaiting(operation.name, call.number))
+                if slots.free:
+                    slots.free -= 1
+                else:
+                    await slots.wait()
+                kept = False
+                try:
+                    call.auth = auth = self._auth.headers(operation.api)
+                    # The way is bound to no name here: it holds the headers, and this frame is
+                    # part of what an error shows.
+                    last: RawReply | OpenAnswer | Failure = await self._wire.attempt(
+                        self._session, self._ways.of(call, auth), call, self._kept
+                    )
+                    kept = isinstance(last, OpenAnswer)
+                finally:
+                    if not kept:
+                        if slots.waiters:
+                            slots.release()
+                        else:
+                            slots.free += 1
+                self._finished(call, last.words if isinstance(last, Failure) else None)
+                if isinstance(last, RawReply):
+                    if self._renews and await self._renewed(call, last):
+                        continue
+                    if last.status < 300 or self._confirms(operation, last):
+                        settled = last
+                        break
+                elif isinstance(last, OpenAnswer):
+                    settled = last
+                    break
+                decision = self._decide(call, last)
+                if isinstance(decision, Stop):
+                    settled = last
+                    break
+                if observer is not None:
+                    self._tell(RetryScheduled(operation.name, call.number, decision.seconds))
+                call.phase = Phase.WAITING  # an interruption from here on finds nothing under way
+                await self._sleep(decision.seconds)
+        except asyncio.CancelledError as error:
+            interrupted = error
+        finally:
+            self._watch.remove(call)
+            # Looked at also where somebody swallowed the cancellation.
+            ours = call.broken_off is not None and call.was_broken_off()
+        if isinstance(settled, RawReply):
+            settled.attempts, settled.cause = tuple(call.attempts), call.cause
+            return settled
+        if isinstance(settled, OpenAnswer):
+            return settled
+        raise self._why_unsettled(call, settled, None if ours else interrupted, late=ours)
+
+    def _why_unsettled(
+        self,
+        call: CallState,
+        last: Failure | None,
+        interrupted: asyncio.CancelledError | None,
+        *,
+        late: bool,
+    ) -> BaseException:
+        if interrupted is not None:
+            self._cut_short(call, "interrupted")
+            doubt = self._error(call, "the call was interrupted", "interrupted")
+            interrupted.helpdesk_error = doubt  # type: ignore[attr-defined]
+            interrupted.add_note(str(doubt))
+            # Without the frames in between: their locals hold the headers.
+            return interrupted.with_traceback(None)
+        if last is not None:
+            return self._error(call, last.words, last.kind)
+        if late:
+            self._cut_short(call, "the time for the whole call ran out")
+        total = call.options.timeout.total
+        return self._error(call, f"no {call.missing} within {total:g} seconds", "timeout")
+
+    def _decide(self, call: CallState, last: RawReply | Failure) -> Wait | Stop:
+        """Whether to try again after one that did not succeed."""
+        if isinstance(last, Failure):
+            ending = Ending(phase=call.phase, permanent=last.permanent)
+        else:
+            wait = parse_retry_after(last.headers.get("Retry-After"), time.time())
+            ending = Ending(phase=call.phase, status=last.status, retry_after=wait)
+        return decide(
+            call.options.retry,
+            call.request.operation.effect,
+            ending,
+            attempt=call.number - call.renewed,
+            time_left=call.deadline - asyncio.get_running_loop().time(),
+            rand=self._rand(),
+        )
+
+    async def _have_token(self, call: CallState) -> None:
+        """Fetch the first token, where there is none yet.
+
+        Raises:
+            NotSentError: whoever gives tokens failed; its error is the cause.
+            ClientStateError: the client was closed meanwhile, or would wait for itself.
+        """
+        operation = call.request.operation
+        call.waits_for = "access token"
+        try:
+            await self._auth.ready(operation.api)
+        except NotSentError as error:
+            error.service, error.operation = self.settings.service, operation.name
+            error.effect = operation.effect
+            raise
+        call.waits_for = "free connection slot"
+
+    async def _renewed(self, call: CallState, answer: RawReply) -> bool:
+        """Whether it is worth trying once more, with another token than the service refused.
+
+        Safe for writes, too: they were refused at the door. Once per call only: a service that
+        refuses every token would otherwise be asked for ever.
+
+        Raises:
+            ClientStateError: the client was closed meanwhile, or would wait for itself.
+        """
+        operation, stale = call.request.operation, call.auth
+        is_stale = self._is_stale
+        if call.renewed or stale is None or is_stale is None:
+            return False
+        if not is_stale(operation, answer.status, answer.headers, answer.body):
+            return False
+        call.renewed = True
+        phase, call.phase = call.phase, Phase.WAITING
+        call.waits_for = "new access token"
+        try:
+            return await self._auth.renew(stale)
+        except ClientStateError:
+            raise
+        except NotSentError as error:
+            call.cause = error.__cause__
+            call.phase = phase
+            return False
+
+    def _begin(
+        self, request: Request, options: CallOptions, is_file: IsFile | None = None
+    ) -> CallState:
+        loop = running_loop()
+        if self._loop is not loop or self._closed or self._borrowed:
+            self._open(loop, options)
+        now = loop.time()
+        call = CallState(loop, now, request, options, is_file)
+        self._watch.add(call, now)
+        return call
+
+    def _open(self, loop: asyncio.AbstractEventLoop, options: CallOptions) -> None:
+        """Get ready to send; or say why that cannot be."""
+        if self._closed:
+            raise ClientStateError("the client is closed")
+        if self._loop is not None and self._loop is not loop:
+            raise ClientStateError(
+                "the client belongs to another event loop; its connections cannot be used here",
+                next_step="Make one client per event loop (in tests: one per test).",
+            )
+        first = self._loop is None
+        if first:
+            check_not_patched()  # it may have been patched since
+            self.load()
+        own = None
+        if self._session is None:
+            self._session = self._wire.open_session(self.settings, options.timeout)
+            own = options.timeout
+        if self._session.closed:
+            raise ClientStateError("the session the client was given is closed")
+        if self._borrowed and getattr(self._session, "_loop", loop) is not loop:
+            raise ClientStateError("the session the client was given belongs to another event loop")
+        if first:
+            self._loop = loop
+            self._slots = Semaphore(self.settings.max_connections)
+            self._watch = DeadlineTimer(loop)
+            self._ways = self._wire.RequestTemplates(self.settings, own)
+
+    def _finished(self, call: CallState, failure: str | None) -> None:
+        record = call.finish(failure)
+        if logger.isEnabledFor(logging.DEBUG):
+            operation = call.request.operation
+            logger.debug(
+                "%s %s attempt=%d status=%s phase=%s elapsed=%.3f",
+                operation.method,
+                operation.path,
+                record.number,
+                record.status,
+                record.phase.label,
+                record.elapsed,
+            )
+        if self._observer is not None:
+            self._tell(AttemptFinished(call.request.operation.name, record))
+
+    def _tell(self, event: TransportEvent) -> None:
+        assert self._observer is not None
+        try:
+            self._observer(event)
+        except Exception:
+            logger.exception("an observer failed; the call goes on")
+
+    def _confirms(self, operation: Operation, answer: RawReply) -> bool:
+        """An answer to a write that claims success in spite of its status is never repeated."""
+        confirms = self._claims_success
+        return operation.effect == "write" and confirms is not None and confirms(answer.body)
+
+    def _cut_short(self, call: CallState, why: str) -> None:
+        if call.number > len(call.attempts):  # else it was cut short between two attempts
+            self._finished(call, why)
+
+    def _error(self, call: CallState, words: str, kind: str) -> HelpdeskError:
+        phase = call.phase
+        return error_for(self.settings.service, call.request, call.attempts, words, kind, phase)

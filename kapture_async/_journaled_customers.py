@@ -1,0 +1,286 @@
+"""What a journal must know of customers: their bytes, their mark, and how to find one again.
+
+A customer's ``remarks`` go in with Add Customer, and come back with Get Customer (kapture.md,
+sections 5 and 7). No list shows them surely, so each row in doubt is asked for by its phone number
+and its e-mail address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import orjson
+from attrs import evolve
+
+from ._core.codec import Codec
+from ._core.errors import (
+    EndpointNotFoundError,
+    InvalidInputError,
+    NotFoundError,
+    UnreadableReplyError,
+)
+from ._core.journal.records import Job
+from ._core.journal.reference import append_marker, references_in
+from ._core.push.journaling import RowCodec
+from ._core.push.lookup import Inquiry, Sought, Told
+from ._core.transport.bodies import sorted_json
+from ._core.transport.settings import TransportSettings
+from ._operations import ADD_CUSTOMER
+from ._outgoing import says_something
+from ._reference import TEXT, Field, ReferencePlace, describe, field_values, with_field
+from .customer_models import Customer, CustomerFields, NewCustomer
+
+_AT_ONCE = 8
+"""Rows that are asked about at a time."""
+_BY_ID = "kapture_customer_id"
+_OWN_DIGITS = 10
+"""Digits of a phone number in India, without what goes before it."""
+_FORMS = 8
+"""Forms of phone numbers that are tried."""
+_OBJECTS = ("additional_fields", "associate_fields")
+"""Objects of ``customer_info`` that have attributes of their own."""
+
+
+def customer_job_of(
+    settings: TransportSettings,
+    place: ReferencePlace,
+    *,
+    payloads: bool = True,
+    keys: str | None = None,
+    longest_call: float | None = None,
+) -> Job:
+    """What a journal of new customers is for."""
+    return Job(
+        service=settings.service,
+        operation=ADD_CUSTOMER.name,
+        target=str(settings.base_url),
+        place=describe(place, "remarks"),
+        keys=keys,
+        payloads=payloads,
+        longest_call=longest_call,
+    )
+
+
+def customer_records_of(job: Job, codec: Codec, place: ReferencePlace) -> RowCodec[CustomerFields]:
+    """How new customers stand in a journal."""
+
+    def ready(row: Any) -> CustomerFields:
+        customer = customer_from(row)
+        if isinstance(place, Field):
+            mark_customer(customer, "", place)  # before it is noted as one that can be sent
+        return customer
+
+    return RowCodec(
+        job=job,
+        ready=ready,
+        pack=lambda customer: pack_customer(customer, codec),
+        # Not checked once more: a tenant may demand less than the vendor's own rule.
+        unpack=lambda payload: CustomerFields.from_mapping(orjson.loads(payload)),
+        mark=lambda customer, reference: mark_customer(customer, reference, place),
+    )
+
+
+def pack_customer(customer: CustomerFields, codec: Codec) -> bytes:
+    """A customer as bytes, always the same for the same content."""
+    return sorted_json(codec.encode(customer.to_wire()))
+
+
+def customer_from(row: Any) -> CustomerFields:
+    """A row of a push as a customer. Whatever the mapping raises is the row's own problem."""
+    if isinstance(row, CustomerFields):
+        return row
+    if not isinstance(row, Mapping):
+        raise InvalidInputError(
+            f"a row must be a NewCustomer or a mapping, not {type(row).__name__}"
+        )
+    try:
+        return NewCustomer.from_mapping(row)
+    except InvalidInputError:
+        raise
+    except Exception as error:  # whatever a mapping of somebody else's may raise
+        raise InvalidInputError(f"the row cannot be read ({type(error).__name__})") from None
+
+
+def mark_customer(
+    customer: CustomerFields, reference: str, place: ReferencePlace
+) -> CustomerFields:
+    """The customer with its reference: at the end of the remarks, or in a field.
+
+    Raises:
+        InvalidInputError: the place is taken by the customer's own data.
+    """
+    if place is None:
+        return customer
+    if not isinstance(place, Field):
+        return evolve(customer, remarks=append_marker(customer.remarks, reference))
+    outer, inner = place.names
+    if outer not in _OBJECTS:
+        return evolve(customer, extra=with_field(customer.extra, reference, place))
+    fields = dict(getattr(customer, outer) or {})
+    if inner in fields:
+        raise InvalidInputError(f"{place.path} is taken, so it cannot carry the reference")
+    changes: dict[str, Any] = {outer: {**fields, inner: reference}}
+    return evolve(customer, **changes)
+
+
+def inquiry_of(get: Callable[..., Awaitable[Customer]], place: ReferencePlace) -> Inquiry:
+    """How to see what became of customers: by asking for each mark that a row has.
+
+    A customer who is there without the reference says nothing: the service may have merged the
+    row into one whom it had already, or another row may have written its remarks since. Only
+    that nobody is there says that the row is not.
+    """
+
+    async def ask(sought: Sequence[Sought]) -> AsyncIterator[Told]:
+        forms: dict[str, None] = {}  # of phone numbers, as they came back; in order
+        nobody: list[tuple[Sought, Told]] = []
+
+        async def seeing(**mark: str) -> Customer:
+            customer = await get(**mark)
+            if _BY_ID in mark and customer.phone and len(forms) < _FORMS:
+                forms[_form_of(customer.phone)] = None
+            return customer
+
+        for start in range(0, len(sought), _AT_ONCE):
+            some = sought[start : start + _AT_ONCE]
+            found = await asyncio.gather(*(_told(one, seeing, place) for one in some))
+            for one, told in zip(some, found, strict=True):
+                if told is None:
+                    continue
+                if told.telling and not told.ticket_ids and one.ticket_id is None:
+                    nobody.append((one, told))
+                else:
+                    yield told
+        # Nobody has these as they were sent: a service may have put them into a form of its own.
+        for one, told in nobody:
+            yield await _in_other_forms(one, told, get, place, list(forms))
+
+    return Inquiry(ask)
+
+
+async def _in_other_forms(
+    sought: Sought,
+    told: Told,
+    get: Callable[..., Awaitable[Customer]],
+    place: ReferencePlace,
+    forms: Sequence[str],
+) -> Told:
+    """Ask for a row that nobody has, as confirmed rows came back and in the usual spellings."""
+    info = _info_of(sought)
+    marks = _marks_of(sought, info)
+    phone, email = marks.get("phone"), marks.get("email_id")
+    others = [("phone", other) for other in spellings(phone, forms)] if phone else []
+    if email:
+        others += [("email_id", other) for other in {email.strip(), email.strip().casefold()}]
+    for name, other in others:
+        if other != marks[name]:
+            again = await _told(sought, get, place, {name: other})
+            if again is not None and (again.ticket_ids or not again.telling):
+                return again
+    if phone and any(sign in "xX*" for form in forms for sign in form):
+        why = "phone numbers come back in a form that cannot be asked for"
+        return evolve(told, telling=False, why=why)
+    return told
+
+
+def spellings(phone: str, forms: Sequence[str] = ()) -> list[str]:
+    """The ways in which a service may have a phone number.
+
+    Args:
+        phone: as it was sent.
+        forms: of numbers as they came back, each digit of a subscriber's as ``#``.
+    """
+    digits = "".join(sign for sign in phone if sign.isdecimal())
+    if len(digits) < _OWN_DIGITS:
+        return [digits] if digits else []
+    own = digits[-_OWN_DIGITS:]
+    found = [digits, f"+{digits}", own, f"+91{own}", f"91{own}", f"0{own}", f"+91 {own}"]
+    for form in forms:
+        if form.count("#") == _OWN_DIGITS:
+            signs = iter(own)
+            found.append("".join(next(signs) if sign == "#" else sign for sign in form))
+    return list(dict.fromkeys(found))
+
+
+def _form_of(phone: str) -> str:
+    """A number with each of its last ten digits as ``#``."""
+    left, form = _OWN_DIGITS, []
+    for sign in reversed(phone):
+        own = sign.isdecimal() and left > 0
+        left -= own
+        form.append("#" if own else sign)
+    return "".join(reversed(form))
+
+
+async def _told(
+    sought: Sought,
+    get: Callable[..., Awaitable[Customer]],
+    place: ReferencePlace,
+    marks: Mapping[str, str] | None = None,
+) -> Told | None:
+    """What became of a row, asked for by its marks, or by these."""
+    info = _info_of(sought)
+    if marks is None:
+        marks = _marks_of(sought, info)
+    if not marks:
+        return None
+    seen: dict[str, Customer] = {}
+    for name, value in marks.items():
+        try:
+            customer = await get(**{name: value})
+        except EndpointNotFoundError:
+            raise
+        except NotFoundError:
+            continue
+        except UnreadableReplyError:
+            if name != _BY_ID:
+                raise
+            return None  # another than who was asked for: merged, perhaps
+        seen[customer.customer_id or f"{name} {len(seen) + 1}"] = customer
+    carried = {
+        customer_id: _references_of(customer, place) for customer_id, customer in seen.items()
+    }
+    holding = tuple(who for who, references in carried.items() if sought.reference in references)
+    others = tuple(
+        (reference, who)
+        for who, references in carried.items()
+        for reference in sorted(references - {sought.reference})
+    )
+    if holding:
+        return Told(row=sought.row, ticket_ids=holding, others=others)
+    names = {_folded(info.get(name)) for name in ("customer_name", "name")} - {""}
+    alike = tuple(key for key, customer in seen.items() if _folded(customer.name) in names)
+    if alike:
+        return Told(row=sought.row, ticket_ids=alike, proven=False, others=others)
+    there = sought.ticket_id is not None and sought.ticket_id in seen
+    telling = not seen and place is not None
+    return Told(row=sought.row, telling=telling, others=others, there=there)
+
+
+def _info_of(sought: Sought) -> Mapping[str, Any]:
+    if sought.payload is None:
+        return {}
+    info = orjson.loads(sought.payload).get("customer_info")
+    return info if isinstance(info, Mapping) else {}
+
+
+def _marks_of(sought: Sought, info: Mapping[str, Any]) -> dict[str, str]:
+    """What a row can be asked for by, under the names of Get Customer."""
+    found = {
+        _BY_ID: sought.ticket_id or info.get("customer_id"),
+        "phone": info.get("phone"),
+        "email_id": info.get("email_id") or info.get("email"),
+    }
+    return {n: v for n, v in found.items() if isinstance(v, str) and says_something(v)}
+
+
+def _references_of(customer: Customer, place: ReferencePlace) -> frozenset[str]:
+    if isinstance(place, Field):
+        return field_values(customer.details, place)
+    return frozenset(references_in(customer.remarks)) if place == TEXT else frozenset()
+
+
+def _folded(name: Any) -> str:
+    return " ".join(name.split()).casefold() if isinstance(name, str) else ""

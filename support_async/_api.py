@@ -1,0 +1,249 @@
+"""All that only the support service does, but for its rule of success (:mod:`.judging`).
+
+The facts are in the fact sheet ``support.md``; each is named with its section.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from attrs import evolve, fields, frozen
+
+from kapture_async._core.arguments import check_flag, check_mapping, is_one_of
+from kapture_async._core.errors import ConfigurationError, InvalidInputError
+from kapture_async._core.phase import Effect
+from kapture_async._core.response import ResponseContext
+from kapture_async._core.secret import Secret, check_header
+from kapture_async._core.transport.request import MEBI, Operation
+from kapture_async._core.transport.tokens import BearerToken, TokenProvider
+from kapture_async._core.transport.urls import BaseUrl, check_path, parse_base_url
+
+from ._error_mapping import REQUEST
+from ._files import MAX_ATTACHMENT_BYTES
+
+SERVICE: Final = "support"
+LOGIN_API: Final = "login"
+"""The calls that only need the apikey."""
+
+TicketIdIn = Literal["both", "body", "query"]
+"""Where the detailed view's ``ticket_id`` stands. Documented is the body of a GET, which some
+networks refuse; both carriers satisfy either reading (B3)."""
+
+# --- operations (section 3) --------------------------------------------------------------------
+
+
+@frozen(kw_only=True)
+class Operations:
+    """The calls of the service. An installation may serve them under other paths (A1)."""
+
+    list_categories: Operation = Operation(
+        name="categories.list", method="GET", path="/support/get/category-list/", effect="read"
+    )
+    list_tags: Operation = Operation(
+        name="tags.list", method="GET", path="/support/get/ticket/tags/", effect="read"
+    )
+    create_ticket: Operation = Operation(
+        name="tickets.create", path="/support/create/ticket/", effect="write", wrap="form"
+    )
+    ticket_history: Operation = Operation(
+        name="tickets.history",
+        method="GET",
+        path="/support/get/ticket/history/",
+        effect="read",
+        reply_cap=64 * MEBI,
+    )
+    get_ticket: Operation = Operation(
+        name="tickets.get",
+        method="GET",
+        path="/support/ticket/detailed-view/",
+        effect="read",
+        wrap="form",
+        reply_cap=64 * MEBI,
+    )
+    update_ticket: Operation = Operation(
+        name="tickets.update", path="/support/update/ticket/", effect="write", wrap="form"
+    )
+    reply_to_ticket: Operation = Operation(
+        name="tickets.reply", path="/support/ticket/conversation/", effect="write", wrap="form"
+    )
+    set_status: Operation = Operation(
+        name="tickets.set_status", path="/support/ticket/status/", effect="write", wrap="form"
+    )
+    download: Operation = Operation(
+        name="attachments.download",
+        method="GET",
+        path="/support/ticket/download/{attachment_id}/",
+        effect="read",
+    )
+    login: Operation = Operation(
+        name="login", path="/user/login/", effect="read", api=LOGIN_API, wrap="form"
+    )
+
+    @classmethod
+    def at(cls, paths: Mapping[str, str] | None, ticket_id_in: TicketIdIn) -> Operations:
+        """The operations, some of them under other paths.
+
+        Raises:
+            ConfigurationError: there is no operation of a name, or a path is none.
+        """
+        table = cls()
+        slots = {field.default.name: field.name for field in fields(cls)}
+        changes: dict[str, Operation] = {}
+        check_mapping("paths", paths, ConfigurationError)
+        for name, path in (paths or {}).items():
+            if name not in slots:
+                raise ConfigurationError(
+                    f"there is no operation {str(name)[:40]!r}; the names are {', '.join(slots)}"
+                )
+            operation = getattr(table, slots[name])
+            changes[slots[name]] = evolve(operation, path=_checked_path(operation, path))
+        table = evolve(table, **changes)
+        if ticket_id_in == "query":
+            table = evolve(table, get_ticket=evolve(table.get_ticket, wrap="none"))
+        return table
+
+
+def any_operation(
+    path: str,
+    *,
+    method: str,
+    effect: Effect,
+    authenticated: bool,
+    marks_success: bool,
+    has_form: bool,
+) -> Operation:
+    """An operation that is not documented.
+
+    Raises:
+        InvalidInputError: there can be no such call.
+    """
+    check_flag("authenticated", authenticated)
+    check_flag("marks_success", marks_success)
+    if not is_one_of(effect, "read", "write"):
+        raise InvalidInputError("effect must be 'read' or 'write'")
+    if not isinstance(method, str) or not method.isascii() or not method.isalpha():
+        raise InvalidInputError("method must be an HTTP verb")
+    method = method.upper()
+    if effect == "write" and method in ("GET", "HEAD", "OPTIONS", "TRACE"):
+        raise InvalidInputError(
+            f"a {method} that changes something cannot be sent safely: everything on the way may "
+            "repeat it",
+            next_step='Say effect="read" if it changes nothing.',
+        )
+    return Operation(
+        name=REQUEST,
+        path=check_path(path),
+        effect=effect,
+        api="" if authenticated else LOGIN_API,
+        method=method,
+        wrap="form" if has_form else "none",
+        reply_cap=64 * MEBI,
+        marks_success=marks_success,
+    )
+
+
+def _checked_path(operation: Operation, path: object) -> str:
+    where, hole = f"paths[{operation.name!r}]", "{attachment_id}"
+    if not isinstance(path, str):
+        raise ConfigurationError(f"{where} must be text, not {type(path).__name__}")
+    if (hole in path) != (hole in operation.path):
+        raise ConfigurationError(
+            f"{where} must {'' if hole in operation.path else 'not '}hold {hole}"
+        )
+    try:
+        check_path(path.replace(hole, "1"))
+    except InvalidInputError as error:
+        raise ConfigurationError(f"{where}: {error.message}") from None
+    return path
+
+
+@frozen(kw_only=True)
+class Installation:
+    """What one installation of the service has its own way of.
+
+    Attributes:
+        operations: its calls and their paths.
+        ticket_id_in: where the detailed view reads the ticket's id.
+        max_attachment_bytes: the size a file may have.
+    """
+
+    operations: Operations = Operations()
+    ticket_id_in: TicketIdIn = "both"
+    max_attachment_bytes: int = MAX_ATTACHMENT_BYTES
+
+
+# --- where and who -----------------------------------------------------------------------------
+
+
+def base_url_of(text: str, *, allow_http: bool = False) -> BaseUrl:
+    """The installation's address: everything before ``/support/...`` (section 2.1).
+
+    The vendor's pages hold invisible characters before and in their URLs (A2); those that a
+    copied address brings along are taken out.
+
+    Raises:
+        ConfigurationError: it is no base URL.
+    """
+    if not isinstance(text, str):
+        raise ConfigurationError(f"base_url must be text, not {type(text).__name__}")
+    # "Cf" are the format characters: direction marks, joiners, byte order marks, soft hyphens.
+    visible = "".join(one for one in text if unicodedata.category(one) != "Cf")
+    return parse_base_url(visible, allow_http=allow_http)
+
+
+def auth_of(
+    apikey: Secret | None, access_token: Secret | None, token_provider: TokenProvider | None
+) -> BearerToken:
+    """Both headers go with every call, the login aside (section 2.2, A3).
+
+    Raises:
+        ConfigurationError: a value cannot stand in a header. It is not shown.
+    """
+    if apikey is None:  # what os.environ.get() gives
+        raise ConfigurationError("the apikey is missing")
+    check_header("apikey", apikey, what="the apikey")
+    if not apikey.reveal().strip():
+        raise ConfigurationError("the apikey is empty")
+    if token_provider is not None and not callable(token_provider):
+        raise ConfigurationError("token_provider must be callable: it gives a token when asked")
+    return BearerToken(
+        {"apikey": Secret(apikey.reveal().strip())},
+        token=access_token,
+        provider=token_provider,
+        without=(LOGIN_API,),
+    )
+
+
+# --- what lists look like (sections 2.4 and 3) -------------------------------------------------
+
+
+def rows_of(judged: ResponseContext, key: str) -> list[dict[str, Any]]:
+    """The objects of a list reply, under ``key`` in ``data``.
+
+    A single object where a list is documented is taken as a list of one (A13), and so is the
+    ``results`` of other lists on the platform (section 9).
+
+    Raises:
+        UnreadableReplyError: it is anything else.
+    """
+    data = judged.body.get("data")
+    if isinstance(data, dict):
+        data = data[key] if key in data else data.get("results")
+    rows = [data] if isinstance(data, dict) else data
+    if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
+        return rows
+    raise judged.unreadable(f"the answer has no list {key}")
+
+
+def object_of(judged: ResponseContext) -> dict[str, Any]:
+    """The ``data`` object of a reply.
+
+    Raises:
+        UnreadableReplyError: there is none.
+    """
+    data = judged.body.get("data")
+    if isinstance(data, dict):
+        return data
+    raise judged.unreadable("the answer has no object 'data'")

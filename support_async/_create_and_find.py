@@ -1,0 +1,113 @@
+"""Looking for a ticket that was just created, since the service does not tell its id."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from kapture_async._core.errors import HelpdeskError, OutcomeUnknownError
+
+from ._api import SERVICE
+from .models import CreatedTicket, NewTicket, TicketRow
+
+Look = Callable[[int], Awaitable[list[TicketRow]]]
+"""Gives the tickets of the history from an offset on, newest first."""
+
+_PAGES = 4
+"""Pages that are looked through for it: so many others may have been created meanwhile."""
+
+
+async def find_created(
+    ticket: NewTicket, create: Callable[[], Awaitable[None]], look: Look
+) -> CreatedTicket:
+    """Create a ticket, and look for it.
+
+    Args:
+        ticket: what is created.
+        create: creates it.
+        look: reads the history.
+
+    Returns:
+        What was found.
+
+    Raises:
+        HelpdeskError: from the look before, or because it was not created.
+    """
+    try:
+        known = {row.ticket_id for row in await look(0)}
+    except HelpdeskError as error:
+        error.add_note("while looking at the history before the create; nothing was created")
+        raise
+    doubt: OutcomeUnknownError | None = None
+    try:
+        await create()
+    except OutcomeUnknownError as error:
+        doubt = error
+    candidates: list[str] = []
+    problem: HelpdeskError | None = None
+    try:
+        candidates = await _new_ones(ticket, known, look)
+    except HelpdeskError as error:
+        problem = error
+    except asyncio.CancelledError as error:
+        # The look itself was a read; what a caller must know is what became of the create.
+        left = doubt or _created_unfound()
+        error.helpdesk_error = left  # type: ignore[attr-defined]
+        error.add_note(str(left))
+        raise
+    return CreatedTicket(
+        ticket_id=candidates[0] if len(candidates) == 1 else None,
+        candidates=tuple(candidates),
+        doubt=doubt,
+        lookup_error=problem,
+    )
+
+
+async def _new_ones(ticket: NewTicket, known: set[str], look: Look) -> list[str]:
+    """The ids of the tickets that look like it and were not there before."""
+    # Ids grow, as far as is known. An equal ticket with a lower one is an old one that the first
+    # look did not get to see.
+    highest = max((_number(row_id) for row_id in known), default=-1)
+    found: dict[str, None] = {}
+    offset = 0
+    for _ in range(_PAGES):
+        rows = await look(offset)
+        offset += len(rows)
+        for row in rows:
+            row_id = row.ticket_id
+            if _number(row_id) > highest and _alike(row, ticket):
+                found[row_id] = None
+        # What was there before ends the search: the new ones come first. Without it, a list
+        # in another order would be read to its end.
+        if not rows or any(row.ticket_id in known for row in rows):
+            break
+    return list(found)
+
+
+def _number(row_id: str) -> int:
+    """An id that grows; what is none comes before all that are."""
+    return int(row_id) if row_id.isdecimal() and len(row_id) <= 100 else -1
+
+
+def _created_unfound() -> OutcomeUnknownError:
+    return OutcomeUnknownError(
+        "the ticket was created, and the look for its id was interrupted",
+        service=SERVICE,
+        operation="tickets.create",
+        effect="write",
+        next_step="Do not create it again; tickets.history() shows it.",
+    )
+
+
+def _alike(row: TicketRow, ticket: NewTicket) -> bool:
+    return (
+        row.category == ticket.category
+        and row.priority == ticket.priority
+        and _plain(row.subject) == _plain(ticket.subject)
+        and _plain(row.comment) == _plain(ticket.comment)
+    )
+
+
+def _plain(text: str | None) -> str:
+    # A form's outer blanks and its kind of line ends do not survive the way there and back.
+    return " ".join((text or "").split())

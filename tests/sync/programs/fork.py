@@ -1,0 +1,63 @@
+"""Forks with a used client, and looks at what the child can do; then uses it in the parent."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import warnings
+
+import aiohttp
+
+from kapture_async._core.errors import ClientStateError
+from kapture_async._core.sync import PrivateLoop
+
+case, loop_kind, url = sys.argv[1:]
+# Python 3.12 warns of every fork in a process with threads; that is what is tried here.
+warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+
+
+class Client:
+    async def open(self) -> None:
+        self.session = aiohttp.ClientSession(url)
+
+    async def get(self) -> str:
+        async with self.session.get("/") as reply:
+            return await reply.text()
+
+    async def aclose(self) -> None:
+        await self.session.close()
+        print(f"closed by {'parent' if os.getpid() == parent else 'child'}", flush=True)
+
+
+parent = os.getpid()
+client = Client()
+loop = PrivateLoop(use_uvloop=loop_kind == "uvloop", aclose=client.aclose)
+loop.run(client.open())
+loop.run(client.get())
+child = os.fork()
+if child == 0:
+    if case == "call":
+        try:
+            loop.run(client.get())
+        except ClientStateError as error:
+            print(error, flush=True)
+    elif case == "close":
+        loop.close()
+        print("close did nothing", flush=True)
+    elif case == "drop":
+        del loop, client
+        gc.collect()
+    elif case == "new":
+        fresh = Client()
+        with_fresh = PrivateLoop(aclose=fresh.aclose)
+        with_fresh.run(fresh.open())
+        print(with_fresh.run(fresh.get()), flush=True)
+        with_fresh.close()
+    else:
+        assert case == "leave"
+    sys.exit(7)
+status = os.waitpid(child, 0)[1]
+print("child left with", os.waitstatus_to_exitcode(status))
+print("parent:", loop.run(client.get()))
+loop.close()
