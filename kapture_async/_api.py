@@ -1,6 +1,6 @@
 """All that only Kapture does: addresses, its rule of success, its dates.
 
-The facts are in the fact sheet ``kapture.md``; each is named with its section.
+The facts are in ``SERVICE.md``; each is named with its section.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SERVICE: Final = "kapture"
 INDIA: Final = timezone(timedelta(hours=5, minutes=30), "UTC+05:30")
 """The zone of the service's text dates, found from one sample (section 0)."""
 
-# --- operations (sections 1 to 4) --------------------------------------------------------------
+# --- operations (sections 1 to 4) ----------------------------------------------------------------
 
 ADD_TICKET = Operation(
     name="tickets.add",
@@ -76,9 +76,9 @@ ADVICE: Final[Advice] = {
 """The safe next step, where the one of the error's class is too general."""
 
 GET_BATCH: Final = 50
-"""Ids per Get Ticket call; the largest number seen to work (section "Batching")."""
+"""Ids per Get Ticket call; the largest number seen to work (section 3)."""
 
-# --- where -----------------------------------------------------------------------------
+# --- where ---------------------------------------------------------------------------------------
 
 
 def base_url_of(
@@ -101,7 +101,7 @@ def base_url_of(
     return parse_base_url(f"https://{check_subdomain(subdomain)}.kapturecrm.com")
 
 
-# --- the rule of success (sections 0 and "What this means for a client") -----------------------
+# --- the rule of success (section 0) -------------------------------------------------------------
 
 _CLAIMS_SUCCESS = re.compile(rb'"status"\s*:\s*"\s*success\s*"', re.IGNORECASE)
 _FAILED = frozenset({"failed", "failure", "fail"})
@@ -392,7 +392,7 @@ def refusal(judgement: ResponseContext, words: str | None) -> HelpdeskError:
     return judgement.error(RejectedError, "the service refused it", words=words)
 
 
-# --- what a pull says (section 4, and "Response shapes") ---------------------------------------
+# --- what a pull says (section 4) ----------------------------------------------------------------
 
 # Live clients read a text in place of the rows as "none". Only a text that says so is believed:
 # an empty answer that was meant as "too much" or "not for you" would be a silent loss.
@@ -507,7 +507,7 @@ def none_said(judged: ResponseContext, text: str, status: str | None = None) -> 
 
 
 def total_of(judged: ResponseContext) -> int | None:
-    """How many rows there are: null in the sample, a number or absent in the wild (section 4)."""
+    """How many rows there are: null in the sample, a number or absent elsewhere (section 4)."""
     return count_in(judged.body)
 
 
@@ -540,7 +540,7 @@ def says_none(text: str) -> bool:
     return _SAYS_NONE.fullmatch(_OF_WHEN.sub("", folded(text))) is not None
 
 
-# --- dates and time zone (section "Date styles to parse") --------------------------------------
+# --- dates and time zone (section 20) ------------------------------------------------------------
 
 _MONTHS = {
     name: number

@@ -1,6 +1,6 @@
 """Which key opens which API: tokens, user names and passwords, and what the order API wants.
 
-Kapture issues one key per API (kapture.md, section 0), and its order pages ask for a user name
+Kapture issues one key per API (SERVICE.md, section 0), and its order pages ask for a user name
 and a password instead (sections 9 to 11).
 """
 

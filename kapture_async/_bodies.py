@@ -84,7 +84,7 @@ def hidden(extra: Mapping[str, Any] | None) -> Payload:
 def get_switches(
     conversation_type: str | None, history_type: str | None, extra: Mapping[str, Any] | None
 ) -> Payload:
-    """The fields of Get Ticket beside the ids (kapture.md, section 3)."""
+    """The fields of Get Ticket beside the ids (SERVICE.md, section 3)."""
     check_text("conversation_type", conversation_type)
     check_text("history_type", history_type)
     switches = Payload()

@@ -1,4 +1,4 @@
-"""What Kapture's answers repeat of a request (kapture.md, sections 1, 2, 5 and 6)."""
+"""What Kapture's answers repeat of a request (SERVICE.md, sections 1, 2, 5 and 6)."""
 
 from __future__ import annotations
 

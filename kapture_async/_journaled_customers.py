@@ -1,6 +1,6 @@
 """What a journal must know of customers: their bytes, their mark, and how to find one again.
 
-A customer's ``remarks`` go in with Add Customer, and come back with Get Customer (kapture.md,
+A customer's ``remarks`` go in with Add Customer, and come back with Get Customer (SERVICE.md,
 sections 5 and 7). No list shows them surely, so each row in doubt is asked for by its phone number
 and its e-mail address.
 """

@@ -1,7 +1,7 @@
 """What a journal must know of updates: their bytes, their mark, and how to see what became of one.
 
 An update is not to be seen in any list: its ticket has to be asked for. A comment comes back as a
-note of it (kapture.md, section 3: ``conversation_type.notes[].detail``).
+note of it (SERVICE.md, section 3: ``conversation_type.notes[].detail``).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Lists whose replies nobody documented: where their rows are, and where they end. No I/O here.
 
-The replies to a pull of customers or orders were not seen (kapture.md, contradiction 19). So the
+The replies to a pull of customers or orders were not seen (SERVICE.md, section 19). So the
 rows are taken from wherever the reply has its one list of objects; a reply that leaves a choice
 is an error, never an empty result.
 """
@@ -22,7 +22,7 @@ from ._core.response import ResponseContext
 R = TypeVar("R", bound=WireModel)
 
 PAGE = 100
-"""Rows of a page where no limit is given (kapture.md, section 8)."""
+"""Rows of a page where no limit is given (SERVICE.md, section 8)."""
 
 Found = tuple[list[R], int]
 """Rows of one reply, and how many there are by its own count; 0 if it has none."""

@@ -1,4 +1,4 @@
-"""The calls on customers, orders and FAQs, as data (kapture.md, sections 5 to 13).
+"""The calls on customers, orders and FAQs, as data (SERVICE.md, sections 5 to 13).
 
 Each body is wrapped as the samples show it. ``marks_success`` is False where the good reply was
 seen without a ``status``, or was not seen at all and changes nothing; what such an answer must

@@ -1,4 +1,4 @@
-"""What a pull answers, as those need to know it who read at scale (kapture.md, section 4)."""
+"""What a pull answers, as those need to know it who read at scale (SERVICE.md, section 4)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Where a row's reference travels: into a new ticket, and out of a pulled one.
 
-Kapture knows no idempotency key (kapture.md, "Batching, rate, timeouts, retries"). A reference
+Kapture knows no idempotency key (SERVICE.md, sections 0 and 17). A reference
 of our own, which comes back with a pull, lets a lost answer be looked up.
 """
 

@@ -70,7 +70,7 @@ class KaptureClient:
         subdomain: the tenant's part of ``https://<subdomain>.kapturecrm.com``.
         base_url: a whole address instead, such as ``https://mytenant.int.kapturecrm.com``.
         token: the ready-made token from the admin console, with or without ``Basic`` before it;
-            it is passed through as it is (kapture.md, section 0).
+            it is passed through as it is (SERVICE.md, section 0).
         username, password: real HTTP Basic instead of a token.
         credentials: other keys for single APIs, each a token or a ``(username, password)`` pair;
             the names are ``add_ticket``, ``update_ticket``, ``get_ticket``, ``pull_tickets``,
@@ -80,13 +80,13 @@ class KaptureClient:
             per API. The order API takes a user name and a password by the vendor's pages: with
             ``token=``, name ``orders`` here, as a pair, or as a token if your tenant takes one.
         headers: extra headers of every call. Some tenants need ``x-api-key`` and
-            ``x-api-type: TICKET`` (kapture.md, "Headers").
+            ``x-api-type: TICKET`` (SERVICE.md, section 15).
         timeout: seconds for a whole call with its retries, or a :class:`Timeout`; ``None`` is no
             limit. Default 60 seconds, of which 10 for connecting and 30 of silence.
         retry: how often and how fast to send again where that is safe; see
             :class:`RetryPolicy`. What is safe is not a setting.
         timezone: the zone of the service's dates, which carry none; a ``tzinfo`` or an IANA
-            name. Default UTC+05:30, as found from the vendor's sample (kapture.md, section 0).
+            name. Default UTC+05:30, as found from the vendor's sample (SERVICE.md, section 0).
         session: an aiohttp session of your own to use; it is never closed.
         proxy: a proxy's URL, or ``"env"`` to read the proxy variables (never a ``.netrc``).
         ssl_context: for a private certificate authority. Verification cannot be turned off here.
@@ -95,7 +95,7 @@ class KaptureClient:
         max_connections: connections at most, and so requests in flight.
         max_reply_bytes: the most decoded bytes of one reply; default 8 MiB, more for reads.
         exclusive_end: the ``end_date`` of a ticket pull is not part of its window, as the vendor's
-            own curl may mean it (kapture.md, section 4): each day is then asked for with the next
+            own curl may mean it (SERVICE.md, section 4): each day is then asked for with the next
             one as its end.
         says_none: what this tenant's answers say in place of rows where there are none, beside the
             usual phrases ("No data found", ...): texts, compared whole and without case, or a
@@ -105,7 +105,7 @@ class KaptureClient:
             texts, or a function as for ``says_none``. An answer of which both are true is neither.
             Who says success of what was not carried out, loses tickets.
         page_size: rows per page of every pull, export, lookup and ``doctor``, for tenants with
-            pagination enabled ("limit: Required field, if PaginationEnabled", kapture.md, section
+            pagination enabled ("limit: Required field, if PaginationEnabled", SERVICE.md, section
             4). Pages are asked for until nothing new comes. Left out, a pull asks for a day at
             once; a service that demands a limit is asked for pages of 100 from then on.
         allow_http: take a plain http address that is not loopback.
@@ -370,7 +370,7 @@ class KaptureClient:
                 documented call that has this path, and ``request`` for every other path, or
                 where that call has no key of its own; the token of the rest is so never sent to
                 the order API.
-            method: HTTP verb; everything documented is POST (kapture.md, section 0).
+            method: HTTP verb; everything documented is POST (SERVICE.md, section 0).
             marks_success: the reply carries ``"status": "success"``. False for the few that do
                 not; then any JSON object or list without a mark of failure is taken.
             query: what stands behind the question mark, as texts or numbers; a list is the same

@@ -1,4 +1,4 @@
-"""Customers: what is sent, and what comes back (kapture.md, sections 5 to 8).
+"""Customers: what is sent, and what comes back (SERVICE.md, sections 5 to 8).
 
 Field names are the vendor's own, since they are plain; only ``sub_status`` and
 ``match_email_phone`` are camel case on the wire.
@@ -30,7 +30,7 @@ BODY_PARTS = ("customer_info", "contact_info", "enquiry_info")
 
 @frozen(kw_only=True, repr=False)
 class Contact(Outgoing):
-    """A person at a customer: one element of ``contact_info`` (kapture.md, section 5).
+    """A person at a customer: one element of ``contact_info`` (SERVICE.md, section 5).
 
     Attributes:
         dob: date of birth; the vendor states no format, a date is sent as ``YYYY-MM-DD``.
@@ -55,7 +55,7 @@ class Contact(Outgoing):
 
 @frozen(kw_only=True, repr=False)
 class Enquiry(Outgoing):
-    """An enquiry of a customer: ``enquiry_info`` (kapture.md, section 5).
+    """An enquiry of a customer: ``enquiry_info`` (SERVICE.md, section 5).
 
     Attributes:
         next_follow_up_date: the vendor states no format; a date is sent as ``YYYY-MM-DD``, a
@@ -99,7 +99,7 @@ class CustomerFields(Outgoing):
     """What can be said of a customer, without a rule of what must be said.
 
     For changes to a customer, for the customer of an order, and for tenants whose own settings
-    demand less than the vendor's (which fields are required is set per tenant: kapture.md,
+    demand less than the vendor's (which fields are required is set per tenant: SERVICE.md,
     section 0). Its repr shows no value.
 
     Attributes:
@@ -210,7 +210,7 @@ def _check_parts(contacts: Any, enquiry: Any) -> None:
 class NewCustomer(CustomerFields):
     """A customer to add: a name, and a phone number or an e-mail address.
 
-    That is the vendor's own rule (kapture.md, section 5). A ``customer_id`` is enough instead:
+    That is the vendor's own rule (SERVICE.md, section 5). A ``customer_id`` is enough instead:
     then it is a change. For a tenant whose settings demand less, pass :class:`CustomerFields`.
     Its repr shows no value.
 
@@ -246,7 +246,7 @@ class NewCustomer(CustomerFields):
 class SavedCustomer(WireModel):
     """The reply to an added or changed customer.
 
-    No sample of it was seen (kapture.md, sections 5 and 6): "object with customer id and more".
+    No sample of it was seen (SERVICE.md, sections 5 and 6): "object with customer id and more".
     The id is looked for under the names that the vendor's other replies use; ``raw`` has all.
     """
 
@@ -298,7 +298,7 @@ _DETAILS = "Customer Details"
 
 @define(eq=False, repr=False)
 class Customer(WireModel):
-    """A customer, as Get Customer gives it (kapture.md, section 7)."""
+    """A customer, as Get Customer gives it (SERVICE.md, section 7)."""
 
     customer_id: str = wire("id", "ident", section=_DETAILS, shown=True, id_of="a customer")
     account_id: str | None = wire("cmId", "ident", section=_DETAILS)
@@ -346,7 +346,7 @@ class Customer(WireModel):
 class CustomerRow(WireModel):
     """One row of a pull of customers.
 
-    No sample of it was seen (kapture.md, section 8). What is typed here are keys that Get
+    No sample of it was seen (SERVICE.md, section 8). What is typed here are keys that Get
     Customer shows; where a row names them otherwise, they are ``None`` and ``raw`` has all.
     """
 

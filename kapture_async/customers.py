@@ -91,7 +91,7 @@ class Customers:
         extra: Mapping[str, Any] | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> SavedCustomer:
-        """Add one customer, given whole or by its fields (kapture.md, section 5).
+        """Add one customer, given whole or by its fields (SERVICE.md, section 5).
 
         It is never sent again once it may have reached the service. The service calls this "add
         or update", and does not say how it recognizes a customer that it has already.
@@ -147,7 +147,7 @@ class Customers:
         extra: Mapping[str, Any] | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> SavedCustomer:
-        """Change one customer (kapture.md, section 6). Only what is given is sent.
+        """Change one customer (SERVICE.md, section 6). Only what is given is sent.
 
         Counts as a write: it is never sent again once it may have arrived.
 
@@ -197,7 +197,7 @@ class Customers:
         extra: Mapping[str, Any] | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> Customer:
-        """Get one customer by any of its marks (kapture.md, section 7).
+        """Get one customer by any of its marks (SERVICE.md, section 7).
 
         What the service does with several marks that do not belong together is not documented.
 
@@ -246,7 +246,7 @@ class Customers:
         """Pull the customers created on the days from ``start`` to ``end``, both included.
 
         A call may cover 24 hours, so each day is asked for by itself, page by page until a page
-        is empty, since a page has 100 rows by default (kapture.md, section 8). The reply was
+        is empty, since a page has 100 rows by default (SERVICE.md, section 8). The reply was
         not seen: the rows are taken from its only list of objects, and a reply without that, or
         one that leaves a choice, is an error. A day of which fewer rows came than the reply
         counts (``totalCount``) is in ``short`` of the pages.
@@ -359,7 +359,7 @@ class Customers:
                     ...
 
         It is :meth:`Tickets.push`, for customers. The service calls its endpoint "add or
-        update" (kapture.md, section 5) and does not say how it recognizes a customer it has:
+        update" (SERVICE.md, section 5) and does not say how it recognizes a customer it has:
         it may merge a row into one with the same phone number or e-mail address. So
         "each once" means here that each row is sent once, and not that each makes a customer of
         its own; two rows of one person may end as one customer, whose remarks are then those

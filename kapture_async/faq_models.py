@@ -1,4 +1,4 @@
-"""FAQs: what comes back (kapture.md, sections 12 and 13)."""
+"""FAQs: what comes back (SERVICE.md, sections 12 and 13)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ._core.codec import WireModel, wire
 
 @define(eq=False, repr=False)
 class FaqContent(WireModel):
-    """One question with its answer (kapture.md, section 12: three keys were seen)."""
+    """One question with its answer (SERVICE.md, section 12: three keys were seen)."""
 
     content_id: str = wire("id", "ident", shown=True, id_of="an FAQ content")
     title: str | None = wire("title")
@@ -18,7 +18,7 @@ class FaqContent(WireModel):
 
 @define(eq=False, repr=False)
 class FaqCategory(WireModel):
-    """One category (kapture.md, section 13: three keys were seen)."""
+    """One category (SERVICE.md, section 13: three keys were seen)."""
 
     category_id: str | None = wire("id", "ident", shown=True)
     name: str | None = wire("name")

@@ -26,7 +26,7 @@ class Faqs:
     """The FAQs of one tenant. Reached as ``client.faqs``.
 
     Searching them has an address of its own in the vendor's index and no public description, so
-    there is no method for it (kapture.md, section 14).
+    there is no method for it (SERVICE.md, section 14).
     """
 
     def __init__(self, caller: ApiRequestor) -> None:
@@ -43,7 +43,7 @@ class Faqs:
         extra: Mapping[str, Any] | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> Pages[FaqContent]:
-        """All contents of a category, read window by window (kapture.md, section 12).
+        """All contents of a category, read window by window (SERVICE.md, section 12).
 
         A window goes from ``start_index`` to ``end_index``; whether the last one is included is
         not documented. So each window begins behind the rows that came so far, repeats are
@@ -105,7 +105,7 @@ class Faqs:
     async def categories(
         self, *, headers: Mapping[str, str | Secret] | None = None
     ) -> list[FaqCategory]:
-        """All categories (kapture.md, section 13: known from two public scripts).
+        """All categories (SERVICE.md, section 13: known from two public scripts).
 
         Args:
             headers: headers of this call alone.

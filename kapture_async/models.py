@@ -1,6 +1,6 @@
 """What is sent to Kapture, and what comes back.
 
-One meaning has one name, whichever endpoint it came from (the wire has up to three: kapture.md,
+One meaning has one name, whichever endpoint it came from (the wire has up to three: SERVICE.md,
 "Same thing, different names"). ``..._code`` is the tenant's key, ``..._label`` its display
 text. Ids and phone numbers are text, empty where the wire has ``0`` or ``""``. Moments are
 aware datetimes, read in the client's time zone; the wire's own text stays in ``raw``.
@@ -22,7 +22,7 @@ from ._core.given import given, members
 
 _NO_EXTRA: Mapping[str, Any] = MappingProxyType({})
 KNOWN_FIELDS = ("title", "ticket_details", "due_date", "email_id")
-"""The documented fields of a new ticket (kapture.md, section 1)."""
+"""The documented fields of a new ticket (SERVICE.md, section 1)."""
 
 
 def _frozen_extra(extra: Any) -> Mapping[str, Any]:
@@ -36,7 +36,7 @@ class NewTicket:
     """A ticket to add. Its repr shows no text of it.
 
     Attributes:
-        title: the title; must not be blank (kapture.md, section 1: "title is missing").
+        title: the title; must not be blank (SERVICE.md, section 1: "title is missing").
         ticket_details: the description.
         due_date: the wished closure; a date, a datetime, or text that is sent as it is. The
             vendor states no format; ``YYYY-MM-DD HH:MM:SS`` is what it echoes.
@@ -149,7 +149,7 @@ def _refuse(name: str, text: str) -> NoReturn:
 
 @define(eq=False, repr=False)
 class Ticket(WireModel):
-    """The ``ticket`` object of the add and update replies (kapture.md, sections 1 and 2)."""
+    """The ``ticket`` object of the add and update replies (SERVICE.md, sections 1 and 2)."""
 
     ticket_id: str | None = wire("ticketId", "ident", shown=True)
     task_id: str | None = wire("id", "ident", shown=True)
@@ -213,7 +213,7 @@ class Ticket(WireModel):
 
 @define(eq=False, repr=False)
 class AddedTicket(WireModel):
-    """The reply to an added ticket (kapture.md, section 1)."""
+    """The reply to an added ticket (SERVICE.md, section 1)."""
 
     _wire_status: str | None = wire("status")
     _wire_id: str | None = wire("ticket_id", "ident", at_once=True)
@@ -248,7 +248,7 @@ class AddedTicket(WireModel):
 
 @define(eq=False, repr=False)
 class UpdatedTicket(WireModel):
-    """The reply to an updated ticket (kapture.md, section 2)."""
+    """The reply to an updated ticket (SERVICE.md, section 2)."""
 
     _wire_status: str | None = wire("status")
     _wire_message: str | None = wire("message", "words")
@@ -277,7 +277,7 @@ class UpdatedTicket(WireModel):
 
 @define(eq=False, repr=False)
 class TicketRow(WireModel):
-    """One row of a pull (kapture.md, section 4: 44 keys, and two more with a customer)."""
+    """One row of a pull (SERVICE.md, section 4: 44 keys, and two more with a customer)."""
 
     ticket_id: str | None = wire("ticketId", "ident", shown=True, at_once=True)
     task_id: str | None = wire("taskId", "ident", shown=True)
@@ -339,7 +339,7 @@ class TicketRow(WireModel):
 
 @define(eq=False, repr=False)
 class TicketDetail(WireModel):
-    """One ticket as Get Ticket gives it (kapture.md, section 3; most keys known from clients)."""
+    """One ticket as Get Ticket gives it (SERVICE.md, section 3; most keys known from clients)."""
 
     ticket_id: str | None = wire("ticketId", "ident", section="task_details", shown=True)
     title: str | None = wire("title", "words", section="task_details")

@@ -1,4 +1,4 @@
-"""Orders: what is sent, and what comes back (kapture.md, sections 9 to 11)."""
+"""Orders: what is sent, and what comes back (SERVICE.md, sections 9 to 11)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class NewOrder(Outgoing):
 
     The vendor's page shows the part of the customer only. That ``order_info`` and
     ``product_details`` stand beside it is known from a client, what is in them is not: they are
-    sent as they are given (kapture.md, section 9).
+    sent as they are given (SERVICE.md, section 9).
 
     Attributes:
         customer: whose order it is: a :class:`CustomerFields` or :class:`NewCustomer` with its
@@ -100,7 +100,7 @@ class NewOrder(Outgoing):
 class SavedOrder(WireModel):
     """The reply to an added or changed order.
 
-    No sample of it was seen (kapture.md, section 9): "customer ID, order ID and other
+    No sample of it was seen (SERVICE.md, section 9): "customer ID, order ID and other
     information". The ids are looked for under the names that the older endpoint answers with;
     ``raw`` has all.
     """
@@ -151,7 +151,7 @@ class SavedOrder(WireModel):
 class OrderRow(WireModel):
     """One row of a pull of orders.
 
-    No sample of it was seen (kapture.md, section 11). The ids are looked for under the names that
+    No sample of it was seen (SERVICE.md, section 11). The ids are looked for under the names that
     the vendor's other replies use; ``raw`` has all.
     """
 

@@ -1,4 +1,4 @@
-"""Orders: add, update, pull. They want a user name and a password (kapture.md, section 9)."""
+"""Orders: add, update, pull. They want a user name and a password (SERVICE.md, section 9)."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Orders:
         extra: Mapping[str, Any] | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> SavedOrder:
-        """Add one order, given whole or by its parts (kapture.md, section 9).
+        """Add one order, given whole or by its parts (SERVICE.md, section 9).
 
         It is never sent again once it may have reached the service. What is in ``order_info``
         and ``product_details`` was not seen, so they are sent as they are given.
@@ -94,7 +94,7 @@ class Orders:
         extra: Mapping[str, Any] | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> SavedOrder:
-        """Change one order (kapture.md, section 10).
+        """Change one order (SERVICE.md, section 10).
 
         The vendor's page demands an ``order_id`` and its sample was not seen to the end, so
         where in the body it belongs is **not known**, and nothing is assumed: say it by
@@ -142,7 +142,7 @@ class Orders:
         extra: Mapping[str, Any] | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> Pages[OrderRow]:
-        """Pull orders by filters (kapture.md, section 11).
+        """Pull orders by filters (SERVICE.md, section 11).
 
         It is one call: the vendor's page was not seen to have a limit or an offset, so whether
         the service leaves orders out of a long list is not known; ``short`` of the pages is not

@@ -68,7 +68,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         subdomain: the tenant's part of ``https://<subdomain>.kapturecrm.com``.
         base_url: a whole address instead, such as ``https://mytenant.int.kapturecrm.com``.
         token: the ready-made token from the admin console, with or without ``Basic`` before it;
-            it is passed through as it is (kapture.md, section 0).
+            it is passed through as it is (SERVICE.md, section 0).
         username, password: real HTTP Basic instead of a token.
         credentials: other keys for single APIs, each a token or a ``(username, password)`` pair;
             the names are ``add_ticket``, ``update_ticket``, ``get_ticket``, ``pull_tickets``,
@@ -78,13 +78,13 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
             per API. The order API takes a user name and a password by the vendor's pages: with
             ``token=``, name ``orders`` here, as a pair, or as a token if your tenant takes one.
         headers: extra headers of every call. Some tenants need ``x-api-key`` and
-            ``x-api-type: TICKET`` (kapture.md, "Headers").
+            ``x-api-type: TICKET`` (SERVICE.md, section 15).
         timeout: seconds for a whole call with its retries, or a :class:`Timeout`; ``None`` is no
             limit. Default 60 seconds, of which 10 for connecting and 30 of silence.
         retry: how often and how fast to send again where that is safe; see
             :class:`RetryPolicy`. What is safe is not a setting.
         timezone: the zone of the service's dates, which carry none; a ``tzinfo`` or an IANA
-            name. Default UTC+05:30, as found from the vendor's sample (kapture.md, section 0).
+            name. Default UTC+05:30, as found from the vendor's sample (SERVICE.md, section 0).
         proxy: a proxy's URL, or ``"env"`` to read the proxy variables (never a ``.netrc``).
         ssl_context: for a private certificate authority. Verification cannot be turned off here.
         keep_alive: use connections again. ``False`` makes a new one for each request; for servers
@@ -92,7 +92,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         max_connections: connections at most, and so requests in flight.
         max_reply_bytes: the most decoded bytes of one reply; default 8 MiB, more for reads.
         exclusive_end: the ``end_date`` of a ticket pull is not part of its window, as the vendor's
-            own curl may mean it (kapture.md, section 4): each day is then asked for with the next
+            own curl may mean it (SERVICE.md, section 4): each day is then asked for with the next
             one as its end.
         says_none: what this tenant's answers say in place of rows where there are none, beside the
             usual phrases ("No data found", ...): texts, compared whole and without case, or a
@@ -102,7 +102,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
             texts, or a function as for ``says_none``. An answer of which both are true is neither.
             Who says success of what was not carried out, loses tickets.
         page_size: rows per page of every pull, export, lookup and ``doctor``, for tenants with
-            pagination enabled ("limit: Required field, if PaginationEnabled", kapture.md, section
+            pagination enabled ("limit: Required field, if PaginationEnabled", SERVICE.md, section
             4). Pages are asked for until nothing new comes. Left out, a pull asks for a day at
             once; a service that demands a limit is asked for pages of 100 from then on.
         allow_http: take a plain http address that is not loopback.
@@ -311,7 +311,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
                 documented call that has this path, and ``request`` for every other path, or
                 where that call has no key of its own; the token of the rest is so never sent to
                 the order API.
-            method: HTTP verb; everything documented is POST (kapture.md, section 0).
+            method: HTTP verb; everything documented is POST (SERVICE.md, section 0).
             marks_success: the reply carries ``"status": "success"``. False for the few that do
                 not; then any JSON object or list without a mark of failure is taken.
             query: what stands behind the question mark, as texts or numbers; a list is the same
@@ -379,7 +379,7 @@ class SyncTickets(SyncResource[Tickets]):
         """Add one ticket, given whole or by its fields.
 
         It is never sent again once it may have reached the service, since the service has no
-        idempotency key (kapture.md, "Batching, rate, timeouts, retries").
+        idempotency key (SERVICE.md, sections 0 and 17).
 
         Args:
             ticket: the ticket; then no field may be given beside it.
@@ -433,11 +433,11 @@ class SyncTickets(SyncResource[Tickets]):
         Args:
             ticket_id: the ticket.
             sub_status: the key of the sub-status, such as ``"PS"``; tenants define their own
-                (kapture.md, section 2 and "Request shapes").
+                (SERVICE.md, sections 2 and 15).
             comment: text to add.
             callback_time: when to call back. A datetime is written in the client's time zone as
                 ``YYYY-MM-DD HH:MM:SS``; text must have that form. (The vendor writes ``hh``,
-                which could mean twelve hours; 24 is unverified: contradiction 5.)
+                which could mean twelve hours; 24 is unverified: section 2.)
             queue: the key of the queue.
             disposition: the folder path.
             status: display label such as ``"Complete"``; not documented, sent by live clients.
@@ -480,7 +480,7 @@ class SyncTickets(SyncResource[Tickets]):
         Args:
             ticket_id: the ticket.
             conversation_type: which conversations to include; ``"notes"`` and ``"all"`` were
-                seen (kapture.md, section 3).
+                seen (SERVICE.md, section 3).
             history_type: ``"all"`` was seen.
             extra: further switches by their wire names (``include_emailbody``, ...).
             headers: headers of this call alone.
@@ -512,7 +512,7 @@ class SyncTickets(SyncResource[Tickets]):
         """Get many tickets: 50 ids a call, several calls at once.
 
         The service answers a batch with fewer elements than it was asked for, without a word
-        on which (kapture.md, "What hurts them"). So each id that did not come back is asked for
+        on which (SERVICE.md, section 3). So each id that did not come back is asked for
         again by itself before it counts as missing.
 
         Args:
@@ -554,7 +554,7 @@ class SyncTickets(SyncResource[Tickets]):
         """Pull the tickets created on the days from ``start`` to ``end``, both included.
 
         One call per day of the service's own calendar, since a call may cover 24 hours
-        (kapture.md, section 4 and contradiction 10); up to ``ahead`` days in flight, rows in
+        (SERVICE.md, section 4); up to ``ahead`` days in flight, rows in
         the order of the days, repeats dropped by ticket id. Without dates it is one call with
         the other filters alone, as live clients use it to list a customer's tickets.
 
@@ -631,7 +631,7 @@ class SyncTickets(SyncResource[Tickets]):
         all runs together hold each ticket once. A run that is killed at any moment has happened
         or has not; the next one finds out, and finishes it. The service cannot be asked for what
         changed, so a run reads the last days again; what is listed later than ``overlap`` days
-        after a newer ticket was seen is missed (kapture.md, contradiction 11). A day of which the
+        after a newer ticket was seen is missed (SERVICE.md, section 4). A day of which the
         service gave fewer tickets than it counts is read again by every run until it is whole, and
         is in ``short`` of each. The state is a file of days and ids: those of the days that are
         read again, and, once ``recheck_open`` was asked for, of all tickets that were open.
@@ -1110,7 +1110,7 @@ class SyncCustomers(SyncResource[Customers]):
         extra: Mapping[str, Any] | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> SavedCustomer:
-        """Add one customer, given whole or by its fields (kapture.md, section 5).
+        """Add one customer, given whole or by its fields (SERVICE.md, section 5).
 
         It is never sent again once it may have reached the service. The service calls this "add
         or update", and does not say how it recognizes a customer that it has already.
@@ -1167,7 +1167,7 @@ class SyncCustomers(SyncResource[Customers]):
         extra: Mapping[str, Any] | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> SavedCustomer:
-        """Change one customer (kapture.md, section 6). Only what is given is sent.
+        """Change one customer (SERVICE.md, section 6). Only what is given is sent.
 
         Counts as a write: it is never sent again once it may have arrived.
 
@@ -1218,7 +1218,7 @@ class SyncCustomers(SyncResource[Customers]):
         extra: Mapping[str, Any] | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> Customer:
-        """Get one customer by any of its marks (kapture.md, section 7).
+        """Get one customer by any of its marks (SERVICE.md, section 7).
 
         What the service does with several marks that do not belong together is not documented.
 
@@ -1266,7 +1266,7 @@ class SyncCustomers(SyncResource[Customers]):
         """Pull the customers created on the days from ``start`` to ``end``, both included.
 
         A call may cover 24 hours, so each day is asked for by itself, page by page until a page
-        is empty, since a page has 100 rows by default (kapture.md, section 8). The reply was
+        is empty, since a page has 100 rows by default (SERVICE.md, section 8). The reply was
         not seen: the rows are taken from its only list of objects, and a reply without that, or
         one that leaves a choice, is an error. A day of which fewer rows came than the reply
         counts (``totalCount``) is in ``short`` of the pages.
@@ -1340,7 +1340,7 @@ class SyncCustomers(SyncResource[Customers]):
                     ...
 
         It is :meth:`SyncTickets.push`, for customers. The service calls its endpoint "add or
-        update" (kapture.md, section 5) and does not say how it recognizes a customer it has:
+        update" (SERVICE.md, section 5) and does not say how it recognizes a customer it has:
         it may merge a row into one with the same phone number or e-mail address. So
         "each once" means here that each row is sent once, and not that each makes a customer of
         its own; two rows of one person may end as one customer, whose remarks are then those
@@ -1552,7 +1552,7 @@ class SyncOrders(SyncResource[Orders]):
         extra: Mapping[str, Any] | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> SavedOrder:
-        """Add one order, given whole or by its parts (kapture.md, section 9).
+        """Add one order, given whole or by its parts (SERVICE.md, section 9).
 
         It is never sent again once it may have reached the service. What is in ``order_info``
         and ``product_details`` was not seen, so they are sent as they are given.
@@ -1600,7 +1600,7 @@ class SyncOrders(SyncResource[Orders]):
         extra: Mapping[str, Any] | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> SavedOrder:
-        """Change one order (kapture.md, section 10).
+        """Change one order (SERVICE.md, section 10).
 
         The vendor's page demands an ``order_id`` and its sample was not seen to the end, so
         where in the body it belongs is **not known**, and nothing is assumed: say it by
@@ -1656,7 +1656,7 @@ class SyncOrders(SyncResource[Orders]):
         extra: Mapping[str, Any] | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> SyncPages[OrderRow]:
-        """Pull orders by filters (kapture.md, section 11).
+        """Pull orders by filters (SERVICE.md, section 11).
 
         It is one call: the vendor's page was not seen to have a limit or an offset, so whether
         the service leaves orders out of a long list is not known; ``short`` of the pages is not
@@ -1701,7 +1701,7 @@ class SyncFaqs(SyncResource[Faqs]):
     """The FAQs of one tenant. Reached as ``client.faqs``.
 
     Searching them has an address of its own in the vendor's index and no public description, so
-    there is no method for it (kapture.md, section 14).
+    there is no method for it (SERVICE.md, section 14).
     """
 
     def contents(
@@ -1715,7 +1715,7 @@ class SyncFaqs(SyncResource[Faqs]):
         extra: Mapping[str, Any] | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> SyncPages[FaqContent]:
-        """All contents of a category, read window by window (kapture.md, section 12).
+        """All contents of a category, read window by window (SERVICE.md, section 12).
 
         A window goes from ``start_index`` to ``end_index``; whether the last one is included is
         not documented. So each window begins behind the rows that came so far, repeats are
@@ -1751,7 +1751,7 @@ class SyncFaqs(SyncResource[Faqs]):
         )
 
     def categories(self, *, headers: Mapping[str, str | Secret] | None = None) -> list[FaqCategory]:
-        """All categories (kapture.md, section 13: known from two public scripts).
+        """All categories (SERVICE.md, section 13: known from two public scripts).
 
         Args:
             headers: headers of this call alone.

@@ -127,7 +127,7 @@ class Tickets:
         """Add one ticket, given whole or by its fields.
 
         It is never sent again once it may have reached the service, since the service has no
-        idempotency key (kapture.md, "Batching, rate, timeouts, retries").
+        idempotency key (SERVICE.md, sections 0 and 17).
 
         Args:
             ticket: the ticket; then no field may be given beside it.
@@ -189,11 +189,11 @@ class Tickets:
         Args:
             ticket_id: the ticket.
             sub_status: the key of the sub-status, such as ``"PS"``; tenants define their own
-                (kapture.md, section 2 and "Request shapes").
+                (SERVICE.md, sections 2 and 15).
             comment: text to add.
             callback_time: when to call back. A datetime is written in the client's time zone as
                 ``YYYY-MM-DD HH:MM:SS``; text must have that form. (The vendor writes ``hh``,
-                which could mean twelve hours; 24 is unverified: contradiction 5.)
+                which could mean twelve hours; 24 is unverified: section 2.)
             queue: the key of the queue.
             disposition: the folder path.
             status: display label such as ``"Complete"``; not documented, sent by live clients.
@@ -235,7 +235,7 @@ class Tickets:
         Args:
             ticket_id: the ticket.
             conversation_type: which conversations to include; ``"notes"`` and ``"all"`` were
-                seen (kapture.md, section 3).
+                seen (SERVICE.md, section 3).
             history_type: ``"all"`` was seen.
             extra: further switches by their wire names (``include_emailbody``, ...).
             headers: headers of this call alone.
@@ -270,7 +270,7 @@ class Tickets:
         """Get many tickets: 50 ids a call, several calls at once.
 
         The service answers a batch with fewer elements than it was asked for, without a word
-        on which (kapture.md, "What hurts them"). So each id that did not come back is asked for
+        on which (SERVICE.md, section 3). So each id that did not come back is asked for
         again by itself before it counts as missing.
 
         Args:
@@ -342,7 +342,7 @@ class Tickets:
         """Pull the tickets created on the days from ``start`` to ``end``, both included.
 
         One call per day of the service's own calendar, since a call may cover 24 hours
-        (kapture.md, section 4 and contradiction 10); up to ``ahead`` days in flight, rows in
+        (SERVICE.md, section 4); up to ``ahead`` days in flight, rows in
         the order of the days, repeats dropped by ticket id. Without dates it is one call with
         the other filters alone, as live clients use it to list a customer's tickets.
 
@@ -430,7 +430,7 @@ class Tickets:
         all runs together hold each ticket once. A run that is killed at any moment has happened
         or has not; the next one finds out, and finishes it. The service cannot be asked for what
         changed, so a run reads the last days again; what is listed later than ``overlap`` days
-        after a newer ticket was seen is missed (kapture.md, contradiction 11). A day of which the
+        after a newer ticket was seen is missed (SERVICE.md, section 4). A day of which the
         service gave fewer tickets than it counts is read again by every run until it is whole, and
         is in ``short`` of each. The state is a file of days and ids: those of the days that are
         read again, and, once ``recheck_open`` was asked for, of all tickets that were open.

@@ -25,7 +25,7 @@ UPDATE_FIELDS = (
     "disposition",
     "status",
 )
-"""The fields of an update (kapture.md, section 2; ``status`` is sent by live clients)."""
+"""The fields of an update (SERVICE.md, section 2; ``status`` is sent by live clients)."""
 _DEFAULTED = UPDATE_FIELDS[1:]
 
 
@@ -36,7 +36,7 @@ class TicketUpdate:
     Attributes:
         ticket_id: the ticket.
         sub_status: the key of the sub-status, such as ``"CL"``; tenants define their own
-            (kapture.md, section 2 and "Request shapes"). The service wants one: where a row has
+            (SERVICE.md, sections 2 and 15). The service wants one: where a row has
             none, that of the whole bulk is sent.
         comment: text to add.
         callback_time: when to call back; a datetime, or text as ``YYYY-MM-DD HH:MM:SS``.

@@ -1,7 +1,7 @@
 """The service's status call-back: what it tells a receiver of yours when a ticket moves.
 
 No page of the vendor describes it; what is known comes from receivers that are public
-(kapture.md, "Status call-back (inbound)").
+(SERVICE.md, section 16).
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def parse_callback(
         InvalidCallbackError: it is too large, no JSON object, or names no ticket. The error
             holds nothing of the body.
 
-    Source: kapture.md, "Status call-back (inbound)".
+    Source: SERVICE.md, section 16.
     """
     callback = _read(body, max_bytes)
     if isinstance(callback, str):

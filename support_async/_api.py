@@ -1,6 +1,6 @@
 """All that only the support service does, but for its rule of success (:mod:`.judging`).
 
-The facts are in the fact sheet ``support.md``; each is named with its section.
+The facts are in ``SERVICE.md``; each is named with its section.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ def rows_of(judged: ResponseContext, key: str) -> list[dict[str, Any]]:
     """The objects of a list reply, under ``key`` in ``data``.
 
     A single object where a list is documented is taken as a list of one (A13), and so is the
-    ``results`` of other lists on the platform (section 9).
+    ``results`` of other lists on the platform (section 2.4).
 
     Raises:
         UnreadableReplyError: it is anything else.

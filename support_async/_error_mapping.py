@@ -1,6 +1,6 @@
 """Which error each refusal of the service is.
 
-The facts are in the fact sheet ``support.md``; each is named with its section. No error body of
+The facts are in ``SERVICE.md``; each is named with its section. No error body of
 the service is documented, so the status, the operation and the field decide, and texts are only a
 hint (section 6.3): a service in another language ends in the more general class.
 """

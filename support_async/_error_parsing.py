@@ -1,6 +1,6 @@
 """What the service says when it refuses: every shape of it, brought into one.
 
-The service documents its texts but not one error body (support.md, sections 2.4 and 6), so every
+The service documents its texts but not one error body (SERVICE.md, sections 2.4 and 6), so every
 shape that its framework, a wrapper around that and a gateway in front of it could give is taken.
 Nothing here raises, whatever the body holds, and nothing here grows with the body.
 """
@@ -112,7 +112,7 @@ def plain(text: str) -> str:
 
 
 def refusal_of(body: Any, mask: Callable[[str], str] = str) -> Refusal:
-    """Whatever a decoded body complains of, in one shape (support.md, section 6.3).
+    """Whatever a decoded body complains of, in one shape (SERVICE.md, section 6.3).
 
     Args:
         body: any JSON value.

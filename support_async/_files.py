@@ -43,10 +43,10 @@ AttachmentLike = FileLike | tuple[str, FileLike]
 and one of these."""
 
 MAX_ATTACHMENT_BYTES: Final = 2 * MEBI
-"""The documented limit, which itself is allowed (support.md, sections 3.2 and 4.3)."""
+"""The documented limit, which itself is allowed (SERVICE.md, sections 3.2 and 4.3)."""
 
 _LONGEST_NAME: Final = 100
-"""Characters of a file name: Django's usual limit (support.md, section 3.2)."""
+"""Characters of a file name: Django's usual limit (SERVICE.md, section 3.2)."""
 _POSITIONS = threading.Lock()
 """One open file may stand on many rows of a push, and has only one position."""
 _TURNS: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
@@ -93,7 +93,7 @@ def check_no_path_text(given: Any) -> None:
 
 async def read_attachment(given: AttachmentLike | None, limit: int) -> Attachment | None:
     """The file with its name, read whole: the size of a body must be known beforehand
-    (support.md, section 8), and a second attempt must send the same bytes.
+    (SERVICE.md, section 8), and a second attempt must send the same bytes.
 
     An open file is read from where it stands, and is put back there if it can be; it is not
     closed. One that waits for its data (a pipe) is waited for without a limit: the client's
@@ -242,7 +242,7 @@ def _name_of(file: Any) -> str:
 
 
 def _kept_name(name: str) -> str:
-    """A name that a stock Django server keeps as it is (support.md, section 8).
+    """A name that a stock Django server keeps as it is (SERVICE.md, section 8).
 
     It takes ``&amp;`` for what it stands for, drops what cannot be printed, and drops the whole
     file, without a word, where nothing is left of its name.

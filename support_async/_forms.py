@@ -1,7 +1,7 @@
 """The forms of the ticket calls: made from values that were checked. No I/O here.
 
 Always multipart, also without a file; empty optional fields are left out; a list is the same
-field several times (support.md, sections 1, 8 and B1).
+field several times (SERVICE.md, sections 1, 8 and B1).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def ticket_from(row: Any) -> NewTicket:
 
 
 def create_form(ticket: NewTicket, file: Attachment | None) -> Form:
-    """The form of a new ticket (support.md, section 3.2)."""
+    """The form of a new ticket (SERVICE.md, section 3.2)."""
     return Form(
         (
             ("subject", ticket.subject),
@@ -64,7 +64,7 @@ def create_form(ticket: NewTicket, file: Attachment | None) -> Form:
 
 
 def update_form(ticket_id: str, tags: tuple[str, ...], priority: str | None) -> Form:
-    """The form of a change (support.md, section 3.5)."""
+    """The form of a change (SERVICE.md, section 3.5)."""
     fields = [("ticket_id", ticket_id)]
     if priority is not None:
         fields.append(("priority", priority))
@@ -72,17 +72,17 @@ def update_form(ticket_id: str, tags: tuple[str, ...], priority: str | None) -> 
 
 
 def reply_form(ticket_id: str, comment: str, file: Attachment | None) -> Form:
-    """The form of a reply (support.md, section 3.8)."""
+    """The form of a reply (SERVICE.md, section 3.8)."""
     return Form((("ticket", ticket_id), ("comment", comment)), _files(file))
 
 
 def status_form(ticket_id: str, status: str) -> Form:
-    """The form of a change of status (support.md, section 3.9)."""
+    """The form of a change of status (SERVICE.md, section 3.9)."""
     return Form((("ticket", ticket_id), ("status", status)))
 
 
 def detail_form(ticket_id: str) -> Form:
-    """The form that asks for one ticket (support.md, section 3.6)."""
+    """The form that asks for one ticket (SERVICE.md, section 3.6)."""
     return Form((("ticket_id", ticket_id),))
 
 

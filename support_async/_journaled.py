@@ -123,7 +123,7 @@ def _unpack(payload: bytes) -> NewTicket:
 
 
 def look_of(history: Callable[[], Pages[TicketRow]], place: ReferencePlace) -> Look:
-    """How to see every ticket: the whole history, since it tells no times (support.md, B17)."""
+    """How to see every ticket: the whole history, since it tells no times (SERVICE.md, B17)."""
 
     async def look(since: float, until: float) -> AsyncIterator[Seen | ListEnd]:
         async with history() as rows:

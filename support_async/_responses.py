@@ -1,6 +1,6 @@
 """The service's rule of success: what confirms a call, and what an unclear answer ends in.
 
-The facts are in the fact sheet ``support.md``; each is named with its section. Which error a
+The facts are in ``SERVICE.md``; each is named with its section. Which error a
 refusal is stands in :mod:`.verdicts`.
 """
 

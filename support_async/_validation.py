@@ -9,7 +9,7 @@ from kapture_async._core.errors import InvalidInputError
 from kapture_async._core.given import given, is_missing
 
 SUBJECT_CHARACTERS: Final = 500
-"""By code points, after outer blanks are trimmed (support.md, section 3.2)."""
+"""By code points, after outer blanks are trimmed (SERVICE.md, section 3.2)."""
 
 _LONGEST_ID: Final = 100
 """Digits. No database numbers its rows any further."""
@@ -17,7 +17,7 @@ _TOO_LARGE: Final = 10**_LONGEST_ID
 
 
 def checked_id(name: str, value: Any) -> str:
-    """An id as decimal digits (support.md, section 2.5: numbers on the wire, text in forms).
+    """An id as decimal digits (SERVICE.md, section 2.5: numbers on the wire, text in forms).
 
     Raises:
         InvalidInputError: it is neither a whole number of 0 or more nor text of its digits.
@@ -85,7 +85,7 @@ def checked_subject(value: str) -> str:
 
 
 def checked_tags(tags: Iterable[Any]) -> tuple[str, ...]:
-    """Tag ids, each once (support.md, B2a).
+    """Tag ids, each once (SERVICE.md, B2a).
 
     Raises:
         InvalidInputError: there is none, or one is no id. The service takes no empty list.

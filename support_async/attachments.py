@@ -54,7 +54,7 @@ class Attachments:
         on_progress: ProgressObserver | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> Path:
-        """Download one file to the disk (support.md, section 3.7).
+        """Download one file to the disk (SERVICE.md, section 3.7).
 
         It is written to a hidden temporary file beside the target, which takes its place when
         all of it is there: there is never half a file under that name. A transfer that breaks
@@ -111,7 +111,7 @@ class Attachments:
         max_bytes: int = MAX_DOWNLOAD_BYTES,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> Download:
-        """Read one file as it arrives (support.md, section 3.7).
+        """Read one file as it arrives (SERVICE.md, section 3.7).
 
         ::
 

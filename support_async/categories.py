@@ -26,7 +26,7 @@ class Categories:
     async def list(
         self, *, headers: Mapping[str, str | Secret] | None = None
     ) -> builtins.list[Category]:
-        """All categories (support.md, section 3.1).
+        """All categories (SERVICE.md, section 3.1).
 
         Args:
             headers: headers of this call alone.

@@ -71,7 +71,7 @@ class SupportClient:
 
     Args:
         base_url: the whole address before ``/support/...``, with the installation's prefix and
-            version (support.md, section 2.1). Invisible characters of a copied address are
+            version (SERVICE.md, section 2.1). Invisible characters of a copied address are
             taken out.
         apikey: the application key; goes with every call (section 2.2).
         access_token: the access token of the user, a JWT, with or without ``Bearer`` before it.
@@ -319,7 +319,7 @@ class SupportClient:
         return self._transport.closed
 
     async def login(self, username: str | Secret, password: str | Secret) -> Tokens:
-        """Log a user in (support.md, section 2.3); further calls use the new access token.
+        """Log a user in (SERVICE.md, section 2.3); further calls use the new access token.
 
         Needs only the apikey. As a token provider, so that a long run outlives its token::
 
@@ -386,7 +386,7 @@ class SupportClient:
             path: such as ``"/user/profile/"``; its parts percent-encoded, with its last slash.
             method: HTTP verb.
             form: the fields of a multipart form, as texts or numbers; a list is the same field
-                several times (support.md, B1), ``None`` leaves it out.
+                several times (SERVICE.md, B1), ``None`` leaves it out.
             query: what stands behind the question mark; as for ``form``.
             effect: ``"read"`` only if the call changes nothing: reads are sent again when their
                 answer is lost, writes never.

@@ -1,9 +1,9 @@
 """What is sent to the support service, and what comes back.
 
 One meaning has one name, whichever endpoint it came from. Ids are text, also where the wire has
-a number; ``priority`` and ``status`` are codes as text (support.md, section 2.5). Codes are open:
+a number; ``priority`` and ``status`` are codes as text (SERVICE.md, section 2.5). Codes are open:
 a deployment may have more than the documented ones. The decoded object stays in ``raw``. Nothing
-here holds a time: no answer of the service does (support.md, B17).
+here holds a time: no answer of the service does (SERVICE.md, B17).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ._validation import checked_category, checked_comment, checked_priority, ch
 
 
 class Priority(StrEnum):
-    """The documented codes of a ticket's priority (support.md, section 2.6)."""
+    """The documented codes of a ticket's priority (SERVICE.md, section 2.6)."""
 
     LOW = "1"
     MEDIUM = "2"
@@ -32,7 +32,7 @@ class Priority(StrEnum):
 
 
 class Status(StrEnum):
-    """The documented codes of a ticket's status (support.md, section 2.6)."""
+    """The documented codes of a ticket's status (SERVICE.md, section 2.6)."""
 
     OPEN = "1"
     PROCESSING = "2"
@@ -40,7 +40,7 @@ class Status(StrEnum):
 
 
 WIRE_FIELDS: Final = ("subject", "comment", "category", "priority", "attachment")
-"""The fields of a new ticket by their wire names (support.md, section 3.2)."""
+"""The fields of a new ticket by their wire names (SERVICE.md, section 3.2)."""
 
 
 @frozen(kw_only=True, repr=False)
@@ -48,7 +48,7 @@ class NewTicket:
     """A ticket to create. Its repr shows no text of it.
 
     Attributes:
-        subject: at most 500 characters, outer blanks aside (support.md, section 3.2).
+        subject: at most 500 characters, outer blanks aside (SERVICE.md, section 3.2).
         comment: the text; no limit is documented.
         category: a category's id, from :meth:`Categories.list`.
         priority: a code; see :class:`Priority`.
@@ -111,7 +111,7 @@ class NewTicket:
 
 @define(eq=False, repr=False)
 class Category(WireModel):
-    """A category of tickets (support.md, section 3.1)."""
+    """A category of tickets (SERVICE.md, section 3.1)."""
 
     category_id: str = wire("id", "ident", shown=True, id_of="a category")
     title: str | None = wire("category", shown=True)
@@ -120,7 +120,7 @@ class Category(WireModel):
 
 @define(eq=False, repr=False)
 class Tag(WireModel):
-    """A tag that tickets can have (support.md, section 3.4)."""
+    """A tag that tickets can have (SERVICE.md, section 3.4)."""
 
     tag_id: str = wire("id", "ident", shown=True, id_of="a tag")
     title: str | None = wire("tag", shown=True)
@@ -129,7 +129,7 @@ class Tag(WireModel):
 
 @define(eq=False, repr=False)
 class TicketRow(WireModel):
-    """A ticket as the history lists it (support.md, section 3.3)."""
+    """A ticket as the history lists it (SERVICE.md, section 3.3)."""
 
     ticket_id: str = wire("id", "ident", shown=True, id_of="a ticket")
     subject: str | None = wire("subject")
@@ -147,7 +147,7 @@ class TicketRow(WireModel):
 
 @define(eq=False, repr=False)
 class Conversation(WireModel):
-    """One reply on a ticket (support.md, section 3.6)."""
+    """One reply on a ticket (SERVICE.md, section 3.6)."""
 
     conversation_id: str = wire("id", "ident", shown=True, id_of="a reply")
     ticket_id: str | None = wire("ticket", "ident", shown=True)
@@ -167,7 +167,7 @@ class TicketAttachment(WireModel):
 
 @define(eq=False, repr=False)
 class TicketDetail(WireModel):
-    """One ticket with all that belongs to it (support.md, section 3.6)."""
+    """One ticket with all that belongs to it (SERVICE.md, section 3.6)."""
 
     ticket_id: str = wire("id", "ident", section="ticket", shown=True, id_of="a ticket")
     subject: str | None = wire("subject", section="ticket")
@@ -203,7 +203,7 @@ class TicketDetail(WireModel):
 
 @frozen(kw_only=True)
 class Tokens:
-    """What a login gives (support.md, section 2.3). Its repr shows no token.
+    """What a login gives (SERVICE.md, section 2.3). Its repr shows no token.
 
     Attributes:
         access: goes with every call; its life is limited, by how much is not documented.

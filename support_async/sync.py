@@ -69,7 +69,7 @@ class SyncSupportClient(SyncClient[SupportClient]):
 
     Args:
         base_url: the whole address before ``/support/...``, with the installation's prefix and
-            version (support.md, section 2.1). Invisible characters of a copied address are
+            version (SERVICE.md, section 2.1). Invisible characters of a copied address are
             taken out.
         apikey: the application key; goes with every call (section 2.2).
         access_token: the access token of the user, a JWT, with or without ``Bearer`` before it.
@@ -259,7 +259,7 @@ class SyncSupportClient(SyncClient[SupportClient]):
         return self._inner.closed
 
     def login(self, username: str | Secret, password: str | Secret) -> Tokens:
-        """Log a user in (support.md, section 2.3); further calls use the new access token.
+        """Log a user in (SERVICE.md, section 2.3); further calls use the new access token.
 
         Needs only the apikey. As a token provider, so that a long run outlives its token::
 
@@ -309,7 +309,7 @@ class SyncSupportClient(SyncClient[SupportClient]):
             path: such as ``"/user/profile/"``; its parts percent-encoded, with its last slash.
             method: HTTP verb.
             form: the fields of a multipart form, as texts or numbers; a list is the same field
-                several times (support.md, B1), ``None`` leaves it out.
+                several times (SERVICE.md, B1), ``None`` leaves it out.
             query: what stands behind the question mark; as for ``form``.
             effect: ``"read"`` only if the call changes nothing: reads are sent again when their
                 answer is lost, writes never.
@@ -363,7 +363,7 @@ class SyncCategories(SyncResource[Categories]):
     """The categories that tickets can have. Reached as ``client.categories``."""
 
     def list(self, *, headers: Mapping[str, str | Secret] | None = None) -> builtins.list[Category]:
-        """All categories (support.md, section 3.1).
+        """All categories (SERVICE.md, section 3.1).
 
         Args:
             headers: headers of this call alone.
@@ -378,7 +378,7 @@ class SyncTags(SyncResource[Tags]):
     """The tags that tickets can have. Reached as ``client.tags``."""
 
     def list(self, *, headers: Mapping[str, str | Secret] | None = None) -> builtins.list[Tag]:
-        """All tags (support.md, section 3.4).
+        """All tags (SERVICE.md, section 3.4).
 
         Args:
             headers: headers of this call alone.
@@ -405,7 +405,7 @@ class SyncTickets(SyncResource[Tickets]):
     ) -> None:
         """Create one ticket, given whole or by its fields.
 
-        The service does not tell the new ticket's id (support.md, B4); :meth:`create_and_find`
+        The service does not tell the new ticket's id (SERVICE.md, B4); :meth:`create_and_find`
         looks for it. A create is never sent again once it may have reached the service, which
         has no idempotency key (B18).
 
@@ -454,7 +454,7 @@ class SyncTickets(SyncResource[Tickets]):
         """Create one ticket, and look for its id in the history.
 
         The history is read before and after; the new ticket is the one that was not there
-        before and has the same subject, comment, category and priority (support.md, B4). This
+        before and has the same subject, comment, category and priority (SERVICE.md, B4). This
         is a race: somebody who creates an equal ticket for the same user in between cannot be
         told apart, and then no id is given but both as candidates. It takes three calls or more.
         An id that is given is most likely the right one, and no more than that: where the history
@@ -497,7 +497,7 @@ class SyncTickets(SyncResource[Tickets]):
         status: str | int | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> list[TicketRow]:
-        """One page of the user's tickets, newest first as it seems (support.md, B5).
+        """One page of the user's tickets, newest first as it seems (SERVICE.md, B5).
 
         Args:
             offset: tickets to pass over.
@@ -564,7 +564,7 @@ class SyncTickets(SyncResource[Tickets]):
     def get(
         self, ticket_id: str | int, *, headers: Mapping[str, str | Secret] | None = None
     ) -> TicketDetail:
-        """One ticket with its replies and the ids of its files (support.md, section 3.6).
+        """One ticket with its replies and the ids of its files (SERVICE.md, section 3.6).
 
         Args:
             ticket_id: the ticket.
@@ -585,7 +585,7 @@ class SyncTickets(SyncResource[Tickets]):
         priority: str | int | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> None:
-        """Replace a ticket's tags, and perhaps change its priority (support.md, section 3.5).
+        """Replace a ticket's tags, and perhaps change its priority (SERVICE.md, section 3.5).
 
         Args:
             ticket_id: the ticket.
@@ -614,7 +614,7 @@ class SyncTickets(SyncResource[Tickets]):
     ) -> None:
         """Change only a ticket's priority: read its tags, and send them back with it.
 
-        The service has no call for the priority alone (support.md, B2). So whoever changes the
+        The service has no call for the priority alone (SERVICE.md, B2). So whoever changes the
         tags between the two calls loses that change, and a ticket without tags cannot be
         changed this way at all.
 
@@ -637,7 +637,7 @@ class SyncTickets(SyncResource[Tickets]):
         attachment: AttachmentLike | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> None:
-        """Add a reply to a ticket (support.md, section 3.8). The reply's id is not told.
+        """Add a reply to a ticket (SERVICE.md, section 3.8). The reply's id is not told.
 
         Args:
             ticket_id: the ticket. Whether a closed one takes replies is not documented.
@@ -661,7 +661,7 @@ class SyncTickets(SyncResource[Tickets]):
     def close(
         self, ticket_id: str | int, *, headers: Mapping[str, str | Secret] | None = None
     ) -> None:
-        """Close a ticket (support.md, sections 3.9 and 4.2).
+        """Close a ticket (SERVICE.md, sections 3.9 and 4.2).
 
         Args:
             ticket_id: the ticket.
@@ -682,7 +682,7 @@ class SyncTickets(SyncResource[Tickets]):
         self, ticket_id: str | int, *, headers: Mapping[str, str | Secret] | None = None
     ) -> None:
         """Open a closed ticket again: it then counts as being processed
-        (support.md, sections 3.9 and 4.2).
+        (SERVICE.md, sections 3.9 and 4.2).
 
         Args:
             ticket_id: the ticket.
@@ -979,7 +979,7 @@ class SyncAttachments(SyncResource[Attachments]):
         on_progress: ProgressObserver | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> Path:
-        """Download one file to the disk (support.md, section 3.7).
+        """Download one file to the disk (SERVICE.md, section 3.7).
 
         It is written to a hidden temporary file beside the target, which takes its place when
         all of it is there: there is never half a file under that name. A transfer that breaks
@@ -1035,7 +1035,7 @@ class SyncAttachments(SyncResource[Attachments]):
         max_bytes: int = MAX_DOWNLOAD_BYTES,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> SyncDownload:
-        """Read one file as it arrives (support.md, section 3.7).
+        """Read one file as it arrives (SERVICE.md, section 3.7).
 
         ::
 

@@ -26,7 +26,7 @@ class Tags:
     async def list(
         self, *, headers: Mapping[str, str | Secret] | None = None
     ) -> builtins.list[Tag]:
-        """All tags (support.md, section 3.4).
+        """All tags (SERVICE.md, section 3.4).
 
         Args:
             headers: headers of this call alone.

@@ -70,7 +70,7 @@ from ._validation import (
 from .models import CreatedTicket, NewTicket, Status, TicketDetail, TicketRow
 
 PAGE = 50
-"""Rows of a page: as many as the service gives by itself (support.md, section 3.3)."""
+"""Rows of a page: as many as the service gives by itself (SERVICE.md, section 3.3)."""
 
 
 class Tickets:
@@ -97,7 +97,7 @@ class Tickets:
     ) -> None:
         """Create one ticket, given whole or by its fields.
 
-        The service does not tell the new ticket's id (support.md, B4); :meth:`create_and_find`
+        The service does not tell the new ticket's id (SERVICE.md, B4); :meth:`create_and_find`
         looks for it. A create is never sent again once it may have reached the service, which
         has no idempotency key (B18).
 
@@ -143,7 +143,7 @@ class Tickets:
         """Create one ticket, and look for its id in the history.
 
         The history is read before and after; the new ticket is the one that was not there
-        before and has the same subject, comment, category and priority (support.md, B4). This
+        before and has the same subject, comment, category and priority (SERVICE.md, B4). This
         is a race: somebody who creates an equal ticket for the same user in between cannot be
         told apart, and then no id is given but both as candidates. It takes three calls or more.
         An id that is given is most likely the right one, and no more than that: where the history
@@ -193,7 +193,7 @@ class Tickets:
         status: str | int | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> list[TicketRow]:
-        """One page of the user's tickets, newest first as it seems (support.md, B5).
+        """One page of the user's tickets, newest first as it seems (SERVICE.md, B5).
 
         Args:
             offset: tickets to pass over.
@@ -278,7 +278,7 @@ class Tickets:
         *,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> TicketDetail:
-        """One ticket with its replies and the ids of its files (support.md, section 3.6).
+        """One ticket with its replies and the ids of its files (SERVICE.md, section 3.6).
 
         Args:
             ticket_id: the ticket.
@@ -310,7 +310,7 @@ class Tickets:
         priority: str | int | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> None:
-        """Replace a ticket's tags, and perhaps change its priority (support.md, section 3.5).
+        """Replace a ticket's tags, and perhaps change its priority (SERVICE.md, section 3.5).
 
         Args:
             ticket_id: the ticket.
@@ -345,7 +345,7 @@ class Tickets:
     ) -> None:
         """Change only a ticket's priority: read its tags, and send them back with it.
 
-        The service has no call for the priority alone (support.md, B2). So whoever changes the
+        The service has no call for the priority alone (SERVICE.md, B2). So whoever changes the
         tags between the two calls loses that change, and a ticket without tags cannot be
         changed this way at all.
 
@@ -388,7 +388,7 @@ class Tickets:
         attachment: AttachmentLike | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> None:
-        """Add a reply to a ticket (support.md, section 3.8). The reply's id is not told.
+        """Add a reply to a ticket (SERVICE.md, section 3.8). The reply's id is not told.
 
         Args:
             ticket_id: the ticket. Whether a closed one takes replies is not documented.
@@ -417,7 +417,7 @@ class Tickets:
     async def close(
         self, ticket_id: str | int, *, headers: Mapping[str, str | Secret] | None = None
     ) -> None:
-        """Close a ticket (support.md, sections 3.9 and 4.2).
+        """Close a ticket (SERVICE.md, sections 3.9 and 4.2).
 
         Args:
             ticket_id: the ticket.
@@ -438,7 +438,7 @@ class Tickets:
         self, ticket_id: str | int, *, headers: Mapping[str, str | Secret] | None = None
     ) -> None:
         """Open a closed ticket again: it then counts as being processed
-        (support.md, sections 3.9 and 4.2).
+        (SERVICE.md, sections 3.9 and 4.2).
 
         Args:
             ticket_id: the ticket.

@@ -24,7 +24,7 @@ from .show import warn_of_short
 
 @frozen(kw_only=True)
 class OrdersTarget(KaptureTarget):
-    """A tenant, and who may use its order API: a user with a password (kapture.md, section 9).
+    """A tenant, and who may use its order API: a user with a password (SERVICE.md, section 9).
 
     A token is taken where it is given to the order command itself; the one of the environment is
     for all the other calls.

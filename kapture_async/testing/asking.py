@@ -51,7 +51,7 @@ class Desk:
         return limit
 
     def rows(self, rows: list[Json]) -> Json:
-        """The reply to a pull. A text in place of rows is how "nothing found" is read (Wild)."""
+        """The reply to a pull. A text in place of rows means "nothing found" (section 4)."""
         if not rows:
             return {"message": "No Data found", "status": self.empty_pull_status}
         return {"message": rows, "status": "success"}
@@ -77,7 +77,7 @@ def decoded(body: bytes) -> Any:
 
 
 def single(body: Any) -> Json:
-    """Return the one object of a body: bare, or alone in an array; both are taken (Wild).
+    """Return the one object of a body: bare, or alone in an array; both are taken (section 15).
 
     What the server does with more than one element nobody has seen. The emulator refuses them, so
     that no client comes to rely on either answer.
@@ -104,7 +104,7 @@ def in_array(body: Any, **names: str) -> Json:
 
 
 def whole_number(value: Any) -> int | None:
-    """Return a limit or offset, which is sent as a number or as text (section 4, Wild)."""
+    """Return a limit or offset, which is sent as a number or as text (section 4)."""
     text = text_of(value)
     if not text:
         return None

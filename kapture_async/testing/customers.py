@@ -85,7 +85,7 @@ class CustomerRoom:
         customer = self._found(payload)
         if customer is None:
             raise Failed(NOT_FOUND, key="Customer Details")
-        # The sample has no status as far as it was seen; a live client reads one (Wild).
+        # The sample has no status as far as it was seen; a live client reads one (section 7).
         return {"Customer Details": details_of(customer), "status": "success"}
 
     def pull(self, body: Any) -> Json:
@@ -159,7 +159,7 @@ class CustomerRoom:
 _MARKS = {
     "email_id": ("email_id", "email"),
     "phone": ("phone",),
-    "customer_id": ("customer_code",),  # an id of the caller's own (Wild)
+    "customer_id": ("customer_code",),  # an id of the caller's own (section 7)
 }
 _FILTERS = {
     "name": ("customer_name", "name"),

@@ -1,7 +1,7 @@
 """A Kapture server for tests and trials: its endpoints, quirks included.
 
-Every behaviour follows the project's fact sheet of the API; "section" and "Wild" name its parts.
-What the sheet leaves open is a setting, or a decision that the place concerned explains.
+Every behaviour follows ``SERVICE.md``; "section" names its parts. What that page leaves open
+is a setting, or a decision that the place concerned explains.
 """
 
 from __future__ import annotations
@@ -112,16 +112,16 @@ class KaptureEmulator(Emulator):
             clock: seconds since the epoch.
             latency: seconds between executing a request and answering it.
             failed_status: the HTTP status of a ``failed`` body, which the sheet does not know
-                (section 0, and Contradictions 21).
+                (sections 0 and 19).
             auth_failed_status: the same for a wrong key; ``None`` means ``failed_status``.
             empty_pull_status: the ``status`` beside the text that says nothing was found.
-            single_row_as_object: show a single pull row bare (Wild: string, list or object).
-            pull_counts: tell with a pull of one day how many tickets that has (Wild: number, null
-                or absent). The vendor's sample, a pull of two dates, tells null, and so do such.
+            single_row_as_object: show a single pull row bare (section 4: string, list or object).
+            pull_counts: tell with a pull of one day how many tickets that has (section 4: a number,
+                null or absent). The vendor's sample, a pull of two dates, tells null.
             pull_days: how many calendar days one pull may touch. The vendor says at most 24 hours,
-                and its own sample spans two dates (Contradictions 10): hence 2; 1 is the strict
+                and its own sample spans two dates (section 4): hence 2; 1 is the strict
                 reading.
-            order_token: a token that the order API takes as well (Contradictions 20).
+            order_token: a token that the order API takes as well (section 9).
             order_id_at: where the id of an order to change is looked for, which nobody has seen.
             faq_end_included: whether a window of FAQs holds the one at its ``end_index``, too.
             sub_status_required: refuse an update without ``sub_status``, which the sheet calls
@@ -338,12 +338,12 @@ class KaptureEmulator(Emulator):
             return EmulatorReply(self._failed_status, orjson.dumps(body))
         if lower and operation.startswith("legacy."):
             body = legacy.lower_case(body)
-        # The server sets cookies, which no call needs (Wild, "Headers").
+        # The server sets cookies, which no call needs (section 0).
         cookies = () if "cookie" in request.headers else _SET_COOKIE
         return EmulatorReply(200, orjson.dumps(body), headers=cookies)
 
     def refusal(self, message: str) -> EmulatorReply:
-        """Return a ``failed`` body (section 0, "Failure marker")."""
+        """Return a ``failed`` body (section 0)."""
         return _failed(Failed(message), self._failed_status)
 
     def _lets_in(self, request: EmulatorRequest, operation: str) -> bool:

@@ -1,4 +1,4 @@
-"""The older siblings that live clients still call (sections 4, 5, 9 and "Observed in the wild").
+"""The older siblings that live clients still call (sections 4, 5, 9 of SERVICE.md).
 
 They take an array of one object with flat fields, and write ``Message`` and ``Status``.
 """
@@ -144,7 +144,7 @@ class LegacyRoom:
 
 
 def older_rows(pull: Callable[[Any], Json], body: Any) -> Json:
-    """Return the reply of the older ticket pull (section 4, "Older variant"): all is text."""
+    """Return the reply of the older ticket pull (section 4, the older variant): all is text."""
     try:
         found = pull(in_array(body, **NAMES))
     except Failed as failure:

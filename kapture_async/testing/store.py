@@ -35,8 +35,8 @@ class TicketStore:
     def new_ticket_id(self, created: float) -> str:
         """Return an id as the samples have it, never used before.
 
-        It is the creation time in epoch milliseconds without its leading 1 (fact sheet, section 1,
-        "Identifiers"). Where one millisecond sees several tickets, ids run ahead of the clock.
+        It is the creation time in epoch milliseconds without its leading 1 (section 1). Where one
+        millisecond sees several tickets, ids run ahead of the clock.
         """
         number = int(created * 1000) % 10**12
         if number <= self._last < number + _DENSE_RUN:
@@ -58,7 +58,7 @@ class TicketStore:
             due=due_text(text_of(payload.get("due_date")), created),
             email=text_of(payload.get("email_id")),
             phone=text_of(payload.get("phone")),
-            # The caller's own, textual user id is no id of Kapture's (Wild, "Request shapes").
+            # The caller's own, textual user id is no id of Kapture's (section 1).
             customer_id=int(customer) if customer.isdecimal() else 0,
             customer_name=text_of(payload.get("customer_name")),
             customer_code=text_of(payload.get("customer_code")),
@@ -84,7 +84,7 @@ class TicketStore:
             ticket.sub_status = sub_status
             ticket.status = "C" if sub_status in COMPLETE_SUB_STATUSES else "P"
         if status := text_of(payload.get("status")):
-            # Sent as a label beside sub_status by some (Wild); a code, or unknown, is kept.
+            # Sent as a label beside sub_status by some (section 2); a code, or unknown, is kept.
             codes = {label: code for code, label in STATUS_LABELS.items()}
             ticket.status = codes.get(status, status)
         ticket.completed = now if ticket.status == "C" else None

@@ -78,7 +78,7 @@ class TicketRoom:
             raise Failed("sub_status is missing")
         callback = text_of(payload.get("callback_time"))
         if callback and not _is_callback_time(callback):
-            # The message names a field that the request does not have (Contradictions 5).
+            # The message names a field that the request does not have (section 2).
             raise Failed("Invalid Format.callback_date should be yyyy-MM-dd hh:mm:ss.")
         now = self._desk.now()
         self._desk.ledger.record(UPDATE, ticket.ticket_id, payload, time_=now)
@@ -130,7 +130,7 @@ class TicketRoom:
         message: Any = rows
         outcome = "success"
         if not rows:
-            # A text in place of the list is how "nothing found" is read in the field (Wild).
+            # A text in place of the list is how clients read "nothing found" (section 4).
             message, outcome = "No Data found", self._desk.empty_pull_status
         elif self._single_row_as_object and len(rows) == 1:
             message = rows[0]
@@ -170,7 +170,7 @@ class TicketRoom:
     def _days_asked(self, payload: Mapping[str, Any]) -> tuple[dt.date, dt.date]:
         texts = text_of(payload.get("start_date")), text_of(payload.get("end_date"))
         if not any(texts) and payload.keys() & {"customer_code", "status", "offset", "limit"}:
-            # A customer's tickets may be listed without dates (Wild, "Request shapes").
+            # A customer's tickets may be listed without dates (section 4).
             return dt.date.min, dt.date.max
         if not all(texts):
             # The words of the older page (section 4); the newer one documents none of its own.

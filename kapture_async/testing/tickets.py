@@ -1,7 +1,7 @@
 """One ticket of the emulator, and the four shapes in which Kapture's endpoints show it.
 
-The same fact has another name, type or format at each endpoint (fact sheet, Contradictions, "Same
-thing, different names"); every function here builds one shape, with the keys in wire order.
+The same fact has another name, type or format at each endpoint (SERVICE.md, section 20);
+every function here builds one shape, with the keys in wire order.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import orjson
 Json: TypeAlias = dict[str, Any]
 
 INDIA = dt.timezone(dt.timedelta(hours=5, minutes=30))
-"""Text dates carry no offset; they are India time (fact sheet, section 0, "Time zone")."""
+"""Text dates carry no offset; they are India time (section 0)."""
 
 STATUS_LABELS = {"P": "Pending", "C": "Complete", "J": "Junk"}
-"""Wild, "Request shapes": status codes seen."""
+"""Status codes that clients were seen to use (section 2)."""
 
 SUB_STATUS_LABELS = {
     "RS": "Resolved",
@@ -33,7 +33,7 @@ SUB_STATUS_LABELS = {
     "US": "Unattended",
     "P": "Pending",
 }
-"""Wild, "Request shapes": sub-status keys seen; ``P`` is section 2's own example."""
+"""Sub-status keys that clients were seen to use, and ``P`` of the vendor's text (section 2)."""
 
 COMPLETE_SUB_STATUSES = frozenset({"RS", "CL", "CO"})
 
@@ -46,7 +46,7 @@ API_USER_EMAIL = "agent@example.com"
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;"})
 _DATE_ONLY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
-# Request fields of add-ticket that are not associate objects (section 1; Wild, "Request shapes").
+# Request fields of add-ticket that are not associate objects (section 1).
 ADD_FIELDS = frozenset(
     {
         "title",
@@ -65,7 +65,7 @@ ADD_FIELDS = frozenset(
         "flow_id",
     }
 )
-# Request fields of update-ticket that are not associate objects (section 2; Wild).
+# Request fields of update-ticket that are not associate objects (section 2).
 UPDATE_FIELDS = frozenset(
     {"ticket_id", "sub_status", "status", "queue", "comment", "callback_time", "disposition"}
 )
@@ -101,7 +101,7 @@ class EmulatedTicket:
 
 
 def text_of(value: Any) -> str:
-    """Return a request value as text: explicit null counts as empty (Wild), numbers are taken."""
+    """Return a request value as text: null counts as empty, numbers are taken (section 15)."""
     if isinstance(value, str):
         return value
     return "" if value is None else str(value)
@@ -222,7 +222,7 @@ def _ticket_keys(ticket: EmulatedTicket) -> Json:
 def _echo(associates: Json) -> Json:
     """Return ``Additional_details``: a list of objects each, even where an object was sent.
 
-    Wild, "Response shapes": a client that sends an object needs a list back.
+    SERVICE.md, section 1: a client that sends an object needs a list back.
     """
     return {
         name: value if isinstance(value, list) else [value] for name, value in associates.items()
@@ -261,7 +261,7 @@ def _additional_info(associates: Json) -> Json:
     """Return associate objects as get and pull show them: objects of texts, two levels deep.
 
     Where a list was sent, its first element stands for it; null comes back as the text ``null``
-    (Wild, "Response shapes").
+    (section 1).
     """
     info: Json = {}
     for name, value in associates.items():

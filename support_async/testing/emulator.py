@@ -1,4 +1,4 @@
-"""A Support Ticket service for tests, behaving as support.md says of a stock Django server."""
+"""A Support Ticket service for tests, behaving as SERVICE.md says of a stock Django server."""
 
 from __future__ import annotations
 

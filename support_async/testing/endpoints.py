@@ -1,6 +1,6 @@
 """The endpoints: what each checks, what it writes into the ledger, what it answers.
 
-Refusals in the service's own words are quoted from support.md, sections 3.2 to 3.9. Their shape is
+Refusals in the service's own words are quoted from SERVICE.md, sections 3.2 to 3.9. Their shape is
 not told there: it is a list of one text, and a plain text in the history.
 """
 

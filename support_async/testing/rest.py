@@ -1,7 +1,7 @@
 """What Django REST Framework does around an endpoint: negotiation, bodies, errors, pages.
 
 The texts and the order of checks are those of stock Django 5.2 and Django REST Framework 3.18
-(support.md, sections 6.1 and 8), which tests compare with a real server.
+(SERVICE.md, sections 6.1 and 8), which tests compare with a real server.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Unhandled(Exception):
 
 
 def success(data: Any) -> bytes:
-    """Return the body of a success (support.md, section 2.4)."""
+    """Return the body of a success (SERVICE.md, section 2.4)."""
     return b'{"status_code":200,"errors":{},"data":' + orjson.dumps(data) + b"}"
 
 
@@ -111,7 +111,7 @@ def read_form(request: EmulatorRequest) -> Form:
     """Return the form of a request; an empty one where there is no body, whatever its type.
 
     A body in chunks has no ``Content-Length``, and without one Django reads nothing: every field
-    of such a request is missing (support.md, section 8).
+    of such a request is missing (SERVICE.md, section 8).
     """
     content_type = request.headers.get("content-type", "")
     if not request.body or "transfer-encoding" in request.headers:

@@ -1,6 +1,6 @@
 """The operations of the service, and the paths and methods by which they are called.
 
-The paths are those of the headings of support.md, section 3; the login is that of section 2.3.
+The paths are those of the headings of SERVICE.md, section 3; the login is that of section 2.3.
 """
 
 from __future__ import annotations

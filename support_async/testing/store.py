@@ -1,6 +1,6 @@
 """The emulator's tickets, replies and attachments, and the shapes in which the endpoints show them.
 
-Keys stand in wire order; ids are numbers, codes are texts (support.md, section 2.5).
+Keys stand in wire order; ids are numbers, codes are texts (SERVICE.md, section 2.5).
 """
 
 from __future__ import annotations

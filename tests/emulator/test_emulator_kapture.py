@@ -1,4 +1,4 @@
-"""The emulator behaves as the Kapture fact sheet says: bodies, quirks, refusals."""
+"""The emulator behaves as SERVICE.md says: bodies, quirks, refusals."""
 
 from __future__ import annotations
 

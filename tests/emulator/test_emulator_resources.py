@@ -1,4 +1,4 @@
-"""The emulator's customers, orders, FAQs and older siblings behave as the fact sheet says."""
+"""The emulator's customers, orders, FAQs and older siblings behave as SERVICE.md says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Support emulator behaves as the fact sheet says: envelopes, rules, refusals, order of checks.
+"""The Support emulator behaves as SERVICE.md says: envelopes, rules, refusals, order of checks.
 
 What stock Django REST Framework would answer is compared with a real one in tests/support.
 """

@@ -1,4 +1,4 @@
-"""Every request body of the fact sheet comes out of the public calls, key for key, on real sockets.
+"""Every request body of SERVICE.md comes out of the public calls, key for key, on real sockets.
 
 The bodies are those of ``tests/samples/kapture``, personal data replaced. The emulator keeps what
 it

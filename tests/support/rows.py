@@ -63,7 +63,7 @@ class Row(NamedTuple):
     """Requests that are sent one after the other to an empty service.
 
     Tickets, conversations and attachments are numbered from 101, 501 and 901. Every answer must be
-    the same from both servers; ``expect`` adds what the fact sheet says of the last.
+    the same from both servers; ``expect`` adds what SERVICE.md says of the last.
     """
 
     name: str

@@ -14,7 +14,7 @@ from .rows import Row
 from .servers import DrfServer, EmulatorLoop, Stage
 
 ROWS = (*rows_reading.ROWS, *rows_writing.ROWS, *rows_wire.ROWS)
-# One row for each thing that the fact sheet lets the service say.
+# One row for each thing that SERVICE.md lets the service say.
 ERRORS = {
     json.dumps(row.expect): row
     for row in ROWS
@@ -23,7 +23,7 @@ ERRORS = {
 
 
 def expected(row: Row, *, wrapped: bool) -> Any:
-    """The body that the fact sheet promises, in or without the envelope."""
+    """The body that SERVICE.md promises, in or without the envelope."""
     assert row.expect is not None
     status, data, errors = row.expect
     if errors is not None:

@@ -1,4 +1,4 @@
-"""One shape for every error body: those of the fact sheet, and those nobody foresaw."""
+"""One shape for every error body: those of SERVICE.md, and those nobody foresaw."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ M = "This field is required."
 GONE = 'Invalid pk "99" - object does not exist.'
 DETAIL = "Given token not valid for any token type"
 
-# Body, its fields, its words. The numbers are those of support.md, section 6.2.
+# Body, its fields, its words. The numbers are those of SERVICE.md, section 6.2.
 VARIANTS: dict[str, tuple[Any, Fields, str | None]] = {
     "1 enveloped": (
         {"status_code": 400, "errors": {"subject": [M]}, "data": {}},

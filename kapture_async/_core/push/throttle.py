@@ -86,7 +86,7 @@ class _Stopped(asyncio.Event):
 
 
 class Throttle:
-    """When each worker of a push may send. See ``design.md``, section 6.
+    """When each worker of a push may send.
 
     A worker calls :meth:`enter` before each try, and :meth:`leave` after it, exactly once. All
     waiting is first come, first served. There are no settings but the two caps: how many may be

@@ -13,14 +13,14 @@ from .models import CLOSED, Ticket
 
 
 class HasApiKey(permissions.BasePermission):
-    """Ask for the ``apikey`` header; without it DRF answers 403 (support.md, B11)."""
+    """Ask for the ``apikey`` header; without it DRF answers 403 (SERVICE.md, B11)."""
 
     def has_permission(self, request: Any, view: Any) -> bool:
         return hmac.compare_digest(request.headers.get("apikey", ""), settings.APIKEY)
 
 
 class TooManyOpenTickets(exceptions.APIException):
-    """A refusal with the status of an authentication failure (support.md, section 6.4)."""
+    """A refusal with the status of an authentication failure (SERVICE.md, section 6.4)."""
 
     status_code = status.HTTP_401_UNAUTHORIZED
     default_detail = words.TOO_MANY_OPEN

@@ -10,7 +10,7 @@ from rest_framework.views import exception_handler as stock_handler
 
 
 def success(data: Any = None) -> Response:
-    """Return the documented success envelope (support.md, section 2.4)."""
+    """Return the documented success envelope (SERVICE.md, section 2.4)."""
     return Response({"status_code": 200, "errors": {}, "data": {} if data is None else data})
 
 

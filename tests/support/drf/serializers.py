@@ -1,4 +1,4 @@
-"""The serializers: DRF's own fields wherever support.md, section 3, quotes DRF's own texts."""
+"""The serializers: DRF's own fields wherever SERVICE.md, section 3, quotes DRF's own texts."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class AskedStatusField(serializers.ChoiceField):
 
 
 class ChangeStatusSerializer(serializers.Serializer):
-    """The status machine of support.md, section 4.2."""
+    """The status machine of SERVICE.md, section 4.2."""
 
     ticket = OwnTicketField()
     status = AskedStatusField(choices=[(PROCESSING, "Open"), (CLOSED, "Close")])

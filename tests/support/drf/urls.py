@@ -1,4 +1,4 @@
-"""The paths of support.md, section 3, and two that only tests use."""
+"""The paths of SERVICE.md, section 3, and two that only tests use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The nine calls and the login (support.md, section 3), at the paths of the headings."""
+"""The nine calls and the login (SERVICE.md, section 3), at the paths of the headings."""
 
 from __future__ import annotations
 

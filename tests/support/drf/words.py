@@ -1,4 +1,4 @@
-"""The texts that are the vendor's own, as support.md, section 3, prints them; the rest is DRF's."""
+"""The texts that are the vendor's own, as SERVICE.md, section 3, prints them; the rest is DRF's."""
 
 from __future__ import annotations
 
