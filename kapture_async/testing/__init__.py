@@ -24,9 +24,9 @@ if TYPE_CHECKING:
         FaultKind,
         FaultPlan,
     )
+    from .._core.testing.http import EmulatorReply, EmulatorRequest
     from .._core.testing.ledger import Ledger, LedgerEntry
     from .._core.testing.lists import Lists
-    from .._core.testing.message import EmulatorReply, EmulatorRequest
     from .._core.testing.runner import EmulatorProcess
     from .customers import EmulatedCustomer
     from .emulator import KaptureEmulator, serve
@@ -69,8 +69,8 @@ _HOMES = {
     "EmulatedCustomer": ".customers",
     "EmulatedOrder": ".orders",
     "EmulatorProcess": ".._core.testing.runner",
-    "EmulatorReply": ".._core.testing.message",
-    "EmulatorRequest": ".._core.testing.message",
+    "EmulatorReply": ".._core.testing.http",
+    "EmulatorRequest": ".._core.testing.http",
     "EmulatedTicket": ".tickets",
     "serve": ".emulator",
 }

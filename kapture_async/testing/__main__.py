@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from .._core.testing.command import parser_of, run
+from .._core.testing.runner import parser_of, run
 from .emulator import TOKEN, serve
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from .asking import Desk, Failed, bare, in_array, india_day, object_in, whole_number
+from .endpoint import EndpointContext, Failed, bare, in_array, india_day, object_in, whole_number
 from .tickets import INDIA, Json, text_of
 
 ADD = "customers.add"
@@ -51,11 +51,11 @@ class EmulatedCustomer:
         return next((text for name in names if (text := text_of(self.info.get(name)))), "")
 
 
-class CustomerRoom:
+class CustomerEndpoints:
     """All customers by id, and what their endpoints do."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: EndpointContext) -> None:
+        self._context = context
         self.customers: dict[str, EmulatedCustomer] = {}
         self._ids = itertools.count(_FIRST_CUSTOMER)
         self._contact_ids = itertools.count(_FIRST_CONTACT)
@@ -95,24 +95,24 @@ class CustomerRoom:
         if not text_of(payload.get("cm_id")) or not all(texts):
             # No failure was seen for this endpoint; the words are those of the older ticket pull.
             raise Failed("either cm_id, createStartDate or createEndDate is null or blank")
-        first, last = self._desk.days(*texts)
+        first, last = self._context.days(*texts)
         matching = (c for c in self._between(first, last) if _matches(c, payload))
         offset = whole_number(payload.get("offset")) or 0
-        limit = self._desk.limit(payload) or _PAGE
+        limit = self._context.limit(payload) or _PAGE
         chosen = itertools.islice(matching, offset, offset + limit)
-        return self._desk.rows([details_of(customer) for customer in chosen])
+        return self._context.rows([details_of(customer) for customer in chosen])
 
-    # What other rooms and replays do with customers.
+    # Used by other endpoints and by replays.
 
     def record(self, operation: str, customer_id: str, payload: Json) -> EmulatedCustomer:
         """Write into the ledger what is about to happen, and do it."""
-        now = self._desk.now()
+        now = self._context.now()
         number = customer_id or str(self.next_id())
-        self._desk.ledger.record(operation, number, payload, time_=now)
+        self._context.ledger.record(operation, number, payload, time_=now)
         return self.keep(number, payload, now)
 
     def next_id(self) -> int:
-        """Return an id that nobody has."""
+        """Return an unused id."""
         return next(number for number in self._ids if str(number) not in self.customers)
 
     def keep(self, customer_id: str, payload: Mapping[str, Any], now: float) -> EmulatedCustomer:

@@ -17,19 +17,17 @@ import orjson
 
 from .._core.testing.emulator import Emulator
 from .._core.testing.faults import FaultPlan
+from .._core.testing.http import EmulatorReply, EmulatorRequest
 from .._core.testing.ledger import Ledger
 from .._core.testing.lists import Lists
-from .._core.testing.message import EmulatorReply, EmulatorRequest
 from .._core.testing.runner import EmulatorProcess, run_until_told
 from . import customers, faqs, legacy, orders
-from .agents import Act, Agents
-from .asking import Desk, Failed, basic, decoded, tomcat_page
-from .customers import CustomerRoom, EmulatedCustomer
-from .faqs import FaqRoom
-from .legacy import LegacyRoom
-from .orders import EmulatedOrder, OrderRoom
-from .store import TicketStore
-from .ticketroom import ADD, GET, PULL, UPDATE, TicketRoom
+from .customers import CustomerEndpoints, EmulatedCustomer
+from .endpoint import EndpointContext, Failed, basic, decoded, tomcat_page
+from .faqs import FaqEndpoints
+from .legacy import LegacyEndpoints
+from .orders import EmulatedOrder, OrderEndpoints
+from .ticket_endpoints import ADD, GET, PULL, UPDATE, Act, Agents, TicketEndpoints, TicketStore
 from .tickets import (
     INDIA,
     EmulatedTicket,
@@ -122,10 +120,10 @@ class KaptureEmulator(Emulator):
                 and its own sample spans two dates (section 4): hence 2; 1 is the strict
                 reading.
             order_token: a token that the order API takes as well (section 9).
-            order_id_at: where the id of an order to change is looked for, which nobody has seen.
+            order_id_at: where the id of an order to change is looked for; it is undocumented.
             faq_end_included: whether a window of FAQs holds the one at its ``end_index``, too.
             sub_status_required: refuse an update without ``sub_status``, which the sheet calls
-                mandatory (section 2); ``False`` takes it, as nobody has seen the refusal.
+                mandatory (section 2); ``False`` takes it, as the refusal has never been observed.
             pagination: a pull must ask for a ``limit``, of so many rows at most, and skips by
                 ``offset``: a tenant with "PaginationEnabled" (seed 001).
             keys: one token per API, by path, such as ``{"/add-ticket-...": "token"}``: the console
@@ -144,7 +142,7 @@ class KaptureEmulator(Emulator):
         self._auth_failed_status = (
             failed_status if auth_failed_status is None else auth_failed_status
         )
-        self._desk = Desk(
+        self._context = EndpointContext(
             ledger=self.ledger,
             now=self.timestamp,
             empty_pull_status=empty_pull_status,
@@ -154,8 +152,8 @@ class KaptureEmulator(Emulator):
         self._keys = dict(keys or {})
         self._legacy_lower_case = legacy_lower_case
         self._store = TicketStore()
-        self._tickets = TicketRoom(
-            self._desk,
+        self._tickets = TicketEndpoints(
+            self._context,
             self._store,
             lambda: self.url,
             single_row_as_object=single_row_as_object,
@@ -164,10 +162,10 @@ class KaptureEmulator(Emulator):
             lists=lists,
         )
         self._agents = Agents(self._store)
-        self._customers = CustomerRoom(self._desk)
-        self._orders = OrderRoom(self._desk, self._customers, order_id_at)
-        self._faqs = FaqRoom(end_included=faq_end_included)
-        self._legacy = LegacyRoom(self._desk, self._customers, self._orders)
+        self._customers = CustomerEndpoints(self._context)
+        self._orders = OrderEndpoints(self._context, self._customers, order_id_at)
+        self._faqs = FaqEndpoints(end_included=faq_end_included)
+        self._legacy = LegacyEndpoints(self._context, self._customers, self._orders)
         self._handlers: Mapping[str, Callable[[Any], Any]] = {
             ADD: self._tickets.add,
             UPDATE: self._tickets.update,
@@ -225,7 +223,7 @@ class KaptureEmulator(Emulator):
         created: dt.datetime | None = None,
         **fields: Any,
     ) -> str:
-        """Let a ticket exist that nobody added through the emulator: it is in no ledger.
+        """Let a ticket exist that was not added through the emulator: it is in no ledger.
 
         ``payload`` and ``fields`` together are what add-ticket would have been sent. A ``created``
         without a zone is India time. Returns the ticket's id.
@@ -269,7 +267,7 @@ class KaptureEmulator(Emulator):
     def agents_at_work(
         self, share: float, *, seed: int = 0, acts: Sequence[Act] = ("edit", "retitle", "merge")
     ) -> dict[str, Act]:
-        """Let agents change a share of all tickets, as they might before somebody looks.
+        """Let agents change a share of all tickets, as they might before a lookup.
 
         Args:
             share: of the tickets, each by chance.
@@ -284,7 +282,7 @@ class KaptureEmulator(Emulator):
         return self.run(lambda: self._agents.work(share, seed=seed, acts=acts))
 
     def seed_customer(self, **info: Any) -> str:
-        """Let a customer exist that nobody added through the emulator; return the id.
+        """Let a customer exist that was not added through the emulator; return the id.
 
         ``info`` are fields of ``customer_info`` by their wire names.
         """

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from .asking import Failed, in_array, whole_number
+from .endpoint import Failed, in_array, whole_number
 from .tickets import Json, text_of
 
 CONTENTS = "faqs.contents"
@@ -28,7 +28,7 @@ class _Category:
     contents: list[Json] = attrs.field(factory=list[Json])
 
 
-class FaqRoom:
+class FaqEndpoints:
     """All categories with their contents, and what their endpoints do."""
 
     def __init__(self, *, end_included: bool) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 
 import orjson
 
-from .asking import Desk, Failed, in_array
-from .customers import CustomerRoom, EmulatedCustomer
-from .orders import FAILED, OrderRoom
+from .customers import CustomerEndpoints, EmulatedCustomer
+from .endpoint import EndpointContext, Failed, in_array
+from .orders import FAILED, OrderEndpoints
 from .tickets import Json, text_of
 
 CUSTOMER = "legacy.customer"
@@ -43,11 +43,13 @@ def lower_case(body: Any) -> Any:
     return {lower.get(name, name): value for name, value in body.items()}
 
 
-class LegacyRoom:
+class LegacyEndpoints:
     """The older endpoints over the same customers and orders."""
 
-    def __init__(self, desk: Desk, customers: CustomerRoom, orders: OrderRoom) -> None:
-        self._desk = desk
+    def __init__(
+        self, context: EndpointContext, customers: CustomerEndpoints, orders: OrderEndpoints
+    ) -> None:
+        self._context = context
         self._customers = customers
         self._orders = orders
         self._enquiries = 0
@@ -113,8 +115,8 @@ class LegacyRoom:
 
     def record(self, operation: str, number: str, payload: Json) -> None:
         """Write into the ledger what is about to happen, and do it."""
-        now = self._desk.now()
-        self._desk.ledger.record(operation, number, payload, time_=now)
+        now = self._context.now()
+        self._context.ledger.record(operation, number, payload, time_=now)
         self.keep(operation, number, payload, now)
 
     def keep(self, operation: str, number: str, payload: Json, now: float) -> None:

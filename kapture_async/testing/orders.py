@@ -13,8 +13,8 @@ from typing import Any
 
 import attrs
 
-from .asking import Desk, Failed, bare, object_in
-from .customers import CustomerRoom
+from .customers import CustomerEndpoints
+from .endpoint import EndpointContext, Failed, bare, object_in
 from .tickets import Json, text_of
 
 ADD = "orders.add"
@@ -51,11 +51,13 @@ class EmulatedOrder:
     objects: Json = attrs.field(factory=dict[str, Any], repr=False)
 
 
-class OrderRoom:
+class OrderEndpoints:
     """All orders by id, and what their endpoints do."""
 
-    def __init__(self, desk: Desk, customers: CustomerRoom, order_id_at: str) -> None:
-        self._desk = desk
+    def __init__(
+        self, context: EndpointContext, customers: CustomerEndpoints, order_id_at: str
+    ) -> None:
+        self._context = context
         self._customers = customers
         self._id_at = order_id_at.split(".")
         self.orders: dict[str, EmulatedOrder] = {}
@@ -75,9 +77,9 @@ class OrderRoom:
             raise Failed(FAILED)  # not documented: the one failure that was seen
         if not order_id and not (customer_id or text_of(info.get("customer_name"))):
             raise Failed(FAILED)
-        now = self._desk.now()
+        now = self._context.now()
         number = order_id or self.next_id()
-        self._desk.ledger.record(UPDATE if order_id else ADD, number, payload, time_=now)
+        self._context.ledger.record(UPDATE if order_id else ADD, number, payload, time_=now)
         order = self.keep(number, payload, now)
         return {
             "order_id": number,
@@ -96,7 +98,7 @@ class OrderRoom:
         if not any(text_of(payload.get(name)) for name in _FILTERS):
             raise Failed("Invalid Json.")
         rows = [self._row(order) for order in self.orders.values()]
-        return self._desk.rows([row for row in rows if _matches(row, payload)])
+        return self._context.rows([row for row in rows if _matches(row, payload)])
 
     def keep(self, order_id: str, payload: Mapping[str, Any], now: float) -> EmulatedOrder:
         """Let an order be as an add or a change says."""

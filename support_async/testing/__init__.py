@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from kapture_async._core.lazy import loaded_late
 
 if TYPE_CHECKING:
-    from kapture_async._core.testing.acts import bomb
+    from kapture_async._core.testing.fault_actions import bomb
     from kapture_async._core.testing.faults import (
         BEHIND,
         KINDS,
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
         FaultKind,
         FaultPlan,
     )
+    from kapture_async._core.testing.http import EmulatorReply, EmulatorRequest
     from kapture_async._core.testing.ledger import Ledger, LedgerEntry
     from kapture_async._core.testing.lists import Lists
-    from kapture_async._core.testing.message import EmulatorReply, EmulatorRequest
     from kapture_async._core.testing.runner import EmulatorProcess
 
     from .emulator import SupportEmulator, serve
@@ -71,10 +71,10 @@ _HOMES = {
     "EmulatedAttachment": ".store",
     "EmulatedConversation": ".store",
     "EmulatorProcess": f"{_CORE}.runner",
-    "EmulatorReply": f"{_CORE}.message",
-    "EmulatorRequest": f"{_CORE}.message",
+    "EmulatorReply": f"{_CORE}.http",
+    "EmulatorRequest": f"{_CORE}.http",
     "EmulatedTicket": ".store",
-    "bomb": f"{_CORE}.acts",
+    "bomb": f"{_CORE}.fault_actions",
     "serve": ".emulator",
 }
 

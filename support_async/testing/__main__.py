@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from kapture_async._core.testing.command import parser_of, run
-from kapture_async._core.testing.reader import MAX_BODY
+from kapture_async._core.testing.http import MAX_BODY
+from kapture_async._core.testing.runner import parser_of, run
 
 from .emulator import APIKEY, MAX_FILE, serve
 

@@ -9,17 +9,15 @@ from pathlib import Path
 
 from kapture_async._core.testing.emulator import Emulator
 from kapture_async._core.testing.faults import FaultPlan
+from kapture_async._core.testing.http import MAX_BODY, EmulatorReply, EmulatorRequest
 from kapture_async._core.testing.ledger import Ledger
 from kapture_async._core.testing.lists import Lists
-from kapture_async._core.testing.message import EmulatorReply, EmulatorRequest
-from kapture_async._core.testing.reader import MAX_BODY
 from kapture_async._core.testing.runner import EmulatorProcess, run_until_told
 
-from .effects import apply
 from .endpoints import Download, Endpoints, TicketIdFrom
 from .rest import JSON, ApiError, Envelope, Unhandled, error_reply, negotiate, page, slash_redirect
 from .routes import DOWNLOAD, LOGIN, Route, Router
-from .store import CATEGORIES, TAGS, EmulatedAttachment, EmulatedTicket, TicketStore
+from .store import CATEGORIES, TAGS, EmulatedAttachment, EmulatedTicket, TicketStore, apply
 from .tokens import Kind, Tokens
 
 APIKEY = "emulator-apikey"
@@ -72,7 +70,7 @@ class SupportEmulator(Emulator):
             clock: seconds since the epoch.
             latency: seconds between executing a request and answering it.
             envelope: ``"wrapped"`` puts refusals into the envelope of successes, ``"bare"`` sends
-                them as the framework makes them (section 6.1: nobody has seen one).
+                them as the framework makes them (section 6.1: never observed).
             open_ticket_limit: how many tickets of a user may be open or in processing; one more is
                 refused with 401 (section 6.4).
             max_file: how many bytes an attachment may have.
@@ -212,7 +210,7 @@ class SupportEmulator(Emulator):
         tags: Iterable[int] = (),
         author: str | None = None,
     ) -> str:
-        """Let a ticket exist that nobody created through the emulator: it is in no ledger.
+        """Let a ticket exist that was not created through the emulator: it is in no ledger.
 
         Returns its id. ``author`` is an e-mail; the first user's by default.
         """
@@ -238,7 +236,7 @@ class SupportEmulator(Emulator):
         return self.run(keep)
 
     def seed_reply(self, ticket_id: str | int, comment: str, *, author: str = AGENT) -> str:
-        """Let somebody have replied to a ticket, an agent by default. Returns the reply's id."""
+        """Let a ticket have a reply, by default from an agent. Returns the reply's id."""
         ticket = self._known(ticket_id)
         return self.run(lambda: str(self._store.reply(ticket, comment, author).id))
 

@@ -13,14 +13,22 @@ from typing import Literal, TypeAlias
 import orjson
 
 from kapture_async._core.testing.forms import Form, FormFile, FormValue, read_urlencoded
+from kapture_async._core.testing.http import EmulatorReply, EmulatorRequest
 from kapture_async._core.testing.ledger import Ledger
 from kapture_async._core.testing.lists import Lists
-from kapture_async._core.testing.message import EmulatorReply, EmulatorRequest
 
-from .downloads import file_reply
-from .effects import apply, payload_of
-from .fields import FieldError, Fields, as_id, shown
-from .rest import NOTHING, ApiError, Unhandled, read_form, success
+from .rest import (
+    NOTHING,
+    ApiError,
+    FieldError,
+    Fields,
+    Unhandled,
+    as_id,
+    file_reply,
+    read_form,
+    shown,
+    success,
+)
 from .routes import (
     CREATE,
     GET,
@@ -41,9 +49,11 @@ from .store import (
     TAGS,
     EmulatedTicket,
     TicketStore,
+    apply,
     category_list,
     detailed_view,
     history_row,
+    payload_of,
     tag_list,
 )
 from .tokens import Tokens, unauthorized

@@ -34,7 +34,7 @@ class _BadToken(Exception):
 
 
 def unauthorized(body: Any) -> ApiError:
-    """Return the refusal of somebody who did not prove who he is: the one 401 with a challenge."""
+    """Return the refusal of a caller who is not authenticated: the one 401 with a challenge."""
     return ApiError(401, body, _CHALLENGE)
 
 

@@ -20,7 +20,7 @@ from kapture_async import InvalidInputError
 from kapture_async._api import INDIA
 from kapture_async.cli.app import commands
 from kapture_async.testing import Fault, FaultPlan, KaptureEmulator
-from kapture_async.testing.ticketroom import PULL
+from kapture_async.testing.ticket_endpoints import PULL
 
 from .conftest import Run, Start
 

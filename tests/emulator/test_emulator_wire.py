@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kapture_async._core.testing.reader import RequestReader, UnreadableRequest
+from kapture_async._core.testing.http import RequestReader, UnreadableRequest
 from kapture_async.testing import Fault, KaptureEmulator
 
 ADD = "/add-ticket-from-other-source.html/v.2.0"

@@ -10,7 +10,7 @@ import pytest
 
 from kapture_async._core.journal.reader import ReadJournal
 from kapture_async._core.push.reconcile import SETTLE
-from kapture_async._core.testing.message import EmulatorReply, EmulatorRequest
+from kapture_async._core.testing.http import EmulatorReply, EmulatorRequest
 from kapture_async.events import Looked, Settling
 from kapture_async.testing import FaultPlan, KaptureEmulator
 

@@ -92,7 +92,7 @@ class Service:
             yield Seen(str(number), frozenset({reference}))
 
 
-class Desk:
+class EndpointContext:
     """Writes for a journal at once, where its thread would do so before long."""
 
     broken = None
@@ -174,7 +174,7 @@ class Lives(RuleBasedStateMachine):
 
     def use_journal(self) -> None:
         now = lambda: self.service.now  # noqa: E731
-        desk: Any = Desk(self.store, now, self.loop)
+        desk: Any = EndpointContext(self.store, now, self.loop)
         self.journal = Journal(desk, self.store.path, now, self.store.learn_names())
         self.recorder = JournalBridge(self.store.path, RECORDS)
         self.recorder.use(self.journal, lambda lives, problem: None, lambda ended, problem: None)

@@ -15,7 +15,7 @@ from kapture_async import AuthenticationError, InvalidInputError, KaptureClient,
 from kapture_async._core.pull import output as output_module
 from kapture_async._core.pull import watermark as state_module
 from kapture_async.testing import KaptureEmulator
-from kapture_async.testing.ticketroom import PULL
+from kapture_async.testing.ticket_endpoints import PULL
 
 from .archive import NOON, Archive
 

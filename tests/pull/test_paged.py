@@ -16,7 +16,7 @@ from kapture_async import (
     Row,
     SyncKaptureClient,
 )
-from kapture_async._core.testing.message import EmulatorReply, EmulatorRequest
+from kapture_async._core.testing.http import EmulatorReply, EmulatorRequest
 from kapture_async.testing import FaultPlan, KaptureEmulator
 
 PULL = "/select-ticket-between-start-and-end-dates.html/v.2.0"

@@ -16,11 +16,10 @@ from typing import Self, TypeVar
 
 import attrs
 
-from .acts import carry_out
+from .fault_actions import carry_out
 from .faults import HEADER, Fault, FaultPlan
+from .http import MAX_BODY, EmulatorReply, EmulatorRequest
 from .ledger import Ledger
-from .message import EmulatorReply, EmulatorRequest
-from .reader import MAX_BODY
 from .runner import InThread
 from .server import Connection, Server
 

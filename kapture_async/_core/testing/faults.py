@@ -1,7 +1,7 @@
 """Faults as data: which kinds there are, one fault with its settings, and plans that hand them out.
 
 Each kind says whether the request is executed before the fault strikes. That is what a client can
-never see, and what a test must know. How a fault is carried out stands in ``acts``.
+never see, and what a test must know. How a fault is carried out stands in ``fault_actions``.
 """
 
 from __future__ import annotations

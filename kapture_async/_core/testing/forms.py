@@ -2,7 +2,7 @@
 
 Clients are judged by what a real server would have read. So a part without a file name is text, a
 name that leads into a directory loses its directory, a file cut off at the end of the body is not
-there at all, and a line of a part's head that nobody can read is passed over.
+there at all, and a line of a part's head that is unreadable is skipped.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class Ledger:
 
     The file has one JSON line per call. A line is handed to the operating system before the call
     is answered, so killing the emulator loses no answered call. A ledger opened on an existing file
-    goes on with it; a last line cut in the middle was never answered, and is dropped.
+    appends to it; a last line cut in the middle was never answered, and is dropped.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:

@@ -17,14 +17,17 @@ from collections.abc import Callable
 from typing import Literal, Protocol, cast
 
 from .faults import Fault
-from .message import (
+from .http import (
+    MAX_BODY,
+    MAX_HEAD,
     EmulatorReply,
     EmulatorRequest,
     Headers,
+    RequestReader,
+    UnreadableRequest,
     html_reply,
     reason,
 )
-from .reader import MAX_BODY, MAX_HEAD, RequestReader, UnreadableRequest
 
 _BACKLOG = 1024
 _LINGER_SECONDS = 1.0
@@ -98,7 +101,7 @@ class Connection(asyncio.Protocol):
         self._writable = False
 
     def resume_writing(self) -> None:
-        """Go on with the requests that waited."""
+        """Serve the requests that waited."""
         self._writable = True
         self._read_on()
 
@@ -332,7 +335,7 @@ class Server:
         self._refusing = True
         if self._listener is not None:
             self._close_listener()
-            # Bound and not listening: connecting is refused, and nobody else can take the port.
+            # Bound and not listening: connecting is refused, and the port stays ours.
             self._reserved = self._bind()
         if drop:
             for connection in tuple(self._connections):

@@ -1,5 +1,4 @@
-"""What the emulator's rooms share: reading a request's body, and refusing it in the vendor's
-words."""
+"""What all endpoints share: reading a request's body, and refusing it in the vendor's words."""
 
 from __future__ import annotations
 
@@ -11,8 +10,8 @@ from typing import Any
 import attrs
 import orjson
 
+from .._core.testing.http import EmulatorReply
 from .._core.testing.ledger import Ledger
-from .._core.testing.message import EmulatorReply
 from .tickets import INDIA, Json, text_of
 
 
@@ -29,8 +28,8 @@ class Failed(Exception):
 
 
 @attrs.frozen(kw_only=True)
-class Desk:
-    """What a room needs of its emulator: the ledger, the clock, and how it answers."""
+class EndpointContext:
+    """What an endpoint needs of its emulator: the ledger, the clock, and how it answers."""
 
     ledger: Ledger
     now: Callable[[], float]
@@ -46,7 +45,7 @@ class Desk:
             return limit
         if not limit:
             raise Failed("limit is missing")
-        if limit > self.pagination:  # a decision: nobody has seen the words
+        if limit > self.pagination:  # a decision: the words are unknown
             raise Failed(f"limit must not exceed {self.pagination}")
         return limit
 
@@ -79,7 +78,7 @@ def decoded(body: bytes) -> Any:
 def single(body: Any) -> Json:
     """Return the one object of a body: bare, or alone in an array; both are taken (section 15).
 
-    What the server does with more than one element nobody has seen. The emulator refuses them, so
+    It is unknown what the server does with more than one element. The emulator refuses them, so
     that no client comes to rely on either answer.
     """
     if isinstance(body, list) and len(body) == 1:
@@ -90,7 +89,7 @@ def single(body: Any) -> Json:
 
 
 def bare(body: Any) -> Json:
-    """Return a body that must be an object: nobody has seen these endpoints take an array."""
+    """Return a body that must be an object: whether these endpoints take an array is unknown."""
     if not isinstance(body, dict):
         raise Failed("Invalid Json.")
     return body

@@ -10,7 +10,7 @@ from typing import Protocol
 import orjson
 
 from .faults import Fault
-from .message import EmulatorReply, html_reply, reason
+from .http import EmulatorReply, html_reply, reason
 from .server import Connection
 
 _LOGIN = b"""<!DOCTYPE html>
