@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from ._core.transport.settings import Timeout
     from ._reference import Field
     from .client import KaptureClient
-    from .customer_models import (
+    from .customers.models import (
         Contact,
         Customer,
         CustomerContact,
@@ -72,15 +72,21 @@ if TYPE_CHECKING:
         NewCustomer,
         SavedCustomer,
     )
-    from .customers import Customers
-    from .faq_models import FaqCategory, FaqContent
-    from .faqs import Faqs
-    from .models import AddedTicket, NewTicket, Ticket, TicketDetail, TicketRow, UpdatedTicket
-    from .order_models import NewOrder, OrderRow, SavedOrder
-    from .orders import Orders
+    from .customers.resource import Customers
+    from .faqs import FaqCategory, FaqContent, Faqs
+    from .orders import NewOrder, OrderRow, Orders, SavedOrder
     from .sync import SyncCustomers, SyncFaqs, SyncKaptureClient, SyncOrders, SyncTickets
-    from .tickets import TicketLookup, Tickets
-    from .updates import TicketUpdate
+    from .tickets.models import (
+        AddedTicket,
+        NewTicket,
+        Ticket,
+        TicketDetail,
+        TicketLookup,
+        TicketRow,
+        TicketUpdate,
+        UpdatedTicket,
+    )
+    from .tickets.resource import Tickets
     from .webhooks import InvalidCallbackError, StatusCallback, parse_callback
 
 __all__ = [
@@ -182,7 +188,7 @@ __all__ = [
 # Loaded when first asked for: importing the package alone takes a few milliseconds.
 _HOMES = {
     "Accepted": "._core.outcome",
-    "AddedTicket": ".models",
+    "AddedTicket": ".tickets.models",
     "AnswerMismatchError": "._core.errors",
     "AttachmentTooLargeError": "._core.errors",
     "Attempt": "._core.phase",
@@ -192,37 +198,38 @@ _HOMES = {
     "ConfirmationNeededError": "._core.errors",
     "ConflictError": "._core.errors",
     "ConnectError": "._core.errors",
-    "Contact": ".customer_models",
+    "Contact": ".customers.models",
     "Contradiction": "._core.journal.findings",
-    "Customer": ".customer_models",
-    "CustomerContact": ".customer_models",
-    "CustomerFields": ".customer_models",
-    "CustomerRow": ".customer_models",
-    "Customers": ".customers",
+    "Customer": ".customers.models",
+    "CustomerContact": ".customers.models",
+    "CustomerFields": ".customers.models",
+    "CustomerRow": ".customers.models",
+    "Customers": ".customers.resource",
     "Diagnosis": "._core.push.doctor",
-    "Enquiry": ".customer_models",
+    "EndpointNotFoundError": "._core.errors",
+    "Enquiry": ".customers.models",
     "ExportProgress": "._core.pull.export",
     "Exported": "._core.pull.export",
-    "FaqCategory": ".faq_models",
-    "FaqContent": ".faq_models",
+    "FaqCategory": ".faqs",
+    "FaqContent": ".faqs",
     "Faqs": ".faqs",
     "Field": "._reference",
-    "EndpointNotFoundError": "._core.errors",
     "HelpdeskError": "._core.errors",
     "InvalidCallbackError": ".webhooks",
     "InvalidInputError": "._core.errors",
     "JournalError": "._core.errors",
     "KaptureClient": ".client",
-    "NewCustomer": ".customer_models",
-    "NewOrder": ".order_models",
-    "NewTicket": ".models",
+    "ListCheck": "._core.push.verification",
+    "NewCustomer": ".customers.models",
+    "NewOrder": ".orders",
+    "NewTicket": ".tickets.models",
     "NoReplyError": "._core.errors",
     "NotFoundError": "._core.errors",
     "NotSent": "._core.outcome",
     "NotSentError": "._core.errors",
     "NotSentTimeoutError": "._core.errors",
     "OpenTicketLimitError": "._core.errors",
-    "OrderRow": ".order_models",
+    "OrderRow": ".orders",
     "Orders": ".orders",
     "Outcome": "._core.outcome",
     "OutcomeUnknownError": "._core.errors",
@@ -244,11 +251,9 @@ _HOMES = {
     "Resolved": "._core.push.reconcile",
     "RetryPolicy": "._core.transport.retry",
     "Row": "._core.push.rows",
-    "Verification": "._core.push.verification",
     "RowCheck": "._core.push.verification",
-    "ListCheck": "._core.push.verification",
-    "SavedCustomer": ".customer_models",
-    "SavedOrder": ".order_models",
+    "SavedCustomer": ".customers.models",
+    "SavedOrder": ".orders",
     "ServerError": "._core.errors",
     "StateError": "._core.errors",
     "StatusCallback": ".webhooks",
@@ -260,17 +265,18 @@ _HOMES = {
     "SyncPages": "._core.sync.pages",
     "SyncPush": "._core.sync.push",
     "SyncTickets": ".sync",
-    "Ticket": ".models",
-    "TicketDetail": ".models",
-    "TicketLookup": ".tickets",
-    "TicketRow": ".models",
-    "TicketUpdate": ".updates",
-    "Tickets": ".tickets",
+    "Ticket": ".tickets.models",
+    "TicketDetail": ".tickets.models",
+    "TicketLookup": ".tickets.models",
+    "TicketRow": ".tickets.models",
+    "TicketUpdate": ".tickets.models",
+    "Tickets": ".tickets.resource",
     "Timeout": "._core.transport.settings",
     "Unknown": "._core.outcome",
     "UnreadableReplyError": "._core.errors",
-    "UpdatedTicket": ".models",
+    "UpdatedTicket": ".tickets.models",
     "ValidationError": "._core.errors",
+    "Verification": "._core.push.verification",
     "interrupted_by": "._core.transport.failures",
     "parse_callback": ".webhooks",
 }

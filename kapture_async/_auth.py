@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import unquote
 
+from ._api import OPERATIONS as RESOURCE_OPERATIONS
 from ._api import TICKET_OPERATIONS
 from ._core.arguments import check_mapping
 from ._core.errors import ConfigurationError
 from ._core.secret import Secret
 from ._core.transport.auth import AuthHeaders, KeyPerApi, authorization, basic_authorization
-from ._operations import OPERATIONS as RESOURCE_OPERATIONS
 
 OPERATIONS: Final = (*TICKET_OPERATIONS, *RESOURCE_OPERATIONS)
 

@@ -1,7 +1,7 @@
-"""Where a row's reference travels: into a new ticket, and out of a pulled one.
+"""Where a row's reference travels: into the request, and back out of what the service returns.
 
-Kapture knows no idempotency key (SERVICE.md, sections 0 and 17). A reference
-of our own, which comes back with a pull, lets a lost answer be looked up.
+Kapture does not support idempotency keys (SERVICE.md, sections 0 and 17). A reference of our own
+that comes back with a pull lets a lost answer be looked up.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from attrs import field, frozen
 
 from ._core.arguments import is_one_of
 from ._core.errors import InvalidInputError
-from ._core.journal.reference import append_marker, references_in
-from .models import TicketRow
+from ._core.journal.reference import append_marker
 
 TEXT: Final = "text"
 
@@ -99,13 +98,6 @@ def with_field(extra: Mapping[str, Any], reference: str, place: Field) -> dict[s
     merged = {**(fields or {}), inner: reference}
     as_list = isinstance(there, list) if there is not None else place.as_list
     return {**extra, outer: [merged] if as_list else merged}
-
-
-def references_of(row: TicketRow, place: ReferencePlace) -> frozenset[str]:
-    """The references a pulled ticket carries."""
-    if not isinstance(place, Field):
-        return frozenset(references_in(row.detail or ""))
-    return field_values(row.associate_fields, place)
 
 
 def field_values(associate_fields: Mapping[str, Any] | None, place: Field) -> frozenset[str]:

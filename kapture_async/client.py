@@ -11,15 +11,7 @@ from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from ._api import (
-    ADVICE,
-    INDIA,
-    SERVICE,
-    base_url_of,
-    claims_success,
-    codec_of,
-    judge,
-)
+from ._api import ADVICE, INDIA, SERVICE, base_url_of, codec_of
 from ._auth import Credential, auth_of, from_environment, wrapped
 from ._core.arguments import check_callable, check_flag, check_text, is_one_of
 from ._core.errors import ConfigurationError, InvalidInputError
@@ -45,10 +37,11 @@ from ._core.transport.transport import Transport
 from ._core.transport.urls import check_path
 from ._core.vendorwords import Says, VendorWords
 from ._core.version import __version__
-from .customers import Customers
+from ._responses import claims_success, judge
+from .customers.resource import Customers
 from .faqs import Faqs
 from .orders import Orders
-from .tickets import Tickets
+from .tickets.resource import Tickets
 
 if TYPE_CHECKING:
     import aiohttp

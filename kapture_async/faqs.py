@@ -1,4 +1,4 @@
-"""FAQs: contents and categories."""
+"""FAQs: contents and categories (SERVICE.md, sections 12 and 13)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-from ._api import format_day, is_nothing_found, none_said, service_day
-from ._bodies import checked_id, merge_extra, merge_given
+from attrs import define
+
+from ._api import FAQ_CATEGORIES, FAQ_CONTENTS, format_day, service_day
 from ._core.arguments import check_words
+from ._core.codec import WireModel, wire
 from ._core.errors import InvalidInputError, RejectedError, UnreadableReplyError
 from ._core.pull.pages import Pages
 from ._core.pull.paginator import OffsetPaginator
@@ -17,9 +19,26 @@ from ._core.response import ResponseContext
 from ._core.secret import Secret
 from ._core.transport.bodies import Form
 from ._core.transport.settings import check_headers
-from ._listings import is_no_row
-from ._operations import FAQ_CATEGORIES, FAQ_CONTENTS
-from .faq_models import FaqCategory, FaqContent
+from ._responses import is_no_row, is_nothing_found, none_said
+from ._validation import checked_id, merge_extra, merge_given
+
+
+@define(eq=False, repr=False)
+class FaqContent(WireModel):
+    """One question with its answer (SERVICE.md, section 12: three keys were seen)."""
+
+    content_id: str = wire("id", "ident", shown=True, id_of="an FAQ content")
+    title: str | None = wire("title")
+    detail: str | None = wire("detail")
+
+
+@define(eq=False, repr=False)
+class FaqCategory(WireModel):
+    """One category (SERVICE.md, section 13: three keys were seen)."""
+
+    category_id: str | None = wire("id", "ident", shown=True)
+    name: str | None = wire("name")
+    parent_name: str | None = wire("parentCategoryName")
 
 
 class Faqs:

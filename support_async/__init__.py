@@ -68,24 +68,21 @@ if TYPE_CHECKING:
     from ._api import TicketIdIn
     from ._files import AttachmentLike
     from .attachments import Attachments
-    from .categories import Categories
-    from .client import SupportClient
-    from .models import (
-        Category,
+    from .categories import Categories, Category
+    from .client import SupportClient, Tokens
+    from .sync import SyncAttachments, SyncCategories, SyncSupportClient, SyncTags, SyncTickets
+    from .tags import Tag, Tags
+    from .tickets.models import (
         Conversation,
         CreatedTicket,
         NewTicket,
         Priority,
         Status,
-        Tag,
         TicketAttachment,
         TicketDetail,
         TicketRow,
-        Tokens,
     )
-    from .sync import SyncAttachments, SyncCategories, SyncSupportClient, SyncTags, SyncTickets
-    from .tags import Tags
-    from .tickets import Tickets
+    from .tickets.resource import Tickets
 
 __all__ = [
     "Accepted",
@@ -178,22 +175,22 @@ __all__ = [
 # Loaded when first asked for: importing the package alone takes a few milliseconds.
 _HOMES = {
     "Accepted": "kapture_async._core.outcome",
-    "AttachmentLike": "._files",
     "AnswerMismatchError": "kapture_async._core.errors",
+    "AttachmentLike": "._files",
     "AttachmentTooLargeError": "kapture_async._core.errors",
     "Attachments": ".attachments",
     "Attempt": "kapture_async._core.phase",
     "AuthenticationError": "kapture_async._core.errors",
     "Categories": ".categories",
-    "Category": ".models",
+    "Category": ".categories",
     "ClientStateError": "kapture_async._core.errors",
     "ConfigurationError": "kapture_async._core.errors",
     "ConfirmationNeededError": "kapture_async._core.errors",
     "ConflictError": "kapture_async._core.errors",
     "ConnectError": "kapture_async._core.errors",
     "Contradiction": "kapture_async._core.journal.findings",
-    "Conversation": ".models",
-    "CreatedTicket": ".models",
+    "Conversation": ".tickets.models",
+    "CreatedTicket": ".tickets.models",
     "Diagnosis": "kapture_async._core.push.doctor",
     "Download": "kapture_async._core.download.stream",
     "DownloadProgress": "kapture_async._core.download.transfer",
@@ -201,7 +198,8 @@ _HOMES = {
     "HelpdeskError": "kapture_async._core.errors",
     "InvalidInputError": "kapture_async._core.errors",
     "JournalError": "kapture_async._core.errors",
-    "NewTicket": ".models",
+    "ListCheck": "kapture_async._core.push.verification",
+    "NewTicket": ".tickets.models",
     "NoReplyError": "kapture_async._core.errors",
     "NotFoundError": "kapture_async._core.errors",
     "NotSent": "kapture_async._core.outcome",
@@ -213,7 +211,7 @@ _HOMES = {
     "Pages": "kapture_async._core.pull.pages",
     "PermissionDeniedError": "kapture_async._core.errors",
     "Phase": "kapture_async._core.phase",
-    "Priority": ".models",
+    "Priority": ".tickets.models",
     "ProgressObserver": "kapture_async._core.download.transfer",
     "Push": "kapture_async._core.push.push",
     "PushCounts": "kapture_async._core.push.push",
@@ -230,13 +228,11 @@ _HOMES = {
     "Resolved": "kapture_async._core.push.reconcile",
     "RetryPolicy": "kapture_async._core.transport.retry",
     "Row": "kapture_async._core.push.rows",
-    "Verification": "kapture_async._core.push.verification",
     "RowCheck": "kapture_async._core.push.verification",
-    "ListCheck": "kapture_async._core.push.verification",
     "Secret": "kapture_async._core.secret",
     "ServerError": "kapture_async._core.errors",
     "StateError": "kapture_async._core.errors",
-    "Status": ".models",
+    "Status": ".tickets.models",
     "SupportClient": ".client",
     "SyncAttachments": ".sync",
     "SyncCategories": ".sync",
@@ -247,19 +243,20 @@ _HOMES = {
     "SyncSupportClient": ".sync",
     "SyncTags": ".sync",
     "SyncTickets": ".sync",
-    "Tag": ".models",
+    "Tag": ".tags",
     "Tags": ".tags",
-    "TicketAttachment": ".models",
-    "TicketDetail": ".models",
+    "TicketAttachment": ".tickets.models",
+    "TicketDetail": ".tickets.models",
     "TicketIdIn": "._api",
-    "TicketRow": ".models",
-    "Tickets": ".tickets",
+    "TicketRow": ".tickets.models",
+    "Tickets": ".tickets.resource",
     "Timeout": "kapture_async._core.transport.settings",
     "TokenProvider": "kapture_async._core.transport.tokens",
-    "Tokens": ".models",
+    "Tokens": ".client",
     "Unknown": "kapture_async._core.outcome",
     "UnreadableReplyError": "kapture_async._core.errors",
     "ValidationError": "kapture_async._core.errors",
+    "Verification": "kapture_async._core.push.verification",
     "interrupted_by": "kapture_async._core.transport.failures",
 }
 

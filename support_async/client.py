@@ -8,9 +8,14 @@ from collections.abc import Mapping
 from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any
 
+from attrs import frozen
+
 from kapture_async._core.arguments import check_callable, check_flag, is_one_of
 from kapture_async._core.codec import Codec
-from kapture_async._core.errors import ConfigurationError, InvalidInputError
+from kapture_async._core.errors import (
+    ConfigurationError,
+    InvalidInputError,
+)
 from kapture_async._core.pairs import pairs_of
 from kapture_async._core.phase import Effect
 from kapture_async._core.requestor import ApiRequestor, Payload
@@ -33,22 +38,27 @@ from kapture_async._core.transport.tokens import TokenProvider
 from kapture_async._core.transport.transport import Transport
 from kapture_async._core.version import __version__
 
-from ._api import (
-    SERVICE,
-    Installation,
-    Operations,
-    TicketIdIn,
-    any_operation,
-    auth_of,
-    base_url_of,
-)
+from ._api import SERVICE, Installation, Operations, TicketIdIn, any_operation, auth_of, base_url_of
 from ._files import MAX_ATTACHMENT_BYTES
 from ._responses import claims_success, is_stale_token, judge
 from .attachments import Attachments
 from .categories import Categories
-from .models import Tokens
 from .tags import Tags
-from .tickets import Tickets
+from .tickets.resource import Tickets
+
+
+@frozen(kw_only=True)
+class Tokens:
+    """What a login gives (SERVICE.md, section 2.3). Its repr shows no token.
+
+    Attributes:
+        access: goes with every call; its life is limited, by how much is not documented.
+        refresh: for the service's refresh call, whose path is not documented.
+    """
+
+    access: Secret
+    refresh: Secret | None = None
+
 
 if TYPE_CHECKING:
     import aiohttp

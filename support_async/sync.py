@@ -2,7 +2,7 @@
 # Sources: support_async/client.py
 #          support_async/categories.py
 #          support_async/tags.py
-#          support_async/tickets.py
+#          support_async/tickets/resource.py
 #          support_async/attachments.py
 # Do not edit.
 """The sync client, for scripts, notebooks and threads."""
@@ -38,13 +38,13 @@ from kapture_async._core.transport.tokens import TokenProvider
 
 from ._api import TicketIdIn
 from ._files import MAX_ATTACHMENT_BYTES, AttachmentLike
-from ._journaled import TEXT, ReferencePlace
 from .attachments import MAX_DOWNLOAD_BYTES, Attachments
-from .categories import Categories
-from .client import SupportClient
-from .models import Category, CreatedTicket, NewTicket, Tag, TicketDetail, TicketRow, Tokens
-from .tags import Tags
-from .tickets import PAGE, Tickets
+from .categories import Categories, Category
+from .client import SupportClient, Tokens
+from .tags import Tag, Tags
+from .tickets.models import CreatedTicket, NewTicket, TicketDetail, TicketRow
+from .tickets.push import TEXT, ReferencePlace
+from .tickets.resource import PAGE, Tickets
 
 if TYPE_CHECKING:
     import aiohttp

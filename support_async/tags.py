@@ -5,12 +5,23 @@ from __future__ import annotations
 import builtins
 from collections.abc import Mapping
 
+from attrs import define
+
+from kapture_async._core.codec import WireModel, wire
 from kapture_async._core.requestor import ApiRequestor
 from kapture_async._core.secret import Secret
 from kapture_async._core.transport.settings import check_headers
 
 from ._api import Installation, rows_of
-from .models import Tag
+
+
+@define(eq=False, repr=False)
+class Tag(WireModel):
+    """A tag that tickets can have (SERVICE.md, section 3.4)."""
+
+    tag_id: str = wire("id", "ident", shown=True, id_of="a tag")
+    title: str | None = wire("tag", shown=True)
+    keyword: str | None = wire("keyword")
 
 
 class Tags:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import kapture_async.tickets
-import support_async.tickets
+import kapture_async.tickets.resource
+import support_async.tickets.resource
 from kapture_async._core.journal.writer import Journal
 from kapture_async._core.push import settings, verify
 from kapture_async._core.push.doctor import examine
@@ -52,7 +52,7 @@ class Clock:
 
         put(Journal, "open", classmethod(open_))
         put(verify, "verify", partial(verify.verify, now=self.now))
-        for module in (settings, kapture_async.tickets, support_async.tickets):
+        for module in (settings, kapture_async.tickets.resource, support_async.tickets.resource):
             for work in (reconcile, examine):
                 if not hasattr(module, work.__name__):
                     continue

@@ -11,14 +11,13 @@ need_extra("kapture-async", "click", "rich")
 
 import click  # noqa: E402
 
-from .._api import ADD_TICKET, UPDATE_TICKET  # noqa: E402
+from .._api import ADD_CUSTOMER, ADD_TICKET, UPDATE_TICKET  # noqa: E402
 from .._core.cli.emulator import DemoOptions, demo_options, emulator_options, run_emulator  # noqa: E402
 from .._core.cli.journalcommands import add_journal_commands  # noqa: E402
 from .._core.cli.pushcommand import add_push_command  # noqa: E402
 from .._core.cli.running import run_commands  # noqa: E402
 from .._core.cli.service import Work  # noqa: E402
 from .._core.version import __version__  # noqa: E402
-from .._operations import ADD_CUSTOMER  # noqa: E402
 from .calls import add, get, update  # noqa: E402
 from .customer_calls import customers  # noqa: E402
 from .customers import CustomerOptions, customer_service, push_customers  # noqa: E402

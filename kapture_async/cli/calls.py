@@ -12,7 +12,7 @@ from .._core.cli.exit_codes import DONE, REJECTED, code_of_error
 from .._core.cli.options import Target, json_option, pairs, target_options, timeout_option
 from .._core.cli.running import Reading, run
 from ..client import KaptureClient
-from ..models import NewTicket
+from ..tickets.models import NewTicket
 from .options import EXTRA, KaptureTarget, extra_shape, objects_of, set_option
 from .show import show_more, show_ticket
 

@@ -20,7 +20,7 @@ from .._core.cli.options import (
 )
 from .._core.cli.running import Reading, run
 from ..client import KaptureClient
-from ..customer_models import Customer, CustomerFields, CustomerRow, NewCustomer, SavedCustomer
+from ..customers.models import Customer, CustomerFields, CustomerRow, NewCustomer, SavedCustomer
 from .fields import (
     body_of,
     body_option,

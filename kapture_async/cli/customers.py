@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import click
 from attrs import frozen
 
-from .._api import INDIA, codec_of
+from .._api import ADD_CUSTOMER, INDIA, codec_of
 from .._core.cli.options import Decorator, Target, pairs, target_options
 from .._core.cli.pushfile import push_file
 from .._core.cli.pushing import connect_by
 from .._core.cli.pushoptions import PushOptions, push_options
 from .._core.cli.service import Service
 from .._core.push.sources import Columns
-from .._journaled_customers import mark_customer, pack_customer
-from .._operations import ADD_CUSTOMER
-from .._outgoing import wire_names
 from .._reference import TEXT, Field, ReferencePlace
+from .._validation import wire_names
 from ..client import KaptureClient
-from ..customer_models import CustomerFields, NewCustomer
+from ..customers.models import CustomerFields, NewCustomer
+from ..customers.push import mark_customer, pack_customer
 from .options import KaptureTarget, extra_pairs, place_in
 from .service import program
 

@@ -14,8 +14,8 @@ from .._core.outcome import Outcome
 from .._core.testing.ledger import LedgerEntry
 from .._core.transport.settings import Timeout
 from ..client import KaptureClient
-from ..models import NewTicket
 from ..testing import KaptureEmulator
+from ..tickets.models import NewTicket
 
 
 def demo_service(options: DemoOptions, name: str) -> DemoService:

@@ -15,8 +15,8 @@ from .._core.cli.options import (
 )
 from .._core.push.doctor import long_text
 from .._reference import TEXT, Field
-from ..models import NewTicket
-from ..tickets import TRIAL_TEXT, TRIAL_TITLE
+from ..tickets.models import NewTicket
+from ..tickets.resource import TRIAL_TEXT, TRIAL_TITLE
 from .options import EXTRA, KaptureTarget, extra_shape, objects_of
 from .service import service
 

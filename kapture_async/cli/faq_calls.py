@@ -12,7 +12,7 @@ from .._core.cli.lists import listing_options, put_rows, refuse_both
 from .._core.cli.options import Target, pairs, target_options
 from .._core.cli.running import Reading
 from ..client import KaptureClient
-from ..faq_models import FaqCategory, FaqContent
+from ..faqs import FaqCategory, FaqContent
 from .options import KaptureTarget, set_option
 
 

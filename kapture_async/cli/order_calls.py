@@ -16,7 +16,7 @@ from .._core.cli.running import Reading, run
 from .._core.errors import ConfigurationError
 from .._core.secret import Secret
 from ..client import KaptureClient
-from ..order_models import NewOrder, OrderRow, SavedOrder
+from ..orders import NewOrder, OrderRow, SavedOrder
 from .fields import body_of, cm_id_option, filter_option, filters_of
 from .options import KaptureTarget
 from .show import warn_of_short

@@ -17,9 +17,9 @@ from .._core.cli.options import Target, gathering, pairs, target_options, timeou
 from .._core.cli.pulling import PullBar
 from .._core.cli.running import Reading, run
 from .._core.pull.sinks import FORMATS, format_of, sink_for
-from .._pulled import shape_of
 from ..client import KaptureClient
-from ..models import TicketRow
+from ..tickets.export import file_shape
+from ..tickets.models import TicketRow
 from .options import KaptureTarget, set_option
 from .show import warn_of_short
 
@@ -233,7 +233,7 @@ def _to_stdout(options: PullOptions, settings: dict[str, Any]) -> None:
             if form is not None and not (form == "jsonl" and sys.stdout.isatty()):
                 zone = client._requestor.codec.zone
                 sink = sink_for(
-                    format_of("", form), sys.stdout.buffer, shape_of(zone, excel=options.excel)
+                    format_of("", form), sys.stdout.buffer, file_shape(zone, excel=options.excel)
                 )
             while (rows := await pages.next_rows()) is not None:
                 number += len(rows)

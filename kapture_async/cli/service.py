@@ -10,15 +10,15 @@ from .._core.cli.pushing import connect_by
 from .._core.cli.pushoptions import PushOptions
 from .._core.cli.running import program_name
 from .._core.cli.service import Service
-from .._journaled import pack
 from .._reference import mark
 from ..client import KaptureClient
-from ..models import KNOWN_FIELDS, NewTicket
+from ..tickets.models import KNOWN_FIELDS, NewTicket
+from ..tickets.push import pack
 from .options import KaptureTarget, place_in
 
 if TYPE_CHECKING:
     from .._core.outcome import Outcome
-    from ..models import AddedTicket
+    from ..tickets.models import AddedTicket
 
 
 def program() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .._core.cli.console import json_line, one_line, say, warn
-from ..models import TicketDetail
+from ..tickets.models import TicketDetail
 
 
 def show_ticket(ticket_id: str, ticket: TicketDetail) -> None:

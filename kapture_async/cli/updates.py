@@ -16,9 +16,9 @@ from .._core.cli.pushing import connect_by
 from .._core.cli.pushoptions import PushOptions, push_options
 from .._core.cli.service import Service
 from .._core.push.sources import Columns
-from .._journaled_updates import BY_TICKET, pack_update
 from ..client import KaptureClient
-from ..updates import UPDATE_FIELDS, TicketUpdate, mark_update
+from ..tickets.models import UPDATE_FIELDS, TicketUpdate
+from ..tickets.push import BY_TICKET, mark_update, pack_update
 from .options import KapturePushOptions, KaptureTarget, extra_pairs, place_in
 from .service import program
 

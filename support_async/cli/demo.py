@@ -16,9 +16,9 @@ from kapture_async._core.testing.ledger import LedgerEntry
 from kapture_async._core.transport.settings import Timeout
 
 from ..client import SupportClient
-from ..models import NewTicket, Priority
 from ..testing import SupportEmulator
 from ..testing.emulator import APIKEY, PASSWORD, USERS
+from ..tickets.models import NewTicket, Priority
 from .calls import client_of
 
 _CATEGORY = "3"

@@ -15,7 +15,7 @@ from kapture_async._core.cli.options import (
     timeout_option,
 )
 
-from ..models import NewTicket
+from ..tickets.models import NewTicket
 from .options import ID, PRIORITY, SupportTarget
 from .rows import TRIAL_SUBJECT, TRIAL_TEXT
 from .service import program, service

@@ -13,8 +13,8 @@ from kapture_async._core.cli.lists import listing_options, put_rows, refuse_both
 from kapture_async._core.cli.options import Target, json_option, target_options, timeout_option
 from kapture_async._core.cli.running import Reading
 
-from ..models import TicketRow
-from ..tickets import PAGE
+from ..tickets.models import TicketRow
+from ..tickets.resource import PAGE
 from .calls import ask, client_of
 from .options import ID, STATUS, SupportTarget
 from .show import Table, history_cells, history_table

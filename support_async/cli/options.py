@@ -25,9 +25,9 @@ from kapture_async._core.cli.pushoptions import PushOptions
 from kapture_async._core.errors import ConfigurationError, InvalidInputError
 from kapture_async._core.secret import Secret
 
-from .._journaled import TEXT, ReferencePlace
 from .._validation import checked_code, checked_id
-from ..models import Priority, Status
+from ..tickets.models import Priority, Status
+from ..tickets.push import TEXT, ReferencePlace
 
 PRIORITIES: Mapping[str, str] = {
     "low": Priority.LOW,

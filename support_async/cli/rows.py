@@ -11,10 +11,9 @@ from kapture_async._core.push.sources import Build
 from kapture_async._core.transport.bodies import form_body
 
 from .._files import MAX_ATTACHMENT_BYTES
-from .._forms import create_form
-from .._journaled import ReferencePlace, mark
 from .._validation import checked_priority
-from ..models import WIRE_FIELDS, NewTicket
+from ..tickets.models import WIRE_FIELDS, NewTicket, create_form
+from ..tickets.push import ReferencePlace, mark
 from .options import PRIORITIES
 
 TRIAL_SUBJECT = "Trial ticket, please close"

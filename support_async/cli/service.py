@@ -8,8 +8,8 @@ from kapture_async._core.cli.running import program_name
 from kapture_async._core.cli.service import Service
 
 from .._api import Operations
-from .._journaled import pack
-from ..models import WIRE_FIELDS
+from ..tickets.models import WIRE_FIELDS
+from ..tickets.push import pack
 from .calls import client_of
 from .options import SupportPushOptions, SupportTarget, place_in
 from .rows import check_encoding, row_builder, wire_of

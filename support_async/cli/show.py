@@ -7,7 +7,7 @@ from typing import Any
 
 from kapture_async._core.cli.console import clean, console, one_line, say, show_error, warn
 
-from ..models import CreatedTicket, TicketAttachment, TicketDetail, TicketRow
+from ..tickets.models import CreatedTicket, TicketAttachment, TicketDetail, TicketRow
 from .options import PRIORITIES, STATUSES
 
 _PRIORITY_WORDS = {code: word for word, code in PRIORITIES.items()}

@@ -24,7 +24,7 @@ from kapture_async._core.cli.transfer import TransferBar
 
 from ..attachments import MAX_DOWNLOAD_BYTES
 from ..client import SupportClient
-from ..models import NewTicket
+from ..tickets.models import NewTicket
 from .calls import ask, change
 from .options import (
     ID,

@@ -143,26 +143,20 @@ LAYERS = [
     ["kapture_async.client", "support_async.client"],
     # The rooms of the two services: neither knows the other, which a test above sees to.
     [
-        *("kapture_async.tickets", "kapture_async.customers", "kapture_async.orders"),
-        "kapture_async.faqs",
-        *("support_async.tickets", "support_async.attachments"),
+        *("kapture_async.tickets.resource", "kapture_async.customers.resource"),
+        *("kapture_async.orders", "kapture_async.faqs"),
+        *("support_async.tickets.resource", "support_async.attachments"),
         *("support_async.categories", "support_async.tags"),
     ],
     [
-        *("kapture_async._journaled", "kapture_async._journaled_updates"),
-        *("kapture_async._journaled_customers", "kapture_async._pulled"),
-        "support_async._journaled",
+        *("kapture_async.tickets.push", "kapture_async.tickets.export"),
+        "kapture_async.customers.push",
+        *("support_async.tickets.push", "support_async.tickets.create_and_find"),
     ],
-    ["kapture_async._echoes"],
-    ["kapture_async.updates"],
-    ["kapture_async._bodies", "support_async._forms", "support_async._create_and_find"],
-    ["kapture_async._reference"],
-    ["kapture_async._listings"],
-    ["kapture_async.order_models"],
-    ["kapture_async.models", "kapture_async.customer_models", "support_async.models"],
-    ["kapture_async._auth"],
-    ["kapture_async._outgoing", "kapture_async._operations"],
-    ["kapture_async.faq_models", "kapture_async.webhooks"],
+    ["kapture_async.tickets.models", "kapture_async.customers.models"],
+    ["support_async.tickets.models"],
+    ["kapture_async._auth", "kapture_async._reference", "kapture_async._validation"],
+    ["kapture_async._responses", "kapture_async.webhooks"],
     ["kapture_async._api", "support_async._api", "support_async._responses"],
     ["support_async._error_mapping", "support_async._validation", "support_async._files"],
     ["support_async._error_parsing"],
@@ -214,6 +208,7 @@ LAYERS = [
 
 FRONT_DOORS = {"kapture_async", "kapture_async._core", "support_async"}
 FRONT_DOORS |= {"kapture_async._core.transport"}
+FRONT_DOORS |= {"kapture_async.tickets", "kapture_async.customers", "support_async.tickets"}
 """Packages whose own file has no place among the rooms: it shows those inside, or nothing."""
 
 

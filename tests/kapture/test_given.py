@@ -13,9 +13,9 @@ from kapture_async import InvalidInputError, KaptureClient, NewTicket, TicketUpd
 from kapture_async._api import INDIA, codec_of
 from kapture_async._core.given import given, is_missing, tidied
 from kapture_async._core.pairs import pairs_of, query_of
-from kapture_async.customer_models import NewCustomer
+from kapture_async.customers.models import NewCustomer
 from kapture_async.testing import KaptureEmulator
-from support_async.models import NewTicket as SupportTicket
+from support_async.tickets.models import NewTicket as SupportTicket
 
 numpy = pytest.importorskip("numpy")
 pandas = pytest.importorskip("pandas")

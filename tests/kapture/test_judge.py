@@ -24,21 +24,15 @@ from kapture_async import (
     UnreadableReplyError,
     ValidationError,
 )
-from kapture_async._api import (
-    ADD_TICKET,
-    GET_TICKET,
-    PULL_TICKETS,
-    UPDATE_TICKET,
-    is_nothing_found,
-    judge,
-    rows_of,
-)
+from kapture_async._api import ADD_TICKET, GET_TICKET, PULL_TICKETS, UPDATE_TICKET
 from kapture_async._core.response import ResponseContext
 from kapture_async._core.transport.auth import KeyPerApi
 from kapture_async._core.transport.request import Operation, RawReply
 from kapture_async._core.transport.settings import TransportSettings
 from kapture_async._core.transport.transport import Transport
 from kapture_async._core.transport.urls import parse_base_url
+from kapture_async._responses import is_nothing_found, judge
+from kapture_async.tickets.export import rows_of
 
 TRANSPORT = Transport(
     TransportSettings(service="kapture", base_url=parse_base_url("https://t.kapturecrm.com")),

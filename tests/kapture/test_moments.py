@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kapture_async._api import INDIA, codec_of, parse_moment
-from kapture_async.models import TicketRow
+from kapture_async.tickets.models import TicketRow
 
 NOON = datetime(2024, 4, 19, 10, 10, 10, tzinfo=INDIA)
 SECONDS = int(NOON.timestamp())

@@ -10,7 +10,7 @@ import pytest
 
 from kapture_async import InvalidInputError, KaptureClient, UnreadableReplyError
 from kapture_async._api import INDIA, codec_of
-from kapture_async.models import TicketRow
+from kapture_async.tickets.models import TicketRow
 
 from ..pull.raw import RawServer, answering
 

@@ -18,7 +18,7 @@ from kapture_async import (
     RetryPolicy,
     UnreadableReplyError,
 )
-from kapture_async._api import says_none
+from kapture_async._responses import says_none
 
 from ..pull.raw import answering
 

@@ -11,7 +11,7 @@ import pytest
 from attrs import evolve
 
 from kapture_async import TicketUpdate
-from kapture_async._journaled_customers import spellings
+from kapture_async.customers.push import spellings
 from kapture_async.testing import FaultPlan, KaptureEmulator
 
 from .pushing import SETTLE, client_of

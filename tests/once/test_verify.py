@@ -29,9 +29,9 @@ from kapture_async._core.push.lookup import ListEnd
 from kapture_async._core.push.sightings import Sightings
 from kapture_async._core.push.verification import BY_ID, ONE_OF_SEVERAL
 from kapture_async._core.push.verify import NO_COMMENT, NOWHERE, YOUNG
-from kapture_async._journaled import look_of
 from kapture_async._reference import TEXT
 from kapture_async.testing import FaultPlan, KaptureEmulator
+from kapture_async.tickets.push import look_of
 from support_async import SupportClient, SyncSupportClient, Timeout
 from support_async.testing import SupportEmulator
 

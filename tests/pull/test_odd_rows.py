@@ -11,7 +11,7 @@ import pytest
 from kapture_async import HelpdeskError, KaptureClient, RetryPolicy, UnreadableReplyError
 from kapture_async._api import INDIA, codec_of
 from kapture_async._core.pull.json_stream import RowSplitter
-from kapture_async.models import TicketRow
+from kapture_async.tickets.models import TicketRow
 
 from .raw import answering
 

@@ -18,8 +18,8 @@ from kapture_async import ConfigurationError, HelpdeskError, InvalidInputError, 
 from kapture_async._api import INDIA
 from kapture_async._core.pull.output import Output
 from kapture_async._core.pull.sinks import cell, format_of
-from kapture_async._pulled import ROW_KEYS
 from kapture_async.testing import Fault, FaultPlan, KaptureEmulator
+from kapture_async.tickets.export import ROW_KEYS
 
 from .raw import RawServer, document, whole
 

@@ -17,8 +17,8 @@ from kapture_async._core.pull.sinks import CsvSink
 from kapture_async._core.push.csv import CsvRows
 from kapture_async._core.push.sources import Columns
 from kapture_async._core.spreadsheet import harmless, is_ours, plain
-from kapture_async._pulled import shape_of
-from kapture_async.models import TicketRow
+from kapture_async.tickets.export import file_shape
+from kapture_async.tickets.models import TicketRow
 
 from .raw import answering
 
@@ -42,7 +42,7 @@ def _rows(data: bytes, **fields: str) -> list[Any]:
 @given(text=TEXTS)
 def test_what_was_pulled_is_pushed_as_it_was(excel: bool, text: str) -> None:
     file = io.BytesIO()
-    sink = CsvSink(file, shape_of(INDIA, excel=excel))
+    sink = CsvSink(file, file_shape(INDIA, excel=excel))
     sink.put([codec_of(INDIA).decode({"ticketId": "1", "taskTitle": text}, TicketRow)])
     assert file.getvalue().startswith(b"\xef\xbb\xbf") == excel
     assert _rows(file.getvalue(), title="taskTitle") == [{"title": text}]

@@ -21,8 +21,8 @@ from support_async import (
     ValidationError,
     interrupted_by,
 )
-from support_async._create_and_find import find_created
 from support_async.testing import FaultPlan, SupportEmulator
+from support_async.tickets.create_and_find import find_created
 
 from .made import OTHER, TICKET, client_of, sent
 

@@ -12,15 +12,15 @@ import pytest
 
 from kapture_async._core.transport.bodies import Attachment, Form, form_body
 from support_async import InvalidInputError, NewTicket
-from support_async._forms import (
+from support_async.tickets.models import (
     create_form,
     detail_form,
     reply_form,
     status_form,
-    ticket_from,
     ticket_of,
     update_form,
 )
+from support_async.tickets.push import ticket_from
 
 from .made import TICKET
 

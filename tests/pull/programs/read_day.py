@@ -16,7 +16,7 @@ from typing import Any
 from kapture_async import KaptureClient, SyncKaptureClient
 from kapture_async._api import INDIA
 from kapture_async._core.pull.sinks import sink_for
-from kapture_async._pulled import shape_of
+from kapture_async.tickets.export import file_shape
 
 DAY = "2024-04-19"
 
@@ -56,7 +56,7 @@ async def pull(url: str, how: str) -> dict[str, Any]:
     async with KaptureClient(base_url=url, token="t") as client:
         first = await client.tickets.pull("2024-04-18").next_rows()  # all is loaded and connected
         if how.endswith(".parquet"):
-            warm = sink_for("parquet", io.BytesIO(), shape_of(INDIA))
+            warm = sink_for("parquet", io.BytesIO(), file_shape(INDIA))
             warm.put(first or [])  # pyarrow's own size is not that of the rows
             warm.finish()
             del warm

@@ -15,9 +15,9 @@ from kapture_async._core.testing.forms import FormFile, read_multipart
 from kapture_async._core.transport.bodies import form_body
 from support_async import NewTicket, SupportClient
 from support_async._files import read_attachment
-from support_async._forms import create_form
 from support_async.events import RetryScheduled, TransportEvent
 from support_async.testing import Fault, FaultPlan, SupportEmulator
+from support_async.tickets.models import create_form
 
 from ..wire import TICKET, client_of
 from .shared import CONTENT, WHOLE, assert_sent

@@ -1,23 +1,32 @@
-"""What a pull answers, as those need to know it who read at scale (SERVICE.md, section 4)."""
+"""Pulled tickets: where the rows of a reply are, and how they become files.
+
+Each fact names its section of ``SERVICE.md``.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, tzinfo
 from typing import Any, Final
 
-from ._api import INDIA, ROWS_KEY, is_nothing_found, is_row, no_ticket, rows_of, total_of
-from ._core.codec import Codec, wire_fields
-from ._core.errors import InvalidInputError
-from ._core.pull.arriving import RowsRule
-from ._core.pull.arrow import Frame
-from ._core.pull.export import Export, Exported, PullObserver
-from ._core.pull.output import Output
-from ._core.pull.pages import Pages
-from ._core.pull.sinks import Shape, format_of
-from ._core.pull.watermark import State, digest_of
-from ._core.vendorwords import DOCUMENTED, VendorWords
+from .._api import INDIA
+from .._core.codec import Codec, wire_fields
+from .._core.errors import (
+    InvalidInputError,
+    UnreadableReplyError,
+)
+from .._core.pull.arriving import RowsRule
+from .._core.pull.arrow import Frame
+from .._core.pull.export import Export, Exported, PullObserver
+from .._core.pull.output import Output
+from .._core.pull.pages import Pages
+from .._core.pull.sinks import Shape, format_of
+from .._core.pull.watermark import State, digest_of
+from .._core.response import ResponseContext
+from .._core.vendorwords import DOCUMENTED, VendorWords
+from .._responses import count_in, is_nothing_found, none_said, said_in, shape_of
 from .models import TicketRow
 
 ROW_KEYS: Final = (
@@ -58,7 +67,7 @@ def frame_of(zone: tzinfo) -> Frame:
     return Frame(TicketRow, zone, zone_name="Asia/Kolkata" if zone == INDIA else None)
 
 
-def shape_of(zone: tzinfo, *, excel: bool = False) -> Shape:
+def file_shape(zone: tzinfo, *, excel: bool = False) -> Shape:
     """What the files of an export look like."""
     words = frozenset(key for _, key, kind in wire_fields(TicketRow) if kind == "words")
     return Shape(columns=ROW_KEYS, words=words, frame=frame_of(zone), excel=excel)
@@ -106,7 +115,7 @@ async def export_tickets(
     form = format_of(output.target, format_)
     if excel and form != "csv":
         raise InvalidInputError("excel is for CSV: another format is no table for it")
-    shape = shape_of(zone, excel=excel)
+    shape = file_shape(zone, excel=excel)
     if form == "parquet":
         _ = shape.frame.schema  # what is not installed must show before anything is asked
     export = Export(
@@ -135,3 +144,78 @@ async def export_tickets(
         overlap=overlap,
         recheck_open=recheck_open,
     )
+
+
+ROWS_KEY: Final = "message"
+"""Where a pull's answer has its rows. The mark of success comes behind them in the sample."""
+
+
+def is_row(part: Mapping[str, Any]) -> bool:
+    """Whether an object is a ticket of a pull: it has an id, or a key that only tickets have."""
+    if part.get("ticketId"):
+        return True
+    return any(key in _ROW_KEYS for key in part) and not any(_BAD_KEY.search(key) for key in part)
+
+
+_BAD_KEY = re.compile(r"error|exception|fault|failure", re.IGNORECASE)
+_ROW_KEYS = frozenset(
+    {
+        *("ticketId", "taskId", "taskTitle", "taskEnddate", "lastFollowUp", "nextFollowUp"),
+        *("lastSource", "primarySource", "lastConvesationTime", "lastConversationId", "folderId"),
+        *("mergedTicketId", "contactId", "productId", "creatorId", "creatorName", "substatusKey"),
+        *("substatus", "customerId", "assignedId", "assignedToName", "assigneeCode", "queueKey"),
+        *("queueName", "pendingTaskId", "slaStatus", "total_conversations", "disposition"),
+        *("customer_rating", "callBack", "referenceId"),
+    }
+)
+
+
+def rows_of(judged: ResponseContext) -> list[dict[str, Any]]:
+    """The rows of a pull: ``message`` is a list, one ticket, or a text that says "none".
+
+    Also an object of tickets whose keys are numbers, which is how PHP writes a list with gaps.
+
+    Raises:
+        UnreadableReplyError: it is anything else: an object that is no ticket is an error or a
+            wrapper, and never one row.
+    """
+    message = judged.body.get(ROWS_KEY)
+    if isinstance(message, str):
+        if not message.strip() or none_said(judged, message):
+            return []
+        raise judged.error(
+            UnreadableReplyError,
+            "the answer has a text in place of the rows",
+            words=message,
+            next_step="If it says that there are none, name it with says_none=.",
+        )
+    rows = _listed(message)
+    if rows is None:
+        raise judged.unreadable("the answer's 'message' is neither rows nor a text")
+    if not all(is_row(row) for row in rows):
+        raise no_ticket(judged, rows)
+    return rows
+
+
+def no_ticket(judged: ResponseContext, rows: Iterable[Mapping[str, Any]]) -> UnreadableReplyError:
+    """The error for objects in place of rows, some of which are no tickets."""
+    odd = next(row for row in rows if not is_row(row))
+    return judged.error(
+        UnreadableReplyError,
+        f"in place of a ticket, the answer has {shape_of(odd)}",
+        words=said_in(odd),
+    )
+
+
+def _listed(message: Any) -> list[dict[str, Any]] | None:
+    if isinstance(message, dict):
+        numbered = message and all(key.isascii() and key.isdigit() for key in message)
+        message = list(message.values()) if numbered else [message]
+    if isinstance(message, list) and all(isinstance(row, dict) for row in message):
+        return message
+    return None
+
+
+def total_of(judged: ResponseContext) -> int | None:
+    """How many rows there are: null in the sample, a number or absent elsewhere (section 4)."""
+    return count_in(judged.body)

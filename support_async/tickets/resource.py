@@ -32,19 +32,33 @@ from kapture_async._core.secret import Secret
 from kapture_async._core.transport.retry import NO_RETRY
 from kapture_async._core.transport.settings import check_headers
 
-from ._api import SERVICE, Installation, object_of, rows_of
-from ._create_and_find import find_created
-from ._files import AttachmentLike, read_attachment
-from ._forms import (
+from .._api import SERVICE, Installation, object_of, rows_of
+from .._files import AttachmentLike, read_attachment
+from .._validation import (
+    checked_category,
+    checked_code,
+    checked_comment,
+    checked_count,
+    checked_priority,
+    checked_subject,
+    checked_tags,
+    checked_ticket,
+)
+from .create_and_find import find_created
+from .models import (
+    CreatedTicket,
+    NewTicket,
+    Status,
+    TicketDetail,
+    TicketRow,
     create_form,
     detail_form,
     reply_form,
     status_form,
-    ticket_from,
     ticket_of,
     update_form,
 )
-from ._journaled import (
+from .push import (
     TEXT,
     ReferencePlace,
     check_place,
@@ -55,19 +69,9 @@ from ._journaled import (
     packed_clues,
     packed_content,
     records_of,
+    ticket_from,
     trial_like,
 )
-from ._validation import (
-    checked_category,
-    checked_code,
-    checked_comment,
-    checked_count,
-    checked_priority,
-    checked_subject,
-    checked_tags,
-    checked_ticket,
-)
-from .models import CreatedTicket, NewTicket, Status, TicketDetail, TicketRow
 
 PAGE = 50
 """Rows of a page: as many as the service gives by itself (SERVICE.md, section 3.3)."""

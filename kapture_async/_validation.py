@@ -1,7 +1,7 @@
-"""Objects that users build: Python names outside, wire names inside. No I/O here.
+"""Input: objects that users build, and arguments, checked before anything is sent. No I/O here.
 
-Every class is a table: an attribute is a field, its kind is what it must hold, and its wire name
-is the attribute's own unless the vendor writes it otherwise. What is ``None`` is not sent.
+A class of :class:`Outgoing` is a table: an attribute is a field, its kind is what it must hold, and
+its wire name is the attribute's own unless the vendor writes it differently. ``None`` is not sent.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from typing import Any, Literal, Self, TypeVar
 import attrs
 from attrs import field, frozen
 
+from ._core.arguments import check_mapping
 from ._core.errors import InvalidInputError
 from ._core.given import given, members
+from ._core.requestor import Payload
 
 T = TypeVar("T", bound="Outgoing")
 R = TypeVar("R")
@@ -167,3 +169,73 @@ def _plain(value: Any) -> Any:
 
 def _built(cls: type[T], state: dict[str, Any]) -> T:
     return cls(**state)
+
+
+_SENDABLE = (str, int, float, date, list, tuple, Mapping)
+
+
+def checked_id(value: str, *, what: str = "ticket") -> str:
+    """An id that can be sent: text, not blank, only one."""
+    if not isinstance(value, str):
+        raise InvalidInputError(
+            f"a {what} id is text, not {type(value).__name__}: as a number it may lose digits"
+        )
+    if not value.strip() or "," in value:
+        raise InvalidInputError(f"{value[:40]!r} is not a {what} id")
+    return value.strip()
+
+
+def checked_text(name: str, value: str) -> str:
+    """A text that must not be blank."""
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidInputError(f"{name} must be text that is not blank")
+    return value
+
+
+def merge_given(body: Payload, **given: Any) -> None:
+    """Add the fields that were given; ``None`` is none."""
+    for name, value in given.items():
+        if value is None:
+            continue
+        if not isinstance(value, _SENDABLE):
+            raise InvalidInputError(f"{name} must be text, not {type(value).__name__}")
+        body[name] = value
+
+
+def merge_extra(body: dict[str, Any], extra: Mapping[str, Any] | None) -> None:
+    """Add fields by their wire names; none of them may be there already."""
+    check_mapping("extra", extra)
+    for name, value in (extra or {}).items():
+        if name in body:
+            raise InvalidInputError(f"{name} is given twice: as itself and in extra")
+        body[name] = value
+
+
+def hidden(extra: Mapping[str, Any] | None) -> Payload:
+    """Further fields, in a mapping whose repr shows no value.
+
+    Raises:
+        InvalidInputError: they are no mapping.
+    """
+    if extra is not None and not isinstance(extra, Mapping):
+        raise InvalidInputError(f"extra must be a mapping, not {type(extra).__name__}")
+    return Payload(extra or {})
+
+
+def number_of(value: Any) -> int | None:
+    """A limit or an offset as a number; ``None`` if it is something else."""
+    text = str(value).strip()
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+
+
+def account_id(name: str, value: int | str) -> int | str:
+    """A tenant's account id: a number above 0, or text that is not blank.
+
+    Raises:
+        InvalidInputError: it is neither.
+    """
+    if isinstance(value, str) and value.strip() and value.strip() != "0":
+        return value.strip()
+    if type(value) is int and value > 0:
+        return value
+    raise InvalidInputError(f"{name} must be the account's id, a number above 0")

@@ -12,9 +12,9 @@ from typing import Any, Self
 
 from attrs import define, field, frozen
 
-from ._core.codec import WireModel, wire
-from ._core.errors import InvalidInputError
-from ._outgoing import (
+from .._core.codec import WireModel, wire
+from .._core.errors import InvalidInputError
+from .._validation import (
     Outgoing,
     check_names,
     checked_row,

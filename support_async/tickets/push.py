@@ -1,9 +1,9 @@
-"""What a journal must know of this service's tickets: their bytes, their mark, how to find them."""
+"""Pushed tickets: how a row is encoded, marked and looked up."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Any, Final, Literal
 
@@ -22,9 +22,8 @@ from kapture_async._core.push.trial import TITLE, trial_text
 from kapture_async._core.transport.bodies import sorted_json
 from kapture_async._core.transport.settings import TransportSettings
 
-from ._api import SERVICE
-from ._files import AttachmentLike
-from ._forms import ticket_from
+from .._api import SERVICE
+from .._files import AttachmentLike
 from .models import NewTicket, TicketRow
 
 TEXT: Final = "text"
@@ -178,3 +177,21 @@ def packed_content(payload: bytes) -> str:
     """The same of a row in a journal."""
     fields = orjson.loads(payload)
     return content_of(fields["subject"], fields["comment"])
+
+
+def ticket_from(row: Any) -> NewTicket:
+    """A row of a push as a ticket. Whatever the row raises is its own problem.
+
+    Raises:
+        InvalidInputError: it makes no ticket.
+    """
+    if isinstance(row, NewTicket):
+        return row
+    if not isinstance(row, Mapping):
+        raise InvalidInputError(f"a row must be a NewTicket or a mapping, not {type(row).__name__}")
+    try:
+        return NewTicket.from_mapping(row)
+    except InvalidInputError:
+        raise
+    except Exception as error:  # whatever a mapping of somebody else's may raise
+        raise InvalidInputError(f"the row cannot be read ({type(error).__name__})") from None

@@ -1,9 +1,12 @@
-"""What is sent to the support service, and what comes back.
+"""Tickets: what is sent, the forms that carry it, and what comes back.
 
 One meaning has one name, whichever endpoint it came from. Ids are text, also where the wire has
 a number; ``priority`` and ``status`` are codes as text (SERVICE.md, section 2.5). Codes are open:
-a deployment may have more than the documented ones. The decoded object stays in ``raw``. Nothing
-here holds a time: no answer of the service does (SERVICE.md, B17).
+a deployment may have more than the documented ones. The decoded object stays in ``raw``. No model
+holds a time, as no answer of the service does (SERVICE.md, B17).
+
+Forms are always multipart, also without a file; empty optional fields are left out; a list is the
+same field several times (SERVICE.md, sections 1, 8 and B1).
 """
 
 from __future__ import annotations
@@ -17,10 +20,11 @@ from attrs import define, field, frozen
 from kapture_async._core.codec import WireModel, wire
 from kapture_async._core.errors import HelpdeskError, InvalidInputError, OutcomeUnknownError
 from kapture_async._core.given import given, is_missing
-from kapture_async._core.secret import Secret
+from kapture_async._core.requestor import Payload
+from kapture_async._core.transport.bodies import Attachment, Form
 
-from ._files import AttachmentLike, check_attachment, check_no_path_text
-from ._validation import checked_category, checked_comment, checked_priority, checked_subject
+from .._files import AttachmentLike, check_attachment, check_no_path_text
+from .._validation import checked_category, checked_comment, checked_priority, checked_subject
 
 
 class Priority(StrEnum):
@@ -110,24 +114,6 @@ class NewTicket:
 
 
 @define(eq=False, repr=False)
-class Category(WireModel):
-    """A category of tickets (SERVICE.md, section 3.1)."""
-
-    category_id: str = wire("id", "ident", shown=True, id_of="a category")
-    title: str | None = wire("category", shown=True)
-    description: str | None = wire("description")
-
-
-@define(eq=False, repr=False)
-class Tag(WireModel):
-    """A tag that tickets can have (SERVICE.md, section 3.4)."""
-
-    tag_id: str = wire("id", "ident", shown=True, id_of="a tag")
-    title: str | None = wire("tag", shown=True)
-    keyword: str | None = wire("keyword")
-
-
-@define(eq=False, repr=False)
 class TicketRow(WireModel):
     """A ticket as the history lists it (SERVICE.md, section 3.3)."""
 
@@ -202,19 +188,6 @@ class TicketDetail(WireModel):
 
 
 @frozen(kw_only=True)
-class Tokens:
-    """What a login gives (SERVICE.md, section 2.3). Its repr shows no token.
-
-    Attributes:
-        access: goes with every call; its life is limited, by how much is not documented.
-        refresh: for the service's refresh call, whose path is not documented.
-    """
-
-    access: Secret
-    refresh: Secret | None = None
-
-
-@frozen(kw_only=True)
 class CreatedTicket:
     """A ticket that was created, or perhaps was, and what was found of it afterwards.
 
@@ -233,3 +206,59 @@ class CreatedTicket:
     candidates: tuple[str, ...] = ()
     doubt: OutcomeUnknownError | None = None
     lookup_error: HelpdeskError | None = None
+
+
+def ticket_of(ticket: NewTicket | None, fields: Mapping[str, Any]) -> NewTicket:
+    """A ticket that was given whole, or by its fields.
+
+    Raises:
+        InvalidInputError: neither or both are given, or the fields make no ticket.
+    """
+    given = Payload((name, value) for name, value in fields.items() if value is not None)
+    if ticket is not None:
+        if given:
+            raise InvalidInputError("give either a whole ticket or its fields, not both")
+        if not isinstance(ticket, NewTicket):
+            raise InvalidInputError(f"a ticket is a NewTicket, not {type(ticket).__name__}")
+        return ticket
+    return NewTicket.of_fields(given)
+
+
+def create_form(ticket: NewTicket, file: Attachment | None) -> Form:
+    """The form of a new ticket (SERVICE.md, section 3.2)."""
+    return Form(
+        (
+            ("subject", ticket.subject),
+            ("priority", ticket.priority),
+            ("comment", ticket.comment),
+            ("category", ticket.category),
+        ),
+        _files(file),
+    )
+
+
+def update_form(ticket_id: str, tags: tuple[str, ...], priority: str | None) -> Form:
+    """The form of a change (SERVICE.md, section 3.5)."""
+    fields = [("ticket_id", ticket_id)]
+    if priority is not None:
+        fields.append(("priority", priority))
+    return Form((*fields, *(("tags", tag) for tag in tags)))
+
+
+def reply_form(ticket_id: str, comment: str, file: Attachment | None) -> Form:
+    """The form of a reply (SERVICE.md, section 3.8)."""
+    return Form((("ticket", ticket_id), ("comment", comment)), _files(file))
+
+
+def status_form(ticket_id: str, status: str) -> Form:
+    """The form of a change of status (SERVICE.md, section 3.9)."""
+    return Form((("ticket", ticket_id), ("status", status)))
+
+
+def detail_form(ticket_id: str) -> Form:
+    """The form that asks for one ticket (SERVICE.md, section 3.6)."""
+    return Form((("ticket_id", ticket_id),))
+
+
+def _files(file: Attachment | None) -> tuple[tuple[str, Attachment], ...]:
+    return () if file is None else (("attachment", file),)

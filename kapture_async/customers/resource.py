@@ -1,63 +1,71 @@
-"""Customers: add, update, get, pull."""
+"""Customers: add, update, get, pull, push."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
 
 from attrs import evolve
 
-from ._api import (
+from .._api import (
+    ADD_CUSTOMER,
+    GET_CUSTOMER,
+    PULL_CUSTOMERS,
+    UPDATE_CUSTOMER,
     format_day,
-    is_nothing_found,
-    older_names,
-    refusal,
     service_day,
-    wants_limit,
 )
-from ._bodies import checked_id, merge_extra, merge_given
-from ._core.arguments import check_callable, check_flag, check_words
-from ._core.errors import (
+from .._core.arguments import check_callable, check_flag, check_words
+from .._core.errors import (
     InvalidInputError,
     JournalError,
     NotFoundError,
     RejectedError,
     UnreadableReplyError,
 )
-from ._core.journal.reader import job_at
-from ._core.pull.paged import LEARNED
-from ._core.pull.pages import Pages, days_between
-from ._core.push.events import PushObserver
-from ._core.push.journaling import RowCodec
-from ._core.push.push import Push
-from ._core.push.reconcile import ReconcileObserver, Reconciliation, Resolved, settle_time
-from ._core.push.resolving import judge
-from ._core.push.restored import Ways
-from ._core.push.rows import Row, Source
-from ._core.push.settings import bulk_push, reconcile_at
-from ._core.push.verification import Verification
-from ._core.push.verify import VerifyObserver, verify_at
-from ._core.requestor import ApiRequestor, Payload
-from ._core.response import ResponseContext
-from ._core.secret import Secret
-from ._core.transport.request import Operation
-from ._core.transport.retry import NO_RETRY
-from ._core.transport.settings import check_headers
-from ._echoes import SAVED_CUSTOMER
-from ._journaled_customers import (
-    customer_from,
-    customer_job_of,
-    customer_records_of,
-    inquiry_of,
+from .._core.journal.reader import job_at
+from .._core.jsontext import dumps
+from .._core.pull.paged import LEARNED
+from .._core.pull.pages import Pages, days_between
+from .._core.push.events import PushObserver
+from .._core.push.journaling import RowCodec
+from .._core.push.push import Push
+from .._core.push.reconcile import ReconcileObserver, Reconciliation, Resolved, settle_time
+from .._core.push.resolving import judge
+from .._core.push.restored import Ways
+from .._core.push.rows import Row, Source
+from .._core.push.settings import bulk_push, reconcile_at
+from .._core.push.verification import Verification
+from .._core.push.verify import VerifyObserver, verify_at
+from .._core.requestor import ApiRequestor, Payload
+from .._core.response import ResponseContext
+from .._core.secret import Secret
+from .._core.transport.request import Operation
+from .._core.transport.retry import NO_RETRY
+from .._core.transport.settings import check_headers
+from .._reference import TEXT, ReferencePlace, check_place
+from .._responses import (
+    PAGE,
+    Found,
+    Listed,
+    is_nothing_found,
+    older_names,
+    refusal,
+    rows_in,
+    wants_limit,
 )
-from ._listings import Found, Listed, account_id, every_row, number_of, one_page, rows_in
-from ._operations import ADD_CUSTOMER, GET_CUSTOMER, PULL_CUSTOMERS, UPDATE_CUSTOMER
-from ._outgoing import says_something
-from ._reference import TEXT, ReferencePlace, check_place
-from .customer_models import (
+from .._validation import (
+    account_id,
+    checked_id,
+    merge_extra,
+    merge_given,
+    number_of,
+    says_something,
+)
+from .models import (
     Contact,
     Customer,
     CustomerFields,
@@ -66,6 +74,7 @@ from .customer_models import (
     NewCustomer,
     SavedCustomer,
 )
+from .push import SAVED_CUSTOMER, customer_from, customer_job_of, customer_records_of, inquiry_of
 
 Contacts = Iterable[Contact | Mapping[str, Any]]
 """Persons of a customer, as :class:`Contact` or as mappings by wire names."""
@@ -698,3 +707,48 @@ def with_id(changes: CustomerFields, customer_id: str) -> CustomerFields:
     if not body.pop("customer_info", {}).keys() - {"customer_id"} and not body:
         raise InvalidInputError("there is nothing to change")
     return evolve(changes, customer_id=customer_id)
+
+
+async def one_page(
+    found: Awaitable[Found[CustomerRow]], limit: Any, offset: Any
+) -> Found[CustomerRow]:
+    """The rows of a call whose limit and offset the caller gave, and how many it should have."""
+    rows, total = await found
+    most = PAGE if limit is None else number_of(limit)
+    skipped = 0 if offset is None else number_of(offset)
+    if most is None or skipped is None:
+        return rows, 0
+    return rows, min(most, max(0, total - skipped))
+
+
+async def every_row(
+    ask: Callable[[int], Awaitable[Found[CustomerRow]]], *, not_moving: Callable[[], Exception]
+) -> Found[CustomerRow]:
+    """All rows of a list that is read by offset, each once, and how many the service counts.
+
+    The end is a page without rows, and not one that is shorter than another: a service may have
+    a limit of its own, and then a short page is no end. A service that does not look at the
+    offset gives the first page again: that is the end if the page was shorter than the
+    documented one, and an error otherwise.
+
+    Args:
+        ask: gives the rows from an offset on.
+        not_moving: makes the error for a list that gives the same rows at every offset.
+    """
+    found: dict[bytes, CustomerRow] = {}
+    offset = total = 0
+    while True:
+        rows, said = await ask(offset)
+        total = max(total, said)
+        if not rows:
+            break
+        before = len(found)
+        for row in rows:
+            found.setdefault(dumps(row.raw, sort_keys=True), row)
+        if len(found) == before:
+            if before < PAGE:
+                break
+            raise not_moving()
+        offset += len(rows)
+    # Equal rows are one here, and were two in the service's count.
+    return list(found.values()), max(0, total - (offset - len(found)))

@@ -1,4 +1,4 @@
-"""Tickets: add, update, get, pull, push."""
+"""Tickets: add, update, get, pull, export, push."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from datetime import date, datetime
 from functools import partial
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import evolve
 
-from ._api import (
+from .._api import (
     ADD_TICKET,
     GET_BATCH,
     GET_TICKET,
@@ -19,91 +19,83 @@ from ._api import (
     UPDATE_TICKET,
     WINDOW_KEYS,
     format_day,
-    older_names,
     service_day,
-    wants_limit,
     window_of,
 )
-from ._bodies import (
-    checked_id,
-    checked_text,
-    get_switches,
-    hidden,
-    merge_extra,
-    merge_given,
-    ticket_body,
+from .._core.arguments import (
+    check_callable,
+    check_flag,
+    check_seconds,
+    check_text,
+    check_whole,
+    check_words,
 )
-from ._core.arguments import check_callable, check_flag, check_seconds, check_whole, check_words
-from ._core.errors import (
+from .._core.errors import (
     EndpointNotFoundError,
     HelpdeskError,
     InvalidInputError,
     JournalError,
     NotFoundError,
 )
-from ._core.journal.reader import job_at
-from ._core.journal.records import Job
-from ._core.pull.arriving import Arriving
-from ._core.pull.export import Exported, PullObserver
-from ._core.pull.paged import Paged
-from ._core.pull.pages import Pages, days_between
-from ._core.push.doctor import Diagnosis, examine, long_text
-from ._core.push.events import PushObserver
-from ._core.push.journaling import RowCodec
-from ._core.push.lookup import Inquiry, Look
-from ._core.push.push import Push
-from ._core.push.reconcile import ReconcileObserver, Reconciliation, Resolved, settle_time
-from ._core.push.resolving import judge
-from ._core.push.restored import Ways
-from ._core.push.rows import Row, Source
-from ._core.push.settings import bulk_push, reconcile_at
-from ._core.push.trial import TITLE, trial_text
-from ._core.push.verification import Verification
-from ._core.push.verify import VerifyObserver, verify_at
-from ._core.requestor import ApiRequestor, PageSize, Payload
-from ._core.secret import Secret
-from ._core.streamed import StreamedResponse
-from ._core.transport.retry import NO_RETRY
-from ._core.transport.settings import CallOptions, check_headers
-from ._echoes import ADDED, UPDATED, ids_of
-from ._journaled import (
+from .._core.journal.reader import job_at
+from .._core.journal.records import Job
+from .._core.pull.arriving import Arriving
+from .._core.pull.export import Exported, PullObserver
+from .._core.pull.paged import Paged
+from .._core.pull.pages import Pages, days_between
+from .._core.push.doctor import Diagnosis, examine, long_text
+from .._core.push.events import PushObserver
+from .._core.push.journaling import RowCodec
+from .._core.push.lookup import Inquiry, Look
+from .._core.push.push import Push
+from .._core.push.reconcile import ReconcileObserver, Reconciliation, Resolved, settle_time
+from .._core.push.resolving import judge
+from .._core.push.restored import Ways
+from .._core.push.rows import Row, Source
+from .._core.push.settings import bulk_push, reconcile_at
+from .._core.push.trial import TITLE, trial_text
+from .._core.push.verification import Verification
+from .._core.push.verify import VerifyObserver, verify_at
+from .._core.requestor import ApiRequestor, PageSize, Payload
+from .._core.secret import Secret
+from .._core.streamed import StreamedResponse
+from .._core.transport.retry import NO_RETRY
+from .._core.transport.settings import CallOptions, check_headers
+from .._reference import TEXT, ReferencePlace, check_place, mark
+from .._responses import is_no_row, older_names, wants_limit
+from .._validation import checked_id, checked_text, hidden, merge_extra, merge_given, number_of
+from .export import export_tickets, frame_of, rows_rule
+from .models import (
+    AddedTicket,
+    NewTicket,
+    TicketDetail,
+    TicketLookup,
+    TicketRow,
+    TicketUpdate,
+    UpdatedTicket,
+)
+from .push import (
+    ADDED,
+    BY_TICKET,
+    UPDATED,
+    Defaults,
+    EachOnce,
+    ids_of,
+    inquiry_of,
     job_of,
     look_of,
     packed_beginning,
     packed_clues,
     packed_content,
     records_of,
-)
-from ._journaled_updates import (
-    BY_TICKET,
-    EachOnce,
-    inquiry_of,
+    ticket_body,
+    ticket_of,
     update_job_of,
     update_records_of,
 )
-from ._listings import is_no_row, number_of
-from ._pulled import export_tickets, frame_of, rows_rule
-from ._reference import TEXT, ReferencePlace, check_place, mark
-from .models import AddedTicket, NewTicket, TicketDetail, TicketRow, UpdatedTicket
-from .updates import Defaults, TicketUpdate, ticket_of
 
 TRIAL_TITLE = "Trial of an import, please ignore"
 TRIAL_TEXT = "It tests whether tickets can be found again. It can be closed."
-
-
-@frozen(kw_only=True)
-class TicketLookup:
-    """What became of many ids that were asked for. Every id is in exactly one of the three.
-
-    Attributes:
-        found: id to ticket, in the order the ids were given.
-        missing: ids the service does not know, each also asked for by itself.
-        failed: id to the error that kept it from being looked up.
-    """
-
-    found: Mapping[str, TicketDetail] = field(repr=lambda found: f"<{len(found)}>")
-    missing: tuple[str, ...]
-    failed: Mapping[str, HelpdeskError]
 
 
 class Tickets:
@@ -1130,3 +1122,17 @@ async def _all_or_first_error(calls: list[Any]) -> None:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         raise
+
+
+def get_switches(
+    conversation_type: str | None, history_type: str | None, extra: Mapping[str, Any] | None
+) -> Payload:
+    """The fields of Get Ticket beside the ids (SERVICE.md, section 3)."""
+    check_text("conversation_type", conversation_type)
+    check_text("history_type", history_type)
+    switches = Payload()
+    merge_given(switches, conversation_type=conversation_type, history_type=history_type)
+    merge_extra(switches, extra)
+    if "ticket_ids" in switches:
+        raise InvalidInputError("ticket_ids is given twice: as itself and in extra")
+    return switches

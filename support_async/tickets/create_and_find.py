@@ -1,4 +1,4 @@
-"""Looking for a ticket that was just created, since the service does not tell its id."""
+"""Find a ticket that was just created: the service does not return its id."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from kapture_async._core.errors import HelpdeskError, OutcomeUnknownError
 
-from ._api import SERVICE
+from .._api import SERVICE
 from .models import CreatedTicket, NewTicket, TicketRow
 
 Look = Callable[[int], Awaitable[list[TicketRow]]]

@@ -1,4 +1,4 @@
-"""What is sent to Kapture, and what comes back.
+"""Tickets: what is sent, and what comes back.
 
 One meaning has one name, whichever endpoint it came from (the wire has up to three: SERVICE.md,
 "Same thing, different names"). ``..._code`` is the tenant's key, ``..._label`` its display
@@ -9,16 +9,34 @@ aware datetimes, read in the client's time zone; the wire's own text stays in ``
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from types import MappingProxyType
 from typing import Any, NoReturn
 
 from attrs import define, field, frozen
 
-from ._core.arguments import check_mapping
-from ._core.codec import WireModel, wire
-from ._core.errors import InvalidInputError
-from ._core.given import given, members
+from .._api import (
+    format_moment,
+    parse_moment,
+)
+from .._core.arguments import (
+    check_mapping,
+)
+from .._core.codec import WireModel, wire
+from .._core.errors import (
+    HelpdeskError,
+    InvalidInputError,
+)
+from .._core.given import given, members
+from .._core.requestor import Payload
+from .._validation import (
+    check_names,
+    checked_id,
+    checked_text,
+    frozen_mapping,
+    merge_extra,
+    merge_given,
+)
 
 _NO_EXTRA: Mapping[str, Any] = MappingProxyType({})
 KNOWN_FIELDS = ("title", "ticket_details", "due_date", "email_id")
@@ -363,3 +381,145 @@ class TicketDetail(WireModel):
     def folders(self) -> list[str]:
         """The parts of ``disposition``, which joins them with a vertical bar."""
         return [part.strip() for part in (self.disposition or "").split("|") if part.strip()]
+
+
+UPDATE_FIELDS = (
+    "ticket_id",
+    "sub_status",
+    "queue",
+    "comment",
+    "callback_time",
+    "disposition",
+    "status",
+)
+"""The fields of an update (SERVICE.md, section 2; ``status`` is sent by live clients)."""
+_DEFAULTED = UPDATE_FIELDS[1:]
+
+
+@frozen(kw_only=True, repr=False)
+class TicketUpdate:
+    """A change to one ticket, for ``tickets.update_many``. Its repr shows no text of it.
+
+    Attributes:
+        ticket_id: the ticket.
+        sub_status: the key of the sub-status, such as ``"CL"``; tenants define their own
+            (SERVICE.md, sections 2 and 15). The service wants one: where a row has
+            none, that of the whole bulk is sent.
+        comment: text to add.
+        callback_time: when to call back; a datetime, or text as ``YYYY-MM-DD HH:MM:SS``.
+        queue: the key of the queue.
+        disposition: the folder path.
+        status: display label such as ``"Complete"``; not documented, sent by live clients.
+        extra: further fields by their wire names, such as the tenant's associate objects; also
+            one of the others that is not given, to be sent as it is.
+
+    Raises:
+        InvalidInputError: the ticket id is missing or is none, a field has the wrong type, or
+            ``extra`` names one again that is given.
+    """
+
+    ticket_id: str = field(converter=checked_id)
+    sub_status: str | None = field(default=None, converter=given)
+    comment: str | None = field(default=None, converter=given)
+    callback_time: datetime | str | None = field(default=None, converter=given)
+    queue: str | None = field(default=None, converter=given)
+    disposition: str | None = field(default=None, converter=given)
+    status: str | None = field(default=None, converter=given)
+    extra: Mapping[str, Any] = field(factory=dict, converter=frozen_mapping)
+
+    def __attrs_post_init__(self) -> None:
+        for name in _DEFAULTED:
+            value = getattr(self, name)
+            moment = name == "callback_time" and isinstance(value, datetime)
+            if value is not None and not isinstance(value, str) and not moment:
+                text = f"must be text, not {type(value).__name__}"
+                raise InvalidInputError(f"{name} {text}", fields={name: (text,)})
+        given = [name for name in UPDATE_FIELDS if getattr(self, name) is not None]
+        check_names("extra", self.extra, dict.fromkeys(given))
+
+    @classmethod
+    def from_mapping(cls, row: Mapping[str, Any]) -> TicketUpdate:
+        """An update from a mapping of wire names: what is not an update's own becomes ``extra``.
+
+        Raises:
+            InvalidInputError: as the class itself.
+        """
+        row = members(row)
+        if row.get("ticket_id") is None:
+            raise InvalidInputError("ticket_id is missing", fields={"ticket_id": ("is missing",)})
+        extra = {name: value for name, value in row.items() if name not in UPDATE_FIELDS}
+        return cls(**{name: row[name] for name in UPDATE_FIELDS if name in row}, extra=extra)
+
+    def to_wire(self, zone: tzinfo) -> dict[str, Any]:
+        """The fields by their wire names, without those that are ``None``; not yet encoded.
+
+        Raises:
+            InvalidInputError: there is no sub-status, or the call-back time has another form.
+        """
+        if self.sub_status is None and "sub_status" not in self.extra:
+            raise InvalidInputError("sub_status is missing", fields={"sub_status": ("is missing",)})
+        body = Payload(ticket_id=self.ticket_id)
+        if self.sub_status is not None:
+            body["sub_status"] = checked_text("sub_status", self.sub_status)
+        if self.callback_time is not None:
+            body["callback_time"] = callback_text(self.callback_time, zone)
+        merge_given(
+            body,
+            comment=self.comment,
+            queue=self.queue,
+            disposition=self.disposition,
+            status=self.status,
+        )
+        merge_extra(body, self.extra)
+        return body
+
+    def __repr__(self) -> str:
+        given = [name for name in _DEFAULTED if getattr(self, name) is not None]
+        return f"<TicketUpdate of {self.ticket_id!r} with {', '.join([*given, *self.extra])}>"
+
+    def __reduce__(self) -> Any:
+        # A mapping proxy does not pickle, so the fields are passed through the constructor.
+        fields = {name: getattr(self, name) for name in UPDATE_FIELDS}
+        return _new_update, (fields, dict(self.extra))
+
+
+def _new_update(fields: dict[str, Any], extra: dict[str, Any]) -> TicketUpdate:
+    return TicketUpdate(**fields, extra=extra)
+
+
+def callback_text(value: datetime | str, zone: tzinfo) -> str:
+    """A call-back time as the service reads it.
+
+    Raises:
+        InvalidInputError: a text of another form.
+    """
+    if isinstance(value, datetime):
+        return format_moment(value, zone)
+    if value == "":  # "no call-back", as the vendor's own sample writes it (section 2)
+        return ""
+    try:
+        # Read and written again: what the service would read otherwise never gets there.
+        moment = parse_moment(value, zone) if isinstance(value, str) else None
+    except ValueError:
+        moment = None
+    if moment is None or format_moment(moment, zone) != value.strip():
+        raise InvalidInputError(
+            "callback_time must be a datetime or text as YYYY-MM-DD HH:MM:SS",
+            fields={"callback_time": ("has another form",)},
+        )
+    return value.strip()
+
+
+@frozen(kw_only=True)
+class TicketLookup:
+    """What became of many ids that were asked for. Every id is in exactly one of the three.
+
+    Attributes:
+        found: id to ticket, in the order the ids were given.
+        missing: ids the service does not know, each also asked for by itself.
+        failed: id to the error that kept it from being looked up.
+    """
+
+    found: Mapping[str, TicketDetail] = field(repr=lambda found: f"<{len(found)}>")
+    missing: tuple[str, ...]
+    failed: Mapping[str, HelpdeskError]

@@ -1,8 +1,8 @@
-"""What a journal must know of customers: their bytes, their mark, and how to find one again.
+"""Pushed customers: how a row is encoded, marked and looked up, and what answers repeat.
 
 A customer's ``remarks`` go in with Add Customer, and come back with Get Customer (SERVICE.md,
-sections 5 and 7). No list shows them surely, so each row in doubt is asked for by its phone number
-and its e-mail address.
+sections 5 and 7). No list is sure to show them, so each unconfirmed row is looked up by its phone
+number and its e-mail address.
 """
 
 from __future__ import annotations
@@ -14,23 +14,24 @@ from typing import Any
 import orjson
 from attrs import evolve
 
-from ._core.codec import Codec
-from ._core.errors import (
+from .._api import ADD_CUSTOMER
+from .._core.codec import Codec
+from .._core.errors import (
     EndpointNotFoundError,
     InvalidInputError,
     NotFoundError,
     UnreadableReplyError,
 )
-from ._core.journal.records import Job
-from ._core.journal.reference import append_marker, references_in
-from ._core.push.journaling import RowCodec
-from ._core.push.lookup import Inquiry, Sought, Told
-from ._core.transport.bodies import sorted_json
-from ._core.transport.settings import TransportSettings
-from ._operations import ADD_CUSTOMER
-from ._outgoing import says_something
-from ._reference import TEXT, Field, ReferencePlace, describe, field_values, with_field
-from .customer_models import Customer, CustomerFields, NewCustomer
+from .._core.journal.records import Job
+from .._core.journal.reference import append_marker, references_in
+from .._core.push.echoes import AnswerRule, Texts, short
+from .._core.push.journaling import RowCodec
+from .._core.push.lookup import Inquiry, Sought, Told
+from .._core.transport.bodies import sorted_json
+from .._core.transport.settings import TransportSettings
+from .._reference import TEXT, Field, ReferencePlace, describe, field_values, with_field
+from .._validation import says_something
+from .models import Customer, CustomerFields, NewCustomer, SavedCustomer
 
 _AT_ONCE = 8
 """Rows that are asked about at a time."""
@@ -284,3 +285,51 @@ def _references_of(customer: Customer, place: ReferencePlace) -> frozenset[str]:
 
 def _folded(name: Any) -> str:
     return " ".join(name.split()).casefold() if isinstance(name, str) else ""
+
+
+def _customer_sent(value: Any) -> Texts:
+    if isinstance(value, CustomerFields):
+        value = value.to_wire()
+    info = value.get("customer_info")
+    get = (value if info is None else info).get
+    return (
+        short(get("customer_name") or get("name")),
+        short(get("phone")),
+        short(get("email_id") or get("email")),
+        short(get("customer_code")),
+        short(get("customer_id")),
+    )
+
+
+def _customer_told(saved: SavedCustomer) -> Texts:
+    get = saved.raw.get
+    return (
+        short(get("customer_name") or get("name")),
+        short(get("phone")),
+        short(get("email_id") or get("email")),
+        short(get("customer_code")),
+        None,
+    )
+
+
+def _same_customer(one: Texts, other: Texts) -> bool:
+    """Whether two rows may be one customer: the service adds none that it has already, and finds
+    it by phone number, e-mail address, code or id; or, without any, by a contact."""
+    if not any(one[1:]) or not any(other[1:]):
+        return True
+    pairs = zip(one[1:], other[1:], strict=True)
+    return any(mine and theirs and _plain(mine) == _plain(theirs) for mine, theirs in pairs)
+
+
+def _plain(text: str) -> str:
+    digits = "".join(sign for sign in text if sign.isdecimal())
+    return digits[-10:] if len(digits) >= 7 and "@" not in text else text.strip().casefold()
+
+
+SAVED_CUSTOMER = AnswerRule(
+    names=("name", "phone number", "e-mail address", "code", "id"),
+    sent=_customer_sent,
+    told=_customer_told,
+    id_of=lambda saved: saved.customer_id,
+    same=_same_customer,
+)
