@@ -108,7 +108,7 @@ def until_done(
                 over = time.monotonic() > moment
                 time.sleep(0.005)
             elif number % 5 == 4:  # while it reconciles
-                over = pusher.looks() > looks
+                over = pusher.looks() > looks or len(emulator.ledger) > due + count // kills
                 time.sleep(0.01)
             else:
                 over = emulator.ledger.wait_for(due, 0.02)
