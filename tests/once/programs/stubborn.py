@@ -66,9 +66,9 @@ async def main() -> None:
         while alike < 2:  # the second of them with a trial ticket
             again = await one_round(client, probe=alike > 0)
             now = states()
-            again |= now.total() < int(COUNT)  # stopped, or an older copy that is not whole yet
-            doubts = sum(now[one] for one in ("unknown", "not_sent"))
-            alike = 0 if again or now != before else alike + 1 if doubts else 2
+            # Stopped, or an older copy that must wait before it sends.
+            again |= now.total() < int(COUNT) or now["not_sent"] > 0
+            alike = 0 if again or now != before else alike + 1 if now["unknown"] else 2
             before = now
 
 
