@@ -208,7 +208,14 @@ async def test_whatever_is_wrong_is_said(
             touched.update(done.values())
 
         killed = until_done(
-            pusher, emulator, KILLS, dice, ROWS * 9 // 10, between=between, seconds=SECONDS
+            pusher,
+            emulator,
+            KILLS,
+            dice,
+            ROWS * 9 // 10,
+            between=between,
+            seconds=SECONDS,
+            restart=True,
         )
         somebody_else()
         # At last the helpdesk is kind, and what can be known is.

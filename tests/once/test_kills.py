@@ -90,12 +90,14 @@ def until_done(
     *,
     between: Callable[[int], None] = lambda number: None,
     seconds: float = SECONDS,
+    restart: bool = False,
 ) -> int:
     """Kill it so often, then let it finish. Gives how often it was killed.
 
-    ``between`` is called with the number of each kill, before it is started again.
+    ``between`` is called with the number of each kill, before it is started again. With
+    ``restart`` it is also called, and started again, when it has found nothing left to do.
     """
-    by_rows = sorted(dice.randrange(1, count) for _ in range(kills))
+    by_rows = sorted(dice.randrange(1, count) for _ in range(kills * (2 if restart else 1)))
     end = time.monotonic() + seconds
     killed = 0
     pusher.start()
@@ -118,6 +120,13 @@ def until_done(
                 between(number)
                 pusher.start()
                 break
+        else:
+            if restart:
+                assert pusher.kill() == 0
+                between(number)
+                pusher.start()
+        if killed == kills:
+            break
     while pusher.running:
         assert time.monotonic() < end, "it does not end"
         time.sleep(0.02)
