@@ -1,14 +1,12 @@
-"""The receivers of call-backs in README.md: taken from its text, run on real sockets."""
+"""The receivers of status call-backs in the guide: taken from its text, run on real sockets."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -18,16 +16,17 @@ from aiohttp import web
 from kapture_async import KaptureClient
 from kapture_async.testing import KaptureEmulator
 
-README = Path(__file__).parents[2] / "README.md"
+from .guides import examples
+
 SECRET = "a-long-word-that-nobody-guesses"
 
 
 def receiver(framework: str) -> Any:
     """The ``app`` of the example that imports the framework."""
-    blocks = re.findall(r"^```python\n(.*?)^```$", README.read_text("utf-8"), re.M | re.S)
-    (source,) = [block for block in blocks if re.search(rf"^from {framework} import", block, re.M)]
+    webhooks = examples("kapture_async/README.md", "python", "webhook")
+    (example,) = [found for found in webhooks if f"from {framework} import" in found.code]
     names: dict[str, Any] = {"__name__": "receiver"}
-    exec(compile(source, str(README), "exec"), names)
+    exec(compile(example.tree(), example.where, "exec"), names)
     return names["app"]
 
 
@@ -81,7 +80,7 @@ async def ticket_id(
 
 
 @pytest.mark.parametrize("served", [under_uvicorn, under_aiohttp])
-async def test_the_readmes_receiver(
+async def test_a_receiver(
     served: Served, ticket_id: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = {"ticketId": ticket_id, "status": "Complete", "sub-status": "Resolved"}
