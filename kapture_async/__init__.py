@@ -54,8 +54,8 @@ if TYPE_CHECKING:
     from ._core.push.reconcile import Reconciliation, Resolved
     from ._core.push.rows import Row
     from ._core.push.verification import ListCheck, RowCheck, Verification
-    from ._core.sync.loop import SyncInAsyncWarning
-    from ._core.sync.pages import SyncPages
+    from ._core.sync.base import SyncPages
+    from ._core.sync.portal import SyncInAsyncWarning
     from ._core.sync.push import SyncPush
     from ._core.transport.failures import interrupted_by
     from ._core.transport.retry import RetryPolicy
@@ -259,10 +259,10 @@ _HOMES = {
     "StatusCallback": ".webhooks",
     "SyncCustomers": ".sync",
     "SyncFaqs": ".sync",
-    "SyncInAsyncWarning": "._core.sync.loop",
+    "SyncInAsyncWarning": "._core.sync.portal",
     "SyncKaptureClient": ".sync",
     "SyncOrders": ".sync",
-    "SyncPages": "._core.sync.pages",
+    "SyncPages": "._core.sync.base",
     "SyncPush": "._core.sync.push",
     "SyncTickets": ".sync",
     "Ticket": ".tickets.models",

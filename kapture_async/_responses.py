@@ -25,10 +25,17 @@ from ._core.errors import (
     ValidationError,
 )
 from ._core.jsontext import OddObject
-from ._core.pull.arriving import Fetched
-from ._core.response import NOT_JSON, ResponseContext, json_of, says_limit
+from ._core.pull.window import Fetched
+from ._core.response import (
+    DOCUMENTED,
+    NOT_JSON,
+    ResponseContext,
+    VendorWords,
+    folded,
+    json_of,
+    says_limit,
+)
 from ._core.transport.request import Operation
-from ._core.vendorwords import DOCUMENTED, VendorWords, folded
 
 # --- the rule of success (section 0) -------------------------------------------------------------
 
@@ -526,7 +533,7 @@ class Listed(Fetched[R]):
 
     @property
     def total(self) -> int | None:
-        """See :class:`._core.pull.arriving.Source`."""
+        """See :class:`._core.pull.window.Source`."""
         return self._counted or None
 
     async def _take(self, found: Awaitable[Found[R]]) -> list[R]:

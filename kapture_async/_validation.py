@@ -14,10 +14,8 @@ from typing import Any, Literal, Self, TypeVar
 import attrs
 from attrs import field, frozen
 
-from ._core.arguments import check_mapping
+from ._core.arguments import Payload, check_mapping, given, members
 from ._core.errors import InvalidInputError
-from ._core.given import given, members
-from ._core.requestor import Payload
 
 T = TypeVar("T", bound="Outgoing")
 R = TypeVar("R")

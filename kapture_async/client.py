@@ -13,17 +13,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ._api import ADVICE, INDIA, SERVICE, base_url_of, codec_of
 from ._auth import Credential, auth_of, from_environment, wrapped
-from ._core.arguments import check_callable, check_flag, check_text, is_one_of
+from ._core.arguments import check_callable, check_flag, check_text, is_one_of, pairs_of
 from ._core.errors import ConfigurationError, InvalidInputError
-from ._core.pairs import pairs_of
 from ._core.phase import Effect
 from ._core.requestor import ApiRequestor, PageSize
+from ._core.response import Says, VendorWords
 from ._core.runtime import running_loop
 from ._core.secret import Secret
-from ._core.transport.bodies import Form
-from ._core.transport.events import Observer
-from ._core.transport.proxies import check_proxy
-from ._core.transport.request import MEBI, Operation
+from ._core.transport.request import MEBI, Form, Operation
 from ._core.transport.retry import RetryPolicy
 from ._core.transport.settings import (
     CallOptions,
@@ -33,9 +30,8 @@ from ._core.transport.settings import (
     check_session,
     wrapped_headers,
 )
-from ._core.transport.transport import Transport
-from ._core.transport.urls import check_path
-from ._core.vendorwords import Says, VendorWords
+from ._core.transport.transport import Observer, Transport
+from ._core.transport.urls import check_path, check_proxy
 from ._core.version import __version__
 from ._responses import claims_success, judge
 from .customers.resource import Customers

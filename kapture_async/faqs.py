@@ -9,15 +9,14 @@ from typing import Any
 from attrs import define
 
 from ._api import FAQ_CATEGORIES, FAQ_CONTENTS, format_day, service_day
-from ._core.arguments import check_words
+from ._core.arguments import Payload, check_words
 from ._core.codec import WireModel, wire
 from ._core.errors import InvalidInputError, RejectedError, UnreadableReplyError
-from ._core.pull.pages import Pages
-from ._core.pull.paginator import OffsetPaginator
-from ._core.requestor import ApiRequestor, Payload
+from ._core.pull.pages import OffsetPaginator, Pages
+from ._core.requestor import ApiRequestor
 from ._core.response import ResponseContext
 from ._core.secret import Secret
-from ._core.transport.bodies import Form
+from ._core.transport.request import Form
 from ._core.transport.settings import check_headers
 from ._responses import is_no_row, is_nothing_found, none_said
 from ._validation import checked_id, merge_extra, merge_given

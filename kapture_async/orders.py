@@ -8,10 +8,11 @@ from typing import Any, Self
 from attrs import define, field, frozen
 
 from ._api import ADD_ORDER, PULL_ORDERS, UPDATE_ORDER
+from ._core.arguments import Payload
 from ._core.codec import WireModel, wire
 from ._core.errors import InvalidInputError, RejectedError
 from ._core.pull.pages import Pages
-from ._core.requestor import ApiRequestor, Payload
+from ._core.requestor import ApiRequestor
 from ._core.secret import Secret
 from ._core.transport.request import Operation
 from ._core.transport.settings import check_headers

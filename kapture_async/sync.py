@@ -26,14 +26,13 @@ from ._core.push.reconcile import ReconcileObserver, Reconciliation, Resolved
 from ._core.push.rows import Row
 from ._core.push.verification import Verification
 from ._core.push.verify import VerifyObserver
+from ._core.response import Says
 from ._core.secret import Secret
-from ._core.sync.base import SyncClient, SyncResource
-from ._core.sync.pages import SyncPages
+from ._core.sync.base import SyncClient, SyncPages, SyncResource
 from ._core.sync.push import SyncPush
-from ._core.transport.events import Observer
 from ._core.transport.retry import RetryPolicy
 from ._core.transport.settings import Timeout
-from ._core.vendorwords import Says
+from ._core.transport.transport import Observer
 from ._reference import TEXT, ReferencePlace
 from .client import KaptureClient
 from .customers.models import Customer, CustomerFields, CustomerRow, Enquiry, SavedCustomer

@@ -11,8 +11,7 @@ from kapture_async._core.lazy import loaded_late
 from kapture_async._core.version import __version__
 
 if TYPE_CHECKING:
-    from kapture_async._core.download.stream import Download
-    from kapture_async._core.download.transfer import DownloadProgress, ProgressObserver
+    from kapture_async._core.download.download import Download, DownloadProgress, ProgressObserver
     from kapture_async._core.errors import (
         AnswerMismatchError,
         AttachmentTooLargeError,
@@ -56,14 +55,13 @@ if TYPE_CHECKING:
     from kapture_async._core.push.rows import Row
     from kapture_async._core.push.verification import ListCheck, RowCheck, Verification
     from kapture_async._core.secret import Secret
-    from kapture_async._core.sync.download import SyncDownload
-    from kapture_async._core.sync.loop import SyncInAsyncWarning
-    from kapture_async._core.sync.pages import SyncPages
+    from kapture_async._core.sync.base import SyncDownload, SyncPages
+    from kapture_async._core.sync.portal import SyncInAsyncWarning
     from kapture_async._core.sync.push import SyncPush
+    from kapture_async._core.transport.auth import TokenProvider
     from kapture_async._core.transport.failures import interrupted_by
     from kapture_async._core.transport.retry import RetryPolicy
     from kapture_async._core.transport.settings import Timeout
-    from kapture_async._core.transport.tokens import TokenProvider
 
     from ._api import TicketIdIn
     from ._files import AttachmentLike
@@ -192,8 +190,8 @@ _HOMES = {
     "Conversation": ".tickets.models",
     "CreatedTicket": ".tickets.models",
     "Diagnosis": "kapture_async._core.push.doctor",
-    "Download": "kapture_async._core.download.stream",
-    "DownloadProgress": "kapture_async._core.download.transfer",
+    "Download": "kapture_async._core.download.download",
+    "DownloadProgress": "kapture_async._core.download.download",
     "EndpointNotFoundError": "kapture_async._core.errors",
     "HelpdeskError": "kapture_async._core.errors",
     "InvalidInputError": "kapture_async._core.errors",
@@ -212,7 +210,7 @@ _HOMES = {
     "PermissionDeniedError": "kapture_async._core.errors",
     "Phase": "kapture_async._core.phase",
     "Priority": ".tickets.models",
-    "ProgressObserver": "kapture_async._core.download.transfer",
+    "ProgressObserver": "kapture_async._core.download.download",
     "Push": "kapture_async._core.push.push",
     "PushCounts": "kapture_async._core.push.push",
     "PushStoppedError": "kapture_async._core.errors",
@@ -236,9 +234,9 @@ _HOMES = {
     "SupportClient": ".client",
     "SyncAttachments": ".sync",
     "SyncCategories": ".sync",
-    "SyncDownload": "kapture_async._core.sync.download",
-    "SyncInAsyncWarning": "kapture_async._core.sync.loop",
-    "SyncPages": "kapture_async._core.sync.pages",
+    "SyncDownload": "kapture_async._core.sync.base",
+    "SyncInAsyncWarning": "kapture_async._core.sync.portal",
+    "SyncPages": "kapture_async._core.sync.base",
     "SyncPush": "kapture_async._core.sync.push",
     "SyncSupportClient": ".sync",
     "SyncTags": ".sync",
@@ -251,7 +249,7 @@ _HOMES = {
     "TicketRow": ".tickets.models",
     "Tickets": ".tickets.resource",
     "Timeout": "kapture_async._core.transport.settings",
-    "TokenProvider": "kapture_async._core.transport.tokens",
+    "TokenProvider": "kapture_async._core.transport.auth",
     "Tokens": ".client",
     "Unknown": "kapture_async._core.outcome",
     "UnreadableReplyError": "kapture_async._core.errors",

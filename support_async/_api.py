@@ -16,8 +16,8 @@ from kapture_async._core.errors import ConfigurationError, InvalidInputError
 from kapture_async._core.phase import Effect
 from kapture_async._core.response import ResponseContext
 from kapture_async._core.secret import Secret, check_header
+from kapture_async._core.transport.auth import BearerToken, TokenProvider
 from kapture_async._core.transport.request import MEBI, Operation
-from kapture_async._core.transport.tokens import BearerToken, TokenProvider
 from kapture_async._core.transport.urls import BaseUrl, check_path, parse_base_url
 
 from ._error_mapping import REQUEST

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
+from kapture_async._core.arguments import LONE_SURROGATE
 from kapture_async._core.errors import InvalidInputError
-from kapture_async._core.pairs import LONE_SURROGATE
-from kapture_async._core.transport.bodies import Attachment, clean_filename
-from kapture_async._core.transport.request import MEBI
+from kapture_async._core.transport.request import MEBI, Attachment, clean_filename
 
 
 class SupportsRead(Protocol):

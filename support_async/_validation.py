@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+from kapture_async._core.arguments import given, is_missing
 from kapture_async._core.errors import InvalidInputError
-from kapture_async._core.given import given, is_missing
 
 SUBJECT_CHARACTERS: Final = 500
 """By code points, after outer blanks are trimmed (SERVICE.md, section 3.2)."""

@@ -10,9 +10,8 @@ from pathlib import Path
 from attrs import evolve
 
 from kapture_async._core.arguments import check_callable
+from kapture_async._core.download.download import Download, ProgressObserver, save
 from kapture_async._core.download.saving import Saving
-from kapture_async._core.download.stream import Download
-from kapture_async._core.download.transfer import ProgressObserver, save
 from kapture_async._core.requestor import ApiRequestor
 from kapture_async._core.secret import Secret
 from kapture_async._core.transport.request import MEBI

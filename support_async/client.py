@@ -10,21 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from kapture_async._core.arguments import check_callable, check_flag, is_one_of
+from kapture_async._core.arguments import Payload, check_callable, check_flag, is_one_of, pairs_of
 from kapture_async._core.codec import Codec
 from kapture_async._core.errors import (
     ConfigurationError,
     InvalidInputError,
 )
-from kapture_async._core.pairs import pairs_of
 from kapture_async._core.phase import Effect
-from kapture_async._core.requestor import ApiRequestor, Payload
+from kapture_async._core.requestor import ApiRequestor
 from kapture_async._core.runtime import running_loop
 from kapture_async._core.secret import Secret
-from kapture_async._core.transport.auth import check_printable
-from kapture_async._core.transport.bodies import Form
-from kapture_async._core.transport.events import Observer
-from kapture_async._core.transport.proxies import check_proxy
+from kapture_async._core.transport.auth import TokenProvider, check_printable
+from kapture_async._core.transport.request import Form
 from kapture_async._core.transport.retry import RetryPolicy
 from kapture_async._core.transport.settings import (
     CallOptions,
@@ -34,8 +31,8 @@ from kapture_async._core.transport.settings import (
     check_session,
     wrapped_headers,
 )
-from kapture_async._core.transport.tokens import TokenProvider
-from kapture_async._core.transport.transport import Transport
+from kapture_async._core.transport.transport import Observer, Transport
+from kapture_async._core.transport.urls import check_proxy
 from kapture_async._core.version import __version__
 
 from ._api import SERVICE, Installation, Operations, TicketIdIn, any_operation, auth_of, base_url_of

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from kapture_async._core.download.transfer import ProgressObserver
+from kapture_async._core.download.download import ProgressObserver
 from kapture_async._core.phase import Effect
 from kapture_async._core.push.doctor import Diagnosis
 from kapture_async._core.push.events import PushObserver
@@ -27,14 +27,12 @@ from kapture_async._core.push.rows import Row
 from kapture_async._core.push.verification import Verification
 from kapture_async._core.push.verify import VerifyObserver
 from kapture_async._core.secret import Secret
-from kapture_async._core.sync.base import SyncClient, SyncResource
-from kapture_async._core.sync.download import SyncDownload
-from kapture_async._core.sync.pages import SyncPages
+from kapture_async._core.sync.base import SyncClient, SyncDownload, SyncPages, SyncResource
 from kapture_async._core.sync.push import SyncPush
-from kapture_async._core.transport.events import Observer
+from kapture_async._core.transport.auth import TokenProvider
 from kapture_async._core.transport.retry import RetryPolicy
 from kapture_async._core.transport.settings import Timeout
-from kapture_async._core.transport.tokens import TokenProvider
+from kapture_async._core.transport.transport import Observer
 
 from ._api import TicketIdIn
 from ._files import MAX_ATTACHMENT_BYTES, AttachmentLike

@@ -33,8 +33,8 @@ from uuid import UUID
 import attrs
 from attrs import define, field
 
+from .arguments import tidied
 from .errors import InvalidInputError, UnreadableReplyError
-from .given import tidied
 from .jsontext import OddObject, oddities_of
 
 if TYPE_CHECKING:

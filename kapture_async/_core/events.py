@@ -15,7 +15,7 @@ from .push.events import (
 )
 from .push.reconcile import Looked, ReconcileEvent, ReconcileObserver, Settling
 from .push.verify import Checked, VerifyEvent, VerifyObserver
-from .transport.events import (
+from .transport.transport import (
     AttemptFinished,
     AttemptStarted,
     Observer,

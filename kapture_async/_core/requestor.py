@@ -9,29 +9,28 @@ from attrs import define, evolve, field, frozen
 
 from .codec import Codec, WireModel
 from .errors import InvalidInputError, UnreadableReplyError
-from .response import Advice, ResponseContext
+from .response import DOCUMENTED, Advice, ResponseContext, StreamedResponse, VendorWords
 from .secret import Secret
-from .streamed import StreamedResponse
-from .transport.bodies import NOTHING, Body, Form, form_body, json_body
 from .transport.call_state import IsFile
-from .transport.request import Operation, RawReply, Request
+from .transport.request import (
+    NOTHING,
+    Body,
+    Form,
+    Operation,
+    RawReply,
+    Request,
+    form_body,
+    json_body,
+)
 from .transport.retry import RetryPolicy
 from .transport.settings import CallOptions
 from .transport.streaming import EndsByItself, OpenReply
 from .transport.transport import Transport
-from .vendorwords import DOCUMENTED, VendorWords
 
 M = TypeVar("M", bound=WireModel)
 
 Judge = Callable[[ResponseContext], Any]
 """A service's rule of success: gives the decoded body, or raises the error that fits."""
-
-
-class Payload(dict[str, Any]):
-    """Data on its way out, whose repr shows no value: a traceback may show any variable."""
-
-    def __repr__(self) -> str:
-        return f"<Payload with {', '.join(self)}>"
 
 
 @define

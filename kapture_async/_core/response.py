@@ -1,22 +1,19 @@
-"""What any reply means by HTTP alone, after the service's own rule had nothing to say.
-
-A service first reads the body by its own rule of success. What that rule does not know ends
-here: by the HTTP status, and last as "not readable". An unknown shape is never success.
-"""
+"""A service's own words for "none", "success" and "failed", where a tenant has others."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from html import unescape
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from .errors import (
     AnswerMismatchError,
     AuthenticationError,
+    ConfigurationError,
     ConflictError,
     EndpointNotFoundError,
     HelpdeskError,
@@ -27,19 +24,98 @@ from .errors import (
     RedirectedError,
     RejectedError,
     ReplyTimeoutError,
+    ReplyTooLargeError,
     RequestTooLargeError,
     ServerError,
     UnreadableReplyError,
     ValidationError,
 )
 from .jsontext import charset_in, loads
-from .phase import Phase
+from .phase import Attempt, Phase
 from .secret import Secret
 from .transport.request import Operation, RawReply
 from .transport.retry import parse_retry_after
+from .transport.streaming import OpenReply
 from .transport.transport import Transport
 from .transport.urls import origin_of
-from .vendorwords import DOCUMENTED, VendorWords
+
+Says = str | Iterable[str] | Callable[[str, str], bool]
+"""Texts that say it, compared whole and without case, outer blanks and closing points; or a
+function of the words and the status of an answer, both texts, empty where there is none."""
+
+
+def folded(text: str) -> str:
+    """A text as it is compared."""
+    return " ".join(text.casefold().split()).strip(" .!")
+
+
+def _rule(name: str, says: Any) -> Any:
+    if says is None or callable(says):
+        return says
+    texts = (says,) if isinstance(says, str) else says
+    if not isinstance(texts, Iterable):
+        raise ConfigurationError(f"{name} must be texts or a function, not {type(says).__name__}")
+    found = list(texts)
+    if not all(isinstance(text, str) and folded(text) for text in found):
+        raise ConfigurationError(f"{name} must hold texts that are not blank")
+    return frozenset(folded(text) for text in found)
+
+
+@frozen(kw_only=True)
+class VendorWords:
+    """What a tenant's answers say with, beside the documented words.
+
+    Attributes:
+        none: what says "there are no rows", in place of them; texts are compared with the words.
+        success, failed: what says so; texts are compared with the status.
+    """
+
+    none: Any = field(default=None, repr=False)
+    success: Any = field(default=None, repr=False)
+    failed: Any = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, none: Says | None, success: Says | None, failed: Says | None) -> VendorWords:
+        """The words from the settings of a client.
+
+        Raises:
+            ConfigurationError: a setting is neither texts nor a function.
+        """
+        return cls(
+            none=_rule("says_none", none),
+            success=_rule("says_success", success),
+            failed=_rule("says_failed", failed),
+        )
+
+    @property
+    def judges(self) -> bool:
+        """Whether the mark of an answer is not only what is documented."""
+        return self.success is not None or self.failed is not None
+
+    def says_none(self, words: str, status: str = "") -> bool:
+        """Whether these words of an answer say that there are no rows."""
+        return _says(self.none, words, words, status)
+
+    def says_success(self, words: str, status: str) -> bool:
+        """Whether an answer with this status says success."""
+        return _says(self.success, status, words, status)
+
+    def says_failed(self, words: str, status: str) -> bool:
+        """Whether an answer with this status says that it failed."""
+        return _says(self.failed, status, words, status)
+
+
+def _says(rule: Any, text: str, words: str, status: str) -> bool:
+    if rule is None:
+        return False
+    if isinstance(rule, frozenset):
+        return folded(text) in rule
+    return bool(rule(words, status))
+
+
+DOCUMENTED = VendorWords()
+"""No words but the documented ones."""
+
 
 E = TypeVar("E", bound=HelpdeskError)
 
@@ -282,3 +358,88 @@ class ResponseContext:
         ended = self.reply.attempts[-1] if self.reply.attempts else None
         now = ended.started_at + ended.elapsed if ended is not None else 0.0
         return parse_retry_after(text, now)
+
+
+class StreamedResponse:
+    """The head of an answer, its body on the way, and the service's rule of success.
+
+    Args:
+        reply: the answer.
+        judge: the rule of success.
+        judgement: makes what that rule needs, from a whole reply.
+        cap: the most decoded bytes of the body.
+    """
+
+    def __init__(
+        self,
+        reply: OpenReply,
+        judge: Callable[[ResponseContext], Any],
+        judgement: Callable[[RawReply], ResponseContext],
+        cap: int,
+    ) -> None:
+        self._reply = reply
+        self._judge = judge
+        self._judgement = judgement
+        self._cap = cap
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """The tries it took until it began to arrive."""
+        return self._reply.attempts
+
+    @property
+    def charset(self) -> str:
+        """The charset that its head declares; empty if none."""
+        return charset_in(self._reply.headers.get("Content-Type", ""))
+
+    def check_size(self) -> None:
+        """See whether its head already says that it is too large.
+
+        Raises:
+            ReplyTooLargeError: it does.
+        """
+        headers = self._reply.headers
+        length = headers.get("Content-Length", "")
+        if "Content-Encoding" in headers or not (length.isascii() and length.isdigit()):
+            return
+        if int(length) > self._cap:
+            raise self.about(b"").error(
+                ReplyTooLargeError, f"the answer unpacks to more than {self._cap:,} bytes"
+            )
+
+    async def next_chunk(self) -> bytes | None:
+        """See :meth:`OpenReply.next_chunk`."""
+        return await self._reply.next_chunk()
+
+    def rest(self) -> None:
+        """See :meth:`OpenReply.rest`."""
+        self._reply.rest()
+
+    async def go_on(self) -> None:
+        """See :meth:`OpenReply.go_on`."""
+        await self._reply.go_on()
+
+    def close(self) -> None:
+        """Let go of the connection. Calling it again does nothing."""
+        self._reply.close()
+
+    def about(self, body: bytes) -> ResponseContext:
+        """What makes errors about this answer; ``body`` is what of it is quoted, if anything."""
+        return self._judgement(
+            RawReply(
+                status=self._reply.status,
+                headers=self._reply.headers,
+                body=body,
+                attempts=self._reply.attempts,
+            )
+        )
+
+    def judged(self, body: bytes) -> ResponseContext:
+        """The judgement of the answer by a body that stands for the one that came.
+
+        Raises:
+            HelpdeskError: what the rule of success says of it.
+        """
+        judgement = self.about(body)
+        judgement.body = self._judge(judgement)
+        return judgement

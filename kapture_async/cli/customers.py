@@ -114,7 +114,7 @@ def _wire(customer: CustomerFields, reference: str, place: ReferencePlace) -> di
 
 def _check_encoding(customer: CustomerFields) -> None:
     """Raise ``InvalidInputError`` for a customer who cannot be written as JSON."""
-    from .._core.transport.bodies import json_body
+    from .._core.transport.request import json_body
 
     json_body(dict(customer.to_wire()))
 

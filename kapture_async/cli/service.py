@@ -53,6 +53,6 @@ def _answer(outcome: Outcome) -> dict[str, str | None]:
 
 def _check_encoding(ticket: NewTicket) -> None:
     """Raise ``InvalidInputError`` for a ticket that cannot be written as JSON."""
-    from .._core.transport.bodies import json_body
+    from .._core.transport.request import json_body
 
     json_body(dict(ticket.to_wire()))

@@ -153,7 +153,7 @@ def _build(fills: Mapping[str, str | None]) -> Callable[[dict[str, Any]], Ticket
 
 def _check_encoding(update: TicketUpdate) -> None:
     """Raise ``InvalidInputError`` for an update that cannot be written as JSON."""
-    from .._core.transport.bodies import json_body
+    from .._core.transport.request import json_body
 
     json_body(dict(update.to_wire(INDIA)))
 

@@ -27,7 +27,7 @@ from .._core.journal.reference import append_marker, references_in
 from .._core.push.echoes import AnswerRule, Texts, short
 from .._core.push.journaling import RowCodec
 from .._core.push.lookup import Inquiry, Sought, Told
-from .._core.transport.bodies import sorted_json
+from .._core.transport.request import sorted_json
 from .._core.transport.settings import TransportSettings
 from .._reference import TEXT, Field, ReferencePlace, describe, field_values, with_field
 from .._validation import says_something

@@ -18,7 +18,7 @@ from .._api import (
     format_day,
     service_day,
 )
-from .._core.arguments import check_callable, check_flag, check_words
+from .._core.arguments import Payload, check_callable, check_flag, check_words
 from .._core.errors import (
     InvalidInputError,
     JournalError,
@@ -28,8 +28,7 @@ from .._core.errors import (
 )
 from .._core.journal.reader import job_at
 from .._core.jsontext import dumps
-from .._core.pull.paged import LEARNED
-from .._core.pull.pages import Pages, days_between
+from .._core.pull.pages import LEARNED, Pages, days_between
 from .._core.push.events import PushObserver
 from .._core.push.journaling import RowCodec
 from .._core.push.push import Push
@@ -40,7 +39,7 @@ from .._core.push.rows import Row, Source
 from .._core.push.settings import bulk_push, reconcile_at
 from .._core.push.verification import Verification
 from .._core.push.verify import VerifyObserver, verify_at
-from .._core.requestor import ApiRequestor, Payload
+from .._core.requestor import ApiRequestor
 from .._core.response import ResponseContext
 from .._core.secret import Secret
 from .._core.transport.request import Operation

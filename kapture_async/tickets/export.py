@@ -17,15 +17,14 @@ from .._core.errors import (
     InvalidInputError,
     UnreadableReplyError,
 )
-from .._core.pull.arriving import RowsRule
 from .._core.pull.arrow import Frame
 from .._core.pull.export import Export, Exported, PullObserver
 from .._core.pull.output import Output
 from .._core.pull.pages import Pages
 from .._core.pull.sinks import Shape, format_of
 from .._core.pull.watermark import State, digest_of
-from .._core.response import ResponseContext
-from .._core.vendorwords import DOCUMENTED, VendorWords
+from .._core.pull.window import RowsRule
+from .._core.response import DOCUMENTED, ResponseContext, VendorWords
 from .._responses import count_in, is_nothing_found, none_said, said_in, shape_of
 from .models import TicketRow
 

@@ -20,15 +20,16 @@ from .._api import (
     parse_moment,
 )
 from .._core.arguments import (
+    Payload,
     check_mapping,
+    given,
+    members,
 )
 from .._core.codec import WireModel, wire
 from .._core.errors import (
     HelpdeskError,
     InvalidInputError,
 )
-from .._core.given import given, members
-from .._core.requestor import Payload
 from .._validation import (
     check_names,
     checked_id,

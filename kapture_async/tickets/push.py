@@ -44,7 +44,7 @@ from .._core.push.echoes import AnswerRule, Texts, short
 from .._core.push.journaling import RowCodec
 from .._core.push.lookup import Inquiry, ListEnd, Look, Seen, Sought, Told
 from .._core.push.rows import Row
-from .._core.transport.bodies import sorted_json
+from .._core.transport.request import sorted_json
 from .._core.transport.settings import TransportSettings
 from .._reference import (
     TEXT,

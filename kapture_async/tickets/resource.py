@@ -23,6 +23,7 @@ from .._api import (
     window_of,
 )
 from .._core.arguments import (
+    Payload,
     check_callable,
     check_flag,
     check_seconds,
@@ -39,10 +40,9 @@ from .._core.errors import (
 )
 from .._core.journal.reader import job_at
 from .._core.journal.records import Job
-from .._core.pull.arriving import Arriving
 from .._core.pull.export import Exported, PullObserver
-from .._core.pull.paged import Paged
-from .._core.pull.pages import Pages, days_between
+from .._core.pull.pages import Paged, Pages, days_between
+from .._core.pull.window import Arriving
 from .._core.push.doctor import Diagnosis, examine, long_text
 from .._core.push.events import PushObserver
 from .._core.push.journaling import RowCodec
@@ -56,9 +56,9 @@ from .._core.push.settings import bulk_push, reconcile_at
 from .._core.push.trial import TITLE, trial_text
 from .._core.push.verification import Verification
 from .._core.push.verify import VerifyObserver, verify_at
-from .._core.requestor import ApiRequestor, PageSize, Payload
+from .._core.requestor import ApiRequestor, PageSize
+from .._core.response import StreamedResponse
 from .._core.secret import Secret
-from .._core.streamed import StreamedResponse
 from .._core.transport.retry import NO_RETRY
 from .._core.transport.settings import CallOptions, check_headers
 from .._reference import TEXT, ReferencePlace, check_place, mark

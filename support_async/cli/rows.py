@@ -8,7 +8,7 @@ from typing import Any
 
 from kapture_async._core.errors import InvalidInputError
 from kapture_async._core.push.sources import Build
-from kapture_async._core.transport.bodies import form_body
+from kapture_async._core.transport.request import form_body
 
 from .._files import MAX_ATTACHMENT_BYTES
 from .._validation import checked_priority

@@ -16,7 +16,6 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 import orjson
 
-from kapture_async._core.mime import media_type_of
 from kapture_async._core.testing.forms import (
     Form,
     FormFile,
@@ -28,6 +27,7 @@ from kapture_async._core.testing.forms import (
     read_urlencoded,
 )
 from kapture_async._core.testing.http import EmulatorReply, EmulatorRequest
+from kapture_async._core.transport.request import media_type_of
 
 Envelope: TypeAlias = Literal["wrapped", "bare"]
 Headers: TypeAlias = tuple[tuple[str, str], ...]

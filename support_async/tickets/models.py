@@ -17,11 +17,10 @@ from typing import Any, Final
 
 from attrs import define, field, frozen
 
+from kapture_async._core.arguments import Payload, given, is_missing
 from kapture_async._core.codec import WireModel, wire
 from kapture_async._core.errors import HelpdeskError, InvalidInputError, OutcomeUnknownError
-from kapture_async._core.given import given, is_missing
-from kapture_async._core.requestor import Payload
-from kapture_async._core.transport.bodies import Attachment, Form
+from kapture_async._core.transport.request import Attachment, Form
 
 from .._files import AttachmentLike, check_attachment, check_no_path_text
 from .._validation import checked_category, checked_comment, checked_priority, checked_subject

@@ -19,7 +19,7 @@ from kapture_async._core.push.candidates import clues_in
 from kapture_async._core.push.journaling import RowCodec
 from kapture_async._core.push.lookup import ListEnd, Look, Seen
 from kapture_async._core.push.trial import TITLE, trial_text
-from kapture_async._core.transport.bodies import sorted_json
+from kapture_async._core.transport.request import sorted_json
 from kapture_async._core.transport.settings import TransportSettings
 
 from .._api import SERVICE

@@ -6,11 +6,9 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from kapture_async._core.arguments import check_flag, check_seconds
+from kapture_async._core.arguments import Payload, check_flag, check_seconds, query_of
 from kapture_async._core.errors import InvalidInputError, UnreadableReplyError
-from kapture_async._core.pairs import query_of
-from kapture_async._core.pull.pages import Pages
-from kapture_async._core.pull.paginator import OffsetPaginator
+from kapture_async._core.pull.pages import OffsetPaginator, Pages
 from kapture_async._core.push.doctor import Diagnosis, examine
 from kapture_async._core.push.events import PushObserver
 from kapture_async._core.push.journaling import RowCodec
@@ -27,7 +25,7 @@ from kapture_async._core.push.rows import Row, Source
 from kapture_async._core.push.settings import bulk_push, reconcile_at
 from kapture_async._core.push.verification import Verification
 from kapture_async._core.push.verify import VerifyObserver, verify_at
-from kapture_async._core.requestor import ApiRequestor, Payload
+from kapture_async._core.requestor import ApiRequestor
 from kapture_async._core.secret import Secret
 from kapture_async._core.transport.retry import NO_RETRY
 from kapture_async._core.transport.settings import check_headers

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from kapture_async._core.cli import transfer
-from kapture_async._core.download.transfer import DownloadProgress
+from kapture_async._core.download.download import DownloadProgress
 from support_async.cli import show
 from support_async.cli.app import commands
 from support_async.testing import SupportEmulator

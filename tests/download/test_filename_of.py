@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kapture_async._core.download.names import filename_of
+from kapture_async._core.download.filenames import filename_of
 
 
 @pytest.mark.parametrize(

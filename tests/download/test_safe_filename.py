@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kapture_async._core.download.names import filename_of, safe_filename
+from kapture_async._core.download.filenames import filename_of, safe_filename
 
 E_ACUTE = "\u0065\u0301"  # as two characters
 

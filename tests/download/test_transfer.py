@@ -12,9 +12,8 @@ from typing import Any, cast
 import anyio
 import pytest
 
+from kapture_async._core.download.download import Download, DownloadProgress, save
 from kapture_async._core.download.saving import Saving
-from kapture_async._core.download.stream import Download
-from kapture_async._core.download.transfer import DownloadProgress, save
 from kapture_async._core.errors import (
     ConnectError,
     HelpdeskError,

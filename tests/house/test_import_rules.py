@@ -120,7 +120,6 @@ def test_kapture_does_not_know_support() -> None:
 def test_only_the_transport_imports_aiohttp() -> None:
     allowed = {
         "kapture_async._core.transport.attempt",
-        "kapture_async._core.transport.resolver",
         "kapture_async._core.transport.session",
     }
     for module, imports in IMPORTS_AT_RUN_TIME.items():
@@ -167,41 +166,30 @@ LAYERS = [
     ["kapture_async._core.events"],
     ["kapture_async._core.push", "kapture_async._core.pull", "kapture_async._core.download"],
     ["kapture_async._core.journal"],
-    ["kapture_async._core.pairs"],
     ["kapture_async._core.requestor"],
-    ["kapture_async._core.streamed"],
     ["kapture_async._core.response"],
     ["kapture_async._core.transport.transport"],
     ["kapture_async._core.transport.attempt"],
-    ["kapture_async._core.transport.templates"],
     ["kapture_async._core.transport.session"],
     ["kapture_async._core.transport.streaming", "kapture_async._core.transport.failures"],
     ["kapture_async._core.transport.call_state"],
-    ["kapture_async._core.transport.settings", "kapture_async._core.transport.tokens"],
+    ["kapture_async._core.transport.settings"],
     [
-        *("kapture_async._core.transport.auth", "kapture_async._core.transport.events"),
-        *("kapture_async._core.transport.request", "kapture_async._core.transport.retry"),
+        *("kapture_async._core.transport.auth", "kapture_async._core.transport.request"),
+        "kapture_async._core.transport.retry",
     ],
-    [
-        *("kapture_async._core.transport.deadline", "kapture_async._core.transport.semaphore"),
-        "kapture_async._core.transport.reading",
-        *("kapture_async._core.transport.resolver", "kapture_async._core.transport.keepalive"),
-        "kapture_async._core.transport.proxies",
-    ],
-    ["kapture_async._core.transport.bodies", "kapture_async._core.transport.urls"],
+    ["kapture_async._core.transport.urls"],
     ["kapture_async._core.codec"],
-    ["kapture_async._core.secret"],
+    ["kapture_async._core.secret", "kapture_async._core.arguments"],
     [
-        *("kapture_async._core.outcome", "kapture_async._core.vendorwords"),
-        *("kapture_async._core.runtime", "kapture_async._core.arguments"),
+        *("kapture_async._core.outcome", "kapture_async._core.runtime"),
         "kapture_async._core.atomicfile",
     ],
     ["kapture_async._core.errors"],
     ["kapture_async._core.phase", "kapture_async._core.version"],
     [
-        *("kapture_async._core.lazy", "kapture_async._core.mime"),
-        *("kapture_async._core.jsontext", "kapture_async._core.spreadsheet"),
-        "kapture_async._core.given",
+        *("kapture_async._core.lazy", "kapture_async._core.jsontext"),
+        "kapture_async._core.spreadsheet",
     ],
 ]
 """From the roof to the ground. A star stands for the rest of a name."""

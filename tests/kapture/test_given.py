@@ -11,8 +11,7 @@ import pytest
 
 from kapture_async import InvalidInputError, KaptureClient, NewTicket, TicketUpdate
 from kapture_async._api import INDIA, codec_of
-from kapture_async._core.given import given, is_missing, tidied
-from kapture_async._core.pairs import pairs_of, query_of
+from kapture_async._core.arguments import given, is_missing, pairs_of, query_of, tidied
 from kapture_async.customers.models import NewCustomer
 from kapture_async.testing import KaptureEmulator
 from support_async.tickets.models import NewTicket as SupportTicket

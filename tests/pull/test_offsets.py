@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kapture_async import HelpdeskError, ServerError, UnreadableReplyError
-from kapture_async._core.pull.pages import Pages
-from kapture_async._core.pull.paginator import OffsetPaginator
+from kapture_async._core.pull.pages import OffsetPaginator, Pages
 
 
 class Listing:

@@ -27,7 +27,7 @@ from kapture_async import (
     Timeout,
     UnreadableReplyError,
 )
-from kapture_async._core.pull.arrival import ROOM
+from kapture_async._core.pull.window import ROOM
 from kapture_async.testing import Fault, FaultPlan, KaptureEmulator
 
 from ..secrecy import assert_clean, every_word_of

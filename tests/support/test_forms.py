@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kapture_async._core.transport.bodies import Attachment, Form, form_body
+from kapture_async._core.transport.request import Attachment, Form, form_body
 from support_async import InvalidInputError, NewTicket
 from support_async.tickets.models import (
     create_form,

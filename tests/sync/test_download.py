@@ -11,7 +11,7 @@ import pytest
 
 from kapture_async._core.errors import ClientStateError, NoReplyError, OutcomeUnknownError
 from kapture_async._core.sync import PrivateLoop
-from kapture_async._core.sync.download import SyncDownload
+from kapture_async._core.sync.base import SyncDownload
 
 SECRET = "jane-passport.pdf"
 

@@ -15,7 +15,7 @@ import pytest
 
 from kapture_async._core.errors import ClientStateError, HelpdeskError, OutcomeUnknownError
 from kapture_async._core.sync import PrivateLoop, SyncInAsyncWarning
-from kapture_async._core.sync import call as call_module
+from kapture_async._core.sync import portal as call_module
 
 
 @pytest.fixture(
@@ -345,7 +345,7 @@ def test_an_error_of_the_close_is_raised_and_the_thread_stops(loop):
 
 
 def test_a_close_that_hangs_is_cut_off(loop, monkeypatch):
-    monkeypatch.setattr("kapture_async._core.sync.loop.CLOSE_TIMEOUT", 0.01)
+    monkeypatch.setattr("kapture_async._core.sync.portal.CLOSE_TIMEOUT", 0.01)
 
     async def hang() -> None:
         await asyncio.Event().wait()

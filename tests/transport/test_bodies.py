@@ -8,8 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kapture_async import InvalidInputError
-from kapture_async._core.mime import media_type_of
-from kapture_async._core.transport.bodies import Attachment, Body, Form, form_body, json_body
+from kapture_async._core.transport.request import (
+    Attachment,
+    Body,
+    Form,
+    form_body,
+    json_body,
+    media_type_of,
+)
 
 
 def parts_of(body: Body) -> list[tuple[str | None, str | None, str, bytes]]:

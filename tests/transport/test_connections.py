@@ -27,10 +27,9 @@ from kapture_async import (
     UnreadableReplyError,
 )
 from kapture_async._core.secret import Secret
-from kapture_async._core.transport.bodies import json_body
-from kapture_async._core.transport.keepalive import KeptConnections
-from kapture_async._core.transport.proxies import proxy_url
-from kapture_async._core.transport.urls import BaseUrl
+from kapture_async._core.transport.request import json_body
+from kapture_async._core.transport.session import KeptConnections
+from kapture_async._core.transport.urls import BaseUrl, proxy_url
 from support_async import SupportClient
 
 from .test_stray_bytes import ok, read_request, serving

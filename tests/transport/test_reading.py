@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from kapture_async import KaptureClient
-from kapture_async._core.transport.reading import read_little
+from kapture_async._core.transport.attempt import read_little
 
 OK = b'{"status":"success","ticket_id":"1","title":"' + b"x" * 300_000 + b'"}'
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"

@@ -23,7 +23,6 @@ from kapture_async._core.errors import (
 from kapture_async._core.phase import Phase
 from kapture_async._core.transport.auth import KeyPerApi
 from kapture_async._core.transport.call_state import Failure, OpenAnswer
-from kapture_async._core.transport.events import AttemptFinished, AttemptStarted
 from kapture_async._core.transport.failures import interrupted_by
 from kapture_async._core.transport.request import Operation, RawReply, Request
 from kapture_async._core.transport.retry import RetryPolicy
@@ -34,7 +33,7 @@ from kapture_async._core.transport.settings import (
     TransportSettings,
 )
 from kapture_async._core.transport.streaming import OpenReply
-from kapture_async._core.transport.transport import Transport
+from kapture_async._core.transport.transport import AttemptFinished, AttemptStarted, Transport
 from kapture_async._core.transport.urls import parse_base_url
 
 ONCE = CallOptions(retry=RetryPolicy(attempts=1))

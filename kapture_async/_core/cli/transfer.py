@@ -10,7 +10,7 @@ from .console import console, one_line
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from ..download.transfer import DownloadProgress
+    from ..download.download import DownloadProgress
 
 
 class TransferBar:

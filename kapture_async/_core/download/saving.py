@@ -17,7 +17,7 @@ from pathlib import Path
 from ..arguments import check_flag
 from ..atomicfile import PartFile
 from ..errors import InvalidInputError
-from .names import safe_filename
+from .filenames import safe_filename
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _TAKE_ANOTHER = "name a file that does not exist, or pass overwrite=True"

@@ -1,28 +1,54 @@
-"""An export: rows into a file, once or again and again, each run with what is new since the last.
-
-The service lists tickets by the day of their creation, and knows no "changed since". So a run
-begins some days before the newest ticket that the runs before have seen (by the service's own
-data; the clock of this machine decides nothing), reads those days once more, and leaves out what
-was handed out before, by id. What is listed later than that, at an older day, is missed: that is
-what the overlap is for. A day that the service gave fewer tickets of than it counts is read again
-by every run until it is whole.
-"""
+"""Blocking work of a coroutine, all of it in one thread."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
-from typing import Any, Final, Generic, TypeVar
+from types import TracebackType
+from typing import Any, Final, Generic, Self, TypeVar
 
 from attrs import field, frozen
 
 from ..errors import HelpdeskError, InvalidInputError
-from .arriving import content_digest
-from .onethread import OneThread
 from .output import Output
 from .pages import Pages, compact, days_between, expand
 from .sinks import Format, Shape, Sink, sink_for
 from .watermark import Memory, State
+from .window import content_digest
+
+R = TypeVar("R")
+
+
+class OneThread:
+    """A thread for all that blocks: the same one each time, as each has memory of its own."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="export")
+
+    async def __call__(self, act: Callable[..., R], *args: Any) -> R:
+        """Call something there. A cancellation waits until the thread is done with it."""
+        call = asyncio.get_running_loop().run_in_executor(self._pool, act, *args)
+        try:
+            return await asyncio.shield(call)
+        except asyncio.CancelledError:
+            await asyncio.wait({call})
+            if not call.cancelled():
+                call.exception()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(wait=False)
+
 
 T = TypeVar("T")
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from datetime import date, timedelta
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from ..arguments import check_whole
 from ..errors import HelpdeskError, InvalidInputError
-from .arriving import Fetched, Source
+from ..requestor import PageSize
 from .arrow import ArrowStream, Frame, frame_for
+from .window import Fetched, Source, content_digest
 
 T = TypeVar("T")
 W = TypeVar("W")
@@ -319,3 +320,196 @@ class Pages(Generic[T]):
         count = self._handed_out
         pages = f"{count:,} page{'s' * (count > 1)} handed out" if count else "not begun"
         return f"<Pages of {self._of}, {pages}{', closed' if self._closed else ''}>"
+
+
+LEARNED = 100
+"""Rows per page where a service demands a limit and nobody has set one."""
+
+
+class Paged(Generic[T]):
+    """A :class:`.arriving.Source` made of one source per page. Fetching begins at once.
+
+    Without a page size it is one request. With one, the next page is asked for until a page has no
+    rows, or none that is new (a service that ignores the offset), or until the service's own
+    count is reached by a page that is not full. A full page at the count is no end: some
+    services count the page.
+
+    Args:
+        ask: begins a page: rows at most (``None`` for no limit) and rows to skip.
+        size: of the tenant.
+        id_of: a row's id; a row without one is known by its content.
+        wants_limit: whether an error says that the request needs a limit.
+        whole: all rows of the window are wanted. Otherwise the caller has chosen some of them, and
+            the service's count says nothing.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[int | None, int], Source[T]],
+        size: PageSize,
+        *,
+        id_of: Callable[[T], str | None],
+        wants_limit: Callable[[HelpdeskError], bool],
+        whole: bool = True,
+    ) -> None:
+        self._ask = ask
+        self._size = size
+        self._id_of = id_of
+        self._wants_limit = wants_limit
+        self._whole = whole
+        self._limit = size.rows
+        self._offset = 0
+        self._page = ask(self._limit, 0)
+        self._came = self._new = 0
+        self._seen: set[str | bytes] = set()
+        self._nameless: set[bytes] = set()
+        self._total: int | None = None
+        self._empty_by_words = False
+        self._done = False
+
+    @property
+    def done(self) -> bool:
+        """See :class:`.arriving.Source`."""
+        return self._done
+
+    @property
+    def total(self) -> int | None:
+        """See :class:`.arriving.Source`: the largest count that a page had."""
+        return self._total if self._whole else None
+
+    @property
+    def empty_by_words(self) -> bool:
+        """See :class:`.arriving.Source`."""
+        return self._empty_by_words
+
+    async def next_rows(self) -> list[T] | None:
+        """See :class:`.arriving.Source`.
+
+        Raises:
+            HelpdeskError: a page failed for good. Rows may have been handed out before.
+        """
+        if self._done:
+            return None
+        try:
+            rows = await self._page.next_rows()
+        except HelpdeskError as error:
+            if self._limit is not None or not self._wants_limit(error):
+                raise
+            self._limit = self._size.rows = self._size.rows or LEARNED
+            self._page = self._ask(self._limit, 0)
+            return []
+        if rows:
+            rows = self._counted(rows)
+        if rows is None or self._page.done:
+            self._next_page()
+        return rows or []
+
+    async def aclose(self) -> None:
+        """See :class:`.arriving.Source`."""
+        await self._page.aclose()
+
+    def drop(self) -> None:
+        """See :class:`.arriving.Source`."""
+        self._page.drop()
+
+    def _counted(self, rows: list[T]) -> list[T]:
+        """The rows without those that have no id and came with an earlier page."""
+        self._came += len(rows)
+        if self._limit is None:
+            return rows
+        kept = []
+        for row in rows:
+            row_id = self._id_of(row)
+            if row_id:
+                self._new += row_id not in self._seen
+                self._seen.add(row_id)
+            else:
+                digest = content_digest(getattr(row, "raw", row))
+                if digest in self._seen:
+                    continue
+                self._new += 1
+                self._nameless.add(digest)
+            kept.append(row)
+        return kept
+
+    def _next_page(self) -> None:
+        came, limit = self._came, self._limit
+        self._total = max(self._total or 0, self._page.total or 0) or None
+        if not self._offset:
+            self._empty_by_words = self._page.empty_by_words
+        self._offset += came
+        counted = self._total is not None and self._offset >= self._total
+        if limit is None or not self._new or (counted and came < limit):
+            self._done = True
+            return
+        self._came = self._new = 0
+        self._seen |= self._nameless
+        self._nameless.clear()
+        self._page = self._ask(limit, self._offset)
+
+
+_PATIENCE = 3
+"""Full pages in a row without anything new, until the list counts as not moving on."""
+
+
+class OffsetPaginator(Generic[T]):
+    """The windows of a :class:`~.pages.Pages` over such a list, one after the other.
+
+    The end is a page without rows, and not one that is shorter than asked for: a service may
+    have a limit of its own, and then a short page is no end. A row that was seen is dropped,
+    however far new ones have moved it.
+
+    Args:
+        ask: gives the rows from an offset on.
+        id_of: a row's id.
+        not_moving: makes the error for a list that gives the same rows at every offset.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[int], Awaitable[list[T]]],
+        *,
+        id_of: Callable[[T], str],
+        not_moving: Callable[[], Exception],
+    ) -> None:
+        self._ask = ask
+        self._id_of = id_of
+        self._not_moving = not_moving
+        self._next = 0
+        self._ended = False
+        self._seen: set[str] = set()
+        self._idle = 0
+        self._oldest = ""
+
+    def windows(self) -> Iterator[int]:
+        """The offsets to read from. The next one is known when the page before it was read."""
+        while not self._ended:
+            yield self._next
+
+    async def fetch(self, offset: int) -> list[T]:
+        """The rows from an offset on that were not seen before.
+
+        Raises:
+            Exception: what ``ask`` raised, or ``not_moving`` made.
+        """
+        rows = await self._ask(offset)
+        self._next = offset + len(rows)
+        self._ended = not rows
+        new = []
+        for row in rows:
+            row_id = self._id_of(row)
+            if row_id not in self._seen:
+                self._seen.add(row_id)
+                new.append(row)
+        self._idle = 0 if new else self._idle + 1
+        if new:
+            self._oldest = self._id_of(new[-1])
+        if rows and self._idle >= _PATIENCE:
+            # At the end of a list that grows meanwhile, its last row comes again and again.
+            if self._id_of(rows[-1]) != self._oldest or not await self._has_grown():
+                raise self._not_moving()
+            self._ended = True
+        return new
+
+    async def _has_grown(self) -> bool:
+        return any(self._id_of(row) not in self._seen for row in await self._ask(0))

@@ -24,7 +24,7 @@ from ..errors import (
 )
 from ..journal.records import Sighted, Taken
 from ..outcome import Accepted, AnyOutcome, NotSent, Outcome, Rejected, Unknown
-from ..transport.semaphore import Semaphore
+from ..transport.call_state import Semaphore
 from .rows import Row
 from .throttle import Sign
 

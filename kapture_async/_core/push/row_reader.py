@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
 from ..errors import InvalidInputError
-from ..transport.semaphore import Semaphore
+from ..transport.call_state import Semaphore
 from .in_flight import InFlightRow
 from .rows import Rows
 

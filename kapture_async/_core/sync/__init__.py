@@ -5,9 +5,8 @@ The sync clients themselves are generated; see :mod:`.generate`.
 
 from __future__ import annotations
 
-from .base import SyncClient, SyncResource
-from .loop import PrivateLoop, SyncInAsyncWarning
-from .pages import Pager, SyncPages
+from .base import Pager, SyncClient, SyncPages, SyncResource
+from .portal import PrivateLoop, SyncInAsyncWarning
 
 __all__ = [
     "Pager",

@@ -1,12 +1,16 @@
 """What all generated sync clients share, so that their generated text is signatures and little
-else."""
+else.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from types import TracebackType
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
-from .loop import PrivateLoop
+from ..errors import ClientStateError
+from ..pull.arrow import frame_for
+from .portal import PrivateLoop
 
 
 class AsyncClient(Protocol):
@@ -72,3 +76,305 @@ class SyncResource(Generic[InnerT]):
 
 def _repr_like(outer: object, inner: object) -> str:
     return repr(inner).replace(type(inner).__name__, type(outer).__name__, 1)
+
+
+T = TypeVar("T")
+
+
+class Pager(Protocol[T]):
+    """What :class:`SyncPages` needs of an async pager."""
+
+    async def next_page(self) -> list[T] | None:
+        """The next page, which may be empty; ``None`` after the last."""
+
+    async def aclose(self) -> None:
+        """Stop fetching; may be called at any time, and again."""
+
+
+class SyncPages(Generic[T]):
+    """Items of a paged answer, fetched page by page, or as they arrive where the pager can that.
+
+    Iterate it for items, :meth:`pages` for whole pages; both continue where the other stopped.
+    It can be iterated once. Leaving early is fine; ``with`` or :meth:`close` then stops at
+    once what is being fetched ahead.
+    """
+
+    def __init__(self, loop: PrivateLoop, pager: Pager[T]) -> None:
+        self._loop = loop
+        self._pager = pager
+        self._next_rows: Callable[[], Coroutine[Any, Any, list[T] | None]] = getattr(
+            pager, "next_rows", pager.next_page
+        )
+        self._page: Iterator[T] = iter(())
+        self._begun = False
+        self._ended = False
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        while True:
+            for item in self._page:
+                return item
+            rows = self._fetch(self._next_rows)
+            if rows is None:
+                raise StopIteration
+            self._page = iter(rows)
+
+    def pages(self) -> Iterator[list[T]]:
+        """Iterate pages; the rest of a page already begun comes first."""
+        rest = list(self._page)
+        if getattr(self._pager, "midway", False):
+            rest += self._fetch(self._pager.next_page) or []
+        if rest:
+            yield rest
+        while (page := self._fetch(self._pager.next_page)) is not None:
+            yield page
+
+    def all(self) -> list[T]:
+        """Fetch everything that is left into one list."""
+        return list(self)
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """All that is left as an Arrow stream (PyCapsule), for data frame libraries.
+
+        ``polars.DataFrame(client.tickets.pull(...))`` is all it takes; the rows become columns
+        while they arrive, some thousand at a time. It needs pyarrow, which the extra ``arrow``
+        brings.
+
+        Raises:
+            ConfigurationError: pyarrow is not installed.
+            TypeError: these items have no columns.
+        """
+        reader = frame_for(self._pager).reader(self._blocks())
+        stream: object = reader.__arrow_c_stream__(requested_schema)
+        return stream
+
+    def _blocks(self) -> Iterator[list[T]]:
+        if rest := list(self._page):
+            yield rest
+        while (rows := self._fetch(self._next_rows)) is not None:
+            if rows:
+                yield rows
+
+    def close(self) -> None:
+        """Stop fetching, and end the iteration. May be called again."""
+        self._page = iter(())
+        if self._begun and not self._ended:
+            self._ended = True
+            self._loop.finish(self._pager.aclose)
+        self._ended = True
+
+    def _fetch(self, ask: Callable[[], Coroutine[Any, Any, list[T] | None]]) -> list[T] | None:
+        if self._ended:
+            return None
+        self._begun = True
+        rows = self._loop.run(ask())
+        if rows is None:
+            self._ended = True
+        return rows
+
+    def __repr__(self) -> str:
+        return repr(self._pager).replace(type(self._pager).__name__, type(self).__name__, 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # Left early and dropped, as after ``break``: nobody else can stop what is fetched ahead.
+        if self._begun and not self._ended:
+            self._loop.post(self._pager.aclose)
+
+
+class AsyncDownload(Protocol):
+    """What :class:`SyncDownload` needs of an async download."""
+
+    @property
+    def filename(self) -> str:
+        """A safe name for the file."""
+        ...
+
+    @property
+    def content_type(self) -> str:
+        """What the service says it is; empty if it does not."""
+        ...
+
+    @property
+    def size(self) -> int | None:
+        """Bytes; ``None`` if it is not known beforehand."""
+
+    @property
+    def received(self) -> int:
+        """Bytes handed out so far."""
+        ...
+
+    async def __aenter__(self) -> Any:
+        """Send the request; nothing is left open if that fails."""
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Any:
+        """Let go of the connection."""
+
+    async def next_chunk(self) -> bytes | None:
+        """The next bytes; ``None`` at the end."""
+
+    async def read(self) -> bytes:
+        """All bytes that are left."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of the connection; may be called at any time, and again."""
+
+
+class SyncDownload:
+    """One file on its way: a context manager, and inside it an iterator over its chunks.
+
+    ::
+
+        with client.attachments.stream("7") as download:
+            print(download.filename, download.size)
+            for chunk in download:
+                ...
+
+    The iteration ends only with the whole file. A transfer that breaks off raises its error, and
+    to go on after that, or after a :meth:`close` before the end, raises
+    :class:`ClientStateError`. Leaving early lets go of the connection. It serves one thread at
+    a time.
+    """
+
+    def __init__(self, loop: PrivateLoop, download: AsyncDownload) -> None:
+        self._loop = loop
+        self._download = download
+        self._begun = False
+        self._ended = False
+        self._closed = False
+
+    @property
+    def filename(self) -> str:
+        """The file's name as the service gives it, made safe for people and file systems.
+
+        Raises:
+            ClientStateError: before ``with``.
+        """
+        return self._download.filename
+
+    @property
+    def content_type(self) -> str:
+        """The file's media type as the service gives it; empty if it does not.
+
+        Raises:
+            ClientStateError: before ``with``.
+        """
+        return self._download.content_type
+
+    @property
+    def size(self) -> int | None:
+        """The file's size in bytes; ``None`` if the service does not say.
+
+        Raises:
+            ClientStateError: before ``with``.
+        """
+        return self._download.size
+
+    @property
+    def received(self) -> int:
+        """How many bytes were handed out so far."""
+        return self._download.received
+
+    def read(self) -> bytes:
+        """All bytes that are left, in one piece; nothing after the end.
+
+        Raises:
+            HelpdeskError: the transfer broke off.
+            ClientStateError: not begun by ``with``, or broken off or closed before the end.
+        """
+        if self._ended:
+            return b""
+        data = self._fetch(self._download.read)
+        self._ended = True
+        return data
+
+    def close(self) -> None:
+        """Let go of the connection. May be called at any time, and again."""
+        if self._begun and not self._closed:
+            self._closed = True
+            self._loop.finish(self._download.aclose)
+        self._closed = True
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        chunk = None if self._ended else self._fetch(self._download.next_chunk)
+        if chunk is None:
+            self._ended = True
+            raise StopIteration
+        return chunk
+
+    def __enter__(self) -> Self:
+        if self._begun or self._closed:
+            raise ClientStateError(
+                "a download can be entered once", next_step="Ask for the file anew."
+            )
+        self._begun = True
+        try:
+            self._loop.run(self._download.__aenter__())
+        except BaseException:
+            self._give_up()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if not self._closed:
+            self._closed = True
+            self._loop.finish(lambda: self._download.__aexit__(exc_type, exc, traceback))
+
+    def __del__(self) -> None:
+        # Entered by hand and dropped: nobody else can let go of the connection.
+        if self._begun and not self._closed:
+            self._loop.post(self._download.aclose)
+
+    def __repr__(self) -> str:
+        if self._ended:
+            state = "read to its end"
+        elif self._closed:
+            state = "closed"
+        else:
+            state = "open" if self._begun else "not begun"
+        return f"<SyncDownload, {state}>"
+
+    def _fetch(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        if self._closed:
+            raise ClientStateError(
+                "the download broke off or was closed before its end",
+                next_step="Ask for the file anew.",
+            )
+        try:
+            return self._loop.run(call())
+        except BaseException:
+            # Also Ctrl-C: the bytes of this call may be lost, and the end of what came after
+            # them would be taken for the end of the whole file.
+            if self._begun:
+                self._give_up()
+            raise
+
+    def _give_up(self) -> None:
+        self._closed = True
+        self._loop.post(self._download.aclose)

@@ -32,7 +32,7 @@ COMMAND = "python -m kapture_async._core.sync.generate"
 FACADE = "kapture_async._core.sync"
 
 WRAPPERS = {"Pages": "SyncPages", "Download": "SyncDownload", "Push": "SyncPush"}
-"""What a plain method may return, and the sync class that wraps it (module: the name, lower)."""
+"""What a plain method may return, and the sync class that wraps it."""
 
 ASYNC_TYPES = {
     *("Awaitable", "Coroutine", "AsyncContextManager", "AbstractAsyncContextManager"),
@@ -292,7 +292,9 @@ class Writer:
         elif outer in WRAPPERS:
             allowed = {outer}
             wrapper = WRAPPERS[outer]
-            self._need(Import(f"{FACADE}.{outer.lower()}", wrapper, wrapper))
+            self._need(
+                Import(f"{FACADE}.{'push' if outer == 'Push' else 'base'}", wrapper, wrapper)
+            )
             if outer == "Push":  # it calls with a source of its own
                 if [arg.arg for arg in node.args.args[1:2]] != ["source"]:
                     raise source.error(node, "the first parameter must be named 'source'")

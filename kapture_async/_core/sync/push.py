@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 from ..errors import InvalidInputError
 from ..outcome import AnyOutcome
 from ..push.push import Push, PushCounts
-from .loop import PrivateLoop
+from .portal import PrivateLoop
 
 R = TypeVar("R")
 

@@ -1,9 +1,10 @@
-"""A call while it is under way, and the ways in which a try of it can end."""
+"""One call while it runs: how far it got, its deadline, its connection slot."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from math import inf
 from typing import Literal, Protocol
@@ -12,7 +13,6 @@ from attrs import define, field
 
 from ..phase import Attempt, Phase
 from .auth import AuthHeaders
-from .deadline import BrokenOff
 from .request import Request
 from .settings import CallOptions
 
@@ -180,3 +180,131 @@ class CallState:
         self.broken_off = None
         # As in asyncio.timeout: whoever else asked for a cancellation must get it.
         return self._task.uncancel() <= self._cancelling
+
+
+BrokenOff = Literal["time is up", "silence"]
+
+
+class Watched(Protocol):
+    """Something under way.
+
+    Attributes:
+        deadline: by the loop's clock, when it must be over.
+        silent_at: by the loop's clock, when the server has been silent for too long; infinity
+            while nothing is expected of it.
+        patience: seconds of silence that are borne; infinity for any.
+        hang_up: breaks off a body that is on its way out.
+    """
+
+    deadline: float
+    silent_at: float
+    patience: float
+
+    hang_up: Callable[[], None] | None
+
+    def break_off(self, reason: BrokenOff) -> None:
+        """Interrupt it."""
+
+
+class DeadlineTimer:
+    """Looks after any number of calls in one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.all: dict[Watched, None] = {}
+        """What is looked after."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = inf
+
+    def add(self, one: Watched, now: float) -> None:
+        """Look after it, until it is removed."""
+        self.all[one] = None
+        # Silence begins later than now, so the timer is never too late for it.
+        silent_at = now + one.patience
+        due = one.deadline if one.deadline < silent_at else silent_at
+        if due < self._rings_at:
+            self._set(due)
+
+    def remove(self, one: Watched) -> None:
+        """It is over."""
+        del self.all[one]
+        if not self.all and self._timer is not None:  # a timer would keep the client alive
+            self._timer.cancel()
+            self._timer, self._rings_at = None, inf
+
+    def _set(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._rings_at = at
+        self._timer = self._loop.call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        self._timer, self._rings_at = None, inf
+        now = self._loop.time()
+        due = inf
+        for one in self.all:
+            if one.deadline <= now:
+                one.break_off("time is up")
+            elif one.silent_at <= now:
+                one.break_off("silence")
+            else:
+                # What expects nothing yet may begin to at any time.
+                due = min(due, one.deadline, one.silent_at, now + one.patience)
+        if due < inf:
+            self._set(due)
+
+
+class Semaphore:
+    """A semaphore whose fast ways are attributes::
+
+        if slots.free:
+            slots.free -= 1
+        else:
+            await slots.wait()
+        ...
+        if slots.waiters:
+            slots.release()
+        else:
+            slots.free += 1
+
+    Args:
+        count: how many there are.
+    """
+
+    __slots__ = ("free", "waiters")
+
+    def __init__(self, count: int) -> None:
+        self.free = count
+        """More than 0 only while nobody waits."""
+        self.waiters: deque[asyncio.Future[None]] = deque()
+        """Who waits, and perhaps some that have given up."""
+
+    async def acquire(self) -> None:
+        """Take a slot, at once if there is one."""
+        if self.free:
+            self.free -= 1
+        else:
+            await self.wait()
+
+    async def wait(self) -> None:
+        """Wait for a slot, and take it. Only where none is free."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waiters.append(turn)
+        try:
+            await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled():  # it was ours already
+                self.release()
+            raise
+
+    def release(self) -> None:
+        """Give a slot back, or on to who waits for the longest time."""
+        if not self.waiters:
+            self.free += 1
+            return
+        while self.waiters:
+            turn = self.waiters.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self.free += 1

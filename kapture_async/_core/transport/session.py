@@ -1,18 +1,31 @@
-"""Makes the aiohttp session, with the settings that were measured or learnt the hard way."""
+"""The aiohttp session, and what it is told of each operation: made once and kept.
+
+Settings here were measured, or learned the hard way.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import lru_cache
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, NamedTuple, cast
+from urllib.parse import urlencode, urlsplit
 
 import aiohttp
+from aiohttp import ThreadedResolver
 from aiohttp.client_proto import ResponseHandler
+from multidict import CIMultiDict
+from yarl import URL
 
-from .proxies import proxy_url
-from .resolver import open_resolver
-from .settings import Timeout, TransportSettings
-from .urls import BaseUrl
+from ..secret import Secret
+from .auth import AuthHeaders
+from .call_state import CallState
+from .request import Operation, Request
+from .settings import CallOptions, Timeout, TransportSettings
+from .urls import BaseUrl, proxy_url
 
 
 def open_session(settings: TransportSettings, timeout: Timeout) -> aiohttp.ClientSession:
@@ -87,3 +100,180 @@ def client_timeout(timeout: Timeout, *, silence: bool, whole: bool = True) -> ai
         sock_connect=timeout.connect,
         sock_read=timeout.read if silence else None,
     )
+
+
+def open_resolver() -> ThreadedResolver:
+    """aiohttp's resolver, with look-ups in daemon threads.
+
+    asyncio looks names up in its thread pool, whose threads the interpreter waits for when it
+    ends: a name server that does not answer would hold the process for minutes.
+    """
+    return ThreadedResolver(cast("asyncio.AbstractEventLoop", _Lookups()))
+
+
+class _Lookups:
+    """The two calls of an event loop that aiohttp's resolver makes."""
+
+    async def getaddrinfo(self, host: str, port: int, **options: Any) -> Any:
+        return await _in_daemon_thread(lambda: socket.getaddrinfo(host, port, **options))
+
+    async def getnameinfo(self, address: Any, flags: int = 0) -> tuple[str, str]:
+        found: tuple[str, str] = await _in_daemon_thread(lambda: socket.getnameinfo(address, flags))
+        return found
+
+
+async def _in_daemon_thread(call: Callable[[], Any]) -> Any:
+    loop = asyncio.get_running_loop()
+    result: asyncio.Future[Any] = loop.create_future()
+
+    def run() -> None:
+        value, error = None, None
+        try:
+            value = call()
+        except Exception as problem:
+            error = problem
+        with suppress(RuntimeError):  # the loop was closed: nobody waits any longer
+            loop.call_soon_threadsafe(_settle, result, value, error)
+
+    try:
+        threading.Thread(target=run, name="kapture-name-lookup", daemon=True).start()
+    except RuntimeError as error:  # no threads left, or the interpreter is leaving
+        raise OSError(f"no thread for the name look-up: {error}") from None
+    return await result
+
+
+def _settle(result: asyncio.Future[Any], value: Any, error: Exception | None) -> None:
+    if result.done():  # whoever asked has given up
+        return
+    if error is None:
+        result.set_result(value)
+    else:
+        result.set_exception(error)
+
+
+_FIRST_PAUSE = 60.0
+_LONGEST_PAUSE = 3600.0
+
+
+class KeptConnections:
+    """What is known of a server's kept connections.
+
+    Some servers, and firewalls before them, close a kept connection without a word. A write that
+    is sent on it just then gets no answer, and is in doubt. So after the first such death no write
+    goes out on a kept connection for a while: 60 seconds, twice as long after each further
+    one, an hour at most.
+    """
+
+    __slots__ = ("_pause", "avoided_until")
+
+    def __init__(self) -> None:
+        self.avoided_until = 0.0
+        """By the loop's clock; 0 as long as none has died."""
+        self._pause = _FIRST_PAUSE
+
+    def died(self, now: float) -> None:
+        """A kept connection was closed in place of an answer.
+
+        Args:
+            now: the loop's time.
+        """
+        if now < self.avoided_until:  # it was under way already
+            return
+        self.avoided_until = now + self._pause
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+
+
+def is_used_again(protocol: Any) -> bool:
+    """Note that a connection is used, and tell whether it was before."""
+    if getattr(protocol, "_kapture_used", False):
+        return True
+    protocol._kapture_used = True
+    return False
+
+
+class RequestTemplate(NamedTuple):
+    """Where a try goes, with which headers, and within which bounds."""
+
+    operation: Operation
+    options: CallOptions
+    auth: AuthHeaders
+    url: URL
+    headers: Mapping[str, str]
+    limits: aiohttp.ClientTimeout | None
+    """What differs from the session's own."""
+    cap: int
+    """The most bytes of the answer."""
+
+    def __repr__(self) -> str:
+        return f"<RequestTemplate of {self.operation.name}>"  # the headers are secret
+
+
+class RequestTemplates:
+    """Finds the way of a call.
+
+    Args:
+        settings: what holds for every call.
+        own: the timeout that our session was made with; ``None`` for a borrowed one.
+    """
+
+    def __init__(self, settings: TransportSettings, own: Timeout | None) -> None:
+        self._settings = settings
+        self._own = own
+        self._known: dict[str, RequestTemplate] = {}
+
+    def of(self, call: CallState, auth: AuthHeaders) -> RequestTemplate:
+        """The way of a call; the one before, as long as nothing of it changed."""
+        request, options = call.request, call.options
+        operation = request.operation
+        plain = request.path == operation.path and not request.query and not request.headers
+        known = self._known.get(operation.name)
+        if (
+            plain
+            and known is not None
+            and known.operation is operation
+            and known.options is options
+            and known.auth is auth
+        ):
+            return known
+        watched = request.body is not None and call.is_file is None
+        cap = operation.reply_cap
+        if call.is_file is None:  # a file's limit is the caller's own
+            cap = self._settings.max_reply_bytes or cap
+        way = RequestTemplate(
+            operation,
+            options,
+            auth,
+            self._url(request),
+            self._headers(auth, self._settings.headers, options.headers, request.headers),
+            self._limits(options.timeout, watched=watched),
+            cap,
+        )
+        # Fixed paths only: ids are without end.
+        if plain and watched:
+            self._known[operation.name] = way
+        return way
+
+    def _url(self, request: Request) -> URL:
+        url = self._settings.base_url.join(request.path)
+        if request.query:
+            url = f"{url}?{urlencode(request.query)}"
+        return URL(url, encoded=True)
+
+    def _headers(self, *layers: Mapping[str, Secret]) -> Mapping[str, str]:
+        merged: CIMultiDict[str] = CIMultiDict()
+        merged["Accept"] = "application/json"
+        merged["User-Agent"] = self._settings.user_agent
+        for layer in layers:
+            for name, secret in layer.items():
+                merged[name] = secret.reveal()
+        return merged
+
+    def _limits(self, timeout: Timeout, *, watched: bool) -> aiohttp.ClientTimeout | None:
+        """What aiohttp has to keep by itself, where that is not what the session does.
+
+        Of a body on its way out we see the end, and watch for silence from there. Else aiohttp
+        does, which costs two timers.
+        """
+        if watched and self._own is not None and self._own.connect == timeout.connect:
+            return None
+        return client_timeout(timeout, silence=not watched, whole=self._own is not None)

@@ -11,33 +11,65 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
+from attrs import frozen
+
 from ..errors import ClientStateError, HelpdeskError, NotSentError
-from ..phase import Phase
+from ..phase import Attempt, Phase
 from ..runtime import check_not_patched, running_loop
 from ..secret import Secret, mask
 from .auth import Auth
-from .call_state import CallState, Failure, IsFile, OpenAnswer
-from .deadline import DeadlineTimer
-from .events import (
-    AttemptFinished,
-    AttemptStarted,
-    Observer,
-    RetryScheduled,
-    SlotWaiting,
-    TransportEvent,
-)
+from .call_state import CallState, DeadlineTimer, Failure, IsFile, OpenAnswer, Semaphore
 from .failures import error_for
-from .keepalive import KeptConnections
 from .request import Operation, RawReply, Request
 from .retry import Ending, Stop, Wait, decide, parse_retry_after
-from .semaphore import Semaphore
 from .settings import CallOptions, TransportSettings
 from .streaming import OpenReply
 
 if TYPE_CHECKING:
     import aiohttp
 
-    from .templates import RequestTemplates
+    from .session import KeptConnections, RequestTemplates
+
+
+@frozen
+class AttemptStarted:
+    """A try begins; it may have to wait for a free connection slot first."""
+
+    operation: str
+    number: int
+
+
+@frozen
+class AttemptFinished:
+    """A try ended, with an answer or without one (see ``attempt.failure``)."""
+
+    operation: str
+    attempt: Attempt
+
+
+@frozen
+class SlotWaiting:
+    """All connection slots are taken (``max_connections``); the try waits for one."""
+
+    operation: str
+    number: int
+
+
+@frozen
+class RetryScheduled:
+    """It will be sent again after ``delay`` seconds."""
+
+    operation: str
+    number: int
+    """The number of the try that just ended."""
+    delay: float
+
+
+TransportEvent = AttemptStarted | AttemptFinished | SlotWaiting | RetryScheduled
+Observer = Callable[[TransportEvent], None]
+"""Called in the event loop, synchronously: it must not block. What it raises is logged and
+otherwise ignored, since an observer's bug must not turn a sent ticket into a lost one."""
+
 
 logger = logging.getLogger("kapture_async.transport")
 
@@ -86,9 +118,9 @@ class Transport:
         self._slots: Semaphore
         self._watch: DeadlineTimer
         self._ways: RequestTemplates
+        self._kept: KeptConnections
         self._wire: ModuleType
         self._closed = False
-        self._kept = KeptConnections()
         check_not_patched()
         # Weak: what nobody holds any longer must give its slot back.
         self._arriving: weakref.WeakSet[OpenReply] = weakref.WeakSet()
@@ -386,6 +418,7 @@ class Transport:
             self._loop = loop
             self._slots = Semaphore(self.settings.max_connections)
             self._watch = DeadlineTimer(loop)
+            self._kept = self._wire.KeptConnections()
             self._ways = self._wire.RequestTemplates(self.settings, own)
 
     def _finished(self, call: CallState, failure: str | None) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kapture_async._core.testing.forms import FormFile, read_multipart
-from kapture_async._core.transport.bodies import form_body
+from kapture_async._core.transport.request import form_body
 from support_async import NewTicket, SupportClient
 from support_async._files import read_attachment
 from support_async.events import RetryScheduled, TransportEvent
