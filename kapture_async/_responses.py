@@ -93,7 +93,7 @@ _BROKE_DOWN = re.compile(
 )
 
 
-def judge(judgement: ResponseContext) -> Any:
+def check_response(response: ResponseContext) -> Any:
     """Kapture's rule of success: the body first, then the HTTP status, then "not readable".
 
     A failure may come with HTTP 200, and the status of a failed body is documented nowhere. An
@@ -105,9 +105,9 @@ def judge(judgement: ResponseContext) -> Any:
     Raises:
         HelpdeskError: anything else.
     """
-    body = judgement.json()
-    ok = 200 <= judgement.reply.status < 300
-    words = judgement.words
+    body = response.json()
+    ok = 200 <= response.reply.status < 300
+    words = response.words
     documented = not words.judges
     if (
         documented
@@ -117,40 +117,40 @@ def judge(judgement: ResponseContext) -> Any:
         and "Status" not in body
     ):
         return body  # so it is, nearly always
-    if not ok and claims_success(judgement.reply.body, words):
-        raise judgement.unreadable("the body says success, the HTTP status says failure")
+    if not ok and claims_success(response.reply.body, words):
+        raise response.unreadable("the body says success, the HTTP status says failure")
     if body is NOT_JSON:
-        raise judgement.unreadable() if ok else judgement.by_status()
-    mark = _mark_of(body) if documented else _tenant_mark(judgement, body)
+        raise response.unreadable() if ok else response.by_status()
+    mark = _mark_of(body) if documented else _tenant_mark(response, body)
     listed = isinstance(body, list)
-    if mark == "success" and not (listed and judgement.operation.name not in _MARKED_LISTS):
+    if mark == "success" and not (listed and response.operation.name not in _MARKED_LISTS):
         return body
-    if _shows_new_ticket(judgement.operation, body) and not ok:
-        raise judgement.unreadable("the body shows a new ticket, the HTTP status says failure")
+    if _shows_new_ticket(response.operation, body) and not ok:
+        raise response.unreadable("the body shows a new ticket, the HTTP status says failure")
     if mark in _FAILED:
-        if _shows_new_ticket(judgement.operation, body):
-            raise judgement.unreadable("the body says failed, and shows a new ticket")
-        raise refusal(judgement, _message_of(body[0] if listed else body))
-    if mark is None and ok and _needs_no_mark(judgement.operation, body):
+        if _shows_new_ticket(response.operation, body):
+            raise response.unreadable("the body says failed, and shows a new ticket")
+        raise refusal(response, _message_of(body[0] if listed else body))
+    if mark is None and ok and _needs_no_mark(response.operation, body):
         return body
     if not ok:
-        raise judgement.by_status(_message_of(body) if isinstance(body, dict) else None)
+        raise response.by_status(_message_of(body) if isinstance(body, dict) else None)
     shape = shape_of(body)
     if listed and mark != "success" and len(body) == 1 and isinstance(body[0], dict):
         body = body[0]
     if isinstance(body, dict):
         status, said = _status_text(body), said_in(body)
-        may_be_none = words.none is not None and judgement.operation.name in _LISTINGS
-        if may_be_none and not listed and said and none_said(judgement, said, status or ""):
+        may_be_none = words.none is not None and response.operation.name in _LISTINGS
+        if may_be_none and not listed and said and none_said(response, said, status or ""):
             return body
         if status is not None:
-            shown = judgement.mask(status)[:_STATUS_CAP]
-            raise judgement.error(
+            shown = response.mask(status)[:_STATUS_CAP]
+            raise response.error(
                 UnreadableReplyError,
                 f"the answer's status is {shown!r}, which is not documented",
                 words=said,
             )
-    raise judgement.unreadable(f"the answer is {shape}, which is not documented")
+    raise response.unreadable(f"the answer is {shape}, which is not documented")
 
 
 _STATUS_CAP = 40
@@ -158,13 +158,13 @@ _LISTINGS = frozenset({PULL_TICKETS.name, "customers.pull", "orders.pull", "faqs
 _WORDS_KEYS = ("message", "customer details", "msg", "errormessage", "error", "errors", "reason")
 
 
-def _tenant_mark(judgement: ResponseContext, body: Any) -> str | None:
+def _tenant_mark(response: ResponseContext, body: Any) -> str | None:
     """The mark of an answer where the tenant has words of its own."""
     mark = _mark_of(body)
     status = _status_text(body) if isinstance(body, dict) else None
     if status is None:
         return mark
-    said, words = said_in(body) or "", judgement.words
+    said, words = said_in(body) or "", response.words
     try:
         success, failed = words.says_success(said, status), words.says_failed(said, status)
     except Exception as error:
@@ -173,7 +173,7 @@ def _tenant_mark(judgement: ResponseContext, body: Any) -> str | None:
         if success and failed:
             return _CONTRADICTION
         return "success" if success else "failed" if failed else mark
-    raise judgement.unreadable(f"the function says_success= or says_failed= raised {raised}")
+    raise response.unreadable(f"the function says_success= or says_failed= raised {raised}")
 
 
 def _status_text(body: Mapping[str, Any]) -> str | None:
@@ -302,30 +302,30 @@ def shape_of(body: Any) -> str:
     return "a list" if isinstance(body, list) else f"a bare {type(body).__name__}"
 
 
-def refusal(judgement: ResponseContext, words: str | None) -> HelpdeskError:
+def refusal(response: ResponseContext, words: str | None) -> HelpdeskError:
     """The error for a reply by which the service says, in these words, that it refused."""
     plain = " ".join((words or "").lower().split()).rstrip(". ")
     for pattern, cls, message in _MEANINGS:
         if pattern.fullmatch(plain):
             found = _MISSING.fullmatch((words or "").rstrip(". "))
             fields = {found["field"].lower(): (words or "",)} if found else None
-            error = judgement.error(cls, message, words=words, fields=fields)
+            error = response.error(cls, message, words=words, fields=fields)
             error.about_data = cls is not AuthenticationError
             return error
-    if judgement.reply.status == 404:
-        unknown = judgement.error(NotFoundError, "the service knows no such id", words=words)
-        unknown.about_data = judgement.operation.name.endswith(".update")
+    if response.reply.status == 404:
+        unknown = response.error(NotFoundError, "the service knows no such id", words=words)
+        unknown.about_data = response.operation.name.endswith(".update")
         return unknown
-    if judgement.reply.status >= 300:
+    if response.reply.status >= 300:
         # Not one of the documented refusals. With a 3xx or 5xx it may have been carried out.
-        return judgement.by_status(words)
+        return response.by_status(words)
     if says_limit(words):
-        return judgement.error(RateLimitedError, "the service asks to slow down", words=words)
+        return response.error(RateLimitedError, "the service asks to slow down", words=words)
     if _OF_CREDENTIALS.search(plain):
-        return judgement.error(AuthenticationError, "the service refused the key", words=words)
+        return response.error(AuthenticationError, "the service refused the key", words=words)
     if _BROKE_DOWN.search(plain):
-        return judgement.error(ServerError, "the service reports that it failed", words=words)
-    return judgement.error(RejectedError, "the service refused it", words=words)
+        return response.error(ServerError, "the service reports that it failed", words=words)
+    return response.error(RejectedError, "the service refused it", words=words)
 
 
 # --- what a pull says (section 4) ----------------------------------------------------------------
@@ -355,7 +355,7 @@ _OF_WHEN = re.compile(
 )
 
 
-def none_said(judged: ResponseContext, text: str, status: str | None = None) -> bool:
+def none_said(response: ResponseContext, text: str, status: str | None = None) -> bool:
     """Whether a text in place of rows says that there are none, in whoever's words.
 
     Raises:
@@ -364,12 +364,12 @@ def none_said(judged: ResponseContext, text: str, status: str | None = None) -> 
     if says_none(text):
         return True
     if status is None:
-        status = _status_text(judged.body)
+        status = _status_text(response.body)
     try:
-        return judged.words.says_none(text, status or "")
+        return response.words.says_none(text, status or "")
     except Exception as error:
         failed = type(error).__name__
-    raise judged.unreadable(f"the function says_none= raised {failed}")
+    raise response.unreadable(f"the function says_none= raised {failed}")
 
 
 def count_in(part: Mapping[str, Any]) -> int | None:
@@ -416,13 +416,13 @@ _IDS = frozenset({"id", "leadid", "customer_id", "customerid", "order_id", "orde
 _NOTHING: tuple[Any, ...] = (None, "", 0, [], {})  # ``False == 0``
 
 
-def rows_in(judged: ResponseContext, *, skipped: int | None = 0) -> Found[Any]:
+def rows_in(response: ResponseContext, *, skipped: int | None = 0) -> Found[Any]:
     """The rows of a reply of an unknown shape: the only list of objects in its two upper levels.
 
     A text under ``message`` that says "none", as the ticket pull has it, is no rows.
 
     Args:
-        judged: the reply.
+        response: the reply.
         skipped: rows that the request left out at the beginning; ``None`` where rows of the
             list came before, so that no rows are an end of it.
 
@@ -434,24 +434,24 @@ def rows_in(judged: ResponseContext, *, skipped: int | None = 0) -> Found[Any]:
             something beside it that might be the rows; the reply also speaks of a failure; or
             it has no rows and says that there are some.
     """
-    body = judged.body
+    body = response.body
     if isinstance(body, list):
-        rows, total = _objects(judged, [body]), 0
+        rows, total = _objects(response, [body]), 0
     else:
-        rows, total = _rows_of_object(judged, body)
+        rows, total = _rows_of_object(response, body)
     if not rows and skipped is not None and total > skipped:
-        raise judged.unreadable("the answer holds no rows and says that there are some")
+        raise response.unreadable("the answer holds no rows and says that there are some")
     return rows, total
 
 
-def _rows_of_object(judged: ResponseContext, body: dict[str, Any]) -> tuple[list[Any], int]:
+def _rows_of_object(response: ResponseContext, body: dict[str, Any]) -> tuple[list[Any], int]:
     words = body.get("message", body.get("Message"))
-    empty = isinstance(words, str) and none_said(judged, words)
+    empty = isinstance(words, str) and none_said(response, words)
     parts = list(_lists_in(body))
     holders = [body, *(holder for holder, _ in parts if holder is not body)]
     marked = claims_success_in(body)
     if any(_fails(holder, marked=marked, none_said=empty) for holder in holders):
-        raise judged.unreadable("the answer holds rows or none, and also speaks of a failure")
+        raise response.unreadable("the answer holds rows or none, and also speaks of a failure")
     total = max(count_in(holder) or 0 for holder in holders)
     found = [part for _, part in parts]
     beside = {
@@ -464,26 +464,28 @@ def _rows_of_object(judged: ResponseContext, body: dict[str, Any]) -> tuple[list
         return [], total
     vague = isinstance(words, str) and not (empty or marked) and words.strip()
     if isinstance(words, str) and (not found or (vague and not any(found))):
-        raise judged.error(
+        raise response.error(
             UnreadableReplyError, "the answer has a text in place of the rows", words=words
         )
-    rows = _objects(judged, found)
+    rows = _objects(response, found)
     # Beside an empty list, what is not plainly about the list may be the one row.
     doubtful = [
         part for key, part in beside.items() if _has_id(part) or not (rows or _ASIDE.search(key))
     ]
     if empty or doubtful:
-        raise judged.unreadable("the answer's rows cannot be told: more than one part may be them")
+        raise response.unreadable(
+            "the answer's rows cannot be told: more than one part may be them"
+        )
     return rows, total
 
 
-def _objects(judged: ResponseContext, found: list[list[Any]]) -> list[dict[str, Any]]:
+def _objects(response: ResponseContext, found: list[list[Any]]) -> list[dict[str, Any]]:
     if len(found) == 1 and all(isinstance(row, dict) for row in found[0]):
         if any(map(is_no_row, found[0])):
-            raise judged.unreadable("in place of a row, the answer has an object that is none")
+            raise response.unreadable("in place of a row, the answer has an object that is none")
         return found[0]
     held = "more than one list" if len(found) > 1 else "no list of objects"
-    raise judged.unreadable(f"the answer's rows cannot be told: it holds {held}")
+    raise response.unreadable(f"the answer's rows cannot be told: it holds {held}")
 
 
 def _lists_in(body: dict[str, Any], depth: int = 2) -> Iterator[tuple[dict[str, Any], list[Any]]]:

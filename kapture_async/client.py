@@ -7,33 +7,34 @@ import ssl
 from collections.abc import Mapping
 from datetime import tzinfo
 from functools import partial
-from types import EllipsisType, TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ._api import ADVICE, INDIA, SERVICE, base_url_of, codec_of
 from ._auth import Credential, auth_of, from_environment, wrapped
-from ._core.arguments import check_callable, check_flag, check_text, is_one_of, pairs_of
+from ._core.arguments import (
+    check_flag,
+    check_text,
+    check_whole,
+    is_one_of,
+    pairs_of,
+)
+from ._core.base_client import BaseClient, undocumented_operation
 from ._core.errors import ConfigurationError, InvalidInputError
 from ._core.phase import Effect
 from ._core.requestor import ApiRequestor, PageSize
 from ._core.response import Says, VendorWords
-from ._core.runtime import running_loop
 from ._core.secret import Secret
-from ._core.transport.request import MEBI, Form, Operation
+from ._core.transport.request import Form
 from ._core.transport.retry import RetryPolicy
 from ._core.transport.settings import (
-    CallOptions,
     Timeout,
-    TransportSettings,
     check_headers,
-    check_session,
     wrapped_headers,
 )
-from ._core.transport.transport import Observer, Transport
-from ._core.transport.urls import check_path, check_proxy
-from ._core.version import __version__
-from ._responses import claims_success, judge
+from ._core.transport.transport import Observer
+from ._core.transport.urls import check_path
+from ._responses import check_response, claims_success
 from .customers.resource import Customers
 from .faqs import Faqs
 from .orders import Orders
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     import aiohttp
 
 
-class KaptureClient:
+class KaptureClient(BaseClient):
     """Client of the Kapture CRM API of one tenant.
 
     ::
@@ -139,50 +140,32 @@ class KaptureClient:
         headers = wrapped_headers(headers)
         check_flag("allow_http", allow_http, ConfigurationError)
         check_flag("exclusive_end", exclusive_end, ConfigurationError)
-        check_callable("on_event", on_event, ConfigurationError)
-        check_session(session)
-        if session is not None and (
-            proxy is not None or ssl_context is not None or keep_alive is not True
-        ):
-            raise ConfigurationError(
-                "proxy=, ssl_context= and keep_alive= have no effect on a session of your own",
-                next_step="Set them on that session.",
-            )
         zone = _zone(timezone)
         words = VendorWords.of(says_none, says_success, says_failed)
-        if page_size is not None and (type(page_size) is not int or page_size < 1):
-            raise ConfigurationError("page_size must be a whole number, 1 or more")
-        settings = TransportSettings(
+        if page_size is not None:
+            check_whole("page_size", page_size, 1, ConfigurationError)
+        self._keys = auth_of(token, username, password, credentials)
+        self._connect(
             service=SERVICE,
             base_url=base_url_of(subdomain, base_url, allow_http=allow_http),
+            auth=self._keys,
             headers=check_headers(headers),
-            user_agent=f"kapture-async/{__version__}",
+            timeout=timeout,
+            retry=retry,
+            session=session,
+            proxy=proxy,
+            ssl_context=ssl_context,
             keep_alive=keep_alive,
             max_connections=max_connections,
             max_reply_bytes=max_reply_bytes,
-            proxy=check_proxy(proxy),
-            ssl_context=ssl_context,
-        )
-        self._keys = auth_of(token, username, password, credentials)
-        self._transport = Transport(
-            settings,
-            self._keys,
-            session=session,
-            observer=on_event,
+            on_event=on_event,
             claims_success=partial(claims_success, words=words),
-        )
-        self._owner = True
-        self._use(
-            ApiRequestor(
-                transport=self._transport,
-                judge=judge,
-                advice=ADVICE,
-                codec=codec_of(zone),
-                words=words,
-                exclusive_end=exclusive_end,
-                page_size=PageSize(page_size),
-                options=CallOptions(timeout=Timeout.of(timeout), retry=retry),
-            )
+            judge=check_response,
+            advice=ADVICE,
+            codec=codec_of(zone),
+            words=words,
+            exclusive_end=exclusive_end,
+            page_size=PageSize(page_size),
         )
 
     @classmethod
@@ -207,7 +190,7 @@ class KaptureClient:
         page_size: int | None = None,
         allow_http: bool = False,
         on_event: Observer | None = None,
-    ) -> KaptureClient:
+    ) -> Self:
         """A client from the environment.
 
         Reads ``KAPTURE_BASE_URL`` or ``KAPTURE_SUBDOMAIN``, and ``KAPTURE_TOKEN`` or
@@ -267,38 +250,12 @@ class KaptureClient:
             on_event=on_event,
         )
 
-    def with_options(
-        self,
-        *,
-        timeout: Timeout | float | EllipsisType | None = ...,
-        retry: RetryPolicy | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
-    ) -> KaptureClient:
-        """The same client with other options, sharing its connections. Cheap.
-
-        Args:
-            timeout: seconds for a whole call, a :class:`Timeout`, or ``None`` for no limit; left
-                out, it stays as it is.
-            retry: another retry policy.
-            headers: further headers, over those of this client.
-
-        Returns:
-            A client that need not be closed, and whose closing does nothing.
-        """
-        options = self._requestor.options.changed(timeout=timeout, retry=retry, headers=headers)
-        other = object.__new__(type(self))
-        other._transport = self._transport
-        other._keys = self._keys
-        other._owner = False
-        other._use(self._requestor.with_options(options))
-        return other
-
-    def _use(self, caller: ApiRequestor) -> None:
-        self._requestor = caller
-        self._tickets = Tickets(caller)
-        self._customers = Customers(caller)
-        self._orders = Orders(caller)
-        self._faqs = Faqs(caller)
+    def _use(self, requestor: ApiRequestor) -> None:
+        super()._use(requestor)
+        self._tickets = Tickets(requestor)
+        self._customers = Customers(requestor)
+        self._orders = Orders(requestor)
+        self._faqs = Faqs(requestor)
 
     @property
     def tickets(self) -> Tickets:
@@ -320,16 +277,6 @@ class KaptureClient:
         """Read the contents and the categories of the FAQs."""
         return self._faqs
 
-    @property
-    def base_url(self) -> str:
-        """The address that requests go to."""
-        return str(self._transport.settings.base_url)
-
-    @property
-    def closed(self) -> bool:
-        """True after the client was closed."""
-        return self._transport.closed
-
     async def request(
         self,
         path: str,
@@ -344,7 +291,7 @@ class KaptureClient:
         form: Mapping[str, Any] | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> Any:
-        """Call any path of the service, with the same sending, retrying and judging.
+        """Call any path of the service, with the same sending, retrying and checking.
 
         For documented calls that have no method here yet, and for the older siblings that the
         vendor still serves.
@@ -376,65 +323,21 @@ class KaptureClient:
         """
         if body is not None and form is not None:
             raise InvalidInputError("give either a body or a form, not both")
-        if not is_one_of(effect, "read", "write"):
-            raise InvalidInputError("effect must be 'read' or 'write'")
         if not is_one_of(wrap, "array", "object"):
             raise InvalidInputError("wrap must be 'array' or 'object'")
         check_text("api", api)
-        check_text("method", method, optional=False)
-        check_flag("marks_success", marks_success)
-        if not method.isascii() or not method.isalpha():
-            raise InvalidInputError("method must be an HTTP verb")
-        if effect == "write" and method.upper() in ("GET", "HEAD", "OPTIONS", "TRACE"):
-            raise InvalidInputError(
-                f"a {method.upper()} that changes something cannot be sent safely: everything on "
-                "the way may repeat it",
-                next_step='Say effect="read" if it changes nothing.',
-            )
         data = body if form is None else Form(pairs_of("form", form), urlencoded=True)
         pairs = pairs_of("query", {} if query is None else query)
-        operation = Operation(
-            name="request",
-            path=check_path(path),
+        operation = undocumented_operation(
+            path,
+            method=method,
             effect=effect,
-            api=self._keys.api_of(path) if api is None else api,
-            method=method.upper(),
+            api=self._keys.api_of(check_path(path)) if api is None else api,
             wrap="form" if form is not None else "none" if data is None else wrap,
-            reply_cap=64 * MEBI,
             marks_success=marks_success,
         )
         headers = check_headers(headers)
         return (await self._requestor.call(operation, data, query=pairs, headers=headers)).body
-
-    async def aclose(self) -> None:
-        """Close the connections. Calling it again does nothing.
-
-        Raises:
-            ClientStateError: called from another event loop than the one that was used.
-        """
-        if self._owner:
-            await self._transport.aclose()
-
-    async def __aenter__(self) -> KaptureClient:
-        running_loop()
-        # What is loaded when first needed is loaded here, where a service starts up, and not in
-        # its first request.
-        self._transport.load()
-        _ = self._requestor.codec.converter
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    def __repr__(self) -> str:
-        if not hasattr(self, "_transport"):  # a refused setting; tracebacks show it half made
-            return "<KaptureClient, not made>"
-        return f"<KaptureClient {self.base_url}{' (closed)' if self.closed else ''}>"
 
 
 def _zone(zone: tzinfo | str | None) -> tzinfo:

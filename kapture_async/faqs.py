@@ -101,13 +101,14 @@ class Faqs:
         async def ask(start: int) -> list[FaqContent]:
             body = Payload(fields, start_index=str(start), end_index=str(start + page_size))
             try:
-                judged = await self._requestor.call(FAQ_CONTENTS, body, headers=checked)
+                response = await self._requestor.call(FAQ_CONTENTS, body, headers=checked)
             except RejectedError as error:
                 if is_nothing_found(error, self._requestor.words):
                     return []
                 raise
             return [
-                self._requestor.decode(judged, row, FaqContent) for row in _list(judged, "contents")
+                self._requestor.decode(response, row, FaqContent)
+                for row in _list(response, "contents")
             ]
 
         reader = OffsetPaginator(ask, id_of=lambda row: row.content_id, not_moving=self._not_moving)
@@ -134,13 +135,13 @@ class Faqs:
         headers = check_headers(headers)
         try:
             # An empty form, no JSON: that is what the scripts send.
-            judged = await self._requestor.call(FAQ_CATEGORIES, Form(), headers=headers)
+            response = await self._requestor.call(FAQ_CATEGORIES, Form(), headers=headers)
         except RejectedError as error:
             if is_nothing_found(error, self._requestor.words):
                 return []
             raise
         codec = self._requestor.codec
-        return [codec.decode(row, FaqCategory) for row in _list(judged, "category")]
+        return [codec.decode(row, FaqCategory) for row in _list(response, "category")]
 
     # --- below: no public names ----------------------------------------------------------------
 
@@ -153,22 +154,22 @@ class Faqs:
         )
 
 
-def _list(judged: ResponseContext, name: str) -> list[dict[str, Any]]:
+def _list(response: ResponseContext, name: str) -> list[dict[str, Any]]:
     """The rows of an FAQ reply: a list of objects under ``message``, or a text that says none.
 
     Raises:
         UnreadableReplyError: it is anything else.
     """
-    message = judged.body.get("message") if isinstance(judged.body, dict) else None
+    message = response.body.get("message") if isinstance(response.body, dict) else None
     if isinstance(message, str):
-        if none_said(judged, message):
+        if none_said(response, message):
             return []
-        raise judged.error(
+        raise response.error(
             UnreadableReplyError, "the answer has a text in place of the FAQs", words=message
         )
     rows = message.get(name) if isinstance(message, dict) else None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise judged.unreadable(f"the answer holds no list {name!r} under 'message'")
+        raise response.unreadable(f"the answer holds no list {name!r} under 'message'")
     if any(map(is_no_row, rows)):
-        raise judged.unreadable("in place of a row, the answer has an object that is none")
+        raise response.unreadable("in place of a row, the answer has an object that is none")
     return rows

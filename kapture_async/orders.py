@@ -362,12 +362,12 @@ class Orders:
         async def ask() -> Found[OrderRow]:
             codec = self._requestor.codec
             try:
-                judged = await self._requestor.call(PULL_ORDERS, body, headers=checked)
+                response = await self._requestor.call(PULL_ORDERS, body, headers=checked)
             except RejectedError as error:
                 if is_nothing_found(error, self._requestor.words):
                     return [], 0
                 raise
-            rows, total = rows_in(judged)
+            rows, total = rows_in(response)
             return [codec.decode(row, OrderRow) for row in rows], total
 
         def fetch(_: str) -> Listed[OrderRow]:
@@ -391,17 +391,17 @@ class Orders:
         headers: Mapping[str, Secret],
         changing: str | None = None,
     ) -> SavedOrder:
-        judged = await self._requestor.call(operation, body, headers=headers)
-        found = judged.body
+        response = await self._requestor.call(operation, body, headers=headers)
+        found = response.body
         if isinstance(found, list):  # the older endpoint answers a list of one (section 9)
             if len(found) != 1:
-                raise judged.unreadable(f"the answer is a list of {len(found)} objects, not one")
+                raise response.unreadable(f"the answer is a list of {len(found)} objects, not one")
             found = found[0]
         saved = self._requestor.codec.decode(older_names(found), SavedOrder)
         if saved.contradicts_itself:
-            raise judged.mismatch("the answer says success and gives two order ids that differ")
+            raise response.mismatch("the answer says success and gives two order ids that differ")
         if changing is not None and saved.order_id not in (None, changing):
-            raise judged.mismatch(
+            raise response.mismatch(
                 f"the answer names order {saved.order_id!r} and not the one to be changed: it may "
                 "have been added",
                 saved.order_id,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, tzinfo
 from functools import cached_property
 from types import EllipsisType, TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ._auth import Credential
 from ._core.phase import Effect
@@ -118,6 +118,61 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
 
     _async_name = "KaptureClient"
 
+    def with_options(
+        self,
+        *,
+        timeout: Timeout | float | EllipsisType | None = ...,
+        retry: RetryPolicy | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+    ) -> Self:
+        """A client with other options that shares this one's connections and credentials. Cheap.
+
+        Args:
+            timeout: seconds for a whole call, a :class:`Timeout`, or ``None`` for no limit; left
+                out, it stays as it is.
+            retry: another retry policy.
+            headers: further headers; they override this client's.
+
+        Returns:
+            A client that need not be closed; closing it does nothing.
+
+        Raises:
+            ConfigurationError: an option is wrong.
+        """
+        return self._wrap(
+            self._inner.with_options(timeout=timeout, retry=retry, headers=headers), self._loop
+        )
+
+    @property
+    def base_url(self) -> str:
+        """The address that requests go to."""
+        return self._inner.base_url
+
+    @property
+    def closed(self) -> bool:
+        """Whether the client was closed."""
+        return self._inner.closed
+
+    def close(self) -> None:
+        """Close the connections. Calling it again does nothing.
+
+        Raises:
+            ClientStateError: called from another event loop than the one that was used.
+        """
+        self._close(self._inner.aclose)
+
+    def __enter__(self) -> Self:
+        self._loop.run(self._inner.__aenter__())
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._close(lambda: self._inner.__aexit__(exc_type, exc, traceback))
+
     def __init__(
         self,
         subdomain: str | None = None,
@@ -193,7 +248,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         page_size: int | None = None,
         allow_http: bool = False,
         on_event: Observer | None = None,
-    ) -> SyncKaptureClient:
+    ) -> Self:
         """A client from the environment.
 
         Reads ``KAPTURE_BASE_URL`` or ``KAPTURE_SUBDOMAIN``, and ``KAPTURE_TOKEN`` or
@@ -234,28 +289,6 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
             )
         )
 
-    def with_options(
-        self,
-        *,
-        timeout: Timeout | float | EllipsisType | None = ...,
-        retry: RetryPolicy | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
-    ) -> SyncKaptureClient:
-        """The same client with other options, sharing its connections. Cheap.
-
-        Args:
-            timeout: seconds for a whole call, a :class:`Timeout`, or ``None`` for no limit; left
-                out, it stays as it is.
-            retry: another retry policy.
-            headers: further headers, over those of this client.
-
-        Returns:
-            A client that need not be closed, and whose closing does nothing.
-        """
-        return self._wrap(
-            self._inner.with_options(timeout=timeout, retry=retry, headers=headers), self._loop
-        )
-
     @cached_property
     def tickets(self) -> SyncTickets:
         """Add, update, get, pull and push tickets."""
@@ -276,16 +309,6 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         """Read the contents and the categories of the FAQs."""
         return SyncFaqs(self._inner.faqs, self._loop)
 
-    @property
-    def base_url(self) -> str:
-        """The address that requests go to."""
-        return self._inner.base_url
-
-    @property
-    def closed(self) -> bool:
-        """True after the client was closed."""
-        return self._inner.closed
-
     def request(
         self,
         path: str,
@@ -300,7 +323,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         form: Mapping[str, Any] | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> Any:
-        """Call any path of the service, with the same sending, retrying and judging.
+        """Call any path of the service, with the same sending, retrying and checking.
 
         For documented calls that have no method here yet, and for the older siblings that the
         vendor still serves.
@@ -344,26 +367,6 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
                 headers=headers,
             )
         )
-
-    def close(self) -> None:
-        """Close the connections. Calling it again does nothing.
-
-        Raises:
-            ClientStateError: called from another event loop than the one that was used.
-        """
-        self._close(self._inner.aclose)
-
-    def __enter__(self) -> SyncKaptureClient:
-        self._loop.run(self._inner.__aenter__())
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._close(lambda: self._inner.__aexit__(exc_type, exc, traceback))
 
 
 class SyncTickets(SyncResource[Tickets]):

@@ -1,4 +1,4 @@
-"""All that only the support service does, but for its rule of success (:mod:`.judging`).
+"""All that only the support service does, but for its rule of success (:mod:`._responses`).
 
 The facts are in ``SERVICE.md``; each is named with its section.
 """
@@ -11,16 +11,14 @@ from typing import Any, Final, Literal
 
 from attrs import evolve, fields, frozen
 
-from kapture_async._core.arguments import check_flag, check_mapping, is_one_of
+from kapture_async._core.arguments import check_mapping
 from kapture_async._core.errors import ConfigurationError, InvalidInputError
-from kapture_async._core.phase import Effect
 from kapture_async._core.response import ResponseContext
 from kapture_async._core.secret import Secret, check_header
 from kapture_async._core.transport.auth import BearerToken, TokenProvider
 from kapture_async._core.transport.request import MEBI, Operation
 from kapture_async._core.transport.urls import BaseUrl, check_path, parse_base_url
 
-from ._error_mapping import REQUEST
 from ._files import MAX_ATTACHMENT_BYTES
 
 SERVICE: Final = "support"
@@ -105,45 +103,6 @@ class Operations:
         return table
 
 
-def any_operation(
-    path: str,
-    *,
-    method: str,
-    effect: Effect,
-    authenticated: bool,
-    marks_success: bool,
-    has_form: bool,
-) -> Operation:
-    """An operation that is not documented.
-
-    Raises:
-        InvalidInputError: there can be no such call.
-    """
-    check_flag("authenticated", authenticated)
-    check_flag("marks_success", marks_success)
-    if not is_one_of(effect, "read", "write"):
-        raise InvalidInputError("effect must be 'read' or 'write'")
-    if not isinstance(method, str) or not method.isascii() or not method.isalpha():
-        raise InvalidInputError("method must be an HTTP verb")
-    method = method.upper()
-    if effect == "write" and method in ("GET", "HEAD", "OPTIONS", "TRACE"):
-        raise InvalidInputError(
-            f"a {method} that changes something cannot be sent safely: everything on the way may "
-            "repeat it",
-            next_step='Say effect="read" if it changes nothing.',
-        )
-    return Operation(
-        name=REQUEST,
-        path=check_path(path),
-        effect=effect,
-        api="" if authenticated else LOGIN_API,
-        method=method,
-        wrap="form" if has_form else "none",
-        reply_cap=64 * MEBI,
-        marks_success=marks_success,
-    )
-
-
 def _checked_path(operation: Operation, path: object) -> str:
     where, hole = f"paths[{operation.name!r}]", "{attachment_id}"
     if not isinstance(path, str):
@@ -219,7 +178,7 @@ def auth_of(
 # --- what lists look like (sections 2.4 and 3) -------------------------------------------------
 
 
-def rows_of(judged: ResponseContext, key: str) -> list[dict[str, Any]]:
+def rows_of(response: ResponseContext, key: str) -> list[dict[str, Any]]:
     """The objects of a list reply, under ``key`` in ``data``.
 
     A single object where a list is documented is taken as a list of one (A13), and so is the
@@ -228,22 +187,22 @@ def rows_of(judged: ResponseContext, key: str) -> list[dict[str, Any]]:
     Raises:
         UnreadableReplyError: it is anything else.
     """
-    data = judged.body.get("data")
+    data = response.body.get("data")
     if isinstance(data, dict):
         data = data[key] if key in data else data.get("results")
     rows = [data] if isinstance(data, dict) else data
     if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
         return rows
-    raise judged.unreadable(f"the answer has no list {key}")
+    raise response.unreadable(f"the answer has no list {key}")
 
 
-def object_of(judged: ResponseContext) -> dict[str, Any]:
+def object_of(response: ResponseContext) -> dict[str, Any]:
     """The ``data`` object of a reply.
 
     Raises:
         UnreadableReplyError: there is none.
     """
-    data = judged.body.get("data")
+    data = response.body.get("data")
     if isinstance(data, dict):
         return data
-    raise judged.unreadable("the answer has no object 'data'")
+    raise response.unreadable("the answer has no object 'data'")

@@ -38,7 +38,7 @@ _WITH_FILE = frozenset({CREATE, "tickets.reply"})
 
 
 @frozen
-class Verdict:
+class Meaning:
     """Which error a refusal is, and what its reader should know."""
 
     cls: type[HelpdeskError]
@@ -63,34 +63,34 @@ _NEXT_STEPS = {
     409: "See what is there now, then decide whether to send it again.",
 }
 
-_PAGE_INSTEAD = Verdict(
+_PAGE_INSTEAD = Meaning(
     ValidationError,
     "the service refused the request without saying why",
     "Check the host name in the base URL and the length of the texts: a stock server answers "
     "both a host it does not know and a form that is too long like this.",
 )
-_NOT_THE_OWNER = Verdict(
+_NOT_THE_OWNER = Meaning(
     PermissionDeniedError,
     "the ticket belongs to somebody else",
     "Use the account that owns the ticket.",
 )
-_NO_SUCH_TICKET = Verdict(
+_NO_SUCH_TICKET = Meaning(
     NotFoundError,
     "the service knows no such ticket",
     "Check the ticket id; tickets.history() lists those of this account.",
 )
-_NO_SUCH_ATTACHMENT = Verdict(
+_NO_SUCH_ATTACHMENT = Meaning(
     NotFoundError,
     "the service knows no such attachment",
     "Check the attachment id; tickets.get() lists those of a ticket.",
 )
-_ALREADY_SO = Verdict(ConflictError, "the ticket is in that state already")
-_FILE_TOO_LARGE = Verdict(
+_ALREADY_SO = Meaning(ConflictError, "the ticket is in that state already")
+_FILE_TOO_LARGE = Meaning(
     AttachmentTooLargeError,
     "the attachment is too large for the service",
     "Make the attachment smaller, then send it again.",
 )
-_UPLOAD_TOO_LARGE = Verdict(
+_UPLOAD_TOO_LARGE = Meaning(
     AttachmentTooLargeError,
     "the request is too large for the service or a proxy before it, which often takes no more "
     "than 1 MiB",
@@ -100,25 +100,25 @@ _ABOUT_DATA = (
     *(_NOT_THE_OWNER, _NO_SUCH_TICKET, _NO_SUCH_ATTACHMENT, _ALREADY_SO),
     *(_FILE_TOO_LARGE, _UPLOAD_TOO_LARGE),
 )
-_TOO_MANY_OPEN = Verdict(OpenTicketLimitError, "the user has too many open tickets")
-_TOKEN_REFUSED = Verdict(
+_TOO_MANY_OPEN = Meaning(OpenTicketLimitError, "the user has too many open tickets")
+_TOKEN_REFUSED = Meaning(
     AuthenticationError,
     "the service refused the access token",
     "It may have expired: give a new access_token, or a token_provider that fetches one. The "
     "apikey is another thing and does not expire with it.",
 )
-_SOMETHING_REFUSED = Verdict(
+_SOMETHING_REFUSED = Meaning(
     AuthenticationError,
     "the service says that the call is not authorized",
     "Check the access token and the apikey; where its words speak of something else, neither "
     "is the cause.",
 )
-_APIKEY_REFUSED = Verdict(
+_APIKEY_REFUSED = Meaning(
     AuthenticationError,
     "the service refused the apikey",
     "Check the apikey; another access token does not help.",
 )
-_LOGIN_REFUSED = Verdict(
+_LOGIN_REFUSED = Meaning(
     AuthenticationError,
     "the service refused the user name or the password",
     "Check both, whether the account is active, and the apikey.",
@@ -158,14 +158,14 @@ def status_of(status: int, refusal: Refusal | None) -> int:
     return status if status >= 400 else 400
 
 
-def verdict_on(
+def meaning_for(
     operation: Operation,
     status: int,
     headers: Mapping[str, str],
     refusal: Refusal | None,
     *,
     with_file: bool,
-) -> Verdict:
+) -> Meaning:
     """Which error a refusal is.
 
     Args:
@@ -175,21 +175,21 @@ def verdict_on(
         refusal: what the body says; ``None`` for a page, or nothing at all, in place of JSON.
         with_file: the request carried a file.
     """
-    verdict = _verdict_on(operation, status, headers, refusal, with_file=with_file)
+    meaning = _meaning_for(operation, status, headers, refusal, with_file=with_file)
     words = None if refusal is None or refusal.named else refusal.words
     if status in _MAY_MEAN_LIMIT and says_limit(words):
         return _by_http(429)
-    return verdict
+    return meaning
 
 
-def _verdict_on(
+def _meaning_for(
     operation: Operation,
     status: int,
     headers: Mapping[str, str],
     refusal: Refusal | None,
     *,
     with_file: bool,
-) -> Verdict:
+) -> Meaning:
     if status in (400, 422):
         return _invalid(operation, status, refusal)
     if status == 401:
@@ -201,12 +201,12 @@ def _verdict_on(
     return _by_http(status)
 
 
-def _by_http(status: int) -> Verdict:
+def _by_http(status: int) -> Meaning:
     """What a status means without any fact of this service."""
-    return Verdict(*meaning_of(status), _NEXT_STEPS.get(status))
+    return Meaning(*meaning_of(status), _NEXT_STEPS.get(status))
 
 
-def _invalid(operation: Operation, status: int, refusal: Refusal | None) -> Verdict:
+def _invalid(operation: Operation, status: int, refusal: Refusal | None) -> Meaning:
     """Bad data, or one of the refusals that the service also answers with 400 (section 3)."""
     if refusal is None:
         return _PAGE_INSTEAD if status == 400 else _by_http(status)
@@ -243,7 +243,7 @@ def _said_of(refusal: Refusal, name: str, *words: str) -> str:
 
 def unauthenticated(
     operation: Operation, headers: Mapping[str, str], refusal: Refusal | None
-) -> Verdict:
+) -> Meaning:
     """The meanings of 401 (section 6.4): a code says it, then the text, then the operation."""
     challenge = headers.get("WWW-Authenticate", "")
     scheme = challenge.partition(" ")[0].lower()
@@ -265,10 +265,10 @@ def may_renew(operation: Operation, headers: Mapping[str, str], refusal: Refusal
     A write is only sent again after what is clearly about the token: a view that refuses by hand
     (section 6.4) ran, and who knows what it did before. A read harms nobody.
     """
-    verdict = unauthenticated(operation, headers, refusal)
-    if verdict is _SOMETHING_REFUSED:
+    meaning = unauthenticated(operation, headers, refusal)
+    if meaning is _SOMETHING_REFUSED:
         return operation.effect == "read" or bool(headers.get("WWW-Authenticate"))
-    return verdict is _TOKEN_REFUSED
+    return meaning is _TOKEN_REFUSED
 
 
 def _is_open_ticket_limit(said: str, challenge: str) -> bool:
@@ -278,7 +278,7 @@ def _is_open_ticket_limit(said: str, challenge: str) -> bool:
     return bool(not challenge and _LIMIT.search(said) and not _OF_CREDENTIALS.search(said))
 
 
-def _missing(operation: Operation, refusal: Refusal | None) -> Verdict:
+def _missing(operation: Operation, refusal: Refusal | None) -> Meaning:
     """A missing thing is told in JSON; a missing address by a page or a gateway (6.1)."""
     if refusal is not None and (refusal.enveloped or refusal.detailed or refusal.hint("ticket_id")):
         if operation.name in _OF_ONE_TICKET:

@@ -1,7 +1,7 @@
 """The service's rule of success: what confirms a call, and what an unclear answer ends in.
 
 The facts are in ``SERVICE.md``; each is named with its section. Which error a
-refusal is stands in :mod:`.verdicts`.
+refusal becomes is in :mod:`._error_mapping`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from kapture_async._core.errors import HelpdeskError, UnreadableReplyError
 from kapture_async._core.response import NOT_JSON, ResponseContext, json_of
 from kapture_async._core.transport.request import Operation
 
-from ._error_mapping import DOWNLOAD, LOGIN, REQUEST, may_renew, status_of, verdict_on
+from ._error_mapping import DOWNLOAD, LOGIN, REQUEST, may_renew, meaning_for, status_of
 from ._error_parsing import ENVELOPE, Refusal, refusal_of, status_code_of
 
 _LISTS = frozenset({"categories.list", "tags.list", "tickets.history", REQUEST})
@@ -28,7 +28,7 @@ _CLAIMS_SUCCESS = re.compile(rb'"status_code"\s*:\s*"?2\d\d\b')
 _SAYS_401 = re.compile(rb'"status_code"\s*:\s*"?401\b')
 
 
-def judge(judgement: ResponseContext) -> Any:
+def check_response(response: ResponseContext) -> Any:
     """The service's rule of success: an unknown shape is never success, and no contradiction is.
 
     Confirmed is HTTP 2xx with an object that names no other status, reports no errors and has
@@ -41,18 +41,18 @@ def judge(judgement: ResponseContext) -> Any:
     Raises:
         HelpdeskError: anything else.
     """
-    status = judgement.reply.status
-    body = judgement.json()
+    status = response.reply.status
+    body = response.json()
     if 200 <= status < 300:
-        return _confirmed(judgement, body)
-    claimed = claims_success(judgement.reply.body)
-    if claimed or (judgement.operation.name == LOGIN and _tokens_in(body)):
-        raise judgement.error(
+        return _confirmed(response, body)
+    claimed = claims_success(response.reply.body)
+    if claimed or (response.operation.name == LOGIN and _tokens_in(body)):
+        raise response.error(
             UnreadableReplyError, "the body says success, the HTTP status says failure"
         )
     if status < 400:
-        raise judgement.by_status()
-    raise _refused(judgement, body)
+        raise response.by_status()
+    raise _refused(response, body)
 
 
 def claims_success(body: bytes) -> bool:
@@ -109,94 +109,94 @@ def is_stale_token(
     return may_renew(operation, headers, refusal)
 
 
-def _confirmed(judgement: ResponseContext, body: Any) -> Any:
+def _confirmed(response: ResponseContext, body: Any) -> Any:
     if body is NOT_JSON:
-        raise _not_json(judgement)
-    if isinstance(body, list) and not judgement.operation.marks_success:
+        raise _not_json(response)
+    if isinstance(body, list) and not response.operation.marks_success:
         return body
     if not isinstance(body, dict):
         kind = "a list" if isinstance(body, list) else f"a bare {type(body).__name__}"
-        raise judgement.unreadable(f"the answer is {kind}, not an object")
+        raise response.unreadable(f"the answer is {kind}, not an object")
     code = status_code_of(body)
     if code is not None and code >= 400:
-        raise _refused(judgement, body)
+        raise _refused(response, body)
     if not _is_empty(body.get("errors")):
-        raise _reports_errors(judgement, body)
+        raise _reports_errors(response, body)
     if "status_code" in body and (code is None or not 200 <= code < 300):
-        raise _unclear(judgement, body, "the answer's 'status_code' is no status of success")
-    if judgement.operation.name == LOGIN:
+        raise _unclear(response, body, "the answer's 'status_code' is no status of success")
+    if response.operation.name == LOGIN:
         holder = _tokens_in(body)
         if holder is None:
-            raise _unclear(judgement, body, "the answer holds no access token")
+            raise _unclear(response, body, "the answer holds no access token")
         return holder
-    if not judgement.operation.marks_success:
+    if not response.operation.marks_success:
         return body
     data = body.get("data")
-    if isinstance(data, dict) or (isinstance(data, list) and judgement.operation.name in _LISTS):
+    if isinstance(data, dict) or (isinstance(data, list) and response.operation.name in _LISTS):
         return body
-    raise _unclear(judgement, body, "the answer has no 'data' of the documented kind")
+    raise _unclear(response, body, "the answer has no 'data' of the documented kind")
 
 
-def _not_json(judgement: ResponseContext) -> HelpdeskError:
-    page = judgement.reply.body.lstrip()[:1] == b"<"
-    if judgement.operation.name in (LOGIN, REQUEST) and not page:
+def _not_json(response: ResponseContext) -> HelpdeskError:
+    page = response.reply.body.lstrip()[:1] == b"<"
+    if response.operation.name in (LOGIN, REQUEST) and not page:
         # It may be the token itself, which must not be quoted.
-        return judgement.error(UnreadableReplyError, "the answer is not readable as JSON")
-    return judgement.unreadable()
+        return response.error(UnreadableReplyError, "the answer is not readable as JSON")
+    return response.unreadable()
 
 
-def _reports_errors(judgement: ResponseContext, body: Mapping[str, Any]) -> HelpdeskError:
+def _reports_errors(response: ResponseContext, body: Mapping[str, Any]) -> HelpdeskError:
     """Errors with HTTP 2xx (section 6.2, variant 12).
 
     Alone they are a refusal. Beside a sign of success the work may have been done.
     """
     known = {key: value for key, value in body.items() if key in ENVELOPE}
     if "status_code" not in body and _is_empty(body.get("data")):
-        return _refused(judgement, known)
+        return _refused(response, known)
     beside = "a status of its own" if "status_code" in body else "data"
     return _error(
-        judgement,
+        response,
         UnreadableReplyError,
         f"the answer reports errors beside {beside}",
-        refusal_of(known, judgement.mask),
+        refusal_of(known, response.mask),
     )
 
 
-def _unclear(judgement: ResponseContext, body: Mapping[str, Any], why: str) -> HelpdeskError:
+def _unclear(response: ResponseContext, body: Mapping[str, Any], why: str) -> HelpdeskError:
     # A bare text may explain it. Anything more may echo what a customer wrote.
     if {key for key, value in body.items() if not _is_empty(value)} <= _EXPLAINS:
-        refusal = refusal_of(body, judgement.mask)
-        return _error(judgement, UnreadableReplyError, why, refusal)
-    return judgement.unreadable(why)
+        refusal = refusal_of(body, response.mask)
+        return _error(response, UnreadableReplyError, why, refusal)
+    return response.unreadable(why)
 
 
-def _refused(judgement: ResponseContext, body: Any) -> HelpdeskError:
-    reply = judgement.reply
-    refusal = None if body is NOT_JSON else refusal_of(body, judgement.mask)
+def _refused(response: ResponseContext, body: Any) -> HelpdeskError:
+    reply = response.reply
+    refusal = None if body is NOT_JSON else refusal_of(body, response.mask)
     status = status_of(reply.status, refusal)
-    verdict = verdict_on(
-        judgement.operation, status, reply.headers, refusal, with_file=judgement.with_file
+    meaning = meaning_for(
+        response.operation, status, reply.headers, refusal, with_file=response.with_file
     )
     if refusal is None:
-        return judgement.error(
-            verdict.cls, verdict.message, words=judgement.excerpt(), next_step=verdict.next_step
+        return response.error(
+            meaning.cls, meaning.message, words=response.excerpt(), next_step=meaning.next_step
         )
-    message = verdict.message
+    message = meaning.message
     if refusal.status_code == status != reply.status:
         message += f", with status {status} in the body"
-    error = _error(judgement, verdict.cls, message, refusal, verdict.next_step)
-    error.about_data = verdict.is_about_data(refusal)
+    error = _error(response, meaning.cls, message, refusal, meaning.next_step)
+    error.about_data = meaning.is_about_data(refusal)
     return error
 
 
 def _error(
-    judgement: ResponseContext,
+    response: ResponseContext,
     cls: type[HelpdeskError],
     message: str,
     refusal: Refusal,
     next_step: str | None = None,
 ) -> HelpdeskError:
-    return judgement.error(
+    return response.error(
         cls, message, words=refusal.words, fields=refusal.fields, next_step=next_step
     )
 

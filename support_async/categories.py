@@ -46,6 +46,6 @@ class Categories:
             HelpdeskError: the call failed; being a read, it is safe to ask again.
         """
         operation = self._operations.list_categories
-        judged = await self._requestor.call(operation, headers=check_headers(headers))
+        response = await self._requestor.call(operation, headers=check_headers(headers))
         decode = self._requestor.decode
-        return [decode(judged, row, Category) for row in rows_of(judged, "CategoryList")]
+        return [decode(response, row, Category) for row in rows_of(response, "CategoryList")]

@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Mapping
-from types import EllipsisType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from attrs import frozen
 
-from kapture_async._core.arguments import Payload, check_callable, check_flag, is_one_of, pairs_of
+from kapture_async._core.arguments import (
+    Payload,
+    check_flag,
+    check_whole,
+    is_one_of,
+    pairs_of,
+)
+from kapture_async._core.base_client import BaseClient, undocumented_operation
 from kapture_async._core.codec import Codec
 from kapture_async._core.errors import (
     ConfigurationError,
@@ -18,26 +24,20 @@ from kapture_async._core.errors import (
 )
 from kapture_async._core.phase import Effect
 from kapture_async._core.requestor import ApiRequestor
-from kapture_async._core.runtime import running_loop
 from kapture_async._core.secret import Secret
 from kapture_async._core.transport.auth import TokenProvider, check_printable
 from kapture_async._core.transport.request import Form
 from kapture_async._core.transport.retry import RetryPolicy
 from kapture_async._core.transport.settings import (
-    CallOptions,
     Timeout,
-    TransportSettings,
     check_headers,
-    check_session,
     wrapped_headers,
 )
-from kapture_async._core.transport.transport import Observer, Transport
-from kapture_async._core.transport.urls import check_proxy
-from kapture_async._core.version import __version__
+from kapture_async._core.transport.transport import Observer
 
-from ._api import SERVICE, Installation, Operations, TicketIdIn, any_operation, auth_of, base_url_of
+from ._api import LOGIN_API, SERVICE, Installation, Operations, TicketIdIn, auth_of, base_url_of
 from ._files import MAX_ATTACHMENT_BYTES
-from ._responses import claims_success, is_stale_token, judge
+from ._responses import check_response, claims_success, is_stale_token
 from .attachments import Attachments
 from .categories import Categories
 from .tags import Tags
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     import aiohttp
 
 
-class SupportClient:
+class SupportClient(BaseClient):
     """Client of one installation of the white-label Support Ticket API.
 
     ::
@@ -145,53 +145,34 @@ class SupportClient:
         proxy = Secret.wrap(proxy, "proxy")
         headers = wrapped_headers(headers)
         check_flag("allow_http", allow_http, ConfigurationError)
-        check_callable("on_event", on_event, ConfigurationError)
-        check_session(session)
-        if session is not None and (
-            proxy is not None or ssl_context is not None or keep_alive is not True
-        ):
-            raise ConfigurationError(
-                "proxy=, ssl_context= and keep_alive= have no effect on a session of your own",
-                next_step="Set them on that session.",
-            )
         if not is_one_of(ticket_id_in, "both", "body", "query"):
             raise ConfigurationError("ticket_id_in must be 'both', 'body' or 'query'")
-        if type(max_attachment_bytes) is not int or max_attachment_bytes < 1:
-            raise ConfigurationError("max_attachment_bytes must be a whole number of 1 or more")
-        settings = TransportSettings(
-            service=SERVICE,
-            base_url=base_url_of(base_url, allow_http=allow_http),
-            # Texts of errors may be translated otherwise (section 2.2).
-            headers={"Accept-Language": Secret("en"), **check_headers(headers)},
-            user_agent=f"kapture-async/{__version__}",
-            keep_alive=keep_alive,
-            max_connections=max_connections,
-            max_reply_bytes=max_reply_bytes,
-            proxy=check_proxy(proxy),
-            ssl_context=ssl_context,
-        )
+        check_whole("max_attachment_bytes", max_attachment_bytes, 1, ConfigurationError)
         self._token = auth_of(apikey, access_token, token_provider)
-        self._transport = Transport(
-            settings,
-            self._token,
-            session=session,
-            observer=on_event,
-            claims_success=claims_success,
-            is_stale=is_stale_token,
-        )
-        self._owner = True
         self._installation = Installation(
             operations=Operations.at(paths, ticket_id_in),
             ticket_id_in=ticket_id_in,
             max_attachment_bytes=max_attachment_bytes,
         )
-        self._use(
-            ApiRequestor(
-                transport=self._transport,
-                judge=judge,
-                codec=Codec(),
-                options=CallOptions(timeout=Timeout.of(timeout), retry=retry),
-            )
+        self._connect(
+            service=SERVICE,
+            base_url=base_url_of(base_url, allow_http=allow_http),
+            auth=self._token,
+            # Error texts may otherwise come translated (section 2.2).
+            headers={"Accept-Language": Secret("en"), **check_headers(headers)},
+            timeout=timeout,
+            retry=retry,
+            session=session,
+            proxy=proxy,
+            ssl_context=ssl_context,
+            keep_alive=keep_alive,
+            max_connections=max_connections,
+            max_reply_bytes=max_reply_bytes,
+            on_event=on_event,
+            claims_success=claims_success,
+            is_stale=is_stale_token,
+            judge=check_response,
+            codec=Codec(),
         )
 
     @classmethod
@@ -213,7 +194,7 @@ class SupportClient:
         max_reply_bytes: int | None = None,
         allow_http: bool = False,
         on_event: Observer | None = None,
-    ) -> SupportClient:
+    ) -> Self:
         """A client from the environment.
 
         Reads ``SUPPORT_BASE_URL``, ``SUPPORT_APIKEY`` and ``SUPPORT_ACCESS_TOKEN``. An empty
@@ -261,39 +242,12 @@ class SupportClient:
             on_event=on_event,
         )
 
-    def with_options(
-        self,
-        *,
-        timeout: Timeout | float | EllipsisType | None = ...,
-        retry: RetryPolicy | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
-    ) -> SupportClient:
-        """The same client with other options, sharing its connections and its token. Cheap.
-
-        Args:
-            timeout: seconds for a whole call, a :class:`Timeout`, or ``None`` for no limit; left
-                out, it stays as it is.
-            retry: another retry policy.
-            headers: further headers, over those of this client.
-
-        Returns:
-            A client that need not be closed, and whose closing does nothing.
-        """
-        options = self._requestor.options.changed(timeout=timeout, retry=retry, headers=headers)
-        other = object.__new__(type(self))
-        other._transport = self._transport
-        other._token = self._token
-        other._installation = self._installation
-        other._owner = False
-        other._use(self._requestor.with_options(options))
-        return other
-
-    def _use(self, caller: ApiRequestor) -> None:
-        self._requestor = caller
-        self._categories = Categories(caller, self._installation)
-        self._tags = Tags(caller, self._installation)
-        self._tickets = Tickets(caller, self._installation)
-        self._attachments = Attachments(caller, self._installation)
+    def _use(self, requestor: ApiRequestor) -> None:
+        super()._use(requestor)
+        self._categories = Categories(requestor, self._installation)
+        self._tags = Tags(requestor, self._installation)
+        self._tickets = Tickets(requestor, self._installation)
+        self._attachments = Attachments(requestor, self._installation)
 
     @property
     def categories(self) -> Categories:
@@ -314,16 +268,6 @@ class SupportClient:
     def attachments(self) -> Attachments:
         """Download the files on tickets."""
         return self._attachments
-
-    @property
-    def base_url(self) -> str:
-        """The address that requests go to."""
-        return str(self._transport.settings.base_url)
-
-    @property
-    def closed(self) -> bool:
-        """True after the client was closed."""
-        return self._transport.closed
 
     async def login(self, username: str | Secret, password: str | Secret) -> Tokens:
         """Log a user in (SERVICE.md, section 2.3); further calls use the new access token.
@@ -353,11 +297,11 @@ class SupportClient:
         check_printable("the user name", username)
         check_printable("the password", password)
         form = Form((("username", username.reveal()), ("password", password.reveal())))
-        judged = await self._requestor.call(
+        response = await self._requestor.call(
             self._installation.operations.login, form, secrets=(username, password)
         )
-        given = Payload(judged.body)
-        judged.body = None
+        given = Payload(response.body)
+        response.body = None
         self._token.use(given["access"])
         refresh = given.get("refresh")
         return Tokens(
@@ -377,7 +321,7 @@ class SupportClient:
         marks_success: bool = True,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> Any:
-        """Call any path of the service, with the same sending, retrying and judging.
+        """Call any path of the service, with the same sending, retrying and checking.
 
         For what the platform serves beside the documented calls, such as the refresh of a token
         where an installation tells its path::
@@ -410,44 +354,15 @@ class SupportClient:
             HelpdeskError: as for every call.
         """
         checked = check_headers(headers)
-        operation = any_operation(
+        check_flag("authenticated", authenticated)
+        operation = undocumented_operation(
             path,
             method=method,
             effect=effect,
-            authenticated=authenticated,
+            api="" if authenticated else LOGIN_API,
+            wrap="none" if form is None else "form",
             marks_success=marks_success,
-            has_form=form is not None,
         )
         data = None if form is None else Form(pairs_of("form", form))
         pairs = pairs_of("query", {} if query is None else query)
         return (await self._requestor.call(operation, data, query=pairs, headers=checked)).body
-
-    async def aclose(self) -> None:
-        """Close the connections. Calling it again does nothing.
-
-        Raises:
-            ClientStateError: called from another event loop than the one that was used.
-        """
-        if self._owner:
-            await self._transport.aclose()
-
-    async def __aenter__(self) -> SupportClient:
-        running_loop()
-        # What is loaded when first needed is loaded here, where a service starts up, and not in
-        # its first request.
-        self._transport.load()
-        _ = self._requestor.codec.converter
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    def __repr__(self) -> str:
-        if not hasattr(self, "_transport"):  # a refused setting; tracebacks show it half made
-            return "<SupportClient, not made>"
-        return f"<SupportClient {self.base_url}{' (closed)' if self.closed else ''}>"

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import EllipsisType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from kapture_async._core.download.download import ProgressObserver
 from kapture_async._core.phase import Effect
@@ -107,6 +107,61 @@ class SyncSupportClient(SyncClient[SupportClient]):
 
     _async_name = "SupportClient"
 
+    def with_options(
+        self,
+        *,
+        timeout: Timeout | float | EllipsisType | None = ...,
+        retry: RetryPolicy | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+    ) -> Self:
+        """A client with other options that shares this one's connections and credentials. Cheap.
+
+        Args:
+            timeout: seconds for a whole call, a :class:`Timeout`, or ``None`` for no limit; left
+                out, it stays as it is.
+            retry: another retry policy.
+            headers: further headers; they override this client's.
+
+        Returns:
+            A client that need not be closed; closing it does nothing.
+
+        Raises:
+            ConfigurationError: an option is wrong.
+        """
+        return self._wrap(
+            self._inner.with_options(timeout=timeout, retry=retry, headers=headers), self._loop
+        )
+
+    @property
+    def base_url(self) -> str:
+        """The address that requests go to."""
+        return self._inner.base_url
+
+    @property
+    def closed(self) -> bool:
+        """Whether the client was closed."""
+        return self._inner.closed
+
+    def close(self) -> None:
+        """Close the connections. Calling it again does nothing.
+
+        Raises:
+            ClientStateError: called from another event loop than the one that was used.
+        """
+        self._close(self._inner.aclose)
+
+    def __enter__(self) -> Self:
+        self._loop.run(self._inner.__aenter__())
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._close(lambda: self._inner.__aexit__(exc_type, exc, traceback))
+
     def __init__(
         self,
         base_url: str,
@@ -169,7 +224,7 @@ class SyncSupportClient(SyncClient[SupportClient]):
         max_reply_bytes: int | None = None,
         allow_http: bool = False,
         on_event: Observer | None = None,
-    ) -> SyncSupportClient:
+    ) -> Self:
         """A client from the environment.
 
         Reads ``SUPPORT_BASE_URL``, ``SUPPORT_APIKEY`` and ``SUPPORT_ACCESS_TOKEN``. An empty
@@ -204,28 +259,6 @@ class SyncSupportClient(SyncClient[SupportClient]):
             )
         )
 
-    def with_options(
-        self,
-        *,
-        timeout: Timeout | float | EllipsisType | None = ...,
-        retry: RetryPolicy | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
-    ) -> SyncSupportClient:
-        """The same client with other options, sharing its connections and its token. Cheap.
-
-        Args:
-            timeout: seconds for a whole call, a :class:`Timeout`, or ``None`` for no limit; left
-                out, it stays as it is.
-            retry: another retry policy.
-            headers: further headers, over those of this client.
-
-        Returns:
-            A client that need not be closed, and whose closing does nothing.
-        """
-        return self._wrap(
-            self._inner.with_options(timeout=timeout, retry=retry, headers=headers), self._loop
-        )
-
     @cached_property
     def categories(self) -> SyncCategories:
         """What tickets are about."""
@@ -245,16 +278,6 @@ class SyncSupportClient(SyncClient[SupportClient]):
     def attachments(self) -> SyncAttachments:
         """Download the files on tickets."""
         return SyncAttachments(self._inner.attachments, self._loop)
-
-    @property
-    def base_url(self) -> str:
-        """The address that requests go to."""
-        return self._inner.base_url
-
-    @property
-    def closed(self) -> bool:
-        """True after the client was closed."""
-        return self._inner.closed
 
     def login(self, username: str | Secret, password: str | Secret) -> Tokens:
         """Log a user in (SERVICE.md, section 2.3); further calls use the new access token.
@@ -291,7 +314,7 @@ class SyncSupportClient(SyncClient[SupportClient]):
         marks_success: bool = True,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> Any:
-        """Call any path of the service, with the same sending, retrying and judging.
+        """Call any path of the service, with the same sending, retrying and checking.
 
         For what the platform serves beside the documented calls, such as the refresh of a token
         where an installation tells its path::
@@ -335,26 +358,6 @@ class SyncSupportClient(SyncClient[SupportClient]):
                 headers=headers,
             )
         )
-
-    def close(self) -> None:
-        """Close the connections. Calling it again does nothing.
-
-        Raises:
-            ClientStateError: called from another event loop than the one that was used.
-        """
-        self._close(self._inner.aclose)
-
-    def __enter__(self) -> SyncSupportClient:
-        self._loop.run(self._inner.__aenter__())
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._close(lambda: self._inner.__aexit__(exc_type, exc, traceback))
 
 
 class SyncCategories(SyncResource[Categories]):

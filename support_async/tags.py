@@ -46,6 +46,6 @@ class Tags:
             HelpdeskError: the call failed; being a read, it is safe to ask again.
         """
         operation = self._operations.list_tags
-        judged = await self._requestor.call(operation, headers=check_headers(headers))
+        response = await self._requestor.call(operation, headers=check_headers(headers))
         decode = self._requestor.decode
-        return [decode(judged, row, Tag) for row in rows_of(judged, "TicketTagList")]
+        return [decode(response, row, Tag) for row in rows_of(response, "TicketTagList")]

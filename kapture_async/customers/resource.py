@@ -231,8 +231,8 @@ class Customers:
         )
         marks = _marks(given)
         headers = check_headers(headers)
-        judged = await self._requestor.call(GET_CUSTOMER, marks, headers=headers)
-        return self._customer_in(judged, kapture_customer_id)
+        response = await self._requestor.call(GET_CUSTOMER, marks, headers=headers)
+        return self._customer_in(response, kapture_customer_id)
 
     def pull(
         self,
@@ -319,7 +319,7 @@ class Customers:
                 body["limit"] = str(size.rows)
             codec = self._requestor.codec
             try:
-                judged = await self._requestor.call(PULL_CUSTOMERS, body, headers=checked)
+                response = await self._requestor.call(PULL_CUSTOMERS, body, headers=checked)
             except RejectedError as error:
                 if paged and size.rows is None and wants_limit(error):
                     size.rows = LEARNED
@@ -327,7 +327,7 @@ class Customers:
                 if is_nothing_found(error, self._requestor.words):
                     return [], 0
                 raise
-            rows, total = rows_in(judged, skipped=None if skip else skipped)
+            rows, total = rows_in(response, skipped=None if skip else skipped)
             return [codec.decode(row, CustomerRow) for row in rows], total
 
         def fetch(day: str) -> Listed[CustomerRow]:
@@ -617,36 +617,38 @@ class Customers:
         body = Payload(customer.to_wire())
         if not body:
             raise InvalidInputError("the customer says nothing")
-        judged = await caller.call(operation, body, headers=headers)
-        saved = caller.codec.decode(older_names(judged.body), SavedCustomer)
+        response = await caller.call(operation, body, headers=headers)
+        saved = caller.codec.decode(older_names(response.body), SavedCustomer)
         if saved.contradicts_itself:
-            raise judged.mismatch("the answer says success and gives two customer ids that differ")
+            raise response.mismatch(
+                "the answer says success and gives two customer ids that differ"
+            )
         if changing is None and says_something(customer.customer_id):
             changing = (customer.customer_id or "").strip()
         if changing is not None and saved.kapture_customer_id not in (None, changing):
-            raise judged.mismatch(
+            raise response.mismatch(
                 "the answer names another customer than the one to be changed: it may have been "
                 "added",
                 saved.kapture_customer_id,
             )
         return saved
 
-    def _customer_in(self, judged: ResponseContext, asked: str | None) -> Customer:
-        body = older_names(judged.body) if isinstance(judged.body, dict) else {}
+    def _customer_in(self, response: ResponseContext, asked: str | None) -> Customer:
+        body = older_names(response.body) if isinstance(response.body, dict) else {}
         details = body.get("Customer Details")
         if isinstance(details, str) and details.strip():
             # The same key is a text where nobody was found (section 7), with or without a mark.
-            error = refusal(judged, details)
+            error = refusal(response, details)
             if type(error) is RejectedError:
-                error = judged.error(
+                error = response.error(
                     NotFoundError, "the service knows no such customer", words=details
                 )
             raise error
         if not isinstance(details, dict):
-            raise judged.unreadable("the answer holds no customer")
-        customer = self._requestor.decode(judged, body, Customer)
+            raise response.unreadable("the answer holds no customer")
+        customer = self._requestor.decode(response, body, Customer)
         if says_something(asked) and customer.customer_id != (asked or "").strip():
-            raise judged.unreadable("the answer holds a customer that was not asked for")
+            raise response.unreadable("the answer holds a customer that was not asked for")
         return customer
 
     def _not_moving(self) -> UnreadableReplyError:

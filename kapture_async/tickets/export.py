@@ -57,7 +57,7 @@ def rows_rule(codec: Codec, words: VendorWords = DOCUMENTED) -> RowsRule[TicketR
         rest_of=rows_of,
         total_of=total_of,
         says_none=lambda error: is_nothing_found(error, words),
-        no_row=lambda judged, row: None if is_row(row.raw) else no_ticket(judged, [row.raw]),
+        no_row=lambda response, row: None if is_row(row.raw) else no_ticket(response, [row.raw]),
     )
 
 
@@ -169,7 +169,7 @@ _ROW_KEYS = frozenset(
 )
 
 
-def rows_of(judged: ResponseContext) -> list[dict[str, Any]]:
+def rows_of(response: ResponseContext) -> list[dict[str, Any]]:
     """The rows of a pull: ``message`` is a list, one ticket, or a text that says "none".
 
     Also an object of tickets whose keys are numbers, which is how PHP writes a list with gaps.
@@ -178,11 +178,11 @@ def rows_of(judged: ResponseContext) -> list[dict[str, Any]]:
         UnreadableReplyError: it is anything else: an object that is no ticket is an error or a
             wrapper, and never one row.
     """
-    message = judged.body.get(ROWS_KEY)
+    message = response.body.get(ROWS_KEY)
     if isinstance(message, str):
-        if not message.strip() or none_said(judged, message):
+        if not message.strip() or none_said(response, message):
             return []
-        raise judged.error(
+        raise response.error(
             UnreadableReplyError,
             "the answer has a text in place of the rows",
             words=message,
@@ -190,16 +190,16 @@ def rows_of(judged: ResponseContext) -> list[dict[str, Any]]:
         )
     rows = _listed(message)
     if rows is None:
-        raise judged.unreadable("the answer's 'message' is neither rows nor a text")
+        raise response.unreadable("the answer's 'message' is neither rows nor a text")
     if not all(is_row(row) for row in rows):
-        raise no_ticket(judged, rows)
+        raise no_ticket(response, rows)
     return rows
 
 
-def no_ticket(judged: ResponseContext, rows: Iterable[Mapping[str, Any]]) -> UnreadableReplyError:
+def no_ticket(response: ResponseContext, rows: Iterable[Mapping[str, Any]]) -> UnreadableReplyError:
     """The error for objects in place of rows, some of which are no tickets."""
     odd = next(row for row in rows if not is_row(row))
-    return judged.error(
+    return response.error(
         UnreadableReplyError,
         f"in place of a ticket, the answer has {shape_of(odd)}",
         words=said_in(odd),
@@ -215,6 +215,6 @@ def _listed(message: Any) -> list[dict[str, Any]] | None:
     return None
 
 
-def total_of(judged: ResponseContext) -> int | None:
+def total_of(response: ResponseContext) -> int | None:
     """How many rows there are: null in the sample, a number or absent elsewhere (section 4)."""
-    return count_in(judged.body)
+    return count_in(response.body)

@@ -1065,27 +1065,27 @@ class Tickets:
         self, caller: ApiRequestor, body: dict[str, Any], headers: Mapping[str, Secret] | None
     ) -> AddedTicket:
         codec = caller.codec
-        judged = await caller.call(ADD_TICKET, body, headers=headers)
-        added = codec.decode(judged.body, AddedTicket)
+        response = await caller.call(ADD_TICKET, body, headers=headers)
+        added = codec.decode(response.body, AddedTicket)
         if not added.ticket_id:
-            added = codec.decode(older_names(judged.body), AddedTicket)
+            added = codec.decode(older_names(response.body), AddedTicket)
         if not added.ticket_id:
-            raise judged.unreadable("the answer says success but names no ticket id")
-        if len(ids_of(judged.body)) > 1:
-            raise judged.mismatch("the answer says success and gives two ticket ids that differ")
+            raise response.unreadable("the answer says success but names no ticket id")
+        if len(ids_of(response.body)) > 1:
+            raise response.mismatch("the answer says success and gives two ticket ids that differ")
         return added
 
     async def _update(
         self, caller: ApiRequestor, update: TicketUpdate, headers: Mapping[str, Secret] | None
     ) -> UpdatedTicket:
         asked = update.ticket_id
-        judged = await caller.call(
+        response = await caller.call(
             UPDATE_TICKET, update.to_wire(caller.codec.zone), headers=headers
         )
-        updated = caller.codec.decode(judged.body, UpdatedTicket)
+        updated = caller.codec.decode(response.body, UpdatedTicket)
         named = (updated.ticket_id or "").strip()
         if named and named != asked.strip():
-            raise judged.mismatch(
+            raise response.mismatch(
                 "the answer says success and names another ticket than the one to be updated "
                 "(the two may have been merged): either may have been changed",
                 named,
@@ -1097,14 +1097,14 @@ class Tickets:
     ) -> list[TicketDetail]:
         codec = self._requestor.codec
         body = Payload(switches, ticket_ids=",".join(ids))
-        judged = await self._requestor.call(GET_TICKET, body, headers=headers)
-        if not all(isinstance(element, dict) for element in judged.body):
-            raise judged.unreadable("the answer's list holds something that is no ticket")
-        if any("task_details" not in element and is_no_row(element) for element in judged.body):
-            raise judged.unreadable("in place of a ticket, the answer has an object that is none")
-        tickets = [codec.decode(element, TicketDetail) for element in judged.body]
+        response = await self._requestor.call(GET_TICKET, body, headers=headers)
+        if not all(isinstance(element, dict) for element in response.body):
+            raise response.unreadable("the answer's list holds something that is no ticket")
+        if any("task_details" not in element and is_no_row(element) for element in response.body):
+            raise response.unreadable("in place of a ticket, the answer has an object that is none")
+        tickets = [codec.decode(element, TicketDetail) for element in response.body]
         if any(ticket.ticket_id and ticket.ticket_id not in ids for ticket in tickets):
-            raise judged.unreadable("the answer holds a ticket that was not asked for")
+            raise response.unreadable("the answer holds a ticket that was not asked for")
         return tickets
 
 

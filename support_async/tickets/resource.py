@@ -293,15 +293,15 @@ class Tickets:
         """
         ticket_id = checked_ticket(ticket_id)
         where = self._installation.ticket_id_in
-        judged = await self._requestor.call(
+        response = await self._requestor.call(
             self._installation.operations.get_ticket,
             detail_form(ticket_id) if where != "query" else None,
             query=query_of(ticket_id=ticket_id) if where != "body" else (),
             headers=check_headers(headers),
         )
-        ticket = self._requestor.decode(judged, object_of(judged), TicketDetail)
+        ticket = self._requestor.decode(response, object_of(response), TicketDetail)
         if ticket.ticket_id != ticket_id:
-            raise judged.unreadable("the answer holds another ticket than was asked for")
+            raise response.unreadable("the answer holds another ticket than was asked for")
         return ticket
 
     async def update(
@@ -802,9 +802,9 @@ class Tickets:
     ) -> list[TicketRow]:
         query = query_of(offset=offset, limit=limit, **filters)
         operation = self._installation.operations.ticket_history
-        judged = await self._requestor.call(operation, query=query, headers=headers)
+        response = await self._requestor.call(operation, query=query, headers=headers)
         decode = self._requestor.decode
-        return [decode(judged, row, TicketRow) for row in rows_of(judged, "TicketList")]
+        return [decode(response, row, TicketRow) for row in rows_of(response, "TicketList")]
 
     async def _set_status(
         self, ticket_id: str | int, status: str, headers: Mapping[str, str | Secret] | None

@@ -166,6 +166,7 @@ LAYERS = [
     ["kapture_async._core.events"],
     ["kapture_async._core.push", "kapture_async._core.pull", "kapture_async._core.download"],
     ["kapture_async._core.journal"],
+    ["kapture_async._core.base_client"],
     ["kapture_async._core.requestor"],
     ["kapture_async._core.response"],
     ["kapture_async._core.transport.transport"],

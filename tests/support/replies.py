@@ -18,7 +18,7 @@ from kapture_async._core.transport.settings import TransportSettings
 from kapture_async._core.transport.transport import Transport
 from kapture_async._core.transport.urls import parse_base_url
 from support_async import HelpdeskError
-from support_async._responses import is_stale_token, judge
+from support_async._responses import check_response, is_stale_token
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "support"
 APIKEY, TOKEN = "canary-apikey-77b1", "canary-token-5f2e9a"
@@ -40,7 +40,7 @@ def operation(name: str) -> Operation:
     return Operation(name=name, path="/x/", effect="write" if name in WRITES else "read")
 
 
-def judgement(
+def response_of(
     name: str, body: Any, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> ResponseContext:
     raw = body if isinstance(body, bytes) else orjson.dumps(body)
@@ -52,7 +52,7 @@ def refused(
     name: str, body: Any, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> HelpdeskError:
     with pytest.raises(HelpdeskError) as caught:
-        judge(judgement(name, body, status, headers))
+        check_response(response_of(name, body, status, headers))
     assert caught.value.operation == name
     assert caught.value.status == status
     return caught.value

@@ -26,7 +26,7 @@ from support_async import (
     UnreadableReplyError,
     ValidationError,
 )
-from support_async._responses import claims_success, is_stale_token, judge
+from support_async._responses import check_response, claims_success, is_stale_token
 
 from .replies import (
     ALL,
@@ -41,9 +41,9 @@ from .replies import (
     TOKEN,
     TOO_BIG,
     WRITES,
-    judgement,
     operation,
     refused,
+    response_of,
     stale,
 )
 
@@ -65,7 +65,7 @@ GOOD = {
 @pytest.mark.parametrize("label", GOOD)
 def test_the_samples_are_success(sample: Any, label: str) -> None:
     body = sample(f"support/{label}.response")
-    assert judge(judgement(GOOD[label], body)) == body
+    assert check_response(response_of(GOOD[label], body)) == body
 
 
 # What index.json expects, in the words of this library, and the call each sample is of.
@@ -166,14 +166,14 @@ def test_the_samples_mean_the_same_in_an_envelope_and_without(entry: dict[str, A
 )
 @pytest.mark.parametrize("status", [200, 201, 202])
 def test_the_envelope_of_success(name: str, body: Any, status: int) -> None:
-    assert judge(judgement(name, body, status)) == body
+    assert check_response(response_of(name, body, status)) == body
 
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_data_is_a_list_only_where_lists_are_answered(name: str) -> None:
     body = {"status_code": 200, "errors": {}, "data": [{"id": 1}]}
     if name in LISTS:
-        assert judge(judgement(name, body)) == body
+        assert check_response(response_of(name, body)) == body
     else:
         assert type(refused(name, body)) is UnreadableReplyError
 
@@ -327,10 +327,10 @@ def test_what_claims_no_success(body: bytes) -> None:
 
 def test_a_login_answers_bare_or_in_an_envelope() -> None:
     tokens = {"refresh": "r", "access": "a"}
-    assert judge(judgement("login", tokens)) == tokens
-    assert judge(judgement("login", {"access": "a"})) == {"access": "a"}
+    assert check_response(response_of("login", tokens)) == tokens
+    assert check_response(response_of("login", {"access": "a"})) == {"access": "a"}
     for body in ({"data": tokens}, {"status_code": 200, "errors": {}, "data": tokens}):
-        assert judge(judgement("login", body)) == tokens
+        assert check_response(response_of("login", body)) == tokens
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if name != "login"])
@@ -446,7 +446,7 @@ def test_any_answer_is_success_or_an_error_of_this_library(
     renewable = is_stale_token(operation(name), status, CIMultiDict(headers), body)
     claimed = claims_success(body)
     try:
-        result = judge(judgement(name, body, status, headers))
+        result = check_response(response_of(name, body, status, headers))
     except HelpdeskError as error:
         check_refusal(error, name, status, renewable=renewable, claimed=claimed)
         return

@@ -31,7 +31,7 @@ from kapture_async._core.transport.request import Operation, RawReply
 from kapture_async._core.transport.settings import TransportSettings
 from kapture_async._core.transport.transport import Transport
 from kapture_async._core.transport.urls import parse_base_url
-from kapture_async._responses import is_nothing_found, judge
+from kapture_async._responses import check_response, is_nothing_found
 from kapture_async.tickets.export import rows_of
 
 TRANSPORT = Transport(
@@ -41,7 +41,7 @@ TRANSPORT = Transport(
 ALL = [ADD_TICKET, UPDATE_TICKET, GET_TICKET, PULL_TICKETS]
 
 
-def judgement(
+def response_of(
     operation: Operation, body: Any, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> ResponseContext:
     raw = body if isinstance(body, bytes) else orjson.dumps(body)
@@ -60,7 +60,7 @@ def judgement(
 )
 def test_the_samples_are_success(sample: Any, operation: Operation, name: str) -> None:
     body = sample(f"kapture/{name}")
-    assert judge(judgement(operation, body)) == body
+    assert check_response(response_of(operation, body)) == body
 
 
 FAILURES = {
@@ -89,7 +89,7 @@ def test_the_documented_failures(
     failures = sample("kapture/failures")
     assert set(failures) == set(FAILURES)
     with pytest.raises(RejectedError) as caught:
-        judge(judgement(operation, failures[label], status))
+        check_response(response_of(operation, failures[label], status))
     if status == 200 or FAILURES[label] is not RejectedError:
         assert type(caught.value) is FAILURES[label]
     body = failures[label]
@@ -99,7 +99,7 @@ def test_the_documented_failures(
 
 def test_a_missing_field_is_named() -> None:
     with pytest.raises(ValidationError) as caught:
-        judge(judgement(ADD_TICKET, {"message": "title is missing", "status": "failed"}))
+        check_response(response_of(ADD_TICKET, {"message": "title is missing", "status": "failed"}))
     assert caught.value.fields == {"title": ("title is missing",)}
 
 
@@ -131,20 +131,20 @@ def test_a_missing_field_is_named() -> None:
 )
 def test_an_unknown_shape_is_never_success(operation: Operation, body: Any) -> None:
     with pytest.raises(UnreadableReplyError) as caught:
-        judge(judgement(operation, body))
+        check_response(response_of(operation, body))
     assert caught.value.outcome == "unknown"
 
 
 @pytest.mark.parametrize("operation", [ADD_TICKET, UPDATE_TICKET, PULL_TICKETS])
 def test_a_list_is_success_only_where_lists_are_answered(operation: Operation) -> None:
     with pytest.raises(UnreadableReplyError):
-        judge(judgement(operation, [{"status": "success"}]))
+        check_response(response_of(operation, [{"status": "success"}]))
 
 
 @pytest.mark.parametrize("status", [400, 500, 502])
 def test_success_in_the_body_and_failure_in_the_status_is_a_doubt(status: int) -> None:
     with pytest.raises(UnreadableReplyError, match="says success"):
-        judge(judgement(ADD_TICKET, {"status": "success", "ticket_id": "1"}, status))
+        check_response(response_of(ADD_TICKET, {"status": "success", "ticket_id": "1"}, status))
 
 
 @pytest.mark.parametrize(
@@ -167,20 +167,22 @@ def test_without_a_word_the_status_decides(
     status: int, expected: type[HelpdeskError], body: Any
 ) -> None:
     with pytest.raises(HelpdeskError) as caught:
-        judge(judgement(ADD_TICKET, body, status, {"Retry-After": "7"}))
+        check_response(response_of(ADD_TICKET, body, status, {"Retry-After": "7"}))
     assert type(caught.value) is expected
     assert caught.value.retry_after == 7
 
 
 def test_an_unknown_refusal_with_5xx_is_a_doubt() -> None:
     with pytest.raises(ServerError):
-        judge(judgement(ADD_TICKET, {"message": "Something odd", "status": "failed"}, 500))
+        check_response(
+            response_of(ADD_TICKET, {"message": "Something odd", "status": "failed"}, 500)
+        )
 
 
 @pytest.mark.parametrize("key", ["status", "Status", "STATUS"])
 @pytest.mark.parametrize("word", ["success", "Success", " success "])
 def test_case_does_not_matter(key: str, word: str) -> None:
-    assert judge(judgement(ADD_TICKET, {key: word}))
+    assert check_response(response_of(ADD_TICKET, {key: word}))
 
 
 @given(
@@ -199,7 +201,7 @@ def test_only_the_mark_of_success_is_success(body: Any) -> None:
         for key, value in body.items()
     )
     try:
-        judge(judgement(ADD_TICKET, raw))
+        check_response(response_of(ADD_TICKET, raw))
     except HelpdeskError:
         return
     assert marked
@@ -210,18 +212,18 @@ def test_only_the_mark_of_success_is_success(body: Any) -> None:
 )
 def test_a_pulls_message_has_three_shapes(message: Any, count: int) -> None:
     body = {"status": "success", "message": message}
-    judged = judgement(PULL_TICKETS, body)
-    judged.body = judge(judged)
-    assert len(rows_of(judged)) == count
+    response = response_of(PULL_TICKETS, body)
+    response.body = check_response(response)
+    assert len(rows_of(response)) == count
 
 
 @pytest.mark.parametrize("message", [None, 1, ["x"], [[]], True])
 def test_any_other_message_is_unreadable(message: Any) -> None:
     body = {"status": "success", "message": message}
-    judged = judgement(PULL_TICKETS, body)
-    judged.body = judge(judged)
+    response = response_of(PULL_TICKETS, body)
+    response.body = check_response(response)
     with pytest.raises(UnreadableReplyError):
-        rows_of(judged)
+        rows_of(response)
 
 
 @pytest.mark.parametrize(
@@ -237,7 +239,7 @@ def test_any_other_message_is_unreadable(message: Any) -> None:
 @pytest.mark.parametrize("status", [200, 500, 504])
 def test_a_service_that_broke_down_leaves_a_doubt(words: str, status: int) -> None:
     with pytest.raises(ServerError):
-        judge(judgement(ADD_TICKET, {"message": words, "status": "failed"}, status))
+        check_response(response_of(ADD_TICKET, {"message": words, "status": "failed"}, status))
 
 
 @pytest.mark.parametrize(
@@ -251,19 +253,19 @@ def test_a_service_that_broke_down_leaves_a_doubt(words: str, status: int) -> No
 )
 def test_contradictions_and_unknown_marks_are_no_success_and_no_refusal(body: Any) -> None:
     with pytest.raises(UnreadableReplyError):
-        judge(judgement(ADD_TICKET, body))
+        check_response(response_of(ADD_TICKET, body))
 
 
 def test_lists_of_the_older_endpoints_carry_marks() -> None:
     request = Operation(name="request", path="/x", effect="write")
     good = [{"status": "success", "order_id": "1"}]
-    assert judge(judgement(request, good)) == good
+    assert check_response(response_of(request, good)) == good
     with pytest.raises(RejectedError):
-        judge(judgement(request, [{"status": "failed", "message": "no"}]))
+        check_response(response_of(request, [{"status": "failed", "message": "no"}]))
     with pytest.raises(UnreadableReplyError):
-        judge(judgement(request, [{"order_id": "1"}]))
+        check_response(response_of(request, [{"order_id": "1"}]))
     unmarked = Operation(name="request", path="/x", effect="read", marks_success=False)
-    assert judge(judgement(unmarked, [{"order_id": "1"}]))
+    assert check_response(response_of(unmarked, [{"order_id": "1"}]))
 
 
 @pytest.mark.parametrize(
@@ -290,15 +292,15 @@ def test_lists_of_the_older_endpoints_carry_marks() -> None:
     ],
 )
 def test_only_a_text_that_says_none_means_none(text: str, none: bool) -> None:
-    judged = judgement(PULL_TICKETS, {"status": "success", "message": text})
-    judged.body = judge(judged)
+    response = response_of(PULL_TICKETS, {"status": "success", "message": text})
+    response.body = check_response(response)
     if none:
-        assert rows_of(judged) == []
+        assert rows_of(response) == []
     else:
         with pytest.raises(UnreadableReplyError):
-            rows_of(judged)
+            rows_of(response)
     with pytest.raises(RejectedError) as caught:
-        judge(judgement(PULL_TICKETS, {"status": "failed", "message": text}))
+        check_response(response_of(PULL_TICKETS, {"status": "failed", "message": text}))
     assert is_nothing_found(caught.value) == (none and bool(text))
 
 
@@ -313,5 +315,5 @@ def test_only_a_text_that_says_none_means_none(text: str, none: bool) -> None:
 )
 def test_an_unknown_mark_hides_no_words(body: Any) -> None:
     with pytest.raises(UnreadableReplyError, match="status is 'error'") as caught:
-        judge(judgement(ADD_TICKET, body))
+        check_response(response_of(ADD_TICKET, body))
     assert caught.value.vendor_message == "title is missing"
