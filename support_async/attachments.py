@@ -10,8 +10,8 @@ from pathlib import Path
 from attrs import evolve
 
 from kapture_async._core.arguments import check_callable
+from kapture_async._core.atomicfile import AtomicFile
 from kapture_async._core.download.download import Download, ProgressObserver, save
-from kapture_async._core.download.saving import Saving
 from kapture_async._core.requestor import ApiRequestor
 from kapture_async._core.secret import Secret
 from kapture_async._core.transport.request import MEBI
@@ -93,10 +93,10 @@ class Attachments:
         """
         check_callable("on_progress", on_progress)
         begin = self._beginner(attachment_id, max_bytes, headers)
-        saving = await asyncio.to_thread(Saving.prepare, to, overwrite=overwrite)
+        file = await asyncio.to_thread(AtomicFile, to, overwrite=overwrite, folder=True)
         return await save(
             begin,
-            saving,
+            file,
             service=SERVICE,
             operation=self._operation,
             options=self._requestor.options,

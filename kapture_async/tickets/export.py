@@ -12,6 +12,7 @@ from datetime import date, datetime, tzinfo
 from typing import Any, Final
 
 from .._api import INDIA
+from .._core.atomicfile import AtomicFile
 from .._core.codec import Codec, wire_fields
 from .._core.errors import (
     InvalidInputError,
@@ -19,7 +20,6 @@ from .._core.errors import (
 )
 from .._core.pull.arrow import Frame
 from .._core.pull.export import Export, Exported, PullObserver
-from .._core.pull.output import Output
 from .._core.pull.pages import Pages
 from .._core.pull.sinks import Shape, format_of
 from .._core.pull.watermark import State, digest_of
@@ -110,7 +110,7 @@ async def export_tickets(
         excel: what to export, where to, and how.
     """
     zone = codec.zone
-    output = Output(out, overwrite=overwrite)
+    output = AtomicFile(out, overwrite=overwrite)
     form = format_of(output.target, format_)
     if excel and form != "csv":
         raise InvalidInputError("excel is for CSV: another format is no table for it")

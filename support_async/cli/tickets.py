@@ -234,7 +234,7 @@ def download(
 
 def _refuse_to_replace(path: str) -> NoReturn:
     labelled(
-        ("error", f"{Path(path)} is there already, and was left alone", "bold red"),
+        ("error", f"{Path(path)} already exists, and was left alone", "bold red"),
         ("next", "Name another place with --to, or give --overwrite.", "bold"),
     )
     sys.exit(USAGE)

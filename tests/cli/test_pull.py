@@ -46,7 +46,7 @@ def test_into_a_file(run_cli: Run, tmp_path: Path) -> None:
     before = file.read_bytes()
     again = run_cli(*DAYS, "--out", file.name)
     assert again.returncode == 2
-    assert "it is there already" in again.stderr
+    assert "it already exists" in again.stderr
     assert file.read_bytes() == before
     assert run_cli(*DAYS, "--out", file.name, "--overwrite").returncode == 0
 

@@ -79,7 +79,7 @@ def test_a_file_that_is_there_is_left_alone(
     for place in (".", "x.txt"):
         done = run_support("download", file, "--to", place)
         assert (done.returncode, done.stdout) == (2, "")
-        assert "is there already, and was left alone\nnext: " in done.stderr
+        assert "already exists, and was left alone\nnext: " in done.stderr
         assert "--overwrite" in done.stderr
     done = run_support("download", file, "--to", "y.txt", "--max-bytes", "1000")
     assert done.returncode != 0
@@ -148,6 +148,9 @@ def test_lists(run_support: Run, support_server: SupportEmulator, tmp_path: Path
     assert done.stderr == "20 tickets to seen.jsonl\n"
     lines = (tmp_path / "seen.jsonl").read_text(encoding="utf-8").splitlines()
     assert {json.loads(line)["status"] for line in lines} == {"3"}
+    done = run_support("history", "--out", "seen.jsonl")
+    assert (done.returncode, "seen.jsonl is there already" in done.stderr) == (2, True)
+    assert len((tmp_path / "seen.jsonl").read_text(encoding="utf-8").splitlines()) == 20
     done = run_support("history", "--subject", "Ticket 7", "--category", "4")
     assert re.fullmatch(r"\d+ +processing +low +Sample category B +Ticket 7\n", done.stdout)
 

@@ -12,8 +12,8 @@ from typing import Any, cast
 import anyio
 import pytest
 
+from kapture_async._core.atomicfile import AtomicFile
 from kapture_async._core.download.download import Download, DownloadProgress, save
-from kapture_async._core.download.saving import Saving
 from kapture_async._core.errors import (
     ConnectError,
     HelpdeskError,
@@ -79,8 +79,8 @@ class Service:
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
 
-    async def save(self, to: Path | Saving, **more: Any) -> Path:
-        saving = to if isinstance(to, Saving) else Saving.prepare(to, overwrite=False)
+    async def save(self, to: Path | AtomicFile, **more: Any) -> Path:
+        saving = to if isinstance(to, AtomicFile) else AtomicFile(to, overwrite=False, folder=True)
         on_progress = more.pop("on_progress", None)
         return await save(
             self.begin,
@@ -220,7 +220,7 @@ async def test_time_that_runs_out_between_two_transfers(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
-class Held(Saving):
+class Held(AtomicFile):
     """Its writes stop until they may go on."""
 
     inside: threading.Event
@@ -229,7 +229,7 @@ class Held(Saving):
 
     @classmethod
     def at(cls, path: Path, raises: BaseException | None = None) -> Held:
-        saving = cast("Held", cls.prepare(path, overwrite=False))
+        saving = cast("Held", cls(path, folder=True))
         saving.inside, saving.may_go_on = threading.Event(), threading.Event()
         saving.raises = raises
         return saving
@@ -318,8 +318,8 @@ async def test_cancelled_at_every_step(
         await asyncio.sleep(0)
 
     if step in ("begin", "finish"):
-        real: Callable[..., Any] = getattr(Saving, step)
-        monkeypatch.setattr(Saving, step, lambda *a: (stop(), real(*a))[1])
+        real: Callable[..., Any] = getattr(AtomicFile, step)
+        monkeypatch.setattr(AtomicFile, step, lambda *a: (stop(), real(*a))[1])
     elif step == "chunk":
         reply.left.insert(1, stop_here)
     elif step == "sleep":

@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 from kapture_async._core import atomicfile
-from kapture_async._core.atomicfile import PartFile, clean
-from kapture_async._core.download.saving import Saving
-from kapture_async._core.pull.output import Output
+from kapture_async._core.atomicfile import AtomicFile, PartFile, clean
 
 pytest.importorskip("fcntl")
 
@@ -58,11 +56,12 @@ def test_the_next_one_removes_it(tmp_path: Path) -> None:
 
 def test_a_download_cleans_and_is_private(tmp_path: Path) -> None:
     killed(tmp_path)
-    saving = Saving.prepare(tmp_path / "a.txt", overwrite=False)
-    saving.begin("")
+    saving = AtomicFile(tmp_path / "a.txt", folder=True)
+    saving.begin()
     assert len(parts(tmp_path)) == 1
     saving.write(b"content")
-    path = saving.finish()
+    saving.finish()
+    path = tmp_path / "a.txt"
     assert path.read_bytes() == b"content"
     assert path.stat().st_mode & 0o777 == 0o600
     assert parts(tmp_path) == []
@@ -70,7 +69,7 @@ def test_a_download_cleans_and_is_private(tmp_path: Path) -> None:
 
 def test_an_export_cleans(tmp_path: Path) -> None:
     killed(tmp_path)
-    output = Output(tmp_path / "a.csv")
+    output = AtomicFile(tmp_path / "a.csv")
     output.begin()
     output.file.write(b"rows")
     output.seal()
@@ -82,7 +81,7 @@ def test_an_export_cleans(tmp_path: Path) -> None:
 
 
 def test_what_a_state_waits_for_stays(tmp_path: Path) -> None:
-    output = Output(tmp_path / "a.csv")
+    output = AtomicFile(tmp_path / "a.csv")
     output.keep_after_a_kill()
     output.begin()
     output.seal()

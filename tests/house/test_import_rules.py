@@ -181,11 +181,9 @@ LAYERS = [
     ],
     ["kapture_async._core.transport.urls"],
     ["kapture_async._core.codec"],
-    ["kapture_async._core.secret", "kapture_async._core.arguments"],
-    [
-        *("kapture_async._core.outcome", "kapture_async._core.runtime"),
-        "kapture_async._core.atomicfile",
-    ],
+    ["kapture_async._core.secret", "kapture_async._core.atomicfile"],
+    ["kapture_async._core.arguments"],
+    ["kapture_async._core.outcome", "kapture_async._core.runtime"],
     ["kapture_async._core.errors"],
     ["kapture_async._core.phase", "kapture_async._core.version"],
     [

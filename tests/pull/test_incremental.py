@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import random
@@ -27,7 +28,7 @@ from kapture_async import (
     SyncKaptureClient,
 )
 from kapture_async._api import INDIA
-from kapture_async._core.pull import output as output_module
+from kapture_async._core import atomicfile
 from kapture_async._core.pull import watermark as state_module
 from kapture_async.testing import FaultPlan, KaptureEmulator
 
@@ -169,18 +170,20 @@ async def test_killed_at_every_step(
     emulator = archive.emulator
     emulator.seed(created=NOON)
     await archive.run()
+    monkeypatch.setattr(atomicfile, "_REST", 0.0)
     for steps in range(100):
         emulator.seed(created=emulator.now)
         emulator.seed(created=emulator.now - timedelta(hours=12))
         system = DyingSystem(steps)
         with monkeypatch.context() as patched:
-            patched.setattr(output_module, "os", system)
+            patched.setattr(atomicfile, "os", system)
             patched.setattr(state_module, "os", system)
             try:
                 await archive.run()
                 break
             except Killed:
                 pass
+        gc.collect()  # the locks of a process that was really killed are gone
         if taken:
             for file in archive.folder.glob("0*.jsonl"):
                 file.rename(archive.folder / f"taken-{file.name}")
@@ -323,7 +326,7 @@ async def test_rows_that_cannot_get_their_name_wait(
 
     with monkeypatch.context() as patched:
         patched.setattr(state_module, "publish", too_late)
-        with pytest.raises(StateError, match=r"wait in .* appeared meanwhile"):
+        with pytest.raises(StateError, match=r"wait in .* appeared in the meantime"):
             await archive.run()
     with pytest.raises(StateError, match="wait in"):
         await archive.run()

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from kapture_async import AuthenticationError, InvalidInputError, KaptureClient, StateError
-from kapture_async._core.pull import output as output_module
+from kapture_async._core import atomicfile
 from kapture_async._core.pull import watermark as state_module
 from kapture_async.testing import KaptureEmulator
 from kapture_async.testing.ticket_endpoints import PULL
@@ -222,7 +222,7 @@ async def test_one_name_for_all_runs_is_refused(archive: Archive) -> None:
         await archive.run()
 
 
-@pytest.mark.parametrize("name", ["./st", "x/../st", "ST", "st-lock", ".st.new", "link/st"])
+@pytest.mark.parametrize("name", ["./st", "x/../st", "ST", "st-lock", "link/st"])
 async def test_the_output_is_not_the_state(archive: Archive, name: str) -> None:
     (archive.folder / "x").mkdir()
     (archive.folder / "link").symlink_to(archive.folder)
@@ -255,14 +255,14 @@ class Killed(BaseException):
 
 
 async def killed(archive: Archive, patched: pytest.MonkeyPatch, step: str) -> None:
-    """A run that dies right behind a step."""
+    """A run that dies right behind the step that gives its output a name."""
     real = getattr(os, step)
     done = False
 
     def first(*arguments: Any, **more: Any) -> Any:
         nonlocal done
         found = real(*arguments, **more)
-        done = True
+        done = arguments[-1].endswith(".jsonl")
         return found
 
     class Dying:
@@ -272,7 +272,7 @@ async def killed(archive: Archive, patched: pytest.MonkeyPatch, step: str) -> No
             return first if name == step else getattr(os, name)
 
     with patched.context() as patch:
-        patch.setattr(output_module, "os", Dying())
+        patch.setattr(atomicfile, "os", Dying())
         patch.setattr(state_module, "os", Dying())
         with pytest.raises(Killed):
             await archive.run()
@@ -287,7 +287,7 @@ async def test_a_consumer_that_takes_the_file_of_a_killed_run(
     archive.emulator.seed(created=NOON)
     if not links:
         monkeypatch.delattr(os, "link")
-    await killed(archive, monkeypatch, "link" if links else "rename")
+    await killed(archive, monkeypatch, "link" if links else "replace")
     published, taken = archive.folder / "0001.jsonl", archive.folder / "taken.jsonl"
     published.rename(taken)
     archive.emulator.seed(created=NOON)

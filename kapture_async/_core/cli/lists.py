@@ -8,9 +8,10 @@ from typing import Any, BinaryIO, Protocol
 
 import click
 
+from ..atomicfile import AtomicFile
 from ..jsontext import line_of
-from ..pull.output import Output
 from .console import json_line
+from .newfile import check_new
 from .options import Command, timeout_option, with_options
 from .running import run
 
@@ -61,11 +62,17 @@ def put_rows(
         out: a file, or ``-`` for stdout.
         as_json: stdout gets JSON.
 
+    Raises:
+        click.UsageError: the file already exists.
+
     Returns:
         How many there were, and the words ``" to FILE"`` if they went to one.
     """
     to_stdout = as_json or out == "-"
-    output = Output(out, overwrite=True) if out is not None and not to_stdout else None
+    output = None
+    if out is not None and not to_stdout:
+        check_new(out)
+        output = AtomicFile(out)
 
     async def put(file: BinaryIO | None) -> int:
         number = 0

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Iterator
 from typing import Literal, TextIO
 
 import click
+
+from ..atomicfile import PartFile, publish
 
 
 def format_to_write(out: str, *, excel: bool = False) -> Literal["csv", "jsonl"]:
@@ -65,26 +66,22 @@ def new_file(out: str, *, excel: bool = False) -> Iterator[TextIO]:
         click.UsageError: there is such a file already.
     """
     check_new(out)
-    temporary = os.path.join(os.path.dirname(out), f".{secrets.token_hex(16)}.part")
+    part = None
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        error.filename = out  # which is what its user knows
-        raise
-    try:
+        part = PartFile(os.path.dirname(out) or os.curdir)
         encoding = "utf-8-sig" if excel else "utf-8"
-        with open(descriptor, "w", encoding=encoding, newline="") as file:
+        with open(part.descriptor, "w", encoding=encoding, newline="") as file:
             yield file
-        try:
-            os.link(temporary, out)
-        except FileExistsError:
-            raise _there_already(out) from None
-        except OSError:  # a file system without links
-            check_new(out)
-            os.rename(temporary, out)
+        publish(part.path, out)
+    except FileExistsError:
+        raise _there_already(out) from None
+    except OSError as error:
+        if part is None:
+            error.filename = out  # which is what its user knows
+        raise
     finally:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
+        if part is not None:
+            part.release()
 
 
 def _there_already(out: str) -> click.UsageError:

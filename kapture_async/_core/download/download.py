@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 from attrs import evolve, frozen
 
+from ..atomicfile import AtomicFile
 from ..errors import (
     ClientStateError,
     HelpdeskError,
@@ -27,7 +28,6 @@ from ..transport.retry import RetryPolicy
 from ..transport.settings import CallOptions
 from ..transport.streaming import OpenReply
 from .filenames import filename_of, safe_filename
-from .saving import Saving
 
 
 class Download:
@@ -182,7 +182,7 @@ ProgressObserver = Callable[[DownloadProgress], None]
 
 async def save(
     begin: Callable[[RetryPolicy], Download],
-    saving: Saving,
+    file: AtomicFile,
     *,
     service: str,
     operation: Operation,
@@ -194,7 +194,7 @@ async def save(
 
     Args:
         begin: makes the download, once per transfer, with the retries that are left.
-        saving: where it goes.
+        file: where it goes.
         service, operation: for errors.
         options: the time for everything together, and how often a transfer that broke off is
             begun again.
@@ -220,17 +220,18 @@ async def save(
                 async with begin(left) as download:
                     try:
                         if tries:
-                            await asyncio.to_thread(saving.restart)
+                            await asyncio.to_thread(file.restart)
                         else:
-                            await asyncio.to_thread(saving.begin, download.filename)
-                        await _pour(download, saving, on_progress)
+                            await asyncio.to_thread(file.begin, download.filename)
+                        await _pour(download, file, on_progress)
                         break
                     except (NoReplyError, ReplyTimeoutError) as error:
                         tries = error.attempts = _counted(*tries, *download.attempts)
                         if len(tries) >= most:
                             raise
                 await sleep(options.retry.backoff(len(tries), random.random()))
-        return await asyncio.to_thread(saving.finish)
+        await asyncio.to_thread(file.finish)
+        return Path(file.target)
     except HelpdeskError as error:
         if error.attempts is not tries:
             error.attempts = _counted(*tries, *error.attempts)
@@ -240,8 +241,8 @@ async def save(
             raise
         doubt = interrupted_by(error)
     finally:
-        if not saving.discard(wait=False):
-            await _discard(saving)
+        if not file.discard(wait=False):
+            await _discard(file)
     raise _too_late(service, operation, options, tries, doubt)
 
 
@@ -275,16 +276,16 @@ def _too_late(
     )
 
 
-async def _discard(saving: Saving) -> None:
+async def _discard(file: AtomicFile) -> None:
     """Wait for a thread that goes on with a write, and tidy up behind it; in a thread, too, for
     a disk that hangs must not hold up the loop.
     """
-    tidying = asyncio.get_running_loop().run_in_executor(None, saving.discard)
+    tidying = asyncio.get_running_loop().run_in_executor(None, file.discard)
     with anyio.CancelScope(shield=True):
         await asyncio.shield(tidying)
 
 
-async def _pour(download: Download, saving: Saving, on_progress: ProgressObserver | None) -> None:
+async def _pour(download: Download, file: AtomicFile, on_progress: ProgressObserver | None) -> None:
     size = download.size
     _tell(on_progress, 0, size)
     pieces: list[bytes] = []
@@ -293,12 +294,12 @@ async def _pour(download: Download, saving: Saving, on_progress: ProgressObserve
         pieces.append(chunk)
         waiting += len(chunk)
         if waiting >= _BYTES_AT_ONCE:
-            await asyncio.to_thread(saving.write, b"".join(pieces))
+            await asyncio.to_thread(file.write, b"".join(pieces))
             pieces.clear()
             waiting = 0
         _tell(on_progress, download.received, size)
     if pieces:
-        await asyncio.to_thread(saving.write, b"".join(pieces))
+        await asyncio.to_thread(file.write, b"".join(pieces))
 
 
 def _tell(on_progress: ProgressObserver | None, received: int, size: int | None) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from attrs import evolve
 
-from ..atomicfile import PartFile
+from ..atomicfile import PartFile, publish
 from .damage import RESTORE, check_file, check_wal, wal_index, wal_is_there
 from .records import Job
 from .seal import check_seal, put_seal
@@ -141,14 +141,7 @@ def make(path: str, job: Job, at: float) -> None:
             _fill(connection, job, at)
         finally:
             disconnect(connection, temporary)
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without links; the lock keeps others away
-            os.rename(temporary, path)
-        else:
-            os.unlink(temporary)
+        publish(temporary, path)
         _sync_folder(folder)
     except (OSError, sqlite3.Error) as error:
         raise trouble_of(path, error) from error

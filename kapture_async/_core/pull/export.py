@@ -11,8 +11,8 @@ from typing import Any, Final, Generic, Self, TypeVar
 
 from attrs import field, frozen
 
+from ..atomicfile import AtomicFile
 from ..errors import HelpdeskError, InvalidInputError
-from .output import Output
 from .pages import Pages, compact, days_between, expand
 from .sinks import Format, Shape, Sink, sink_for
 from .watermark import Memory, State
@@ -127,7 +127,7 @@ class Export(Generic[T]):
     today: Callable[[], date]
     on_progress: Callable[[ExportProgress], None] | None = field(default=None)
 
-    async def once(self, output: Output, format_: Format, start: date, end: date) -> Exported:
+    async def once(self, output: AtomicFile, format_: Format, start: date, end: date) -> Exported:
         """Write the rows of some days.
 
         Raises:
@@ -146,7 +146,7 @@ class Export(Generic[T]):
     async def since_last(
         self,
         state: State,
-        output: Output,
+        output: AtomicFile,
         format_: Format,
         *,
         start: date | None,
@@ -240,7 +240,7 @@ class Export(Generic[T]):
     async def _write(
         self,
         settled: OneThread,
-        output: Output,
+        output: AtomicFile,
         format_: Format,
         days: list[str],
         run: Run[T] | None = None,
@@ -268,7 +268,7 @@ class Export(Generic[T]):
         await settled(_finish, sink, waiting, output)
         return written, short
 
-    def _sink(self, output: Output, format_: Format) -> Sink:
+    def _sink(self, output: AtomicFile, format_: Format) -> Sink:
         output.begin()
         return sink_for(format_, output.file, self.shape)
 
@@ -281,7 +281,7 @@ async def _next(pages: Pages[T]) -> list[T] | None:
         raise
 
 
-def _finish(sink: Sink, rows: list[Any], output: Output) -> None:
+def _finish(sink: Sink, rows: list[Any], output: AtomicFile) -> None:
     if rows:
         sink.put(rows)
     sink.finish()

@@ -24,13 +24,12 @@ import orjson
 from attrs import Factory, asdict, define, fields
 
 from ..arguments import check_path_like
+from ..atomicfile import AtomicFile, publish, write_whole
 from ..errors import JournalError, StateError
 from ..journal.lock import Lock, owner_of
-from .output import Output, naming, publish, sync_folder
 
 VERSION: Final = 2
 _KIND = "export state"
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _ANOTHER = "Name another file, or begin a new state with --from."
 
 
@@ -91,9 +90,7 @@ class State:
         self.path = os.path.realpath(os.fspath(path))
         self._bound = bound
         self._place = place
-        folder, name = os.path.split(self.path)
         self._lock = Lock(self.path)
-        self._next = os.path.join(folder, f".{name}.new")  # only who has the lock writes it
         self.memory: Memory | None = None
 
     def __enter__(self) -> Self:
@@ -125,10 +122,10 @@ class State:
 
     def is_own(self, path: str) -> bool:
         """Whether a file is this one, or of its household, by whatever path it is named."""
-        own = {_identity(name) for name in (self.path, self._lock.path, self._next)}
+        own = {_identity(name) for name in (self.path, self._lock.path)}
         return _identity(path) in own
 
-    def begin(self, memory: Memory, output: Output) -> None:
+    def begin(self, memory: Memory, output: AtomicFile) -> None:
         """Note which hidden file is being written, so that a killed run leaves none for ever.
 
         Raises:
@@ -138,7 +135,7 @@ class State:
         self._write(memory)
         self.memory = memory
 
-    def commit(self, memory: Memory, output: Output, *, rows: int, first: str) -> None:
+    def commit(self, memory: Memory, output: AtomicFile, *, rows: int, first: str) -> None:
         """Let a run have happened; then give its output its name.
 
         Args:
@@ -242,7 +239,10 @@ class State:
                 f"--from {pending['first']}: it writes those days once more.",
             )
         try:
-            publish(temporary, target)
+            # A hidden file with a second name has got it before, whatever that is called by now.
+            # Where there are no hard links, the hidden file is gone once that was done.
+            if os.path.lexists(temporary) and os.lstat(temporary).st_nlink == 1:
+                publish(temporary, target)
         except OSError as error:
             problem = error.strerror or str(error)
         if problem:
@@ -258,22 +258,13 @@ class State:
 
     def _write(self, memory: Memory) -> None:
         content = {"kind": _KIND, "version": VERSION, **asdict(memory, recurse=False)}
-        problem = None
         try:
-            with naming(self.path):
-                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NO_FOLLOW
-                with open(os.open(self._next, flags, 0o600), "wb") as file:
-                    file.write(orjson.dumps(content, option=orjson.OPT_INDENT_2))
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(self._next, self.path)
-                sync_folder(os.path.dirname(self.path))
+            write_whole(self.path, orjson.dumps(content, option=orjson.OPT_INDENT_2))
         except OSError as error:
-            problem = error.strerror or str(error)
-        if problem is not None:
             raise self._error(
-                f"it cannot be written ({problem})", "Make room, or permit it; then run it again."
-            )
+                f"it cannot be written ({error.strerror or error})",
+                "Make room, or permit it; then run it again.",
+            ) from error
 
     def _error(self, words: str, step: str) -> StateError:
         return StateError(f"the state {self.path!r} cannot be used: {words}", next_step=step)

@@ -28,6 +28,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..atomicfile import write_whole
+
 COMMAND = "python -m kapture_async._core.sync.generate"
 FACADE = "kapture_async._core.sync"
 
@@ -450,7 +452,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = Path()) -> int:
             names = f"{target} (committed)", f"{target} (generated)"
             sys.stderr.writelines(difflib.unified_diff(*lines, *names))
         else:
-            path.write_bytes(text.encode())
+            write_whole(str(path), text.encode(), mode=0o644)
             print(f"wrote {target}")
     if outdated and options.check:
         print(f"out of date; run: {COMMAND}", file=sys.stderr)

@@ -8,18 +8,29 @@ from pathlib import Path
 
 import pytest
 
-from kapture_async._core.download.saving import Saving
+from kapture_async._core.atomicfile import AtomicFile
+from kapture_async._core.download.filenames import safe_filename
 
 
 def save(to: str | os.PathLike[str], *chunks: bytes, name: str = "n.txt", over: bool = False):
-    saving = Saving.prepare(to, overwrite=over)
+    file = prepare(to, overwrite=over)
     try:
-        saving.begin(name)
+        file.begin(safe_filename(name, "download"))
         for chunk in chunks:
-            saving.write(chunk)
-        return saving.finish()
+            file.write(chunk)
+        file.finish()
+        return Path(file.target)
     finally:
-        saving.discard()
+        file.discard()
+
+
+def prepare(to: str | os.PathLike[str], *, overwrite: bool) -> AtomicFile:
+    return AtomicFile(to, overwrite=overwrite, folder=True)
+
+
+def finish(file: AtomicFile) -> Path:
+    file.finish()
+    return Path(file.target)
 
 
 def names(folder: Path) -> list[str]:

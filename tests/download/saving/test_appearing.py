@@ -10,16 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from kapture_async._core.download.saving import Saving
-
-from .shared import FILE_SYSTEMS, names, no_links, save
+from .shared import FILE_SYSTEMS, finish, names, no_links, prepare, save
 
 
 def test_a_file_of_the_services_name_is_there(folder: Path) -> None:
     (folder / "n.txt").write_text("old")
-    saving = Saving.prepare(folder, overwrite=False)
-    with pytest.raises(FileExistsError, match=r"there already.*pass overwrite=True") as caught:
-        saving.begin("n.txt")
+    file = prepare(folder, overwrite=False)
+    with pytest.raises(FileExistsError, match=r"already exists.*pass overwrite=True") as caught:
+        file.begin("n.txt")
     assert caught.value.filename == str(folder / "n.txt")
     assert caught.value.errno == errno.EEXIST
     assert (folder / "n.txt").read_text() == "old"
@@ -32,19 +30,19 @@ def test_the_service_names_a_folder_or_a_pipe(folder: Path, overwrite: bool) -> 
     (folder / "to_sub").symlink_to("sub")
     os.mkfifo(folder / "pipe")
     for name in ["sub", "pipe", "to_sub"]:
-        saving = Saving.prepare(folder, overwrite=overwrite)
+        file = prepare(folder, overwrite=overwrite)
         with pytest.raises(FileExistsError, match="left alone"):
-            saving.begin(name)
+            file.begin(name)
     assert names(folder) == ["pipe", "sub", "to_sub"]
     assert names(folder / "sub") == []
 
 
 def test_it_appears_before_the_transfer(folder: Path) -> None:
-    saving = Saving.prepare(folder / "a.txt", overwrite=False)
+    file = prepare(folder / "a.txt", overwrite=False)
     (folder / "a.txt").write_text("other")
-    with pytest.raises(FileExistsError, match="there already"):
-        saving.begin("")
-    saving.discard()
+    with pytest.raises(FileExistsError, match="already exists"):
+        file.begin("")
+    file.discard()
     assert names(folder) == ["a.txt"]
 
 
@@ -53,14 +51,14 @@ def test_it_appears_during_the_transfer(
     folder: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     no_links(monkeypatch, how)
-    saving = Saving.prepare(folder / "a.txt", overwrite=False)
-    saving.begin("")
-    saving.write(b"mine")
+    file = prepare(folder / "a.txt", overwrite=False)
+    file.begin("")
+    file.write(b"mine")
     (folder / "a.txt").write_text("other")
-    with pytest.raises(FileExistsError, match=r"appeared during.*pass overwrite=True") as caught:
-        saving.finish()
+    with pytest.raises(FileExistsError, match=r"appeared.*overwrite=True") as caught:
+        file.finish()
     assert caught.value.filename == str(folder / "a.txt")
-    saving.discard()
+    file.discard()
     assert (folder / "a.txt").read_text() == "other"
     assert names(folder) == ["a.txt"]
 
@@ -74,13 +72,13 @@ def test_a_link_appears_during_the_transfer(
     victim = tmp_path / "victim"
     if exists:
         victim.write_text("victim")
-    saving = Saving.prepare(folder / "a.txt", overwrite=False)
-    saving.begin("")
-    saving.write(b"mine")
+    file = prepare(folder / "a.txt", overwrite=False)
+    file.begin("")
+    file.write(b"mine")
     (folder / "a.txt").symlink_to(victim)
     with pytest.raises(FileExistsError):
-        saving.finish()
-    saving.discard()
+        file.finish()
+    file.discard()
     assert (folder / "a.txt").is_symlink()
     assert victim.exists() == exists
     assert not exists or victim.read_text() == "victim"
@@ -99,12 +97,12 @@ def test_without_links_a_failure_takes_its_place_holder_with_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     no_links(monkeypatch, "EPERM")
-    saving = Saving.prepare(folder / "a.txt", overwrite=False)
-    saving.begin("")
+    file = prepare(folder / "a.txt", overwrite=False)
+    file.begin("")
     (temporary,) = folder.iterdir()
     temporary.unlink()
     with pytest.raises(FileNotFoundError):
-        saving.finish()
+        file.finish()
     assert names(folder) == []
 
 
@@ -125,11 +123,11 @@ def test_without_links_what_took_the_place_holders_place_stays(
         raise OSError(errno.EIO, "broken")
 
     monkeypatch.setattr(os, "replace", replace)
-    saving = Saving.prepare(folder / "a.txt", overwrite=False)
-    saving.begin("")
+    file = prepare(folder / "a.txt", overwrite=False)
+    file.begin("")
     with pytest.raises(OSError, match="broken"):
-        saving.finish()
-    saving.discard()
+        file.finish()
+    file.discard()
     assert (folder / "a.txt").read_text() == ("other" if same_number else "")
     assert names(folder) == ["a.txt"]
 
@@ -144,11 +142,11 @@ def test_overwrite(folder: Path) -> None:
 
 def test_the_old_file_is_there_until_the_new_one_is_whole(folder: Path) -> None:
     (folder / "a.txt").write_text("old")
-    saving = Saving.prepare(folder / "a.txt", overwrite=True)
-    saving.begin("")
-    saving.write(b"half")
+    file = prepare(folder / "a.txt", overwrite=True)
+    file.begin("")
+    file.write(b"half")
     assert (folder / "a.txt").read_text() == "old"
-    saving.discard()
+    file.discard()
     assert (folder / "a.txt").read_text() == "old"
     assert names(folder) == ["a.txt"]
 
@@ -171,11 +169,11 @@ def test_overwrite_replaces_a_link_and_never_its_target(
 
 def test_overwrite_of_a_link_that_appears_during_the_transfer(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "victim").write_text("victim")
-    saving = Saving.prepare(folder / "a.txt", overwrite=True)
-    saving.begin("")
-    saving.write(b"new")
+    file = prepare(folder / "a.txt", overwrite=True)
+    file.begin("")
+    file.write(b"new")
     (folder / "a.txt").symlink_to(tmp_path / "victim")
-    assert saving.finish().read_bytes() == b"new"
+    assert finish(file).read_bytes() == b"new"
     assert (tmp_path / "victim").read_text() == "victim"
 
 
@@ -183,19 +181,19 @@ def test_overwrite_of_a_link_that_appears_during_the_transfer(folder: Path, tmp_
 def test_overwrite_is_not_for_what_appears_and_is_no_file(
     folder: Path, make: Callable[[Path], None]
 ) -> None:
-    saving = Saving.prepare(folder / "a", overwrite=True)
-    saving.begin("")
+    file = prepare(folder / "a", overwrite=True)
+    file.begin("")
     make(folder / "a")
     with pytest.raises(FileExistsError, match="left alone"):
-        saving.finish()
-    saving.discard()
+        file.finish()
+    file.discard()
     assert not stat.S_ISREG((folder / "a").stat().st_mode)
     assert names(folder) == ["a"]
 
 
 def test_the_folder_goes_away(folder: Path) -> None:
-    saving = Saving.prepare(folder / "a.txt", overwrite=False)
+    file = prepare(folder / "a.txt", overwrite=False)
     folder.rmdir()
     with pytest.raises(FileNotFoundError):
-        saving.begin("")
-    saving.discard()
+        file.begin("")
+    file.discard()

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from kapture_async._core.download.saving import Saving
 from kapture_async._core.errors import InvalidInputError
 
-from .shared import names, save
+from .shared import finish, names, prepare, save
 
 # --- where it goes --------------------------------------------------------------------------------
 
@@ -49,10 +48,10 @@ def test_a_relative_path_counts_from_where_it_was_given(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str
 ) -> None:
     monkeypatch.chdir(folder)
-    saving = Saving.prepare(to, overwrite=False)
+    file = prepare(to, overwrite=False)
     monkeypatch.chdir(tmp_path)
-    saving.begin("rel.txt")
-    path = saving.finish()
+    file.begin("rel.txt")
+    path = finish(file)
     assert path.is_absolute()
     assert names(folder) == ["rel.txt"]
     assert path.samefile(folder / "rel.txt")
@@ -74,7 +73,7 @@ def test_an_absolute_path_needs_no_working_directory(
     gone.rmdir()
     assert save(folder / "a.txt", b"x").exists()
     with pytest.raises(InvalidInputError, match=r"cannot save to 'a\.txt'"):
-        Saving.prepare("a.txt", overwrite=False)
+        prepare("a.txt", overwrite=False)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +101,7 @@ def test_never_outside_the_folder_whatever_the_name(folder: Path, name: str, exp
 
 def refused(to: object, *, overwrite: bool = False) -> str:
     with pytest.raises(InvalidInputError) as caught:
-        Saving.prepare(to, overwrite=overwrite)  # type: ignore[arg-type]
+        prepare(to, overwrite=overwrite)  # type: ignore[arg-type]
     text = str(caught.value)
     assert "Nothing was sent." in text
     return text
@@ -126,7 +125,7 @@ def test_a_file_where_the_folder_should_be(folder: Path, end: str) -> None:
 def test_it_is_there_already(folder: Path) -> None:
     (folder / "a.txt").write_text("old")
     text = refused(folder / "a.txt")
-    assert f"cannot save to '{folder}/a.txt': it is there already" in text
+    assert f"cannot save to '{folder}/a.txt': it already exists" in text
     assert "pass overwrite=True" in text
     assert (folder / "a.txt").read_text() == "old"
 
@@ -135,7 +134,7 @@ def test_it_is_there_already(folder: Path) -> None:
 def test_a_link_is_there_already(folder: Path, points_to: str) -> None:
     (folder / "file").touch()
     (folder / "itself").symlink_to(folder / points_to)
-    assert "it is there already" in refused(folder / "itself")
+    assert "it already exists" in refused(folder / "itself")
     assert names(folder) == ["file", "itself"]
 
 
@@ -187,31 +186,31 @@ def shared() -> Iterator[Path]:
 def test_a_folder_that_cannot_be_written_to(shared: Path) -> None:
     shared.chmod(0o555)
     with not_as_root():
-        assert f"the folder '{shared}' cannot be written to" in refused(shared / "a.txt")
-        assert "cannot be written to" in refused(shared)
+        assert f"the folder '{shared}' is not writable" in refused(shared / "a.txt")
+        assert "is not writable" in refused(shared)
     assert names(shared) == []
 
 
 def test_a_folder_that_can_no_longer_be_written_to(shared: Path) -> None:
     with not_as_root():
-        saving = Saving.prepare(shared / "a.txt", overwrite=False)
+        file = prepare(shared / "a.txt", overwrite=False)
     shared.chmod(0o555)
     with not_as_root():
         with pytest.raises(PermissionError):
-            saving.begin("")
-        saving.discard()
+            file.begin("")
+        file.discard()
     assert names(shared) == []
 
 
 def test_a_folder_that_can_no_longer_be_written_to_at_the_end(shared: Path) -> None:
     with not_as_root():
-        saving = Saving.prepare(shared / "a.txt", overwrite=False)
-        saving.begin("")
-        saving.write(b"x")
+        file = prepare(shared / "a.txt", overwrite=False)
+        file.begin("")
+        file.write(b"x")
     shared.chmod(0o555)
     with not_as_root():
         with pytest.raises(PermissionError):
-            saving.finish()
+            file.finish()
         shared_before = names(shared)
-        saving.discard()  # it cannot remove it, and the first error is the one that counts
+        file.discard()  # it cannot remove it, and the first error is the one that counts
     assert "a.txt" not in shared_before

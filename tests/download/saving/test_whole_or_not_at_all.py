@@ -16,11 +16,10 @@ from typing import Any
 
 import pytest
 
+from kapture_async._core import atomicfile
 from kapture_async._core.atomicfile import PartFile
-from kapture_async._core.download import saving as saving_module
-from kapture_async._core.download.saving import Saving
 
-from .shared import FILE_SYSTEMS, names, no_links, save
+from .shared import FILE_SYSTEMS, finish, names, no_links, prepare, save
 
 # --- the temporary file ---------------------------------------------------------------------------
 
@@ -28,14 +27,14 @@ from .shared import FILE_SYSTEMS, names, no_links, save
 def test_the_temporary_file(folder: Path) -> None:
     seen = set()
     for _ in range(3):
-        saving = Saving.prepare(folder / "a.txt", overwrite=False)
+        file = prepare(folder / "a.txt", overwrite=False)
         assert names(folder) == []  # before the transfer there is nothing
-        saving.begin("")
+        file.begin("")
         (name,) = names(folder)
         assert name.startswith(".")
         assert "a.txt" not in name
         seen.add(name)
-        saving.discard()
+        file.discard()
     assert len(seen) == 3
     assert min(map(len, seen)) > 32
 
@@ -49,10 +48,10 @@ def test_nobody_can_wait_where_it_will_be(
         if exists:
             victim.write_text("victim")
         (folder / ".kapture-known.part").symlink_to(victim)
-        saving = Saving.prepare(folder / "a.txt", overwrite=True)
+        file = prepare(folder / "a.txt", overwrite=True)
         with pytest.raises(OSError):
-            saving.begin("")
-        saving.discard()
+            file.begin("")
+        file.discard()
         assert victim.exists() == exists
         assert names(folder) == [".kapture-known.part"]  # not ours, so not removed
         (folder / ".kapture-known.part").unlink()
@@ -75,14 +74,14 @@ def test_only_its_owner_may_read_it(
 
 
 def test_restart(folder: Path) -> None:
-    saving = Saving.prepare(folder / "a.txt", overwrite=False)
-    saving.begin("")
-    saving.write(b"the first try was longer")
-    saving.restart()
-    saving.write(b"second")
-    saving.restart()
-    saving.write(b"third")
-    assert saving.finish().read_bytes() == b"third"
+    file = prepare(folder / "a.txt", overwrite=False)
+    file.begin("")
+    file.write(b"the first try was longer")
+    file.restart()
+    file.write(b"second")
+    file.restart()
+    file.write(b"third")
+    assert finish(file).read_bytes() == b"third"
 
 
 def test_it_is_on_the_disk_before_it_has_its_name(
@@ -92,8 +91,9 @@ def test_it_is_on_the_disk_before_it_has_its_name(
     fsync, link, replace = os.fsync, os.link, os.replace
 
     def synced(file: int) -> None:
-        assert os.fstat(file).st_size == 3
-        steps.append("fsync")
+        is_folder = stat.S_ISDIR(os.fstat(file).st_mode)
+        assert is_folder or os.fstat(file).st_size == 3
+        steps.append("fsync folder" if is_folder else "fsync")
         fsync(file)
 
     monkeypatch.setattr(os, "fsync", synced)
@@ -101,7 +101,7 @@ def test_it_is_on_the_disk_before_it_has_its_name(
     monkeypatch.setattr(os, "replace", lambda *a: (steps.append("replace"), replace(*a))[1])
     save(folder / "a.txt", b"abc")
     save(folder / "a.txt", b"abc", over=True)
-    assert steps == ["fsync", "link", "fsync", "replace"]
+    assert steps == ["fsync", "link", "fsync folder", "fsync", "replace", "fsync folder"]
 
 
 # --- disks that fail ------------------------------------------------------------------------------
@@ -119,27 +119,27 @@ def small_disk(size: int) -> Iterator[None]:
 
 
 def test_a_disk_that_fills_up(folder: Path) -> None:
-    saving = Saving.prepare(folder / "a.bin", overwrite=False)
-    saving.begin("")
+    file = prepare(folder / "a.bin", overwrite=False)
+    file.begin("")
     with small_disk(10_000):
-        saving.write(b"x" * 6_000)
+        file.write(b"x" * 6_000)
         with pytest.raises(OSError) as caught:
-            saving.write(b"y" * 6_000)
+            file.write(b"y" * 6_000)
     assert caught.value.errno == errno.EFBIG
     (temporary,) = folder.iterdir()
     assert temporary.stat().st_size == 10_000
-    saving.discard()
+    file.discard()
     assert names(folder) == []
 
 
 def test_a_disk_that_has_room_again(folder: Path) -> None:
-    saving = Saving.prepare(folder / "a.bin", overwrite=False)
-    saving.begin("")
+    file = prepare(folder / "a.bin", overwrite=False)
+    file.begin("")
     with small_disk(10), pytest.raises(OSError):
-        saving.write(b"x" * 20)
-    saving.restart()
-    saving.write(b"y" * 20)
-    assert saving.finish().read_bytes() == b"y" * 20
+        file.write(b"x" * 20)
+    file.restart()
+    file.write(b"y" * 20)
+    assert finish(file).read_bytes() == b"y" * 20
 
 
 def test_a_disk_that_takes_little_at_a_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +147,7 @@ def test_a_disk_that_takes_little_at_a_time(folder: Path, monkeypatch: pytest.Mo
         def write(self, data: Any) -> int:
             return super().write(data[:7])
 
-    monkeypatch.setattr(saving_module, "FileIO", Slow)
+    monkeypatch.setattr(atomicfile, "FileIO", Slow)
     data = bytes(range(256)) * 3
     assert save(folder / "a.bin", data, data).read_bytes() == data * 2
 
@@ -160,13 +160,13 @@ def test_a_disk_that_says_so_late(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     (folder / "a.txt").write_text("old")
-    saving = Saving.prepare(folder / "a.txt", overwrite=True)
-    saving.begin("")
-    saving.write(b"new")
+    file = prepare(folder / "a.txt", overwrite=True)
+    file.begin("")
+    file.write(b"new")
     monkeypatch.setattr(os, function, full)
     with pytest.raises(OSError, match="No space left"):
-        saving.finish()
-    saving.discard()
+        file.finish()
+    file.discard()
     assert (folder / "a.txt").read_text() == "old"
     assert names(folder) == ["a.txt"]
 
@@ -176,44 +176,44 @@ def test_a_disk_that_says_so_late(
 
 @pytest.mark.parametrize("steps", [0, 1, 2, 3])
 def test_discard_at_any_time(folder: Path, steps: int) -> None:
-    saving = Saving.prepare(folder / "a.txt", overwrite=False)
+    file = prepare(folder / "a.txt", overwrite=False)
     todo: list[Callable[[], object]] = [
-        lambda: saving.begin(""),
-        lambda: saving.write(b"x"),
-        saving.restart,
+        lambda: file.begin(""),
+        lambda: file.write(b"x"),
+        file.restart,
     ]
     for step in todo[:steps]:
         step()
-    saving.discard()
-    saving.discard()
+    file.discard()
+    file.discard()
     assert names(folder) == []
-    for late in (*todo, saving.finish):
+    for late in (*todo, file.finish):
         with pytest.raises(RuntimeError, match="it is over"):
             late()
     assert names(folder) == []
 
 
 def test_discard_after_finish_leaves_the_file(folder: Path) -> None:
-    saving = Saving.prepare(folder / "a.txt", overwrite=False)
-    saving.begin("")
-    saving.finish()
-    saving.discard()
+    file = prepare(folder / "a.txt", overwrite=False)
+    file.begin("")
+    file.finish()
+    file.discard()
     assert names(folder) == ["a.txt"]
-    for late in (lambda: saving.begin(""), lambda: saving.write(b"x"), saving.finish):
+    for late in (lambda: file.begin(""), lambda: file.write(b"x"), file.finish):
         with pytest.raises(RuntimeError, match="it is over"):
             late()
 
 
 def test_begin_comes_first_and_once(folder: Path) -> None:
-    saving = Saving.prepare(folder / "a.txt", overwrite=False)
-    for early in (lambda: saving.write(b"x"), saving.restart, saving.finish):
+    file = prepare(folder / "a.txt", overwrite=False)
+    for early in (lambda: file.write(b"x"), file.restart, file.finish):
         with pytest.raises(RuntimeError, match="not begun"):
             early()
-    saving.begin("")
+    file.begin("")
     with pytest.raises(RuntimeError, match="begun before"):
-        saving.begin("")
+        file.begin("")
     assert len(names(folder)) == 1
-    saving.discard()
+    file.discard()
     assert names(folder) == []
 
 
@@ -241,13 +241,13 @@ def hold_up(step: str, monkeypatch: pytest.MonkeyPatch) -> HeldUp:
 
     if step == "begin":
 
-        def slow(folder: str) -> PartFile:
+        def slow(folder: str, path: str) -> PartFile:
             held_up()
-            return PartFile(folder)
+            return PartFile(folder, path)
 
-        monkeypatch.setattr(saving_module, "PartFile", slow)
+        monkeypatch.setattr(atomicfile, "PartFile", slow)
     elif step == "write":
-        monkeypatch.setattr(saving_module, "FileIO", File)
+        monkeypatch.setattr(atomicfile, "FileIO", File)
     else:
         monkeypatch.setattr(os, "fsync", lambda *a: (held_up(), fsync(*a))[1])
     return held_up
@@ -259,11 +259,11 @@ def test_discard_while_another_thread_is_at_work(
 ) -> None:
     """As when a task is cancelled: its thread goes on, and the cleaning up comes from another."""
     held_up = hold_up(step, monkeypatch)
-    saving = Saving.prepare(folder / "a.txt", overwrite=False)
+    file = prepare(folder / "a.txt", overwrite=False)
     todo: dict[str, Callable[[], object]] = {
-        "begin": lambda: saving.begin(""),
-        "write": lambda: saving.write(b"x"),
-        "finish": saving.finish,
+        "begin": lambda: file.begin(""),
+        "write": lambda: file.write(b"x"),
+        "finish": file.finish,
     }
     with ThreadPoolExecutor() as pool:
         for name in todo:
@@ -272,7 +272,7 @@ def test_discard_while_another_thread_is_at_work(
                 break
             working.result(30)
         assert held_up.inside.wait(30)
-        cleaning = pool.submit(saving.discard)
+        cleaning = pool.submit(file.discard)
         with suppress(TimeoutError):
             cleaning.result(0.05)  # if it did not wait, it would be through by now
         held_up.may_go_on.set()
@@ -290,16 +290,16 @@ def test_of_many_to_the_same_name_exactly_one_wins(
     start = threading.Barrier(many)
 
     def one(number: int) -> Path | None:
-        saving = Saving.prepare(folder, overwrite=False)
-        saving.begin("a.bin")
-        saving.write(bytes([number]) * 1000)
+        file = prepare(folder, overwrite=False)
+        file.begin("a.bin")
+        file.write(bytes([number]) * 1000)
         start.wait(30)
         try:
-            return saving.finish()
+            return finish(file)
         except FileExistsError:
             return None
         finally:
-            saving.discard()
+            file.discard()
 
     for _ in range(5):
         with ThreadPoolExecutor(many) as pool:
@@ -315,11 +315,11 @@ def test_of_many_that_overwrite_each_the_last_stands_whole(folder: Path) -> None
     start = threading.Barrier(many)
 
     def one(number: int) -> Path:
-        saving = Saving.prepare(folder / "a.bin", overwrite=True)
-        saving.begin("")
-        saving.write(bytes([number]) * 1000)
+        file = prepare(folder / "a.bin", overwrite=True)
+        file.begin("")
+        file.write(bytes([number]) * 1000)
         start.wait(30)
-        return saving.finish()
+        return finish(file)
 
     with ThreadPoolExecutor(many) as pool:
         assert set(pool.map(one, range(many))) == {folder / "a.bin"}
@@ -338,14 +338,14 @@ def test_no_handle_is_left_open(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     save(folder / "a.txt", b"x")
     save(folder / "a.txt", b"x", over=True)
     for overwrite in (False, True):
-        saving = Saving.prepare(folder / "b.txt", overwrite=overwrite)
-        saving.begin("")
-        saving.write(b"x")
+        file = prepare(folder / "b.txt", overwrite=overwrite)
+        file.begin("")
+        file.write(b"x")
         assert open_handles() == before + 2  # its content, and its lock
         (folder / "b.txt").mkdir()
         with pytest.raises(FileExistsError):
-            saving.finish()
-        saving.discard()
+            file.finish()
+        file.discard()
         (folder / "b.txt").rmdir()
     no_links(monkeypatch, "EPERM")
     save(folder / "c.txt", b"x")
@@ -354,8 +354,8 @@ def test_no_handle_is_left_open(folder: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_forgotten_one_complains_and_leaves_no_handle(folder: Path) -> None:
     before = open_handles()
-    saving = Saving.prepare(folder / "a.txt", overwrite=False)
-    saving.begin("")
+    file = prepare(folder / "a.txt", overwrite=False)
+    file.begin("")
     with pytest.warns(ResourceWarning, match="unclosed file"):
-        del saving
+        del file
     assert open_handles() == before
