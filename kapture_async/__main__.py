@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._core.cli.signals import run_program
+from ._core.cli.startup import run_program
 
 
 def main() -> None:

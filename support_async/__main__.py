@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kapture_async._core.cli.signals import run_program
+from kapture_async._core.cli.startup import run_program
 
 
 def main() -> None:

@@ -1,33 +1,29 @@
-"""The command line ``kapture-async``. Needs the extra ``cli``; without it, it says so and ends."""
+"""The command line ``kapture-async``."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
 
-from .._core.cli.extra import need_extra
+import click
 
-need_extra("kapture-async", "click", "rich")
-
-import click  # noqa: E402
-
-from .._api import ADD_CUSTOMER, ADD_TICKET, UPDATE_TICKET  # noqa: E402
-from .._core.cli.emulator import DemoOptions, demo_options, emulator_options, run_emulator  # noqa: E402
-from .._core.cli.journalcommands import add_journal_commands  # noqa: E402
-from .._core.cli.pushcommand import add_push_command  # noqa: E402
-from .._core.cli.running import run_commands  # noqa: E402
-from .._core.cli.service import Work  # noqa: E402
-from .._core.version import __version__  # noqa: E402
-from .calls import add, get, update  # noqa: E402
-from .customer_calls import customers  # noqa: E402
-from .customers import CustomerOptions, customer_service, push_customers  # noqa: E402
-from .doctor import doctor  # noqa: E402
-from .faq_calls import faqs  # noqa: E402
-from .options import KapturePushOptions, KaptureTarget  # noqa: E402
-from .order_calls import orders  # noqa: E402
-from .pull import pull  # noqa: E402
-from .service import program, service  # noqa: E402
-from .updates import UpdateOptions, update_many, update_service  # noqa: E402
+from .._api import ADD_CUSTOMER, ADD_TICKET, UPDATE_TICKET
+from .._core.cli.demo import DemoOptions, demo_options, emulator_options, run_emulator
+from .._core.cli.journalcommands import add_journal_commands
+from .._core.cli.pushcommand import add_push_command
+from .._core.cli.running import run_commands
+from .._core.cli.service import Work
+from .._core.version import __version__
+from .calls import add, get, update
+from .customer_calls import customers
+from .customers import CustomerOptions, customer_service, push_customers
+from .doctor import doctor
+from .faq_calls import faqs
+from .options import KapturePushOptions, KaptureTarget
+from .order_calls import orders
+from .pull import pull
+from .service import program, service
+from .updates import UpdateOptions, update_many, update_service
 
 
 def main() -> None:
@@ -52,7 +48,7 @@ def demo(options: DemoOptions) -> None:
 
     Ends with what the client believes, held against what that server executed.
     """
-    from .._core.cli.demo_command import play_demo
+    from .._core.cli.demo import play_demo
     from .demo import demo_service
 
     sys.exit(play_demo(options, demo_service(options, program())))

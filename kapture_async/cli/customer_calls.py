@@ -7,9 +7,7 @@ from typing import Any
 
 import click
 
-from .._core.cli.console import json_line, one_line, say
-from .._core.cli.formatting import count
-from .._core.cli.lists import listing_options, put_rows, refuse_both
+from .._core.cli.console import count, json_line, one_line, say
 from .._core.cli.options import (
     Command,
     Target,
@@ -18,6 +16,7 @@ from .._core.cli.options import (
     timeout_option,
     with_options,
 )
+from .._core.cli.output import listing_options, put_rows, refuse_both
 from .._core.cli.running import Reading, run
 from ..client import KaptureClient
 from ..customers.models import Customer, CustomerFields, CustomerRow, NewCustomer, SavedCustomer

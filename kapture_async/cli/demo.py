@@ -5,9 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from .._api import INDIA
-from .._core.cli.demo import DemoTicket
-from .._core.cli.demo_command import DemoService
-from .._core.cli.emulator import DemoOptions
+from .._core.cli.demo import DemoOptions, DemoService, DemoTicket
 from .._core.cli.pushing import connect_by
 from .._core.errors import HelpdeskError
 from .._core.outcome import Outcome

@@ -6,10 +6,9 @@ from collections.abc import AsyncGenerator
 
 import click
 
-from .._core.cli.console import one_line, say
-from .._core.cli.formatting import count
-from .._core.cli.lists import listing_options, put_rows, refuse_both
+from .._core.cli.console import count, one_line, say
 from .._core.cli.options import Target, pairs, target_options
+from .._core.cli.output import listing_options, put_rows, refuse_both
 from .._core.cli.running import Reading
 from ..client import KaptureClient
 from ..faqs import FaqCategory, FaqContent

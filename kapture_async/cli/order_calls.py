@@ -8,10 +8,9 @@ from typing import Any
 import click
 from attrs import evolve, frozen
 
-from .._core.cli.console import json_line, one_line, say
-from .._core.cli.formatting import count
-from .._core.cli.lists import listing_options, put_rows, refuse_both
+from .._core.cli.console import count, json_line, one_line, say
 from .._core.cli.options import Target, json_option, target_options, timeout_option
+from .._core.cli.output import listing_options, put_rows, refuse_both
 from .._core.cli.running import Reading, run
 from .._core.errors import ConfigurationError
 from .._core.secret import Secret

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import frozen
 
-from .._core.cli.console import json_line, one_line, say
+from .._core.cli.console import count, json_line, one_line, say
 from .._core.cli.exit_codes import DONE, UNKNOWN
-from .._core.cli.formatting import count
-from .._core.cli.lists import refuse_both
-from .._core.cli.newfile import excel_option
 from .._core.cli.options import Target, gathering, pairs, target_options, timeout_option
-from .._core.cli.pulling import PullBar
+from .._core.cli.output import excel_option, refuse_both
+from .._core.cli.progress import PullDisplay
 from .._core.cli.running import Reading, run
 from .._core.pull.sinks import FORMATS, format_of, sink_for
 from ..client import KaptureClient
@@ -175,7 +173,7 @@ def _to_file(options: PullOptions, settings: dict[str, Any]) -> None:
     assert options.out is not None
 
     async def export() -> Exported:
-        with PullBar("pull") as bar:
+        with PullDisplay() as bar:
             async with KaptureClient(**settings, timeout=options.timeout) as client:
                 return await client.tickets.export(
                     options.out or "",

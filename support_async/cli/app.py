@@ -1,33 +1,24 @@
-"""The command line ``support-async``. Needs the extra ``cli``; without it, it says so and ends."""
+"""The command line ``support-async``."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
 
-from kapture_async._core.cli.extra import need_extra
+import click
 
-need_extra("kapture-async", "click", "rich")
+from kapture_async._core.cli.demo import DemoOptions, demo_options, emulator_options, run_emulator
+from kapture_async._core.cli.journalcommands import add_journal_commands
+from kapture_async._core.cli.pushcommand import add_push_command
+from kapture_async._core.cli.running import run_commands
+from kapture_async._core.cli.service import Work
+from kapture_async._core.version import __version__
 
-import click  # noqa: E402
-
-from kapture_async._core.cli.emulator import (  # noqa: E402
-    DemoOptions,
-    demo_options,
-    emulator_options,
-    run_emulator,
-)
-from kapture_async._core.cli.journalcommands import add_journal_commands  # noqa: E402
-from kapture_async._core.cli.pushcommand import add_push_command  # noqa: E402
-from kapture_async._core.cli.running import run_commands  # noqa: E402
-from kapture_async._core.cli.service import Work  # noqa: E402
-from kapture_async._core.version import __version__  # noqa: E402
-
-from .doctor import doctor  # noqa: E402
-from .lists import categories, history, tags  # noqa: E402
-from .options import SupportPushOptions, SupportTarget  # noqa: E402
-from .service import CREATES, program, service  # noqa: E402
-from .tickets import (  # noqa: E402
+from .doctor import doctor
+from .lists import categories, history, tags
+from .options import SupportPushOptions, SupportTarget
+from .service import CREATES, program, service
+from .tickets import (
     close,
     create,
     download,
@@ -68,7 +59,7 @@ def demo(options: DemoOptions) -> None:
 
     Ends with what the client believes, held against what that server executed.
     """
-    from kapture_async._core.cli.demo_command import play_demo
+    from kapture_async._core.cli.demo import play_demo
 
     from .demo import demo_service
 

@@ -6,9 +6,7 @@ import asyncio
 import random
 import tempfile
 
-from kapture_async._core.cli.demo import DemoTicket
-from kapture_async._core.cli.demo_command import DemoService
-from kapture_async._core.cli.emulator import DemoOptions
+from kapture_async._core.cli.demo import DemoOptions, DemoService, DemoTicket
 from kapture_async._core.cli.pushing import connect_by
 from kapture_async._core.errors import HelpdeskError
 from kapture_async._core.outcome import Outcome

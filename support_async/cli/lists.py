@@ -7,10 +7,9 @@ from typing import Any
 
 import click
 
-from kapture_async._core.cli.console import json_line, say
-from kapture_async._core.cli.formatting import count
-from kapture_async._core.cli.lists import listing_options, put_rows, refuse_both
+from kapture_async._core.cli.console import count, json_line, say
 from kapture_async._core.cli.options import Target, json_option, target_options, timeout_option
+from kapture_async._core.cli.output import listing_options, put_rows, refuse_both
 from kapture_async._core.cli.running import Reading
 
 from ..tickets.models import TicketRow

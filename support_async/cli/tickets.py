@@ -19,8 +19,8 @@ from kapture_async._core.cli.options import (
     timeout_option,
     with_options,
 )
+from kapture_async._core.cli.progress import DownloadDisplay
 from kapture_async._core.cli.running import Reading
-from kapture_async._core.cli.transfer import TransferBar
 
 from ..attachments import MAX_DOWNLOAD_BYTES
 from ..client import SupportClient
@@ -212,7 +212,7 @@ def download(
     """Download a file of a ticket, and print where it is. `show` names the ids."""
     if not overwrite and os.path.isfile(to):
         _refuse_to_replace(to)
-    bar = TransferBar(f"File {attachment_id}")
+    bar = DownloadDisplay(f"File {attachment_id}")
 
     async def call(client: SupportClient) -> Path:
         with bar:

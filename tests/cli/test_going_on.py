@@ -18,7 +18,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 def offered(stderr: str) -> list[str]:
     """The push command that the screen offers, as arguments."""
-    lines = stderr[stderr.index("To go on") :].splitlines()
+    lines = stderr[stderr.index("Next steps") :].splitlines()
     words = next(line for line in lines if " push " in line and "--" in line).split()
     return words[words.index("push") :]
 
@@ -174,5 +174,5 @@ def test_a_closed_pipe_costs_neither_exit_code_nor_advice(
                 timeout=60,
             )
         assert done.returncode == 4, done.stderr
-        assert "To go on" in done.stderr
+        assert "Next steps" in done.stderr
         assert "a bug" not in done.stderr

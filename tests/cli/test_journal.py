@@ -56,7 +56,7 @@ def told(done: subprocess.CompletedProcess[str]) -> Any:
 
 def offered(text: str, command: str) -> list[str]:
     """The arguments of a command that the screen offers."""
-    lines = text[text.rindex("To go on") :].splitlines()
+    lines = text[text.rindex("Next steps") :].splitlines()
     words = shlex.split(next(line for line in lines if f"_async {command} " in line))
     return words[words.index(command) :]
 
@@ -105,7 +105,7 @@ def test_a_killed_push_goes_on_and_nothing_comes_twice(
     done = run_cli(*push)
     assert done.returncode == 0
     assert "nothing new in 120 rows" in done.stdout
-    assert "already there: 120" in done.stdout
+    assert "already in the helpdesk: 120" in done.stdout
     assert executed(server) == each_once(120)
     assert told(run_cli("status", "t.csv.journal", "--json"))["read_to_end"] is True
 
@@ -201,14 +201,16 @@ def test_a_journal_of_another_push_is_refused(
     assert len(server.ledger) == 3
 
 
-@pytest.mark.parametrize("command", ["status", "doubts", "reconcile", "resume", "rejects", "judge"])
+@pytest.mark.parametrize(
+    "command", ["status", "doubts", "reconcile", "resume", "rejects", "resolve"]
+)
 @pytest.mark.parametrize("commands", [kapture, support])
 def test_what_is_no_journal(
     tmp_path: Path, commands: click.Group, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     out = ("--out", "out.csv")
-    more = {"rejects": out, "doubts": out, "judge": ("k", "--absent")}.get(command, ())
+    more = {"rejects": out, "doubts": out, "resolve": ("k", "--absent")}.get(command, ())
     (tmp_path / "text").write_text("no journal, but a text that is long enough" * 200)
     for name in ("missing", "text", "."):
         result = CliRunner().invoke(commands, [command, name, *more])
@@ -230,7 +232,9 @@ def test_every_doubt_is_listed(run_cli: Run, server: KaptureEmulator, tmp_path: 
     arguments = offered(run_cli("status", "t.csv.journal").stdout, "doubts")
     done = run_cli(*arguments)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith("12 rows to t.csv.doubts.csv: each may be in the helpdesk")
+    assert done.stderr.startswith(
+        "12 rows to t.csv.doubts.csv: each may or may not be in the helpdesk"
+    )
     path = tmp_path / "t.csv.doubts.csv"
     assert path.stat().st_mode & 0o777 == 0o600
     with path.open(newline="") as file:
@@ -249,7 +253,7 @@ def test_every_doubt_is_listed(run_cli: Run, server: KaptureEmulator, tmp_path: 
     assert "text " not in path.read_text()
     done = run_cli(*arguments)
     assert done.returncode == 2
-    assert "is there already" in done.stderr
+    assert "already exists" in done.stderr
     run_cli("reconcile", "t.csv.journal", *SOON)
     done = run_cli("doubts", "t.csv.journal", "--out", "none.jsonl")
     assert (done.returncode, done.stderr) == (0, "no row is in doubt; no file was written\n")
@@ -289,10 +293,10 @@ def test_one_process_pushes_and_another_looks_on(
     assert standing["running"]["pid"] == process.pid
     screen = run_cli("status", "t.csv.journal").stdout
     assert f"process {process.pid} on " in screen
-    assert "under way" in screen
+    assert "in flight" in screen
     done = run_cli("doubts", "t.csv.journal", "--out", "d.csv")
     assert done.returncode == 2
-    assert "a process has the journal just now" in done.stderr
+    assert "another process is using the journal" in done.stderr
     for command in (("push", "t.csv"), ("resume", "t.csv.journal")):
         done = run_cli(*command)
         assert done.returncode == 2
@@ -341,7 +345,7 @@ def test_waiting_to_look_can_be_interrupted(
     process = start_cli("reconcile", "t.csv.journal")
     assert process.stderr is not None
     line = process.stderr.readline()
-    assert line.startswith(("waiting 5:00", "waiting 4:"))
+    assert line.startswith("waiting until ")
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 130
     assert told(run_cli("status", "t.csv.journal", "--json")) == before
@@ -400,14 +404,14 @@ def test_resume_with_a_changed_file_and_from_another_folder(
     def elsewhere(*arguments: str) -> subprocess.CompletedProcess[str]:
         return run_cli(*arguments, env=hidden, folder=tmp_path / "else")
 
-    done = elsewhere("reconcile", journal, *SOON, "--trust-empty", "--json")
+    done = elsewhere("reconcile", journal, *SOON, "--assume-complete", "--json")
     assert (done.returncode, told(done)["absent"]) == (0, 5), done.stderr
     table(tmp_path / "t.csv", 8)
     done = elsewhere("resume", journal, "--json")
     assert done.returncode == 0, done.stderr
     assert "was changed since the last push" in done.stderr
     assert executed(server) == each_once(5)
-    done = elsewhere(*offered(done.stderr.replace("And\n", "To go on\n"), "push"))
+    done = elsewhere(*offered(done.stderr.replace("Also\n", "Next steps\n"), "push"))
     assert done.returncode == 0, done.stderr
     assert executed(server) == each_once(8)
     done = elsewhere("resume", journal)
@@ -488,10 +492,10 @@ def test_a_journal_without_content(run_cli: Run, server: KaptureEmulator, tmp_pa
     assert run_cli(*push).returncode == 3
     assert b"text " not in (tmp_path / "t.csv.journal").read_bytes()
     assert run_cli("reconcile", "t.csv.journal", *SOON).returncode == 3  # how long was it?
-    trusting = ("reconcile", "t.csv.journal", *SOON, "--trust-empty")
+    trusting = ("reconcile", "t.csv.journal", *SOON, "--assume-complete")
     assert run_cli(*trusting).returncode == 0
     done = run_cli("rejects", "t.csv.journal", "--out", "bad.csv")
-    assert "of 1 row the journal has no content" in done.stderr
+    assert "the journal does not hold the content of 1 row" in done.stderr
     (tmp_path / "t.csv").rename(tmp_path / "u.csv")
     done = run_cli("resume", "t.csv.journal")
     assert done.returncode == 2
@@ -670,7 +674,7 @@ def test_an_address_that_only_a_file_says_needs_a_word(
     for command, more in (("reconcile", SOON), ("resume", ())):
         done = run_cli(command, "t.csv.journal", *more, env=other)
         assert done.returncode == 2, (command, done.stderr)
-        assert f"the journal was pushed to {server.url}, but not from here" in done.stderr
+        assert f"the journal is of a push to {server.url}, but not from this machine" in done.stderr
         assert f"add --base-url {server.url}" in done.stderr
     assert server.requests.total() == seen
     done = run_cli("reconcile", "t.csv.journal", *SOON, *target, env=other)

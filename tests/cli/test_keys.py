@@ -52,7 +52,7 @@ def check_closed(run_cli: Run, rows: int) -> None:
     assert "Nothing is left to do." in status.stdout
     said = told(run_cli("status", "t.csv.journal", "--json"))
     assert (said["rows"], said["accepted"], said["sendable"]) == (rows, rows, 0)
-    assert "no row must be mended" in run_cli("rejects", "t.csv.journal", "--out", "no.csv").stderr
+    assert "no rows to fix" in run_cli("rejects", "t.csv.journal", "--out", "no.csv").stderr
 
 
 # --- two rows under one key ----------------------------------------------------------------------
@@ -62,7 +62,7 @@ def test_two_rows_under_one_key(run_cli: Run, server: KaptureEmulator, tmp_path:
     (tmp_path / "t.csv").write_text("id,title\n1,first\n1,another\n2,x\n1,first\n")
     plan = run_cli("plan", "t.csv", "--key", "id")
     assert plan.returncode == 1
-    assert "line 3: its key stood in line 2, with other content" in plan.stdout
+    assert "line 3 has the key of line 2, with other content" in plan.stdout
     said = told(run_cli("plan", "t.csv", "--key", "id", "--json"))
     assert (said["rows"], said["to_send"], said["second_rows"]) == (4, 2, 1)
     assert said["second_row_lines"] == [[2, 3]]
@@ -169,7 +169,7 @@ def test_the_books_close_after_mending(
     assert executed(server) == ["six"]
     done = run_cli("rejects", "t.csv.journal", "--out", name)
     assert "no content" not in done.stderr
-    assert "2 rows could not be read" in done.stderr
+    assert "2 rows could not be parsed" in done.stderr
     rows = rejects(tmp_path / name)
     found = {row["_line"] and int(row["_line"]): row for row in rows}
     assert found[3]["_raw"] == '2,"t"wo,b'

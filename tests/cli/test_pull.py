@@ -86,7 +86,7 @@ def test_a_reader_that_leaves(environment: dict[str, str], server: KaptureEmulat
         (["pull", "--since-last", "s", "--out", "x.csv"], "where to begin"),
         (["pull", "--from", DAY, "--out", "x"], "format"),
         (["pull", "--from", DAY, "--out", "no/x.csv"], "there is no folder"),
-        (["pull", "--from", DAY, "--out", "x.csv", "--json"], "give one of them"),
+        (["pull", "--from", DAY, "--out", "x.csv", "--json"], "not both"),
         (["pull", "--from", "tomorrow", "--out", "x.csv"], "2024-04-19"),
         (["pull", "--from", DAY, "--to", "2024-04-18", "--out", "x.csv"], "before the start"),
     ],

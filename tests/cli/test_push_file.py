@@ -228,7 +228,7 @@ def test_interrupted_once_finishes_what_is_in_flight(
 
     # The command that it offers brings the rest, and nothing twice.
     server.latency = 0.0
-    offered = errors[errors.index("To go on") :].splitlines()
+    offered = errors[errors.index("Next steps") :].splitlines()
     command = next(line for line in offered if "--again-from" in line).split()
     done = run_cli(*command[command.index("push") :])
     assert done.returncode == 0, done.stderr
@@ -366,7 +366,7 @@ def test_a_pipe_that_never_ends_can_be_interrupted(
         (["t.csv", "--reference", "nonsense"], "'object.field'"),
         (["t.csv", "--key", "_key"], "no column '_key'"),
         (["t.csv", "--report", "t.csv"], "exists already"),
-        (["t.csv", "--report", os.devnull], "is not an ordinary file; name a new file"),
+        (["t.csv", "--report", os.devnull], "is not a regular file; name a new file"),
         (["-"], "add --format"),
     ],
 )
@@ -454,7 +454,7 @@ def test_without_the_extra(environment: dict[str, str], tmp_path: Path) -> None:
         "import sys, importlib.util as util\n"
         "find = util.find_spec\n"
         "util.find_spec = lambda name, *rest: None if name == 'click' else find(name, *rest)\n"
-        "from kapture_async.cli.app import main\n",
+        "from kapture_async.__main__ import main\nmain()\n",
         encoding="utf-8",
     )
     done = subprocess.run(

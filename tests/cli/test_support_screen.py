@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from kapture_async._core.cli import transfer
+from kapture_async._core.cli import progress
 from kapture_async._core.download.download import DownloadProgress
 from support_async.cli import show
 from support_async.cli.app import commands
@@ -32,7 +32,7 @@ def test_help(command: str) -> None:
 def test_the_commands_are_complete() -> None:
     names = (
         "demo emulator categories tags create history show update set-priority reply close reopen "
-        "download push plan status doubts reconcile verify resume rejects judge doctor"
+        "download push plan status doubts reconcile verify resume rejects resolve doctor"
     )
     assert set(commands.commands) == set(names.split())
 
@@ -52,7 +52,7 @@ def test_help_loads_no_http_client_and_the_extra_is_asked_for(
         "import importlib.util as util\n"
         "find = util.find_spec\n"
         "util.find_spec = lambda name, *rest: None if name == 'rich' else find(name, *rest)\n"
-        "from support_async.cli.app import main\n"
+        "from support_async.__main__ import main\nmain()\n"
     )
     (tmp_path / "blocked.py").write_text(program, encoding="utf-8")
     done = subprocess.run(
@@ -98,12 +98,12 @@ def test_a_table_keeps_within_a_terminal(
 
 def test_a_bar_shows_how_far_a_download_is(monkeypatch: pytest.MonkeyPatch) -> None:
     file = io.StringIO()
-    monkeypatch.setattr(transfer, "console", lambda **_: screen_of(file))
-    with transfer.TransferBar("File 7") as bar:
+    monkeypatch.setattr(progress, "console", lambda **_: screen_of(file))
+    with progress.DownloadDisplay("File 7") as bar:
         bar.on_progress(DownloadProgress(0, None))
         bar.on_progress(DownloadProgress(512 * 1024, 1024 * 1024))
     assert "File 7" in file.getvalue()
     assert "0.5/1.0 MiB" in file.getvalue()
     monkeypatch.undo()
-    with transfer.TransferBar("x") as bar:  # no terminal: nothing to show
+    with progress.DownloadDisplay("x") as bar:  # no terminal: nothing to show
         bar.on_progress(DownloadProgress(1, 2))

@@ -102,22 +102,22 @@ def test_the_word_of_a_person(run_cli: Run, server: KaptureEmulator, ids: list[s
     assert done.returncode == 3
     assert "not found, which proves nothing here" in done.stdout
     status = run_cli("status", "c.csv.journal").stdout
-    arguments = offered(status, "judge")
-    assert arguments == ["judge", "c.csv.journal", "--present", "TICKET_ID", ids[0]]
+    arguments = offered(status, "resolve")
+    assert arguments == ["resolve", "c.csv.journal", "--present", "TICKET_ID", ids[0]]
     for wrong in (
-        ("judge", "c.csv.journal", "--absent"),
-        ("judge", "c.csv.journal", ids[0]),
-        ("judge", "c.csv.journal", ids[0], ids[1], "--present", "1"),
-        ("judge", "c.csv.journal", "nobody", "--absent"),
-        ("judge", "missing.journal", ids[0], "--absent"),
+        ("resolve", "c.csv.journal", "--absent"),
+        ("resolve", "c.csv.journal", ids[0]),
+        ("resolve", "c.csv.journal", ids[0], ids[1], "--present", "1"),
+        ("resolve", "c.csv.journal", "nobody", "--absent"),
+        ("resolve", "missing.journal", ids[0], "--absent"),
     ):
         assert run_cli(*wrong).returncode == 2, wrong
     done = run_cli(*[ids[0] if word == "TICKET_ID" else word for word in arguments])
     assert done.returncode == 0
-    assert f"{ids[0]} (line 2): there, as {ids[0]}" in done.stderr
-    done = run_cli("judge", "c.csv.journal", *ids[1:3], "--absent")
+    assert f"{ids[0]} (line 2): present, as {ids[0]}" in done.stderr
+    done = run_cli("resolve", "c.csv.journal", *ids[1:3], "--absent")
     assert done.returncode == 0, done.stderr
-    assert "not there, as you said" in run_cli("status", "c.csv.journal").stdout
+    assert "marked absent by you" in run_cli("status", "c.csv.journal").stdout
     run_cli(*offered(done.stderr, "resume"))
     assert updated(server) == dict.fromkeys(ids, 1)
 
@@ -130,9 +130,9 @@ def test_the_word_of_a_person_on_a_row_without_a_key(
     assert run_cli("push", "t.csv", *QUICK, "--reference", "none").returncode == 3
     assert run_cli("reconcile", "t.csv.journal", *SOON).returncode == 3
     (entry,) = server.ledger
-    arguments = offered(run_cli("status", "t.csv.journal").stdout, "judge")
+    arguments = offered(run_cli("status", "t.csv.journal").stdout, "resolve")
     assert arguments == [
-        *("judge", "t.csv.journal", "--present", entry.ticket_id),
+        *("resolve", "t.csv.journal", "--present", entry.ticket_id),
         *("--line", "2"),
     ]
     assert run_cli(*arguments).returncode == 0
@@ -149,7 +149,7 @@ def test_what_was_found_before_a_look_failed_is_told(
     server.faults = FaultPlan.script(silent, only="tickets.get")
     done = run_cli("reconcile", "c.csv.journal", *SOON)
     assert done.returncode == 3
-    assert done.stderr.count("a look failed and is tried again") == 2
+    assert done.stderr.count("a lookup failed and will be retried") == 2
     words = [line.split()[:2] for line in done.stderr.splitlines()]
     assert ["present", "1"] in words
     assert ["error:", "kapture"] in words

@@ -22,7 +22,7 @@ def test_the_right_address_takes_another_journal(
     assert done.returncode != 0
     assert "resume" not in done.stderr
     assert "reconcile" not in done.stderr
-    assert ("look up the 1 row in doubt, before anything else" in done.stderr) == doubts
+    assert ("first look up the 1 row in doubt" in done.stderr) == doubts
     assert "(or delete t.csv.journal first)" in done.stderr
     (line,) = [line for line in done.stderr.splitlines() if "--base-url BASE_URL" in line]
     assert "t.csv.2.journal" in line

@@ -9,8 +9,7 @@ from typing import Any
 from ..errors import InvalidInputError
 from ..push.report import read_report
 from ..push.rows import Row
-from .console import warn
-from .formatting import count
+from .console import count, warn
 
 NO_EFFECT = frozenset({"not_sent", "rejected"})
 """What a report says of rows that are surely not in the helpdesk."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..push.doctor import Diagnosis
-from .console import console, json_line, one_line, say
-from .endreport import heading, show_commands
+from .console import console, heading, json_line, one_line, say, show_commands
 from .exit_codes import DONE, UNKNOWN
 from .options import Target
 from .running import run
@@ -79,6 +78,6 @@ def examine_service(
         if command is None:
             heading(screen, f"The trial ticket is left: close {one_line(found.ticket_id)}")
         else:
-            show_commands(screen, "To go on", [("close the trial ticket:", command)])
+            show_commands(screen, [("close the trial ticket:", command)])
     screen.print()
     return DONE if proven else UNKNOWN

@@ -14,7 +14,7 @@ from ..errors import (
     StateError,
 )
 from ..push.report import Summary
-from .signals import INTERRUPTED
+from .startup import INTERRUPTED
 
 DONE: Final = 0
 REJECTED: Final = 1
@@ -30,11 +30,11 @@ EXIT_CODES: Final = """\
 Exit codes:
   0    all accepted
   1    some rejected
-  2    wrong usage, or input or a journal that cannot be used
+  2    wrong usage, or unusable input or journal
   3    some unknown: they may or may not be in the helpdesk
   4    some not sent
-  5    with --verify: the helpdesk shows what an outcome denies
-  6    stopped: you have to say whether to go ahead
+  5    with --verify: the helpdesk disagrees with a recorded outcome
+  6    stopped: needs your confirmation
   130  interrupted
 If several hold: 130, then 5, 3, 2, 6, 4, 1.
 """
@@ -43,11 +43,11 @@ RECONCILE_CODES: Final = """\
 \b
 Exit codes:
   0    no row is in doubt any more
-  2    wrong usage, or a journal that cannot be used
+  2    wrong usage, or an unusable journal
   3    doubts remain
-  4    the helpdesk could not be asked
-  5    the helpdesk shows what an outcome denies; see the contradictions
-  130  interrupted; everything is as it was
+  4    the helpdesk could not be reached
+  5    the helpdesk disagrees with a recorded outcome; see the contradictions
+  130  interrupted; nothing was changed
 If several hold: 130, then 5, 3, 2, 4.
 """
 
@@ -58,11 +58,11 @@ VERIFY_CODES: Final = """\
 \b
 Exit codes:
   0    every row is proved
-  2    wrong usage, or a journal that cannot be used
+  2    wrong usage, or an unusable journal
   3    rows are missing, in doubt, or could not be proved
-  4    the helpdesk could not be asked
-  5    rows are there twice, or the helpdesk shows what an outcome denies
-  130  interrupted; nothing was sent
+  4    the helpdesk could not be reached
+  5    rows are there twice, or the helpdesk disagrees with a recorded outcome
+  130  interrupted
 If several hold: 130, then 5, 3, 2, 4.
 """
 
@@ -77,16 +77,16 @@ def code_of_push(
     to_confirm: bool = False,
     earlier: Mapping[str, int] = MappingProxyType({}),
 ) -> int:
-    """The exit code of a push; the worst of what happened decides.
+    """The exit code of a push: the worst of what happened.
 
     Args:
-        summary: what became of the rows that were tried.
+        summary: of the rows that were tried.
         interrupted: Ctrl-C came.
         unreadable: the source could not be read to its end.
-        left_over: rows were left that no count has.
+        left_over: rows were left that are in no count.
         broken_off: something other than the end of the rows ended it.
-        to_confirm: it stopped for the user to say whether to go ahead.
-        earlier: rows that were passed over, by the state that earlier runs left them in.
+        to_confirm: it stopped until the user confirms.
+        earlier: rows that were skipped, by the state that earlier runs left them in.
     """
     counts = summary.counts
     doubts = sum(earlier.get(state, 0) for state in ("unknown", "ambiguous", "probable"))

@@ -1,4 +1,4 @@
-"""How a push stands, as its journal has it: for ``status`` and for the end of other commands."""
+"""How a push stands according to its journal: for ``status`` and the end of other commands."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ _DOUBTS_NAMED = 5
 _OPEN_NAMED = 5
 _CONTRADICTIONS_NAMED = 20
 LINE = re.compile(r"^line \d+: ")
-"""What stands before a reason that is told beside its line anyway."""
-_LOST = "no outcome was written down"
-_SAID = "not there, as you said; the next push sends it"
-_ABSENT = "looked up twice and not found; the next push sends it"
+"""Precedes a reason; the line is shown beside it anyway."""
+_LOST = "no outcome was recorded"
+_SAID = "marked absent by you; will be sent next time"
+_ABSENT = "looked up twice and not found; will be sent next time"
 
 
 @frozen
 class Open:
-    """A row for a person to judge, with the tickets that may be it."""
+    """A row for a person to resolve, with the tickets that may be it."""
 
     key: str | None
     line: int | None
@@ -58,27 +58,27 @@ class Standing:
     Attributes:
         path: of the journal.
         job: what it is for.
-        note: the command line that fills it, if one does.
+        note: the saved options of the push, if a command line made it.
         counts: rows by their state.
-        under_way: of the unknown ones, those a running push is sending just now.
-        owner: who pushes or reconciles just now.
-        last_run: the latest process that had it.
-        last_look: the latest look at the helpdesk.
-        changed: rows in the helpdesk that came with other content since.
-        later: rejected rows that the next push sends again as they are.
+        under_way: of the unknown ones, those that a running push is sending now.
+        owner: the process that is using it now.
+        last_run: the latest process that used it.
+        last_look: the latest lookup in the helpdesk.
+        changed: rows in the helpdesk that came with other content later.
+        later: rejected rows that the next push resends as they are.
         refused: rows not sent that cannot be sent as they are.
         reasons: why rows are not in the helpdesk, by state, the most frequent first.
         doubts: the first rows in doubt.
         doubts_since: when the first of them was sent.
-        doubts_until: when one of them was last under way.
-        open: the first rows for a person to judge.
-        left_open: rows in doubt that a look has not settled.
-        to_judge: one of all those for a person to judge.
-        contradictions: the first of what lookups have shown that the outcomes deny.
-        contradicted: how many there are of which kind.
-        proved: the share of the rows that the last verification has proved, and when that was.
+        doubts_until: when one of them was last in flight.
+        open: the first rows for a person to resolve.
+        left_open: rows in doubt that lookups have not resolved.
+        to_resolve: one of all those for a person to resolve.
+        contradictions: the first of those between lookups and recorded outcomes.
+        contradicted: their numbers, by kind.
+        proved: the share of the rows that the last verification proved, and when.
         older_copy: it does not know all that was sent; see :mod:`..push.journal.marks`.
-        newer: what this machine remembers of the newer copy, if it does.
+        newer: what this machine remembers of the newer copy, if anything.
     """
 
     path: str
@@ -98,7 +98,7 @@ class Standing:
     doubts_until: float | None
     open: tuple[Open, ...]
     left_open: int
-    to_judge: Open | None
+    to_resolve: Open | None
     contradictions: tuple[Contradiction, ...]
     contradicted: Mapping[str, int]
     proved: tuple[float, float] | None
@@ -107,20 +107,20 @@ class Standing:
 
     @property
     def unread(self) -> str | None:
-        """What was not read to its end, so that it may hold rows the journal has never seen;
-        ``None`` if that cannot be, or nobody can tell."""
+        """What was not read to its end, so that it may hold rows that the journal does not know;
+        ``None`` if it was, or if that is not known."""
         if self.owner is not None or self.note is None or self.note.read_to_end:
             return None
         return self.note.source
 
     @property
     def in_doubt(self) -> int:
-        """Rows without an outcome that are not under way just now."""
+        """Rows without an outcome that are not in flight now."""
         return self.counts.unknown - self.under_way
 
     @property
     def unlisted(self) -> int:
-        """All that may be in the helpdesk or not, if more than are named here; else 0."""
+        """All that may or may not be in the helpdesk, if more than are named here; else 0."""
         counts = self.counts
         named = len(self.doubts) + len(self.open)
         every = counts.unknown + counts.ambiguous + counts.probable
@@ -128,12 +128,12 @@ class Standing:
 
     @property
     def sendable(self) -> int:
-        """Rows the next push sends, as far as the journal knows them."""
+        """Rows that the next push sends, as far as the journal knows."""
         return self.counts.not_sent - self.refused + self.later
 
     @property
-    def to_mend(self) -> int:
-        """Rows that the next push does not send unless they are mended."""
+    def to_fix(self) -> int:
+        """Rows that the next push does not send unless they are fixed."""
         return self.counts.rejected - self.later + self.refused
 
     def as_json(self) -> dict[str, Any]:
@@ -164,7 +164,7 @@ class Standing:
 
 
 def counts_json(counts: Counts) -> dict[str, int]:
-    """The counts under the names that every command gives them."""
+    """The counts, under the names that all commands use."""
     names = ("rows", *(state.value for state in State))
     return {name: getattr(counts, name) for name in names}
 
@@ -187,7 +187,7 @@ def moment(at: float | None) -> str | None:
 
 
 def standing_of(path: str, *, restored: bool = False) -> Standing:
-    """Read how things stand. Also while a push runs, which is not held up.
+    """Read how things stand. Safe during a push.
 
     Args:
         path: of the journal.
@@ -223,7 +223,7 @@ def standing_of(path: str, *, restored: bool = False) -> Standing:
             doubts_until=max((d.last_at for d in doubts), default=None),
             open=tuple(row for row in opened if row.state is not State.UNKNOWN),
             left_open=len(left),
-            to_judge=named[0] if named else None,
+            to_resolve=named[0] if named else None,
             contradictions=tuple(islice(journal.contradictions(), _CONTRADICTIONS_NAMED)),
             contradicted=journal.contradicted(),
             proved=_proved(looks),
@@ -233,7 +233,7 @@ def standing_of(path: str, *, restored: bool = False) -> Standing:
 
 
 def _proved(looks: Sequence[Look]) -> tuple[float, float] | None:
-    """The share that the last verification has proved, and when."""
+    """The share that the last verification proved, and when."""
     for look in reversed(looks):
         try:
             said = json.loads(look.evidence)

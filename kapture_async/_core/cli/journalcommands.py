@@ -1,4 +1,4 @@
-"""The commands around a journal: status, doubts, reconcile, resume, rejects, judge, plan."""
+"""The commands around a journal."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import click
 
 from .exit_codes import EXIT_CODES, RECONCILE_CODES, VERIFY_CODES
-from .newfile import excel_option
 from .options import Command, Decorator, Target, one_json_option, target_options
+from .output import excel_option
 from .pushoptions import PushOptions, push_options
 from .running import Reading
 from .service import Service, Work, work_of
@@ -32,31 +32,31 @@ def add_journal_commands(
     """
     options, service_of = works[0].options, works[0].service_of
 
-    @group.command(cls=Reading, short_help="What a push would do; sends nothing.")
+    @group.command(cls=Reading, short_help="Show what a push would do; sends nothing.")
     @push_options(options, _PLAN_CODES)
     @target_options(target)
     @click.option(
         "--rate",
         type=click.FloatRange(min=0, min_open=True),
         metavar="PER_SECOND",
-        help="Tickets per second, for the estimate of the time.",
+        help="Tickets per second, to estimate the time.",
     )
     def plan(options: PushOptions, target: Target, rate: float | None) -> None:
-        """Say what a push of FILE would do: what cannot be sent, what looks wrong, how long it
-        takes, and what the journal has of it already. Nothing is sent.
+        """Show what a push of FILE would do: which rows cannot be sent, what looks wrong, how long
+        it takes, and which rows the journal knows already. Sends nothing.
 
-        It takes the options of push, so that one word is all that has to be changed.
+        It takes the options of push: change one word to run the push.
         """
         from .plan import plan_file
 
         sys.exit(plan_file(options, service_of(options), target, rate=rate))
 
-    @group.command(cls=Reading, short_help="How a push stands.")
+    @group.command(cls=Reading, short_help="Show how a push stands.")
     @_JOURNAL
     @one_json_option
     def status(journal: str, as_json: bool) -> None:
-        """Say how a push stands: what is in the helpdesk, what is not and why, what is in doubt,
-        and what to type next. Nobody is asked, and a push that runs is not held up.
+        """Show how a push stands: what is in the helpdesk, what is not and why, what is in doubt,
+        and what to type next. Reads only the journal; safe during a push.
         """
         from .status import show_status
 
@@ -67,19 +67,19 @@ def add_journal_commands(
         journal: str,
         settle: float | None,
         timeout: float | None,
-        trust_empty: bool,
+        assume_complete: bool,
         probe: bool,
         as_json: bool,
         target: Target,
     ) -> None:
-        """Find out what became of the rows in doubt, by their references, and note it in JOURNAL.
+        """Look up the rows in doubt by their references, and record what is found in JOURNAL.
 
-        First it waits until the service has had its time, since a lost answer says nothing of
-        when the work is done. Rows found once are in the helpdesk. Rows that two looks do not
-        find are not, if the looks could not have missed them; the next push sends them. What is
-        found more than once, and what a ticket without a reference may be, is for you to judge.
-        Nothing is sent but the one ticket that --probe asks for. Where to look is known from the
-        push; options say otherwise.
+        First it waits for late results: a lost answer does not mean that the service has
+        finished. Rows found once are in the helpdesk. Rows that two lookups do not find are not,
+        provided the lookups could not have missed them; the next push sends them. Rows found more
+        than once, or that may be a ticket without a reference, are for you to resolve. Sends
+        nothing except the one ticket that --probe asks for. Looks where the push went, unless
+        options say otherwise.
         """
         from .reconcile import reconcile_journal
 
@@ -90,7 +90,7 @@ def add_journal_commands(
                 _service_of(journal, works),
                 settle=settle,
                 timeout=timeout,
-                trust_empty=trust_empty,
+                assume_complete=assume_complete,
                 probe=probe,
                 as_json=as_json,
             )
@@ -100,33 +100,33 @@ def add_journal_commands(
     for option in (
         one_json_option,
         click.option(
-            "--trust-empty",
+            "--assume-complete",
             is_flag=True,
-            help="Take what is not found for absent although the looks could have missed it.",
+            help="Take what is not found for absent, even where a lookup could have missed it.",
         ),
         click.option(
             "--probe",
             is_flag=True,
-            help="Where nothing else proves that the list would show a row, make ONE trial "
-            "ticket like it, and look for that. Close it afterwards.",
+            help="If nothing else proves that a list would show a row, create ONE trial "
+            "ticket like it and look for that. Close it afterwards.",
         ),
         click.option(
             "--timeout",
             type=click.FloatRange(min=0, min_open=True),
             metavar="SECONDS",
-            help="For one request.  [default: as the push had it]",
+            help="For each request.  [default: that of the push]",
         ),
         click.option(
             "--settle",
             type=click.FloatRange(min=0, min_open=True),
             metavar="SECONDS",
-            help="How long to give the service after the last sign of a row in doubt; at least "
-            "twice --timeout.  [default: 300]",
+            help="How long to wait for late results after the last attempt; at least twice "
+            "--timeout.  [default: 300]",
         ),
         _JOURNAL,
     ):
         reconcile = option(reconcile)
-    group.command(short_help="Find out what became of rows in doubt.")(reconcile)
+    group.command(short_help="Look up rows in doubt in the helpdesk.")(reconcile)
 
     @_described(VERIFY_CODES)
     def verify(
@@ -140,9 +140,9 @@ def add_journal_commands(
         """Check every row of JOURNAL against the helpdesk: the proof of a push.
 
         Each row is present once, absent as it should be, missing, there twice, contradicted, or
-        could not be proved, and then it is said why. The page on the screen says what was
-        checked, when and how, and which share is proved; --out writes every row.
-        Nothing is sent. What the look shows is noted: doubts that it finds are in the helpdesk.
+        not provable, with the reason. The screen shows what was checked, when and how, and what
+        share is proved; --out writes every row. Sends nothing. Records in JOURNAL what it finds:
+        rows in doubt that are found count as in the helpdesk.
         """
         from .verify import verify_journal
 
@@ -166,87 +166,88 @@ def add_journal_commands(
             "--timeout",
             type=click.FloatRange(min=0, min_open=True),
             metavar="SECONDS",
-            help="For one request.  [default: as the push had it]",
+            help="For each request.  [default: that of the push]",
         ),
         click.option(
             "--settle",
             type=click.FloatRange(min=0, min_open=True),
             metavar="SECONDS",
-            help="Within how long what was sent has to be visible; at least twice --timeout.  "
-            "[default: 300]",
+            help="How long the service may take to show what was sent; at least twice "
+            "--timeout.  [default: 300]",
         ),
         _JOURNAL,
     ):
         verify = option(verify)
     group.command(short_help="Check every row against the helpdesk.")(verify)
 
-    @group.command(
-        short_help="Go on with a push.", context_settings={"ignore_unknown_options": True}
-    )
+    @group.command(short_help="Resume a push.", context_settings={"ignore_unknown_options": True})
     @_JOURNAL
     @click.argument("again", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF PUSH]...")
     @_described(EXIT_CODES)
     def resume(journal: str, again: tuple[str, ...]) -> None:
-        """Go on with the push of JOURNAL: with its file and its options, as they are noted in it.
+        """Resume the push of JOURNAL, with the file and the options saved in it.
 
-        Options of push may follow, and win over those that are noted. Secrets are not noted:
-        they come from the environment or from files, as for the push. If the file is gone or was
-        changed, only what the journal itself still holds is pushed.
+        Options of push may follow, and override the saved ones. Secrets are not saved: they come
+        from the environment or from files, as for the push. If the file is missing or has
+        changed, only the rows that the journal itself holds are pushed.
         """
         from .resume import resume_push
 
         work = work_of(journal, works, restored="--restored" in again)
         sys.exit(resume_push(journal, again, work))
 
-    @group.command(short_help="Rows that must be mended, as a file.")
+    @group.command(short_help="Write the rows to fix to a file.")
     @_JOURNAL
-    @click.option("--out", required=True, metavar="FILE", help="The file to make: .csv or .jsonl.")
+    @click.option(
+        "--out", required=True, metavar="FILE", help="The file to create: .csv or .jsonl."
+    )
     @excel_option
     def rejects(journal: str, out: str, excel: bool) -> None:
         """Write the rows that the service refused, and those that cannot be sent as they are, to
-        FILE, with the reason of each. Columns that begin with _ are added, and never sent.
+        FILE, each with its reason. Columns that begin with _ are added, and never sent.
 
-        Mend the rows, and push them with `--key _key` and the same journal: each goes on under
-        its own name, and by _row the journal knows which row it takes the place of. Of two rows
-        under one key, give the second a _key of its own. A row that could not be read stands in
-        _raw as the file has it; put it into the other columns.
+        Fix the rows, and push them with `--key _key` and the same journal: each keeps its key,
+        and _row tells the journal which row it replaces. Of two rows with one key, give the
+        second a _key of its own. For a row that could not be parsed, _raw holds the original
+        text; move it into the other columns.
         """
         from .rejects import write_rejects
 
         sys.exit(write_rejects(journal, out, _service_of(journal, works), excel=excel))
 
-    @group.command(short_help="Every row in doubt, as a file.")
+    @group.command(short_help="Write the rows in doubt to a file.")
     @_JOURNAL
-    @click.option("--out", required=True, metavar="FILE", help="The file to make: .csv or .jsonl.")
+    @click.option(
+        "--out", required=True, metavar="FILE", help="The file to create: .csv or .jsonl."
+    )
     @excel_option
     def doubts(journal: str, out: str, excel: bool) -> None:
-        """Write every row that may be in the helpdesk or not to FILE: its key, its line, the
-        reference it was sent with, when, how often, the tickets that may be it, and why it is in
-        doubt, if need be in the service's words. What it was sent with is not written; look for
-        the reference in the helpdesk.
+        """Write every row that may or may not be in the helpdesk to FILE: key, line, reference,
+        when and how often it was sent, the tickets that may be it, and why it is in doubt. The
+        content of the row is not written; search the helpdesk for the reference.
 
-        Nobody is asked. What reconcile can settle, it settles; the rest is for judge.
+        Reads only the journal. Use `reconcile` first, and `resolve` for what it leaves.
         """
-        from .doubts import write_doubts
+        from .rejects import write_doubts
 
         sys.exit(write_doubts(journal, out, excel=excel))
 
-    @group.command(short_help="Say what became of rows that no look can settle.")
+    @group.command(short_help="Record by hand what happened to unresolved rows.")
     @_JOURNAL
     @click.argument("keys", nargs=-1, metavar="[KEY]...")
     @click.option("--line", type=click.IntRange(1), metavar="N", help="For a row without a key.")
     @click.option("--present", metavar="ID", help="It is in the helpdesk, under this id.")
-    @click.option("--absent", is_flag=True, help="It is not there; the next push sends it.")
-    def judge(
+    @click.option("--absent", is_flag=True, help="It is not there; it will be sent next time.")
+    def resolve(
         journal: str, keys: tuple[str, ...], line: int | None, present: str | None, absent: bool
     ) -> None:
-        """Write down what you have found out of the rows of these KEYs: rows that are ambiguous,
-        probable, or in doubt after all looks. Nobody is asked, and nothing is sent.
+        """Record by hand what happened to the rows with these KEYs: ambiguous or probable rows, or
+        rows that no lookup could resolve. Changes only the journal; sends nothing.
         """
-        from .resolve import judge_rows
+        from .reconcile import resolve_rows
 
         service = _service_of(journal, works)
-        sys.exit(judge_rows(journal, keys, line, service, present=present, absent=absent))
+        sys.exit(resolve_rows(journal, keys, line, service, present=present, absent=absent))
 
 
 def _service_of(journal: str, works: Sequence[Work]) -> Service:
@@ -257,7 +258,7 @@ _PLAN_CODES = """\
 \b
 Exit codes:
   0    every row can be sent
-  1    some keys need a look: two rows under one, or changed ones
+  1    some keys need checking: two rows with one key, or changed rows
   2    some cannot, or the input cannot be read
 """
 

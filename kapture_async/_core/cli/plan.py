@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
@@ -11,13 +12,25 @@ from attrs import define, field
 from ..errors import InvalidInputError
 from ..journal.reader import ReadJournal
 from ..journal.records import DOUBTS
-from ..push.journaling import KeyRules
+from ..journal.reference import digest_of
+from ..journal.spelling import fold
+from ..push.journaling import PROBED, SUSPICIOUS, KeyRules
+from ..push.rows import Row
 from ..push.sources import FileRows
-from .console import console, json_line, one_line, show_error
-from .endreport import heading, show_commands
+from .console import (
+    console,
+    count,
+    counted,
+    duration,
+    first_of,
+    heading,
+    json_line,
+    one_line,
+    show_commands,
+    show_error,
+    table,
+)
 from .exit_codes import DONE, REJECTED, USAGE
-from .formatting import count, duration
-from .knownrows import KeyTrouble, KnownRows
 from .lint import Lint
 from .next_steps import push_command
 from .options import Target
@@ -34,7 +47,24 @@ _BAD_SHOWN = 20
 _BAD_KEPT = 100_000
 _REMARKS_SHOWN = 12
 _RATES = (100.0, 10.0)
-"""Tickets per second: what a good day and a slow service would make of it."""
+"""Tickets per second: a good day and a slow service."""
+
+
+@define
+class KeyTrouble:
+    """What a push would make of keys that the journal does not have.
+
+    Attributes:
+        respelled: rows whose keys are other spellings of known ones, and that it would not send.
+        changed: rows that are in the helpdesk with other content.
+        alike: of the first rows with new keys, those whose contents stand under other keys; it
+            stops if they are too many.
+    """
+
+    respelled: int = 0
+    changed: int = 0
+    alike: int = 0
+    stops: bool = False
 
 
 @define
@@ -52,7 +82,7 @@ class _Plan:
 
     @property
     def to_send(self) -> int:
-        """Rows that a push would send now, as far as that is known."""
+        """Rows that a push would send now, as far as is known."""
         if self.keys.stops:
             return self.states["not_sent"] if self.states is not None else 0
         if self.states is None:
@@ -61,7 +91,7 @@ class _Plan:
 
     @property
     def look_at_keys(self) -> bool:
-        """Whether there are keys that somebody has to look at."""
+        """Whether there are keys that a person has to check."""
         return bool(self.second or self.keys.respelled or self.keys.changed or self.keys.stops)
 
 
@@ -72,7 +102,7 @@ def plan_file(
     *,
     rate: float | None = None,
 ) -> int:
-    """Read a file as a push would, and tell of it; returns the exit code."""
+    """Read a file as a push would, and report on it; returns the exit code."""
     options.check_together()
     began = time.monotonic()
     screen = console(stderr=options.as_json)
@@ -112,11 +142,8 @@ def plan_file(
         show_error(plan.unreadable)
     elif not options.as_json and plan.to_send:
         command = push_command(service, options, target)
-        show_commands(
-            screen,
-            "To go on",
-            [("push one row, and look at it:", f"{command} --trial"), ("push them all:", command)],
-        )
+        ways = [("push one row, and check it:", f"{command} --trial"), ("push them all:", command)]
+        show_commands(screen, ways)
     if not options.as_json:
         screen.print()
     if options.as_json:
@@ -147,46 +174,37 @@ def _known(plan: _Plan, rows: FileRows, options: PushOptions, service: Service) 
 def _show(
     screen: Console, plan: _Plan, rows: FileRows, options: PushOptions, rate: float | None
 ) -> None:
-    from rich.table import Table
     from rich.text import Text
 
     heading(screen, f"Plan for {name_of_file(options)}; nothing is sent")
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(width=1)
-    table.add_column(min_width=14, no_wrap=True)
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column()
-    table.add_row("", "rows", f"{plan.rows:,}", _blank(rows))
-    style = "red" if plan.bad else "dim"
-    bad = Text("cannot be sent; the others can", "dim") if plan.bad else ""
-    table.add_row("", Text("bad", style), Text(f"{plan.bad:,}", style), bad)
-    for words, number, style, told in [*_from_journal(plan), *_of_keys(plan)]:
-        table.add_row("", Text(words, style), Text(f"{number:,}", style), Text(told, "dim"))
-    table.add_row("", "to send", f"{plan.to_send:,}", Text(_time_for(plan.to_send, rate), "dim"))
-    screen.print(table)
+    blank = f"and {count(rows.blank, 'blank one')}, skipped" if rows.blank else ""
+    time_for = Text(_time_for(plan.to_send, rate), "dim")
+    lines = [
+        ("rows", f"{plan.rows:,}", blank),
+        counted("bad", plan.bad, "red", "cannot be sent; the others can"),
+        *(counted(*line) for line in (*_from_journal(plan), *_of_keys(plan))),
+        ("to send", f"{plan.to_send:,}", time_for),
+    ]
+    screen.print(table("word number text", lines))
     if _reference(options) == "text":
-        words = (
-            f"  A push adds one line, the row's reference, at the end of {options.reference_means}."
-        )
+        where = f"at the end of {options.reference_means}"
         screen.print()
-        screen.print(Text(words, "dim"))
+        screen.print(f"  A push adds one line, the row's reference, {where}.", style="dim")
     if plan.keys.stops:
-        screen.print()
-        screen.print(
-            Text(
-                f"  A push would stop: {plan.keys.alike} of the first rows with new keys hold what "
-                "the journal has under other keys. If they are other tickets, go ahead with "
-                "--new-keys.",
-                "yellow",
-            )
+        words = (
+            f"  A push would stop: {plan.keys.alike} of the first rows with new keys have the "
+            "content of rows that the journal has under other keys. If they are other tickets, "
+            "use --new-keys."
         )
+        screen.print()
+        screen.print(words, style="yellow")
     if plan.lint.clashes and plan.second:
         _show_clashes(screen, plan)
     if plan.shown:
-        more = f", the first {len(plan.shown)} of them; a pipe gets all"
-        heading(screen, f"Bad rows{more if plan.bad > len(plan.shown) else ''}")
+        more = first_of(len(plan.shown), plan.bad)
+        heading(screen, f"Bad rows{more}{'; a pipe gets all' if more else ''}")
         for line in plan.shown:
-            screen.print(Text(f"  {line}"), soft_wrap=not screen.is_terminal)
+            screen.print(f"  {line}", soft_wrap=not screen.is_terminal)
     _show_remarks(screen, plan)
 
 
@@ -197,86 +215,68 @@ def _reference(options: PushOptions) -> str | None:
     return options.reference or "text"
 
 
-def _blank(rows: FileRows) -> str:
-    return f"and {count(rows.blank, 'blank one')}, passed over" if rows.blank else ""
+def _from_journal(plan: _Plan) -> Iterator[tuple[str, int, str, str]]:
+    if (states := plan.states) is None:
+        return
+    yield "already there", states["accepted"], "green", f"according to {plan.journal}"
+    if states["rejected"]:
+        yield "rejected", states["rejected"], "yellow", "will be sent once they are fixed"
+    if doubts := sum(states[state.value] for state in DOUBTS):
+        yield "in doubt", doubts, "red", "look them up with `reconcile`"
 
 
-def _from_journal(plan: _Plan) -> list[tuple[str, int, str, str]]:
-    states = plan.states
-    if states is None:
-        return []
-    doubts = sum(states[state.value] for state in DOUBTS)
-    return [
-        ("already there", states["accepted"], "green", f"by {plan.journal}"),
-        *(
-            [("rejected", states["rejected"], "yellow", "go again if mended")]
-            * bool(states["rejected"])
-        ),
-        *([("in doubt", doubts, "red", "reconcile them")] * bool(doubts)),
-    ]
-
-
-def _of_keys(plan: _Plan) -> list[tuple[str, int, str, str]]:
-    told = (
-        ("second rows", plan.second, "red", "not sent: their keys stand in earlier rows"),
-        ("repeated", plan.repeated, "dim", "the same row again, under the same key"),
-        (
-            "respelled",
-            plan.keys.respelled,
-            "red",
-            "not sent: other spellings of known keys; see --keys-exact",
-        ),
-        ("changed since", plan.keys.changed, "yellow", "already there, with other content"),
-    )
-    return [one for one in told if one[1]]
+def _of_keys(plan: _Plan) -> Iterator[tuple[str, int, str, str]]:
+    keys = plan.keys
+    if plan.second:
+        yield "second rows", plan.second, "red", "will not be sent: an earlier row has the key"
+    if plan.repeated:
+        yield "repeated", plan.repeated, "dim", "the same row again, with the same key"
+    if keys.respelled:
+        told = "will not be sent: other spellings of known keys; see --keys-exact"
+        yield "respelled", keys.respelled, "red", told
+    if keys.changed:
+        yield "changed since", keys.changed, "yellow", "already there, with other content"
 
 
 def _show_clashes(screen: Console, plan: _Plan) -> None:
-    from rich.text import Text
-
     lines = plan.lint.clash_lines
     shown = lines[: _BAD_SHOWN if screen.is_terminal else len(lines)]
-    more = f", the first {len(shown)} of them" if plan.lint.clashes > len(shown) else ""
+    more = first_of(len(shown), plan.lint.clashes)
     heading(screen, f"Two rows under one key: give the second a key of its own{more}")
     for first, second in shown:
-        screen.print(Text(f"  line {second}: its key stood in line {first}, with other content"))
+        screen.print(f"  line {second} has the key of line {first}, with other content")
 
 
 def _time_for(rows: int, rate: float | None) -> str:
-    """How long it takes, and how that is known."""
+    """How long it takes, and what that is based on."""
     if not rows:
         return ""
     if rate is not None:
-        return f"about {duration(rows / rate)} at {rate:g} a second, as --rate says"
+        return f"about {duration(rows / rate)} at {rate:g} per second (--rate)"
     fast, slow = (duration(rows / each) for each in _RATES)
     return (
-        f"between {fast} and {slow}: at {_RATES[0]:g} and {_RATES[1]:g} a second; nothing was "
-        "measured, and --rate PER_SECOND takes your own figure"
+        f"{fast} to {slow}, at {_RATES[0]:g} to {_RATES[1]:g} per second; not measured, "
+        "use --rate for your own figure"
     )
 
 
 def _show_remarks(screen: Console, plan: _Plan) -> None:
-    from rich.table import Table
     from rich.text import Text
 
     remarks = plan.lint.remarks
     if not remarks:
         return
     heading(screen, "Worth a look; these rows would be sent as they are")
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(width=1)
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis", max_width=24)
-    table.add_column(ratio=1)
+    rows = []
     for remark in remarks[:_REMARKS_SHOWN]:
         more = ", ..." if remark.rows > len(remark.lines) else ""
         word = "line" if remark.rows == 1 else "lines"
         lines = f"{word} {', '.join(map(str, remark.lines))}{more}"
         what = Text.assemble(remark.words, (f"  {lines}", "dim"))
-        table.add_row("", f"{remark.rows:,}", Text(one_line(remark.name or "", 40)), what)
-    screen.print(table)
+        rows.append((f"{remark.rows:,}", one_line(remark.name or "", 40), what))
+    screen.print(table("number name text", rows))
     if len(remarks) > _REMARKS_SHOWN:
-        screen.print(Text(f"  and {len(remarks) - _REMARKS_SHOWN} other kinds", "dim"))
+        screen.print(f"  and {len(remarks) - _REMARKS_SHOWN} other kinds", style="dim")
 
 
 def _json(plan: _Plan, rows: FileRows, rate: float | None, seconds: float) -> dict[str, Any]:
@@ -300,3 +300,99 @@ def _json(plan: _Plan, rows: FileRows, rate: float | None, seconds: float) -> di
         "estimate_seconds": round(plan.to_send / rate, 1) if rate else None,
         "seconds": round(seconds, 3),
     }
+
+
+# --- what the journal has ---------------------------------------------------------------------
+
+NEW = "new"
+_FREE = frozenset({"not_sent", "rejected"})
+
+
+@define
+class _Key:
+    state: str
+    digest: bytes
+    came: bool = False
+
+
+class KnownRows:
+    """The states of a journal's rows, by what names them: their keys, or else their contents.
+
+    Rows of equal content are told apart by their order, as a push does; so each row of the file
+    is asked for once, in the order of the file.
+
+    Args:
+        journal: it is read to its end here.
+        pack: a row as a journal identifies it.
+        rules: how the push takes new keys.
+    """
+
+    def __init__(self, journal: ReadJournal, pack: Callable[[Any], bytes], rules: KeyRules) -> None:
+        self._pack = pack
+        self._rules = rules
+        self._by_key: dict[str, _Key] = {}
+        self._first: dict[bytes, str] = {}
+        self._further: dict[tuple[bytes, int], str] = {}
+        self._came: dict[bytes, int] = {}
+        self._spellings: dict[str, list[_Key]] | None = None
+        self._contents: set[bytes] = set()
+        self._new: list[bytes] = []
+        self._waiting: list[list[_Key]] = []
+        self.trouble = KeyTrouble()
+        for key, digest, occurrence, state in journal.names():
+            if key is not None:
+                if occurrence >= 0:  # else it is a second row under the key
+                    self._by_key[key] = _Key(state.value, digest)
+                    self._contents.add(digest)
+            elif occurrence:
+                self._further[digest, occurrence] = state.value
+            else:
+                self._first[digest] = state.value
+
+    def state_of(self, row: Row[Any]) -> str:
+        """The state of the file's next row, which can be sent; ``"new"`` if it is not known, and
+        ``"respelled"`` if only its key is."""
+        digest = digest_of(self._pack(row.value))
+        if row.keyed and row.key is not None:
+            return self._state_of_key(row.key, digest)
+        if digest not in self._first:
+            return NEW
+        number = self._came[digest] = self._came.get(digest, -1) + 1
+        return self._further.get((digest, number), NEW) if number else self._first[digest]
+
+    def end(self) -> int:
+        """The file is at its end. Returns how many rows of those that were called new are not to be
+        sent, since their keys are other spellings of keys that the file has no more."""
+        gone = sum(not any(key.came for key in keys) for keys in self._waiting)
+        self.trouble.respelled += gone
+        self.trouble.alike = sum(digest in self._contents for digest in self._new)
+        self.trouble.stops = self.trouble.alike > SUSPICIOUS and not self._rules.new
+        return gone
+
+    def _state_of_key(self, key: str, digest: bytes) -> str:
+        known = self._by_key.get(key)
+        if known is not None:
+            if known.state == "accepted" and known.digest != digest and not known.came:
+                self.trouble.changed += 1
+            known.came = True
+            return known.state
+        alike = self._alike(key)
+        if any(one.digest == digest and one.state not in _FREE for one in alike):
+            self.trouble.respelled += 1
+            return "respelled"
+        if alike:
+            # One that is not in the helpdesk is sent either way, as itself or as the new row.
+            if not any(one.state in _FREE for one in alike):
+                self._waiting.append(alike)
+        elif len(self._new) < PROBED and self._by_key:
+            self._new.append(digest)
+        return NEW
+
+    def _alike(self, key: str) -> list[_Key]:
+        if self._rules.exact or not self._by_key:
+            return []
+        if self._spellings is None:
+            self._spellings = {}
+            for known, about in self._by_key.items():
+                self._spellings.setdefault(fold(known), []).append(about)
+        return self._spellings.get(fold(key), [])

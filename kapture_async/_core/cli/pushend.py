@@ -17,16 +17,20 @@ from ..errors import (
     PushStoppedError,
 )
 from ..push.sources import FileRows
-from .console import console, json_line, labelled, one_line, say, warn
-from .endreport import (
+from .console import (
+    JOURNALED,
+    MEANINGS,
+    console,
+    count,
+    json_line,
+    labelled,
+    one_line,
+    say,
     show_commands,
-    show_failures,
-    show_meanings,
-    show_nothing_new,
-    show_summary,
+    warn,
 )
+from .endreport import show_failures, show_meanings, show_nothing_new, show_summary
 from .exit_codes import worst_of
-from .formatting import JOURNALED, MEANINGS, count
 from .journal_status import Standing, counts_json, standing_of
 from .next_steps import ways_on, ways_to_another_address
 from .options import Target
@@ -120,7 +124,7 @@ def show_end(
     else:
         ways = _ways_on(pushing, options, target, service)
     if ways:
-        show_commands(console(stderr=True), "To go on", ways)
+        show_commands(console(stderr=True), ways)
 
 
 def _why_it_stopped(pushing: PushRun) -> str | None:

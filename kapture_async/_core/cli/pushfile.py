@@ -10,10 +10,9 @@ from ..errors import JournalError
 from ..push.report import ReportFile
 from .again import Again
 from .console import one_line
-from .newfile import refuse_special
 from .options import Target
 from .plan import plan_file
-from .progress import Progress
+from .progress import PushDisplay
 from .pushend import end_of, failure_as_json, show_end
 from .pushing import PushRun
 from .pushjournal import journal_for, note_the_end, push_settings
@@ -47,7 +46,7 @@ def push_file(options: PushOptions, target: Target, service: Service) -> int:
 
         async def main() -> PushRun:
             pushing = PushRun(
-                progress=Progress(f"Pushing {one_line(name, 40)}", done),
+                progress=PushDisplay(f"Pushing {one_line(name, 40)}", done),
                 journaled=journal is not None,
             )
             connection = service.connect(settings, options.max_concurrency, options.timeout)
@@ -98,7 +97,8 @@ def _new_report(path: str, *, excel: bool) -> ReportFile:
     try:
         return ReportFile(path, excel=excel)
     except FileExistsError:
-        refuse_special(path)
+        if not os.path.isfile(path):
+            raise click.UsageError(f"{path} is not a regular file; name a new file") from None
         raise click.UsageError(
             f"the report {path} exists already, and may be the only record of another push; "
             "give another name, or move it away"

@@ -33,7 +33,7 @@ from ..push.report import ReportFile, Summary
 from ..push.rows import Row
 from .exit_codes import code_of_push
 from .pipe import ReadInThread
-from .progress import Progress
+from .progress import PushDisplay
 from .running import Interrupts
 
 
@@ -110,7 +110,7 @@ class PushRun:
         first_untried_line: where in its file the first row stands that was never tried.
     """
 
-    progress: Progress
+    progress: PushDisplay
     report: ReportFile | None = None
     on_outcome: Callable[[Outcome], None] | None = None
     journaled: bool = False
@@ -218,7 +218,7 @@ class PushRun:
         with Interrupts(press) as interrupts:
             began = time.monotonic()
             try:
-                async with self.progress:
+                with self.progress:
                     try:
                         await self._read(push, task)
                     except asyncio.CancelledError:

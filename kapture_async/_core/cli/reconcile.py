@@ -1,14 +1,13 @@
-"""The ``reconcile`` command: look up what is in doubt, and say what became of it."""
+"""The commands ``reconcile``, which looks up what is in doubt, and ``resolve``, which records what
+a person found."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime, timedelta
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
+import click
 from attrs import evolve, fields
 
 from ..errors import (
@@ -20,35 +19,50 @@ from ..errors import (
 )
 from ..journal import marks
 from ..journal.findings import Contradicts
+from ..journal.reader import ReadJournal
 from ..journal.records import Job
-from ..push.reconcile import Looked, Reconciliation, Resolved, Settling
-from .console import clean, console, json_line, one_line, warn
-from .endreport import heading, show_commands
+from ..push.reconcile import Reconciliation, Resolved
+from ..push.resolving import judge
+from .console import (
+    console,
+    count,
+    counted,
+    first_of,
+    heading,
+    json_line,
+    name_of,
+    one_line,
+    say,
+    show_commands,
+    table,
+    warn,
+)
 from .exit_codes import CONTRADICTION, DONE, UNKNOWN
-from .formatting import clock, count
 from .journal_status import Standing, contradiction_json, standing_of
 from .next_steps import ways_on
 from .options import Target, target_options
+from .progress import WaitDisplay
 from .running import run
 from .saved_options import Note
 from .service import Service
-from .status import name_of, show_standing
+from .status import show_standing
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.live import Live
 
 _SHOWN = 10
-_UNVOUCHED = (
-    "that nothing was found proves little. Reconcile again once there are newer tickets; or with "
-    "--probe, which makes one trial ticket to look for; or look yourself and judge them; or, if a "
-    "pull surely lists every ticket, reconcile with --trust-empty."
+_UNCONFIRMED = (
+    "not found, which proves little: reconcile again once there are newer tickets; or with "
+    "--probe, which creates one trial ticket to look for; or check yourself and resolve them; or, "
+    "if a pull is sure to list every ticket, reconcile with --assume-complete."
 )
-_TRIAL = "A trial ticket was made, {}: please close it."
 _REASONS = 5
 _TRIES = 3
 _BETWEEN_TRIES = 2.0
 TIMEOUT = 60.0
+"""Seconds for a request, where neither the command nor the journal says."""
+OURS = (ConfigurationError, InvalidInputError, JournalError)
+"""Errors that asking the helpdesk again cannot cure."""
 
 
 def reconcile_journal(
@@ -58,7 +72,7 @@ def reconcile_journal(
     *,
     settle: float | None,
     timeout: float | None,
-    trust_empty: bool,
+    assume_complete: bool,
     probe: bool = False,
     as_json: bool,
 ) -> int:
@@ -66,52 +80,45 @@ def reconcile_journal(
 
     Args:
         path: of the journal.
-        target: where to look; what it leaves out is as the push had it.
+        target: where to look; the rest is as for the push.
         service: how.
         settle: seconds to give the service; ``None`` for the default.
-        timeout: seconds for a request; ``None`` for what the push had.
-        trust_empty: take for absent what is not found, though nothing of the journal is.
-        probe: make a trial ticket where nothing else vouches for a row.
+        timeout: seconds for a request; ``None`` for that of the push.
+        assume_complete: what is not found is absent, although nothing shows that it would be.
+        probe: create a trial ticket where nothing else shows that a row would be found.
         as_json: end with one JSON object on stdout.
 
     Raises:
-        InvalidInputError: a trial ticket proves nothing of what the journal is of.
+        InvalidInputError: a trial ticket proves nothing about what the journal holds.
     """
     before = standing_of(path)
     if probe and service.resource != "tickets":
         raise InvalidInputError(
-            f"a trial ticket proves nothing of {service.resource}", next_step="Leave out --probe."
+            f"a trial ticket proves nothing about {service.resource}",
+            next_step="Leave out --probe.",
         )
     target = target_of(before, target)
-    if timeout is None:
-        timeout = before.note.timeout if before.note is not None else None
-    if not before.in_doubt:  # nobody has to be asked
+    if not before.in_doubt:  # there is nothing to ask
         found = Reconciliation()
     else:
-        settings = target.settings()
-        place = service.place_in(before.job.place)
-        seconds = timeout or TIMEOUT
-        waiting = _Waiting()
+        waiting = WaitDisplay()
 
-        async def main() -> Reconciliation:
-            connection = service.connect(settings, 1, seconds)
-            async with connection as (client, _):
-                resource = getattr(client, service.resource)
-                return await patiently(
-                    lambda: resource.reconcile(
-                        path,
-                        reference=place,
-                        settle=settle,
-                        trust_empty=trust_empty,
-                        on_event=waiting.on_event,
-                        **({"probe": True} if probe else {}),
-                    ),
-                    waiting.warn,
-                )
+        async def look(resource: Any, place: Any) -> Reconciliation:
+            return await patiently(
+                lambda: resource.reconcile(
+                    path,
+                    reference=place,
+                    settle=settle,
+                    trust_empty=assume_complete,
+                    on_event=waiting.on_event,
+                    **({"probe": True} if probe else {}),
+                ),
+                lambda text: waiting.say(text, label="warning"),
+            )
 
         try:
             with waiting:
-                found = run(main)
+                found = ask_helpdesk(before, target, service, timeout, look)
         except HelpdeskError as error:
             earlier = Reconciliation.before(error)
             if earlier is not None:
@@ -120,39 +127,48 @@ def reconcile_journal(
     after = standing_of(path)
     left = after.counts.unknown + after.counts.ambiguous + after.counts.probable
     if as_json:
-        present = present_between(before, after)
-        told = {**after.as_json(), "present": present, "absent": len(found.absent)}
-        if found.merged:
-            told["merged"] = sorted(found.merged)
-        if found.trial is not None:
-            told["trial_ticket"] = found.trial
-        told["open_because"] = [
-            {"reason": reason, "rows": rows} for reason, rows in found.reasons.items()
-        ]
-        told["candidates"] = [
-            {"key": one.key, "line": one.line, "tickets": list(one.ticket_ids)}
-            for one in found.probable
-        ]
-        seen = [contradiction_json(one) for one in found.contradictions]
-        print(
-            json_line({**told, "still_open": len(found.open), "contradictions_seen": seen}),
-            flush=True,
-        )
+        print(json_line(_json(found, before, after)), flush=True)
     screen = console(stderr=as_json)
     _show(screen, found, before, after)
-    ways = ways_on(after, service, target=target.as_arguments())
-    if ways:
-        show_commands(screen, "To go on", ways)
+    show_commands(screen, ways_on(after, service, target=target.as_arguments()))
     screen.print()
     if found.contradictions:
         return CONTRADICTION
     return UNKNOWN if left else DONE
 
 
+def ask_helpdesk(
+    standing: Standing,
+    target: Target,
+    service: Service,
+    timeout: float | None,
+    look: Callable[[Any, Any], Awaitable[Any]],
+) -> Any:
+    """What a lookup found, with a client of its own.
+
+    Args:
+        standing: of the journal.
+        target: where to look.
+        service: how to connect.
+        timeout: seconds for a request; ``None`` for that of the push.
+        look: gets the part of the client, and the place where references travel.
+    """
+    if timeout is None and standing.note is not None:
+        timeout = standing.note.timeout
+    settings = target.settings()
+    place = service.place_in(standing.job.place)
+
+    async def main() -> Any:
+        async with service.connect(settings, 1, timeout or TIMEOUT) as (client, _):
+            return await look(getattr(client, service.resource), place)
+
+    return run(main)
+
+
 async def patiently(
     look: Callable[[], Awaitable[Reconciliation]], tell: Callable[[str], None] = warn
 ) -> Reconciliation:
-    """Ask again if the helpdesk could not be asked: nothing is sent, so that is safe."""
+    """Try again if the helpdesk could not be asked: nothing is sent, so that is safe."""
     tries = 0
     earlier: Reconciliation | None = None
     while True:
@@ -163,16 +179,17 @@ async def patiently(
                 found.found_before(earlier)
             return found
         except HelpdeskError as error:
-            earlier = error_story(error, earlier)
-            bound = (ConfigurationError, InvalidInputError, JournalError, RejectedError)
-            if tries == _TRIES or isinstance(error, bound):
+            earlier = found_before_error(error, earlier)
+            if tries == _TRIES or isinstance(error, (*OURS, RejectedError)):
                 raise
-            tell(f"a look failed and is tried again: {error.message}")
+            tell(f"a lookup failed and will be retried: {error.message}")
             await asyncio.sleep(_BETWEEN_TRIES)
 
 
-def error_story(error: HelpdeskError, earlier: Reconciliation | None) -> Reconciliation | None:
-    """What all tries so far have found, also told by the last one's error."""
+def found_before_error(
+    error: HelpdeskError, earlier: Reconciliation | None
+) -> Reconciliation | None:
+    """What all tries so far have found; the last one's error carries it, too."""
     found = Reconciliation.before(error)
     if found is None:
         if earlier is not None:
@@ -181,6 +198,25 @@ def error_story(error: HelpdeskError, earlier: Reconciliation | None) -> Reconci
     if earlier is not None:
         found.found_before(earlier)
     return found
+
+
+def _json(found: Reconciliation, before: Standing, after: Standing) -> dict[str, Any]:
+    present = present_between(before, after)
+    told = {**after.as_json(), "present": present, "absent": len(found.absent)}
+    if found.merged:
+        told["merged"] = sorted(found.merged)
+    if found.trial is not None:
+        told["trial_ticket"] = found.trial
+    told["open_because"] = [
+        {"reason": reason, "rows": rows} for reason, rows in found.reasons.items()
+    ]
+    told["candidates"] = [
+        {"key": one.key, "line": one.line, "tickets": list(one.ticket_ids)}
+        for one in found.probable
+    ]
+    told["still_open"] = len(found.open)
+    told["contradictions_seen"] = [contradiction_json(one) for one in found.contradictions]
+    return told
 
 
 def target_of(standing: Standing, given: Target) -> Target:
@@ -211,11 +247,11 @@ def target_of(standing: Standing, given: Target) -> Target:
 
 def may_take_address(job: Job, given: Target) -> bool:
     """Whether the address in a journal may be used: if the options name none, and this user has
-    pushed to it with this journal from this machine. A token must not go where somebody else's
-    file says.
+    pushed to it with this journal from this machine. A token must not go to an address that only
+    a file from elsewhere names.
 
     Raises:
-        ConfigurationError: nothing but the journal says where to.
+        ConfigurationError: only the journal says where to send.
     """
     if any(getattr(given, name) for name in given.where):
         return False
@@ -224,14 +260,12 @@ def may_take_address(job: Job, given: Target) -> bool:
     if any(given.variable(name.upper()) for name in given.where):
         return False
     raise ConfigurationError(
-        f"the journal was pushed to {job.target}, but not from here",
+        f"the journal is of a push to {job.target}, but not from this machine",
         next_step=f"If that is the right address for your token, add --base-url {job.target}.",
     )
 
 
 def _noted(kind: type[Target], note: Note | None) -> Target:
-    import click
-
     @click.command()
     @target_options(kind)
     def read(target: Target) -> Target:
@@ -242,94 +276,20 @@ def _noted(kind: type[Target], note: Note | None) -> Target:
     return noted
 
 
-class _Waiting:
-    """The countdown on a terminal; a line elsewhere."""
-
-    def __init__(self) -> None:
-        self._console = console(stderr=True)
-        self._until = 0.0
-        self._words = "looking"
-        self._live: Live | None = None
-
-    def on_event(self, event: Settling | Looked) -> None:
-        """Take notice of how far it is."""
-        if isinstance(event, Settling):
-            self._until = time.monotonic() + event.seconds
-            at = datetime.now() + timedelta(seconds=event.seconds)
-            rows = count(event.doubts, "row")
-            self._words = f"the service has until {at:%H:%M:%S} to finish {rows}"
-            if self._live is None:
-                wait = clock(event.seconds)
-                self._say(f"waiting {wait}: {self._words}; Ctrl-C leaves all as it is")
-        else:
-            self._until = 0.0
-            seen = count(event.tickets, "ticket")
-            words = f"looked at {seen}: found {event.found:,}, not found {event.missing:,}"
-            self._say(words)
-            self._words = "looking again in a moment, for what was not found"
-
-    def warn(self, text: str) -> None:
-        """A warning; above the countdown, if there is one."""
-        if self._live is None:
-            warn(text)
-        else:
-            from rich.text import Text
-
-            self._console.print(Text.assemble(("warning: ", "yellow"), one_line(text)))
-
-    def _say(self, words: str) -> None:
-        self._console.print(words, soft_wrap=not self._console.is_terminal)
-
-    def __rich__(self) -> Any:
-        from rich.text import Text
-
-        left = self._until - time.monotonic()
-        if left <= 0:
-            return Text(f"{self._words}...", "dim")
-        tail = "; Ctrl-C leaves all as it is"
-        return Text.assemble((clock(left), "bold"), f"  {self._words}", (tail, "dim"))
-
-    def __enter__(self) -> Self:
-        if self._console.is_terminal and not self._console.is_dumb_terminal:
-            from rich.live import Live
-
-            self._live = Live(self, console=self._console, refresh_per_second=4, transient=True)
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
-
-
 def _show(screen: Console, found: Reconciliation, before: Standing, after: Standing) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
     if not before.in_doubt:
-        heading(screen, f"{before.path}: there was nothing to look up")
+        heading(screen, f"{before.path}: nothing to look up")
     else:
-        present = present_between(before, after)
-        heading(screen, f"What became of the {count(before.in_doubt, 'row')} in doubt")
-        table = Table.grid(padding=(0, 2, 0, 0))
-        table.add_column(width=1)
-        table.add_column(min_width=15)
-        table.add_column(justify="right")
-        table.add_column()
+        heading(screen, f"Looked up {count(before.in_doubt, 'row')} in doubt")
         kinds = (
-            ("present", present, "green", "they are in the helpdesk, each once"),
+            ("present", present_between(before, after), "green", "in the helpdesk, each once"),
             (
                 "merged",
                 sum(map(len, found.merged.values())),
                 "yellow",
                 "of these, some are one ticket, which carries the references of all",
             ),
-            ("absent", len(found.absent), "cyan", "they are not; the next push sends them"),
+            ("absent", len(found.absent), "cyan", "not in the helpdesk; will be sent next time"),
             (
                 "ambiguous",
                 len(found.ambiguous),
@@ -339,28 +299,22 @@ def _show(screen: Console, found: Reconciliation, before: Standing, after: Stand
             ("probable", len(found.probable), "red", "a ticket without a reference may be it"),
             ("still open", len(found.open), "red", "not found, which proves nothing here"),
         )
-        for words, rows, style, told in kinds:
-            if rows or words in ("present", "absent"):
-                shown = style if rows else "dim"
-                meaning = Text(told if rows else "", "dim")
-                table.add_row("", Text(words, shown), Text(f"{rows:,}", shown), meaning)
-        screen.print(table)
-        judge = [*found.ambiguous, *found.probable, *found.open]
-        if judge:
-            _show_rows(screen, judge)
-        for reason, rows in list(found.reasons.items())[:_REASONS]:
-            screen.print(Text(f"  {count(rows, 'row')} open: {reason}", "dim"))
+        rows = [counted(*kind) for kind in kinds if kind[1] or kind[0] in ("present", "absent")]
+        screen.print(table("word number text", rows))
+        _show_rows(screen, [*found.ambiguous, *found.probable, *found.open])
+        for reason, number in list(found.reasons.items())[:_REASONS]:
+            screen.print(f"  {count(number, 'row')} open: {reason}", style="dim")
         if found.trial is not None:
-            screen.print(Text(f"  {_TRIAL.format(one_line(found.trial))}"))
+            words = f"A trial ticket was created, {one_line(found.trial)}: please close it."
+            screen.print(f"  {words}")
         if found.unvouched:
-            some = count(found.unvouched, "row")
-            screen.print(Text(f"  {some} open: {_UNVOUCHED}", "dim"))
+            screen.print(f"  {count(found.unvouched, 'row')} open: {_UNCONFIRMED}", style="dim")
     heading(screen, f"{after.path} now")
     show_standing(screen, after)
 
 
 def present_between(before: Standing, after: Standing) -> int:
-    """Doubts that turned out to be in the helpdesk, also by looks that failed later on."""
+    """Doubts that turned out to be in the helpdesk, also by lookups that failed later on."""
     accepted = after.counts.accepted - before.counts.accepted
     kinds = (Contradicts.REJECTED_PRESENT.value, Contradicts.NOT_SENT_PRESENT.value)
     turned = (after.contradicted.get(k, 0) - before.contradicted.get(k, 0) for k in kinds)
@@ -370,11 +324,57 @@ def present_between(before: Standing, after: Standing) -> int:
 def _show_rows(screen: Console, rows: Sequence[Resolved]) -> None:
     from rich.text import Text
 
-    heading(screen, "For you to judge; none of them is sent")
-    for row in rows[:_SHOWN]:
+    if not rows:
+        return
+    shown = rows[:_SHOWN]
+    heading(screen, f"For you to resolve; none of them is sent{first_of(len(shown), len(rows))}")
+    for row in shown:
         tickets = ", ".join(map(one_line, row.ticket_ids))
         words = f"tickets {tickets}" if tickets else "no ticket found"
         name = one_line(name_of(row.key, row.line), 40)
-        screen.print(Text.assemble(f"  {clean(name)}  ", (words, "dim")))
-    if len(rows) > _SHOWN:
-        screen.print(Text(f"  and {len(rows) - _SHOWN:,} more", "dim"))
+        screen.print(Text.assemble(f"  {name}  ", (words, "dim")))
+
+
+def resolve_rows(
+    path: str,
+    keys: Sequence[str],
+    line: int | None,
+    service: Service,
+    *,
+    present: str | None,
+    absent: bool,
+) -> int:
+    """Record what happened to rows, as a person found out; returns the exit code.
+
+    Args:
+        path: of the journal.
+        keys: of the rows.
+        line: of a row without a key.
+        service: what was pushed to.
+        present: the id under which the row is in the helpdesk.
+        absent: they are not there.
+
+    Raises:
+        click.UsageError: the options contradict each other.
+        InvalidInputError: a row is not in doubt; those before it were recorded.
+        JournalError: the journal cannot be used.
+    """
+    if bool(keys) == (line is not None):
+        raise click.UsageError("name the rows by their keys, or one without a key by --line")
+    if (present is None) != absent:
+        raise click.UsageError("give either --present with the ticket's id, or --absent")
+    if present is not None and len(keys) > 1:
+        raise click.UsageError("--present takes one row at a time")
+    with ReadJournal.open_to_read(path):
+        pass  # what is not a journal is refused before anything else
+
+    async def main() -> None:
+        for key in keys or (None,):
+            row = await judge(path, key, line=line, present=present, absent=absent)
+            name = one_line(name_of(row.key, row.line), 60)
+            said = "absent; will be sent next time" if absent else f"present, as {present}"
+            say(f"{name}: {one_line(said)}", stderr=True)
+
+    run(main)
+    show_commands(console(stderr=True), ways_on(standing_of(path), service))
+    return DONE

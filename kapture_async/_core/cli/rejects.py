@@ -1,26 +1,27 @@
-"""The ``rejects`` command: the rows that must be mended, as a file that can be pushed again."""
+"""Rows of a journal as files for a person: ``rejects`` (to fix) and ``doubts`` (to look up)."""
 
 from __future__ import annotations
 
 import csv
 import json
+import os
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
+import click
 from attrs import define, field
 
 from ..errors import InvalidInputError
+from ..journal.lock import owner_of
 from ..journal.reader import ReadJournal
-from ..journal.records import Job, RowView, State, entry_name, goes_again, later_of
+from ..journal.records import DOUBTS, Job, RowView, State, entry_name, goes_again, later_of
 from ..push.sources import RAW
 from ..spreadsheet import harmless
-from .console import console, say, warn
-from .endreport import show_commands
+from .console import console, count, say, show_commands, warn
 from .exit_codes import DONE
-from .formatting import count
-from .journal_status import LINE
-from .newfile import format_to_write, new_file
+from .journal_status import LINE, moment, ticket_ids_in
+from .output import format_to_write, new_file
 from .rowsfile import ADDED, KEY
 from .saved_options import Note, without
 from .service import Service
@@ -31,7 +32,7 @@ _OPTIONS = ("--map", "--extra", "--key", "--format", "--delimiter", "--encoding"
 
 @define
 class _Shape:
-    """What the rows have, as far as they can be told."""
+    """What the rows have, as far as it is known."""
 
     rows: int = 0
     bare: int = 0
@@ -42,11 +43,11 @@ class _Shape:
 
 
 def write_rejects(path: str, out: str, service: Service, *, excel: bool = False) -> int:
-    """Write the rows of a journal that must be mended; returns the exit code.
+    """Write the rows of a journal that have to be fixed; returns the exit code.
 
     Raises:
-        click.UsageError: the file is there already, or its name tells no format.
-        InvalidInputError: a row has what no CSV cell can hold.
+        click.UsageError: the name of the file stands for no format.
+        InvalidInputError: the file exists, or a row has what no CSV cell can hold.
         JournalError: the journal cannot be read.
     """
     format_ = format_to_write(out, excel=excel)
@@ -59,7 +60,7 @@ def write_rejects(path: str, out: str, service: Service, *, excel: bool = False)
         known = [name for name in service.wire_fields if name in shape.plain]
         shape.plain = dict.fromkeys([*known, *shape.plain])
         if not shape.rows:
-            say("no row must be mended; no file was written", stderr=True)
+            say("no rows to fix; no file was written", stderr=True)
             return DONE
         with new_file(out, excel=excel) as file:
             if format_ == "csv":
@@ -70,21 +71,21 @@ def write_rejects(path: str, out: str, service: Service, *, excel: bool = False)
     say(f"{count(shape.rows, 'row')} to {out}, each with its reason in _reason", stderr=True)
     if shape.bare:
         warn(
-            f"of {count(shape.bare, 'row')} the journal has no content, only {KEY}, _line and "
-            "_reason: mend them where they came from, and push that again; it goes on"
+            f"the journal does not hold the content of {count(shape.bare, 'row')}, only {KEY}, "
+            "_line and _reason: fix them in the original file and push that again, to resume"
         )
     if shape.raw:
         warn(
-            f"{count(shape.raw, 'row')} could not be read: what stands in the file is in {RAW}; "
-            "put it into the other columns"
+            f"{count(shape.raw, 'row')} could not be parsed: {RAW} holds the original text; "
+            "move it into the other columns"
         )
     if shape.bare < shape.rows:
         ways = [_way_on(path, out, Note.of(job), shape, service, flat=format_ == "csv")]
-        show_commands(console(stderr=True), "To go on", ways)
+        show_commands(console(stderr=True), ways)
     return DONE
 
 
-def _to_mend(journal: ReadJournal) -> Iterator[RowView]:
+def _to_fix(journal: ReadJournal) -> Iterator[RowView]:
     later = later_of(journal.job.operation)
     for row in journal.rows_in(State.REJECTED, State.NOT_SENT):
         if row.state is State.REJECTED:
@@ -104,7 +105,7 @@ def _content(row: RowView) -> dict[str, Any]:
 
 def _shape_of(journal: ReadJournal, *, flat: bool) -> _Shape:
     shape = _Shape()
-    for row in _to_mend(journal):
+    for row in _to_fix(journal):
         shape.rows += 1
         content = _content(row)
         shape.bare += not content
@@ -157,7 +158,7 @@ def _write_csv(file: TextIO, journal: ReadJournal, shape: _Shape) -> None:
     writer = csv.writer(file, lineterminator="\n")
     raw = [RAW] * bool(shape.raw)
     writer.writerow([harmless(name) for name in (*ADDED, *raw, *columns)])
-    for row in _to_mend(journal):
+    for row in _to_fix(journal):
         cells: dict[str, Any] = {}
         for name, value in _content(row).items():
             inner = _object(value)
@@ -176,7 +177,7 @@ def _cell(value: Any) -> str:
 
 
 def _write_jsonl(file: TextIO, journal: ReadJournal) -> None:
-    for row in _to_mend(journal):
+    for row in _to_fix(journal):
         content = {**_added(row, journal.job), **_content(row)}
         file.write(json.dumps(content, ensure_ascii=False) + "\n")
 
@@ -197,6 +198,71 @@ def _way_on(
         command += [part for name in shape.nested for part in ("--extra", f"{name}={name}")]
     if note is not None:
         command += without(note.arguments, *_OPTIONS)
-    what = "mend them, and push them with the same journal (leave the columns _key and _row):"
+    what = "fix them, and push them with the same journal (keep the columns _key and _row):"
     command += ["--key", KEY, "--journal", path]
     return what, shlex.join([*command, *(note.target if note is not None else ())])
+
+
+# --- doubts ----------------------------------------------------------------------------------
+
+_DOUBT_COLUMNS = (
+    *("key", "line", "state", "reference", "sent", "sent_last", "tries", "tickets", "why"),
+)
+_TEXT = ("key", "tickets", "why")
+"""Columns that a spreadsheet might take for formulas."""
+
+
+def write_doubts(path: str, out: str, *, excel: bool = False) -> int:
+    """Write all rows of a journal that may or may not be in the helpdesk; returns the exit code.
+
+    Raises:
+        click.UsageError: the name of the file stands for no format, or a push is running.
+        InvalidInputError: the file exists.
+        JournalError: the journal cannot be read.
+    """
+    format_ = format_to_write(out, excel=excel)
+    with ReadJournal.open_to_read(path) as journal:
+        if owner_of(os.path.realpath(path)) is not None:
+            raise click.UsageError(
+                "another process is using the journal; wait until it ends, then list its doubts"
+            )
+        counts = journal.counts()
+        rows = counts.unknown + counts.ambiguous + counts.probable
+        if not rows:
+            say("no row is in doubt; no file was written", stderr=True)
+            return DONE
+        with new_file(out, excel=excel) as file:
+            if format_ == "csv":
+                writer = csv.DictWriter(file, _DOUBT_COLUMNS, lineterminator="\n")
+                writer.writeheader()
+                for row in _doubts_of(journal):
+                    shown = {name: harmless(str(row[name] or "")) for name in _TEXT}
+                    writer.writerow(row | shown)
+            else:
+                for row in _doubts_of(journal):
+                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    say(
+        f"{count(rows, 'row')} to {out}: each may or may not be in the helpdesk, and none is "
+        "resent until that is known",
+        stderr=True,
+    )
+    return DONE
+
+
+def _doubts_of(journal: ReadJournal) -> Iterator[dict[str, Any]]:
+    """In the order they came. Nothing of what they were sent with: the reference finds them."""
+    for doubt in journal.doubts(*DOUBTS, payloads=False):
+        looked_up = doubt.state is not State.UNKNOWN
+        found = ticket_ids_in(journal.evidence_of(doubt.row)) if looked_up else ()
+        values = (
+            doubt.key,
+            doubt.line,
+            doubt.state.value,
+            None if journal.job.place == "none" else doubt.reference,
+            moment(doubt.first_intent_at),
+            moment(doubt.sent_at),
+            doubt.attempts,
+            " ".join(found) or None,
+            LINE.sub("", " ".join((doubt.words or "").split())) or doubt.error,
+        )
+        yield dict(zip(_DOUBT_COLUMNS, values, strict=True))

@@ -12,13 +12,12 @@ from ..errors import JournalError
 from ..journal.records import Job
 from ..push.journaling import JournalFile
 from ..push.report import Summary
-from .console import console, say, warn
-from .endreport import show_commands
+from .console import console, say, show_commands, warn
 from .exit_codes import code_of_push
 from .journal_status import Standing, counts_json, standing_of
 from .next_steps import push_command, ways_on
 from .options import Target, target_options
-from .progress import Progress
+from .progress import PushDisplay
 from .pushend import end_of, failure_as_json, in_words, show_end
 from .pushfile import push_file
 from .pushing import PushRun
@@ -48,7 +47,7 @@ def resume_push(
         left = Counter(counts_json(standing.counts))
         say(f"nothing is left to send: {in_words(standing)}", stderr=True)
         if ways := ways_on(standing, work.service_of(None)):
-            show_commands(console(stderr=True), "To go on", ways)
+            show_commands(console(stderr=True), ways)
         return code_of_push(Summary(), earlier=left)
     service_of = work.service_of
     trouble = "no command line is noted in it" if note is None else note.trouble_with_file()
@@ -112,7 +111,7 @@ def _push_held(
 
     async def main() -> PushRun:
         pushing = PushRun(
-            progress=Progress("Pushing what the journal holds", lambda _: None), journaled=True
+            progress=PushDisplay("Pushing what the journal holds", lambda _: None), journaled=True
         )
         connection = service.connect(settings, options.max_concurrency, options.timeout)
         async with connection as (_, start):
@@ -125,7 +124,7 @@ def _push_held(
     if note is not None and note.file is not None and os.path.exists(note.file):
         command = push_command(service, options, target)
         ways = [("rows of the file as it is now, which may be new:", command)]
-        show_commands(console(stderr=True), "And", ways)
+        show_commands(console(stderr=True), ways, "Also")
     return end_of(pushing, options, target, service)
 
 

@@ -27,8 +27,7 @@ from ..push.sources import (
     no_array,
 )
 from .again import Again
-from .console import say, warn
-from .formatting import count
+from .console import count, say, warn
 from .pushoptions import STDIN, PushOptions
 
 if TYPE_CHECKING:

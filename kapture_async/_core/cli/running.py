@@ -15,10 +15,18 @@ import click
 
 from ..errors import HelpdeskError
 from ..transport.failures import interrupted_by
-from .console import labelled, one_line, say, show_error, warn
+from .console import (
+    data_to_stdout,
+    guard_streams,
+    labelled,
+    one_line,
+    output_of,
+    say,
+    show_error,
+    warn,
+)
 from .exit_codes import BUG, DONE, REJECTED, USAGE, code_of_error
-from .signals import INTERRUPTED, STOPPING, is_ignored, stopping
-from .streams import data_to_stdout, guard_streams, output_of
+from .startup import INTERRUPTED, STOPPING, is_ignored, stopping
 
 T = TypeVar("T")
 

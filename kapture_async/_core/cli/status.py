@@ -10,10 +10,21 @@ from typing import TYPE_CHECKING
 
 from ..journal.findings import Contradiction
 from ..journal.records import State
-from .console import console, json_line, one_line
-from .endreport import heading, show_commands
+from .console import (
+    console,
+    count,
+    counted,
+    duration,
+    first_of,
+    heading,
+    json_line,
+    name_of,
+    one_line,
+    percent,
+    show_commands,
+    table,
+)
 from .exit_codes import DONE
-from .formatting import count, duration, percent
 from .journal_status import Standing, standing_of
 from .next_steps import ways_on
 from .service import Service
@@ -23,23 +34,14 @@ if TYPE_CHECKING:
 
 _REASONS_SHOWN = 6
 _CONTRADICTIONS_SHOWN = 10
-_STYLES = {
-    State.ACCEPTED: "green",
-    State.REJECTED: "yellow",
-    State.NOT_SENT: "cyan",
-    State.UNKNOWN: "red",
-    State.AMBIGUOUS: "red",
-    State.PROBABLE: "red",
-    State.REPLACED: "dim",
-}
-_WORDS = {
-    State.ACCEPTED: "in the helpdesk",
-    State.REJECTED: "rejected",
-    State.NOT_SENT: "not sent",
-    State.UNKNOWN: "in doubt",
-    State.AMBIGUOUS: "ambiguous",
-    State.PROBABLE: "probable",
-    State.REPLACED: "replaced",
+_SHOWN = {
+    State.ACCEPTED: ("in the helpdesk", "green"),
+    State.REJECTED: ("rejected", "yellow"),
+    State.NOT_SENT: ("not sent", "cyan"),
+    State.UNKNOWN: ("in doubt", "red"),
+    State.AMBIGUOUS: ("ambiguous", "red"),
+    State.PROBABLE: ("probable", "red"),
+    State.REPLACED: ("replaced", "dim"),
 }
 
 
@@ -61,17 +63,17 @@ def show_status(path: str, service: Service, *, as_json: bool) -> int:
     show_standing(screen, standing)
     ways = ways_on(standing, service)
     if ways:
-        show_commands(screen, "To go on", ways)
+        show_commands(screen, ways)
     elif standing.unread is not None:
-        heading(screen, f"Give {standing.unread} to the same push again; it goes on.")
+        heading(screen, f"Push {standing.unread} again with this journal, to resume.")
     elif not standing.counts.rows:
-        heading(screen, "Nothing was pushed yet.")
+        heading(screen, "Nothing has been pushed yet.")
     elif standing.changed:
         rows = count(standing.changed, "row")
         which = "that ticket" if standing.changed == 1 else "those tickets"
         heading(
             screen,
-            f"Nothing is left to send. {rows} changed since: change {which} in the helpdesk.",
+            f"Nothing is left to send. {rows} changed since: update {which} in the helpdesk.",
         )
     else:
         heading(screen, "Nothing is left to do.")
@@ -80,7 +82,7 @@ def show_status(path: str, service: Service, *, as_json: bool) -> int:
 
 
 def show_standing(screen: Console, standing: Standing) -> None:
-    """Counts, reasons, doubts and what has been going on."""
+    """Counts, reasons, doubts and what happened when."""
     _show_older_copy(screen, standing)
     _show_counts(screen, standing)
     show_contradictions(screen, standing.contradictions, sum(standing.contradicted.values()))
@@ -91,198 +93,167 @@ def show_standing(screen: Console, standing: Standing) -> None:
 
 
 def _show_older_copy(screen: Console, standing: Standing) -> None:
-    from rich.text import Text
-
     if not standing.older_copy:
         return
     newer, known = standing.newer, standing.counts.rows
-    words = "This is an older copy: it does not know all that was sent since it was made"
+    words = "This is an older copy of the journal: it does not know what was sent after the copy"
     if newer is not None:
-        rows = (
-            f"{count(newer.rows, 'row')}, not {known:,}" if newer.rows != known else "more events"
-        )
+        rows = f"{newer.rows:,} rows, not {known:,}" if newer.rows != known else "more events"
         words += f" (this machine has seen {rows}, {_clock(newer.at)})"
-    words += ". Use the newest copy; or a push looks up each row before it sends it."
-    screen.print(Text(words, "bold yellow"))
+    words += ". Use the newest copy; with this one, a push looks each row up before sending it."
+    screen.print(words, style="bold yellow")
     screen.print()
 
 
 def _show_counts(screen: Console, standing: Standing) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
     counts = standing.counts
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(width=1)
-    table.add_column(min_width=15, no_wrap=True)
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column()
+    rows = []
 
-    def line(words: str, number: int, style: str, meaning: str) -> None:
-        shown = style if number else "dim"
-        told = Text(meaning if number else "", "dim")
-        table.add_row("", Text(words, shown), Text(f"{number:,}", shown), told)
+    def line(state: State, number: int, meaning: str) -> None:
+        word, style = _SHOWN[state]
+        rows.append(counted(word, number, style, meaning))
 
-    line(_WORDS[State.ACCEPTED], counts.accepted, "green", _of_all(standing))
+    line(State.ACCEPTED, counts.accepted, _of_all(standing))
     if standing.changed:
-        told = "in the helpdesk with earlier content; the source has other content since"
-        line("changed since", standing.changed, "yellow", told)
+        told = "in the helpdesk with earlier content; the file has changed since"
+        rows.append(counted("changed since", standing.changed, "yellow", told))
     if standing.owner is not None:
-        line("under way", standing.under_way, "bold", "being sent just now")
-    mended = standing.counts.rejected - standing.later
+        rows.append(counted("in flight", standing.under_way, "bold", "being sent now"))
     told = "refused by the service, not in the helpdesk"
     if standing.later:
-        told += f"; {standing.later:,} go again by themselves" if mended else "; they go again"
-    line(_WORDS[State.REJECTED], counts.rejected, "yellow", told)
+        to_fix = counts.rejected - standing.later
+        told += f"; {standing.later:,} will be resent" if to_fix else "; will be resent"
+    line(State.REJECTED, counts.rejected, told)
     which = "it is" if standing.refused == 1 else "they are"
     refused = f"; {standing.refused:,} cannot be sent as {which}" if standing.refused else ""
-    line(_WORDS[State.NOT_SENT], counts.not_sent, "cyan", f"not in the helpdesk{refused}")
+    line(State.NOT_SENT, counts.not_sent, f"not in the helpdesk{refused}")
     since = standing.doubts_since
-    told = "may be in the helpdesk or not" + ("" if since is None else f"; since {_clock(since)}")
-    line(_WORDS[State.UNKNOWN], standing.in_doubt, "red", told)
+    told = "may or may not be in the helpdesk" + ("" if since is None else f"; {_since(since)}")
+    line(State.UNKNOWN, standing.in_doubt, told)
     if counts.ambiguous:
-        line("ambiguous", counts.ambiguous, "red", "several tickets match: look at them")
+        line(State.AMBIGUOUS, counts.ambiguous, "several tickets match: check them")
     if counts.probable:
-        line("probable", counts.probable, "red", "a ticket with the same content is there")
+        line(State.PROBABLE, counts.probable, "a ticket with the same content exists")
     if counts.replaced:
-        line("replaced", counts.replaced, "dim", "mended, and counted as the rows they became")
-    screen.print(table)
+        line(State.REPLACED, counts.replaced, "fixed, and counted as the rows they became")
+    screen.print(table("word number text", rows))
     if standing.unread is not None:
         screen.print()
-        words = f"  {standing.unread} was not read to its end: there may be further rows in it"
-        screen.print(Text(words, "yellow"))
+        words = f"  {standing.unread} was not read to its end and may hold more rows"
+        screen.print(words, style="yellow")
 
 
 def _of_all(standing: Standing) -> str:
     rows = standing.counts.rows
     if standing.unread is not None:
-        return f"of the {count(rows, 'row')} that {'was' if rows == 1 else 'were'} read so far"
+        return f"of {count(rows, 'row')} read so far"
     return f"of {count(rows, 'row')}" if standing.counts.accepted < rows else "all of them"
 
 
 def _show_reasons(screen: Console, standing: Standing) -> None:
-    from rich.table import Table
     from rich.text import Text
 
     # Of each state the most frequent one, and then whatever is frequent.
-    seen: set[State] = set()
-    first = []
-    for found in standing.reasons:
-        if found[0] not in seen:
-            seen.add(found[0])
-            first.append(found)
+    first = {found[0]: found for found in reversed(standing.reasons)}.values()
     rest = [found for found in standing.reasons if found not in first]
-    shown = [*first, *rest][:_REASONS_SHOWN]
+    shown = [*sorted(first, key=standing.reasons.index), *rest][:_REASONS_SHOWN]
     if not shown:
         return
     heading(screen, "Why")
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(width=1)
-    table.add_column(min_width=8, no_wrap=True)
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(ratio=1)
     order = list(State)
-    for state, words, rows in sorted(shown, key=lambda found: (order.index(found[0]), -found[2])):
-        table.add_row("", Text(_WORDS[state], _STYLES[state]), f"{rows:,}", one_line(words, 150))
-    left = sum(rows for _, _, rows in standing.reasons) - sum(rows for _, _, rows in shown)
+    rows = [
+        (Text(*_SHOWN[state]), f"{number:,}", one_line(words, 150))
+        for state, words, number in sorted(shown, key=lambda one: (order.index(one[0]), -one[2]))
+    ]
+    left = sum(number for _, _, number in standing.reasons) - sum(number for _, _, number in shown)
     if left:
-        table.add_row("", "", f"{left:,}", Text("for other reasons", "dim"))
-    screen.print(table)
+        rows.append((Text(), f"{left:,}", "for other reasons"))
+    screen.print(table("word number text", rows))
 
 
 def _show_doubts(screen: Console, standing: Standing) -> None:
-    from rich.table import Table
     from rich.text import Text
 
     if not standing.in_doubt or standing.owner is not None:
         return
     shown = standing.doubts
-    more = f", the first {len(shown)} of them" if standing.in_doubt > len(shown) else ""
-    heading(screen, f"In doubt{more}")
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(width=1)
-    table.add_column(no_wrap=True, overflow="ellipsis", max_width=30)
-    table.add_column(no_wrap=True)
-    for doubt in shown:
-        sent = Text(f"sent {_clock(doubt.first_intent_at)}", "dim")
-        table.add_row("", one_line(name_of(doubt.key, doubt.line)), sent)
-    screen.print(table)
+    heading(screen, f"In doubt{first_of(len(shown), standing.in_doubt)}")
+    rows = [
+        (
+            one_line(name_of(doubt.key, doubt.line)),
+            Text(f"sent {_clock(doubt.first_intent_at)}", "dim"),
+        )
+        for doubt in shown
+    ]
+    screen.print(table("name text", rows))
 
 
 def _show_open(screen: Console, standing: Standing) -> None:
-    from rich.table import Table
     from rich.text import Text
 
     if not standing.open:
         return
     total = standing.counts.ambiguous + standing.counts.probable
-    more = f", the first {len(standing.open)} of them" if total > len(standing.open) else ""
-    heading(screen, f"For you to judge{more}")
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(width=1)
-    table.add_column(no_wrap=True, overflow="ellipsis", max_width=30)
-    table.add_column(no_wrap=True)
-    table.add_column(ratio=1)
-    for row in standing.open:
-        tickets = ", ".join(map(one_line, row.ticket_ids)) or "no ticket is noted"
-        word = Text(_WORDS[row.state], _STYLES[row.state])
-        table.add_row("", one_line(name_of(row.key, row.line)), word, f"tickets {tickets}")
-    screen.print(table)
+    heading(screen, f"For you to resolve{first_of(len(standing.open), total)}")
+    rows = [
+        (
+            one_line(name_of(row.key, row.line)),
+            Text(*_SHOWN[row.state]),
+            f"tickets {', '.join(map(one_line, row.ticket_ids))}"
+            if row.ticket_ids
+            else "no ticket recorded",
+        )
+        for row in standing.open
+    ]
+    screen.print(table("name text text", rows))
 
 
 def show_contradictions(screen: Console, found: Sequence[Contradiction], total: int) -> None:
-    """What lookups have shown that the outcomes deny: all in number, and the first by name."""
-    from rich.table import Table
+    """What lookups showed against the recorded outcomes: the number, and the first by name."""
     from rich.text import Text
 
     if not found:
         return
     shown = found[:_CONTRADICTIONS_SHOWN]
-    more = f", the first {len(shown)} of {total:,}" if total > len(shown) else ""
-    heading(screen, f"Contradictions: the helpdesk shows what an outcome denies{more}")
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(width=1)
-    table.add_column(no_wrap=True, overflow="ellipsis", max_width=30)
-    table.add_column(no_wrap=True)
-    table.add_column(ratio=1)
-    for one in shown:
-        tickets = ", ".join(map(one_line, one.ticket_ids)) or "without a readable id"
-        words = Text(one.words, "bold red")
-        table.add_row("", one_line(name_of(one.key, one.line)), words, f"tickets {tickets}")
-    screen.print(table)
+    title = "Contradictions: the helpdesk disagrees with recorded outcomes"
+    heading(screen, f"{title}{first_of(len(shown), total)}")
+    rows = [
+        (
+            one_line(name_of(one.key, one.line)),
+            Text(one.words, "bold red"),
+            f"tickets {', '.join(map(one_line, one.ticket_ids)) or 'without a readable id'}",
+        )
+        for one in shown
+    ]
+    screen.print(table("name text text", rows))
 
 
 def _show_times(screen: Console, standing: Standing) -> None:
-    from rich.text import Text
-
     lines = []
     if (owner := standing.owner) is not None:
         who = f"process {owner.pid} on {one_line(owner.host, 40)}" if owner.pid else "a process"
-        since = f" since {_clock(owner.since)}" if owner.since else ""
-        lines.append(f"{who} has the journal{since}")
+        since = f" {_since(owner.since)}" if owner.since else ""
+        lines.append(f"in use by {who}{since}")
     elif (run := standing.last_run) is not None:
         ended = "was cut off" if run.ended is None else f"ended {_clock(run.ended)}"
-        lines.append(f"the last run began {_clock(run.began)} and {ended}")
+        lines.append(f"last run started {_clock(run.began)} and {ended}")
     if (look := standing.last_look) is not None:
         try:
-            tickets = f"; {count(int(json.loads(look.evidence)['tickets']), 'ticket')} seen"
+            tickets = f"; {count(int(json.loads(look.evidence)['tickets']), 'ticket')} checked"
         except (ValueError, KeyError, TypeError):
             tickets = ""
-        lines.append(f"the last look at the helpdesk was {_clock(look.at)}{tickets}")
+        lines.append(f"last lookup in the helpdesk {_clock(look.at)}{tickets}")
     if standing.proved is not None:
         share, at = standing.proved
-        lines.append(f"the last verification was {_clock(at)}; it proved {percent(share)}")
+        lines.append(f"last verified {_clock(at)}; {percent(share)} proved")
     if lines:
         screen.print()
         for text in lines:
-            screen.print(Text(f"  {text}", "dim"))
+            screen.print(f"  {text}", style="dim")
 
 
-def name_of(key: str | None, line: int | None) -> str:
-    """A row's name for a person: its key, and else its line."""
-    if key is not None:
-        return key if line is None else f"{key} (line {line})"
-    return "a row without a name" if line is None else f"line {line}"
+def _since(at: float) -> str:
+    return f"since {_clock(at)}"
 
 
 def _clock(at: float) -> str:

@@ -18,17 +18,25 @@ from ..outcome import Outcome
 from ..push.events import PushEvent, RowFinished, RowKnown
 from ..push.journaling import JournalFile
 from ..push.rows import Row
-from .console import clean, console, one_line, say, show_error
-from .endreport import heading, show_commands
+from .console import (
+    STYLES,
+    WORDS,
+    clean,
+    console,
+    heading,
+    name_of,
+    one_line,
+    say,
+    show_commands,
+    show_error,
+)
 from .exit_codes import DONE, NOT_SENT, code_of_error
-from .formatting import STYLES, WORDS
 from .options import Target
 from .pushjournal import journal_for, push_settings
 from .pushoptions import PushOptions
 from .rowsfile import announce, opened, rows_of
 from .running import run
 from .service import Service
-from .status import name_of
 
 _LINES_SHOWN = 12
 
@@ -72,13 +80,13 @@ def try_one(options: PushOptions, target: Target, service: Service) -> int | Non
             ways = [("find out whether it is there, before the rest:", shlex.join(look))]
         else:
             ways = [("once that is mended, try again:", shlex.join([*command, "--trial"]))]
-        show_commands(console(stderr=True), "To go on", ways)
+        show_commands(console(stderr=True), ways)
         return code_of_error(error)
     if sys.stdin.isatty() and sys.stderr.isatty():
         print(file=sys.stderr)
         if click.confirm("Push the rest?", default=False, err=True):
             return None
-    show_commands(console(stderr=True), "To go on", [("push the rest:", shlex.join(command))])
+    show_commands(console(stderr=True), [("push the rest:", shlex.join(command))])
     return DONE
 
 

@@ -1,4 +1,4 @@
-"""The ``verify`` command: the proof of a push, as a page of text and a row for each row."""
+"""The ``verify`` command: the proof of a push, as a page of text and a line for each row."""
 
 from __future__ import annotations
 
@@ -7,26 +7,32 @@ import csv
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ..errors import (
-    ConfigurationError,
-    HelpdeskError,
-    InvalidInputError,
-    JournalError,
-    RejectedError,
-)
+from ..errors import HelpdeskError, InvalidInputError, RejectedError
 from ..push.verification import RESULTS, RowCheck, RowResult, Verification
 from ..spreadsheet import harmless
-from .console import clean, console, json_line, one_line, say, show_error, warn
-from .endreport import heading
+from .console import (
+    console,
+    count,
+    counted,
+    duration,
+    first_of,
+    heading,
+    json_line,
+    name_of,
+    one_line,
+    percent,
+    say,
+    show_error,
+    table,
+    warn,
+)
 from .exit_codes import CONTRADICTION, DONE, NOT_SENT, UNKNOWN
-from .formatting import count, duration, percent
 from .journal_status import contradiction_json, moment, standing_of
-from .newfile import check_new, format_to_write, new_file
 from .options import Target
-from .reconcile import TIMEOUT, target_of
-from .running import run
+from .output import format_to_write, new_file, new_output
+from .reconcile import OURS, ask_helpdesk, target_of
 from .service import Service
-from .status import name_of, show_contradictions
+from .status import show_contradictions
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,20 +40,20 @@ if TYPE_CHECKING:
 COLUMNS = ("key", "line", "result", "state", "tickets", "reference", "why")
 """The columns of the file."""
 _TEXT = ("key", "tickets", "why")
-"""What a spreadsheet might take for a formula."""
+"""Columns that a spreadsheet might take for formulas."""
 _TRIES = 3
 _BETWEEN_TRIES = 2.0
 _REASONS = 8
 _LISTS = 12
 _SHOWN: dict[RowResult, tuple[str, str, str]] = {
     "present": ("present", "green", "in the helpdesk, each once"),
-    "absent": ("absent", "cyan", "refused or not sent, and not in the helpdesk"),
-    "missing": ("missing", "red", "accepted, and not in the helpdesk"),
+    "absent": ("absent", "cyan", "rejected or not sent, and not in the helpdesk"),
+    "missing": ("missing", "red", "accepted, but not in the helpdesk"),
     "twice": ("twice", "red", "in the helpdesk more than once"),
-    "contradicted": ("contradicted", "red", "there against what the journal said"),
-    "not_seen": ("not seen", "yellow", "which proves nothing here; see why below"),
-    "in_doubt": ("in doubt", "yellow", "nobody knows yet whether they are there"),
-    "unchecked": ("not checkable", "yellow", "no reference travels with them"),
+    "contradicted": ("contradicted", "red", "the helpdesk disagrees with the journal"),
+    "not_seen": ("not seen", "yellow", "not found, which proves nothing here; see below"),
+    "in_doubt": ("in doubt", "yellow", "may or may not be in the helpdesk"),
+    "unchecked": ("not checkable", "yellow", "they were sent without a reference"),
 }
 _LISTED: tuple[RowResult, ...] = (
     "missing",
@@ -73,17 +79,17 @@ def verify_journal(
 
     Args:
         path: of the journal.
-        target: where to look; what it leaves out is as the push had it.
+        target: where to look; the rest is as for the push.
         service: how.
         settle: seconds until what was sent has to be visible; ``None`` for the default.
-        timeout: seconds for a request; ``None`` for what the push had.
-        out: a CSV file to make, with every row; ``None`` for none.
-        as_json: end with one JSON object on stdout; the page goes to stderr then.
+        timeout: seconds for a request; ``None`` for that of the push.
+        out: a CSV file to create, with every row; ``None`` for none.
+        as_json: end with one JSON object on stdout; the page goes to stderr.
     """
     if out is not None:
         if format_to_write(out) != "csv":
-            raise InvalidInputError("the rows are written as CSV: let --out end in .csv")
-        check_new(out)
+            raise InvalidInputError("--out must end in .csv, the format of the rows")
+        new_output(out)
     found = _verified(path, target, service, settle=settle, timeout=timeout)
     if isinstance(found, int):
         return found
@@ -121,42 +127,31 @@ def _verified(
     """What was found; or the exit code, if the helpdesk could not be asked."""
     before = standing_of(path)
     target = target_of(before, target)
-    if timeout is None:
-        timeout = before.note.timeout if before.note is not None else None
-    settings = target.settings()
-    place = service.place_in(before.job.place)
 
-    async def main() -> Verification:
-        connection = service.connect(settings, 1, timeout or TIMEOUT)
-        async with connection as (client, _):
-            resource = getattr(client, service.resource)
-            tries = 0
-            while True:
-                tries += 1
-                try:
-                    found: Verification = await resource.verify(
-                        path, reference=place, settle=settle
-                    )
-                    return found
-                except HelpdeskError as error:
-                    if tries == _TRIES or isinstance(error, (*_OURS, RejectedError)):
-                        raise
-                    warn(f"the look failed and is tried again: {error.message}")
-                await asyncio.sleep(_BETWEEN_TRIES)
+    async def look(resource: Any, place: Any) -> Verification:
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                found: Verification = await resource.verify(path, reference=place, settle=settle)
+                return found
+            except HelpdeskError as error:
+                if tries == _TRIES or isinstance(error, (*OURS, RejectedError)):
+                    raise
+                warn(f"the lookup failed and will be retried: {error.message}")
+            await asyncio.sleep(_BETWEEN_TRIES)
 
     say(f"checking {count(before.counts.rows, 'row')} of {path} against the helpdesk", stderr=True)
     try:
-        return run(main)
+        found: Verification = ask_helpdesk(before, target, service, timeout, look)
     except HelpdeskError as error:
-        if isinstance(error, _OURS):
+        if isinstance(error, OURS):
             raise
         show_error(error)
         for note in getattr(error, "__notes__", ()):
             warn(note)
         return NOT_SENT
-
-
-_OURS = (ConfigurationError, InvalidInputError, JournalError)
+    return found
 
 
 def code_of_verification(found: Verification) -> int:
@@ -219,17 +214,15 @@ def verification_json(found: Verification) -> dict[str, Any]:
 
 def show_verification(screen: Console, found: Verification) -> None:
     """The page: what was checked, when and how, what is proved, and what is not."""
-    from rich.text import Text
-
     heading(screen, f"Verification of {found.journal}")
     began = datetime.fromtimestamp(found.began).astimezone()
     lines = (
         f"{found.service} {found.operation} to {found.target}; references in {found.place}",
-        f"begun {began:%Y-%m-%d %H:%M:%S %Z}, took {duration(found.ended - found.began)}",
+        f"started {began:%Y-%m-%d %H:%M:%S %Z}, took {duration(found.ended - found.began)}",
         _how(found),
     )
     for line in lines:
-        screen.print(Text(f"  {one_line(line)}", "dim"))
+        screen.print(f"  {one_line(line)}", style="dim")
     _show_counts(screen, found)
     show_contradictions(screen, found.contradictions, len(found.contradictions))
     for result in _LISTED:
@@ -238,51 +231,38 @@ def show_verification(screen: Console, found: Verification) -> None:
     _show_lists(screen, found)
     earlier = found.noted - len(found.contradictions)
     if earlier > 0:
-        words = f"{count(earlier, 'contradiction')} of earlier looks are listed by `status`"
+        words = f"{count(earlier, 'contradiction')} of earlier lookups: see `status`"
         screen.print()
-        screen.print(Text(f"  {words}", "dim"))
+        screen.print(f"  {words}", style="dim")
     screen.print()
 
 
 def _how(found: Verification) -> str:
     if found.place == "none":
-        return "nobody was asked: no reference travels with the rows"
+        return "nothing was looked up: the rows were sent without references"
     if found.row_by_row:
-        return f"asked for each row by itself; {count(found.tickets, 'answer')}"
+        return f"looked up each row by itself; {count(found.tickets, 'answer')}"
     lists = count(len(found.lists), "list")
     return f"read {lists} with {count(found.tickets, 'ticket')}"
 
 
 def _show_counts(screen: Console, found: Verification) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    screen.print()
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(width=1)
-    table.add_column(min_width=15, no_wrap=True)
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column()
-    for result, (words, style, meaning) in _SHOWN.items():
-        rows = found.counts[result]
-        if not rows and result not in ("present", "missing", "twice", "contradicted"):
+    rows = []
+    for result, (word, style, meaning) in _SHOWN.items():
+        number = found.counts[result]
+        if not number and result not in ("present", "missing", "twice", "contradicted"):
             continue
-        if result == "present" and rows:
+        if result == "present":
             meaning = f"of {count(found.total, 'row')}: {meaning}"
             if found.by_id:
-                meaning += f"; {found.by_id:,} by id only, their texts were changed"
-        shown = style if rows else "dim"
-        told = Text(meaning if rows else "", "dim")
-        table.add_row("", Text(words, shown), Text(f"{rows:,}", shown), told)
-    screen.print(table)
+                meaning += f"; {found.by_id:,} by id only, since their texts were changed"
+        rows.append(counted(word, number, style, meaning))
+    screen.print()
+    screen.print(table("word number text", rows))
     screen.print()
     style = "bold green" if found.all_proved else "bold"
-    screen.print(Text(f"  Proved: {share(found)} of {count(found.total, 'row')}", style))
-
-
-def share(found: Verification) -> str:
-    """The proved share in percent, never rounded up to 100."""
-    return percent(found.proved)
+    share = percent(found.proved)
+    screen.print(f"  Proved: {share} of {count(found.total, 'row')}", style=style)
 
 
 def _show_rows(screen: Console, found: Verification, result: RowResult) -> None:
@@ -291,12 +271,10 @@ def _show_rows(screen: Console, found: Verification, result: RowResult) -> None:
     rows = found.first.get(result, [])
     if not rows:
         return
-    total = found.counts[result]
-    more = f", the first {len(rows)} of {total:,}" if total > len(rows) else ""
-    words = _SHOWN[result][0]
-    heading(screen, f"{words[:1].upper()}{words[1:]}{more}")
+    more = first_of(len(rows), found.counts[result])
+    heading(screen, f"{_SHOWN[result][0].capitalize()}{more}")
     for row in rows:
-        name = clean(one_line(name_of(row.key, row.line), 40))
+        name = one_line(name_of(row.key, row.line), 40)
         told = [f"tickets {', '.join(map(one_line, row.ticket_ids))}"] if row.ticket_ids else []
         told += [one_line(row.why)] if row.why else []
         screen.print(Text.assemble(f"  {name}  ", ("; ".join(told), "dim")))
@@ -309,24 +287,22 @@ def _show_reasons(screen: Console, found: Verification) -> None:
         return
     heading(screen, "Why rows could not be proved")
     for why, rows in found.reasons.most_common(_REASONS):
-        screen.print(Text.assemble((f"  {rows:>9,}  ", ""), (one_line(why), "dim")))
+        screen.print(Text.assemble(f"  {rows:>9,}  ", (one_line(why), "dim")))
 
 
 def _show_lists(screen: Console, found: Verification) -> None:
-    from rich.text import Text
-
     lists = [one for one in found.lists if one.tickets or one.total]
     if not lists:
         return
-    short = [one for one in lists if one.short]
-    shown = [*short, *(one for one in lists if not one.short)][:_LISTS]
+    incomplete = [one for one in lists if one.short]
+    shown = [*incomplete, *(one for one in lists if not one.short)][:_LISTS]
     heading(screen, "Lists that were read")
     for one in shown:
-        counted = "it tells no count of its own"
+        total = "the service gives no total"
         if one.total is not None:
-            counted = f"of {one.total:,} by its own count"
+            total = f"of {one.total:,} by the service's own count"
         style = "bold red" if one.short else "dim"
         day = one.day or "all"
-        screen.print(Text(f"  {day}  {count(one.tickets, 'ticket')}, {counted}", style))
+        screen.print(f"  {day}  {count(one.tickets, 'ticket')}, {total}", style=style)
     if len(lists) > len(shown):
-        screen.print(Text(f"  and {len(lists) - len(shown):,} more", "dim"))
+        screen.print(f"  and {len(lists) - len(shown):,} more", style="dim")

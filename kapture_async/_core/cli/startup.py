@@ -1,11 +1,12 @@
-"""Ctrl-C, SIGTERM and SIGHUP, from the first import of a program to its last line.
+"""What happens before click is imported: signals, and the check that the extra is installed.
 
-This module imports nothing that takes time: until it has been asked to, a Ctrl-C is Python's.
+Nothing here takes time to import: a Ctrl-C before :meth:`Stopping.take` is Python's own.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import signal
 import sys
@@ -20,13 +21,13 @@ STOPPING: tuple[signal.Signals, ...] = tuple(
 )
 """Signals that ask a program to stop. All of them do the same."""
 INTERRUPTED = 130
-"""The exit code of a program that was stopped by one of them."""
-_PATIENCE = 2
-"""So many are taken for a wish to stop in good order; the next one breaks off whatever runs."""
+"""The exit code of a program that one of them stopped."""
+_GRACEFUL = 2
+"""So many ask for an orderly stop; the next one breaks off whatever is running."""
 
 
 def is_ignored(number: signal.Signals) -> bool:
-    """Whether the signal was ignored when the program began, as ``nohup`` has it. It stays so."""
+    """Whether the signal was ignored when the program started, as under ``nohup``."""
     return signal.getsignal(number) in (signal.SIG_IGN, None)
 
 
@@ -34,7 +35,7 @@ class Stopping:
     """What the signals do, which depends on how far the program is.
 
     Attributes:
-        presses: how often one came since the program was loaded, and was not taken by others.
+        presses: how many came since the program was loaded, except those handled elsewhere.
     """
 
     def __init__(self) -> None:
@@ -43,8 +44,8 @@ class Stopping:
         self._task: asyncio.Task[Any] | None = None
 
     def take(self) -> None:
-        """Take the signals. Until :meth:`loaded`, one of them ends the program at once: nothing
-        was done yet."""
+        """Handle the signals. Until :meth:`loaded`, one of them ends the program at once, since
+        nothing has been done yet."""
         self._loading = True
         for number in STOPPING:
             with contextlib.suppress(ValueError):  # not the main thread
@@ -56,7 +57,7 @@ class Stopping:
         self._loading = False
 
     def over(self) -> None:
-        """Everything was said: Ctrl-C changes nothing any more. The others end what hangs."""
+        """All output is written: ignore Ctrl-C, and let the others end a program that hangs."""
         for number in STOPPING:
             with contextlib.suppress(ValueError):
                 if signal.getsignal(number) == self._press:
@@ -64,8 +65,8 @@ class Stopping:
                     signal.signal(number, signal.SIG_IGN if quiet else signal.SIG_DFL)
 
     def run(self, task: asyncio.Task[Any] | None) -> None:
-        """An event loop runs in this thread: a signal cancels this task, and raises nothing. With
-        ``None``, it does so no more; the loop is about to be closed."""
+        """An event loop runs in this thread: a signal cancels this task and raises nothing.
+        With ``None`` it cancels nothing either: the loop is about to be closed."""
         self._running, self._task = True, task
 
     def stop_running(self) -> None:
@@ -78,7 +79,7 @@ class Stopping:
                 os.write(2, b"Interrupted.\n")
             os._exit(INTERRUPTED)
         self.presses += 1
-        if not self._running or self.presses > _PATIENCE:
+        if not self._running or self.presses > _GRACEFUL:
             raise KeyboardInterrupt
         if self._task is not None and not self._task.done():
             self._task.cancel()
@@ -99,5 +100,9 @@ def run_program(module: str) -> None:
         module: such as ``kapture_async.cli.app``.
     """
     stopping.take()
+    if not all(map(importlib.util.find_spec, ("click", "rich"))):
+        words = "The command line needs click and rich: pip install 'kapture-async[cli]'"
+        print(words, file=sys.stderr)
+        raise SystemExit(2)
     __import__(module)
     sys.modules[module].main()
