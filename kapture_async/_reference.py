@@ -57,7 +57,7 @@ def check_place(place: Any) -> None:
         raise InvalidInputError("reference must be a Field, 'text', or None for nowhere")
 
 
-def describe(place: ReferencePlace, text: str = "ticket_details") -> str:
+def describe(place: ReferencePlace, text: str) -> str:
     """The place in a word, as a journal keeps it.
 
     Args:
@@ -107,8 +107,3 @@ def field_values(associate_fields: Mapping[str, Any] | None, place: Field) -> fr
     objects = found if isinstance(found, list) else [found]
     values = (item.get(inner) for item in objects if isinstance(item, Mapping))
     return frozenset(v.strip().lower() for v in values if isinstance(v, str) and v.strip())
-
-
-def content_of(title: str | None, details: str | None) -> str:
-    """What is compared where no reference travels. White space does not survive every way."""
-    return "\n".join(" ".join((text or "").split()) for text in (title, details))

@@ -372,6 +372,40 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
 class SyncTickets(SyncResource[Tickets]):
     """The tickets of one tenant. Reached as ``client.tickets``."""
 
+    def resolve(
+        self,
+        journal: str | os.PathLike[str],
+        key: str | None = None,
+        *,
+        line: int | None = None,
+        present: str | None = None,
+        absent: bool = False,
+    ) -> Resolved:
+        """Record by hand what happened to a row that no lookup could resolve.
+
+        For rows that are ambiguous, probable or unconfirmed. Nothing is sent and nobody is asked:
+        the journal records it as your word.
+
+        Args:
+            journal: the file, of any push of this client.
+            key: the row's key.
+            line: the row's line in its file, for a row without a key.
+            present: the row is in the helpdesk, under this id; it is never sent again.
+            absent: the row is not in the helpdesk and will not arrive late; the next push sends
+                it.
+
+        Returns:
+            The row.
+
+        Raises:
+            InvalidInputError: neither the row nor its state is clear from the arguments, or the
+                row is not in doubt. Nothing was written.
+            JournalError: the journal cannot be used.
+        """
+        return self._loop.run(
+            self._inner.resolve(journal, key, line=line, present=present, absent=absent)
+        )
+
     def add(
         self,
         ticket: NewTicket | None = None,
@@ -859,7 +893,7 @@ class SyncTickets(SyncResource[Tickets]):
         With a journal, the comment ends with one line more, by which a lost answer is looked
         up: ``[ref:...]``. A row without a comment carries no reference, for a comment where none
         was wanted would be a change of its own: if its answer is lost, it stays in doubt until
-        you have looked at the ticket (see :meth:`judge`); it is never sent again blindly, since
+        you have looked at the ticket (see :meth:`resolve`); it is never sent again blindly, since
         it could undo what somebody did in between. Rows without comments that must be provable
         take a :class:`Field` as ``reference``.
 
@@ -1035,39 +1069,6 @@ class SyncTickets(SyncResource[Tickets]):
             self._inner.verify(journal, reference=reference, settle=settle, on_event=on_event)
         )
 
-    def judge(
-        self,
-        journal: str | os.PathLike[str],
-        key: str | None = None,
-        *,
-        line: int | None = None,
-        present: str | None = None,
-        absent: bool = False,
-    ) -> Resolved:
-        """Write down what you have found out of a row that no look could settle.
-
-        For rows that are ambiguous, probable, or still in doubt. Nobody is asked, and nothing
-        is sent: it is your word, and the journal says that it is.
-
-        Args:
-            journal: the file, of any push of this client.
-            key: the row's key.
-            line: where the row stands in its file, for one without a key.
-            present: it is in the helpdesk, under this id; it is never sent again.
-            absent: it is not there, and will not come any more; the next push sends it.
-
-        Returns:
-            The row.
-
-        Raises:
-            InvalidInputError: it is not said which row, or what became of it; or that row is
-                not in doubt. Nothing was written.
-            JournalError: the journal cannot be used.
-        """
-        return self._loop.run(
-            self._inner.judge(journal, key, line=line, present=present, absent=absent)
-        )
-
     def doctor(
         self,
         trial: NewTicket | None = None,
@@ -1103,6 +1104,40 @@ class SyncTickets(SyncResource[Tickets]):
 
 class SyncCustomers(SyncResource[Customers]):
     """The customers of one tenant. Reached as ``client.customers``."""
+
+    def resolve(
+        self,
+        journal: str | os.PathLike[str],
+        key: str | None = None,
+        *,
+        line: int | None = None,
+        present: str | None = None,
+        absent: bool = False,
+    ) -> Resolved:
+        """Record by hand what happened to a row that no lookup could resolve.
+
+        For rows that are ambiguous, probable or unconfirmed. Nothing is sent and nobody is asked:
+        the journal records it as your word.
+
+        Args:
+            journal: the file, of any push of this client.
+            key: the row's key.
+            line: the row's line in its file, for a row without a key.
+            present: the row is in the helpdesk, under this id; it is never sent again.
+            absent: the row is not in the helpdesk and will not arrive late; the next push sends
+                it.
+
+        Returns:
+            The row.
+
+        Raises:
+            InvalidInputError: neither the row nor its state is clear from the arguments, or the
+                row is not in doubt. Nothing was written.
+            JournalError: the journal cannot be used.
+        """
+        return self._loop.run(
+            self._inner.resolve(journal, key, line=line, present=present, absent=absent)
+        )
 
     def add(
         self,
@@ -1436,7 +1471,7 @@ class SyncCustomers(SyncResource[Customers]):
         and its e-mail address. A customer with the row's reference: present. Nobody, in two
         looks: absent, and the next push sends it. A customer without the reference proves
         nothing, as the service may have merged the row into one it had, and leaves the row
-        to you: "probable" under the same name, and otherwise still open (see :meth:`judge`).
+        to you: "probable" under the same name, and otherwise still open (see :meth:`resolve`).
 
         Args:
             journal: the file.
@@ -1504,39 +1539,6 @@ class SyncCustomers(SyncResource[Customers]):
         """
         return self._loop.run(
             self._inner.verify(journal, reference=reference, settle=settle, on_event=on_event)
-        )
-
-    def judge(
-        self,
-        journal: str | os.PathLike[str],
-        key: str | None = None,
-        *,
-        line: int | None = None,
-        present: str | None = None,
-        absent: bool = False,
-    ) -> Resolved:
-        """Write down what you have found out of a row that no look could settle.
-
-        For rows that are ambiguous, probable, or still in doubt. Nobody is asked, and nothing
-        is sent: it is your word, and the journal says that it is.
-
-        Args:
-            journal: the file, of any push of this client.
-            key: the row's key.
-            line: where the row stands in its file, for one without a key.
-            present: it is in the helpdesk, under this id; it is never sent again.
-            absent: it is not there, and will not come any more; the next push sends it.
-
-        Returns:
-            The row.
-
-        Raises:
-            InvalidInputError: it is not said which row, or what became of it; or that row is
-                not in doubt. Nothing was written.
-            JournalError: the journal cannot be used.
-        """
-        return self._loop.run(
-            self._inner.judge(journal, key, line=line, present=present, absent=absent)
         )
 
 

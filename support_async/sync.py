@@ -393,6 +393,40 @@ class SyncTags(SyncResource[Tags]):
 class SyncTickets(SyncResource[Tickets]):
     """The tickets of one user. Reached as ``client.tickets``."""
 
+    def resolve(
+        self,
+        journal: str | os.PathLike[str],
+        key: str | None = None,
+        *,
+        line: int | None = None,
+        present: str | None = None,
+        absent: bool = False,
+    ) -> Resolved:
+        """Record by hand what happened to a row that no lookup could resolve.
+
+        For rows that are ambiguous, probable or unconfirmed. Nothing is sent and nobody is asked:
+        the journal records it as your word.
+
+        Args:
+            journal: the file, of any push of this client.
+            key: the row's key.
+            line: the row's line in its file, for a row without a key.
+            present: the row is in the helpdesk, under this id; it is never sent again.
+            absent: the row is not in the helpdesk and will not arrive late; the next push sends
+                it.
+
+        Returns:
+            The row.
+
+        Raises:
+            InvalidInputError: neither the row nor its state is clear from the arguments, or the
+                row is not in doubt. Nothing was written.
+            JournalError: the journal cannot be used.
+        """
+        return self._loop.run(
+            self._inner.resolve(journal, key, line=line, present=present, absent=absent)
+        )
+
     def create(
         self,
         ticket: NewTicket | None = None,
@@ -905,39 +939,6 @@ class SyncTickets(SyncResource[Tickets]):
         """
         return self._loop.run(
             self._inner.verify(journal, reference=reference, settle=settle, on_event=on_event)
-        )
-
-    def judge(
-        self,
-        journal: str | os.PathLike[str],
-        key: str | None = None,
-        *,
-        line: int | None = None,
-        present: str | None = None,
-        absent: bool = False,
-    ) -> Resolved:
-        """Write down what you have found out of a row that no look could settle.
-
-        For rows that are ambiguous, probable, or still in doubt. Nobody is asked, and nothing
-        is sent: it is your word, and the journal says that it is.
-
-        Args:
-            journal: the file, of any push of this client.
-            key: the row's key.
-            line: where the row stands in its file, for one without a key.
-            present: it is in the helpdesk, under this id; it is never sent again.
-            absent: it is not there, and will not come any more; the next push sends it.
-
-        Returns:
-            The row.
-
-        Raises:
-            InvalidInputError: it is not said which row, or what became of it; or that row is
-                not in doubt. Nothing was written.
-            JournalError: the journal cannot be used.
-        """
-        return self._loop.run(
-            self._inner.judge(journal, key, line=line, present=present, absent=absent)
         )
 
     def doctor(

@@ -7,12 +7,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import kapture_async.tickets.resource
-import support_async.tickets.resource
 from kapture_async._core.journal.writer import Journal
-from kapture_async._core.push import settings, verify
+from kapture_async._core.push import operation
 from kapture_async._core.push.doctor import examine
 from kapture_async._core.push.reconcile import reconcile
+from kapture_async._core.push.verify import verify
 
 
 class Clock:
@@ -51,9 +50,6 @@ class Clock:
             return await real(cls, path, **{**settings, "now": self.now})
 
         put(Journal, "open", classmethod(open_))
-        put(verify, "verify", partial(verify.verify, now=self.now))
-        for module in (settings, kapture_async.tickets.resource, support_async.tickets.resource):
-            for work in (reconcile, examine):
-                if not hasattr(module, work.__name__):
-                    continue
-                put(module, work.__name__, partial(work, now=self.now, sleep=self.sleep))
+        put(operation, "verify", partial(verify, now=self.now))
+        for work in (reconcile, examine):
+            put(operation, work.__name__, partial(work, now=self.now, sleep=self.sleep))

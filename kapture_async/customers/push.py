@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import orjson
@@ -22,13 +23,12 @@ from .._core.errors import (
     NotFoundError,
     UnreadableReplyError,
 )
-from .._core.journal.records import Job
 from .._core.journal.reference import append_marker, references_in
 from .._core.push.echoes import AnswerRule, Texts, short
-from .._core.push.journaling import RowCodec
 from .._core.push.lookup import Inquiry, Sought, Told
+from .._core.push.operation import JournaledOperation, read_row
+from .._core.requestor import ApiRequestor
 from .._core.transport.request import sorted_json
-from .._core.transport.settings import TransportSettings
 from .._reference import TEXT, Field, ReferencePlace, describe, field_values, with_field
 from .._validation import says_something
 from .models import Customer, CustomerFields, NewCustomer, SavedCustomer
@@ -44,42 +44,25 @@ _OBJECTS = ("additional_fields", "associate_fields")
 """Objects of ``customer_info`` that have attributes of their own."""
 
 
-def customer_job_of(
-    settings: TransportSettings,
+def added_customers(
+    requestor: ApiRequestor,
     place: ReferencePlace,
-    *,
-    payloads: bool = True,
-    keys: str | None = None,
-    longest_call: float | None = None,
-) -> Job:
-    """What a journal of new customers is for."""
-    return Job(
-        service=settings.service,
-        operation=ADD_CUSTOMER.name,
-        target=str(settings.base_url),
+    get: Callable[..., Awaitable[Customer]],
+    send: Callable[[ApiRequestor, CustomerFields], Awaitable[SavedCustomer]],
+) -> JournaledOperation[CustomerFields, SavedCustomer]:
+    """New customers; each unconfirmed one is looked up by itself."""
+    return JournaledOperation(
+        requestor=requestor,
+        name=ADD_CUSTOMER.name,
         place=describe(place, "remarks"),
-        keys=keys,
-        payloads=payloads,
-        longest_call=longest_call,
-    )
-
-
-def customer_records_of(job: Job, codec: Codec, place: ReferencePlace) -> RowCodec[CustomerFields]:
-    """How new customers stand in a journal."""
-
-    def ready(row: Any) -> CustomerFields:
-        customer = customer_from(row)
-        if isinstance(place, Field):
-            mark_customer(customer, "", place)  # before it is noted as one that can be sent
-        return customer
-
-    return RowCodec(
-        job=job,
-        ready=ready,
-        pack=lambda customer: pack_customer(customer, codec),
-        # Not checked once more: a tenant may demand less than the vendor's own rule.
+        read=customer_from,
+        pack=partial(pack_customer, codec=requestor.codec),
+        # Not checked again: a tenant may demand less than the vendor's own rule.
         unpack=lambda payload: CustomerFields.from_mapping(orjson.loads(payload)),
-        mark=lambda customer, reference: mark_customer(customer, reference, place),
+        mark=partial(mark_customer, place=place),
+        send=send,
+        lookup=inquiry_of(get, place),
+        answers=SAVED_CUSTOMER,
     )
 
 
@@ -89,19 +72,12 @@ def pack_customer(customer: CustomerFields, codec: Codec) -> bytes:
 
 
 def customer_from(row: Any) -> CustomerFields:
-    """A row of a push as a customer. Whatever the mapping raises is the row's own problem."""
-    if isinstance(row, CustomerFields):
-        return row
-    if not isinstance(row, Mapping):
-        raise InvalidInputError(
-            f"a row must be a NewCustomer or a mapping, not {type(row).__name__}"
-        )
-    try:
-        return NewCustomer.from_mapping(row)
-    except InvalidInputError:
-        raise
-    except Exception as error:  # whatever a mapping of somebody else's may raise
-        raise InvalidInputError(f"the row cannot be read ({type(error).__name__})") from None
+    """A row of a push as a customer.
+
+    Raises:
+        InvalidInputError: it makes none.
+    """
+    return read_row(row, CustomerFields, NewCustomer.from_mapping, "NewCustomer")
 
 
 def mark_customer(

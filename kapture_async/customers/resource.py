@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import date, datetime
@@ -18,32 +17,26 @@ from .._api import (
     format_day,
     service_day,
 )
-from .._core.arguments import Payload, check_callable, check_flag, check_words
+from .._core.arguments import Payload, check_words
 from .._core.errors import (
     InvalidInputError,
-    JournalError,
     NotFoundError,
     RejectedError,
     UnreadableReplyError,
 )
-from .._core.journal.reader import job_at
 from .._core.jsontext import dumps
 from .._core.pull.pages import LEARNED, Pages, days_between
 from .._core.push.events import PushObserver
-from .._core.push.journaling import RowCodec
+from .._core.push.operation import JournaledOperation, JournaledResource
 from .._core.push.push import Push
-from .._core.push.reconcile import ReconcileObserver, Reconciliation, Resolved, settle_time
-from .._core.push.resolving import judge
-from .._core.push.restored import Ways
+from .._core.push.reconcile import ReconcileObserver, Reconciliation
 from .._core.push.rows import Row, Source
-from .._core.push.settings import bulk_push, reconcile_at
 from .._core.push.verification import Verification
-from .._core.push.verify import VerifyObserver, verify_at
+from .._core.push.verify import VerifyObserver
 from .._core.requestor import ApiRequestor
 from .._core.response import ResponseContext
 from .._core.secret import Secret
 from .._core.transport.request import Operation
-from .._core.transport.retry import NO_RETRY
 from .._core.transport.settings import check_headers
 from .._reference import TEXT, ReferencePlace, check_place
 from .._responses import (
@@ -73,18 +66,17 @@ from .models import (
     NewCustomer,
     SavedCustomer,
 )
-from .push import SAVED_CUSTOMER, customer_from, customer_job_of, customer_records_of, inquiry_of
+from .push import added_customers
 
 Contacts = Iterable[Contact | Mapping[str, Any]]
 """Persons of a customer, as :class:`Contact` or as mappings by wire names."""
 
 
-class Customers:
+class Customers(JournaledResource):
     """The customers of one tenant. Reached as ``client.customers``."""
 
     def __init__(self, caller: ApiRequestor) -> None:
         self._requestor = caller
-        self._caller_once = caller.with_retry(NO_RETRY)
 
     async def add(
         self,
@@ -418,30 +410,13 @@ class Customers:
                 from the iteration, after its last outcome: see ``new_keys``.
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
-        check_place(reference)
-        check_flag("payloads", payloads)
-
-        def records(longest: float | None) -> RowCodec[CustomerFields]:
-            job = customer_job_of(
-                self._requestor.transport.settings,
-                reference,
-                payloads=payloads,
-                keys=None if key is None else "key",
-                longest_call=longest,
-            )
-            return customer_records_of(job, self._requestor.codec, reference)
-
-        return bulk_push(
-            self._requestor,
+        return self._added(reference).push(
             source,
-            self._add_row,
-            operation=ADD_CUSTOMER.name,
-            records=records,
             journal=journal,
+            payloads=payloads,
             from_journal=from_journal,
             restored=restored,
             new_journal=new_journal,
-            ways=None if reference is None else Ways(look=inquiry_of(self.get, reference)),
             keys_exact=keys_exact,
             new_keys=new_keys,
             key=key,
@@ -451,7 +426,6 @@ class Customers:
             give_up_after=give_up_after,
             keep_going=keep_going,
             on_event=on_event,
-            rule=SAVED_CUSTOMER,
         )
 
     async def reconcile(
@@ -469,7 +443,7 @@ class Customers:
         and its e-mail address. A customer with the row's reference: present. Nobody, in two
         looks: absent, and the next push sends it. A customer without the reference proves
         nothing, as the service may have merged the row into one it had, and leaves the row
-        to you: "probable" under the same name, and otherwise still open (see :meth:`judge`).
+        to you: "probable" under the same name, and otherwise still open (see :meth:`resolve`).
 
         Args:
             journal: the file.
@@ -489,27 +463,8 @@ class Customers:
             HelpdeskError: a look failed. What was resolved before stands in the journal, and
                 :meth:`Reconciliation.before` gives it.
         """
-        check_place(reference)
-        longest = self._requestor.options.timeout.total
-        check_flag("trust_empty", trust_empty)
-        check_callable("on_event", on_event)
-        settle_time(settle, longest)  # before anything is opened
-        stored = await asyncio.to_thread(job_at, journal)
-        if stored.operation != ADD_CUSTOMER.name:
-            raise JournalError(
-                f"the journal {os.fspath(journal)!r} is of {stored.operation}, and not of "
-                f"{ADD_CUSTOMER.name}",
-                next_step=f"Use the reconcile method beside {stored.operation}.",
-            )
-        job = customer_job_of(self._requestor.transport.settings, reference)
-        return await reconcile_at(
-            journal,
-            job,
-            inquiry_of(self.get, reference),
-            settle=settle,
-            longest=longest,
-            trust_empty=trust_empty,
-            on_event=on_event,
+        return await self._added(reference).reconcile(
+            journal, settle=settle, trust_empty=trust_empty, on_event=on_event
         )
 
     async def verify(
@@ -548,62 +503,18 @@ class Customers:
             HelpdeskError: the look failed. Contradictions that it had shown by then stand in the
                 journal. It is safe to verify again.
         """
-        check_place(reference)
-        longest = self._requestor.options.timeout.total
-        check_callable("on_event", on_event)
-        settle_time(settle, longest)  # before anything is opened
-        stored = await asyncio.to_thread(job_at, journal)
-        if stored.operation != ADD_CUSTOMER.name:
-            raise JournalError(
-                f"the journal {os.fspath(journal)!r} is of {stored.operation}, and not of "
-                f"{ADD_CUSTOMER.name}",
-                next_step=f"Use the verify method beside {stored.operation}.",
-            )
-        return await verify_at(
-            journal,
-            customer_job_of(self._requestor.transport.settings, reference),
-            inquiry_of(self.get, reference),
-            settle=settle,
-            longest=longest,
-            on_event=on_event,
-        )
-
-    async def judge(
-        self,
-        journal: str | os.PathLike[str],
-        key: str | None = None,
-        *,
-        line: int | None = None,
-        present: str | None = None,
-        absent: bool = False,
-    ) -> Resolved:
-        """Write down what you have found out of a row that no look could settle.
-
-        For rows that are ambiguous, probable, or still in doubt. Nobody is asked, and nothing
-        is sent: it is your word, and the journal says that it is.
-
-        Args:
-            journal: the file, of any push of this client.
-            key: the row's key.
-            line: where the row stands in its file, for one without a key.
-            present: it is in the helpdesk, under this id; it is never sent again.
-            absent: it is not there, and will not come any more; the next push sends it.
-
-        Returns:
-            The row.
-
-        Raises:
-            InvalidInputError: it is not said which row, or what became of it; or that row is
-                not in doubt. Nothing was written.
-            JournalError: the journal cannot be used.
-        """
-        return await judge(journal, key, line=line, present=present, absent=absent)
+        return await self._added(reference).verify(journal, settle=settle, on_event=on_event)
 
     # --- below: no public names ----------------------------------------------------------------
 
-    async def _add_row(self, row: Any) -> SavedCustomer:
-        # One try only: what comes after it is the push's decision, for all workers together.
-        return await self._save(self._caller_once, ADD_CUSTOMER, customer_from(row), None)
+    def _added(
+        self, reference: ReferencePlace
+    ) -> JournaledOperation[CustomerFields, SavedCustomer]:
+        check_place(reference)
+        return added_customers(self._requestor, reference, self.get, self._add)
+
+    async def _add(self, requestor: ApiRequestor, customer: CustomerFields) -> SavedCustomer:
+        return await self._save(requestor, ADD_CUSTOMER, customer, None)
 
     async def _save(
         self,

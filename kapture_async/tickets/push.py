@@ -35,22 +35,21 @@ from .._core.errors import (
     NotFoundError,
     RejectedError,
 )
-from .._core.journal.records import Job
 from .._core.journal.reference import append_marker, references_in
 from .._core.pull.pages import Pages
 from .._core.push.beginnings import beginning
 from .._core.push.candidates import clues_in
 from .._core.push.echoes import AnswerRule, Texts, short
-from .._core.push.journaling import RowCodec
 from .._core.push.lookup import Inquiry, ListEnd, Look, Seen, Sought, Told
+from .._core.push.operation import JournaledOperation, build_row, content_of, read_row
 from .._core.push.rows import Row
+from .._core.push.trial import TITLE, trial_text
+from .._core.requestor import ApiRequestor
 from .._core.transport.request import sorted_json
-from .._core.transport.settings import TransportSettings
 from .._reference import (
     TEXT,
     Field,
     ReferencePlace,
-    content_of,
     describe,
     field_values,
     mark,
@@ -71,43 +70,64 @@ from .models import (
 )
 
 
-def job_of(
-    settings: TransportSettings,
+def added_tickets(
+    requestor: ApiRequestor,
     place: ReferencePlace,
-    *,
-    payloads: bool = True,
-    keys: str | None = None,
-    source: str | None = None,
-    longest_call: float | None = None,
-) -> Job:
-    """What a journal of new tickets is for."""
-    return Job(
-        service=settings.service,
-        operation=ADD_TICKET.name,
-        target=str(settings.base_url),
-        place=describe(place),
-        keys=keys,
-        payloads=payloads,
-        source=source,
-        longest_call=longest_call,
-    )
-
-
-def records_of(job: Job, codec: Codec, place: ReferencePlace) -> RowCodec[dict[str, Any]]:
-    """How new tickets stand in a journal: as their bodies."""
-
-    def ready(row: Any) -> dict[str, Any]:
-        body = ticket_body(row)
-        if isinstance(place, Field):
-            mark(body, "", place)  # before it is noted as one that can be sent
-        return body
-
-    return RowCodec(
-        job=job,
-        ready=ready,
+    pull: Callable[[datetime, datetime], Pages[TicketRow]],
+    send: Callable[[ApiRequestor, dict[str, Any]], Awaitable[AddedTicket]],
+) -> JournaledOperation[dict[str, Any], AddedTicket]:
+    """New tickets: in a journal they are their bodies; the days of a pull show them."""
+    codec = requestor.codec
+    return JournaledOperation(
+        requestor=requestor,
+        name=ADD_TICKET.name,
+        place=describe(place, "ticket_details"),
+        read=ticket_body,
         pack=partial(pack, codec=codec),
         unpack=orjson.loads,
         mark=partial(mark, place=place),
+        send=send,
+        lookup=look_of(pull, codec, place),
+        texts_of=_packed_texts,
+        clues_of=_packed_clues,
+        day_of=lambda at: datetime.fromtimestamp(at, codec.zone).date(),
+        trial=lambda traits, like: NewTicket(
+            title=TITLE, ticket_details=trial_text(traits)
+        ).to_wire(),
+        answers=ADDED,
+    )
+
+
+def updated_tickets(
+    requestor: ApiRequestor,
+    place: ReferencePlace,
+    get_many: GetMany,
+    send: Callable[[ApiRequestor, TicketUpdate], Awaitable[UpdatedTicket]],
+    *,
+    read: Callable[[Any], TicketUpdate],
+    by_ticket: bool,
+) -> JournaledOperation[TicketUpdate, UpdatedTicket]:
+    """Updates: in a journal they are whole, with what the bulk has in common.
+
+    Args:
+        requestor: makes the calls.
+        place: where references travel.
+        get_many: gets tickets by their ids.
+        send: sends one.
+        read: a row as an update.
+        by_ticket: the rows' keys are the ids of their tickets.
+    """
+    return JournaledOperation(
+        requestor=requestor,
+        name=UPDATE_TICKET.name,
+        place=describe(place, "comment"),
+        read=read,
+        pack=partial(pack_update, codec=requestor.codec),
+        unpack=_unpack,
+        mark=partial(mark_update, place=place),
+        send=send,
+        lookup=inquiry_of(get_many, place, by_ticket=by_ticket),
+        answers=UPDATED,
     )
 
 
@@ -160,14 +180,12 @@ def _seen(row: TicketRow, place: ReferencePlace) -> Seen:
     )
 
 
-def packed_beginning(payload: bytes) -> tuple[str, str]:
-    """What is compared of a row whose reference may have been cut off."""
+def _packed_texts(payload: bytes) -> tuple[str | None, str | None]:
     body = orjson.loads(payload)
-    return beginning(body.get("title"), body.get("ticket_details"))
+    return body.get("title"), body.get("ticket_details")
 
 
-def packed_clues(payload: bytes) -> frozenset[str]:
-    """What a ticket may share with a row; see :mod:`._core.push.candidates`."""
+def _packed_clues(payload: bytes) -> frozenset[str]:
     body = orjson.loads(payload)
     texts = [text for text in body.values() if isinstance(text, str)]
     for value in body.values():
@@ -175,12 +193,6 @@ def packed_clues(payload: bytes) -> frozenset[str]:
             if isinstance(inner, dict):
                 texts += [text for text in inner.values() if isinstance(text, str)]
     return clues_in(body.get("title"), body.get("ticket_details"), marks=texts)
-
-
-def packed_content(payload: bytes) -> str:
-    """What is compared of a row where no reference travels."""
-    body = orjson.loads(payload)
-    return content_of(body.get("title"), body.get("ticket_details"))
 
 
 def references_of(row: TicketRow, place: ReferencePlace) -> frozenset[str]:
@@ -194,18 +206,13 @@ def ticket_body(row: Any) -> dict[str, Any]:
     """A row of a push as a body.
 
     Raises:
-        InvalidInputError: it is no ticket and no mapping, or what a ticket would raise.
+        InvalidInputError: it is neither a ticket nor a mapping that makes one.
     """
     if isinstance(row, NewTicket):
         return row.to_wire()
-    if not isinstance(row, Mapping):
-        raise InvalidInputError(f"a row must be a NewTicket or a mapping, not {type(row).__name__}")
-    try:
-        return NewTicket.wire_of(row)
-    except InvalidInputError:
-        raise
-    except Exception as error:  # whatever a mapping of somebody else's may raise
-        raise InvalidInputError(f"the row cannot be read ({type(error).__name__})") from None
+    if isinstance(row, Mapping):
+        return build_row(row, NewTicket.wire_of)
+    raise InvalidInputError(f"a row must be a NewTicket or a mapping, not {type(row).__name__}")
 
 
 BY_TICKET = "the ticket id"
@@ -215,46 +222,6 @@ _AT_ONCE = 500
 _MAY_BE_CUT = "no ticket shows more notes than its own, so there may be a limit that cut it off"
 _SURE = 30
 """Characters that a cut comment must still have to be taken for the one that was sent."""
-
-
-def update_job_of(
-    settings: TransportSettings,
-    place: ReferencePlace,
-    *,
-    payloads: bool = True,
-    keys: str | None = BY_TICKET,
-    longest_call: float | None = None,
-) -> Job:
-    """What a journal of updates is for."""
-    return Job(
-        service=settings.service,
-        operation=UPDATE_TICKET.name,
-        target=str(settings.base_url),
-        place=describe(place, "comment"),
-        keys=keys,
-        payloads=payloads,
-        longest_call=longest_call,
-    )
-
-
-def update_records_of(
-    job: Job, codec: Codec, place: ReferencePlace, defaults: Defaults
-) -> RowCodec[TicketUpdate]:
-    """How updates stand in a journal: with what the whole bulk has in common."""
-
-    def ready(row: Any) -> TicketUpdate:
-        update = defaults.apply(row)
-        if isinstance(place, Field):
-            mark_update(update, "", place)  # before it is noted as one that can be sent
-        return update
-
-    return RowCodec(
-        job=job,
-        ready=ready,
-        pack=lambda update: pack_update(update, codec),
-        unpack=_unpack,
-        mark=lambda update, reference: mark_update(update, reference, place),
-    )
 
 
 def pack_update(update: TicketUpdate, codec: Codec) -> bytes:
@@ -490,7 +457,7 @@ class Defaults:
         Raises:
             InvalidInputError: it is none, or cannot be sent as it is.
         """
-        update = row if isinstance(row, TicketUpdate) else update_from(row)
+        update = ticket_update(row)
         missing = {
             name: value
             for name, value in self.fields.items()
@@ -503,18 +470,13 @@ class Defaults:
         return evolve(update, **missing) if missing else update
 
 
-def update_from(row: Any) -> TicketUpdate:
-    """A row of a bulk as an update. Whatever the mapping raises is the row's own problem."""
-    if not isinstance(row, Mapping):
-        raise InvalidInputError(
-            f"a row must be a TicketUpdate or a mapping, not {type(row).__name__}"
-        )
-    try:
-        return TicketUpdate.from_mapping(row)
-    except InvalidInputError:
-        raise
-    except Exception as error:  # whatever a mapping of somebody else's may raise
-        raise InvalidInputError(f"the row cannot be read ({type(error).__name__})") from None
+def ticket_update(row: Any) -> TicketUpdate:
+    """A row of a push as an update.
+
+    Raises:
+        InvalidInputError: it makes none.
+    """
+    return read_row(row, TicketUpdate, TicketUpdate.from_mapping, "TicketUpdate")
 
 
 def ticket_of(row: Any) -> str:
@@ -526,13 +488,10 @@ def ticket_of(row: Any) -> str:
     if isinstance(row, TicketUpdate):
         return row.ticket_id
     if isinstance(row, Mapping):
-        try:
-            ticket_id = row.get("ticket_id")
-        except Exception:  # whatever a mapping of somebody else's may raise
-            ticket_id = None
+        ticket_id = build_row(row, lambda given: given.get("ticket_id"))
         if ticket_id is not None:
             return checked_id(ticket_id)
-    return update_from(row).ticket_id
+    return ticket_update(row).ticket_id
 
 
 def mark_update(update: TicketUpdate, reference: str, place: ReferencePlace) -> TicketUpdate:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from functools import partial
 from typing import Any
@@ -26,7 +26,7 @@ from .._core.arguments import (
     Payload,
     check_callable,
     check_flag,
-    check_seconds,
+    check_mapping,
     check_text,
     check_whole,
     check_words,
@@ -35,35 +35,26 @@ from .._core.errors import (
     EndpointNotFoundError,
     HelpdeskError,
     InvalidInputError,
-    JournalError,
     NotFoundError,
 )
-from .._core.journal.reader import job_at
-from .._core.journal.records import Job
 from .._core.pull.export import Exported, PullObserver
 from .._core.pull.pages import Paged, Pages, days_between
 from .._core.pull.window import Arriving
-from .._core.push.doctor import Diagnosis, examine, long_text
+from .._core.push.doctor import Diagnosis, long_text
 from .._core.push.events import PushObserver
-from .._core.push.journaling import RowCodec
-from .._core.push.lookup import Inquiry, Look
+from .._core.push.operation import JournaledOperation, JournaledResource
 from .._core.push.push import Push
-from .._core.push.reconcile import ReconcileObserver, Reconciliation, Resolved, settle_time
-from .._core.push.resolving import judge
-from .._core.push.restored import Ways
+from .._core.push.reconcile import ReconcileObserver, Reconciliation
 from .._core.push.rows import Row, Source
-from .._core.push.settings import bulk_push, reconcile_at
-from .._core.push.trial import TITLE, trial_text
 from .._core.push.verification import Verification
-from .._core.push.verify import VerifyObserver, verify_at
+from .._core.push.verify import VerifyObserver
 from .._core.requestor import ApiRequestor, PageSize
 from .._core.response import StreamedResponse
 from .._core.secret import Secret
-from .._core.transport.retry import NO_RETRY
 from .._core.transport.settings import CallOptions, check_headers
-from .._reference import TEXT, ReferencePlace, check_place, mark
+from .._reference import TEXT, ReferencePlace, check_place
 from .._responses import is_no_row, older_names, wants_limit
-from .._validation import checked_id, checked_text, hidden, merge_extra, merge_given, number_of
+from .._validation import checked_id, checked_text, merge_extra, merge_given, number_of
 from .export import export_tickets, frame_of, rows_rule
 from .models import (
     AddedTicket,
@@ -75,35 +66,25 @@ from .models import (
     UpdatedTicket,
 )
 from .push import (
-    ADDED,
     BY_TICKET,
-    UPDATED,
     Defaults,
     EachOnce,
+    added_tickets,
     ids_of,
-    inquiry_of,
-    job_of,
-    look_of,
-    packed_beginning,
-    packed_clues,
-    packed_content,
-    records_of,
-    ticket_body,
     ticket_of,
-    update_job_of,
-    update_records_of,
+    ticket_update,
+    updated_tickets,
 )
 
 TRIAL_TITLE = "Trial of an import, please ignore"
 TRIAL_TEXT = "It tests whether tickets can be found again. It can be closed."
 
 
-class Tickets:
+class Tickets(JournaledResource):
     """The tickets of one tenant. Reached as ``client.tickets``."""
 
     def __init__(self, caller: ApiRequestor) -> None:
         self._requestor = caller
-        self._caller_once = caller.with_retry(NO_RETRY)
 
     async def add(
         self,
@@ -590,31 +571,13 @@ class Tickets:
                 from the iteration, after its last outcome: see ``new_keys``.
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
-        check_place(reference)
-        check_flag("payloads", payloads)
-        codec = self._requestor.codec
-
-        def records(longest: float | None) -> RowCodec[dict[str, Any]]:
-            job = job_of(
-                self._requestor.transport.settings,
-                reference,
-                payloads=payloads,
-                keys=None if key is None else "key",
-                longest_call=longest,
-            )
-            return records_of(job, codec, reference)
-
-        return bulk_push(
-            self._requestor,
+        return self._added(reference).push(
             source,
-            self._add_row if journal is None else self._add_body,
-            operation=ADD_TICKET.name,
-            records=records,
             journal=journal,
+            payloads=payloads,
             from_journal=from_journal,
             restored=restored,
             new_journal=new_journal,
-            ways=None if reference is None else self._ways(reference),
             keys_exact=keys_exact,
             new_keys=new_keys,
             key=key,
@@ -624,7 +587,6 @@ class Tickets:
             give_up_after=give_up_after,
             keep_going=keep_going,
             on_event=on_event,
-            rule=ADDED,
         )
 
     def update_many(
@@ -670,7 +632,7 @@ class Tickets:
         With a journal, the comment ends with one line more, by which a lost answer is looked
         up: ``[ref:...]``. A row without a comment carries no reference, for a comment where none
         was wanted would be a change of its own: if its answer is lost, it stays in doubt until
-        you have looked at the ticket (see :meth:`judge`); it is never sent again blindly, since
+        you have looked at the ticket (see :meth:`resolve`); it is never sent again blindly, since
         it could undo what somebody did in between. Rows without comments that must be provable
         take a :class:`Field` as ``reference``.
 
@@ -719,9 +681,6 @@ class Tickets:
                 from the iteration, after its last outcome: see ``new_keys``.
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
-        check_place(reference)
-        check_flag("payloads", payloads)
-        codec = self._requestor.codec
         given = Payload(
             sub_status=sub_status,
             comment=comment,
@@ -730,36 +689,17 @@ class Tickets:
             disposition=disposition,
             status=status,
         )
-        defaults = Defaults(given, hidden(extra), codec.zone)
-
-        def records(longest: float | None) -> RowCodec[TicketUpdate]:
-            job = update_job_of(
-                self._requestor.transport.settings,
-                reference,
-                payloads=payloads,
-                keys=BY_TICKET if key is None else "key",
-                longest_call=longest,
-            )
-            return update_records_of(job, codec, reference, defaults)
-
-        named = source if key is not None else EachOnce(remember=journal is None).of(source)
-
-        async def send(row: Any) -> UpdatedTicket:
-            # What comes through a journal is complete, and may be of a run with other defaults.
-            update = defaults.apply(row) if journal is None else row
-            return await self._update(self._caller_once, update, None)
-
-        return bulk_push(
-            self._requestor,
-            named,
-            send,
-            operation=UPDATE_TICKET.name,
-            records=records,
+        check_mapping("extra", extra)
+        defaults = Defaults(given, Payload(extra or {}), self._requestor.codec.zone)
+        updated = self._updated(reference, read=defaults.apply, by_ticket=key is None)
+        return updated.push(
+            source if key is not None else EachOnce(remember=journal is None).of(source),
+            keys=BY_TICKET if key is None else None,
             journal=journal,
+            payloads=payloads,
             from_journal=from_journal,
             restored=restored,
             new_journal=new_journal,
-            ways=None if reference is None else self._update_ways(reference, by_ticket=key is None),
             keys_exact=keys_exact,
             new_keys=new_keys,
             key=ticket_of if key is None else key,
@@ -769,7 +709,6 @@ class Tickets:
             give_up_after=give_up_after,
             keep_going=keep_going,
             on_event=on_event,
-            rule=UPDATED,
         )
 
     async def reconcile(
@@ -817,36 +756,11 @@ class Tickets:
             HelpdeskError: a look failed. What was resolved before stands in the journal, and
                 :meth:`Reconciliation.before` gives it.
         """
-        check_place(reference)
-        codec, longest = self._requestor.codec, self._requestor.options.timeout.total
-        check_flag("trust_empty", trust_empty)
-        check_flag("probe", probe)
-        check_callable("on_event", on_event)
-        settle_time(settle, longest)  # before anything is opened
-        job, way = await self._way_for(journal, reference, "reconcile")
-        lists = not isinstance(way, Inquiry)
-        if probe and (not lists or reference is None):
-            what = "rows without a reference" if lists else "updates"
-            raise InvalidInputError(f"a trial ticket proves nothing of {what}")
-
-        async def trial(name: str, traits: int, like: bytes | None) -> str | None:
-            ticket = NewTicket(title=TITLE, ticket_details=trial_text(traits))
-            body = mark(ticket.to_wire(), name, reference)
-            return (await self._add(self._requestor, body, None)).ticket_id
-
-        return await reconcile_at(
-            journal,
-            job,
-            way,
-            settle=settle,
-            longest=longest,
-            content_of=packed_content if lists and reference is None else None,
-            beginning_of=packed_beginning if lists and reference == TEXT else None,
-            day_of=lambda at: datetime.fromtimestamp(at, codec.zone).date(),
-            trust_empty=trust_empty,
-            clues_of=packed_clues if lists else None,
-            trial=trial if probe else None,
-            on_event=on_event,
+        operation = await self._operation_of(
+            journal, reference, settle, on_event, trust_empty=trust_empty, probe=probe
+        )
+        return await operation.reconcile(
+            journal, settle=settle, trust_empty=trust_empty, probe=probe, on_event=on_event
         )
 
     async def verify(
@@ -886,68 +800,8 @@ class Tickets:
             HelpdeskError: the look failed. Contradictions that it had shown by then stand in the
                 journal. It is safe to verify again.
         """
-        check_place(reference)
-        codec, longest = self._requestor.codec, self._requestor.options.timeout.total
-        check_callable("on_event", on_event)
-        settle_time(settle, longest)  # before anything is opened
-        job, way = await self._way_for(journal, reference, "verify")
-        return await verify_at(
-            journal,
-            job,
-            way,
-            settle=settle,
-            longest=longest,
-            day_of=lambda at: datetime.fromtimestamp(at, codec.zone).date(),
-            on_event=on_event,
-        )
-
-    async def _way_for(
-        self, journal: str | os.PathLike[str], reference: ReferencePlace, method: str
-    ) -> tuple[Job, Look | Inquiry]:
-        """What a journal must be for, and how its rows are looked up."""
-        settings = self._requestor.transport.settings
-        stored = await asyncio.to_thread(job_at, journal)
-        if stored.operation == UPDATE_TICKET.name:
-            by_ticket = stored.keys == BY_TICKET
-            inquiry = inquiry_of(self.get_many, reference, by_ticket=by_ticket)
-            return update_job_of(settings, reference), inquiry
-        if stored.operation != ADD_TICKET.name:
-            raise JournalError(
-                f"the journal {os.fspath(journal)!r} is of {stored.operation}, and not of tickets",
-                next_step=f"Use the {method} method beside {stored.operation}.",
-            )
-        return job_of(settings, reference), look_of(self.pull, self._requestor.codec, reference)
-
-    async def judge(
-        self,
-        journal: str | os.PathLike[str],
-        key: str | None = None,
-        *,
-        line: int | None = None,
-        present: str | None = None,
-        absent: bool = False,
-    ) -> Resolved:
-        """Write down what you have found out of a row that no look could settle.
-
-        For rows that are ambiguous, probable, or still in doubt. Nobody is asked, and nothing
-        is sent: it is your word, and the journal says that it is.
-
-        Args:
-            journal: the file, of any push of this client.
-            key: the row's key.
-            line: where the row stands in its file, for one without a key.
-            present: it is in the helpdesk, under this id; it is never sent again.
-            absent: it is not there, and will not come any more; the next push sends it.
-
-        Returns:
-            The row.
-
-        Raises:
-            InvalidInputError: it is not said which row, or what became of it; or that row is
-                not in doubt. Nothing was written.
-            JournalError: the journal cannot be used.
-        """
-        return await judge(journal, key, line=line, present=present, absent=absent)
+        operation = await self._operation_of(journal, reference, settle, on_event)
+        return await operation.verify(journal, settle=settle, on_event=on_event)
 
     async def doctor(
         self,
@@ -977,41 +831,47 @@ class Tickets:
             InvalidInputError: there is nowhere for a reference to travel.
             HelpdeskError: the trial ticket was not created, or that is in doubt.
         """
-        check_place(reference)
-        if reference is None:
-            raise InvalidInputError("without a reference there is nothing to be found again")
+        operation = self._added(reference)
         if trial is not None and not isinstance(trial, NewTicket):
             raise InvalidInputError(f"trial must be a NewTicket, not {type(trial).__name__}")
-        check_seconds("patience", patience)
-        ticket = trial or NewTicket(title=TRIAL_TITLE, ticket_details=TRIAL_TEXT)
-        if long is not None:
-            if trial is not None:
-                raise InvalidInputError(
-                    "long is for a trial ticket that is not a trial of your own"
-                )
-            ticket = NewTicket(title=TRIAL_TITLE, ticket_details=long_text(TRIAL_TEXT, long))
-
-        async def create(name: str) -> str | None:
-            body = mark(ticket.to_wire(), name, reference)
-            return (await self._add(self._requestor, body, None)).ticket_id
-
-        look = look_of(self.pull, self._requestor.codec, reference)
-        said = await examine(create, look, patience=patience)
-        return (
-            said
-            if long is None
-            else evolve(said, why=f"{said.why}, with a text of {long:,} characters")
-        )
+        if trial is not None and long is not None:
+            raise InvalidInputError("long is for the built-in trial ticket, not for your own")
+        text = TRIAL_TEXT if long is None else long_text(TRIAL_TEXT, long)
+        ticket = trial or NewTicket(title=TRIAL_TITLE, ticket_details=text)
+        found = await operation.doctor(ticket.to_wire(), patience=patience)
+        if long is None:
+            return found
+        return evolve(found, why=f"{found.why}, with a text of {long:,} characters")
 
     # --- below: no public names ----------------------------------------------------------------
 
-    def _ways(self, place: ReferencePlace) -> Ways:
-        look = look_of(self.pull, self._requestor.codec, place)
-        beginning_of = packed_beginning if place == TEXT else None
-        return Ways(look=look, beginning_of=beginning_of, clues_of=packed_clues)
+    def _added(self, reference: ReferencePlace) -> JournaledOperation[dict[str, Any], AddedTicket]:
+        check_place(reference)
+        return added_tickets(self._requestor, reference, self.pull, self._add)
 
-    def _update_ways(self, place: ReferencePlace, *, by_ticket: bool) -> Ways:
-        return Ways(look=inquiry_of(self.get_many, place, by_ticket=by_ticket))
+    def _updated(
+        self, reference: ReferencePlace, *, read: Callable[[Any], TicketUpdate], by_ticket: bool
+    ) -> JournaledOperation[TicketUpdate, UpdatedTicket]:
+        check_place(reference)
+        return updated_tickets(
+            self._requestor, reference, self.get_many, self._update, read=read, by_ticket=by_ticket
+        )
+
+    async def _operation_of(
+        self,
+        journal: str | os.PathLike[str],
+        reference: ReferencePlace,
+        settle: float | None,
+        on_event: object,
+        **flags: bool,
+    ) -> JournaledOperation[Any, Any]:
+        """The operation that a journal is for."""
+        added = self._added(reference)
+        stored = await added.stored_job(journal, settle, on_event, **flags)
+        if stored.operation == UPDATE_TICKET.name:
+            by_ticket = stored.keys == BY_TICKET
+            return self._updated(reference, read=ticket_update, by_ticket=by_ticket)
+        return added
 
     def _pages(
         self,
@@ -1054,15 +914,11 @@ class Tickets:
         )
         return pages
 
-    def _add_row(self, row: Any) -> Awaitable[AddedTicket]:
-        return self._add_body(ticket_body(row))
-
-    def _add_body(self, body: dict[str, Any]) -> Awaitable[AddedTicket]:
-        # One try only: what comes after it is the push's decision, for all workers together.
-        return self._add(self._caller_once, body, None)
-
     async def _add(
-        self, caller: ApiRequestor, body: dict[str, Any], headers: Mapping[str, Secret] | None
+        self,
+        caller: ApiRequestor,
+        body: dict[str, Any],
+        headers: Mapping[str, Secret] | None = None,
     ) -> AddedTicket:
         codec = caller.codec
         response = await caller.call(ADD_TICKET, body, headers=headers)
@@ -1076,7 +932,10 @@ class Tickets:
         return added
 
     async def _update(
-        self, caller: ApiRequestor, update: TicketUpdate, headers: Mapping[str, Secret] | None
+        self,
+        caller: ApiRequestor,
+        update: TicketUpdate,
+        headers: Mapping[str, Secret] | None = None,
     ) -> UpdatedTicket:
         asked = update.ticket_id
         response = await caller.call(

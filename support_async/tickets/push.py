@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any, Final, Literal
 
@@ -11,18 +11,16 @@ import orjson
 from attrs import evolve
 
 from kapture_async._core.errors import InvalidInputError
-from kapture_async._core.journal.records import Job
 from kapture_async._core.journal.reference import append_marker, references_in
 from kapture_async._core.pull.pages import Pages
 from kapture_async._core.push.beginnings import beginning
 from kapture_async._core.push.candidates import clues_in
-from kapture_async._core.push.journaling import RowCodec
 from kapture_async._core.push.lookup import ListEnd, Look, Seen
+from kapture_async._core.push.operation import NOWHERE, JournaledOperation, content_of, read_row
 from kapture_async._core.push.trial import TITLE, trial_text
+from kapture_async._core.requestor import ApiRequestor
 from kapture_async._core.transport.request import sorted_json
-from kapture_async._core.transport.settings import TransportSettings
 
-from .._api import SERVICE
 from .._files import AttachmentLike
 from .models import NewTicket, TicketRow
 
@@ -41,38 +39,27 @@ def check_place(place: Any) -> None:
         raise InvalidInputError("reference must be 'text', or None for nowhere")
 
 
-def job_of(
-    settings: TransportSettings,
+def created_tickets(
+    requestor: ApiRequestor,
     operation: str,
     place: ReferencePlace,
-    *,
-    payloads: bool = True,
-    keys: str | None = None,
-    source: str | None = None,
-    longest_call: float | None = None,
-) -> Job:
-    """What a journal of new tickets is for."""
-    return Job(
-        service=SERVICE,
-        operation=operation,
-        target=str(settings.base_url),
-        place="comment" if place == TEXT else "none",
-        keys=keys,
-        payloads=payloads,
-        source=source,
-        longest_call=longest_call,
-    )
-
-
-def records_of(job: Job, place: ReferencePlace) -> RowCodec[NewTicket]:
-    """How new tickets stand in a journal."""
-
-    return RowCodec(
-        job=job,
-        ready=ticket_from,
+    history: Callable[[], Pages[TicketRow]],
+    send: Callable[[ApiRequestor, NewTicket], Awaitable[None]],
+) -> JournaledOperation[NewTicket, None]:
+    """New tickets; the user's whole history shows them."""
+    return JournaledOperation(
+        requestor=requestor,
+        name=operation,
+        place="comment" if place == TEXT else NOWHERE,
+        read=ticket_from,
         pack=pack,
         unpack=_unpack,
-        mark=lambda ticket, reference: mark(ticket, reference, place),
+        mark=partial(mark, place=place),
+        send=send,
+        lookup=look_of(history, place),
+        texts_of=_packed_texts,
+        clues_of=lambda payload: clues_in(*_packed_texts(payload)),
+        trial=trial_like,
     )
 
 
@@ -139,18 +126,12 @@ def look_of(history: Callable[[], Pages[TicketRow]], place: ReferencePlace) -> L
     return look
 
 
-def content_of(subject: str | None, comment: str | None) -> str:
-    """What is compared where no reference travels. White space does not survive every way."""
-    return "\n".join(" ".join((text or "").split()) for text in (subject, comment))
-
-
-def packed_beginning(payload: bytes) -> tuple[str, str]:
-    """What is compared of a row whose reference may have been cut off."""
+def _packed_texts(payload: bytes) -> tuple[str, str]:
     fields = orjson.loads(payload)
-    return beginning(fields["subject"], fields["comment"])
+    return fields["subject"], fields["comment"]
 
 
-def trial_like(payload: bytes | None, traits: int) -> NewTicket:
+def trial_like(traits: int, payload: bytes | None) -> NewTicket:
     """A trial ticket with these traits, in the category of a row.
 
     Raises:
@@ -167,31 +148,10 @@ def trial_like(payload: bytes | None, traits: int) -> NewTicket:
     )
 
 
-def packed_clues(payload: bytes) -> frozenset[str]:
-    """What a ticket may share with a row; see :mod:`kapture_async._core.push.candidates`."""
-    fields = orjson.loads(payload)
-    return clues_in(fields["subject"], fields["comment"])
-
-
-def packed_content(payload: bytes) -> str:
-    """The same of a row in a journal."""
-    fields = orjson.loads(payload)
-    return content_of(fields["subject"], fields["comment"])
-
-
 def ticket_from(row: Any) -> NewTicket:
-    """A row of a push as a ticket. Whatever the row raises is its own problem.
+    """A row of a push as a ticket.
 
     Raises:
-        InvalidInputError: it makes no ticket.
+        InvalidInputError: it makes none.
     """
-    if isinstance(row, NewTicket):
-        return row
-    if not isinstance(row, Mapping):
-        raise InvalidInputError(f"a row must be a NewTicket or a mapping, not {type(row).__name__}")
-    try:
-        return NewTicket.from_mapping(row)
-    except InvalidInputError:
-        raise
-    except Exception as error:  # whatever a mapping of somebody else's may raise
-        raise InvalidInputError(f"the row cannot be read ({type(error).__name__})") from None
+    return read_row(row, NewTicket, NewTicket.from_mapping, "NewTicket")

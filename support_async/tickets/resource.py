@@ -6,28 +6,22 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from kapture_async._core.arguments import Payload, check_flag, check_seconds, query_of
+from kapture_async._core.arguments import Payload, query_of
 from kapture_async._core.errors import InvalidInputError, UnreadableReplyError
 from kapture_async._core.pull.pages import OffsetPaginator, Pages
-from kapture_async._core.push.doctor import Diagnosis, examine
+from kapture_async._core.push.doctor import Diagnosis
 from kapture_async._core.push.events import PushObserver
-from kapture_async._core.push.journaling import RowCodec
+from kapture_async._core.push.operation import JournaledOperation, JournaledResource
 from kapture_async._core.push.push import Push
 from kapture_async._core.push.reconcile import (
     ReconcileObserver,
     Reconciliation,
-    Resolved,
-    settle_time,
 )
-from kapture_async._core.push.resolving import judge
-from kapture_async._core.push.restored import Ways
 from kapture_async._core.push.rows import Row, Source
-from kapture_async._core.push.settings import bulk_push, reconcile_at
 from kapture_async._core.push.verification import Verification
-from kapture_async._core.push.verify import VerifyObserver, verify_at
+from kapture_async._core.push.verify import VerifyObserver
 from kapture_async._core.requestor import ApiRequestor
 from kapture_async._core.secret import Secret
-from kapture_async._core.transport.retry import NO_RETRY
 from kapture_async._core.transport.settings import check_headers
 
 from .._api import SERVICE, Installation, object_of, rows_of
@@ -60,27 +54,18 @@ from .push import (
     TEXT,
     ReferencePlace,
     check_place,
-    job_of,
-    look_of,
-    mark,
-    packed_beginning,
-    packed_clues,
-    packed_content,
-    records_of,
-    ticket_from,
-    trial_like,
+    created_tickets,
 )
 
 PAGE = 50
 """Rows of a page: as many as the service gives by itself (SERVICE.md, section 3.3)."""
 
 
-class Tickets:
+class Tickets(JournaledResource):
     """The tickets of one user. Reached as ``client.tickets``."""
 
     def __init__(self, caller: ApiRequestor, installation: Installation) -> None:
         self._requestor = caller
-        self._caller_once = caller.with_retry(NO_RETRY)
         self._installation = installation
 
     def __repr__(self) -> str:
@@ -547,38 +532,13 @@ class Tickets:
                 from the iteration, after its last outcome: see ``new_keys``.
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
-        check_place(reference)
-        check_flag("payloads", payloads)
-        operation = self._installation.operations.create_ticket.name
-
-        def records(longest: float | None) -> RowCodec[NewTicket]:
-            job = job_of(
-                self._requestor.transport.settings,
-                operation,
-                reference,
-                payloads=payloads,
-                keys=None if key is None else "key",
-                longest_call=longest,
-            )
-            return records_of(job, reference)
-
-        return bulk_push(
-            self._requestor,
+        return self._created(reference).push(
             source,
-            self._create_row,
-            operation=operation,
-            records=records,
             journal=journal,
+            payloads=payloads,
             from_journal=from_journal,
             restored=restored,
             new_journal=new_journal,
-            ways=None
-            if reference is None
-            else Ways(
-                look=look_of(self.iter, reference),
-                beginning_of=packed_beginning,
-                clues_of=packed_clues,
-            ),
             keys_exact=keys_exact,
             new_keys=new_keys,
             key=key,
@@ -633,33 +593,8 @@ class Tickets:
             HelpdeskError: a look failed. What was resolved before stands in the journal, and
                 :meth:`Reconciliation.before` gives it.
         """
-        check_place(reference)
-        check_flag("probe", probe)
-        longest = self._requestor.options.timeout.total
-        settle_time(settle, longest)  # before anything is opened
-        settings = self._requestor.transport.settings
-        operation = self._installation.operations.create_ticket.name
-        job = job_of(settings, operation, reference)
-        if probe and reference is None:
-            raise InvalidInputError("a trial ticket proves nothing of rows without a reference")
-
-        async def trial(name: str, traits: int, like: bytes | None) -> None:
-            await self._create(
-                self._requestor, mark(trial_like(like, traits), name, reference), None
-            )
-
-        return await reconcile_at(
-            journal,
-            job,
-            look_of(self.iter, reference),
-            settle=settle,
-            longest=longest,
-            content_of=packed_content if reference is None else None,
-            beginning_of=packed_beginning if reference == TEXT else None,
-            trust_empty=trust_empty,
-            clues_of=packed_clues,
-            trial=trial if probe else None,
-            on_event=on_event,
+        return await self._created(reference).reconcile(
+            journal, settle=settle, trust_empty=trust_empty, probe=probe, on_event=on_event
         )
 
     async def verify(
@@ -698,50 +633,7 @@ class Tickets:
             HelpdeskError: the look failed. Contradictions that it had shown by then stand in the
                 journal. It is safe to verify again.
         """
-        check_place(reference)
-        longest = self._requestor.options.timeout.total
-        settle_time(settle, longest)  # before anything is opened
-        settings = self._requestor.transport.settings
-        operation = self._installation.operations.create_ticket.name
-        return await verify_at(
-            journal,
-            job_of(settings, operation, reference),
-            look_of(self.iter, reference),
-            settle=settle,
-            longest=longest,
-            on_event=on_event,
-        )
-
-    async def judge(
-        self,
-        journal: str | os.PathLike[str],
-        key: str | None = None,
-        *,
-        line: int | None = None,
-        present: str | None = None,
-        absent: bool = False,
-    ) -> Resolved:
-        """Write down what you have found out of a row that no look could settle.
-
-        For rows that are ambiguous, probable, or still in doubt. Nobody is asked, and nothing
-        is sent: it is your word, and the journal says that it is.
-
-        Args:
-            journal: the file, of any push of this client.
-            key: the row's key.
-            line: where the row stands in its file, for one without a key.
-            present: it is in the helpdesk, under this id; it is never sent again.
-            absent: it is not there, and will not come any more; the next push sends it.
-
-        Returns:
-            The row.
-
-        Raises:
-            InvalidInputError: it is not said which row, or what became of it; or that row is
-                not in doubt. Nothing was written.
-            JournalError: the journal cannot be used.
-        """
-        return await judge(journal, key, line=line, present=present, absent=absent)
+        return await self._created(reference).verify(journal, settle=settle, on_event=on_event)
 
     async def doctor(
         self, trial: NewTicket, *, reference: ReferencePlace = TEXT, patience: float = 120.0
@@ -763,27 +655,23 @@ class Tickets:
             InvalidInputError: there is nowhere for a reference to travel.
             HelpdeskError: the trial ticket was not created, or that is in doubt.
         """
-        check_place(reference)
-        if reference is None:
-            raise InvalidInputError("without a reference there is nothing to be found again")
+        created = self._created(reference)
         if not isinstance(trial, NewTicket):
             raise InvalidInputError(f"trial must be a NewTicket, not {type(trial).__name__}")
-        check_seconds("patience", patience)
-
-        async def create(name: str) -> str | None:
-            await self._create(self._requestor, mark(trial, name, reference), None)
-            return None
-
-        return await examine(create, look_of(self.iter, reference), patience=patience)
+        return await created.doctor(trial, patience=patience)
 
     # --- below: no public names ----------------------------------------------------------------
 
-    async def _create_row(self, row: Any) -> None:
-        # One try only: what comes after it is the push's decision, for all workers together.
-        await self._create(self._caller_once, ticket_from(row), None)
+    def _created(self, reference: ReferencePlace) -> JournaledOperation[NewTicket, None]:
+        check_place(reference)
+        operation = self._installation.operations.create_ticket.name
+        return created_tickets(self._requestor, operation, reference, self.iter, self._create)
 
     async def _create(
-        self, caller: ApiRequestor, ticket: NewTicket, headers: Mapping[str, Secret] | None
+        self,
+        caller: ApiRequestor,
+        ticket: NewTicket,
+        headers: Mapping[str, Secret] | None = None,
     ) -> None:
         file = None
         if ticket.attachment is not None:

@@ -96,7 +96,7 @@ async def test_a_customer_who_was_there_before_proves_nothing(
         rows_with_lines = [Row(row, None, 7) for row in rows]
         emulator.faults = FaultPlan.rate(1.0, kinds=["close_before"], only=ADD)
         await push(client, rows_with_lines, journal.with_suffix(".2"), new_journal=True)
-        await client.customers.judge(journal.with_suffix(".2"), line=7, absent=True)
+        await client.customers.resolve(journal.with_suffix(".2"), line=7, absent=True)
 
 
 async def test_a_field_may_carry_the_reference(
@@ -142,11 +142,11 @@ async def test_each_journal_at_its_own_door(
     emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
     await push(client, people("a"), journal)
-    with pytest.raises(JournalError, match=r"is of customers\.add, and not of tickets"):
+    with pytest.raises(JournalError, match=r"is for customers\.add, not for tickets\.add"):
         await client.tickets.reconcile(journal)
     async with client.tickets.push([{"title": "t"}], journal=journal.with_suffix(".t")) as outcomes:
         assert [outcome.name async for outcome in outcomes] == ["accepted"]
-    with pytest.raises(JournalError, match=r"is of tickets\.add, and not of customers\.add"):
+    with pytest.raises(JournalError, match=r"is for tickets\.add, not for customers\.add"):
         await client.customers.reconcile(journal.with_suffix(".t"))
 
 

@@ -250,7 +250,7 @@ async def test_more_doubts_than_candidates_are_all_kept(journal: Path) -> None:
         assert (found.absent, len(found.open)) == ([], 3)
         assert {one.ticket_ids for one in found.open} == {(lost,)}
         # Whoever knows which it is lets the others go.
-        await client.tickets.judge(journal, "k5", present=lost)
+        await client.tickets.resolve(journal, "k5", present=lost)
         found = await client.tickets.reconcile(journal, settle=SETTLE)
         assert {one.key for one in found.absent} == {"k6", "k7"}
 

@@ -272,9 +272,9 @@ async def test_a_row_without_a_comment_carries_no_reference(
     assert [one.key for one in found.open] == ids[:2]
     assert [one.key for one in found.present] == ids[2:]
     assert (await update(client, rows, journal)).states == {"unknown": 2, "accepted": 1}
-    told = await client.tickets.judge(journal, ids[0], present=ids[0])
+    told = await client.tickets.resolve(journal, ids[0], present=ids[0])
     assert told.ticket_ids == (ids[0],)
-    await client.tickets.judge(journal, ids[1], absent=True)
+    await client.tickets.resolve(journal, ids[1], absent=True)
     again = await update(client, rows, journal)
     assert (again.names, again.states) == (["accepted"], {"accepted": 2})
     assert updated(emulator) == dict.fromkeys(ids, 1)
@@ -535,7 +535,7 @@ async def test_words_that_say_nothing(
     async with client.tickets.push(rows, journal=journal, max_concurrency=1) as outcomes:
         assert len([outcome async for outcome in outcomes]) == 4
     with pytest.raises(InvalidInputError, match=words):
-        await client.tickets.judge(journal, **how)
+        await client.tickets.resolve(journal, **how)
     assert states(journal) == ["accepted", *["unknown"] * 3]
 
 
@@ -547,8 +547,8 @@ async def test_words_of_a_person_stand_in_the_journal(
     async with client.tickets.push(rows, journal=journal, max_concurrency=1) as outcomes:
         assert [outcome.name async for outcome in outcomes] == ["unknown"] * 2
     ticket_id = emulator.ledger.entries[0].ticket_id
-    await client.tickets.judge(journal, line=2, present=ticket_id)
-    await client.tickets.judge(journal, "k", absent=True)
+    await client.tickets.resolve(journal, line=2, present=ticket_id)
+    await client.tickets.resolve(journal, "k", absent=True)
     one, two = rows_in(journal)
     assert (one.state, one.ticket_id, one.words) == (
         State.ACCEPTED,

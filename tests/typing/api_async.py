@@ -124,8 +124,8 @@ async def in_bulk(client: KaptureClient) -> None:
     assert_type(list(proof.rows()), list[RowCheck])
     assert_type(proof.lists, tuple[ListCheck, ...])
     assert_type(Reconciliation.before(ValueError()), Reconciliation | None)
-    assert_type(await client.tickets.judge("j", "k", absent=True), Resolved)
-    assert_type(await client.customers.judge("j", line=2, present="1"), Resolved)
+    assert_type(await client.tickets.resolve("j", "k", absent=True), Resolved)
+    assert_type(await client.customers.resolve("j", line=2, present="1"), Resolved)
     assert_type(await client.tickets.doctor(long=5_000), Diagnosis)
 
 

@@ -101,8 +101,8 @@ def in_bulk(client: SyncKaptureClient) -> None:
     assert_type(client.customers.reconcile("j"), Reconciliation)
     assert_type(client.tickets.verify("j"), Verification)
     assert_type(client.customers.verify("j"), Verification)
-    assert_type(client.tickets.judge("j", "k", absent=True), Resolved)
-    assert_type(client.customers.judge("j", line=2, present="1"), Resolved)
+    assert_type(client.tickets.resolve("j", "k", absent=True), Resolved)
+    assert_type(client.customers.resolve("j", line=2, present="1"), Resolved)
     assert_type(client.tickets.doctor(long=5_000), Diagnosis)
 
 

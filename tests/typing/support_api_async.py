@@ -163,4 +163,4 @@ async def iterators(client: SupportClient) -> None:
                 case _:
                     assert_never(outcome)
     assert_type(interrupted_by(None), HelpdeskError | None)
-    assert_type(await client.tickets.judge("j", "k", absent=True), Resolved)
+    assert_type(await client.tickets.resolve("j", "k", absent=True), Resolved)

@@ -113,7 +113,7 @@ class Reconciliation:
         unvouched: of the open ones, those of which there is no other proof against them but that
             nothing was found. What a look does not show is absent only if the look could not
             have missed it; see :mod:`.evidence`. Reconcile again once somebody has made another
-            ticket, or with ``probe``; or look yourself, and :meth:`judge`; or take an empty look
+            ticket, or with ``probe``; or look yourself, and :meth:`resolve`; or take an empty look
             for a proof, by ``trust_empty``.
         trial: the trial ticket that ``probe`` made, if it was made: please close it.
         contradictions: what the looks have shown of other rows that the journal denies: rejected

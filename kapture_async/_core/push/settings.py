@@ -8,15 +8,12 @@ from typing import Any, TypeVar
 
 from ..arguments import check_callable, check_flag, check_path_like
 from ..errors import InvalidInputError
-from ..journal.records import Job
-from ..journal.writer import Journal
 from ..requestor import ApiRequestor
 from .echoes import AnswerRule
 from .events import PushObserver
 from .journaling import JournalBridge, KeyRules, RowCodec
-from .lookup import Inquiry, Look
 from .push import Push
-from .reconcile import Reconciliation, longest_call, reconcile
+from .reconcile import longest_call
 from .restored import Ways
 from .rows import Source
 
@@ -106,28 +103,3 @@ def bulk_push(
         rule=rule,
         drop_connections=caller.transport.drop_connections,
     )
-
-
-async def reconcile_at(
-    path: str | os.PathLike[str],
-    job: Job,
-    way: Look | Inquiry,
-    *,
-    settle: float | None,
-    longest: float | None,
-    **how: Any,
-) -> Reconciliation:
-    """Open a journal, :func:`.reconcile` it, and give it back.
-
-    Raises:
-        InvalidInputError: ``settle`` is too short.
-        JournalError: the journal cannot be used, or is for another job.
-        HelpdeskError: a look failed.
-    """
-    check_callable("on_event", how.get("on_event"))
-    check_flag("trust_empty", how.get("trust_empty", False))
-    opened = await Journal.open(path, job=job, create=False)
-    try:
-        return await reconcile(opened, way, settle=settle, longest=longest, **how)
-    finally:
-        await opened.aclose()

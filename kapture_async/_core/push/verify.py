@@ -7,14 +7,12 @@ present, and what contradicts an outcome is a finding.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from heapq import heappush, heappushpop
 from itertools import pairwise
 from math import inf
-from typing import Any
 
 from attrs import frozen
 
@@ -460,26 +458,3 @@ def _as_doubt(one: Compared) -> Doubt:
 
 def _one_day(at: float) -> object:
     return None
-
-
-async def verify_at(
-    path: str | os.PathLike[str],
-    job: Job,
-    way: Look | Inquiry,
-    *,
-    settle: float | None,
-    longest: float | None,
-    **how: Any,
-) -> Verification:
-    """Open a journal, :func:`verify` it, and give it back.
-
-    Raises:
-        InvalidInputError: ``settle`` is too short.
-        JournalError: the journal cannot be used, or is for another job.
-        HelpdeskError: the look failed.
-    """
-    opened = await Journal.open(path, job=job, create=False)
-    try:
-        return await verify(opened, way, settle=settle, longest=longest, **how)
-    finally:
-        await opened.aclose()
