@@ -140,7 +140,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
             ConfigurationError: an option is wrong.
         """
         return self._wrap(
-            self._inner.with_options(timeout=timeout, retry=retry, headers=headers), self._loop
+            self._inner.with_options(timeout=timeout, retry=retry, headers=headers), self._portal
         )
 
     @property
@@ -162,7 +162,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         self._close(self._inner.aclose)
 
     def __enter__(self) -> Self:
-        self._loop.run(self._inner.__aenter__())
+        self._portal.call(self._inner.__aenter__())
         return self
 
     def __exit__(
@@ -292,22 +292,22 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
     @cached_property
     def tickets(self) -> SyncTickets:
         """Add, update, get, pull and push tickets."""
-        return SyncTickets(self._inner.tickets, self._loop)
+        return SyncTickets(self._inner.tickets, self._portal)
 
     @cached_property
     def customers(self) -> SyncCustomers:
         """Add, update, get and pull customers."""
-        return SyncCustomers(self._inner.customers, self._loop)
+        return SyncCustomers(self._inner.customers, self._portal)
 
     @cached_property
     def orders(self) -> SyncOrders:
         """Add, update and pull orders."""
-        return SyncOrders(self._inner.orders, self._loop)
+        return SyncOrders(self._inner.orders, self._portal)
 
     @cached_property
     def faqs(self) -> SyncFaqs:
         """Read the contents and the categories of the FAQs."""
-        return SyncFaqs(self._inner.faqs, self._loop)
+        return SyncFaqs(self._inner.faqs, self._portal)
 
     def request(
         self,
@@ -353,7 +353,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         Raises:
             HelpdeskError: as for every call.
         """
-        return self._loop.run(
+        return self._portal.call(
             self._inner.request(
                 path,
                 body,
@@ -402,7 +402,7 @@ class SyncTickets(SyncResource[Tickets]):
                 row is not in doubt. Nothing was written.
             JournalError: the journal cannot be used.
         """
-        return self._loop.run(
+        return self._portal.call(
             self._inner.resolve(journal, key, line=line, present=present, absent=absent)
         )
 
@@ -441,7 +441,7 @@ class SyncTickets(SyncResource[Tickets]):
             OutcomeUnknownError: the ticket may or may not exist; look it up, do not send it
                 again blindly.
         """
-        return self._loop.run(
+        return self._portal.call(
             self._inner.add(
                 ticket,
                 title=title,
@@ -493,7 +493,7 @@ class SyncTickets(SyncResource[Tickets]):
             OutcomeUnknownError: it may or may not have been changed, or the answer names another
                 ticket; get the ticket and see.
         """
-        return self._loop.run(
+        return self._portal.call(
             self._inner.update(
                 ticket_id,
                 sub_status=sub_status,
@@ -530,7 +530,7 @@ class SyncTickets(SyncResource[Tickets]):
             NotFoundError: the service does not know the ticket.
             HelpdeskError: the call failed; being a read, it is safe to ask again.
         """
-        return self._loop.run(
+        return self._portal.call(
             self._inner.get(
                 ticket_id,
                 conversation_type=conversation_type,
@@ -568,7 +568,7 @@ class SyncTickets(SyncResource[Tickets]):
             InvalidInputError: an id is empty or holds a comma.
             HelpdeskError: not one id could be asked; the first error is raised.
         """
-        return self._loop.run(
+        return self._portal.call(
             self._inner.get_many(
                 ticket_ids,
                 conversation_type=conversation_type,
@@ -630,7 +630,7 @@ class SyncTickets(SyncResource[Tickets]):
                 perhaps a part, and being a read, it is safe to ask again.
         """
         return SyncPages(
-            self._loop,
+            self._portal,
             self._inner.pull(
                 start,
                 end,
@@ -709,7 +709,7 @@ class SyncTickets(SyncResource[Tickets]):
             HelpdeskError: a day failed. Nothing was written; it is safe to begin again.
             OSError: the disk failed. The same.
         """
-        return self._loop.run(
+        return self._portal.call(
             self._inner.export(
                 out,
                 start=start,
@@ -828,7 +828,7 @@ class SyncTickets(SyncResource[Tickets]):
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
         return SyncPush(
-            self._loop,
+            self._portal,
             lambda source: self._inner.push(
                 source,
                 key=key,
@@ -943,7 +943,7 @@ class SyncTickets(SyncResource[Tickets]):
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
         return SyncPush(
-            self._loop,
+            self._portal,
             lambda source: self._inner.update_many(
                 source,
                 sub_status=sub_status,
@@ -1017,7 +1017,7 @@ class SyncTickets(SyncResource[Tickets]):
             HelpdeskError: a look failed. What was resolved before stands in the journal, and
                 :meth:`Reconciliation.before` gives it.
         """
-        return self._loop.run(
+        return self._portal.call(
             self._inner.reconcile(
                 journal,
                 reference=reference,
@@ -1065,7 +1065,7 @@ class SyncTickets(SyncResource[Tickets]):
             HelpdeskError: the look failed. Contradictions that it had shown by then stand in the
                 journal. It is safe to verify again.
         """
-        return self._loop.run(
+        return self._portal.call(
             self._inner.verify(journal, reference=reference, settle=settle, on_event=on_event)
         )
 
@@ -1097,7 +1097,7 @@ class SyncTickets(SyncResource[Tickets]):
             InvalidInputError: there is nowhere for a reference to travel.
             HelpdeskError: the trial ticket was not created, or that is in doubt.
         """
-        return self._loop.run(
+        return self._portal.call(
             self._inner.doctor(trial, long=long, reference=reference, patience=patience)
         )
 
@@ -1135,7 +1135,7 @@ class SyncCustomers(SyncResource[Customers]):
                 row is not in doubt. Nothing was written.
             JournalError: the journal cannot be used.
         """
-        return self._loop.run(
+        return self._portal.call(
             self._inner.resolve(journal, key, line=line, present=present, absent=absent)
         )
 
@@ -1181,7 +1181,7 @@ class SyncCustomers(SyncResource[Customers]):
             OutcomeUnknownError: the customer may or may not exist; get it by its phone or
                 e-mail address, do not send it again blindly.
         """
-        return self._loop.run(
+        return self._portal.call(
             self._inner.add(
                 customer,
                 customer_name=customer_name,
@@ -1235,7 +1235,7 @@ class SyncCustomers(SyncResource[Customers]):
             OutcomeUnknownError: it may or may not have been changed, or the answer names another
                 customer; get it and see.
         """
-        return self._loop.run(
+        return self._portal.call(
             self._inner.update(
                 customer_id,
                 changes,
@@ -1277,7 +1277,7 @@ class SyncCustomers(SyncResource[Customers]):
             NotFoundError: the service does not know the customer.
             HelpdeskError: the call failed; being a read, it is safe to ask again.
         """
-        return self._loop.run(
+        return self._portal.call(
             self._inner.get(
                 kapture_customer_id,
                 email_id=email_id,
@@ -1335,7 +1335,7 @@ class SyncCustomers(SyncResource[Customers]):
                 read, it is safe to ask again.
         """
         return SyncPages(
-            self._loop,
+            self._portal,
             self._inner.pull(
                 start,
                 end,
@@ -1434,7 +1434,7 @@ class SyncCustomers(SyncResource[Customers]):
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
         return SyncPush(
-            self._loop,
+            self._portal,
             lambda source: self._inner.push(
                 source,
                 key=key,
@@ -1491,7 +1491,7 @@ class SyncCustomers(SyncResource[Customers]):
             HelpdeskError: a look failed. What was resolved before stands in the journal, and
                 :meth:`Reconciliation.before` gives it.
         """
-        return self._loop.run(
+        return self._portal.call(
             self._inner.reconcile(
                 journal,
                 reference=reference,
@@ -1537,7 +1537,7 @@ class SyncCustomers(SyncResource[Customers]):
             HelpdeskError: the look failed. Contradictions that it had shown by then stand in the
                 journal. It is safe to verify again.
         """
-        return self._loop.run(
+        return self._portal.call(
             self._inner.verify(journal, reference=reference, settle=settle, on_event=on_event)
         )
 
@@ -1586,7 +1586,7 @@ class SyncOrders(SyncResource[Orders]):
             OutcomeUnknownError: the order may or may not exist; pull the customer's orders, do
                 not send it again blindly.
         """
-        return self._loop.run(
+        return self._portal.call(
             self._inner.add(
                 order,
                 customer=customer,
@@ -1639,7 +1639,7 @@ class SyncOrders(SyncResource[Orders]):
             OutcomeUnknownError: it may or may not have been changed, or the answer names another
                 order, which may have been added; pull and see.
         """
-        return self._loop.run(
+        return self._portal.call(
             self._inner.update(
                 order_id,
                 order,
@@ -1691,7 +1691,7 @@ class SyncOrders(SyncResource[Orders]):
             HelpdeskError: while iterating; being a read, it is safe to ask again.
         """
         return SyncPages(
-            self._loop,
+            self._portal,
             self._inner.pull(
                 cm_id,
                 name=name,
@@ -1747,7 +1747,7 @@ class SyncFaqs(SyncResource[Faqs]):
                 a read, it is safe to ask again.
         """
         return SyncPages(
-            self._loop,
+            self._portal,
             self._inner.contents(
                 category_id,
                 employee_id=employee_id,
@@ -1768,4 +1768,4 @@ class SyncFaqs(SyncResource[Faqs]):
         Raises:
             HelpdeskError: the call failed; being a read, it is safe to ask again.
         """
-        return self._loop.run(self._inner.categories(headers=headers))
+        return self._portal.call(self._inner.categories(headers=headers))

@@ -129,7 +129,7 @@ class SyncSupportClient(SyncClient[SupportClient]):
             ConfigurationError: an option is wrong.
         """
         return self._wrap(
-            self._inner.with_options(timeout=timeout, retry=retry, headers=headers), self._loop
+            self._inner.with_options(timeout=timeout, retry=retry, headers=headers), self._portal
         )
 
     @property
@@ -151,7 +151,7 @@ class SyncSupportClient(SyncClient[SupportClient]):
         self._close(self._inner.aclose)
 
     def __enter__(self) -> Self:
-        self._loop.run(self._inner.__aenter__())
+        self._portal.call(self._inner.__aenter__())
         return self
 
     def __exit__(
@@ -262,22 +262,22 @@ class SyncSupportClient(SyncClient[SupportClient]):
     @cached_property
     def categories(self) -> SyncCategories:
         """What tickets are about."""
-        return SyncCategories(self._inner.categories, self._loop)
+        return SyncCategories(self._inner.categories, self._portal)
 
     @cached_property
     def tags(self) -> SyncTags:
         """What tickets are sorted by."""
-        return SyncTags(self._inner.tags, self._loop)
+        return SyncTags(self._inner.tags, self._portal)
 
     @cached_property
     def tickets(self) -> SyncTickets:
         """Create, list, get, update, reply to, close, reopen and push tickets."""
-        return SyncTickets(self._inner.tickets, self._loop)
+        return SyncTickets(self._inner.tickets, self._portal)
 
     @cached_property
     def attachments(self) -> SyncAttachments:
         """Download the files on tickets."""
-        return SyncAttachments(self._inner.attachments, self._loop)
+        return SyncAttachments(self._inner.attachments, self._portal)
 
     def login(self, username: str | Secret, password: str | Secret) -> Tokens:
         """Log a user in (SERVICE.md, section 2.3); further calls use the new access token.
@@ -300,7 +300,7 @@ class SyncSupportClient(SyncClient[SupportClient]):
                 active.
             HelpdeskError: the call failed; it is safe to try again.
         """
-        return self._loop.run(self._inner.login(username, password))
+        return self._portal.call(self._inner.login(username, password))
 
     def request(
         self,
@@ -346,7 +346,7 @@ class SyncSupportClient(SyncClient[SupportClient]):
             InvalidInputError: an argument cannot be meant, or sent; nothing was sent.
             HelpdeskError: as for every call.
         """
-        return self._loop.run(
+        return self._portal.call(
             self._inner.request(
                 path,
                 method=method,
@@ -372,7 +372,7 @@ class SyncCategories(SyncResource[Categories]):
         Raises:
             HelpdeskError: the call failed; being a read, it is safe to ask again.
         """
-        return self._loop.run(self._inner.list(headers=headers))
+        return self._portal.call(self._inner.list(headers=headers))
 
 
 class SyncTags(SyncResource[Tags]):
@@ -387,7 +387,7 @@ class SyncTags(SyncResource[Tags]):
         Raises:
             HelpdeskError: the call failed; being a read, it is safe to ask again.
         """
-        return self._loop.run(self._inner.list(headers=headers))
+        return self._portal.call(self._inner.list(headers=headers))
 
 
 class SyncTickets(SyncResource[Tickets]):
@@ -423,7 +423,7 @@ class SyncTickets(SyncResource[Tickets]):
                 row is not in doubt. Nothing was written.
             JournalError: the journal cannot be used.
         """
-        return self._loop.run(
+        return self._portal.call(
             self._inner.resolve(journal, key, line=line, present=present, absent=absent)
         )
 
@@ -463,7 +463,7 @@ class SyncTickets(SyncResource[Tickets]):
             OutcomeUnknownError: the ticket may or may not exist; look it up, do not send it
                 again blindly.
         """
-        self._loop.run(
+        self._portal.call(
             self._inner.create(
                 ticket,
                 subject=subject,
@@ -510,7 +510,7 @@ class SyncTickets(SyncResource[Tickets]):
             HelpdeskError: from the look *before* the create; nothing was created.
             NotSentError, RejectedError: as for :meth:`create`; no ticket was made.
         """
-        return self._loop.run(
+        return self._portal.call(
             self._inner.create_and_find(
                 ticket,
                 subject=subject,
@@ -547,7 +547,7 @@ class SyncTickets(SyncResource[Tickets]):
             InvalidInputError: an argument cannot be meant; nothing was sent.
             HelpdeskError: the call failed; being a read, it is safe to ask again.
         """
-        return self._loop.run(
+        return self._portal.call(
             self._inner.history(
                 offset=offset,
                 limit=limit,
@@ -590,7 +590,7 @@ class SyncTickets(SyncResource[Tickets]):
             HelpdeskError: while iterating; being a read, it is safe to ask again.
         """
         return SyncPages(
-            self._loop,
+            self._portal,
             self._inner.iter(
                 subject=subject, category=category, status=status, limit=limit, headers=headers
             ),
@@ -610,7 +610,7 @@ class SyncTickets(SyncResource[Tickets]):
             PermissionDeniedError: it belongs to somebody else.
             HelpdeskError: the call failed; being a read, it is safe to ask again.
         """
-        return self._loop.run(self._inner.get(ticket_id, headers=headers))
+        return self._portal.call(self._inner.get(ticket_id, headers=headers))
 
     def update(
         self,
@@ -638,7 +638,9 @@ class SyncTickets(SyncResource[Tickets]):
             RejectedError: the service refused it; nothing was changed.
             OutcomeUnknownError: it may or may not have been changed; get the ticket and see.
         """
-        self._loop.run(self._inner.update(ticket_id, tags=tags, priority=priority, headers=headers))
+        self._portal.call(
+            self._inner.update(ticket_id, tags=tags, priority=priority, headers=headers)
+        )
 
     def set_priority(
         self,
@@ -662,7 +664,7 @@ class SyncTickets(SyncResource[Tickets]):
             InvalidInputError: the ticket has no tags; nothing was changed.
             HelpdeskError: as for :meth:`get` and :meth:`update`.
         """
-        self._loop.run(self._inner.set_priority(ticket_id, priority, headers=headers))
+        self._portal.call(self._inner.set_priority(ticket_id, priority, headers=headers))
 
     def reply(
         self,
@@ -689,7 +691,7 @@ class SyncTickets(SyncResource[Tickets]):
             RejectedError: the service refused it; there is no reply.
             OutcomeUnknownError: the reply may or may not be there; get the ticket and see.
         """
-        self._loop.run(
+        self._portal.call(
             self._inner.reply(ticket_id, comment, attachment=attachment, headers=headers)
         )
 
@@ -711,7 +713,7 @@ class SyncTickets(SyncResource[Tickets]):
             RejectedError: the service refused it; nothing was changed.
             OutcomeUnknownError: it may or may not be closed; get the ticket and see.
         """
-        self._loop.run(self._inner.close(ticket_id, headers=headers))
+        self._portal.call(self._inner.close(ticket_id, headers=headers))
 
     def reopen(
         self, ticket_id: str | int, *, headers: Mapping[str, str | Secret] | None = None
@@ -727,7 +729,7 @@ class SyncTickets(SyncResource[Tickets]):
             ConflictError: it is open or being processed already.
             HelpdeskError: as for :meth:`close`.
         """
-        self._loop.run(self._inner.reopen(ticket_id, headers=headers))
+        self._portal.call(self._inner.reopen(ticket_id, headers=headers))
 
     def push(
         self,
@@ -825,7 +827,7 @@ class SyncTickets(SyncResource[Tickets]):
             PushStoppedError: from the iteration, after its last outcome: the push gave up.
         """
         return SyncPush(
-            self._loop,
+            self._portal,
             lambda source: self._inner.push(
                 source,
                 key=key,
@@ -890,7 +892,7 @@ class SyncTickets(SyncResource[Tickets]):
             HelpdeskError: a look failed. What was resolved before stands in the journal, and
                 :meth:`Reconciliation.before` gives it.
         """
-        return self._loop.run(
+        return self._portal.call(
             self._inner.reconcile(
                 journal,
                 reference=reference,
@@ -937,7 +939,7 @@ class SyncTickets(SyncResource[Tickets]):
             HelpdeskError: the look failed. Contradictions that it had shown by then stand in the
                 journal. It is safe to verify again.
         """
-        return self._loop.run(
+        return self._portal.call(
             self._inner.verify(journal, reference=reference, settle=settle, on_event=on_event)
         )
 
@@ -961,7 +963,7 @@ class SyncTickets(SyncResource[Tickets]):
             InvalidInputError: there is nowhere for a reference to travel.
             HelpdeskError: the trial ticket was not created, or that is in doubt.
         """
-        return self._loop.run(self._inner.doctor(trial, reference=reference, patience=patience))
+        return self._portal.call(self._inner.doctor(trial, reference=reference, patience=patience))
 
 
 class SyncAttachments(SyncResource[Attachments]):
@@ -1019,7 +1021,7 @@ class SyncAttachments(SyncResource[Attachments]):
         A cancellation leaves nothing behind, unless it comes when the whole file just gets its
         name.
         """
-        return self._loop.run(
+        return self._portal.call(
             self._inner.download(
                 attachment_id,
                 to,
@@ -1060,5 +1062,5 @@ class SyncAttachments(SyncResource[Attachments]):
             InvalidInputError: the id or ``max_bytes`` is none.
         """
         return SyncDownload(
-            self._loop, self._inner.stream(attachment_id, max_bytes=max_bytes, headers=headers)
+            self._portal, self._inner.stream(attachment_id, max_bytes=max_bytes, headers=headers)
         )

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kapture_async._core.errors import ClientStateError, NoReplyError, OutcomeUnknownError
-from kapture_async._core.sync import PrivateLoop
+from kapture_async._core.sync import Portal
 from kapture_async._core.sync.base import SyncDownload
 
 SECRET = "jane-passport.pdf"
@@ -84,8 +84,8 @@ class Download:
 
 
 @pytest.fixture
-def loop() -> Iterator[PrivateLoop]:
-    private = PrivateLoop()
+def loop() -> Iterator[Portal]:
+    private = Portal()
     yield private
     private.close()
 
@@ -213,7 +213,7 @@ def test_nothing_was_sent_so_nothing_is_closed(loop):
     del download
     gc.collect()
     assert inner.closes == 0
-    assert loop._core.thread is None
+    assert loop._thread.thread is None
 
 
 def test_entered_by_hand_and_dropped(loop):
@@ -231,17 +231,17 @@ def test_dropped_after_it_was_left_it_is_closed_once(loop):
         download.read()
     del download
     gc.collect()
-    loop.run(inner.next_chunk())  # anything posted has run before this
+    loop.call(inner.next_chunk())  # anything posted has run before this
     assert inner.closes == 1
 
 
-class Interrupted(PrivateLoop):
+class Interrupted(Portal):
     """Raises Ctrl-C where the caller waits, once the call is done and its result on the way."""
 
     strike = False
 
-    def run(self, coro: Any, **options: Any) -> Any:
-        result = super().run(coro, **options)
+    def call(self, coro: Any) -> Any:
+        result = super().call(coro)
         if self.strike:
             self.strike = False
             raise KeyboardInterrupt

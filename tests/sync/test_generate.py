@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -122,71 +124,6 @@ class Pages(Generic[T]):
 """,
 }
 
-CLIENT = '''\
-import datetime as dt
-from decimal import Decimal
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
-
-from kapture_async._core.sync.base import SyncClient, SyncResource
-
-from .client import ShopClient
-from .things import Things
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = ["SyncShopClient", "SyncThings"]
-
-
-class SyncShopClient(SyncClient[ShopClient]):
-    """Client of the shop.
-
-    Args:
-        host: where.
-        more: more.
-    """
-
-    _async_name = "ShopClient"
-
-    def price(self, base: Decimal) -> Decimal:
-        return self._inner.price(base)
-
-    def __init__(self, host: str = "h", **more: object) -> None:
-        self._bind(ShopClient(host, **more))
-
-    @classmethod
-    def from_env(cls, *, host: str = "env") -> Self:
-        return cls._wrap(ShopClient.from_env(host=host))
-
-    def with_options(self, host: str) -> SyncShopClient:
-        return self._wrap(self._inner.with_options(host), self._loop)
-
-    @cached_property
-    def things(self) -> SyncThings:
-        return SyncThings(self._inner.things, self._loop)
-
-    @property
-    def closed(self) -> bool:
-        return self._inner.closed
-
-    def request(self, path: str, headers: Mapping[str, str] | None = None) -> Any:
-        return self._loop.run(self._inner.request(path, headers))
-
-    def close(self) -> None:
-        self._close(self._inner.aclose)
-
-    def __enter__(self) -> Self:
-        self._loop.run(self._inner.__aenter__())
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._close(lambda: self._inner.__aexit__(*error))
-
-
-class SyncThings(SyncResource[Things]):
-'''
-
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
@@ -226,6 +163,9 @@ def test_the_text_works(sync):
         assert other.closed
         assert client.request("/q") == ("/q", None)  # closing the other one stopped no loop
     assert client.closed
+    assert sync.SyncShopClient.__doc__ == (
+        "Client of the shop.\n\n    Args:\n        host: where.\n        more: more.\n    "
+    )
     with sync.SyncShopClient.from_env() as env:
         assert (type(env), repr(env)) == (sync.SyncShopClient, "<SyncShopClient env>")
 
@@ -234,11 +174,11 @@ WRITTEN: list[tuple[str, str]] = [
     (
         "async def x(self, a: int, /, b: str = 'b', *c: Any, d: float = 1.0, **e: bool) -> int:",
         'def x(self, a: int, /, b: str = "b", *c: Any, d: float = 1.0, **e: bool) -> int:\n'
-        "    return self._loop.run(self._inner.x(a, b, *c, d=d, **e))",
+        "    return self._portal.call(self._inner.x(a, b, *c, d=d, **e))",
     ),
     (
         "async def x(self, *, a: dict[\n    str, dt.date\n]) -> None:",
-        "def x(self, *, a: dict[str, dt.date]) -> None:\n    self._loop.run(self._inner.x(a=a))",
+        "def x(self, *, a: dict[str, dt.date]) -> None:\n    self._portal.call(self._inner.x(a=a))",
     ),
     (
         "def x(self, a: Literal['a', 'b']) -> bool:",
@@ -247,17 +187,17 @@ WRITTEN: list[tuple[str, str]] = [
     (
         "def x(self, a: int = LIMIT) -> Pages[int]:",
         "def x(self, a: int = LIMIT) -> SyncPages[int]:\n"
-        "    return SyncPages(self._loop, self._inner.x(a))",
+        "    return SyncPages(self._portal, self._inner.x(a))",
     ),
     (
         "def x(self, a: str) -> Download:",
         "def x(self, a: str) -> SyncDownload:\n"
-        "    return SyncDownload(self._loop, self._inner.x(a))",
+        "    return SyncDownload(self._portal, self._inner.x(a))",
     ),
     (
         "def x(self, source: Source[int | str], *, a: str) -> Push[str]:",
         "def x(self, source: Iterable[int | str], *, a: str) -> SyncPush[str]:\n"
-        "    return SyncPush(self._loop, lambda source: self._inner.x(source, a=a), source)",
+        "    return SyncPush(self._portal, lambda source: self._inner.x(source, a=a), source)",
     ),
 ]
 
@@ -269,11 +209,6 @@ def test_constructs(shop, source, expected):
     assert text.partition("class SyncThings(SyncResource[Things]):\n")[2] == "".join(
         f"    {line}\n" for line in expected.splitlines()
     )
-
-
-def test_the_whole_client_and_its_imports(shop):
-    only(shop, "async def x(self, a: dt.date) -> None:")
-    assert generate(shop)["shop/sync.py"].partition("annotations\n\n")[2].startswith(CLIENT)
 
 
 @pytest.mark.parametrize(
@@ -420,3 +355,53 @@ def test_all_refusals_are_told_at_once(shop):
     with pytest.raises(GenerateError) as caught:
         generate(shop)
     assert len(str(caught.value).splitlines()) == 2
+
+
+# --- the committed sync clients ----------------------------------------------------------------
+
+ROOT = Path(__file__).parents[2]
+NAMES = {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}
+TABLE = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["kapture-facade"]
+
+
+def test_generating_again_changes_no_byte(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["--check"], ROOT)
+    assert code == 0, capsys.readouterr()
+
+
+def public(cls: type, *, client: bool) -> dict[str, object]:
+    """Its public members by their names in the sync client; seen without the generator."""
+    members = {name: inspect.getattr_static(cls, name) for name in dir(cls)}
+    wanted = {*NAMES, *NAMES.values(), "__init__"} if client else set()
+    return {
+        NAMES.get(name, name): member
+        for name, member in members.items()
+        if not name.startswith("_") or (name in wanted and not hasattr(object, name))
+    } | ({"__init__": members["__init__"]} if client else {})
+
+
+def parameters(member: object) -> list[tuple[str, object, object]]:
+    for attribute in ("fget", "func", "__func__"):
+        member = getattr(member, attribute, member)
+    assert callable(member)
+    return [(p.name, p.kind, p.default) for p in inspect.signature(member).parameters.values()]
+
+
+@pytest.mark.parametrize(
+    ("target", "entry"), [(target, entry) for target in TABLE for entry in TABLE[target]]
+)
+def test_every_public_name_has_its_sync_counterpart_with_the_same_parameters(
+    target: str, entry: str
+) -> None:
+    module, _, name = entry.rpartition(".")
+    package = target.partition("/")[0]
+    source = getattr(importlib.import_module(f"{package}.{module}"), name)
+    blocking = getattr(importlib.import_module(f"{package}.sync"), f"Sync{name}")
+    client = hasattr(source, "aclose")
+    ours, theirs = public(source, client=client), public(blocking, client=client)
+    assert ours.keys() == theirs.keys()
+    for key, member in ours.items():
+        dropped = "session" if key == "__init__" else None
+        expected = [parameter for parameter in parameters(member) if parameter[0] != dropped]
+        assert parameters(theirs[key]) == expected, key
+        assert not inspect.iscoroutinefunction(theirs[key])

@@ -14,8 +14,8 @@ from importlib.util import find_spec
 import pytest
 
 from kapture_async._core.errors import ClientStateError, HelpdeskError, OutcomeUnknownError
-from kapture_async._core.sync import PrivateLoop, SyncInAsyncWarning
-from kapture_async._core.sync import portal as call_module
+from kapture_async._core.sync import Portal, SyncInAsyncWarning
+from kapture_async._core.sync import portal as portal_module
 
 
 @pytest.fixture(
@@ -27,8 +27,8 @@ from kapture_async._core.sync import portal as call_module
         ),
     ]
 )
-def loop(request: pytest.FixtureRequest) -> Iterator[PrivateLoop]:
-    private = PrivateLoop(use_uvloop=request.param == "uvloop")
+def loop(request: pytest.FixtureRequest) -> Iterator[Portal]:
+    private = Portal(use_uvloop=request.param == "uvloop")
     yield private
     private.close()
 
@@ -46,23 +46,23 @@ async def fail(error: BaseException) -> None:
 
 def test_returns_what_the_coroutine_returns(loop):
     marker = object()
-    assert loop.run(value_of(marker)) is marker
+    assert loop.call(value_of(marker)) is marker
 
 
 def test_runs_in_one_named_daemon_thread(loop):
     async def where() -> threading.Thread:
         return threading.current_thread()
 
-    thread = loop.run(where())
-    assert thread is loop.run(where())
+    thread = loop.call(where())
+    assert thread is loop.call(where())
     assert (thread.name, thread.daemon) == ("kapture-sync", True)
 
 
 def test_the_thread_starts_with_the_first_call():
     before = threading.active_count()
-    loop = PrivateLoop(name="late")
+    loop = Portal(name="late")
     assert threading.active_count() == before
-    loop.run(value_of())
+    loop.call(value_of())
     assert "late" in {thread.name for thread in threading.enumerate()}
     loop.close()
     assert "late" not in {thread.name for thread in threading.enumerate()}
@@ -77,8 +77,8 @@ def test_which_event_loop(use_uvloop):
         bases = type(asyncio.get_running_loop()).__mro__
         return any(base.__module__.startswith("uvloop") for base in bases)
 
-    loop = PrivateLoop(use_uvloop=use_uvloop)
-    assert loop.run(is_uvloop()) is (use_uvloop and find_spec("uvloop") is not None)
+    loop = Portal(use_uvloop=use_uvloop)
+    assert loop.call(is_uvloop()) is (use_uvloop and find_spec("uvloop") is not None)
     loop.close()
 
 
@@ -89,7 +89,7 @@ def test_names_are_looked_up(loop):
         name, _ = await running.getnameinfo(("127.0.0.1", 80), 1)
         return found, name
 
-    found, name = loop.run(look_up())
+    found, name = loop.call(look_up())
     assert found
     assert name
 
@@ -99,7 +99,7 @@ def test_exceptions_cross_unchanged(loop):
     error.__cause__ = cause = ValueError("why")
     error.add_note("a note")
     with pytest.raises(HelpdeskError) as caught:
-        loop.run(fail(error))
+        loop.call(fail(error))
     assert caught.value is error
     assert (error.__cause__, error.__notes__) == (cause, ["a note"])
 
@@ -109,15 +109,15 @@ def test_exceptions_cross_unchanged(loop):
 )
 def test_any_base_exception_crosses_and_the_loop_lives_on(loop, error):
     with pytest.raises(type(error)) as caught:
-        loop.run(fail(error))
+        loop.call(fail(error))
     assert caught.value is error
-    assert loop.run(value_of(1)) == 1
+    assert loop.call(value_of(1)) == 1
 
 
 @pytest.mark.parametrize("error", [StopIteration(1), StopAsyncIteration(1)])
 def test_no_end_of_iteration_crosses(loop, error):
     with pytest.raises(RuntimeError, match=f"coroutine raised {type(error).__name__}") as caught:
-        loop.run(fail(error))
+        loop.call(fail(error))
     assert caught.value.__cause__ is error
 
 
@@ -131,7 +131,7 @@ def test_an_error_keeps_no_frames_alive(loop):
     def attempt() -> weakref.ref[Thing]:
         thing = Thing()
         with contextlib.suppress(ValueError):
-            loop.run(raise_directly())
+            loop.call(raise_directly())
         return weakref.ref(thing)
 
     gc.disable()
@@ -150,7 +150,7 @@ def test_the_callers_context_is_visible_and_stays_its_own(loop):
         variable.set("changed inside")
         return seen
 
-    assert loop.run(look()) == "mine"
+    assert loop.call(look()) == "mine"
     assert variable.get() == "mine"
 
 
@@ -160,7 +160,7 @@ def test_many_threads_at_once(loop):
         return 2 * n
 
     with ThreadPoolExecutor(16) as pool:
-        assert list(pool.map(lambda n: loop.run(double(n)), range(2000))) == [
+        assert list(pool.map(lambda n: loop.call(double(n)), range(2000))) == [
             2 * n for n in range(2000)
         ]
 
@@ -171,42 +171,42 @@ def test_a_task_that_exits_does_not_end_the_loop(loop):
         with pytest.raises(SystemExit):
             await child
 
-    loop.run(spawn())
-    assert loop.run(value_of(2)) == 2
+    loop.call(spawn())
+    assert loop.call(value_of(2)) == 2
 
 
 def test_stopping_the_loop_from_inside_is_undone(loop):
     async def stop() -> None:
         asyncio.get_running_loop().stop()
 
-    loop.run(stop())
-    assert loop.run(value_of(3)) == 3
+    loop.call(stop())
+    assert loop.call(value_of(3)) == 3
 
 
 def test_a_call_cancelled_from_elsewhere_before_it_began(loop):
-    async def start_and_cancel() -> call_module.Call[object]:
-        call = call_module.Call(loop._core, asyncio.get_running_loop(), value_of())
+    async def start_and_cancel() -> portal_module.Call[object]:
+        call = portal_module.Call(loop._thread, asyncio.get_running_loop(), value_of())
         call.start()
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
         return call
 
-    call = loop.run(start_and_cancel())
-    call.wait()  # a cancelled task that never began does not enter the coroutine
+    call = loop.call(start_and_cancel())
+    call.done.acquire()  # a cancelled task that never began does not enter the coroutine
     with pytest.raises(asyncio.CancelledError):
         call.outcome()
 
 
 def test_polling_as_on_windows(loop, monkeypatch):
-    monkeypatch.setattr(call_module, "_POLL", 0.001)
+    monkeypatch.setattr(portal_module, "_POLL", 0.001)
 
     async def raise_a_timeout() -> None:
         await asyncio.sleep(0.02)
         raise TimeoutError("the coroutine's own")
 
-    assert loop.run(value_of(4)) == 4
+    assert loop.call(value_of(4)) == 4
     with pytest.raises(TimeoutError, match="own"):
-        loop.run(raise_a_timeout())
+        loop.call(raise_a_timeout())
 
 
 # --- refusals ----------------------------------------------------------------------------------
@@ -215,31 +215,31 @@ def test_polling_as_on_windows(loop, monkeypatch):
 def test_a_call_from_the_loops_own_thread_is_refused(loop):
     async def call_again() -> None:
         with pytest.raises(ClientStateError, match="wait for itself"):
-            loop.run(value_of())
+            loop.call(value_of())
         with pytest.raises(ClientStateError, match="wait for itself"):
             loop.close()
 
-    loop.run(call_again())
+    loop.call(call_again())
     assert not loop.closed
 
 
 def test_a_call_after_close_is_refused(loop):
-    loop.run(value_of())
+    loop.call(value_of())
     loop.close()
     with pytest.raises(ClientStateError, match="the client is closed"):
-        loop.run(value_of())  # a coroutine left unawaited would be an error here
+        loop.call(value_of())  # a coroutine left unawaited would be an error here
 
 
 def test_no_thread_to_be_had(monkeypatch):
     def no_thread(self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    loop = PrivateLoop()
+    loop = Portal()
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", no_thread)
         with pytest.raises(ClientStateError, match="can't start new thread"):
-            loop.run(value_of())
-    assert loop.run(value_of(5)) == 5
+            loop.call(value_of())
+    assert loop.call(value_of(5)) == 5
     loop.close()
 
 
@@ -254,15 +254,15 @@ def test_ctrl_c_while_the_thread_starts(monkeypatch, before):
         raise KeyboardInterrupt
 
     started: list[threading.Thread] = []
-    loop = PrivateLoop(use_uvloop=False)
+    loop = Portal(use_uvloop=False)
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            loop.run(value_of())
+            loop.call(value_of())
     for thread in started:
         thread.join(5)
         assert not thread.is_alive()
-    assert loop.run(value_of(6)) == 6
+    assert loop.call(value_of(6)) == 6
     loop.close()
     if before:
         with pytest.warns(ResourceWarning, match="unclosed event loop"):
@@ -273,12 +273,12 @@ def test_ctrl_c_while_the_thread_starts(monkeypatch, before):
 
 
 async def test_one_warning_for_each_call_site_in_a_running_loop():
-    loop = PrivateLoop(async_name="KaptureClient")
+    loop = Portal(async_name="KaptureClient")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for _ in range(3):
-            assert loop.run(value_of(1)) == 1
-        loop.run(value_of())
+            assert loop.call(value_of(1)) == 1
+        loop.call(value_of())
     assert {w.category for w in caught} == {SyncInAsyncWarning}
     assert [str(w.message).split(" was")[0] for w in caught] == ["value_of", "value_of"]
     assert "Use KaptureClient there" in str(caught[0].message)
@@ -287,19 +287,19 @@ async def test_one_warning_for_each_call_site_in_a_running_loop():
 
 
 async def test_the_warning_may_be_an_error_and_stays_one():
-    loop = PrivateLoop()
+    loop = Portal()
     for _ in range(2):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             with pytest.raises(SyncInAsyncWarning):
-                loop.run(value_of())
+                loop.call(value_of())
     loop.close()
 
 
 async def test_frames_of_the_sync_clients_are_no_call_site():
     blocking: dict[str, object] = {"__name__": "some.sync"}
-    exec("def method(loop, coro):\n    return loop.run(coro)", blocking)
-    loop = PrivateLoop(hidden_module="some.sync")
+    exec("def method(loop, coro):\n    return loop.call(coro)", blocking)
+    loop = Portal(hidden_module="some.sync")
     with pytest.warns(SyncInAsyncWarning) as caught:
         blocking["method"](loop, value_of())  # type: ignore[operator]
     assert caught[0].filename == __file__
@@ -315,8 +315,8 @@ def test_close_runs_the_async_close_once_and_stops_the_thread():
     async def aclose() -> None:
         closed.append(threading.current_thread().name)
 
-    loop = PrivateLoop(aclose=aclose)
-    loop.run(value_of())
+    loop = Portal(aclose=aclose)
+    loop.call(value_of())
     for _ in range(2):
         loop.close()
     assert closed == ["kapture-sync"]
@@ -329,19 +329,19 @@ def test_close_of_a_loop_that_was_never_used():
     async def aclose() -> None:
         closed.append(1)
 
-    PrivateLoop().close()
-    loop = PrivateLoop()
+    Portal().close()
+    loop = Portal()
     loop.close(aclose)
     loop.close(aclose)
     assert closed == [1]
 
 
 def test_an_error_of_the_close_is_raised_and_the_thread_stops(loop):
-    loop.run(value_of())
+    loop.call(value_of())
     with pytest.raises(ValueError, match="while closing"):
         loop.close(lambda: fail(ValueError("while closing")))
     loop.close()
-    assert not loop._core.thread.is_alive()
+    assert not loop._thread.thread.is_alive()
 
 
 def test_a_close_that_hangs_is_cut_off(loop, monkeypatch):
@@ -350,7 +350,7 @@ def test_a_close_that_hangs_is_cut_off(loop, monkeypatch):
     async def hang() -> None:
         await asyncio.Event().wait()
 
-    loop.run(value_of())
+    loop.call(value_of())
     with pytest.raises(TimeoutError, match="the close took longer than"):
         loop.close(hang)
 
@@ -370,7 +370,7 @@ def test_pending_tasks_are_cancelled_and_awaited(loop):
         await asyncio.sleep(0)
 
     tasks: list[asyncio.Future[None]] = []
-    loop.run(spawn())
+    loop.call(spawn())
     loop.close()
     assert events == ["cleaned up"]
     assert tasks[0].cancelled()
@@ -390,7 +390,7 @@ def test_async_generators_are_closed(loop):
         return await anext(generators[0])
 
     generators: list = []
-    assert loop.run(first()) == 1
+    assert loop.call(first()) == 1
     loop.close()
     assert events == ["closed"]
 
@@ -406,7 +406,7 @@ def test_a_task_that_fails_at_the_close_is_reported(loop, caplog):
         loop.task = asyncio.ensure_future(pending())  # type: ignore[attr-defined]
         await asyncio.sleep(0)
 
-    loop.run(spawn())
+    loop.call(spawn())
     loop.close()
     assert "unhandled exception while the client was closed" in caplog.text
 
@@ -423,7 +423,7 @@ def test_a_running_call_ends_when_another_thread_closes(loop):
             raise
 
     with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(loop.run, call())
+        future = pool.submit(loop.call, call())
         began.wait()
         loop.close()
         error = future.exception()
@@ -434,15 +434,15 @@ def test_a_running_call_ends_when_another_thread_closes(loop):
 
 def test_calls_racing_with_the_close_end_one_way_or_the_other():
     for _ in range(30):
-        loop = PrivateLoop()
-        loop.run(value_of())
+        loop = Portal()
+        loop.call(value_of())
         go = threading.Barrier(5)
 
-        def call(loop: PrivateLoop = loop, go: threading.Barrier = go) -> str:
+        def call(loop: Portal = loop, go: threading.Barrier = go) -> str:
             go.wait()
             try:
                 for _ in range(50):
-                    loop.run(value_of())
+                    loop.call(value_of())
             except (ClientStateError, OutcomeUnknownError) as error:
                 return type(error).__name__
             return "done"
@@ -461,9 +461,9 @@ def test_a_forgotten_close_is_made_up_for():
     async def aclose() -> None:
         closed.append(1)
 
-    loop = PrivateLoop(aclose=aclose)
-    loop.run(value_of())
-    thread = loop._core.thread
+    loop = Portal(aclose=aclose)
+    loop.call(value_of())
+    thread = loop._thread.thread
     with pytest.warns(ResourceWarning, match="unclosed client"):
         del loop
     assert closed == [1]
@@ -472,10 +472,10 @@ def test_a_forgotten_close_is_made_up_for():
 
 
 def test_a_loop_that_was_not_used_or_was_closed_is_dropped_in_silence():
-    loop = PrivateLoop()
+    loop = Portal()
     del loop
-    loop = PrivateLoop()
-    loop.run(value_of())
+    loop = Portal()
+    loop.call(value_of())
     loop.close()
     del loop
     gc.collect()
@@ -487,16 +487,16 @@ def test_forgotten_and_collected_on_its_own_thread():
     async def aclose() -> None:
         closed.set()
 
-    loop = PrivateLoop(aclose=aclose)
+    loop = Portal(aclose=aclose)
     holder = [loop]
-    core = loop._core
-    loop.run(value_of())
+    thread = loop._thread
+    loop.call(value_of())
 
     del loop
-    core.loop.call_soon_threadsafe(holder.clear)
+    thread.loop.call_soon_threadsafe(holder.clear)
     assert closed.wait(10)
-    core.thread.join(10)
-    assert not core.thread.is_alive()
+    thread.thread.join(10)
+    assert not thread.thread.is_alive()
 
 
 # --- finish and post ---------------------------------------------------------------------------
@@ -509,8 +509,8 @@ def test_finish_closes_only_what_can_be_open(loop):
         closed.append(1)
 
     loop.finish(aclose)
-    assert loop._core.thread is None  # it never starts the thread
-    loop.run(value_of())
+    assert loop._thread.thread is None  # it never starts the thread
+    loop.call(value_of())
     loop.finish(aclose)
     assert closed == [1]
     loop.close()
@@ -526,7 +526,7 @@ def test_post_does_not_wait(loop):
 
     loop.post(aclose)
     assert not closed.is_set()
-    loop.run(value_of())
+    loop.call(value_of())
     loop.post(aclose)
     assert closed.wait(10)
     closed.clear()

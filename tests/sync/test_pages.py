@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kapture_async._core.sync import PrivateLoop, SyncPages
+from kapture_async._core.sync import Portal, SyncPages
 
 
 class Pager:
@@ -31,8 +31,8 @@ class Pager:
 
 
 @pytest.fixture
-def loop() -> Iterator[PrivateLoop]:
-    private = PrivateLoop()
+def loop() -> Iterator[Portal]:
+    private = Portal()
     yield private
     private.close()
 
@@ -91,7 +91,7 @@ def test_nothing_was_fetched_so_nothing_is_closed(loop):
     pager = Pager([1])
     SyncPages(loop, pager).close()
     assert not pager.closed.is_set()
-    assert loop._core.thread is None
+    assert loop._thread.thread is None
 
 
 def test_dropped_early_it_still_stops_what_is_under_way(loop):

@@ -6,11 +6,11 @@ The sync clients themselves are generated; see :mod:`.generate`.
 from __future__ import annotations
 
 from .base import Pager, SyncClient, SyncPages, SyncResource
-from .portal import PrivateLoop, SyncInAsyncWarning
+from .portal import Portal, SyncInAsyncWarning
 
 __all__ = [
     "Pager",
-    "PrivateLoop",
+    "Portal",
     "SyncClient",
     "SyncInAsyncWarning",
     "SyncPages",

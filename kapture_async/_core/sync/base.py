@@ -1,6 +1,4 @@
-"""What all generated sync clients share, so that their generated text is signatures and little
-else.
-"""
+"""What the generated sync clients stand on: their bases, and blocking pages and downloads."""
 
 from __future__ import annotations
 
@@ -8,9 +6,13 @@ from collections.abc import Callable, Coroutine, Iterator
 from types import TracebackType
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
+from ..download.download import Download
 from ..errors import ClientStateError
 from ..pull.arrow import frame_for
-from .portal import PrivateLoop
+from .portal import Portal
+
+ClientT = TypeVar("ClientT", bound="AsyncClient")
+InnerT = TypeVar("InnerT")
 
 
 class AsyncClient(Protocol):
@@ -20,23 +22,19 @@ class AsyncClient(Protocol):
         """Close the client."""
 
 
-ClientT = TypeVar("ClientT", bound=AsyncClient)
-InnerT = TypeVar("InnerT")
-
-
 class SyncClient(Generic[ClientT]):
     """Base of the generated clients: the async client, and the loop it runs in."""
 
     _inner: ClientT
-    _loop: PrivateLoop
+    _portal: Portal
     _owner: bool
     _async_name: ClassVar[str]
 
-    def _bind(self, inner: ClientT, loop: PrivateLoop | None = None) -> None:
-        """Take an async client; without ``loop`` it gets one of its own, closed with it."""
+    def _bind(self, inner: ClientT, portal: Portal | None = None) -> None:
+        """Take an async client; without ``portal`` it gets one of its own, closed with it."""
         self._inner = inner
-        self._owner = loop is None
-        self._loop = loop or PrivateLoop(
+        self._owner = portal is None
+        self._portal = portal or Portal(
             aclose=inner.aclose,
             async_name=self._async_name,
             hidden_module=next(
@@ -45,17 +43,17 @@ class SyncClient(Generic[ClientT]):
         )
 
     @classmethod
-    def _wrap(cls, inner: ClientT, loop: PrivateLoop | None = None) -> Self:
+    def _wrap(cls, inner: ClientT, portal: Portal | None = None) -> Self:
         self = cls.__new__(cls)
-        self._bind(inner, loop)
+        self._bind(inner, portal)
         return self
 
     def _close(self, aclose: Callable[[], Coroutine[Any, Any, object]]) -> None:
         """Close the inner client, and the loop if it is this client's own."""
         if self._owner:
-            self._loop.close(aclose)
+            self._portal.close(aclose)
         else:
-            self._loop.finish(aclose)
+            self._portal.finish(aclose)
 
     def __repr__(self) -> str:
         if not hasattr(self, "_inner"):  # a refused setting; tracebacks show it half made
@@ -66,9 +64,9 @@ class SyncClient(Generic[ClientT]):
 class SyncResource(Generic[InnerT]):
     """Base of the generated resources: the async resource, and the loop it runs in."""
 
-    def __init__(self, inner: InnerT, loop: PrivateLoop) -> None:
+    def __init__(self, inner: InnerT, portal: Portal) -> None:
         self._inner = inner
-        self._loop = loop
+        self._portal = portal
 
     def __repr__(self) -> str:
         return _repr_like(self, self._inner)
@@ -99,8 +97,8 @@ class SyncPages(Generic[T]):
     once what is being fetched ahead.
     """
 
-    def __init__(self, loop: PrivateLoop, pager: Pager[T]) -> None:
-        self._loop = loop
+    def __init__(self, portal: Portal, pager: Pager[T]) -> None:
+        self._portal = portal
         self._pager = pager
         self._next_rows: Callable[[], Coroutine[Any, Any, list[T] | None]] = getattr(
             pager, "next_rows", pager.next_page
@@ -162,14 +160,14 @@ class SyncPages(Generic[T]):
         self._page = iter(())
         if self._begun and not self._ended:
             self._ended = True
-            self._loop.finish(self._pager.aclose)
+            self._portal.finish(self._pager.aclose)
         self._ended = True
 
     def _fetch(self, ask: Callable[[], Coroutine[Any, Any, list[T] | None]]) -> list[T] | None:
         if self._ended:
             return None
         self._begun = True
-        rows = self._loop.run(ask())
+        rows = self._portal.call(ask())
         if rows is None:
             self._ended = True
         return rows
@@ -191,51 +189,7 @@ class SyncPages(Generic[T]):
     def __del__(self) -> None:
         # Left early and dropped, as after ``break``: nobody else can stop what is fetched ahead.
         if self._begun and not self._ended:
-            self._loop.post(self._pager.aclose)
-
-
-class AsyncDownload(Protocol):
-    """What :class:`SyncDownload` needs of an async download."""
-
-    @property
-    def filename(self) -> str:
-        """A safe name for the file."""
-        ...
-
-    @property
-    def content_type(self) -> str:
-        """What the service says it is; empty if it does not."""
-        ...
-
-    @property
-    def size(self) -> int | None:
-        """Bytes; ``None`` if it is not known beforehand."""
-
-    @property
-    def received(self) -> int:
-        """Bytes handed out so far."""
-        ...
-
-    async def __aenter__(self) -> Any:
-        """Send the request; nothing is left open if that fails."""
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> Any:
-        """Let go of the connection."""
-
-    async def next_chunk(self) -> bytes | None:
-        """The next bytes; ``None`` at the end."""
-
-    async def read(self) -> bytes:
-        """All bytes that are left."""
-        ...
-
-    async def aclose(self) -> None:
-        """Let go of the connection; may be called at any time, and again."""
+            self._portal.post(self._pager.aclose)
 
 
 class SyncDownload:
@@ -254,8 +208,8 @@ class SyncDownload:
     a time.
     """
 
-    def __init__(self, loop: PrivateLoop, download: AsyncDownload) -> None:
-        self._loop = loop
+    def __init__(self, portal: Portal, download: Download) -> None:
+        self._portal = portal
         self._download = download
         self._begun = False
         self._ended = False
@@ -310,7 +264,7 @@ class SyncDownload:
         """Let go of the connection. May be called at any time, and again."""
         if self._begun and not self._closed:
             self._closed = True
-            self._loop.finish(self._download.aclose)
+            self._portal.finish(self._download.aclose)
         self._closed = True
 
     def __iter__(self) -> Iterator[bytes]:
@@ -330,7 +284,7 @@ class SyncDownload:
             )
         self._begun = True
         try:
-            self._loop.run(self._download.__aenter__())
+            self._portal.call(self._download.__aenter__())
         except BaseException:
             self._give_up()
             raise
@@ -344,12 +298,12 @@ class SyncDownload:
     ) -> None:
         if not self._closed:
             self._closed = True
-            self._loop.finish(lambda: self._download.__aexit__(exc_type, exc, traceback))
+            self._portal.finish(lambda: self._download.__aexit__(exc_type, exc, traceback))
 
     def __del__(self) -> None:
         # Entered by hand and dropped: nobody else can let go of the connection.
         if self._begun and not self._closed:
-            self._loop.post(self._download.aclose)
+            self._portal.post(self._download.aclose)
 
     def __repr__(self) -> str:
         if self._ended:
@@ -367,7 +321,7 @@ class SyncDownload:
                 next_step="Ask for the file anew.",
             )
         try:
-            return self._loop.run(call())
+            return self._portal.call(call())
         except BaseException:
             # Also Ctrl-C: the bytes of this call may be lost, and the end of what came after
             # them would be taken for the end of the whole file.
@@ -377,4 +331,4 @@ class SyncDownload:
 
     def _give_up(self) -> None:
         self._closed = True
-        self._loop.post(self._download.aclose)
+        self._portal.post(self._download.aclose)

@@ -256,7 +256,7 @@ class Writer:
         body = {
             "__init__": f"self._bind({owner}({given}))",
             "aclose": f"self._close({inner})",
-            "__aenter__": f"self._loop.run({inner}({given}))\n    return self",
+            "__aenter__": f"self._portal.call({inner}({given}))\n    return self",
             "__aexit__": f"self._close(lambda: {inner}({given}))",
         }[node.name]
         return self._def(source, node, body, {owner})
@@ -273,7 +273,7 @@ class Writer:
         match decorators:
             case ["@property\n"] if outer in self._sync_names and not is_async:
                 self._need(Import("functools", "cached_property", "cached_property"))
-                body = f"return {self._sync_names[outer]}({inner}, self._loop)"
+                body = f"return {self._sync_names[outer]}({inner}, self._portal)"
                 return "@cached_property\n" + self._def(source, node, body, {outer})
             case ["@property\n" as decorator] if not is_async:
                 return decorator + self._def(source, node, f"return {inner}")
@@ -287,10 +287,10 @@ class Writer:
         call = f"{inner}({given})"
         allowed: set[str] = set()
         if is_async:
-            call = f"self._loop.run({call})"
+            call = f"self._portal.call({call})"
         elif returns_client:
             allowed = {outer}
-            call = f"self._wrap({call}, self._loop)"
+            call = f"self._wrap({call}, self._portal)"
         elif outer in WRAPPERS:
             allowed = {outer}
             wrapper = WRAPPERS[outer]
@@ -300,9 +300,9 @@ class Writer:
             if outer == "Push":  # it calls with a source of its own
                 if [arg.arg for arg in node.args.args[1:2]] != ["source"]:
                     raise source.error(node, "the first parameter must be named 'source'")
-                call = f"{wrapper}(self._loop, lambda source: {call}, source)"
+                call = f"{wrapper}(self._portal, lambda source: {call}, source)"
             else:
-                call = f"{wrapper}(self._loop, {call})"
+                call = f"{wrapper}(self._portal, {call})"
         start = "" if isinstance(node.returns, ast.Constant) else "return "
         return self._def(source, node, f"{start}{call}", allowed)
 

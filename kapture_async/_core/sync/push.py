@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 from ..errors import InvalidInputError
 from ..outcome import AnyOutcome
 from ..push.push import Push, PushCounts
-from .portal import PrivateLoop
+from .portal import Portal
 
 R = TypeVar("R")
 
@@ -94,11 +94,11 @@ class SyncPush(Generic[R]):
     """
 
     def __init__(
-        self, loop: PrivateLoop, make: Callable[[Any], Push[R]], source: Iterable[Any]
+        self, portal: Portal, make: Callable[[Any], Push[R]], source: Iterable[Any]
     ) -> None:
         if isinstance(source, AsyncIterable) and not isinstance(source, Iterable):
             raise InvalidInputError("the sync client takes a plain iterable, not an async one")
-        self._loop = loop
+        self._portal = portal
         self._feed = _Feed()
         self._push = make(self._feed)
         self._feed.on_hungry = self._push.wake
@@ -122,7 +122,7 @@ class SyncPush(Generic[R]):
 
     def stop(self, reason: str = "stopped by the caller") -> None:
         """Take no further rows. What is in flight finishes, and its outcomes still come."""
-        self._loop.run(self._stop(reason))
+        self._portal.call(self._stop(reason))
 
     def unread(self) -> list[AnyOutcome[R]]:
         """Outcomes that finished and were not read from the iterator; each is given once."""
@@ -133,7 +133,7 @@ class SyncPush(Generic[R]):
         return left
 
     def __enter__(self) -> SyncPush[R]:
-        self._loop.run(self._push.__aenter__())
+        self._portal.call(self._push.__aenter__())
         return self
 
     def __exit__(
@@ -142,7 +142,7 @@ class SyncPush(Generic[R]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._loop.run(self._leave(exc_type, exc, traceback))
+        self._portal.call(self._leave(exc_type, exc, traceback))
 
     def __iter__(self) -> Iterator[AnyOutcome[R]]:
         """The outcomes as they finish.
@@ -156,7 +156,7 @@ class SyncPush(Generic[R]):
             while self._ready:
                 yield self._ready.popleft()
             self._draw()
-            finished = self._loop.run(self._exchange())
+            finished = self._portal.call(self._exchange())
         if self._source_error is not None:
             error, self._source_error = self._source_error, None
             raise error

@@ -10,7 +10,7 @@ import warnings
 import aiohttp
 
 from kapture_async._core.errors import ClientStateError
-from kapture_async._core.sync import PrivateLoop
+from kapture_async._core.sync import Portal
 
 case, loop_kind, url = sys.argv[1:]
 # Python 3.12 warns of every fork in a process with threads; that is what is tried here.
@@ -32,14 +32,14 @@ class Client:
 
 parent = os.getpid()
 client = Client()
-loop = PrivateLoop(use_uvloop=loop_kind == "uvloop", aclose=client.aclose)
-loop.run(client.open())
-loop.run(client.get())
+loop = Portal(use_uvloop=loop_kind == "uvloop", aclose=client.aclose)
+loop.call(client.open())
+loop.call(client.get())
 child = os.fork()
 if child == 0:
     if case == "call":
         try:
-            loop.run(client.get())
+            loop.call(client.get())
         except ClientStateError as error:
             print(error, flush=True)
     elif case == "close":
@@ -50,14 +50,14 @@ if child == 0:
         gc.collect()
     elif case == "new":
         fresh = Client()
-        with_fresh = PrivateLoop(aclose=fresh.aclose)
-        with_fresh.run(fresh.open())
-        print(with_fresh.run(fresh.get()), flush=True)
+        with_fresh = Portal(aclose=fresh.aclose)
+        with_fresh.call(fresh.open())
+        print(with_fresh.call(fresh.get()), flush=True)
         with_fresh.close()
     else:
         assert case == "leave"
     sys.exit(7)
 status = os.waitpid(child, 0)[1]
 print("child left with", os.waitstatus_to_exitcode(status))
-print("parent:", loop.run(client.get()))
+print("parent:", loop.call(client.get()))
 loop.close()

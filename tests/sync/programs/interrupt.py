@@ -10,10 +10,10 @@ import threading
 from contextlib import suppress
 
 from kapture_async._core.errors import NoReplyError
-from kapture_async._core.sync import PrivateLoop
+from kapture_async._core.sync import Portal
 
 case = sys.argv[1]
-loop = PrivateLoop(cancel_timeout=0.2 if case == "stubborn" else 5.0)
+loop = Portal(cancel_timeout=0.2 if case == "stubborn" else 5.0)
 
 
 def press() -> None:
@@ -67,7 +67,7 @@ cancellations: list[int] = []
 released = threading.Event()
 coroutines = {f.__name__: f for f in (cancelled, completed, failed, stubborn, twice)}
 try:
-    loop.run(coroutines[case]())
+    loop.call(coroutines[case]())
 except KeyboardInterrupt as interrupt:
     print("interrupted", interrupt.__notes__, len(cancellations))
 
@@ -76,6 +76,6 @@ async def still_usable() -> str:
     return "usable"
 
 
-print(loop.run(still_usable()))
+print(loop.call(still_usable()))
 released.set()
 loop.close()

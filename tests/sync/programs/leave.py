@@ -10,7 +10,7 @@ from contextlib import suppress
 import aiohttp
 
 from kapture_async._core.errors import OutcomeUnknownError
-from kapture_async._core.sync import PrivateLoop
+from kapture_async._core.sync import Portal
 
 case, loop_kind, url = sys.argv[1:]
 
@@ -72,7 +72,7 @@ def in_call() -> None:
     def run() -> None:
         # That it is told may or may not be seen: the interpreter freezes daemon threads.
         with suppress(OutcomeUnknownError):
-            loop.run(call())
+            loop.call(call())
 
     threading.Thread(target=run, daemon=True).start()
     began.wait()
@@ -81,32 +81,32 @@ def in_call() -> None:
 tasks: list[asyncio.Task[None]] = []
 client = Client()
 use_uvloop = loop_kind == "uvloop"
-loop = PrivateLoop(use_uvloop=use_uvloop)
+loop = Portal(use_uvloop=use_uvloop)
 if case == "never-used":
     pass
 elif case == "idle":
-    loop.run(nothing())
+    loop.call(nothing())
 elif case == "pending":
-    loop.run(spawn_pending())
+    loop.call(spawn_pending())
 elif case == "session":
-    loop = PrivateLoop(use_uvloop=use_uvloop, aclose=client.aclose)
-    loop.run(client.open())
-    print(loop.run(client.get()))
+    loop = Portal(use_uvloop=use_uvloop, aclose=client.aclose)
+    loop.call(client.open())
+    print(loop.call(client.get()))
 elif case == "hanging-close":
-    loop = PrivateLoop(use_uvloop=use_uvloop, aclose=hang)
-    loop.run(nothing())
+    loop = Portal(use_uvloop=use_uvloop, aclose=hang)
+    loop.call(nothing())
 elif case == "stubborn":
-    loop.run(spawn_stubborn())
+    loop.call(spawn_stubborn())
 elif case == "daemon-in-call":
     in_call()
 elif case == "thread":
     first_call = threading.Event()
 
     def outlive_main() -> None:
-        loop.run(nothing())
+        loop.call(nothing())
         first_call.set()
         threading.main_thread().join()  # which by then waits for this thread
-        loop.run(nothing())
+        loop.call(nothing())
         print("thread done", flush=True)
 
     threading.Thread(target=outlive_main).start()
@@ -114,7 +114,7 @@ elif case == "thread":
 elif case == "cycle":
     holder: list[object] = [loop]
     holder.append(holder)
-    loop.run(nothing())
+    loop.call(nothing())
     del loop, holder
 else:
     raise AssertionError(case)

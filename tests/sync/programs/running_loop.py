@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from kapture_async._core.sync import PrivateLoop
+from kapture_async._core.sync import Portal
 
 
 async def answer() -> int:
@@ -12,10 +12,10 @@ async def answer() -> int:
 
 
 async def main() -> None:
-    loop = PrivateLoop(async_name="KaptureClient")
+    loop = Portal(async_name="KaptureClient")
     for _ in range(3):
-        print(loop.run(answer()))
-    print(loop.run(answer()))  # another call site
+        print(loop.call(answer()))
+    print(loop.call(answer()))  # another call site
     loop.close()
 
 
