@@ -19,7 +19,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 def offered(stderr: str) -> list[str]:
     """The push command that the screen offers, as arguments."""
     lines = stderr[stderr.index("Next steps") :].splitlines()
-    words = next(line for line in lines if " push " in line and "--" in line).split()
+    words = next(line for line in lines if " push t.csv" in line).split()
     return words[words.index("push") :]
 
 
@@ -38,7 +38,7 @@ def test_a_wrong_token_costs_no_row(
     run_cli: Run, server: KaptureEmulator, tmp_path: Path, key: tuple[str, ...], count: int
 ) -> None:
     table(tmp_path / "t.csv", [(f"k{n}", f"t{n}") for n in range(count)])
-    done = run_cli("push", "t.csv", "--no-journal", *key, env={"KAPTURE_TOKEN": "wrong"})
+    done = run_cli("push", "t.csv", *key, env={"KAPTURE_TOKEN": "wrong"})
     assert done.returncode in (1, 4)
     again = run_cli(*offered(done.stderr))
     assert again.returncode == 0, again.stderr
@@ -50,52 +50,11 @@ def test_a_service_that_says_come_back_later_costs_no_row(
 ) -> None:
     table(tmp_path / "t.csv", [(f"k{n}", f"t{n}") for n in range(50)])
     server.faults = FaultPlan.rate(1, kinds=[Fault("status", status=429, retry_after="3600")])
-    done = run_cli("push", "t.csv", "--no-journal", "--key", "id")
+    done = run_cli("push", "t.csv", "--key", "id")
     assert "asks to wait 3600 s" in done.stderr
     server.faults = FaultPlan()
     assert run_cli(*offered(done.stderr)).returncode == 0
     assert executed(server) == Counter(f"t{n}" for n in range(50))
-
-
-def test_mended_rows_are_not_forgotten_in_silence(
-    run_cli: Run, server: KaptureEmulator, tmp_path: Path
-) -> None:
-    path = tmp_path / "t.csv"
-    path.write_text('id,title\nA1,one\nA2,"two"x\nA3,three\n', encoding="utf-8")
-    done = run_cli("push", "t.csv", "--no-journal", "--key", "id")
-    assert done.returncode == 4
-    path.write_text("id,title\nA1,one\nA2,two\nA3,three\n", encoding="utf-8")
-    again = run_cli(*offered(done.stderr))
-    assert again.returncode == 4
-    assert "'A2'" in again.stderr  # a row that the report does not have
-    assert "'line 3'" in again.stderr  # a row that the file does not have
-    assert executed(server) == Counter(["one", "three"])
-
-
-def test_lines_that_may_have_moved_are_not_pushed_again(
-    run_cli: Run, server: KaptureEmulator, tmp_path: Path
-) -> None:
-    path = tmp_path / "t.csv"
-    path.write_text('title\n"two, broken"x\nthree\n', encoding="utf-8")
-    done = run_cli("push", "t.csv", "--no-journal")
-    path.write_text('title\n"two,\nmended"\nthree\n', encoding="utf-8")
-    later = (tmp_path / "t.report.csv").stat().st_mtime + 5
-    os.utime(path, (later, later))
-    again = run_cli(*offered(done.stderr))
-    assert again.returncode == 2
-    assert "lines may have moved" in again.stderr
-    assert executed(server) == Counter(["three"])
-
-
-def test_another_key_is_noticed(run_cli: Run, server: KaptureEmulator, tmp_path: Path) -> None:
-    table(tmp_path / "t.csv", [("A1", ""), ("A2", "two")])
-    assert (
-        run_cli("push", "t.csv", "--no-journal", "--key", "id", "--report", "r.csv").returncode == 4
-    )
-    again = run_cli("push", "t.csv", "--no-journal", "--key", "title", "--again-from", "r.csv")
-    assert again.returncode == 4
-    assert "not in the file" in again.stderr
-    assert len(server.ledger) == 1
 
 
 def test_doubts_are_named_without_a_report(

@@ -220,20 +220,10 @@ def test_interrupted_once_finishes_what_is_in_flight(
     assert "interrupted: what was in flight has finished" in errors
     report = read_report(tmp_path / "out.csv")
     accepted = [line for line in report if line["outcome"] == "accepted"]
-    rest = [line for line in report if line["outcome"] != "accepted"]
-    assert len(report) == 400
     assert len(accepted) == len(server.ledger) < 400
-    assert {line["reason"] for line in rest} == {"not tried: interrupted"}
-    assert last_json(out)["not_sent"] == len(rest)
-
-    # The command that it offers brings the rest, and nothing twice.
-    server.latency = 0.0
-    offered = errors[errors.index("Next steps") :].splitlines()
-    command = next(line for line in offered if "--again-from" in line).split()
-    done = run_cli(*command[command.index("push") :])
-    assert done.returncode == 0, done.stderr
-    assert sorted(titles(server)) == sorted(f"Ticket {n}" for n in range(400))
-    assert len(read_report(tmp_path / "t.report.csv")) == len(rest)
+    assert all(line["outcome"] == "not_sent" for line in report if line not in accepted)
+    assert last_json(out)["rows"] == len(report) < 400
+    assert "the input was not read to its end" in errors
 
 
 @needs_signals
@@ -255,26 +245,9 @@ def test_interrupted_twice_cuts_off_and_still_reports(
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     outcomes = Counter(line["outcome"] for line in read_report(tmp_path / "out.csv"))
-    assert outcomes == {"accepted": 1, "unknown": 4, "not_sent": 45}
+    assert (outcomes["accepted"], outcomes["unknown"]) == (1, 4)
     summary = last_json(out)
-    assert (summary["unknown"], summary["not_sent"], summary["rows"]) == (4, 45, 50)
-
-
-@needs_signals
-def test_interrupted_without_a_report_says_from_which_line_to_go_on(
-    run_cli: Run, start_cli: Start, server: KaptureEmulator, tmp_path: Path
-) -> None:
-    server.latency = 0.2
-    numbered(tmp_path / "t.csv", 400)
-    process = start_cli("push", "t.csv", "--no-journal", "--max-concurrency", "2", "--no-report")
-    assert server.ledger.wait_for(3, timeout=60)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    server.latency = 0.0
-    command = next(line for line in errors.splitlines() if "--from-line" in line).split()
-    assert run_cli(*command[command.index("push") :]).returncode == 0
-    assert sorted(titles(server)) == sorted(f"Ticket {n}" for n in range(400))
+    assert (summary["unknown"], summary["rows"]) == (4, outcomes.total())
 
 
 @needs_signals
@@ -303,9 +276,8 @@ def test_a_server_that_is_not_there(run_cli: Run, server: KaptureEmulator, tmp_p
     assert "gave up" in done.stderr
     assert "Traceback" not in done.stderr
     report = read_report(tmp_path / "out.csv")
-    assert len(report) == 300
+    assert 0 < len(report) < 300
     assert {line["outcome"] for line in report} == {"not_sent"}
-    assert any(line["reason"].startswith("not tried: nobody could be") for line in report)
 
 
 def test_a_tab_as_it_can_be_typed(run_cli: Run, server: KaptureEmulator, tmp_path: Path) -> None:
@@ -357,9 +329,6 @@ def test_a_pipe_that_never_ends_can_be_interrupted(
         (["t.csv", "--delimiter", "::"], "one character"),
         (["t.csv", "--encoding", "nonsense"], "no encoding 'nonsense'"),
         (["t.csv", "--max-concurrency", "0"], "--max-concurrency"),
-        (["t.csv", "--key", "id", "--no-journal", "--again-from", "t.csv"], "is not a report"),
-        (["t.csv", "--again-from", "t.csv"], "goes with --no-journal"),
-        (["t.csv", "--from-line", "3"], "goes with --no-journal"),
         (["t.csv", "--no-journal", "--trial"], "--trial needs a journal"),
         (["t.csv", "--no-journal", "--journal", "j"], "--journal needs a journal"),
         (["-", "--format", "csv", "--trial"], "--trial needs a file"),
@@ -443,10 +412,6 @@ def test_cells_that_a_spreadsheet_would_run(
     assert run_cli(*push, "--report", "out.csv").returncode == 4
     shown = [line["key"] for line in read_report(tmp_path / "out.csv")]
     assert sorted(shown) == sorted(["'=1+1", "'+49", "'-1", "'@x", "''=y", "plain", "'z"])
-    write_csv(tmp_path / "t.csv", [{"id": key, "title": key} for key in keys])
-    done = run_cli(*push, "--again-from", "out.csv")
-    assert done.returncode == 0, done.stderr
-    assert sorted(titles(server)) == sorted(keys)
 
 
 def test_without_the_extra(environment: dict[str, str], tmp_path: Path) -> None:

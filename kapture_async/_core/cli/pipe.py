@@ -50,12 +50,6 @@ class ReadInThread(AsyncIterator[T], Generic[T]):
         self._changed.set()
         self._room.release()
 
-    def left(self) -> list[T]:
-        """Rows that were read and not given out."""
-        left = list(self._ready)
-        self._ready.clear()
-        return left
-
     def _read(self) -> None:
         try:
             for row in self._rows:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -99,8 +98,7 @@ def show_end(
         show_nothing_new(screen, title, pushing.earlier)
     show_meanings(screen, summary, MEANINGS if standing is None else JOURNALED)
     if unnamed:
-        tried = summary.rows - summary.untried
-        failed = tried - summary.counts["accepted"]
+        failed = summary.rows - summary.counts["accepted"]
         # The journal names the others.
         show_failures(screen, pushing.failures, failed if standing is None else pushing.bad)
     print(file=sys.stderr)
@@ -122,7 +120,7 @@ def show_end(
         if target.headers and ways:
             warn("the values of --header are not repeated below, since they may be secret")
     else:
-        ways = _ways_on(pushing, options, target, service)
+        ways = _without_a_journal(pushing, service)
     if ways:
         show_commands(console(stderr=True), ways)
 
@@ -229,7 +227,7 @@ def _say_how_it_ended(pushing: PushRun, rows: FileRows | None, options: PushOpti
         what = one_line(str(getattr(pushing.unreadable, "message", pushing.unreadable)))
         labelled(("error", f"the rest could not be read: {what}", "bold red"))
     if pushing.unlisted:
-        warn("the input was not read to its end; what may follow is in no count")
+        warn("the input was not read to its end; what follows was not sent and is in no count")
     if pushing.bad and options.journal_path is not None:
         which = "it is" if pushing.bad == 1 else "they are"
         listed = "`plan`, with the same options, lists all such rows"
@@ -241,32 +239,12 @@ def _say_how_it_ended(pushing: PushRun, rows: FileRows | None, options: PushOpti
         say(f"report: {pushing.report.path}", stderr=True)
 
 
-def _ways_on(
-    pushing: PushRun, options: PushOptions, target: Target, service: Service
-) -> list[tuple[str, str]]:
-    """Without a journal: for what is surely not in the helpdesk, and for what is in doubt."""
+def _without_a_journal(pushing: PushRun, service: Service) -> list[tuple[str, str]]:
+    """What to type next where no journal knows the rows."""
     counts = pushing.summary.counts
     reported = pushing.report is not None and pushing.report_error is None
     where = f"marked unknown in {pushing.report.path}" if reported and pushing.report else "above"
-    again = []
-    if counts["unknown"]:
-        what = f"look up the {count(counts['unknown'], 'row')} {where}, before anything else:"
-        again.append((what, service.look_up))
-    if options.from_pipe or not (counts["not_sent"] or counts["rejected"]):
-        return again
-    command = [
-        *service.program.split(),
-        service.command,
-        *options.as_arguments(),
-        *target.as_arguments(),
-    ]
-    if reported and pushing.report is not None:
-        number = count(counts["not_sent"] + counts["rejected"], "row")
-        command += ["--again-from", str(pushing.report.path)]
-        what = f"push the {number} listed as not_sent or rejected, once the cause is mended:"
-        again.append((what, shlex.join(command)))
-    elif pushing.first_untried_line is not None and options.again_from is None:
-        command += ["--from-line", str(pushing.first_untried_line)]
-        what = "push the rows that were not tried (all from this line on; not those listed above):"
-        again.append((what, shlex.join(command)))
-    return again
+    if not counts["unknown"]:
+        return []
+    what = f"look up the {count(counts['unknown'], 'row')} {where}, before anything else:"
+    return [(what, service.look_up)]

@@ -8,7 +8,6 @@ import click
 
 from ..errors import JournalError
 from ..push.report import ReportFile
-from .again import Again
 from .console import one_line
 from .options import Target
 from .plan import plan_file
@@ -17,7 +16,7 @@ from .pushend import end_of, failure_as_json, show_end
 from .pushing import PushRun
 from .pushjournal import journal_for, note_the_end, push_settings
 from .pushoptions import STDIN, PushOptions
-from .rowsfile import announce, chosen, name_of_file, opened, rows_of, size_of
+from .rowsfile import announce, name_of_file, opened, rows_of, size_of
 from .running import run
 from .service import Service
 from .trial import try_one
@@ -37,7 +36,6 @@ def push_file(options: PushOptions, target: Target, service: Service) -> int:
         announce(rows, service)
         journal = journal_for(rows, options, target, service)
         settings = target.settings(may_prompt=options.file != STDIN)
-        picked = chosen(rows, options)
         size = size_of(stream)
         name = name_of_file(options)
 
@@ -54,7 +52,7 @@ def push_file(options: PushOptions, target: Target, service: Service) -> int:
                 pushing.report = _report_for(options)  # there may be nobody to push to
                 how = push_settings(options, journal)
                 try:
-                    await pushing.go(start, picked, pipe=size is None, **how)
+                    await pushing.go(start, rows, pipe=size is None, **how)
                 except JournalError:  # only before the first row was taken
                     if pushing.report is not None:
                         pushing.report.discard()
@@ -62,7 +60,6 @@ def push_file(options: PushOptions, target: Target, service: Service) -> int:
             return pushing
 
         pushing = run(main)
-    pushing.disagreed = picked.warn() if isinstance(picked, Again) else False
     if journal is not None and pushing.complete:
         note_the_end(journal)
     show_end(pushing, rows, options, target, service)

@@ -19,7 +19,7 @@ from ..errors import (
     JournalError,
     PushStoppedError,
 )
-from ..outcome import NotSent, Outcome
+from ..outcome import Outcome
 from ..push.events import (
     AnswersDiffer,
     PushEvent,
@@ -53,7 +53,6 @@ _LEAST_CONNECTIONS = 100
 _SHOWN_FAILURES = 20
 _FIRST_UNREACHED = 10
 _SHOWN_WITH_JOURNAL = 8
-_ROWS_PER_TURN = 500
 
 
 def connect_by(
@@ -92,7 +91,7 @@ class PushRun:
         progress: the display.
         report: where each row is written, if anywhere.
         on_outcome: called with each outcome, beside all else.
-        journaled: a journal knows what was not tried, so nobody has to list it.
+        journaled: a journal records each row.
         summary: the counts; complete when :meth:`go` has returned.
         earlier: rows that the journal knew from earlier runs, by their state.
         interrupted: Ctrl-C came.
@@ -100,14 +99,12 @@ class PushRun:
         stopped: why the push gave up, or could not go on.
         unreadable: why the source could not be read to its end.
         report_error: why the report could not be written.
-        unlisted: the rest of the source was neither tried nor read.
-        disagreed: file and earlier report do not name the same rows.
+        unlisted: the rest of the source was neither read nor sent.
         failures: rows that were not accepted and stand in no report; of those that were not
             sent only the first, and with a journal only those that are bad.
         bad: rows that cannot be sent as they are.
         doubted: rows that were accepted, and are in doubt after all.
         differing: fields that answers repeat in a form that fits no row.
-        first_untried_line: where in its file the first row stands that was never tried.
     """
 
     progress: PushDisplay
@@ -122,16 +119,14 @@ class PushRun:
     unreadable: Exception | None = None
     report_error: OSError | None = None
     unlisted: bool = False
-    disagreed: bool = False
     failures: list[Outcome] = field(factory=list)
     bad: int = 0
     doubted: list[RowDoubted] = field(factory=list)
     differing: list[AnswersDiffer] = field(factory=list)
-    first_untried_line: int | None = None
     _unreached: int | None = 0
     _unsaved: list[Outcome] = field(factory=list)
     _source_error: Exception | None = None
-    _listing: bool = False
+    _over: bool = False
     _push: Push[Any] | None = None
     _source: ReadInThread[Row[Any]] | None = None
 
@@ -142,7 +137,7 @@ class PushRun:
             self.summary,
             interrupted=self.interrupted,
             unreadable=self.unreadable is not None,
-            left_over=self.disagreed or self.unlisted,
+            left_over=self.unlisted,
             broken_off=self.stopped is not None,
             to_confirm=isinstance(self.stopped, ConfirmationNeededError),
             earlier=self.earlier,
@@ -211,11 +206,11 @@ class PushRun:
                 self.progress.announce(
                     "stopping: what is in flight finishes; Ctrl-C again cuts it off"
                 )
-            elif not self._listing:
+            elif not self._over:
                 self.cut_off = True
                 task.cancel()
 
-        with Interrupts(press) as interrupts:
+        with Interrupts(press):
             began = time.monotonic()
             try:
                 with self.progress:
@@ -240,10 +235,10 @@ class PushRun:
                     finally:
                         self.summary.seconds = time.monotonic() - began
                         self._take(push.unread())
-                    self._listing = True
+                    self._over = True
                     if push.stop_reason is None and not self.cut_off:
                         self.interrupted = False  # it came when every row was taken already
-                    await self._list_untried(iterator, interrupts)
+                    self.unlisted = push.stop_reason is not None and self.unreadable is None
             finally:
                 self._save()
 
@@ -318,45 +313,6 @@ class PushRun:
                 self.report.close()
             except OSError as error:
                 self.report_error = error
-
-    async def _list_untried(self, iterator: Iterator[Row[Any]], interrupts: Interrupts) -> None:
-        """Count and report the rows that were left when the push stopped."""
-        push = self._push
-        assert push is not None
-        if push.stop_reason is None or self.unreadable is not None:
-            return
-        if self.journaled:
-            self.unlisted = True
-            return
-        reason = f"not tried: {push.stop_reason}"
-        presses = interrupts.presses
-        self.progress.note("listing the rows that were not tried", seconds=float("inf"))
-        if self._source is not None:
-            # More may come through the pipe for ever; nobody waits for that now.
-            self.unlisted = True
-            iterator = iter(self._source.left())
-        try:
-            for number, row in enumerate(iterator):
-                self._add_untried(row, reason)
-                if number % _ROWS_PER_TURN == 0:
-                    self._write(ReportFile.save)
-                    await asyncio.sleep(0)
-                    if interrupts.presses > presses:
-                        self.unlisted = True
-                        return
-        except (InvalidInputError, OSError) as error:
-            self.unreadable = error
-
-    def _add_untried(self, row: Row[Any], reason: str) -> None:
-        if self.first_untried_line is None:
-            self.first_untried_line = row.line
-        if row.problem is not None:
-            outcome = NotSent(index=self.summary.rows, key=row.key, row=row, error=row.problem)
-            self._take([outcome])
-            return
-        self.summary.add_untried(reason)
-        key = row.key if row.key is not None else str(row.line)
-        self._write(lambda report: report.write(key, "not_sent", "", reason))
 
 
 def _is_bad(outcome: Outcome) -> bool:

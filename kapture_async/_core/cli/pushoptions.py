@@ -81,8 +81,6 @@ class PushOptions:
     report: str | None
     no_report: bool
     excel: bool
-    again_from: str | None
-    from_line: int | None
     check: bool
     verify: bool
     as_json: bool
@@ -154,12 +152,6 @@ class PushOptions:
                         f"{option} needs a journal, and --no-journal allows none"
                     )
             return
-        for option, value in (("--again-from", self.again_from), ("--from-line", self.from_line)):
-            if value is not None:
-                raise click.UsageError(
-                    f"{option} goes with --no-journal; with a journal the same command again "
-                    "pushes what is not in the helpdesk yet"
-                )
         if self.trial and self.from_pipe:
             raise click.UsageError("--trial needs a file, since it is read twice")
         if self.journal_path is None and (self.reference or self.no_payload or self.verify):
@@ -312,18 +304,6 @@ def push_options(options: type[PushOptions], exit_codes: str = EXIT_CODES) -> De
             help="At the end check every row of the journal against the helpdesk: see `verify`.",
         ),
         click.option("--check", is_flag=True, help="Send nothing: the same as `plan`."),
-        click.option(
-            "--again-from",
-            metavar="REPORT.csv",
-            help="With --no-journal: push only rows that an earlier report of this file lists as "
-            "not_sent or rejected: they are surely not in the helpdesk.",
-        ),
-        click.option(
-            "--from-line",
-            type=click.IntRange(1),
-            metavar="N",
-            help="With --no-journal: skip rows before.",
-        ),
         click.option(
             "--format", type=click.Choice(["csv", "jsonl"]), help="Otherwise told from the name."
         ),

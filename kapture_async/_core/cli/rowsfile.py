@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
@@ -14,7 +14,6 @@ from attrs import evolve
 from ..errors import InvalidInputError
 from ..push.csv import CsvRows
 from ..push.jsonl import JsonlRows
-from ..push.rows import Row
 from ..push.sources import (
     RAW,
     Columns,
@@ -26,7 +25,6 @@ from ..push.sources import (
     listed,
     no_array,
 )
-from .again import Again
 from .console import count, say, warn
 from .pushoptions import STDIN, PushOptions
 
@@ -170,18 +168,6 @@ def warn_of_unused(rows: FileRows) -> None:
 def _names(columns: Sequence[str]) -> str:
     more = f" and {len(columns) - 12} more" if len(columns) > 12 else ""
     return ", ".join(map(repr, columns[:12])) + more
-
-
-def chosen(rows: FileRows, options: PushOptions) -> Iterator[Row[Any]]:
-    """The rows that were asked for."""
-    chosen: Iterator[Row[Any]] = rows
-    if options.from_line is not None:
-        first = options.from_line
-        chosen = (row for row in chosen if row.line is None or row.line >= first)
-    if options.again_from is not None:
-        by_line = options.key is None
-        return Again(chosen, options.again_from, options.file, by_line=by_line)
-    return chosen
 
 
 def warn_of_keys(rows: FileRows) -> None:

@@ -8,13 +8,12 @@ import os
 import re
 from array import array
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import HelpdeskError, InvalidInputError
+from ..errors import HelpdeskError
 from ..outcome import Accepted, NotSent, Outcome
-from ..spreadsheet import harmless, plain
+from ..spreadsheet import harmless
 
 NAMES = ("accepted", "rejected", "not_sent", "unknown")
 """The outcomes, in the order in which they are shown."""
@@ -60,7 +59,6 @@ class Summary:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter(dict.fromkeys(NAMES, 0))
-        self.untried = 0
         self.unchecked = 0
         """Accepted rows whose answers repeat nothing of them that could be compared, or nothing
         that fits; see :attr:`.Accepted.checked`."""
@@ -71,7 +69,7 @@ class Summary:
 
     @property
     def rows(self) -> int:
-        """All rows, those that were never tried included."""
+        """All rows."""
         return self.counts.total()
 
     @property
@@ -94,12 +92,6 @@ class Summary:
         error = getattr(outcome, "error", None)
         if isinstance(error, HelpdeskError):
             self._count_reason(outcome.name, reason_of(error))
-
-    def add_untried(self, reason: str) -> None:
-        """Count a row that was never tried; it counts as not sent."""
-        self.counts["not_sent"] += 1
-        self.untried += 1
-        self._count_reason("not_sent", reason)
 
     def as_json(self) -> dict[str, Any]:
         """The numbers, for programs."""
@@ -174,22 +166,3 @@ class ReportFile:
         """Close it and take it away: for a push that did not come about."""
         self.close()
         self.path.unlink(missing_ok=True)
-
-
-def read_report(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
-    """Key and outcome of each line of a report file.
-
-    Raises:
-        InvalidInputError: it is no such file.
-        OSError: it cannot be read.
-    """
-    with open(path, encoding="utf-8-sig", newline="") as file:  # Excel may have saved it
-        lines = csv.reader(file)
-        try:
-            if next(lines, None) != list(COLUMNS):
-                raise InvalidInputError(f"{os.fspath(path)!r} is not a report of a push")
-            for cells in lines:
-                if len(cells) == len(COLUMNS):  # a kill may cut the last line
-                    yield plain(cells[0]), cells[1]
-        except (csv.Error, UnicodeDecodeError):
-            raise InvalidInputError(f"{os.fspath(path)!r} is not a report of a push") from None
