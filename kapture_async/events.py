@@ -1,6 +1,3 @@
-"""What ``on_event=`` callbacks are told: of a client's attempts, of a push, and of a look."""
+"""What ``on_event=`` callbacks are told: of attempts, of a push, and of lookups."""
 
-from __future__ import annotations
-
-from ._core.events import *  # noqa: F403 - one list of names for all clients
-from ._core.events import __all__ as __all__
+from ._core.events import *  # noqa: F403 - listed there, for both packages

@@ -29,6 +29,7 @@ from ._core.push.verify import VerifyObserver
 from ._core.response import Says
 from ._core.secret import Secret
 from ._core.sync.base import SyncClient, SyncPages, SyncResource
+from ._core.sync.portal import SyncInAsyncWarning
 from ._core.sync.push import SyncPush
 from ._core.transport.retry import RetryPolicy
 from ._core.transport.settings import Timeout
@@ -53,7 +54,16 @@ from .tickets.resource import Tickets
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["SyncCustomers", "SyncFaqs", "SyncKaptureClient", "SyncOrders", "SyncTickets"]
+__all__ = [
+    "SyncCustomers",
+    "SyncFaqs",
+    "SyncInAsyncWarning",
+    "SyncKaptureClient",
+    "SyncOrders",
+    "SyncPages",
+    "SyncPush",
+    "SyncTickets",
+]
 
 
 class SyncKaptureClient(SyncClient[KaptureClient]):

@@ -28,6 +28,7 @@ from kapture_async._core.push.verification import Verification
 from kapture_async._core.push.verify import VerifyObserver
 from kapture_async._core.secret import Secret
 from kapture_async._core.sync.base import SyncClient, SyncDownload, SyncPages, SyncResource
+from kapture_async._core.sync.portal import SyncInAsyncWarning
 from kapture_async._core.sync.push import SyncPush
 from kapture_async._core.transport.auth import TokenProvider
 from kapture_async._core.transport.retry import RetryPolicy
@@ -47,7 +48,17 @@ from .tickets.resource import PAGE, Tickets
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["SyncAttachments", "SyncCategories", "SyncSupportClient", "SyncTags", "SyncTickets"]
+__all__ = [
+    "SyncAttachments",
+    "SyncCategories",
+    "SyncDownload",
+    "SyncInAsyncWarning",
+    "SyncPages",
+    "SyncPush",
+    "SyncSupportClient",
+    "SyncTags",
+    "SyncTickets",
+]
 
 
 class SyncSupportClient(SyncClient[SupportClient]):

@@ -27,7 +27,7 @@ from enum import Enum
 from functools import cached_property
 from html import unescape
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 from uuid import UUID
 
 import attrs
@@ -156,7 +156,7 @@ class WireModel:
             return NotImplemented
         return type(self) is type(other) and self.raw == other.raw
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         shown = [

@@ -48,6 +48,39 @@ from typing import Any, ClassVar, Literal
 
 from .phase import Attempt, Effect, Phase
 
+__all__ = [
+    "AnswerMismatchError",
+    "AttachmentTooLargeError",
+    "AuthenticationError",
+    "ClientStateError",
+    "ConfigurationError",
+    "ConfirmationNeededError",
+    "ConflictError",
+    "ConnectError",
+    "EndpointNotFoundError",
+    "HelpdeskError",
+    "InvalidInputError",
+    "JournalError",
+    "NoReplyError",
+    "NotFoundError",
+    "NotSentError",
+    "NotSentTimeoutError",
+    "OpenTicketLimitError",
+    "OutcomeUnknownError",
+    "PermissionDeniedError",
+    "PushStoppedError",
+    "RateLimitedError",
+    "RedirectedError",
+    "RejectedError",
+    "ReplyTimeoutError",
+    "ReplyTooLargeError",
+    "RequestTooLargeError",
+    "ServerError",
+    "StateError",
+    "UnreadableReplyError",
+    "ValidationError",
+]
+
 OutcomeName = Literal["not_sent", "rejected", "unknown"]
 
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")

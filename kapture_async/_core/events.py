@@ -1,50 +1,24 @@
-"""What ``on_event=`` callbacks are told: of a client's attempts, and of a push."""
+"""What ``on_event=`` callbacks are told: of attempts, of a push, and of lookups."""
 
-from __future__ import annotations
-
-from .push.events import (
-    AnswersDiffer,
-    PushEvent,
-    PushNoticed,
-    PushObserver,
-    PushPaused,
-    PushStopped,
-    RowDoubted,
-    RowFinished,
-    RowKnown,
-)
-from .push.reconcile import Looked, ReconcileEvent, ReconcileObserver, Settling
-from .push.verify import Checked, VerifyEvent, VerifyObserver
-from .transport.transport import (
-    AttemptFinished,
-    AttemptStarted,
-    Observer,
-    RetryScheduled,
-    SlotWaiting,
-    TransportEvent,
-)
-
-__all__ = [
-    "AnswersDiffer",
-    "AttemptFinished",
-    "AttemptStarted",
-    "Checked",
-    "Looked",
-    "Observer",
-    "PushEvent",
-    "PushNoticed",
-    "PushObserver",
-    "PushPaused",
-    "PushStopped",
-    "ReconcileEvent",
-    "ReconcileObserver",
-    "RetryScheduled",
-    "RowDoubted",
-    "RowFinished",
-    "RowKnown",
-    "Settling",
-    "SlotWaiting",
-    "TransportEvent",
-    "VerifyEvent",
-    "VerifyObserver",
-]
+from .push.events import AnswersDiffer as AnswersDiffer
+from .push.events import PushEvent as PushEvent
+from .push.events import PushNoticed as PushNoticed
+from .push.events import PushObserver as PushObserver
+from .push.events import PushPaused as PushPaused
+from .push.events import PushStopped as PushStopped
+from .push.events import RowDoubted as RowDoubted
+from .push.events import RowFinished as RowFinished
+from .push.events import RowKnown as RowKnown
+from .push.reconcile import Looked as Looked
+from .push.reconcile import ReconcileEvent as ReconcileEvent
+from .push.reconcile import ReconcileObserver as ReconcileObserver
+from .push.reconcile import Settling as Settling
+from .push.verify import Checked as Checked
+from .push.verify import VerifyEvent as VerifyEvent
+from .push.verify import VerifyObserver as VerifyObserver
+from .transport.transport import AttemptFinished as AttemptFinished
+from .transport.transport import AttemptStarted as AttemptStarted
+from .transport.transport import Observer as Observer
+from .transport.transport import RetryScheduled as RetryScheduled
+from .transport.transport import SlotWaiting as SlotWaiting
+from .transport.transport import TransportEvent as TransportEvent

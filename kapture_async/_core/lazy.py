@@ -1,26 +1,57 @@
-"""Names of a package that are loaded when first used."""
+"""Public names of a package that are loaded when the first of them is used."""
 
 from __future__ import annotations
 
-import importlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from types import FunctionType, ModuleType
 from typing import Any
 
 
-def loaded_late(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a package, some of whose names have their homes elsewhere.
+def loaded_when_used(
+    package: str, *modules: str
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """The ``__getattr__`` and the ``__dir__`` of a package whose names are listed in modules of it.
+
+    Importing the package alone takes a few milliseconds. A class or function that is shown by the
+    package says so: its ``__module__`` is the package, in tracebacks, reprs and pickles, and no
+    internal module.
 
     Args:
         package: its ``__name__``.
-        homes: name to module, which may be relative to the package.
+        modules: the modules, relative to the package; the names in the first are looked for first.
     """
 
     def load(name: str) -> Any:
-        if name not in homes:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(homes[name], package), name)
-        setattr(sys.modules[package], name, value)  # the next time it is simply there
-        return value
+        if name == "__all__":
+            return names()
+        # Importing a submodule asks for it as an attribute first, and needs none of the names.
+        if not (name.startswith("_") or (name.islower() and find_spec(f"{package}.{name}"))):
+            for module in modules:
+                if name in show(module):
+                    return vars(sys.modules[package])[name]
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
-    return load
+    def show(module: str) -> list[str]:
+        """Make the names of a module attributes of the package."""
+        loaded = import_module(module, package)
+        found = listed_in(loaded)
+        for name in found:
+            value = getattr(loaded, name)
+            if isinstance(value, (type, FunctionType)) and "." in value.__module__:
+                value.__module__ = package
+            setattr(sys.modules[package], name, value)
+        return found
+
+    def names() -> list[str]:
+        own = {name for name in vars(sys.modules[package]) if name == "__version__"}
+        return sorted(own.union(*map(show, modules)))
+
+    return load, names
+
+
+def listed_in(module: ModuleType) -> list[str]:
+    """The public names of a module."""
+    return [*getattr(module, "__all__", (n for n in vars(module) if not n.startswith("_")))]

@@ -8,76 +8,11 @@ Names are loaded when first used: the pytest plugin lives in this package, and e
 every user imports it.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
-from .._core.lazy import loaded_late
-
 if TYPE_CHECKING:
-    from .._core.testing.faults import (
-        BEHIND,
-        KINDS,
-        LIES,
-        WEATHER,
-        Fault,
-        FaultKind,
-        FaultPlan,
-    )
-    from .._core.testing.http import EmulatorReply, EmulatorRequest
-    from .._core.testing.ledger import Ledger, LedgerEntry
-    from .._core.testing.lists import Lists
-    from .._core.testing.runner import EmulatorProcess
-    from .customers import EmulatedCustomer
-    from .emulator import KaptureEmulator, serve
-    from .orders import EmulatedOrder
-    from .tickets import EmulatedTicket
+    from ._public import *  # noqa: F403
+else:
+    from .._core.lazy import loaded_when_used as _loaded
 
-__all__ = [
-    "BEHIND",
-    "KINDS",
-    "LIES",
-    "WEATHER",
-    "EmulatedCustomer",
-    "EmulatedOrder",
-    "EmulatedTicket",
-    "EmulatorProcess",
-    "EmulatorReply",
-    "EmulatorRequest",
-    "Fault",
-    "FaultKind",
-    "FaultPlan",
-    "KaptureEmulator",
-    "Ledger",
-    "LedgerEntry",
-    "Lists",
-    "serve",
-]
-
-_HOMES = {
-    "BEHIND": ".._core.testing.faults",
-    "KINDS": ".._core.testing.faults",
-    "LIES": ".._core.testing.faults",
-    "WEATHER": ".._core.testing.faults",
-    "Fault": ".._core.testing.faults",
-    "FaultKind": ".._core.testing.faults",
-    "FaultPlan": ".._core.testing.faults",
-    "KaptureEmulator": ".emulator",
-    "Ledger": ".._core.testing.ledger",
-    "LedgerEntry": ".._core.testing.ledger",
-    "Lists": ".._core.testing.lists",
-    "EmulatedCustomer": ".customers",
-    "EmulatedOrder": ".orders",
-    "EmulatorProcess": ".._core.testing.runner",
-    "EmulatorReply": ".._core.testing.http",
-    "EmulatorRequest": ".._core.testing.http",
-    "EmulatedTicket": ".tickets",
-    "serve": ".emulator",
-}
-
-
-__getattr__ = loaded_late(__name__, _HOMES)
-
-
-def __dir__() -> list[str]:
-    return __all__
+    __getattr__, __dir__ = _loaded(__name__, "._public")

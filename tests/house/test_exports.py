@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
 import subprocess
 import sys
-from importlib.metadata import version
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +28,59 @@ def test_all_is_sorted_and_complete(package: object) -> None:
         assert getattr(package, name) is not None
 
 
+@pytest.mark.parametrize("package", ["kapture_async", "support_async"])
+def test_type_checkers_see_what_is_loaded_when_used(package: str) -> None:
+    """The modules that the package loads its names from are those that type checkers read."""
+    text = (Path(kapture_async.__file__).parent.parent / package / "__init__.py").read_text()
+    seen = re.findall(r"from (\.\w+) import \*", text)
+    assert re.search(r"_loaded\(__name__, (.*)\)", text)[1] == ", ".join(f'"{m}"' for m in seen)  # type: ignore[index]
+
+
 @pytest.mark.parametrize("package", [kapture_async, support_async])
-def test_what_is_loaded_late_is_what_type_checkers_read(package: Any) -> None:
-    tree = ast.parse(Path(package.__file__).read_text(encoding="utf-8"))
-    (seen_by_checkers,) = (node for node in tree.body if isinstance(node, ast.If))
-    imported = {
-        alias.name: "." * node.level + (node.module or "")
-        for node in seen_by_checkers.body
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    }
-    assert imported == package._HOMES
-    assert {*imported, "__version__"} == set(package.__all__)
+def test_every_public_class_and_function_says_the_package(package: Any) -> None:
+    """In a process of its own, where the other package has named nothing."""
+    name = package.__name__
+    program = f"""
+import inspect, pickle, {name} as p
+for name in p.__all__:
+    value = getattr(p, name)
+    if inspect.isclass(value) or inspect.isfunction(value):
+        assert value.__module__ == "{name}", (name, value.__module__)
+        assert pickle.loads(pickle.dumps(value)) is value
+try:
+    raise p.NotFoundError("x")
+except p.NotFoundError:
+    import traceback
+    assert "\\n{name}.NotFoundError: " in traceback.format_exc()
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
+
+
+@pytest.mark.parametrize("package", [kapture_async, support_async])
+def test_what_users_need_for_annotations_is_there(package: Any) -> None:
+    needed = {"Secret", "Source", "Effect", "ReferencePlace", "PushObserver", "RowFinished"}
+    assert needed <= {*package.__all__}
+    assert {"Credential", "Contacts", "PullObserver", "Says"} <= {*kapture_async.__all__}
+
+
+def test_a_name_that_is_not_there_loads_nothing_and_raises() -> None:
+    program = """
+import sys, kapture_async
+for name in ("_x", "__wrapped__", "testing", "client"):
+    try:
+        getattr(kapture_async, name)
+    except AttributeError as error:
+        assert name in str(error)
+    else:
+        raise AssertionError(name)
+assert "aiohttp" not in sys.modules and "kapture_async.client" not in sys.modules
+from kapture_async import errors
+try:
+    kapture_async.NoSuchName
+except AttributeError as error:
+    assert "NoSuchName" in str(error)
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
 
 
 @pytest.mark.parametrize("package", ["kapture_async", "support_async"])
@@ -58,7 +98,8 @@ def test_importing_a_package_loads_hardly_anything(package: str) -> None:
 def test_both_packages_share_the_very_same_classes() -> None:
     for module in (errors, outcome):
         for name, cls in inspect.getmembers(module, inspect.isclass):
-            if cls.__module__ != module.__name__ or name.startswith("_"):
+            public = name in vars(errors).get("__all__", ()) or module is outcome
+            if not public or cls.__module__ not in ("kapture_async", "support_async"):
                 continue
             assert getattr(kapture_async, name) is cls
             assert getattr(support_async, name) is cls
@@ -106,16 +147,23 @@ def _is_ours(cls: type) -> bool:
     "package",
     [
         *("kapture_async", "kapture_async.events", "kapture_async.testing"),
+        *("kapture_async.errors", "kapture_async.types", "support_async.errors"),
+        "support_async.types",
         *("support_async", "support_async.events", "support_async.testing"),
     ],
 )
 def test_each_imports_by_itself(package: str) -> None:
-    program = f"import {package} as p; [getattr(p, name) for name in p.__all__]"
+    program = f"import {package} as p; [getattr(p, name) for name in dir(p)]"
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
 
 
 def test_the_version_is_the_distributions() -> None:
-    assert version("kapture-async") == kapture_async.__version__
+    root = Path(kapture_async.__file__).parent.parent
+    project = tomllib.loads((root / "pyproject.toml").read_text())
+    assert "version" in project["project"]["dynamic"]
+    text = (root / project["tool"]["hatch"]["version"]["path"]).read_text()
+    assert f'"{kapture_async.__version__}"' in text
+    assert support_async.__version__ == kapture_async.__version__
 
 
 def test_types_are_shipped() -> None:

@@ -138,6 +138,11 @@ LAYERS = [
     ["kapture_async.__main__", "support_async.__main__"],
     ["kapture_async.cli", "support_async.cli"],
     ["kapture_async.testing", "support_async.testing"],
+    ["kapture_async._public", "support_async._public"],
+    [
+        *("kapture_async.errors", "kapture_async.types"),
+        *("support_async.errors", "support_async.types"),
+    ],
     ["kapture_async.sync", "support_async.sync"],
     ["kapture_async.client", "support_async.client"],
     # The rooms of the two services: neither knows the other, which a test above sees to.
@@ -163,7 +168,7 @@ LAYERS = [
     ["kapture_async._core.cli"],
     ["kapture_async._core.testing"],
     ["kapture_async._core.sync"],
-    ["kapture_async._core.events"],
+    ["kapture_async._core.events", "kapture_async._core.types"],
     ["kapture_async._core.push", "kapture_async._core.pull", "kapture_async._core.download"],
     ["kapture_async._core.journal"],
     ["kapture_async._core.base_client"],

@@ -37,8 +37,9 @@ class SyncClient(Generic[ClientT]):
         self._portal = portal or Portal(
             aclose=inner.aclose,
             async_name=self._async_name,
+            # The class itself says the package that shows it, and not where its code is.
             hidden_module=next(
-                c for c in type(self).__mro__ if "_async_name" in vars(c)
+                vars(c)["__init__"] for c in type(self).__mro__ if "_async_name" in vars(c)
             ).__module__,
         )
 

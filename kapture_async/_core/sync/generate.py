@@ -93,6 +93,10 @@ class Import:
         return start if bound == self.alias else f"{start} as {self.alias}"
 
 
+WARNING = Import(f"{FACADE}.portal", "SyncInAsyncWarning", "SyncInAsyncWarning")
+"""What every sync client may show, and so every file."""
+
+
 class Source:
     """One parsed file of the async code, and where each name in it comes from."""
 
@@ -187,7 +191,10 @@ class Writer:
             bodies += self._class(source, name, errors, client=not bodies)
         if errors:
             raise GenerateError("\n".join(errors))
+        self._need(WARNING)
         imports = self._imports.values()
+        shown = {*self._sync_names.values(), *WRAPPERS.values(), WARNING.alias}
+        shown &= {*self._sync_names.values(), *self._imports}
         hidden = [f"    {item.line(self._package)}" for item in imports if item.typing]
         if hidden:
             hidden = ["from typing import TYPE_CHECKING", "if TYPE_CHECKING:", *hidden]
@@ -198,7 +205,7 @@ class Writer:
             "from __future__ import annotations",
             *(item.line(self._package) for item in imports if not item.typing),
             *hidden,
-            f"\n__all__ = {sorted(self._sync_names.values())}",
+            f"\n__all__ = {sorted(shown)}",
             *bodies,
         ]
         text = self._ruff("\n".join(lines) + "\n", "check", "--select=I", "--fix-only", "--quiet")

@@ -1,0 +1,28 @@
+"""Public names of both packages that are neither errors nor events."""
+
+from .journal.findings import Contradiction as Contradiction
+from .journal.reader import ReadJournal as ReadJournal
+from .outcome import Accepted as Accepted
+from .outcome import NotSent as NotSent
+from .outcome import Outcome as Outcome
+from .outcome import Rejected as Rejected
+from .outcome import Unknown as Unknown
+from .phase import Attempt as Attempt
+from .phase import Effect as Effect
+from .phase import Phase as Phase
+from .pull.pages import Pages as Pages
+from .push.doctor import Diagnosis as Diagnosis
+from .push.doctor import Guarantee as Guarantee
+from .push.push import Push as Push
+from .push.push import PushCounts as PushCounts
+from .push.reconcile import Reconciliation as Reconciliation
+from .push.reconcile import Resolved as Resolved
+from .push.rows import Row as Row
+from .push.rows import Source as Source
+from .push.verification import ListCheck as ListCheck
+from .push.verification import RowCheck as RowCheck
+from .push.verification import Verification as Verification
+from .secret import Secret as Secret
+from .transport.failures import interrupted_by as interrupted_by
+from .transport.retry import RetryPolicy as RetryPolicy
+from .transport.settings import Timeout as Timeout
