@@ -287,7 +287,7 @@ class Lives(RuleBasedStateMachine):
         if ending == "in flight":
             self.in_flight.append(live)
         elif ending == "put off":
-            self.recorder.put_off(live, RateLimitedError("wait"))
+            self.recorder.defer(live, RateLimitedError("wait"))
             self.service.pass_time(1.0)
             at_once(self.recorder.again(live))
             self.check_unsent(live)

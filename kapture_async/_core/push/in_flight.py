@@ -73,11 +73,11 @@ class InFlightRow(Generic[R]):
         known: what the journal knows of it, if it is not to be sent.
         entry: its row in the journal, once its intent is there, or on its way.
         attempt: the number of that intent.
-        put_off: its row in the journal, while it waits to be tried again.
+        deferred: its row in the journal, while it waits to be tried again.
         sighted: what a lookup said of it, before it could be sent.
         slowed: what is known of it, once it was told to slow down.
-        drawn: has a slot of these until its turn comes.
-        has_turn: it is out, as far as the pace is concerned.
+        slot: holds one of these until its turn comes.
+        has_turn: it is out, as far as the throttle is concerned.
         sent: what its answer is compared with; see :mod:`.answers`.
         checked: something that its answer repeats fits the row.
     """
@@ -85,7 +85,7 @@ class InFlightRow(Generic[R]):
     __slots__ = (
         "attempt",
         "checked",
-        "drawn",
+        "deferred",
         "ended",
         "entry",
         "has_turn",
@@ -95,11 +95,11 @@ class InFlightRow(Generic[R]):
         "last",
         "own_key",
         "problem",
-        "put_off",
         "result",
         "row",
         "sent",
         "sighted",
+        "slot",
         "slowed",
         "started",
         "tries",
@@ -122,18 +122,18 @@ class InFlightRow(Generic[R]):
         self.last: HelpdeskError | None = None
         self.known: Taken | None = None
         self.entry: int | None = None
-        self.attempt = self.put_off = 0
+        self.attempt = self.deferred = 0
         self.sighted: Sighted | None = None
-        self.drawn: Semaphore | None = None
+        self.slot: Semaphore | None = None
         self.slowed: Slowed | None = None
         self.has_turn = self.checked = False
         self.sent: Any = None
 
-    def give_way(self) -> None:
+    def release_slot(self) -> None:
         """Let another row be drawn: this one has had its turn, or needs none."""
-        if self.drawn is not None:
-            self.drawn.release()
-            self.drawn = None
+        if self.slot is not None:
+            self.slot.release()
+            self.slot = None
 
     def outcome(self, now: Callable[[], float]) -> AnyOutcome[R]:
         """What became of it."""

@@ -76,7 +76,7 @@ class JournaledFeed(Generic[R]):
                     elif screening.needed:
                         live = await screening.next()
                     else:
-                        live = drawing.draw_now() if drawing.at_once else await drawing.draw()
+                        live = drawing.read_nowait() if drawing.at_once else await drawing.read()
                     if live is None:
                         if released:
                             break
@@ -95,8 +95,8 @@ class JournaledFeed(Generic[R]):
             self._exhausted = True
             self._tell_workers()
 
-    def at_hand(self) -> InFlightRow[R] | None:
-        """See :class:`.drawing.Feed`."""
+    def get_nowait(self) -> InFlightRow[R] | None:
+        """See :class:`.row_reader.Feed`."""
         ready = self._ready
         if not ready:
             return None
@@ -105,17 +105,17 @@ class JournaledFeed(Generic[R]):
             self._hungry.set()
         return live
 
-    async def next(self) -> InFlightRow[R] | None:
-        """See :class:`.drawing.Feed`."""
+    async def get(self) -> InFlightRow[R] | None:
+        """See :class:`.row_reader.Feed`."""
         while True:
-            live = self.at_hand()
+            live = self.get_nowait()
             if live is not None or (self._exhausted and not self._begun):
                 return live
             self._starved = True
             await self._wait()
 
-    def keep_waiting(self, live: InFlightRow[R]) -> None:
-        """See :class:`.drawing.Feed`; what is written down may wait."""
+    def hold_slot(self, live: InFlightRow[R]) -> None:
+        """See :class:`.row_reader.Feed`; what is written down may wait."""
 
     def stop(self) -> None:
         """No more rows are wanted. Those that are ready still go to the workers."""

@@ -610,7 +610,7 @@ class JournalBridge:
             words=self._words_of(error),
         )
 
-    def put_off(self, live: InFlightRow[Any], error: HelpdeskError) -> None:
+    def defer(self, live: InFlightRow[Any], error: HelpdeskError) -> None:
         """Write down that a row was not taken, and will be tried :meth:`again`."""
         assert live.entry is not None
         self.journal.end_soon(
@@ -622,7 +622,7 @@ class JournalBridge:
             error=type(error).__name__,
             words=self._words_of(error),
         )
-        live.put_off, live.entry = live.entry, None
+        live.deferred, live.entry = live.entry, None
 
     async def again(self, live: InFlightRow[Any]) -> None:
         """A new attempt of a row that was put off.
@@ -630,7 +630,7 @@ class JournalBridge:
         Raises:
             JournalError: the journal failed: the row must not be sent.
         """
-        taken = await self.journal.take_again(live.put_off)
+        taken = await self.journal.take_again(live.deferred)
         if taken.action != "send":  # somebody else has it: sent now, it would be sent twice
             raise JournalError(f"a row that was put off was taken meanwhile ({taken.action})")
         live.entry, live.attempt = taken.row, taken.attempt

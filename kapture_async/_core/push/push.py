@@ -1,7 +1,7 @@
 """The push itself: a fixed set of workers between a source of rows and a stream of outcomes.
 
-Walk of one row: drawn from the source (``drawing``) → written down, if there is a journal
-(``journaled``) → sent in its turn, once, and again if that is safe and of use (``sender``) → its
+The way of one row: read from the source (``row_reader``) → written down, if there is a journal
+(``journaling``) → sent in its turn, once, and again if that is safe and of use (``worker``) → its
 outcome stands in the buffer → is read by the caller. Every row that is taken gets exactly one
 outcome, whatever happens: error, cancellation, a bug in here.
 """
@@ -46,7 +46,6 @@ from .events import (
     PushEvent,
     PushNoticed,
     PushObserver,
-    PushPaused,
     PushStopped,
     RowDoubted,
     RowFinished,
@@ -60,14 +59,14 @@ from .row_reader import DirectFeed, Feed, RowReader
 from .rows import Row, Rows, Source
 from .throttle import Throttle
 from .wait_queue import Pauser, pause_on_clock
-from .worker import Sender
+from .worker import Worker
 
 R = TypeVar("R")
 
 logger = logging.getLogger("kapture_async.push")
 
 MAX_CONCURRENCY = 100
-"""As many as a client has connections by default. How many are used, the pace finds out."""
+"""As many as a client has connections by default. The throttle finds out how many are of use."""
 
 
 _FIRST_FAILURES = 20
@@ -79,7 +78,7 @@ enough: rows go one at a time then, and each may be a doubt."""
 class PushCounts:
     """How many rows were taken from the source, and what became of them so far.
 
-    ``earlier`` counts those that a journal knew and that were passed over: from earlier runs, or
+    ``earlier`` counts those that a journal knew and that were skipped: from earlier runs, or
     as the same row again, under the same key.
     """
 
@@ -157,7 +156,7 @@ class Push(Generic[R]):
         self._rows = Rows(source)
         self._service, self._operation = service, operation
         self._us: dict[str, Any] = {"service": service, "operation": operation, "effect": "write"}
-        self._workers = max_concurrency
+        self._most_workers = max_concurrency
         self._most_unread = 2 * max_concurrency
         self._give_up_after = math.inf if give_up_after is None else give_up_after
         self._keep_going = keep_going
@@ -172,21 +171,21 @@ class Push(Generic[R]):
             self._answers = Answers(
                 rule, self._us, most=max_concurrency, on_habit=self._answers_differ
             )
-        self._hired = 0
+        self._spawned = 0
         self._group: TaskGroup
         names = ("accepted", "rejected", "not_sent", "unknown", "earlier")
         self._tally: dict[str, int] = dict.fromkeys(names, 0)
         self._hopeless = 0
         self._unread: deque[AnyOutcome[R]] = deque()
         self._wake = asyncio.Event()
-        self._reader_sleeps = False
+        self._consumer_sleeps = False
         self._room = asyncio.Event()
         self._crowded = False
         self._stop_reason: str | None = None
         self._failure: BaseException | None = None
         self._runner: asyncio.Task[None] | None = None
         self._reported = False
-        self._pace = Throttle(
+        self._throttle = Throttle(
             max_concurrency=max_concurrency,
             max_rate=max_rate,
             alone=True,
@@ -194,36 +193,21 @@ class Push(Generic[R]):
             pause=pause,
             rand=rand,
         )
-        self._drawing: RowReader[R] = RowReader(self._rows, key, now, self._fail, self._is_cut_off)
+        self._reader: RowReader[R] = RowReader(self._rows, key, now, self._fail, self._is_cut_off)
         self._journaled: JournaledFeed[R] | None = None
         if recorder is not None:
             self._journaled = JournaledFeed(
-                self._drawing, recorder, self._pace, self._keep_up, self._end_alone, self._fail
+                self._reader,
+                recorder,
+                self._throttle,
+                self._wait_for_consumer,
+                self._end_alone,
+                self._fail,
             )
-        self._feed: Feed[R] = self._journaled or DirectFeed(self._drawing)
-        self._sender: Sender[R] = Sender(
-            send,
-            self._feed,
-            self._pace,
-            recorder,
-            Refusals(operation, keep_going=keep_going),
-            retry=retry,
-            patience=patience,
-            us=self._us,
-            now=now,
-            pause=pause,
-            rand=rand,
-            unread=self._unread,
-            most_unread=self._most_unread,
-            keep_up=self._keep_up,
-            end=self._end,
-            interrupted=self._interrupted,
-            on_pause=lambda seconds, reason: self._tell(PushPaused(seconds, reason)),
-            on_room=self._hire,
-            on_apart=self._wait_with,
-            give_up=self._stop_with,
-            answers=self._answers,
-            contradicted=self._contradicted,
+        self._feed: Feed[R] = self._journaled or DirectFeed(self._reader)
+        self._refusals = Refusals(operation, keep_going=keep_going)
+        self._worker: Worker[R] = Worker(
+            self, send, retry=retry, patience=patience, pause=pause, rand=rand
         )
 
     # --- for the caller ------------------------------------------------------------------------
@@ -231,7 +215,7 @@ class Push(Generic[R]):
     @property
     def counts(self) -> PushCounts:
         """How many rows so far, and what became of them."""
-        return PushCounts(rows=self._drawing.taken, **self._tally)
+        return PushCounts(rows=self._reader.taken, **self._tally)
 
     @property
     def stop_reason(self) -> str | None:
@@ -240,14 +224,14 @@ class Push(Generic[R]):
 
     def stop(self, reason: str = "stopped by the caller") -> None:
         """Take no further rows. What is in flight finishes, and its outcomes still come."""
-        if self._pace.stopped.is_set():
+        if self._throttle.stopped.is_set():
             return
-        self._pace.stopped.set()
-        if not self._drawing.exhausted:
+        self._throttle.stopped.set()
+        if not self._reader.exhausted:
             self._stop_reason = reason
             self._tell(PushStopped(reason))
         self._room.set()
-        self._drawing.stop()
+        self._reader.stop()
         if self._journaled is not None:
             self._journaled.stop()
 
@@ -256,7 +240,7 @@ class Push(Generic[R]):
         room for another."""
         left = list(self._unread)
         self._unread.clear()
-        self._let_go_on()
+        self._make_room()
         return left
 
     async def __aenter__(self) -> Push[R]:
@@ -320,7 +304,7 @@ class Push(Generic[R]):
                 raise StopAsyncIteration
         outcome = self._unread.popleft()
         if self._crowded:
-            self._let_go_on()
+            self._make_room()
         return outcome
 
     async def next_batch(self) -> list[AnyOutcome[R]]:
@@ -340,8 +324,8 @@ class Push(Generic[R]):
         error = NotSentError("the push was stopped before it was taken", **self._us)
         for row in rows:
             key = row.key if isinstance(row, Row) else None
-            index = self._drawing.taken
-            self._drawing.taken += 1
+            index = self._reader.taken
+            self._reader.taken += 1
             self._finish(NotSent(index=index, key=key, row=row, attempts=0, error=error))
 
     def wake(self) -> None:
@@ -362,7 +346,7 @@ class Push(Generic[R]):
         if self._runner.done():
             self._raise_failure()
             return True
-        self._reader_sleeps = True
+        self._consumer_sleeps = True
         self._wake.clear()
         await self._wake.wait()
         return False
@@ -390,9 +374,9 @@ class Push(Generic[R]):
                 self._group = group
                 if self._journaled is not None:
                     group.start_soon(self._journaled.run)
-                self._hire()
+                self._spawn_workers()
         finally:
-            self._sender.leave()
+            self._worker.leave()
             try:
                 await self._rows.aclose()
                 await self._close_books()
@@ -401,24 +385,24 @@ class Push(Generic[R]):
                 # Readers look at the runner only after this turn of the loop, when it is done.
                 asyncio.get_running_loop().call_soon(self._wake.set)
 
-    def _hire(self) -> None:
-        """As many workers as may send at a time: others would only wait in line."""
-        while self._hired < min(self._pace.room, self._workers):
-            self._hired += 1
-            self._group.start_soon(self._sender.work)
+    def _spawn_workers(self) -> None:
+        """Have as many workers as may send at a time: more would only queue."""
+        while self._spawned < min(self._throttle.room, self._most_workers):
+            self._spawned += 1
+            self._group.start_soon(self._worker.work)
 
-    def _wait_with(self, live: InFlightRow[R]) -> None:
-        """Another worker, for a row that must wait while others go on."""
-        self._group.start_soon(self._sender.work, live)
+    def _spawn_worker_for(self, live: InFlightRow[R]) -> None:
+        """Have another worker for a row that must wait while the others continue."""
+        self._group.start_soon(self._worker.work, live)
 
-    async def _keep_up(self) -> None:
+    async def _wait_for_consumer(self) -> None:
         """Wait for a consumer that is slow."""
-        while len(self._unread) >= self._most_unread and not self._pace.stopped.is_set():
+        while len(self._unread) >= self._most_unread and not self._throttle.stopped.is_set():
             self._crowded = True
             self._room.clear()
             await self._room.wait()
 
-    def _let_go_on(self) -> None:
+    def _make_room(self) -> None:
         self._crowded = False
         self._room.set()
 
@@ -433,8 +417,8 @@ class Push(Generic[R]):
             Whether it is the push itself that is being cut off.
         """
         if live.has_turn:
-            self._pace.unused()
-        live.give_way()
+            self._throttle.unused()
+        live.release_slot()
         live.last = interrupted_by(error) or live.last or self._story_of(error, live.tries)
         if self._is_cut_off():
             return True
@@ -445,7 +429,7 @@ class Push(Generic[R]):
     def _end(self, live: InFlightRow[R]) -> None:
         """Give a row its outcome; with a journal once that is written down."""
         if live.known is not None:
-            self._pass_over(live, live.known)
+            self._skip(live, live.known)
             return
         if live.result is NOTHING:
             if live.last is None:
@@ -459,7 +443,7 @@ class Push(Generic[R]):
         else:
             self._finish(outcome)
 
-    def _pass_over(self, live: InFlightRow[R], known: Taken) -> None:
+    def _skip(self, live: InFlightRow[R], known: Taken) -> None:
         """A row that the journal knows, and that is not to be sent now."""
         if known.action == "clash":
             live.known, where = None, _line_of(live.row)
@@ -496,7 +480,7 @@ class Push(Generic[R]):
 
     async def _close_books(self) -> None:
         """If the source was read whole, see what of earlier runs needs no further care."""
-        if self._recorder is None or not self._drawing.exhausted or self._pace.stopped.is_set():
+        if self._recorder is None or not self._reader.exhausted or self._throttle.stopped.is_set():
             return
         with contextlib.suppress(JournalError):  # which the next run sees to
             await self._recorder.close_books()
@@ -527,8 +511,8 @@ class Push(Generic[R]):
     def _finish(self, outcome: AnyOutcome[R]) -> None:
         self._tally[outcome.name] += 1
         self._unread.append(outcome)
-        if self._reader_sleeps:
-            self._reader_sleeps = False
+        if self._consumer_sleeps:
+            self._consumer_sleeps = False
             self._wake.set()
         if outcome.name == "accepted" or not is_hopeless(outcome):
             self._hopeless = 0
@@ -549,7 +533,7 @@ class Push(Generic[R]):
 
     def _stop_with(self, stop: Stop) -> None:
         error = PushStoppedError(
-            f"the push gave up after {_rows(self._drawing.taken)}: {stop.reason}",
+            f"the push gave up after {_rows(self._reader.taken)}: {stop.reason}",
             service=self._service,
             operation=self._operation,
             retry_after=stop.retry_after,
@@ -595,7 +579,7 @@ class Push(Generic[R]):
         if self._recorder is not None:
             look = "`reconcile` the journal, then run the same push again"
         error = PushStoppedError(
-            f"the push gave up after {_rows(self._drawing.taken)}: {stopped.message}; "
+            f"the push gave up after {_rows(self._reader.taken)}: {stopped.message}; "
             f"{doubts:,} rows are in doubt",
             service=self._service,
             operation=self._operation,
@@ -619,7 +603,7 @@ class Push(Generic[R]):
         try:
             self._on_event(event)
         except Exception:
-            logger.exception("an observer failed; the push goes on")
+            logger.exception("an observer failed; the push continues")
 
 
 _OTHER_JOURNAL = (

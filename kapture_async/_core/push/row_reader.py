@@ -1,4 +1,4 @@
-"""RowReader rows from the source, on behalf of any number of workers."""
+"""Reads rows from the source, for any number of workers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .rows import Rows
 
 R = TypeVar("R")
 
-_DRAWN_AHEAD = 8
-"""Rows that are drawn from the source and not yet sent; so a fresh one is there when it is due."""
+_READ_AHEAD = 8
+"""Rows that are read ahead, so that a fresh one is there when it is due."""
 
 
 class RowReader(Generic[R]):
@@ -50,10 +50,10 @@ class RowReader(Generic[R]):
         self.exhausted = False
         """Because the source is at its end."""
 
-    async def draw(self) -> InFlightRow[R] | None:
+    async def read(self) -> InFlightRow[R] | None:
         """The next row, or ``None`` when there are no more."""
         if self.at_once:
-            return self.draw_now()
+            return self.read_nowait()
         if self.over:
             return None
         try:
@@ -68,11 +68,11 @@ class RowReader(Generic[R]):
 
     @property
     def at_once(self) -> bool:
-        """Whether the source keeps nobody waiting, so that :meth:`draw_now` may be used."""
+        """Whether the source never blocks, so that :meth:`read_nowait` may be used."""
         return self._rows.at_once is not None
 
-    def draw_now(self) -> InFlightRow[R] | None:
-        """:meth:`draw` without waiting, which saves a coroutine per row."""
+    def read_nowait(self) -> InFlightRow[R] | None:
+        """:meth:`read` without waiting, which saves a coroutine per row."""
         rows = self._rows.at_once
         if self.over or rows is None:
             return None
@@ -110,7 +110,7 @@ class RowReader(Generic[R]):
             raise error
 
     def stop(self) -> None:
-        """Take no more. Who waits for the source, which may never give another, is called back."""
+        """Take no more. Workers that wait for the source, perhaps for ever, are cancelled."""
         self._stopped = self.over = True
         for worker in self._waiting:
             worker.cancel()
@@ -151,15 +151,15 @@ class RowReader(Generic[R]):
 class Feed(Protocol[R]):
     """Where the workers of a push get their rows."""
 
-    def at_hand(self) -> InFlightRow[R] | None:
-        """A row that nobody has to wait for; ``None`` if :meth:`next` must be asked."""
+    def get_nowait(self) -> InFlightRow[R] | None:
+        """A row that is there already; ``None`` if :meth:`get` must be awaited."""
         ...
 
-    async def next(self) -> InFlightRow[R] | None:
+    async def get(self) -> InFlightRow[R] | None:
         """A row to be sent, or with its ``problem``; ``None`` when there are no more."""
         ...
 
-    def keep_waiting(self, live: InFlightRow[R]) -> None:
+    def hold_slot(self, live: InFlightRow[R]) -> None:
         """It has to wait for its turn."""
         ...
 
@@ -167,36 +167,36 @@ class Feed(Protocol[R]):
 class DirectFeed(Generic[R]):
     """Rows straight from the source, a few ahead of their turn."""
 
-    def __init__(self, drawing: RowReader[R]) -> None:
-        self._drawing = drawing
-        self._at_once = drawing.at_once
-        self._ahead = Semaphore(_DRAWN_AHEAD)
+    def __init__(self, reader: RowReader[R]) -> None:
+        self._reader = reader
+        self._at_once = reader.at_once
+        self._ahead = Semaphore(_READ_AHEAD)
 
-    def at_hand(self) -> InFlightRow[R] | None:
+    def get_nowait(self) -> InFlightRow[R] | None:
         """See :class:`Feed`."""
-        # Without a slot: nobody else runs before it has its turn, or is kept waiting.
-        return self._drawing.draw_now() if self._at_once and self._ahead.free else None
+        # Without a slot: nothing else runs before it has its turn or holds a slot.
+        return self._reader.read_nowait() if self._at_once and self._ahead.free else None
 
-    async def next(self) -> InFlightRow[R] | None:
+    async def get(self) -> InFlightRow[R] | None:
         """See :class:`Feed`."""
         ahead = self._ahead
         await ahead.acquire()
         live = None
         try:
-            live = await self._drawing.draw()
+            live = await self._reader.read()
         finally:
             if live is None:
                 ahead.release()
         if live is not None:
-            live.drawn = ahead
+            live.slot = ahead
         return live
 
-    def keep_waiting(self, live: InFlightRow[R]) -> None:
+    def hold_slot(self, live: InFlightRow[R]) -> None:
         """See :class:`Feed`."""
-        if live.drawn is None:
+        if live.slot is None:
             self._ahead.free -= 1
-            live.drawn = self._ahead
+            live.slot = self._ahead
 
 
 class _Stopped(Exception):
-    """A worker was called back from a source that had no row for it yet."""
+    """A worker's wait for a row was cancelled."""

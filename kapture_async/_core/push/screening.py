@@ -80,13 +80,13 @@ class Screening(Generic[R]):
     async def _draw(self, some: list[InFlightRow[R]]) -> None:
         drawing = self._drawing
         if drawing.at_once:
-            while len(some) < _AT_ONCE and (live := drawing.draw_now()) is not None:
+            while len(some) < _AT_ONCE and (live := drawing.read_nowait()) is not None:
                 some.append(live)
             return
         timeout: float | None = None
         while len(some) < _AT_ONCE:
             if self._drawn is None:
-                self._drawn = asyncio.create_task(drawing.draw())
+                self._drawn = asyncio.create_task(drawing.read())
             done, _ = await asyncio.wait({self._drawn}, timeout=timeout)
             if not done:
                 return

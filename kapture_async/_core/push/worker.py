@@ -2,13 +2,13 @@
 and of use.
 
 A row that is told to slow down again and again is *set apart*: a worker of its own waits with it,
-and the others go on. As long as others pass, its refusals are no sign of the service's pace.
+and the others go on. As long as others pass, its refusals are no sign of the service's throttle.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sized
-from typing import Any, Generic, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..errors import (
     AnswerMismatchError,
@@ -20,13 +20,14 @@ from ..errors import (
 )
 from ..phase import Phase
 from ..transport.retry import Ending, RetryPolicy, Wait, decide
-from .answers import Answers, Contradiction
+from .answers import Contradiction
+from .events import PushPaused
 from .in_flight import InFlightRow, Slowed, sign_of
-from .journaling import JournalBridge
-from .refusals import Refusals, Stop
-from .row_reader import Feed
-from .throttle import Throttle
+from .refusals import Stop
 from .wait_queue import Pauser
+
+if TYPE_CHECKING:
+    from .push import Push
 
 R = TypeVar("R")
 
@@ -43,82 +44,37 @@ _FIRST_WAIT, _LONGEST_WAIT, _BLIND_WAIT = 0.25, 30.0, 1.0
 passes, and all may have to wait."""
 
 
-class Sender(Generic[R]):
-    """Sends rows, each in its turn.
+class Worker(Generic[R]):
+    """Sends rows, each in its turn. The workers of a push are one object, and as many coroutines
+    of its :meth:`work`.
 
     Args:
+        push: whose rows it sends.
         send: sends one row, once.
-        feed: gives the rows.
-        pace: gives the turns.
-        recorder: notes the attempts, if there is a journal.
-        refusals: says when no row will fare better.
         retry: how often what never left may be tried.
-        patience: seconds that a row may be put off.
-        us: what errors of our own carry: service, operation, effect.
-        now, pause, rand: clock, waiting, and a random number in [0, 1).
-        unread, most_unread: outcomes that nobody has read yet, and how many are too many.
-        keep_up: waits until they are fewer.
-        end: told of each row that has come to its end.
-        interrupted: told of what broke into a row; whether the worker is to end with it.
-        on_pause: told when all have to wait, for how long, and why.
-        on_room: called when more may be out at a time than before.
-        on_apart: has another worker wait with a row: :meth:`work` of it.
-        give_up: stops the push.
-        answers: compares answers with their rows, if they repeat anything.
-        contradicted: told of a row whose answer belongs to another.
+        patience: seconds that a row may be deferred.
+        pause, rand: waiting, and a random number in [0, 1).
     """
 
     def __init__(
         self,
+        push: Push[R],
         send: Callable[[Any], Awaitable[R]],
-        feed: Feed[R],
-        pace: Throttle,
-        recorder: JournalBridge | None,
-        refusals: Refusals,
         *,
         retry: RetryPolicy,
         patience: float,
-        us: dict[str, Any],
-        now: Callable[[], float],
         pause: Pauser,
         rand: Callable[[], float],
-        unread: Sized,
-        most_unread: int,
-        keep_up: Callable[[], Awaitable[None]],
-        end: Callable[[InFlightRow[R]], None],
-        interrupted: Callable[[InFlightRow[R], BaseException], bool],
-        on_pause: Callable[[float, str], None],
-        on_room: Callable[[], None],
-        on_apart: Callable[[InFlightRow[R]], None],
-        give_up: Callable[[Stop], None],
-        answers: Answers | None,
-        contradicted: Callable[[InFlightRow[R], Contradiction], None],
     ) -> None:
+        self._push = push
         self._send = send
-        self._feed = feed
-        self._pace = pace
-        self._recorder = recorder
         self._retry = retry
         self._patience = patience
-        self._us = us
-        self._now = now
         self._pause = pause
         self._rand = rand
-        self._unread = unread
-        self._most_unread = most_unread
-        self._keep_up = keep_up
-        self._end = end
-        self._interrupted = interrupted
-        self._on_pause = on_pause
-        self._on_room = on_room
-        self._on_apart = on_apart
-        self._give_up = give_up
-        self._answers = answers
-        self._contradicted = contradicted
-        self._room = pace.room
-        self._refusals = refusals
+        self._room = push._throttle.room
         self._waiting: set[InFlightRow[R]] = set()
-        self._told = 0
+        self._slowed = 0
         self._apart = 0
 
     async def work(self, apart: InFlightRow[R] | None = None) -> None:
@@ -129,21 +85,22 @@ class Sender(Generic[R]):
         Args:
             apart: a row that was set apart; then this one alone.
         """
-        feed, pace, send, now = self._feed, self._pace, self._send, self._now
-        unread, most_unread, end = self._unread, self._most_unread, self._end
-        answers, refusals = self._answers, self._refusals
+        push, send = self._push, self._send
+        feed, throttle, now = push._feed, push._throttle, push._now
+        unread, most_unread, end = push._unread, push._most_unread, push._end
+        answers, refusals = push._answers, push._refusals
         while True:
             if apart is not None:
                 live: InFlightRow[R] | None = apart
             else:
                 if len(unread) >= most_unread:
-                    await self._keep_up()
-                live = feed.at_hand() or await feed.next()
+                    await push._wait_for_consumer()
+                live = feed.get_nowait() or await feed.get()
             if live is None:
                 return
             if live.problem is not None:
                 live.last = live.problem
-                live.give_way()
+                live.release_slot()
                 end(live)
                 continue
             try:
@@ -152,12 +109,12 @@ class Sender(Generic[R]):
                     self._waiting.discard(live)
                     await self._enter_again(live, live.last)
                 else:
-                    live.has_turn = pace.enter_at_once()
+                    live.has_turn = throttle.enter_at_once()
                     if not live.has_turn:
-                        feed.keep_waiting(live)
-                        live.has_turn = await pace.enter()
-                    if live.drawn is not None:
-                        live.give_way()
+                        feed.hold_slot(live)
+                        live.has_turn = await throttle.enter()
+                    if live.slot is not None:
+                        live.release_slot()
                 while live.has_turn:
                     live.tries += 1
                     live.last = None
@@ -170,20 +127,20 @@ class Sender(Generic[R]):
                         # Its frames would keep the row alive.
                         live.last = error.with_traceback(None)
                         if isinstance(error, AnswerMismatchError):
-                            self._contradicted(live, Contradiction(error))
+                            push._contradicted(live, Contradiction(error))
                     else:
                         if answers is not None:
                             found = answers.check(live)
                             if found is not None:
-                                self._contradicted(live, found)
+                                push._contradicted(live, found)
                                 refusals.accepted -= 1
                         live.has_turn = False
                         refusals.accepted += 1
                         live.ended = ended = now()
-                        pace.leave("ok", ended - began, now=ended)
-                        if pace.window.limit >= self._room + 1:
-                            self._room = pace.room
-                            self._on_room()
+                        throttle.leave("ok", ended - began, now=ended)
+                        if throttle.window.limit >= self._room + 1:
+                            self._room = throttle.room
+                            push._spawn_workers()
                         break
                     if not await self._comes_again(live, live.last, began):
                         break
@@ -191,14 +148,14 @@ class Sender(Generic[R]):
                     live.last = self._stopped_while_it_waited(live.last)
                 if apart is None and live.slowed is not None and live.slowed.apart:
                     self._waiting.add(live)
-                    self._on_apart(live)
+                    push._spawn_worker_for(live)
                     continue
             except HelpdeskError as error:
                 live.last = error.with_traceback(None)
                 if live.has_turn:
-                    pace.unused()
+                    throttle.unused()
             except BaseException as error:
-                if self._interrupted(live, error):
+                if push._interrupted(live, error):
                     end(live)
                     raise
             end(live)
@@ -210,7 +167,7 @@ class Sender(Generic[R]):
         """No worker will come any more: end the rows that were set apart for one."""
         for live in self._waiting:
             live.last = self._stopped_while_it_waited(live.last)
-            self._end(live)
+            self._push._end(live)
         self._waiting.clear()
 
     async def _comes_again(self, live: InFlightRow[R], error: HelpdeskError, began: float) -> bool:
@@ -223,9 +180,9 @@ class Sender(Generic[R]):
             JournalError: the journal failed between two tries.
         """
         wait = self._leave(live, error, began)
-        stop = self._refusals.look(error)
+        stop = self._push._refusals.look(error)
         if stop is not None:
-            self._give_up(stop)
+            self._push._stop_with(stop)
             return False
         if not await self._worth_again(error, live, wait):
             return False
@@ -235,12 +192,12 @@ class Sender(Generic[R]):
         return True
 
     async def _enter_again(self, live: InFlightRow[R], error: HelpdeskError) -> None:
-        recorder = self._recorder if live.entry is not None else None
+        recorder = self._push._recorder if live.entry is not None else None
         if recorder is not None:
-            recorder.put_off(live, error)
+            recorder.defer(live, error)
         if live.slowed is not None and live.slowed.wait:
-            await self._pause(self._pace.stopped, live.slowed.wait)
-        live.has_turn = await self._pace.enter(again=True)
+            await self._pause(self._push._throttle.stopped, live.slowed.wait)
+        live.has_turn = await self._push._throttle.enter(again=True)
         if recorder is not None and live.has_turn:
             await recorder.again(live)
 
@@ -249,17 +206,19 @@ class Sender(Generic[R]):
         live.has_turn = False
         sign = sign_of(error)
         if sign is None:
-            self._pace.unused()
+            self._push._throttle.unused()
             return 0.0
         if isinstance(error, RateLimitedError) and self._slow(live, error):
             sign = "refused"
-        wait = self._pace.leave(sign, self._now() - began, error.retry_after)
-        if sign == "refused" and self._refusals.keep_going and self._pace.alone:
-            self._pace.let_others_go()
-            self._on_room()
+        wait = self._push._throttle.leave(sign, self._push._now() - began, error.retry_after)
+        if sign == "refused" and self._push._refusals.keep_going and self._push._throttle.alone:
+            self._push._throttle.let_others_go()
+            self._push._spawn_workers()
         if wait:
             slow = sign in ("slow_down", "limit")
-            self._on_pause(wait, "the service asks to slow down" if slow else "it is down")
+            self._push._tell(
+                PushPaused(wait, "the service asks to slow down" if slow else "it is down")
+            )
         return wait
 
     def _slow(self, live: InFlightRow[R], error: RateLimitedError) -> bool:
@@ -268,15 +227,15 @@ class Sender(Generic[R]):
         Returns:
             Whether that was meant for this row alone: others passed since it was told so last.
         """
-        slowed, accepted = live.slowed, self._refusals.accepted
+        slowed, accepted = live.slowed, self._push._refusals.accepted
         if slowed is None:
             live.slowed = slowed = Slowed()
-        passed, told = accepted - slowed.passed, self._told - slowed.others
+        passed, told = accepted - slowed.passed, self._slowed - slowed.others
         slowed.told += 1
         often = slowed.told >= _TOLD_OFTEN
         slowed.own = often and passed >= max(_OTHERS_PASS, 4 * told)
-        self._told += not slowed.own
-        slowed.passed, slowed.others = accepted, self._told
+        self._slowed += not slowed.own
+        slowed.passed, slowed.others = accepted, self._slowed
         if often:
             longest = _LONGEST_WAIT if slowed.own else _BLIND_WAIT
             wait = min(longest, _FIRST_WAIT * 2.0 ** min(slowed.told - _TOLD_OFTEN, 60))
@@ -293,10 +252,10 @@ class Sender(Generic[R]):
 
     async def _worth_again(self, error: HelpdeskError, live: InFlightRow[R], wait: float) -> bool:
         """Whether to send the row again."""
-        passed = self._now() - live.started
+        passed = self._push._now() - live.started
         told = isinstance(error, RateLimitedError)  # then each row has its own patience
-        if wait and not told and self._pace.state.shut_for > self._patience:
-            self._give_up(Stop(f"the service has not worked for {self._patience:g} s"))
+        if wait and not told and self._push._throttle.state.shut_for > self._patience:
+            self._push._stop_with(Stop(f"the service has not worked for {self._patience:g} s"))
             return False
         if told:
             asked, slowed = error.retry_after, live.slowed
@@ -307,16 +266,18 @@ class Sender(Generic[R]):
                     f"the service asks to wait {asked:g} s, which is more than the patience of "
                     f"{self._patience:g} s"
                 )
-                self._give_up(Stop(reason, retry_after=asked))
+                self._push._stop_with(Stop(reason, retry_after=asked))
                 return False
             return passed + max(wait, slowed.wait) <= self._patience
         if isinstance(error, OutcomeUnknownError) or not error.attempts:
             return False
-        if isinstance(error, ConnectError) and self._refusals.accepted:
+        if isinstance(error, ConnectError) and self._push._refusals.accepted:
             # It worked a moment ago: a restart, most likely. All wait, as for "slow down".
             if passed + wait <= self._patience:
                 return True
-            self._give_up(Stop(f"the service could not be reached for {self._patience:g} s"))
+            self._push._stop_with(
+                Stop(f"the service could not be reached for {self._patience:g} s")
+            )
             return False
         decision = decide(
             self._retry,
@@ -327,7 +288,7 @@ class Sender(Generic[R]):
             rand=self._rand(),
         )
         if isinstance(decision, Wait):
-            await self._pause(self._pace.stopped, decision.seconds)
+            await self._pause(self._push._throttle.stopped, decision.seconds)
             return True
         return False
 
@@ -337,7 +298,7 @@ class Sender(Generic[R]):
         But "slow down" is no verdict on a row: it is free to go again.
         """
         if last is None:
-            return NotSentError("the push was stopped before it was sent", **self._us)
+            return NotSentError("the push was stopped before it was sent", **self._push._us)
         if not isinstance(last, RateLimitedError):
             return last
         error = NotSentError(
@@ -346,7 +307,7 @@ class Sender(Generic[R]):
             attempts=last.attempts,
             retry_after=last.retry_after,
             vendor_message=last.vendor_message,
-            **self._us,
+            **self._push._us,
         )
         error.__cause__ = last
         return error
