@@ -25,7 +25,7 @@ from ._core.errors import (
     ValidationError,
 )
 from ._core.jsontext import OddObject
-from ._core.pull.window import Fetched
+from ._core.pull.window import FetchedWindow
 from ._core.response import (
     DOCUMENTED,
     NOT_JSON,
@@ -108,7 +108,7 @@ def check_response(response: ResponseContext) -> Any:
     body = response.json()
     ok = 200 <= response.reply.status < 300
     words = response.words
-    documented = not words.judges
+    documented = not words.decide
     if (
         documented
         and ok
@@ -522,7 +522,7 @@ def _has_id(part: dict[str, Any]) -> bool:
     return any(key.lower() in _IDS and value not in _NOTHING for key, value in part.items())
 
 
-class Listed(Fetched[R]):
+class Listed(FetchedWindow[R]):
     """All rows of a list that was read in one or more calls, and how many there are said to be.
 
     Args:
@@ -530,14 +530,9 @@ class Listed(Fetched[R]):
     """
 
     def __init__(self, found: Awaitable[Found[R]]) -> None:
-        self._counted = 0
         super().__init__(self._take(found))
 
-    @property
-    def total(self) -> int | None:
-        """See :class:`._core.pull.window.Source`."""
-        return self._counted or None
-
     async def _take(self, found: Awaitable[Found[R]]) -> list[R]:
-        rows, self._counted = await found
+        rows, total = await found
+        self.total = total or None
         return rows

@@ -160,7 +160,7 @@ class KaptureClient(BaseClient):
             max_reply_bytes=max_reply_bytes,
             on_event=on_event,
             claims_success=partial(claims_success, words=words),
-            judge=check_response,
+            check_response=check_response,
             advice=ADVICE,
             codec=codec_of(zone),
             words=words,

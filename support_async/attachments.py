@@ -147,7 +147,7 @@ class Attachments:
         def begin(retry: RetryPolicy) -> Download:
             caller = self._requestor.with_retry(retry)
             return Download(
-                lambda: caller.open(operation, is_file=is_file, path=path, headers=merged),
+                lambda: caller.open_file(operation, is_file=is_file, path=path, headers=merged),
                 default_name=f"attachment-{file_id}",
             )
 

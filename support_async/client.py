@@ -171,7 +171,7 @@ class SupportClient(BaseClient):
             on_event=on_event,
             claims_success=claims_success,
             is_stale=is_stale_token,
-            judge=check_response,
+            check_response=check_response,
             codec=Codec(),
         )
 

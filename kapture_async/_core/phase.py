@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Literal
 
-from attrs import define
+from attrs import define, evolve
 
 Effect = Literal["read", "write"]
 """``read`` may be repeated at will; ``write`` must not be, once it may have reached the server.
@@ -59,3 +59,8 @@ class Attempt:
     """The HTTP status, if an answer began to arrive."""
     failure: str | None = None
     """What ended it, in a few words; ``None`` if a whole answer arrived."""
+
+
+def renumbered(*attempts: Attempt) -> tuple[Attempt, ...]:
+    """The attempts of several transfers, as those of one call."""
+    return tuple(evolve(attempt, number=number) for number, attempt in enumerate(attempts, 1))

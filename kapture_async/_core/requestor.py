@@ -1,4 +1,4 @@
-"""One call, from data to judged reply: what every method of every resource goes through."""
+"""One call, from data to checked response: what every method of every resource goes through."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from .transport.request import (
 )
 from .transport.retry import RetryPolicy
 from .transport.settings import CallOptions
-from .transport.streaming import EndsByItself, OpenReply
+from .transport.streaming import OpenReply, SelfDelimiting
 from .transport.transport import Transport
 
 M = TypeVar("M", bound=WireModel)
 
-Judge = Callable[[ResponseContext], Any]
-"""A service's rule of success: gives the decoded body, or raises the error that fits."""
+CheckResponse = Callable[[ResponseContext], Any]
+"""A service's rule of success: returns the decoded body, or raises the error that fits."""
 
 
 @define
@@ -47,15 +47,21 @@ class PageSize:
 
 @frozen(kw_only=True)
 class ApiRequestor:
-    """The transport, the service's rule of success, its codec and the options in force.
+    """Makes the calls of one client.
 
-    ``advice`` holds the service's own next steps for some classes of errors; ``words`` the tenant's
-    own for "none", "success" and "failed". ``exclusive_end``: the end of a window is no part of it.
-    ``page_size``: how many rows a page of a pull has.
+    Attributes:
+        transport: sends the requests.
+        check_response: the service's rule of success.
+        codec: between models and JSON.
+        options: timeout, retries and headers in force.
+        advice: the service's own next steps for some classes of errors.
+        words: the tenant's own words for "none", "success" and "failed".
+        exclusive_end: the end of a window is not part of it.
+        page_size: how many rows a page of a pull has.
     """
 
     transport: Transport
-    judge: Judge
+    check_response: CheckResponse
     codec: Codec
     options: CallOptions
     advice: Advice = field(factory=dict)
@@ -81,31 +87,31 @@ class ApiRequestor:
         headers: Mapping[str, Secret] | None = None,
         secrets: tuple[Secret, ...] = (),
     ) -> ResponseContext:
-        """Send ``data`` the way the operation wants it, and judge the reply.
+        """Send ``data`` the way the operation wants it, and check the response.
 
         Args:
             operation: what to call.
             data: whatever :meth:`Codec.encode` takes, or a :class:`Form`.
             path: the path with ids filled in, if the operation's has any.
-            query: what stands behind the question mark; names may repeat.
+            query: the query string in parts; names may repeat.
             headers: headers of this call alone.
-            secrets: what must be masked in the service's own words, beside all headers.
+            secrets: what to mask in the service's own words, besides all headers.
 
         Returns:
-            The judgement the reply passed. It holds the decoded body, and makes the error
-            where decoding finds something missing.
+            The response that passed. It holds the decoded body, and makes the error if decoding
+            finds something missing.
 
         Raises:
             InvalidInputError: the data cannot be encoded; nothing was sent.
             HelpdeskError: whatever fits; see the tree in :mod:`.errors`.
         """
-        _ = self.codec.converter  # whatever keeps it from loading must show before the sending
+        _ = self.codec.converter  # if it cannot load, that must show before anything is sent
         request = self._request(operation, data, path, query, headers)
         reply = await self.transport.send(request, self.options)
-        return self._judged(request, reply, secrets)
+        return self._check(request, reply, secrets)
 
-    def decode(self, judged: ResponseContext, value: Mapping[str, Any], cls: type[M]) -> M:
-        """The typed view over an object of a reply.
+    def decode(self, response: ResponseContext, value: Mapping[str, Any], cls: type[M]) -> M:
+        """The typed view over an object of a response.
 
         Raises:
             UnreadableReplyError: it lacks what makes it one.
@@ -113,10 +119,9 @@ class ApiRequestor:
         try:
             return self.codec.decode(value, cls)
         except UnreadableReplyError as error:
-            problem = error.message
-        raise judged.unreadable(problem)
+            raise response.unreadable(error.message) from None
 
-    async def open(
+    async def open_file(
         self,
         operation: Operation,
         *,
@@ -128,12 +133,12 @@ class ApiRequestor:
 
         Args:
             operation: what to call.
-            is_file: the service's rule: whether a head is that of a file.
+            is_file: the service's rule for heads: whether this one is that of a file.
             path: the path with ids filled in, if the operation's has any.
             headers: headers of this call alone.
 
         Raises:
-            UnreadableReplyError: something came that is neither a file nor a refusal.
+            UnreadableReplyError: the answer is neither a file nor a refusal.
             HelpdeskError: whatever else fits.
         """
         request = self._request(operation, None, path, (), headers)
@@ -141,10 +146,10 @@ class ApiRequestor:
         if isinstance(reply, OpenReply):
             return reply
         if reply.status >= 300:
-            self._judged(request, reply)  # raises: what is no success is never confirmed
-        raise self._judgement(request, reply).no_file()
+            self._check(request, reply)  # raises: a status of failure is never success
+        raise self._context(request, reply).no_file()
 
-    async def begin(
+    async def stream(
         self,
         operation: Operation,
         data: Any,
@@ -159,7 +164,7 @@ class ApiRequestor:
             headers: headers of this call alone.
 
         Returns:
-            The answer to read and to judge. It must be closed: it holds a connection slot.
+            The response to read and to check. It must be closed: it holds a connection slot.
 
         Raises:
             InvalidInputError: the data cannot be encoded; nothing was sent.
@@ -170,13 +175,16 @@ class ApiRequestor:
         if most is not None:
             operation = evolve(operation, reply_cap=most)
         request = self._request(operation, data, None, (), headers)
-        reply = await self.transport.open(request, self.options, is_file=EndsByItself())
+        reply = await self.transport.open(request, self.options, is_file=SelfDelimiting())
         if isinstance(reply, OpenReply):
             return StreamedResponse(
-                reply, self.judge, lambda raw: self._judgement(request, raw), operation.reply_cap
+                reply,
+                self.check_response,
+                lambda raw: self._context(request, raw),
+                operation.reply_cap,
             )
-        self._judged(request, reply)  # raises: what is no success is never confirmed
-        raise self._judgement(request, reply).unreadable()
+        self._check(request, reply)  # raises: a status of failure is never success
+        raise self._context(request, reply).unreadable()
 
     def _request(
         self,
@@ -189,9 +197,7 @@ class ApiRequestor:
         problem: InvalidInputError | None = None
         body: Body | None = None
         try:
-            if not isinstance(data, Form):
-                data = self.codec.encode(data)
-            body = _body(operation, data)
+            body = _body(operation, data if isinstance(data, Form) else self.codec.encode(data))
         except InvalidInputError as error:
             problem = error
         except Exception as error:
@@ -200,22 +206,19 @@ class ApiRequestor:
         if problem is not None:
             problem.__context__ = None  # its message may hold the data
             raise problem
+        path = operation.path if path is None else path
         return Request(
-            operation=operation,
-            path=path if path is not None else operation.path,
-            body=body,
-            query=query,
-            headers=headers or {},
+            operation=operation, path=path, body=body, query=query, headers=headers or {}
         )
 
-    def _judged(
+    def _check(
         self, request: Request, reply: RawReply, secrets: tuple[Secret, ...] = ()
     ) -> ResponseContext:
-        judgement = self._judgement(request, reply, secrets)
-        judgement.body = self.judge(judgement)
-        return judgement
+        context = self._context(request, reply, secrets)
+        context.body = self.check_response(context)
+        return context
 
-    def _judgement(
+    def _context(
         self, request: Request, reply: RawReply, secrets: tuple[Secret, ...] = ()
     ) -> ResponseContext:
         if self.options.headers or request.headers:

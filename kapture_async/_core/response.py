@@ -1,4 +1,8 @@
-"""A service's own words for "none", "success" and "failed", where a tenant has others."""
+"""What a response means: by the tenant's words, by HTTP alone, while it is still arriving.
+
+A service first reads the body by its own rule of success. What that rule does not know ends
+here: by the HTTP status, and last as "not readable". An unknown shape is never success.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +35,7 @@ from .errors import (
     ValidationError,
 )
 from .jsontext import charset_in, loads
-from .phase import Attempt, Phase
+from .phase import Phase
 from .secret import Secret
 from .transport.request import Operation, RawReply
 from .transport.retry import parse_retry_after
@@ -88,7 +92,7 @@ class VendorWords:
         )
 
     @property
-    def judges(self) -> bool:
+    def decide(self) -> bool:
         """Whether the mark of an answer is not only what is documented."""
         return self.success is not None or self.failed is not None
 
@@ -361,36 +365,31 @@ class ResponseContext:
 
 
 class StreamedResponse:
-    """The head of an answer, its body on the way, and the service's rule of success.
+    """A response whose body is still arriving; it is checked once all that matters is here.
 
     Args:
-        reply: the answer.
-        judge: the rule of success.
-        judgement: makes what that rule needs, from a whole reply.
+        reply: its head, and the body on the way.
+        check_response: the service's rule of success.
+        context: makes what that rule needs, from a whole reply.
         cap: the most decoded bytes of the body.
     """
 
     def __init__(
         self,
         reply: OpenReply,
-        judge: Callable[[ResponseContext], Any],
-        judgement: Callable[[RawReply], ResponseContext],
+        check_response: Callable[[ResponseContext], Any],
+        context: Callable[[RawReply], ResponseContext],
         cap: int,
     ) -> None:
-        self._reply = reply
-        self._judge = judge
-        self._judgement = judgement
+        self.reply = reply
+        self._check_response = check_response
+        self._context = context
         self._cap = cap
-
-    @property
-    def attempts(self) -> tuple[Attempt, ...]:
-        """The tries it took until it began to arrive."""
-        return self._reply.attempts
 
     @property
     def charset(self) -> str:
         """The charset that its head declares; empty if none."""
-        return charset_in(self._reply.headers.get("Content-Type", ""))
+        return charset_in(self.reply.headers.get("Content-Type", ""))
 
     def check_size(self) -> None:
         """See whether its head already says that it is too large.
@@ -398,48 +397,32 @@ class StreamedResponse:
         Raises:
             ReplyTooLargeError: it does.
         """
-        headers = self._reply.headers
+        headers = self.reply.headers
         length = headers.get("Content-Length", "")
         if "Content-Encoding" in headers or not (length.isascii() and length.isdigit()):
             return
         if int(length) > self._cap:
-            raise self.about(b"").error(
+            raise self.context().error(
                 ReplyTooLargeError, f"the answer unpacks to more than {self._cap:,} bytes"
             )
 
-    async def next_chunk(self) -> bytes | None:
-        """See :meth:`OpenReply.next_chunk`."""
-        return await self._reply.next_chunk()
+    def context(self, body: bytes = b"") -> ResponseContext:
+        """What makes errors about this response.
 
-    def rest(self) -> None:
-        """See :meth:`OpenReply.rest`."""
-        self._reply.rest()
-
-    async def go_on(self) -> None:
-        """See :meth:`OpenReply.go_on`."""
-        await self._reply.go_on()
-
-    def close(self) -> None:
-        """Let go of the connection. Calling it again does nothing."""
-        self._reply.close()
-
-    def about(self, body: bytes) -> ResponseContext:
-        """What makes errors about this answer; ``body`` is what of it is quoted, if anything."""
-        return self._judgement(
-            RawReply(
-                status=self._reply.status,
-                headers=self._reply.headers,
-                body=body,
-                attempts=self._reply.attempts,
-            )
+        Args:
+            body: what of its body an error may quote.
+        """
+        reply = self.reply
+        return self._context(
+            RawReply(status=reply.status, headers=reply.headers, body=body, attempts=reply.attempts)
         )
 
-    def judged(self, body: bytes) -> ResponseContext:
-        """The judgement of the answer by a body that stands for the one that came.
+    def check(self, body: bytes) -> ResponseContext:
+        """Check the response by a body that stands for the one that came.
 
         Raises:
             HelpdeskError: what the rule of success says of it.
         """
-        judgement = self.about(body)
-        judgement.body = self._judge(judgement)
-        return judgement
+        context = self.context(body)
+        context.body = self._check_response(context)
+        return context

@@ -25,7 +25,7 @@ from .._core.errors import (
     UnreadableReplyError,
 )
 from .._core.jsontext import dumps
-from .._core.pull.pages import LEARNED, Pages, days_between
+from .._core.pull.pages import LEARNED_LIMIT, Pages, days_between
 from .._core.push.events import PushObserver
 from .._core.push.operation import JournaledOperation, JournaledResource
 from .._core.push.push import Push
@@ -314,7 +314,7 @@ class Customers(JournaledResource):
                 response = await self._requestor.call(PULL_CUSTOMERS, body, headers=checked)
             except RejectedError as error:
                 if paged and size.rows is None and wants_limit(error):
-                    size.rows = LEARNED
+                    size.rows = LEARNED_LIMIT
                     return await ask(day, skip)
                 if is_nothing_found(error, self._requestor.words):
                     return [], 0

@@ -38,8 +38,8 @@ from .._core.errors import (
     NotFoundError,
 )
 from .._core.pull.export import Exported, PullObserver
-from .._core.pull.pages import Paged, Pages, days_between
-from .._core.pull.window import Arriving
+from .._core.pull.pages import PagedWindow, Pages, days_between
+from .._core.pull.window import StreamedWindow
 from .._core.push.doctor import Diagnosis, long_text
 from .._core.push.events import PushObserver
 from .._core.push.operation import JournaledOperation, JournaledResource
@@ -886,7 +886,7 @@ class Tickets(JournaledResource):
         if "limit" in filters or not whole:  # of this pull alone
             size = PageSize(number_of(filters.get("limit")) if whole else None)
 
-        def ask(day: str, limit: int | None, offset: int) -> Arriving[TicketRow]:
+        def ask(day: str, limit: int | None, offset: int) -> StreamedWindow[TicketRow]:
             body = Payload(filters)
             if day:
                 body = Payload(window_of(day, exclusive_end=caller.exclusive_end) | filters)
@@ -896,12 +896,14 @@ class Tickets(JournaledResource):
                 body["offset"] = offset
 
             async def begin(options: CallOptions) -> StreamedResponse:
-                return await caller.with_options(options).begin(PULL_TICKETS, body, headers=headers)
+                return await caller.with_options(options).stream(
+                    PULL_TICKETS, body, headers=headers
+                )
 
-            return Arriving(begin, caller.options, rule, own=pages.own)
+            return StreamedWindow(begin, caller.options, rule, own=pages.own)
 
-        def arrive(day: str) -> Paged[TicketRow]:
-            return Paged(
+        def arrive(day: str) -> PagedWindow[TicketRow]:
+            return PagedWindow(
                 partial(ask, day), size, id_of=rule.id_of, wants_limit=wants_limit, whole=whole
             )
 

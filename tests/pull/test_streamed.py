@@ -346,7 +346,7 @@ async def test_days_ahead_wait_with_a_bounded_share() -> None:
         async with client.tickets.pull("2024-04-19", "2024-04-22", ahead=3) as pages:
             assert await pages.next_rows()
             await until(lambda: len(server.calls) == 3)
-            arrivals = [source._page._arrival for _, source in pages._under_way]  # type: ignore[attr-defined]
+            arrivals = [source._page._transfer for _, source in pages._under_way]  # type: ignore[attr-defined]
             await until(lambda: all(arrival._wanted._waiters for arrival in arrivals))
             assert all(arrival._held >= ROOM for arrival in arrivals)
             most = ROOM + 512 * 1024  # what comes in one piece comes whole

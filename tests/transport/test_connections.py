@@ -91,16 +91,16 @@ async def test_connections_that_are_idle_already_are_passed_over() -> None:
 
 def test_the_pause_grows_to_an_hour() -> None:
     kept = KeptConnections()
-    kept.died(1000.0)
+    kept.connection_died(1000.0)
     assert kept.avoided_until == 1060.0
-    kept.died(1059.0)  # was under way
+    kept.connection_died(1059.0)  # was under way
     assert kept.avoided_until == 1060.0
-    kept.died(2000.0)
+    kept.connection_died(2000.0)
     assert kept.avoided_until == 2120.0
     for _ in range(20):
-        kept.died(kept.avoided_until)
+        kept.connection_died(kept.avoided_until)
     now = kept.avoided_until
-    kept.died(now)
+    kept.connection_died(now)
     assert kept.avoided_until == now + 3600.0
 
 

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from kapture_async import KaptureClient
-from kapture_async._core.transport.attempt import read_little
+from kapture_async._core.transport.attempt import read_in_small_pieces
 
 OK = b'{"status":"success","ticket_id":"1","title":"' + b"x" * 300_000 + b'"}'
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
@@ -71,8 +71,8 @@ async def test_answers_are_read_in_pieces_that_come_from_the_heap(scheme: str) -
 
 
 def test_what_reads_otherwise_is_left_alone() -> None:
-    read_little(None)
-    read_little(object())
+    read_in_small_pieces(None)
+    read_in_small_pieces(object())
     modest = SimpleNamespace(max_size=1000)
-    read_little(modest)
+    read_in_small_pieces(modest)
     assert modest.max_size == 1000

@@ -21,7 +21,7 @@ from ..errors import (
     NotSentTimeoutError,
     ReplyTimeoutError,
 )
-from ..phase import Attempt, Phase
+from ..phase import Attempt, Phase, renumbered
 from ..transport.failures import interrupted_by
 from ..transport.request import Operation
 from ..transport.retry import RetryPolicy
@@ -226,7 +226,7 @@ async def save(
                         await _pour(download, file, on_progress)
                         break
                     except (NoReplyError, ReplyTimeoutError) as error:
-                        tries = error.attempts = _counted(*tries, *download.attempts)
+                        tries = error.attempts = renumbered(*tries, *download.attempts)
                         if len(tries) >= most:
                             raise
                 await sleep(options.retry.backoff(len(tries), random.random()))
@@ -234,7 +234,7 @@ async def save(
         return Path(file.target)
     except HelpdeskError as error:
         if error.attempts is not tries:
-            error.attempts = _counted(*tries, *error.attempts)
+            error.attempts = renumbered(*tries, *error.attempts)
         raise
     except TimeoutError as error:
         if not timer.expired():  # somebody else's: disks and observers may run out of time, too
@@ -244,11 +244,6 @@ async def save(
         if not file.discard(wait=False):
             await _discard(file)
     raise _too_late(service, operation, options, tries, doubt)
-
-
-def _counted(*tries: Attempt) -> tuple[Attempt, ...]:
-    """The tries of several transfers, as those of one call."""
-    return tuple(evolve(attempt, number=number) for number, attempt in enumerate(tries, 1))
 
 
 def _too_late(
@@ -263,7 +258,7 @@ def _too_late(
     words = "the file did not arrive whole"
     phase: Phase | None = Phase.RECEIVING
     if doubt is not None:
-        tries, phase = _counted(*tries, *doubt.attempts), doubt.phase
+        tries, phase = renumbered(*tries, *doubt.attempts), doubt.phase
         if isinstance(doubt, NotSentError):
             cls, words = NotSentTimeoutError, "the file could not be asked for"
     return cls(

@@ -12,7 +12,7 @@ from ..arguments import check_whole
 from ..errors import HelpdeskError, InvalidInputError
 from ..requestor import PageSize
 from .arrow import ArrowStream, Frame, frame_for
-from .window import Fetched, Source, content_digest
+from .window import FetchedWindow, Window, content_digest
 
 T = TypeVar("T")
 W = TypeVar("W")
@@ -79,7 +79,7 @@ class Pages(Generic[T]):
     def __init__(
         self,
         windows: Iterable[W],
-        fetch: Callable[[W], Coroutine[Any, Any, list[T]] | Source[T]],
+        fetch: Callable[[W], Coroutine[Any, Any, list[T]] | Window[T]],
         *,
         id_of: Callable[[T], str | None],
         ahead: int = 4,
@@ -89,7 +89,7 @@ class Pages(Generic[T]):
     ) -> None:
         check_whole("ahead", ahead, 1)
         self._windows = iter(windows)
-        self._fetch: Callable[[Any], Coroutine[Any, Any, list[T]] | Source[T]] = fetch
+        self._fetch: Callable[[Any], Coroutine[Any, Any, list[T]] | Window[T]] = fetch
         self._id_of = id_of
         self._ahead = ahead
         self._of = of
@@ -105,7 +105,7 @@ class Pages(Generic[T]):
         """Told of each window, once it is whole: how many rows it had, repeats among them, and how
         many the service says there are."""
         self._handed_out = 0
-        self._under_way: deque[tuple[Any, Source[T]]] = deque()
+        self._under_way: deque[tuple[Any, Window[T]]] = deque()
         self._before: set[int | str] = set()
         self._seen: set[int | str] = set()
         self._nameless = 0
@@ -293,7 +293,7 @@ class Pages(Generic[T]):
             except StopIteration:
                 return
             found = self._fetch(window)
-            source = Fetched(found) if isinstance(found, Coroutine) else found
+            source = FetchedWindow(found) if isinstance(found, Coroutine) else found
             self._under_way.append((window, source))
 
     def _without_repeats(self, rows: list[T]) -> list[T]:
@@ -322,15 +322,14 @@ class Pages(Generic[T]):
         return f"<Pages of {self._of}, {pages}{', closed' if self._closed else ''}>"
 
 
-LEARNED = 100
-"""Rows per page where a service demands a limit and nobody has set one."""
+LEARNED_LIMIT = 100  # rows per page where a service demands a limit and none was set
 
 
-class Paged(Generic[T]):
-    """A :class:`.arriving.Source` made of one source per page. Fetching begins at once.
+class PagedWindow(Window[T]):
+    """A window that is fetched page by page: one window per page. Fetching begins at once.
 
-    Without a page size it is one request. With one, the next page is asked for until a page has no
-    rows, or none that is new (a service that ignores the offset), or until the service's own
+    Without a page size it is one request. With one, the next page is requested until a page has
+    no rows, or none that is new (a service that ignores the offset), or until the service's own
     count is reached by a page that is not full. A full page at the count is no end: some
     services count the page.
 
@@ -345,7 +344,7 @@ class Paged(Generic[T]):
 
     def __init__(
         self,
-        ask: Callable[[int | None, int], Source[T]],
+        ask: Callable[[int | None, int], Window[T]],
         size: PageSize,
         *,
         id_of: Callable[[T], str | None],
@@ -363,56 +362,39 @@ class Paged(Generic[T]):
         self._came = self._new = 0
         self._seen: set[str | bytes] = set()
         self._nameless: set[bytes] = set()
-        self._total: int | None = None
-        self._empty_by_words = False
-        self._done = False
-
-    @property
-    def done(self) -> bool:
-        """See :class:`.arriving.Source`."""
-        return self._done
-
-    @property
-    def total(self) -> int | None:
-        """See :class:`.arriving.Source`: the largest count that a page had."""
-        return self._total if self._whole else None
-
-    @property
-    def empty_by_words(self) -> bool:
-        """See :class:`.arriving.Source`."""
-        return self._empty_by_words
+        self._counted = 0  # the largest count that a page had
 
     async def next_rows(self) -> list[T] | None:
-        """See :class:`.arriving.Source`.
+        """See :class:`Window`.
 
         Raises:
             HelpdeskError: a page failed for good. Rows may have been handed out before.
         """
-        if self._done:
+        if self.done:
             return None
         try:
             rows = await self._page.next_rows()
         except HelpdeskError as error:
             if self._limit is not None or not self._wants_limit(error):
                 raise
-            self._limit = self._size.rows = self._size.rows or LEARNED
+            self._limit = self._size.rows = self._size.rows or LEARNED_LIMIT
             self._page = self._ask(self._limit, 0)
             return []
         if rows:
-            rows = self._counted(rows)
+            rows = self._new_rows(rows)
         if rows is None or self._page.done:
             self._next_page()
         return rows or []
 
     async def aclose(self) -> None:
-        """See :class:`.arriving.Source`."""
+        """See :class:`Window`."""
         await self._page.aclose()
 
     def drop(self) -> None:
-        """See :class:`.arriving.Source`."""
+        """See :class:`Window`."""
         self._page.drop()
 
-    def _counted(self, rows: list[T]) -> list[T]:
+    def _new_rows(self, rows: list[T]) -> list[T]:
         """The rows without those that have no id and came with an earlier page."""
         self._came += len(rows)
         if self._limit is None:
@@ -434,13 +416,14 @@ class Paged(Generic[T]):
 
     def _next_page(self) -> None:
         came, limit = self._came, self._limit
-        self._total = max(self._total or 0, self._page.total or 0) or None
+        self._counted = max(self._counted, self._page.total or 0)
+        self.total = self._counted or None if self._whole else None
         if not self._offset:
-            self._empty_by_words = self._page.empty_by_words
+            self.empty_by_words = self._page.empty_by_words
         self._offset += came
-        counted = self._total is not None and self._offset >= self._total
-        if limit is None or not self._new or (counted and came < limit):
-            self._done = True
+        at_end = self._counted and self._offset >= self._counted
+        if limit is None or not self._new or (at_end and came < limit):
+            self.done = True
             return
         self._came = self._new = 0
         self._seen |= self._nameless
@@ -448,8 +431,7 @@ class Paged(Generic[T]):
         self._page = self._ask(limit, self._offset)
 
 
-_PATIENCE = 3
-"""Full pages in a row without anything new, until the list counts as not moving on."""
+_MOST_IDLE = 3  # full pages in a row without anything new, until the list counts as stuck
 
 
 class OffsetPaginator(Generic[T]):
@@ -504,7 +486,7 @@ class OffsetPaginator(Generic[T]):
         self._idle = 0 if new else self._idle + 1
         if new:
             self._oldest = self._id_of(new[-1])
-        if rows and self._idle >= _PATIENCE:
+        if rows and self._idle >= _MOST_IDLE:
             # At the end of a list that grows meanwhile, its last row comes again and again.
             if self._id_of(rows[-1]) != self._oldest or not await self._has_grown():
                 raise self._not_moving()

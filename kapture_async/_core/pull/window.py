@@ -1,4 +1,11 @@
-"""The bytes of one window, fetched in the background, and never many ahead of their reader."""
+"""The rows of one window (a day, say), decoded while the answer is still arriving.
+
+The mark of success may come last, so rows are handed out before anything has confirmed them: they
+are what the service sent, but whether they are all of the window, only its end tells. That end
+comes only after an answer that is whole and passes the service's rule of success. Anything else
+raises, or the window is requested again, and then rows that were handed out before are dropped:
+by their ids, which :class:`.pages.Pages` does, or by their content where they have none.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +15,7 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from hashlib import blake2b
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from attrs import evolve, frozen
 
@@ -22,13 +29,250 @@ from ..errors import (
     UnreadableReplyError,
 )
 from ..jsontext import dumps
-from ..phase import Attempt
+from ..phase import Attempt, renumbered
 from ..response import ResponseContext, StreamedResponse
 from ..transport.settings import CallOptions
 from .json_stream import RowSplitter
 
-ROOM = 256 * 1024
-"""Bytes that may wait for their reader, per window, until the window's stream waits, too."""
+T = TypeVar("T")
+
+ROOM = 256 * 1024  # bytes that may wait for their reader, per window, until the transfer waits, too
+_PIECE = 64 * 1024  # bytes that are decoded at a time; other tasks get their turn in between
+
+
+class Window(Generic[T]):
+    """Where the rows of one window come from.
+
+    Attributes:
+        done: all rows were handed out, and the window is confirmed.
+        total: how many rows there are, if the service says so; known when it is done.
+        empty_by_words: it has no rows because a text said so, which proves nothing; see ``done``.
+    """
+
+    done = False
+    total: int | None = None
+    empty_by_words = False
+
+    async def next_rows(self) -> list[T] | None:
+        """Some rows, perhaps none of them; ``None`` at the confirmed end."""
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        """Stop fetching. May be called again."""
+
+    def drop(self) -> None:
+        """The same from anywhere, without waiting."""
+
+
+class FetchedWindow(Window[T]):
+    """A window whose rows come all at once. Fetching begins at once.
+
+    Args:
+        rows: gives the rows.
+    """
+
+    def __init__(self, rows: Awaitable[list[T]]) -> None:
+        self._task = asyncio.ensure_future(rows)
+        self._task.add_done_callback(_retrieve)
+
+    async def next_rows(self) -> list[T] | None:
+        """See :class:`Window`."""
+        if self.done:
+            return None
+        # Waited for and not awaited: a cancellation of the reader must not become the task's.
+        await asyncio.wait({self._task})
+        self.done = True
+        return self._task.result()
+
+    async def aclose(self) -> None:
+        """See :class:`Window`."""
+        self._task.cancel()
+        await asyncio.wait({self._task})
+
+
+def _retrieve(task: asyncio.Future[Any]) -> None:
+    """So that the error of a window that no one came to read is not reported by the loop."""
+    if not task.cancelled():
+        task.exception()
+
+
+@frozen(kw_only=True)
+class RowsRule(Generic[T]):
+    """What a service says of answers with rows.
+
+    Attributes:
+        key: where the list of rows stands in the answer.
+        decode: makes rows of decoded objects.
+        id_of: a row's id, if it has one.
+        rest_of: the rows of a confirmed answer that are not in a list: one alone, or none. A list
+            of rows has been taken out of it before, and is empty.
+        total_of: how many rows a confirmed answer says there are, if it says so.
+        says_none: whether a refusal only says that there are no rows.
+        no_row: the error for an object without an id that is no row at all; ``None`` for a row.
+    """
+
+    key: str
+    decode: Callable[[list[dict[str, Any]]], list[T]]
+    id_of: Callable[[T], str | None]
+    rest_of: Callable[[ResponseContext], list[dict[str, Any]]]
+    total_of: Callable[[ResponseContext], int | None]
+    says_none: Callable[[RejectedError], bool]
+    no_row: Callable[[ResponseContext, T], HelpdeskError | None] = lambda _response, _row: None
+
+
+class StreamedWindow(Window[T]):
+    """A window that is read as its answer arrives. Fetching begins at once.
+
+    Args:
+        begin: sends the request.
+        options: retries and time for all of it; see :class:`Transfer`.
+        rule: what the service says of such answers.
+        room: bytes that may wait for their reader.
+        own: rows keep the bytes they came in, for whoever writes them down; see
+            :class:`.json_stream.RowSplitter`.
+    """
+
+    def __init__(
+        self,
+        begin: Callable[[CallOptions], Awaitable[StreamedResponse]],
+        options: CallOptions,
+        rule: RowsRule[T],
+        *,
+        room: int = ROOM,
+        own: bool = False,
+    ) -> None:
+        self._own = own
+        self._transfer = Transfer(begin, options, room=room)
+        self._rule = rule
+        self._response: StreamedResponse
+        self._splitter = RowSplitter(rule.key, own=own)
+        self._left = memoryview(b"")
+        self._has_rows = False
+        # Rows without ids that were handed out, by any transfer; and those of former ones that
+        # are expected to come again.
+        self._nameless: Counter[bytes] = Counter()
+        self._known: Counter[bytes] = Counter()
+
+    async def next_rows(self) -> list[T] | None:
+        """See :class:`Window`. A cancellation loses nothing.
+
+        Raises:
+            HelpdeskError: the window failed for good. Rows may have been handed out before.
+        """
+        if self.done:
+            return None
+        if self._left or self._transfer.ready:
+            await asyncio.sleep(0)  # other tasks of this loop get a turn
+        if not self._left:
+            part = await self._transfer.take()
+            if isinstance(part, StreamedResponse):
+                self._response = part
+                self._splitter = RowSplitter(self._rule.key, charset=part.charset, own=self._own)
+                self._known = Counter(self._nameless)
+                return []
+            if isinstance(part, End):
+                return self._end()
+            if isinstance(part, Exception):
+                raise part
+            self._left = memoryview(part)
+        piece, self._left = self._left[:_PIECE], self._left[_PIECE:]
+        try:
+            return self._split(piece)
+        except HelpdeskError as error:
+            problem = self._final(error)
+        raise problem
+
+    async def aclose(self) -> None:
+        """See :class:`Window`."""
+        await self._transfer.aclose()
+
+    def drop(self) -> None:
+        """See :class:`Window`."""
+        self._transfer.drop()
+
+    def _split(self, piece: memoryview) -> list[T]:
+        found = self._splitter.feed(piece)
+        if not found:
+            if self._splitter.has_enough:  # a page without an end, say
+                self._check()
+            return []
+        if not all(isinstance(row, dict) for row in found):
+            key = self._rule.key
+            raise UnreadableReplyError(f"the answer's {key!r} is neither rows nor a text")
+        return self._new_rows(self._rule.decode(found))
+
+    def _new_rows(self, rows: list[T]) -> list[T]:
+        id_of = self._rule.id_of
+        if not all(map(id_of, rows)):
+            for row in rows:
+                if not id_of(row) and (error := self._rule.no_row(self._response.context(), row)):
+                    raise error
+            rows = [row for row in rows if id_of(row) or self._is_new(row)]
+        self._has_rows = self._has_rows or bool(rows)
+        return rows
+
+    def _is_new(self, row: T) -> bool:
+        """Whether a row without an id was not handed out by a transfer that broke off."""
+        digest = content_digest(getattr(row, "raw", row))
+        if self._known[digest] > 0:
+            self._known[digest] -= 1
+            return False
+        self._nameless[digest] += 1
+        return True
+
+    def _end(self) -> list[T]:
+        if self._splitter.finish() == "broken":
+            context = self._response.context()
+            self._transfer.ask_again(context.unreadable("the answer is JSON that breaks off"))
+            return []
+        try:
+            rest = self._check()
+        except HelpdeskError as error:
+            problem = self._final(error)
+        else:
+            self._transfer.accept()
+            self.done = True
+            return rest
+        raise problem
+
+    def _check(self) -> list[T]:
+        """The rows of a confirmed answer that were not in a list.
+
+        Raises:
+            HelpdeskError: it is not confirmed.
+        """
+        splitter = self._splitter
+        body = dumps(splitter.envelope) if splitter.other is None else splitter.other
+        try:
+            response = self._response.check(body)
+            if splitter.alone is not None:
+                response.body = {**response.body, self._rule.key: splitter.alone}
+            rest = self._rule.rest_of(response)
+        except RejectedError as error:
+            if not self._has_rows and self._rule.says_none(error):
+                self.empty_by_words = True
+                return []
+            raise
+        self.empty_by_words = not (rest or self._has_rows or splitter.listed)
+        rows = self._new_rows(self._rule.decode(rest)) if rest else []
+        self.total = self._rule.total_of(response)
+        return rows
+
+    def _final(self, error: HelpdeskError) -> HelpdeskError:
+        """The error of a window that is over, with its whole story."""
+        if not error.service:
+            cls = type(error) if isinstance(error, ReplyTooLargeError) else UnreadableReplyError
+            error = self._response.context().error(cls, error.message)
+        self._transfer.drop()
+        return error
+
+
+def content_digest(content: Any) -> bytes:
+    """Stands for a decoded JSON value, whatever the order of its keys."""
+    return blake2b(dumps(content, sort_keys=True), digest_size=12).digest()
+
+
+# --- the transfer, in the background -------------------------------------------------------------
 
 
 @frozen
@@ -39,14 +283,14 @@ class End:
 Part = StreamedResponse | bytes | End | Exception
 """What a reader gets: the beginning of a transfer, its bytes, its end, or why there is none.
 
-A transfer that breaks off is begun anew: then another beginning follows."""
+After a transfer that broke off another beginning follows."""
 
 
-class Arrival:
-    """The answer to one request on its way in. It begins at once, in a task of its own.
+class Transfer:
+    """The bytes of one answer, fetched by a task of its own, never far ahead of their reader.
 
-    What breaks off is asked for again, as often as the retry policy says. A stream that waited
-    for its reader and was hung up on by the server meanwhile is no failure of the service: if it
+    What breaks off is requested again, as often as the retry policy says. A stream that waited
+    for its reader and was closed by the server meanwhile is no failure of the service: if it
     had come further than the ones before, the count begins anew.
 
     Args:
@@ -71,10 +315,10 @@ class Arrival:
         self._sleep = sleep
         self._parts: deque[Part] = deque()
         self._held = 0
-        self._come = asyncio.Event()
+        self._arrived = asyncio.Event()
         self._wanted = asyncio.Event()
         self._verdict: asyncio.Future[HelpdeskError | None] | None = None
-        self._tries: tuple[Attempt, ...] = ()
+        self._attempts: tuple[Attempt, ...] = ()
         self._spent = 0.0
         self._furthest = 0
         self._loop = asyncio.get_running_loop()
@@ -89,7 +333,7 @@ class Arrival:
     async def take(self) -> Part:
         """The next part. A cancellation loses nothing.
 
-        After an :class:`End`, say :meth:`accept` or :meth:`ask_again`.
+        After an :class:`End`, call :meth:`accept` or :meth:`ask_again`.
 
         Raises:
             ClientStateError: it was closed.
@@ -97,8 +341,8 @@ class Arrival:
         while not self._parts:
             if self._task.done():
                 raise ClientStateError("the pull was closed", next_step="Begin another one.")
-            self._come.clear()
-            await self._come.wait()
+            self._arrived.clear()
+            await self._arrived.wait()
         part = self._parts.popleft()
         if isinstance(part, bytes):
             self._held -= len(part)
@@ -108,17 +352,19 @@ class Arrival:
 
     def accept(self) -> None:
         """The answer is whole."""
-        if self._verdict is not None and not self._verdict.done():
-            self._verdict.set_result(None)
+        self._decide(None)
 
     def ask_again(self, error: HelpdeskError) -> None:
         """The answer broke off, although the transfer came to its end.
 
         Args:
-            error: the last word, if it cannot be asked for again.
+            error: the last word, if it cannot be requested again.
         """
+        self._decide(error)
+
+    def _decide(self, verdict: HelpdeskError | None) -> None:
         if self._verdict is not None and not self._verdict.done():
-            self._verdict.set_result(error)
+            self._verdict.set_result(verdict)
 
     async def aclose(self) -> None:
         """Stop, and let go of the connection. May be called again."""
@@ -132,25 +378,22 @@ class Arrival:
             self._loop.call_soon_threadsafe(self._task.cancel)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._come.set()
-        if not task.cancelled():
-            task.exception()  # it has none: what goes wrong is a part
-
-    # --- in the background ----------------------------------------------------------------------
+        self._arrived.set()
+        _retrieve(task)  # it has no error: what goes wrong is a part
 
     def _put(self, part: Part) -> None:
         self._parts.append(part)
-        self._come.set()
+        self._arrived.set()
 
     async def _run(self) -> None:
         retry = self._options.retry
         while True:
             try:
-                failure, may_go_again = await self._transfer()
+                failure, may_go_again = await self._attempt()
             except HelpdeskError as error:
-                # What cannot even begin has used up all its tries by itself.
-                if error.attempts is not self._tries:
-                    error.attempts = _counted(*self._tries, *error.attempts)
+                # What cannot even begin has used up all its attempts by itself.
+                if error.attempts is not self._attempts:
+                    error.attempts = renumbered(*self._attempts, *error.attempts)
                 self._put(error)
                 return
             except Exception as error:  # a bug, which the reader must hear of
@@ -158,34 +401,32 @@ class Arrival:
                 return
             if failure is None:
                 return
-            failure.attempts = self._tries
-            if not may_go_again or len(self._tries) >= retry.attempts:
-                self._put(failure)
-                return
-            wait = retry.backoff(len(self._tries), random.random())
-            if self._time_left is not None and wait >= self._time_left:
+            failure.attempts = self._attempts
+            wait = retry.backoff(len(self._attempts), random.random())
+            late = self._time_left is not None and wait >= self._time_left
+            if late or not may_go_again or len(self._attempts) >= retry.attempts:
                 self._put(failure)
                 return
             self._spent += wait
             await self._sleep(wait)
 
-    async def _transfer(self) -> tuple[HelpdeskError | None, bool]:
+    async def _attempt(self) -> tuple[HelpdeskError | None, bool]:
         """One transfer: why it is not whole, if so, and whether asking again may help."""
-        begun = await self._begun()
+        response = await self._respond()
         try:
-            self._tries = _counted(*self._tries, *begun.attempts)
-            begun.check_size()
-            self._put(begun)
+            self._attempts = renumbered(*self._attempts, *response.reply.attempts)
+            response.check_size()
+            self._put(response)
             received, waited = 0, False
             while True:
                 if self._held >= self._room:
                     waited = True
-                    await self._wait_for_reader(begun)
+                    await self._wait_for_reader(response)
                 try:
-                    chunk = await self._chunk(begun)
+                    chunk = await self._chunk(response)
                 except (NoReplyError, ReplyTimeoutError) as error:
                     if waited and received > self._furthest:
-                        self._tries = _counted(*begun.attempts)
+                        self._attempts = renumbered(*response.reply.attempts)
                     self._furthest = max(received, self._furthest)
                     return error, self._time_left is None or self._time_left > 0
                 if chunk is None:
@@ -194,346 +435,48 @@ class Arrival:
                 self._held += len(chunk)
                 self._put(chunk)
         finally:
-            begun.close()
+            response.reply.close()
         self._verdict = self._loop.create_future()
         self._put(End())
         return await self._verdict, True
 
-    async def _begun(self) -> StreamedResponse:
+    async def _respond(self) -> StreamedResponse:
         options, left = self._options, self._time_left
-        retry = evolve(options.retry, attempts=max(1, options.retry.attempts - len(self._tries)))
+        attempts = max(1, options.retry.attempts - len(self._attempts))
         timeout = options.timeout
         if left is not None and self._spent:
             timeout = evolve(timeout, total=max(left, 0.001))
         since = self._loop.time()
         try:
+            retry = evolve(options.retry, attempts=attempts)
             return await self._begin(options.changed(retry=retry, timeout=timeout))
         finally:
             self._spent += self._loop.time() - since
 
-    async def _chunk(self, begun: StreamedResponse) -> bytes | None:
+    async def _chunk(self, response: StreamedResponse) -> bytes | None:
         since = self._loop.time()
-        left = self._time_left
-        timer = asyncio.timeout(left)
+        timer = asyncio.timeout(self._time_left)
         try:
             async with timer:
-                return await begun.next_chunk()
+                return await response.reply.next_chunk()
         except TimeoutError:
             if not timer.expired():
                 raise
         finally:
             self._spent += self._loop.time() - since
         total = self._options.timeout.total
-        raise begun.about(b"").error(
+        raise response.context().error(
             ReplyTimeoutError, f"the answer did not arrive whole within {total:g} seconds"
         )
 
-    async def _wait_for_reader(self, begun: StreamedResponse) -> None:
-        begun.rest()
+    async def _wait_for_reader(self, response: StreamedResponse) -> None:
+        response.reply.release_slot()
         while self._held >= self._room:
             self._wanted.clear()
             await self._wanted.wait()
-        await begun.go_on()
+        await response.reply.reacquire_slot()
 
     @property
     def _time_left(self) -> float | None:
         total = self._options.timeout.total
         return None if total is None else total - self._spent
-
-
-def _counted(*tries: Attempt) -> tuple[Attempt, ...]:
-    """The tries of several transfers, as those of one call."""
-    return tuple(evolve(attempt, number=number) for number, attempt in enumerate(tries, 1))
-
-
-T = TypeVar("T")
-
-_PIECE = 64 * 1024
-"""Bytes that are decoded at a time; the event loop gets its turn in between."""
-
-
-@frozen(kw_only=True)
-class RowsRule(Generic[T]):
-    """What a service says of answers with rows.
-
-    Attributes:
-        key: where the list of rows stands in the answer.
-        decode: makes rows of decoded objects.
-        id_of: a row's id, if it has one.
-        rest_of: the rows of a confirmed answer that are no list: one alone, or none. A list of
-            rows has been taken out of it before, and is empty.
-        total_of: how many rows a confirmed answer says there are, if it says so.
-        says_none: whether a refusal only says that there are no rows.
-        no_row: the error for an object without an id that is no row at all; ``None`` for a row.
-    """
-
-    key: str
-    decode: Callable[[list[dict[str, Any]]], list[T]]
-    id_of: Callable[[T], str | None]
-    rest_of: Callable[[ResponseContext], list[dict[str, Any]]]
-    total_of: Callable[[ResponseContext], int | None]
-    says_none: Callable[[RejectedError], bool]
-    no_row: Callable[[ResponseContext, T], HelpdeskError | None] = lambda _judged, _row: None
-
-
-class Source(Protocol[T]):
-    """Where the rows of one window come from."""
-
-    @property
-    def done(self) -> bool:
-        """Whether all rows were handed out and the window is confirmed."""
-        ...
-
-    @property
-    def total(self) -> int | None:
-        """How many rows there are, if the service says so; known when it is done."""
-        ...
-
-    @property
-    def empty_by_words(self) -> bool:
-        """Whether it has no rows because a text said so, which proves nothing; see ``done``."""
-        ...
-
-    async def next_rows(self) -> list[T] | None:
-        """Some rows, perhaps none of them; ``None`` at the confirmed end."""
-
-    async def aclose(self) -> None:
-        """Stop fetching. May be called again."""
-
-    def drop(self) -> None:
-        """The same from anywhere, without waiting."""
-
-
-class Arriving(Generic[T]):
-    """A :class:`Source` that reads an answer as it arrives. Fetching begins at once.
-
-    Args:
-        begin: sends the request.
-        options: retries and time for all of it; see :class:`Arrival`.
-        rule: what the service says of such answers.
-        room: bytes that may wait for their reader.
-        own: rows keep the bytes they came in, for whoever writes them down; see
-            :class:`.splitter.RowSplitter`.
-    """
-
-    def __init__(
-        self,
-        begin: Callable[[CallOptions], Awaitable[StreamedResponse]],
-        options: CallOptions,
-        rule: RowsRule[T],
-        *,
-        room: int = ROOM,
-        own: bool = False,
-    ) -> None:
-        self._own = own
-        self._arrival = Arrival(begin, options, room=room)
-        self._rule = rule
-        self._begun: StreamedResponse | None = None
-        self._splitter = RowSplitter(rule.key, own=own)
-        self._left = memoryview(b"")
-        self._came = False
-        self._done = False
-        self._empty_by_words = False
-        self._total: int | None = None
-        self._nameless: Counter[bytes] = Counter()
-        self._known: Counter[bytes] = Counter()
-
-    @property
-    def done(self) -> bool:
-        """See :class:`Source`."""
-        return self._done
-
-    @property
-    def total(self) -> int | None:
-        """See :class:`Source`."""
-        return self._total
-
-    @property
-    def empty_by_words(self) -> bool:
-        """See :class:`Source`."""
-        return self._empty_by_words
-
-    async def next_rows(self) -> list[T] | None:
-        """See :class:`Source`. A cancellation loses nothing.
-
-        Raises:
-            HelpdeskError: the window failed for good. Rows may have been handed out before.
-        """
-        if self._done:
-            return None
-        if self._left or self._arrival.ready:
-            await asyncio.sleep(0)  # whoever else runs in this loop has a turn
-        if not self._left:
-            part = await self._arrival.take()
-            if isinstance(part, StreamedResponse):
-                self._begin(part)
-                return []
-            if isinstance(part, End):
-                return self._end()
-            if isinstance(part, Exception):
-                raise part
-            self._left = memoryview(part)
-        piece, self._left = self._left[:_PIECE], self._left[_PIECE:]
-        rows, problem = self._split(piece)
-        if problem is not None:
-            raise problem
-        return rows
-
-    async def aclose(self) -> None:
-        """See :class:`Source`."""
-        await self._arrival.aclose()
-
-    def drop(self) -> None:
-        """See :class:`Source`."""
-        self._arrival.drop()
-
-    # --- below: no public names -----------------------------------------------------------------
-
-    def _begin(self, begun: StreamedResponse) -> None:
-        self._begun = begun
-        self._splitter = RowSplitter(self._rule.key, charset=begun.charset, own=self._own)
-        self._known = Counter(self._nameless)
-
-    def _split(self, piece: memoryview) -> tuple[list[T], HelpdeskError | None]:
-        try:
-            found = self._splitter.feed(piece)
-            if not found:
-                if self._splitter.has_enough:  # a page without an end, say
-                    self._judge()
-                return [], None
-            if not all(isinstance(row, dict) for row in found):
-                raise UnreadableReplyError(
-                    f"the answer's {self._rule.key!r} is neither rows nor a text"
-                )
-            return self._counted(self._rule.decode(found)), None
-        except HelpdeskError as error:
-            return [], self._finally(error)
-
-    def _counted(self, rows: list[T]) -> list[T]:
-        id_of = self._rule.id_of
-        if not all(map(id_of, rows)):
-            assert self._begun is not None
-            for row in rows:
-                if not id_of(row) and (error := self._rule.no_row(self._begun.about(b""), row)):
-                    raise error
-            rows = [row for row in rows if id_of(row) or self._is_new(row)]
-        self._came = self._came or bool(rows)
-        return rows
-
-    def _is_new(self, row: T) -> bool:
-        """Whether a row without an id was not handed out by a transfer that broke off."""
-        digest = content_digest(getattr(row, "raw", row))
-        if self._known[digest] > 0:
-            self._known[digest] -= 1
-            return False
-        self._nameless[digest] += 1
-        return True
-
-    def _end(self) -> list[T]:
-        if self._splitter.finish() == "broken":
-            assert self._begun is not None
-            self._arrival.ask_again(
-                self._begun.about(b"").unreadable("the answer is JSON that breaks off")
-            )
-            return []
-        try:
-            rest = self._judge()
-        except HelpdeskError as error:
-            problem = self._finally(error)
-        else:
-            self._arrival.accept()
-            self._done = True
-            return rest
-        raise problem
-
-    def _judge(self) -> list[T]:
-        """The rows of a confirmed answer that did not stand in a list.
-
-        Raises:
-            HelpdeskError: it is not confirmed.
-        """
-        begun, splitter = self._begun, self._splitter
-        assert begun is not None
-        other = splitter.other
-        body = dumps(splitter.envelope) if other is None else other
-        try:
-            judged = begun.judged(body)
-            if splitter.alone is not None:
-                judged.body = {**judged.body, self._rule.key: splitter.alone}
-            rest = self._rule.rest_of(judged)
-        except RejectedError as error:
-            if not self._came and self._rule.says_none(error):
-                self._empty_by_words = True
-                return []
-            raise
-        self._empty_by_words = not (rest or self._came or splitter.listed)
-        rows = self._counted(self._rule.decode(rest)) if rest else []
-        self._total = self._rule.total_of(judged)
-        return rows
-
-    def _finally(self, error: HelpdeskError) -> HelpdeskError:
-        """The error of a window that is over, with its whole story."""
-        assert self._begun is not None
-        if not error.service:
-            about = self._begun.about(b"")
-            cls = type(error) if isinstance(error, ReplyTooLargeError) else UnreadableReplyError
-            error = about.error(cls, error.message)
-        self._arrival.drop()
-        return error
-
-
-class Fetched(Generic[T]):
-    """A :class:`Source` whose rows come all at once. Fetching begins at once.
-
-    Args:
-        rows: gives the rows.
-    """
-
-    def __init__(self, rows: Awaitable[list[T]]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._task = asyncio.ensure_future(rows)
-        self._task.add_done_callback(_look_at)
-        self._done = False
-
-    @property
-    def done(self) -> bool:
-        """See :class:`Source`."""
-        return self._done
-
-    @property
-    def total(self) -> int | None:
-        """See :class:`Source`: who fetches whole lists has looked at that."""
-        return None
-
-    @property
-    def empty_by_words(self) -> bool:
-        """See :class:`Source`."""
-        return False
-
-    async def next_rows(self) -> list[T] | None:
-        """See :class:`Source`."""
-        if self._done:
-            return None
-        # Waited for and not awaited: a cancellation of the reader must not become the task's.
-        await asyncio.wait({self._task})
-        self._done = True
-        return self._task.result()
-
-    async def aclose(self) -> None:
-        """See :class:`Source`."""
-        self._task.cancel()
-        await asyncio.wait({self._task})
-
-    def drop(self) -> None:
-        """See :class:`Source`. What was asked for by others is left to end by itself."""
-
-
-def content_digest(content: Any) -> bytes:
-    """Stands for a decoded JSON value, whatever the order of its keys."""
-    return blake2b(dumps(content, sort_keys=True), digest_size=12).digest()
-
-
-def _look_at(task: asyncio.Future[Any]) -> None:
-    """So that a window nobody came to read is not reported as "never retrieved"."""
-    if not task.cancelled():
-        task.exception()

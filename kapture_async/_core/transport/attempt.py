@@ -1,8 +1,8 @@
-"""One attempt on the wire. This room and ``session`` are the only ones that call aiohttp.
+"""One attempt on the wire. Only this module and ``session`` call aiohttp.
 
 It ends in an answer or in a :class:`Failure`, never in an aiohttp exception: those carry
-frames whose local variables hold the headers, and their types do not tell whether anything
-was sent (reliability: one ``TimeoutError`` for a full pool and for a silent server).
+frames whose variables hold the headers, and their types do not tell whether anything was sent
+(there is one ``TimeoutError`` for a full pool and for a silent server).
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from .session import (
     RequestTemplate,
     RequestTemplates,
     drop_connections,
-    is_used_again,
+    mark_used,
     open_session,
 )
 from .settings import ERROR_BODY_CAP
-from .streaming import EndsByItself
+from .streaming import SelfDelimiting
 
 __all__ = ["KeptConnections", "RequestTemplates", "attempt", "drop_connections", "open_session"]
 
@@ -57,20 +57,16 @@ class MarkedBody(Payload):
     _autoclose = True
     _value: Body
 
-    def __init__(self, body: Body, live: CallState, kept: KeptConnections) -> None:
+    def __init__(self, body: Body, call: CallState, kept: KeptConnections) -> None:
         super().__init__(body, content_type=body.content_type)
         self._length = body.size
-        self._live = live
+        self._call = call
         self._kept = kept
         self._consumed = False  # aiohttp's own word for it, since 3.12.7
-        self.taken = False
-        """aiohttp looked at it. What answers in aiohttp's place (a mock) does not."""
-        self.gone = False
-        """It is out whole."""
-        self.reused = False
-        """The connection had been used before."""
-        self.avoided = False
-        """It was not sent, because kept connections of this server are not used for now."""
+        self.taken = False  # aiohttp looked at it, which a mock in its place does not
+        self.gone = False  # it is out whole
+        self.reused = False  # the connection had been used before
+        self.avoided = False  # not sent, as kept connections of this server are avoided for now
         self._protocol: Any = None
 
     @property
@@ -84,24 +80,24 @@ class MarkedBody(Payload):
         protocol: Any = getattr(writer, "protocol", None)
         self._protocol = protocol
         if self._consumed or (protocol is not None and protocol.should_close):
-            # Either it went out before, or the kept connection holds bytes that nobody asked
-            # for: what would be read as the answer to this request is not.
+            # Either it went out before, or the kept connection holds unrequested bytes, which
+            # would be taken for the answer to this request.
             if protocol is not None:
                 protocol.close()
             raise ConnectionError("not sent on this connection")
-        live = self._live
+        call = self._call
         if protocol is not None:
-            self.reused = is_used_again(protocol)
-            if self._kept.avoided_until and live.now() < self._kept.avoided_until:
+            self.reused = mark_used(protocol)
+            if self._kept.avoided_until and call.now() < self._kept.avoided_until:
                 if self.reused:
                     self.avoided = True
                     protocol.close()
                     raise ConnectionError("not sent on a kept connection")
                 protocol.force_close()  # after the answer
-            read_little(protocol.transport)
+            read_in_small_pieces(protocol.transport)
         self._consumed = True
-        if live.phase < Phase.SENDING:
-            live.phase = Phase.SENDING
+        if call.phase < Phase.SENDING:
+            call.phase = Phase.SENDING
         for segment in self._value.segments:
             if len(segment) <= _CHUNK:
                 await writer.write(segment)
@@ -109,13 +105,13 @@ class MarkedBody(Payload):
             view = memoryview(segment)
             for start in range(0, len(view), _CHUNK):
                 await writer.write(view[start : start + _CHUNK])
-        if live.phase < Phase.SENT:
-            live.phase = Phase.SENT
-            live.heard()  # from now on an answer is due
+        if call.phase < Phase.SENT:
+            call.phase = Phase.SENT
+            call.note_activity()  # from now on an answer is due
         self.gone = True
 
-    def keep_no_connection(self, response: aiohttp.ClientResponse) -> None:
-        """Let nobody use the connection again.
+    def discard_connection(self, response: aiohttp.ClientResponse) -> None:
+        """Do not use the connection again.
 
         After an early refusal of a large body some servers say "keep-alive", and close all the
         same: they have not read the rest. Whatever is sent next would be in doubt.
@@ -127,8 +123,8 @@ class MarkedBody(Payload):
         else:
             self._protocol.force_close()
 
-    def hang_up(self) -> None:
-        """Break the connection off if the body did not go out whole: it is of no more use.
+    def abort_body(self) -> None:
+        """Break the connection off if the body did not go out whole: it is useless now.
 
         A server that has stopped reading would hold it, and the closing of the session, for ever.
         """
@@ -172,14 +168,17 @@ class MarkedBody(Payload):
 
 
 async def attempt(
-    session: aiohttp.ClientSession, way: RequestTemplate, live: CallState, kept: KeptConnections
+    session: aiohttp.ClientSession,
+    template: RequestTemplate,
+    call: CallState,
+    kept: KeptConnections,
 ) -> RawReply | OpenAnswer | Failure:
     """Send once and read the whole answer.
 
     Args:
         session: the session to use; its redirect and status settings are overridden.
-        way: where to, with which headers, and within which limits.
-        live: what to send; is moved forward as the attempt proceeds. Its ``is_file`` tells
+        template: where to, with which headers, and within which limits.
+        call: what to send; is moved forward as the attempt proceeds. Its ``is_file`` tells
             whether the head of an answer is that of the file that was asked for, whose body is
             then left to be read by the caller. Any other answer is cut, as errors are.
         kept: what is known of the server's kept connections.
@@ -188,31 +187,31 @@ async def attempt(
         asyncio.CancelledError: without the frames of the HTTP library, whose locals hold
             the headers.
     """
-    body, is_file, cap = live.request.body, live.is_file, way.cap
-    marked = None if body is None else MarkedBody(body, live, kept)
-    live.hang_up = None if marked is None else marked.hang_up
+    body, is_file, cap = call.request.body, call.is_file, template.cap
+    sent_body = None if body is None else MarkedBody(body, call, kept)
+    call.abort_body = None if sent_body is None else sent_body.abort_body
     # Without a body there is no mark on its way out, so doubt is assumed from the start.
-    live.phase = Phase.SENDING if marked is None else Phase.CONNECTING
-    limits: dict[str, Any] = {} if way.limits is None else {"timeout": way.limits}
+    call.phase = Phase.SENDING if sent_body is None else Phase.CONNECTING
+    limits: dict[str, Any] = {} if template.limits is None else {"timeout": template.limits}
     try:
-        response = await _request(session, way, marked, limits)
-        if marked is not None and marked.taken and live.phase < Phase.SENDING:
+        response = await _request(session, template, sent_body, limits)
+        if sent_body is not None and sent_body.taken and call.phase < Phase.SENDING:
             # An answer before the request: it belongs to something else. Nothing was sent.
             response.close()
             return Failure("connect", "the kept connection held an answer to something else")
-        live.phase = Phase.RECEIVING
-        live.status = status = response.status
-        if marked is None and response.connection is not None:
-            read_little(response.connection.transport)
-        if marked is not None and status >= 400 and marked.size > _CHUNK:
-            marked.keep_no_connection(response)
+        call.phase = Phase.RECEIVING
+        call.status = status = response.status
+        if sent_body is None and response.connection is not None:
+            read_in_small_pieces(response.connection.transport)
+        if sent_body is not None and status >= 400 and sent_body.size > _CHUNK:
+            sent_body.discard_connection(response)
         if is_file is not None and is_file(status, response.headers):
-            by_itself = isinstance(is_file, EndsByItself)
+            by_itself = isinstance(is_file, SelfDelimiting)
             problem = None if by_itself else _never_whole(response, cap)
             if problem is not None:
                 response.close()
                 return problem
-            return OpenAnswer(status, response.headers, _Arriving(response, live, cap))
+            return OpenAnswer(status, response.headers, _Arriving(response, call, cap))
         try:
             arriving = response.content
             quoted = is_file is not None or status >= 300
@@ -220,37 +219,37 @@ async def attempt(
             if not quoted and arriving.is_eof() and arriving.total_bytes <= cap:
                 content = await response.read()  # all of it is here already, unpacked
             else:
-                content = await _read(response, live, cap, quoted=quoted)
+                content = await _read(response, call, cap, quoted=quoted)
         except BaseException:
             response.close()
             raise
         if content is None:
             return _too_large(cap)
-        if marked is not None and marked.taken and not marked.gone and status < 300:
+        if sent_body is not None and sent_body.taken and not sent_body.gone and status < 300:
             return Failure("lost", "the service answered before it had the whole request")
         return RawReply(status=status, headers=response.headers, body=content)
     except Exception as error:
         closed = isinstance(error, (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError))
-        if closed and marked is not None and marked.reused and live.phase < Phase.RECEIVING:
-            kept.died(live.now())
-        return _failure(error, live)
+        if closed and sent_body is not None and sent_body.reused and call.phase < Phase.RECEIVING:
+            kept.connection_died(call.now())
+        return _failure(error, call)
     except BaseException as error:
-        if live.was_broken_off("silence"):
-            return _silence(live)
+        if call.has_expired("silence"):
+            return _silence(call)
         error.__context__ = None
         raise error.with_traceback(None) from None
     finally:
-        live.silent_at = inf
+        call.silence_deadline = inf
         # The two hold each other. Left to the garbage collector they cost a push 5 %.
-        live.hang_up = None
-        if marked is not None and not marked.gone:
-            marked.hang_up()
+        call.abort_body = None
+        if sent_body is not None and not sent_body.gone:
+            sent_body.abort_body()
 
 
 async def _request(
     session: aiohttp.ClientSession,
-    way: RequestTemplate,
-    marked: MarkedBody | None,
+    template: RequestTemplate,
+    sent_body: MarkedBody | None,
     limits: dict[str, Any],
 ) -> aiohttp.ClientResponse:
     """Send, if need be past kept connections that are not to be used: each of them is closed."""
@@ -258,10 +257,10 @@ async def _request(
         try:
             # A borrowed session may have been made with other habits, so they are named here.
             return await session.request(
-                way.operation.method,
-                way.url,
-                data=marked,
-                headers=way.headers,
+                template.operation.method,
+                template.url,
+                data=sent_body,
+                headers=template.headers,
                 allow_redirects=False,
                 raise_for_status=False,
                 auto_decompress=True,
@@ -269,9 +268,9 @@ async def _request(
                 **limits,
             )
         except (aiohttp.ClientError, OSError):
-            if marked is None or not marked.avoided:
+            if sent_body is None or not sent_body.avoided:
                 raise
-            marked.avoided = False
+            sent_body.avoided = False
 
 
 def _never_whole(response: aiohttp.ClientResponse, cap: int) -> Failure | None:
@@ -294,11 +293,11 @@ def _in_chunks(response: aiohttp.ClientResponse) -> bool:
 
 
 class _Arriving:
-    """The body of an answer on its way in, counted. See :class:`.live.Stream`."""
+    """The body of an answer on its way in, counted. See :class:`.call_state.Stream`."""
 
-    def __init__(self, response: aiohttp.ClientResponse, live: CallState, cap: int) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, call: CallState, cap: int) -> None:
         self._response = response
-        self._live = live
+        self._call = call
         self._cap = cap
         self._size = 0
 
@@ -307,7 +306,7 @@ class _Arriving:
             part = await self._response.content.readany()
         except Exception as error:
             self._response.close()
-            return _failure(error, self._live)
+            return _failure(error, self._call)
         except BaseException as error:
             error.__context__ = None
             raise error.with_traceback(None) from None
@@ -326,7 +325,7 @@ def _too_large(cap: int, what: str = "answer unpacks to") -> Failure:
 
 
 async def _read(
-    response: aiohttp.ClientResponse, live: CallState, cap: int, *, quoted: bool
+    response: aiohttp.ClientResponse, call: CallState, cap: int, *, quoted: bool
 ) -> bytes | None:
     """The whole body; ``None`` if it is larger than ``cap``.
 
@@ -336,7 +335,7 @@ async def _read(
         cap = min(cap, ERROR_BODY_CAP)
     length = response.content_length
     encoded = "Content-Encoding" in response.headers
-    live.heard()
+    call.note_activity()
     if length is not None and length > cap and not encoded and not quoted:
         response.close()
         return None
@@ -344,7 +343,7 @@ async def _read(
     parts: list[bytes] = []
     size = 0
     async for part in response.content.iter_any():
-        live.heard()
+        call.note_activity()
         size += len(part)
         if size > cap:
             response.close()
@@ -356,14 +355,14 @@ async def _read(
     return b"".join(parts)
 
 
-def _failure(error: Exception, live: CallState) -> Failure:
+def _failure(error: Exception, call: CallState) -> Failure:
     """Translate what was raised into our own words."""
     unconnected = _no_connection(error)
     if unconnected is not None:
-        live.phase = Phase.CONNECTING
+        call.phase = Phase.CONNECTING
         return unconnected
     if isinstance(error, TimeoutError):  # aiohttp's SocketTimeoutError among them
-        return _silence(live)
+        return _silence(call)
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return Failure("lost", "the server closed the connection before it answered")
     if isinstance(error, aiohttp.ClientPayloadError):
@@ -392,8 +391,8 @@ def _is_too_much(error: aiohttp.ClientResponseError) -> bool:
     return False
 
 
-def _silence(live: CallState) -> Failure:
-    if live.phase is Phase.RECEIVING:
+def _silence(call: CallState) -> Failure:
+    if call.phase is Phase.RECEIVING:
         return Failure("timeout", "the answer stopped arriving")
     return Failure("timeout", "the server stayed silent")
 
@@ -424,7 +423,7 @@ def _no_connection(error: Exception) -> Failure | None:
 _AT_ONCE = 64 * 1024
 
 
-def read_little(transport: Any) -> None:
+def read_in_small_pieces(transport: Any) -> None:
     """Have a connection read 64 KiB at a time, where asyncio would read 256.
 
     It reads into a new buffer each time. One of 256 KiB is above the size from which glibc maps

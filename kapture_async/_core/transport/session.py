@@ -171,7 +171,7 @@ class KeptConnections:
         """By the loop's clock; 0 as long as none has died."""
         self._pause = _FIRST_PAUSE
 
-    def died(self, now: float) -> None:
+    def connection_died(self, now: float) -> None:
         """A kept connection was closed in place of an answer.
 
         Args:
@@ -183,7 +183,7 @@ class KeptConnections:
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
 
-def is_used_again(protocol: Any) -> bool:
+def mark_used(protocol: Any) -> bool:
     """Note that a connection is used, and tell whether it was before."""
     if getattr(protocol, "_kapture_used", False):
         return True
@@ -209,7 +209,7 @@ class RequestTemplate(NamedTuple):
 
 
 class RequestTemplates:
-    """Finds the way of a call.
+    """Finds the template of each call.
 
     Args:
         settings: what holds for every call.
@@ -222,7 +222,7 @@ class RequestTemplates:
         self._known: dict[str, RequestTemplate] = {}
 
     def of(self, call: CallState, auth: AuthHeaders) -> RequestTemplate:
-        """The way of a call; the one before, as long as nothing of it changed."""
+        """The template of a call; the one before, as long as nothing of it changed."""
         request, options = call.request, call.options
         operation = request.operation
         plain = request.path == operation.path and not request.query and not request.headers
@@ -239,7 +239,7 @@ class RequestTemplates:
         cap = operation.reply_cap
         if call.is_file is None:  # a file's limit is the caller's own
             cap = self._settings.max_reply_bytes or cap
-        way = RequestTemplate(
+        template = RequestTemplate(
             operation,
             options,
             auth,
@@ -250,8 +250,8 @@ class RequestTemplates:
         )
         # Fixed paths only: ids are without end.
         if plain and watched:
-            self._known[operation.name] = way
-        return way
+            self._known[operation.name] = template
+        return template
 
     def _url(self, request: Request) -> URL:
         url = self._settings.base_url.join(request.path)

@@ -9,17 +9,17 @@ from contextlib import suppress
 
 from ..errors import ClientStateError, HelpdeskError
 from ..phase import Attempt
-from .call_state import Failure, OpenAnswer, Stream
+from .call_state import Failure, OpenAnswer
 
 
-class EndsByItself:
-    """A rule for the heads of answers whose bodies tell where they end: JSON that is whole does.
+class SelfDelimiting:
+    """A rule for the heads of answers whose bodies tell where they end, as JSON does.
 
     Such a body may come compressed or without a length; a file may not. Give it as ``is_file``.
     """
 
     def __call__(self, status: int, headers: Mapping[str, str]) -> bool:
-        """Whether the body is to be read as it arrives: for everything but a plain failure."""
+        """Whether the body is to be read as it arrives: unless the status is a failure."""
         return 200 <= status < 300
 
 
@@ -28,7 +28,7 @@ class OpenReply:
 
     Args:
         answer: what arrived.
-        attempts: the tries so far.
+        attempts: the attempts so far.
         release: called when the connection slot is free again.
         broke_off: makes the error for a body that does not come to its end.
         acquire: gets a connection slot once more.
@@ -44,13 +44,12 @@ class OpenReply:
         acquire: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self.status = answer.status
-        self.headers: Mapping[str, str] = answer.headers
-        """Case-insensitive."""
+        self.headers: Mapping[str, str] = answer.headers  # case-insensitive
         self.attempts = attempts
         self._body = answer.body
         self._release = release
         self._acquire = acquire
-        self._resting = False
+        self._has_slot = True
         self._broke_off = broke_off
         self._loop = asyncio.get_running_loop()
         self._open = True
@@ -60,7 +59,7 @@ class OpenReply:
     async def next_chunk(self) -> bytes | None:
         """Decoded bytes, never empty; ``None`` when all of them have come, and only then.
 
-        A cancellation loses nothing: it can be asked again.
+        A cancellation loses nothing: it can be called again.
 
         Raises:
             OutcomeUnknownError: the body broke off, or is more than is accepted.
@@ -69,10 +68,10 @@ class OpenReply:
         if self._whole:
             return None
         if self._failure is not None:
-            raise self._failure.with_traceback(None)
+            raise self._failure
         if not self._open:
             raise ClientStateError(
-                "the answer was closed before its end", next_step="Ask for it again."
+                "the answer was closed before its end", next_step="Request it again."
             )
         chunk = await self._body.next_chunk()
         if isinstance(chunk, bytes):
@@ -89,38 +88,38 @@ class OpenReply:
         if self._open:
             self._open = False
             self._body.close()
-            if not self._resting:
+            if self._has_slot:
                 self._release()
 
-    def rest(self) -> None:
+    def release_slot(self) -> None:
         """Lend the connection slot to others while nothing is read.
 
-        An answer that waits for its reader would otherwise keep that very reader from asking
-        anything else.
+        An answer that waits for its reader would otherwise keep that very reader from making
+        any other call.
         """
-        if self._open and not self._resting and self._acquire is not None:
-            self._resting = True
+        if self._open and self._has_slot and self._acquire is not None:
+            self._has_slot = False
             self._release()
 
-    async def go_on(self) -> None:
+    async def reacquire_slot(self) -> None:
         """Take a connection slot again, if it was lent, to read on."""
-        if self._open and self._resting and self._acquire is not None:
+        if self._open and not self._has_slot and self._acquire is not None:
             await self._acquire()
-            self._resting = False
-            self._release_if_closed()
+            self._has_slot = True
+            if not self._is_open():  # closed while it waited for the slot
+                self._release()
 
-    def _release_if_closed(self) -> None:
-        """Nobody reads on: it was closed while it waited for the slot."""
-        if not self._open:
-            self._release()
+    def _is_open(self) -> bool:
+        return self._open
 
     def __del__(self) -> None:
         # Dropped, perhaps by a thread that has nothing to do with the loop.
         if getattr(self, "_open", False):
             self._open = False
-            with suppress(RuntimeError):  # the loop is closed: nobody waits for the slot
-                release = _nothing if self._resting else self._release
-                self._loop.call_soon_threadsafe(_give_back, self._body, release)
+            with suppress(RuntimeError):  # the loop is closed: no one waits for the slot
+                self._loop.call_soon_threadsafe(self._body.close)
+                if self._has_slot:
+                    self._loop.call_soon_threadsafe(self._release)
             warnings.warn(
                 "a download was dropped before its end: use it in an `async with` statement, or "
                 "call aclose()",
@@ -131,12 +130,3 @@ class OpenReply:
 
     def __repr__(self) -> str:
         return f"<OpenReply {self.status}{'' if self._open else ' (closed)'}>"
-
-
-def _give_back(body: Stream, release: Callable[[], None]) -> None:
-    body.close()
-    release()
-
-
-def _nothing() -> None:
-    """The slot was given back before."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @frozen
 class AttemptStarted:
-    """A try begins; it may have to wait for a free connection slot first."""
+    """An attempt begins; it may have to wait for a free connection slot first."""
 
     operation: str
     number: int
@@ -41,7 +41,7 @@ class AttemptStarted:
 
 @frozen
 class AttemptFinished:
-    """A try ended, with an answer or without one (see ``attempt.failure``)."""
+    """An attempt ended, with an answer or without one (see ``attempt.failure``)."""
 
     operation: str
     attempt: Attempt
@@ -49,7 +49,7 @@ class AttemptFinished:
 
 @frozen
 class SlotWaiting:
-    """All connection slots are taken (``max_connections``); the try waits for one."""
+    """All connection slots are taken (``max_connections``); the attempt waits for one."""
 
     operation: str
     number: int
@@ -57,11 +57,10 @@ class SlotWaiting:
 
 @frozen
 class RetryScheduled:
-    """It will be sent again after ``delay`` seconds."""
+    """It will be sent again after ``delay`` seconds; attempt ``number`` has just ended."""
 
     operation: str
     number: int
-    """The number of the try that just ended."""
     delay: float
 
 
@@ -80,13 +79,13 @@ IsStale = Callable[[Operation, int, Mapping[str, str], bytes], bool]
 class Transport:
     """Sends requests of one service: session, slots, deadline, attempts, errors.
 
-    Made anywhere, bound to the event loop of its first use. Closing is the owner's business.
+    Made anywhere, bound to the event loop of its first use. The owner closes it.
 
     Args:
         settings: what holds for every call.
         auth: gives the headers that authenticate a call.
         session: a borrowed aiohttp session; it is used, never closed.
-        observer: is told of every attempt and retry; see :mod:`.events`.
+        observer: receives every :data:`TransportEvent`.
         claims_success: the service's mark of success in a body, whatever the status says.
         is_stale: whether an answer says that the credentials have expired.
         sleep, rand: replaceable for tests.
@@ -116,14 +115,14 @@ class Transport:
         self._rand = rand
         self._loop: asyncio.AbstractEventLoop | None = None
         self._slots: Semaphore
-        self._watch: DeadlineTimer
-        self._ways: RequestTemplates
+        self._deadlines: DeadlineTimer
+        self._templates: RequestTemplates
         self._kept: KeptConnections
         self._wire: ModuleType
         self._closed = False
         check_not_patched()
-        # Weak: what nobody holds any longer must give its slot back.
-        self._arriving: weakref.WeakSet[OpenReply] = weakref.WeakSet()
+        # Weak: what is held no longer must give its slot back.
+        self._open_replies: weakref.WeakSet[OpenReply] = weakref.WeakSet()
 
     def __repr__(self) -> str:
         return f"<Transport to {self.settings.base_url}{' (closed)' if self._closed else ''}>"
@@ -134,7 +133,7 @@ class Transport:
         return self._closed
 
     def load(self) -> None:
-        """Import the HTTP library, unless that was done.
+        """Import the HTTP library.
 
         Not at import: a program that imports this package need not use it, and aiohttp alone
         takes longer to import than the rest.
@@ -153,24 +152,26 @@ class Transport:
                 next_step="Close it where it was used, best with `async with`.",
             )
         self._closed = True
-        for reply in tuple(self._arriving):
+        for reply in tuple(self._open_replies):
             reply.close()
         if self._loop is not None:
-            for call in self._watch.all:
-                if call.hang_up is not None:  # closing the session would wait for it for ever
-                    call.hang_up()
+            for call in self._deadlines.calls:
+                if call.abort_body is not None:  # closing the session would wait for it for ever
+                    call.abort_body()
         try:
             await self._auth.aclose()
         finally:
             if self._session is not None and not self._borrowed:
                 await self._session.close()
-                # Closed sockets are only let go by the loop's next turn; without it, a loop that
-                # ends right now leaves a ResourceWarning behind.
+                # The loop releases closed sockets in its next turn; without it, a loop that ends
+                # right now leaves a ResourceWarning behind.
                 await asyncio.sleep(0)
 
     def drop_connections(self) -> None:
-        """Use none of the connections to the service again that are open now: their answers can
-        no longer be told apart. The next call opens another."""
+        """Use no connection again that is open now: their answers can no longer be told apart.
+
+        The next call opens another.
+        """
         if self._session is not None and not self._session.closed:
             self._wire.drop_connections(self._session, self.settings.base_url)
 
@@ -188,7 +189,7 @@ class Transport:
             options: deadline, retries and headers of this call.
 
         Returns:
-            The answer, whatever its HTTP status says: judging it is the service's business.
+            The answer, whatever its HTTP status: what it means is for the service's rules to say.
 
         Raises:
             ClientStateError: closed, or used from another event loop.
@@ -215,8 +216,8 @@ class Transport:
             Any other answer is read at once, and cut where it is long.
 
         Raises:
-            HelpdeskError: as :meth:`send`; also for a file of which nothing would tell whether
-                it came whole.
+            HelpdeskError: as :meth:`send`; also for a file whose end could not be told from a
+                lost connection.
         """
         call = self._begin(request, options, is_file)
         last = await self._deliver(call)
@@ -229,27 +230,27 @@ class Transport:
             acquire=self._slots.acquire,
             broke_off=lambda failure: self._error(call, failure.words, failure.kind),
         )
-        self._arriving.add(reply)
+        self._open_replies.add(reply)
         return reply
 
     async def _deliver(self, call: CallState) -> RawReply | OpenAnswer:
-        """Bring a call to its end, in time. All ways out of here are told apart."""
+        """Carry a call through to its result, in time."""
         operation, slots, observer = call.request.operation, self._slots, self._observer
-        settled: RawReply | OpenAnswer | Failure | None = None
+        result: RawReply | OpenAnswer | Failure | None = None
         interrupted: asyncio.CancelledError | None = None
         try:
             while True:
                 if self._renews:
-                    await self._have_token(call)
+                    await self._get_token(call)
                 if self._closed:  # while it waited to send again
                     raise ClientStateError("the client was closed")
                 call.number += 1
                 if call.number > 1:
-                    call.begin_again()
+                    call.start_attempt()
                 if observer is not None:
-                    self._tell(AttemptStarted(operation.name, call.number))
+                    self._notify(AttemptStarted(operation.name, call.number))
                     if not slots.free:
-                        self._tell(SlotWaiting(operation.name, call.number))
+                        self._notify(SlotWaiting(operation.name, call.number))
                 if slots.free:
                     slots.free -= 1
                 else:
@@ -257,10 +258,10 @@ class Transport:
                 kept = False
                 try:
                     call.auth = auth = self._auth.headers(operation.api)
-                    # The way is bound to no name here: it holds the headers, and this frame is
-                    # part of what an error shows.
+                    # The template is bound to no name: it holds the headers, and tracebacks can
+                    # show the variables of this frame.
                     last: RawReply | OpenAnswer | Failure = await self._wire.attempt(
-                        self._session, self._ways.of(call, auth), call, self._kept
+                        self._session, self._templates.of(call, auth), call, self._kept
                     )
                     kept = isinstance(last, OpenAnswer)
                 finally:
@@ -271,36 +272,36 @@ class Transport:
                             slots.free += 1
                 self._finished(call, last.words if isinstance(last, Failure) else None)
                 if isinstance(last, RawReply):
-                    if self._renews and await self._renewed(call, last):
+                    if self._renews and await self._renew_token(call, last):
                         continue
-                    if last.status < 300 or self._confirms(operation, last):
-                        settled = last
+                    if last.status < 300 or self._claims_write_succeeded(operation, last):
+                        result = last
                         break
                 elif isinstance(last, OpenAnswer):
-                    settled = last
+                    result = last
                     break
                 decision = self._decide(call, last)
                 if isinstance(decision, Stop):
-                    settled = last
+                    result = last
                     break
                 if observer is not None:
-                    self._tell(RetryScheduled(operation.name, call.number, decision.seconds))
+                    self._notify(RetryScheduled(operation.name, call.number, decision.seconds))
                 call.phase = Phase.WAITING  # an interruption from here on finds nothing under way
                 await self._sleep(decision.seconds)
         except asyncio.CancelledError as error:
             interrupted = error
         finally:
-            self._watch.remove(call)
-            # Looked at also where somebody swallowed the cancellation.
-            ours = call.broken_off is not None and call.was_broken_off()
-        if isinstance(settled, RawReply):
-            settled.attempts, settled.cause = tuple(call.attempts), call.cause
-            return settled
-        if isinstance(settled, OpenAnswer):
-            return settled
-        raise self._why_unsettled(call, settled, None if ours else interrupted, late=ours)
+            self._deadlines.remove(call)
+            # Checked even if the cancellation was swallowed on its way here.
+            ours = call.expired is not None and call.has_expired()
+        if isinstance(result, RawReply):
+            result.attempts, result.cause = tuple(call.attempts), call.cause
+            return result
+        if isinstance(result, OpenAnswer):
+            return result
+        raise self._error_of(call, result, None if ours else interrupted, late=ours)
 
-    def _why_unsettled(
+    def _error_of(
         self,
         call: CallState,
         last: Failure | None,
@@ -320,10 +321,10 @@ class Transport:
         if late:
             self._cut_short(call, "the time for the whole call ran out")
         total = call.options.timeout.total
-        return self._error(call, f"no {call.missing} within {total:g} seconds", "timeout")
+        return self._error(call, f"no {call.awaited} within {total:g} seconds", "timeout")
 
     def _decide(self, call: CallState, last: RawReply | Failure) -> Wait | Stop:
-        """Whether to try again after one that did not succeed."""
+        """Whether to send again after an attempt that did not succeed."""
         if isinstance(last, Failure):
             ending = Ending(phase=call.phase, permanent=last.permanent)
         else:
@@ -338,28 +339,28 @@ class Transport:
             rand=self._rand(),
         )
 
-    async def _have_token(self, call: CallState) -> None:
+    async def _get_token(self, call: CallState) -> None:
         """Fetch the first token, where there is none yet.
 
         Raises:
-            NotSentError: whoever gives tokens failed; its error is the cause.
+            NotSentError: the token provider failed; its error is the cause.
             ClientStateError: the client was closed meanwhile, or would wait for itself.
         """
         operation = call.request.operation
-        call.waits_for = "access token"
+        call.waiting_for = "access token"
         try:
             await self._auth.ready(operation.api)
         except NotSentError as error:
             error.service, error.operation = self.settings.service, operation.name
             error.effect = operation.effect
             raise
-        call.waits_for = "free connection slot"
+        call.waiting_for = "free connection slot"
 
-    async def _renewed(self, call: CallState, answer: RawReply) -> bool:
-        """Whether it is worth trying once more, with another token than the service refused.
+    async def _renew_token(self, call: CallState, answer: RawReply) -> bool:
+        """Whether to send again, with another token than the one that the service refused.
 
-        Safe for writes, too: they were refused at the door. Once per call only: a service that
-        refuses every token would otherwise be asked for ever.
+        Safe for writes, too, which were not carried out. Once per call: a service that refuses
+        every token would otherwise be asked for ever.
 
         Raises:
             ClientStateError: the client was closed meanwhile, or would wait for itself.
@@ -372,7 +373,7 @@ class Transport:
             return False
         call.renewed = True
         phase, call.phase = call.phase, Phase.WAITING
-        call.waits_for = "new access token"
+        call.waiting_for = "new access token"
         try:
             return await self._auth.renew(stale)
         except ClientStateError:
@@ -390,11 +391,11 @@ class Transport:
             self._open(loop, options)
         now = loop.time()
         call = CallState(loop, now, request, options, is_file)
-        self._watch.add(call, now)
+        self._deadlines.add(call, now)
         return call
 
     def _open(self, loop: asyncio.AbstractEventLoop, options: CallOptions) -> None:
-        """Get ready to send; or say why that cannot be."""
+        """Get ready to send, or say why that is impossible."""
         if self._closed:
             raise ClientStateError("the client is closed")
         if self._loop is not None and self._loop is not loop:
@@ -417,12 +418,12 @@ class Transport:
         if first:
             self._loop = loop
             self._slots = Semaphore(self.settings.max_connections)
-            self._watch = DeadlineTimer(loop)
+            self._deadlines = DeadlineTimer(loop)
             self._kept = self._wire.KeptConnections()
-            self._ways = self._wire.RequestTemplates(self.settings, own)
+            self._templates = self._wire.RequestTemplates(self.settings, own)
 
     def _finished(self, call: CallState, failure: str | None) -> None:
-        record = call.finish(failure)
+        record = call.finish_attempt(failure)
         if logger.isEnabledFor(logging.DEBUG):
             operation = call.request.operation
             logger.debug(
@@ -435,22 +436,22 @@ class Transport:
                 record.elapsed,
             )
         if self._observer is not None:
-            self._tell(AttemptFinished(call.request.operation.name, record))
+            self._notify(AttemptFinished(call.request.operation.name, record))
 
-    def _tell(self, event: TransportEvent) -> None:
+    def _notify(self, event: TransportEvent) -> None:
         assert self._observer is not None
         try:
             self._observer(event)
         except Exception:
-            logger.exception("an observer failed; the call goes on")
+            logger.exception("an observer failed; the call continues")
 
-    def _confirms(self, operation: Operation, answer: RawReply) -> bool:
+    def _claims_write_succeeded(self, operation: Operation, answer: RawReply) -> bool:
         """An answer to a write that claims success in spite of its status is never repeated."""
         confirms = self._claims_success
         return operation.effect == "write" and confirms is not None and confirms(answer.body)
 
     def _cut_short(self, call: CallState, why: str) -> None:
-        if call.number > len(call.attempts):  # else it was cut short between two attempts
+        if call.number > len(call.attempts):  # else it was between two attempts
             self._finished(call, why)
 
     def _error(self, call: CallState, words: str, kind: str) -> HelpdeskError:
