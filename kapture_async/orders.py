@@ -317,11 +317,11 @@ class Orders:
     ) -> Pages[OrderRow]:
         """Pull orders by filters (SERVICE.md, section 11).
 
-        It is one call: the vendor's page was not seen to have a limit or an offset, so whether
-        the service leaves orders out of a long list is not known; ``short`` of the pages is not
-        empty where the reply counts more rows (``totalCount``) than it has. The reply was not
-        seen either: the rows are taken from its only list of objects, and a reply without that,
-        or one that leaves a choice, is an error.
+        It is one call: the vendor's page shows neither a limit nor an offset, so it is not known
+        whether the service leaves orders out of a long list. ``incomplete`` of the pages is not
+        empty where the reply counts more rows (``totalCount``) than it holds. The reply itself was
+        never seen: the rows are taken from its only list of objects; a reply without one, or one
+        that leaves a choice, is an error.
 
         Args:
             cm_id: the id of the tenant's account, above 0 (``cmId`` on the wire).

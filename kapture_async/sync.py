@@ -675,17 +675,17 @@ class SyncTickets(SyncResource[Tickets]):
     ) -> Exported:
         """Pull tickets into a file, in flat memory; with a state, only what is new since the last.
 
-        The file is written beside its place and gets its name, in one step, when it is whole and
-        on the disk. Only its owner may read it.
+        The file is written beside its place and renamed into it, in one step, once it is complete
+        and on the disk. Only its owner may read it.
 
-        With a state, each run writes the tickets that no run before has written: the outputs of
-        all runs together hold each ticket once. A run that is killed at any moment has happened
-        or has not; the next one finds out, and finishes it. The service cannot be asked for what
-        changed, so a run reads the last days again; what is listed later than ``overlap`` days
-        after a newer ticket was seen is missed (SERVICE.md, section 4). A day of which the
-        service gave fewer tickets than it counts is read again by every run until it is whole, and
-        is in ``short`` of each. The state is a file of days and ids: those of the days that are
-        read again, and, once ``recheck_open`` was asked for, of all tickets that were open.
+        With a state, each run writes the tickets that no earlier run has written: the outputs of
+        all runs together hold each ticket once. A run that is killed at any moment either happened
+        or did not; the next one finds out, and completes it. The service cannot be asked for what
+        changed, so a run reads the last days again; a ticket that is listed later than ``overlap``
+        days after a newer one was seen is missed (SERVICE.md, section 4). A day for which the
+        service gave fewer tickets than it counts is read again by every run until it is complete;
+        each run lists such days in ``incomplete``. The state is a file of days and ids: those of
+        the days that are read again and, once ``recheck_open`` was asked for, of all open tickets.
 
         Args:
             out: the file to make.
@@ -988,7 +988,7 @@ class SyncTickets(SyncResource[Tickets]):
         *,
         reference: ReferencePlace = TEXT,
         settle: float | None = None,
-        trust_empty: bool = False,
+        assume_complete: bool = False,
         probe: bool = False,
         on_event: ReconcileObserver | None = None,
     ) -> Reconciliation:
@@ -1009,8 +1009,8 @@ class SyncTickets(SyncResource[Tickets]):
             settle: seconds after the last sign of a doubtful row until the first look. Default
                 300, or twice the time for a call if that is more; not less than that. The
                 longer time counts, of this client and of the one that pushed.
-            trust_empty: take rows for absent although the looks could have missed them; see
-                :attr:`Reconciliation.unvouched`.
+            assume_complete: take rows for absent although the looks could have missed them; see
+                :attr:`Reconciliation.unconfirmed`.
             probe: where that is all that keeps rows open, make ONE ticket that says it is a
                 trial, with a neutral text like theirs, and look for it: it then vouches for
                 them. Close it afterwards; its id is in :attr:`Reconciliation.trial`. Never made
@@ -1032,7 +1032,7 @@ class SyncTickets(SyncResource[Tickets]):
                 journal,
                 reference=reference,
                 settle=settle,
-                trust_empty=trust_empty,
+                assume_complete=assume_complete,
                 probe=probe,
                 on_event=on_event,
             )
@@ -1321,7 +1321,7 @@ class SyncCustomers(SyncResource[Customers]):
         is empty, since a page has 100 rows by default (SERVICE.md, section 8). The reply was
         not seen: the rows are taken from its only list of objects, and a reply without that, or
         one that leaves a choice, is an error. A day of which fewer rows came than the reply
-        counts (``totalCount``) is in ``short`` of the pages.
+        counts (``totalCount``) is in ``incomplete`` of the pages.
 
         Args:
             start: first day: a date, text such as ``"2024-04-19"``, or a datetime (its day in
@@ -1472,7 +1472,7 @@ class SyncCustomers(SyncResource[Customers]):
         *,
         reference: ReferencePlace = TEXT,
         settle: float | None = None,
-        trust_empty: bool = False,
+        assume_complete: bool = False,
         on_event: ReconcileObserver | None = None,
     ) -> Reconciliation:
         """Find out what became of the doubts in a journal of :meth:`push`, and note it there.
@@ -1488,8 +1488,8 @@ class SyncCustomers(SyncResource[Customers]):
             reference: as for the push.
             settle: seconds after the last sign of a doubtful row until the first look; as for
                 :meth:`SyncTickets.reconcile`.
-            trust_empty: take rows for absent although the looks have shown no other row of this
-                journal; see :attr:`Reconciliation.unvouched`.
+            assume_complete: take rows for absent although the looks have shown no other row of this
+                journal; see :attr:`Reconciliation.unconfirmed`.
             on_event: told of waits and looks.
 
         Returns:
@@ -1506,7 +1506,7 @@ class SyncCustomers(SyncResource[Customers]):
                 journal,
                 reference=reference,
                 settle=settle,
-                trust_empty=trust_empty,
+                assume_complete=assume_complete,
                 on_event=on_event,
             )
         )
@@ -1677,11 +1677,11 @@ class SyncOrders(SyncResource[Orders]):
     ) -> SyncPages[OrderRow]:
         """Pull orders by filters (SERVICE.md, section 11).
 
-        It is one call: the vendor's page was not seen to have a limit or an offset, so whether
-        the service leaves orders out of a long list is not known; ``short`` of the pages is not
-        empty where the reply counts more rows (``totalCount``) than it has. The reply was not
-        seen either: the rows are taken from its only list of objects, and a reply without that,
-        or one that leaves a choice, is an error.
+        It is one call: the vendor's page shows neither a limit nor an offset, so it is not known
+        whether the service leaves orders out of a long list. ``incomplete`` of the pages is not
+        empty where the reply counts more rows (``totalCount``) than it holds. The reply itself was
+        never seen: the rows are taken from its only list of objects; a reply without one, or one
+        that leaves a choice, is an error.
 
         Args:
             cm_id: the id of the tenant's account, above 0 (``cmId`` on the wire).

@@ -866,7 +866,7 @@ class SyncTickets(SyncResource[Tickets]):
         *,
         reference: ReferencePlace = TEXT,
         settle: float | None = None,
-        trust_empty: bool = False,
+        assume_complete: bool = False,
         probe: bool = False,
         on_event: ReconcileObserver | None = None,
     ) -> Reconciliation:
@@ -886,8 +886,8 @@ class SyncTickets(SyncResource[Tickets]):
             settle: seconds after the last sign of a doubtful row until the first look. Default
                 300, or twice the time for a call if that is more; not less than that. The
                 longer time counts, of this client and of the one that pushed.
-            trust_empty: take rows for absent although the looks could have missed them; see
-                :attr:`Reconciliation.unvouched`.
+            assume_complete: take rows for absent although the looks could have missed them; see
+                :attr:`Reconciliation.unconfirmed`.
             probe: where that is all that keeps rows open, make ONE ticket that says it is a
                 trial, with a neutral text like theirs, in the category of one of them, and look
                 for it: it then vouches for them. Close it afterwards. Never made without this.
@@ -908,7 +908,7 @@ class SyncTickets(SyncResource[Tickets]):
                 journal,
                 reference=reference,
                 settle=settle,
-                trust_empty=trust_empty,
+                assume_complete=assume_complete,
                 probe=probe,
                 on_event=on_event,
             )

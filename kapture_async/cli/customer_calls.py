@@ -170,7 +170,7 @@ def pull(
         ):
             async for row in pulled:
                 yield row
-            warn_of_short(pulled.short, "customers")
+            warn_of_short(pulled.incomplete, "customers")
 
     number, where = put_rows(rows, _show_row, out=out, as_json=as_json)
     say(f"{count(number, 'customer')}{where}", style="dim", stderr=True)

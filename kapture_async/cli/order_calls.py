@@ -151,7 +151,7 @@ def pull(
         ):
             async for row in pulled:
                 yield row
-            warn_of_short(pulled.short, "orders")
+            warn_of_short(pulled.incomplete, "orders")
 
     number, where = put_rows(rows, _show_row, out=out, as_json=as_json)
     say(f"{count(number, 'order')}{where}", style="dim", stderr=True)

@@ -196,7 +196,7 @@ def _to_file(options: PullOptions, settings: dict[str, Any]) -> None:
     if options.since_last is not None and done.newest is not None:
         told += f"; the newest is of {done.newest[:16].replace('T', ' ')}"
     say(told, style="dim", stderr=True)
-    sys.exit(_warn_of(done.short, again=options.since_last is not None))
+    sys.exit(_warn_of(done.incomplete, again=options.since_last is not None))
 
 
 def _warn_of(short: tuple[str, ...], *, again: bool) -> int:
@@ -245,7 +245,7 @@ def _to_stdout(options: PullOptions, settings: dict[str, Any]) -> None:
                         print(json_line(row.raw))
             if sink is not None:
                 sink.finish()
-        return number, pages.short
+        return number, pages.incomplete
 
     number, short = run(put)
     say(count(number, "ticket"), style="dim", stderr=True)

@@ -249,7 +249,7 @@ class Customers(JournaledResource):
         is empty, since a page has 100 rows by default (SERVICE.md, section 8). The reply was
         not seen: the rows are taken from its only list of objects, and a reply without that, or
         one that leaves a choice, is an error. A day of which fewer rows came than the reply
-        counts (``totalCount``) is in ``short`` of the pages.
+        counts (``totalCount``) is in ``incomplete`` of the pages.
 
         Args:
             start: first day: a date, text such as ``"2024-04-19"``, or a datetime (its day in
@@ -434,7 +434,7 @@ class Customers(JournaledResource):
         *,
         reference: ReferencePlace = TEXT,
         settle: float | None = None,
-        trust_empty: bool = False,
+        assume_complete: bool = False,
         on_event: ReconcileObserver | None = None,
     ) -> Reconciliation:
         """Find out what became of the doubts in a journal of :meth:`push`, and note it there.
@@ -450,8 +450,8 @@ class Customers(JournaledResource):
             reference: as for the push.
             settle: seconds after the last sign of a doubtful row until the first look; as for
                 :meth:`Tickets.reconcile`.
-            trust_empty: take rows for absent although the looks have shown no other row of this
-                journal; see :attr:`Reconciliation.unvouched`.
+            assume_complete: take rows for absent although the looks have shown no other row of this
+                journal; see :attr:`Reconciliation.unconfirmed`.
             on_event: told of waits and looks.
 
         Returns:
@@ -464,7 +464,7 @@ class Customers(JournaledResource):
                 :meth:`Reconciliation.before` gives it.
         """
         return await self._added(reference).reconcile(
-            journal, settle=settle, trust_empty=trust_empty, on_event=on_event
+            journal, settle=settle, assume_complete=assume_complete, on_event=on_event
         )
 
     async def verify(

@@ -396,17 +396,17 @@ class Tickets(JournaledResource):
     ) -> Exported:
         """Pull tickets into a file, in flat memory; with a state, only what is new since the last.
 
-        The file is written beside its place and gets its name, in one step, when it is whole and
-        on the disk. Only its owner may read it.
+        The file is written beside its place and renamed into it, in one step, once it is complete
+        and on the disk. Only its owner may read it.
 
-        With a state, each run writes the tickets that no run before has written: the outputs of
-        all runs together hold each ticket once. A run that is killed at any moment has happened
-        or has not; the next one finds out, and finishes it. The service cannot be asked for what
-        changed, so a run reads the last days again; what is listed later than ``overlap`` days
-        after a newer ticket was seen is missed (SERVICE.md, section 4). A day of which the
-        service gave fewer tickets than it counts is read again by every run until it is whole, and
-        is in ``short`` of each. The state is a file of days and ids: those of the days that are
-        read again, and, once ``recheck_open`` was asked for, of all tickets that were open.
+        With a state, each run writes the tickets that no earlier run has written: the outputs of
+        all runs together hold each ticket once. A run that is killed at any moment either happened
+        or did not; the next one finds out, and completes it. The service cannot be asked for what
+        changed, so a run reads the last days again; a ticket that is listed later than ``overlap``
+        days after a newer one was seen is missed (SERVICE.md, section 4). A day for which the
+        service gave fewer tickets than it counts is read again by every run until it is complete;
+        each run lists such days in ``incomplete``. The state is a file of days and ids: those of
+        the days that are read again and, once ``recheck_open`` was asked for, of all open tickets.
 
         Args:
             out: the file to make.
@@ -717,7 +717,7 @@ class Tickets(JournaledResource):
         *,
         reference: ReferencePlace = TEXT,
         settle: float | None = None,
-        trust_empty: bool = False,
+        assume_complete: bool = False,
         probe: bool = False,
         on_event: ReconcileObserver | None = None,
     ) -> Reconciliation:
@@ -738,8 +738,8 @@ class Tickets(JournaledResource):
             settle: seconds after the last sign of a doubtful row until the first look. Default
                 300, or twice the time for a call if that is more; not less than that. The
                 longer time counts, of this client and of the one that pushed.
-            trust_empty: take rows for absent although the looks could have missed them; see
-                :attr:`Reconciliation.unvouched`.
+            assume_complete: take rows for absent although the looks could have missed them; see
+                :attr:`Reconciliation.unconfirmed`.
             probe: where that is all that keeps rows open, make ONE ticket that says it is a
                 trial, with a neutral text like theirs, and look for it: it then vouches for
                 them. Close it afterwards; its id is in :attr:`Reconciliation.trial`. Never made
@@ -757,10 +757,10 @@ class Tickets(JournaledResource):
                 :meth:`Reconciliation.before` gives it.
         """
         operation = await self._operation_of(
-            journal, reference, settle, on_event, trust_empty=trust_empty, probe=probe
+            journal, reference, settle, on_event, assume_complete=assume_complete, probe=probe
         )
         return await operation.reconcile(
-            journal, settle=settle, trust_empty=trust_empty, probe=probe, on_event=on_event
+            journal, settle=settle, assume_complete=assume_complete, probe=probe, on_event=on_event
         )
 
     async def verify(

@@ -398,13 +398,13 @@ async def test_rows_that_the_service_counts_and_does_not_give_are_told(
     row, other = {"id": 1}, {"id": 2}
     orders = client.orders.pull(1, name="x")
     mock.post(ORDER_PULL, payload={"totalCount": 2, "response": [row]})
-    assert (len(await orders.all()), orders.short) == (1, ("",))
+    assert (len(await orders.all()), orders.incomplete) == (1, ("",))
     pages = client.customers.pull("2024-05-02", "2024-05-03", cm_id=1, ahead=1)
     for rows in ([row], [other], [], [{"id": 3}, {"id": 4}], []):
         said = 3 if rows in ([row], [other]) else 2
         mock.post(CUSTOMER_PULL, payload={"totalCount": said, "response": rows})
     assert len(await pages.all()) == 4
-    assert pages.short == ("2024-05-02",)
+    assert pages.incomplete == ("2024-05-02",)
 
 
 @pytest.mark.parametrize(
@@ -425,7 +425,7 @@ async def test_what_a_limit_leaves_out_is_not_short(
     rows = [{"id": number} for number in range(1, came + 1)]
     mock.post(CUSTOMER_PULL, payload={"totalCount": total, "response": rows})
     assert len(await pages.all()) == came
-    assert bool(pages.short) is short
+    assert bool(pages.incomplete) is short
 
 
 @pytest.mark.parametrize("words", ["Result too large", "You have no permission", "Done", ""])

@@ -114,7 +114,7 @@ async def test_a_row_that_comes_after_it_was_proved_absent(
     emulator.handle = lambda request: emulator.refusal("try again later")  # type: ignore[method-assign]
     await push(client, keyed(late="late"), journal)
     emulator.handle = real  # type: ignore[method-assign]
-    found = await client.tickets.reconcile(journal, settle=SETTLE, trust_empty=True)
+    found = await client.tickets.reconcile(journal, settle=SETTLE, assume_complete=True)
     (late,) = found.absent
     ticket_id = emulator.seed(title="late", ticket_details=f"x\n{marker_of(late.reference)}")
     emulator.handle = lambda request: evolve(real(request), status=502)  # type: ignore[method-assign]

@@ -101,7 +101,7 @@ async def test_never_executed(journal: Path, clock: Clock) -> None:
     async with Dawdler(clock, 1e9) as emulator, client_of(emulator) as client:
         await push(client, keyed(a="lost"), journal)
         began = clock.now()
-        found = await client.tickets.reconcile(journal, trust_empty=True)
+        found = await client.tickets.reconcile(journal, assume_complete=True)
         assert len(found.absent) == 1
         assert emulator.looks[-1] - emulator.looks[0] == pytest.approx(SETTLE / 5)
         assert clock.now() - began == pytest.approx(SETTLE * 1.2)
@@ -115,7 +115,7 @@ async def test_executed_when_it_was_proven_absent_already(journal: Path, clock: 
     """The limit of it all: what comes after the settle time comes twice, under one reference."""
     async with Dawdler(clock, SETTLE * 10) as emulator, client_of(emulator) as client:
         await push(client, keyed(a="beyond"), journal)
-        found = await client.tickets.reconcile(journal, trust_empty=True)
+        found = await client.tickets.reconcile(journal, assume_complete=True)
         assert len(found.absent) == 1
         assert (await push(client, keyed(a="beyond"), journal)).names == ["accepted"]
         await clock.sleep(SETTLE * 10)
@@ -130,7 +130,7 @@ async def test_a_late_emulator_of_a_row_in_doubt_is_seen(journal: Path, clock: C
     """Late beyond the settle time, while the second attempt is in doubt itself."""
     async with Dawdler(clock, SETTLE * 2, 1.0) as emulator, client_of(emulator) as client:
         await push(client, keyed(a="beyond"), journal)
-        found = await client.tickets.reconcile(journal, trust_empty=True)
+        found = await client.tickets.reconcile(journal, assume_complete=True)
         assert len(found.absent) == 1
         assert (await push(client, keyed(a="beyond"), journal)).names == ["unknown"]
         await clock.sleep(SETTLE)

@@ -66,12 +66,12 @@ async def test_without_a_witness_a_look_is_not_believed(journal: Path) -> None:
     ):
         await push(client, keyed(a="one"), journal)
         found = await client.tickets.reconcile(journal, settle=SETTLE)
-        assert (len(found.open), found.absent, found.unvouched) == (1, [], 1)
+        assert (len(found.open), found.absent, found.unconfirmed) == (1, [], 1)
         assert (await push(client, keyed(a="one"), journal)).states == {"unknown": 1}
         # Another row that went well, and is shown, vouches for the look.
         await push(client, keyed(b="two"), journal)
         found = await client.tickets.reconcile(journal, settle=SETTLE)
-        assert (len(found.absent), found.unvouched) == (1, 0)
+        assert (len(found.absent), found.unconfirmed) == (1, 0)
         assert (await push(client, keyed(a="one"), journal)).names == ["accepted"]
         assert titles(emulator) == Counter(["one", "two"])
 
@@ -82,8 +82,8 @@ async def test_an_empty_look_can_be_trusted(journal: Path) -> None:
         client_of(emulator) as client,
     ):
         await push(client, keyed(a="one"), journal)
-        found = await client.tickets.reconcile(journal, settle=SETTLE, trust_empty=True)
-        assert (len(found.absent), found.open, found.unvouched) == (1, [], 0)
+        found = await client.tickets.reconcile(journal, settle=SETTLE, assume_complete=True)
+        assert (len(found.absent), found.open, found.unconfirmed) == (1, [], 0)
         assert (await push(client, keyed(a="one"), journal)).names == ["accepted"]
         assert titles(emulator) == Counter(["one"])
 
@@ -119,7 +119,7 @@ async def test_a_day_without_a_witness(journal: Path, clock: Clock) -> None:
         emulator.blind = emulator.now.date().isoformat()
         await push(client, [*rows, *keyed(d="d")], journal)
         found = await client.tickets.reconcile(journal, settle=SETTLE)
-        assert (len(found.open), found.absent, found.unvouched) == (1, [], 1)
+        assert (len(found.open), found.absent, found.unconfirmed) == (1, [], 1)
         emulator.blind = None
         found = await client.tickets.reconcile(journal, settle=SETTLE)
         assert len(found.present) == 1

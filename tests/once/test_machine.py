@@ -358,9 +358,9 @@ class Lives(RuleBasedStateMachine):
 
     @rule(
         dies_at=st.sampled_from([None, None, "wait", "look 1", "pause", "look 2"]),
-        trust_empty=st.booleans(),
+        assume_complete=st.booleans(),
     )
-    def it_reconciles(self, dies_at: str | None, trust_empty: bool) -> None:
+    def it_reconciles(self, dies_at: str | None, assume_complete: bool) -> None:
         """In a process of its own, as the lock of the journal has it."""
         self.it_ends_and_starts_again(0.0)
         steps = iter(("wait", "look 1", "pause", "look 2"))
@@ -383,7 +383,7 @@ class Lives(RuleBasedStateMachine):
                 raise Died
 
         try:
-            at_once(self.look_up(look, sleep, trust_empty=trust_empty))
+            at_once(self.look_up(look, sleep, assume_complete=assume_complete))
         except Died:
             self.it_dies(1.0)
 
@@ -393,20 +393,20 @@ class Lives(RuleBasedStateMachine):
         last = max((doubt.last_at for doubt in doubts), default=0.0)
         return last + SETTLE > self.service.now
 
-    async def look_up(self, look: Any, sleep: Any, *, trust_empty: bool) -> Any:
+    async def look_up(self, look: Any, sleep: Any, *, assume_complete: bool) -> Any:
         found = await reconcile(
             self.journal,
             look,
             settle=SETTLE,
             day_of=lambda at: at // DAY,
-            trust_empty=trust_empty,
+            assume_complete=assume_complete,
             now=lambda: self.service.now,
             sleep=sleep,
         )
         references = {reference for reference, _ in self.service.tickets}
-        if not trust_empty:
+        if not assume_complete:
             assert references or not found.absent, "believed an empty look"
-            assert not found.open or found.unvouched == len(found.open)
+            assert not found.open or found.unconfirmed == len(found.open)
         return found
 
     # --- what must hold -------------------------------------------------------------------------
@@ -435,7 +435,7 @@ class Lives(RuleBasedStateMachine):
     def all_ends_well(self) -> None:
         """In the end, with a kind service, each row is there once, or was refused as it is."""
         for _ in range(2):  # what the source refused is mended the second time
-            self.it_reconciles(None, trust_empty=True)
+            self.it_reconciles(None, assume_complete=True)
             assert not list(self.store.doubts())
             for _ in range(2):  # those that wait for the end have their turn after it
                 while self.left:

@@ -165,13 +165,13 @@ class HostileLives(Lives):
 
     # --- what must hold -------------------------------------------------------------------------
 
-    async def look_up(self, look: Any, sleep: Any, *, trust_empty: bool) -> Any:
+    async def look_up(self, look: Any, sleep: Any, *, assume_complete: bool) -> Any:
         return await reconcile(
             self.journal,
             look,
             settle=SETTLE,
             day_of=lambda at: at // DAY,
-            trust_empty=False,
+            assume_complete=False,
             now=lambda: self.service.now,
             sleep=sleep,
         )

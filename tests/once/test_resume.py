@@ -286,8 +286,8 @@ async def test_without_contents_the_source_is_needed(
     assert (await push(client, [], journal, **settings)).names == []
     # Nobody knows any more how long its text was: the reference may have been cut off.
     found = await client.tickets.reconcile(journal, settle=SETTLE)
-    assert (len(found.open), found.unvouched) == (1, 1)
-    found = await client.tickets.reconcile(journal, settle=SETTLE, trust_empty=True)
+    assert (len(found.open), found.unconfirmed) == (1, 1)
+    found = await client.tickets.reconcile(journal, settle=SETTLE, assume_complete=True)
     assert len(found.absent) == 1
     assert (await push(client, [], journal, **settings)).names == []
     rows = plain("a", "b", "c")

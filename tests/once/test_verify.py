@@ -76,7 +76,7 @@ async def test_all_is_proved(
     assert (found.proved, found.all_proved, found.denied) == (1.0, True, False)
     assert (found.total, found.tickets, found.contradictions) == (30, 30, [])
     (listed,) = (one for one in found.lists if one.tickets)
-    assert (listed.tickets, listed.total, listed.short) == (30, 30, False)
+    assert (listed.tickets, listed.total, listed.incomplete) == (30, 30, False)
     ids = {entry.ticket_id for entry in emulator.ledger}
     assert {row.ticket_ids[0] for row in found.rows()} == ids
     assert sum(1 for _ in found.rows()) == 30  # once more
@@ -190,7 +190,7 @@ async def test_a_list_that_is_short_by_its_own_count(journal: Path, clock: Clock
         assert found.counts == {"present": 3, "not_seen": 2}
         (why,) = found.reasons
         assert "3 of 5 tickets by its own count" in why
-        assert [one.short for one in found.lists if one.tickets] == [True]
+        assert [one.incomplete for one in found.lists if one.tickets] == [True]
         assert (found.all_proved, found.denied) == (False, False)
 
 

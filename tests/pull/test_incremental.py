@@ -117,7 +117,7 @@ async def test_tickets_that_were_open_are_looked_at_again(archive: Archive) -> N
     await client.tickets.update(new, sub_status="PS")
     assert (await archive.run()).rows == 0
     exported = await archive.run(recheck_open=True)
-    assert (exported.rows, exported.changed, exported.short) == (2, 2, ())
+    assert (exported.rows, exported.changed, exported.incomplete) == (2, 2, ())
     latest = {row["ticketId"]: row["substatusKey"] for row in archive.outputs}
     assert latest == {old: "RS", other: "US", new: "PS"}
     assert (await archive.run(recheck_open=True)).rows == 0

@@ -100,10 +100,10 @@ async def test_a_midnight_of_a_day_that_came_short(archive: Archive) -> None:
     changing(emulator, limit)
     for _ in range(3):
         emulator.seed(created=emulator.now)
-        assert (await archive.run()).short == (f"{day:%Y-%m-%d}",)
+        assert (await archive.run()).incomplete == (f"{day:%Y-%m-%d}",)
         emulator.now += timedelta(days=1)
     limited = False
-    assert (await archive.run()).short == ()
+    assert (await archive.run()).incomplete == ()
     await archive.run()
     assert archive.holds()
 
@@ -114,17 +114,17 @@ async def test_a_short_day_is_read_until_it_is_whole(archive: Archive) -> None:
         emulator.seed(created=NOON.replace(minute=n))
     limit = Limit(emulator, 3)
     exported = await archive.run()
-    assert (exported.rows, exported.short) == (3, ("2024-04-19",))
+    assert (exported.rows, exported.incomplete) == (3, ("2024-04-19",))
     for rows in (3, 4, 4):
         limit.rows = rows
         emulator.now += timedelta(days=2)
         emulator.seed(created=emulator.now)
-        assert (await archive.run()).short == ("2024-04-19",)
+        assert (await archive.run()).incomplete == ("2024-04-19",)
         assert archive.memory["short"] == ["2024-04-19"]
     assert len(archive.ids) == 4 + 3
     limit.rows = None
     exported = await archive.run()
-    assert (exported.rows, exported.short) == (2, ())
+    assert (exported.rows, exported.incomplete) == (2, ())
     assert archive.memory["short"] == []
     assert "2024-04-19" not in archive.memory["ids"]
     assert archive.holds()
@@ -144,11 +144,11 @@ async def test_an_old_day_that_is_short_of_what_was_handed_out(archive: Archive)
         for ticket in old:
             await client.tickets.update(ticket, comment="more", sub_status="PS")
         exported = await archive.run(recheck_open=True)
-        assert exported.short == ("2024-04-15",), number
+        assert exported.incomplete == ("2024-04-15",), number
     assert archive.memory["short"] == []
     limit.rows = None
     exported = await archive.run(recheck_open=True)
-    assert (exported.rows, exported.changed, exported.short) == (2, 2, ())
+    assert (exported.rows, exported.changed, exported.incomplete) == (2, 2, ())
 
 
 async def test_repeats_do_not_make_a_day_whole(archive: Archive) -> None:
@@ -161,7 +161,7 @@ async def test_repeats_do_not_make_a_day_whole(archive: Archive) -> None:
 
     changing(archive.emulator, repeat)
     exported = await archive.run(state=None, start=NOON, end=NOON)
-    assert (exported.rows, exported.short) == (2, ("2024-04-19",))
+    assert (exported.rows, exported.incomplete) == (2, ("2024-04-19",))
 
 
 async def test_what_moves_by_time_alone_is_no_change(archive: Archive) -> None:

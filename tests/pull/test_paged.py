@@ -42,7 +42,7 @@ async def test_a_page_size_is_set_once(count: int) -> None:
         pages = client.tickets.pull(day)
         titles = [row.title async for row in pages]
         assert sorted(titles) == sorted(f"T{number}" for number in range(count))
-        assert pages.short == ()
+        assert pages.incomplete == ()
 
 
 async def test_a_limit_that_is_demanded_is_learned() -> None:
@@ -70,7 +70,7 @@ async def test_a_limit_for_one_pull_is_its_page_size() -> None:
         assert len(await client.tickets.pull(day, limit=10, offset=20).all()) == 5
         page = client.tickets.pull(day, limit=10, offset=0)
         assert len(await page.all()) == 10
-        assert page.short == ()
+        assert page.incomplete == ()
 
 
 async def test_a_limit_that_is_too_large_is_the_services_own_refusal() -> None:
@@ -129,7 +129,7 @@ async def test_odd_paging(how: str, found: int, short: bool) -> None:
         day = filled(emulator, 70)
         pages = client.tickets.pull(day)
         assert len(await pages.all()) == found
-        assert bool(pages.short) is short
+        assert bool(pages.incomplete) is short
 
 
 async def test_all_that_pulls_goes_by_pages(tmp_path: Any) -> None:
@@ -148,7 +148,7 @@ async def test_all_that_pulls_goes_by_pages(tmp_path: Any) -> None:
         assert (len(found.present), len(found.open)) == (1, 0)
         assert (await client.tickets.doctor(patience=5)).guarantee == "exactly once with proof"
         done = await client.tickets.export(tmp_path / "out.jsonl", start=emulator.now.date())
-        assert (done.rows, done.short) == (121, ())
+        assert (done.rows, done.incomplete) == (121, ())
 
 
 async def test_customers_by_pages() -> None:

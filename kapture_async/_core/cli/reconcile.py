@@ -109,7 +109,7 @@ def reconcile_journal(
                     path,
                     reference=place,
                     settle=settle,
-                    trust_empty=assume_complete,
+                    assume_complete=assume_complete,
                     on_event=waiting.on_event,
                     **({"probe": True} if probe else {}),
                 ),
@@ -307,8 +307,8 @@ def _show(screen: Console, found: Reconciliation, before: Standing, after: Stand
         if found.trial is not None:
             words = f"A trial ticket was created, {one_line(found.trial)}: please close it."
             screen.print(f"  {words}")
-        if found.unvouched:
-            screen.print(f"  {count(found.unvouched, 'row')} open: {_UNCONFIRMED}", style="dim")
+        if found.unconfirmed:
+            screen.print(f"  {count(found.unconfirmed, 'row')} open: {_UNCONFIRMED}", style="dim")
     heading(screen, f"{after.path} now")
     show_standing(screen, after)
 

@@ -294,14 +294,14 @@ def _show_lists(screen: Console, found: Verification) -> None:
     lists = [one for one in found.lists if one.tickets or one.total]
     if not lists:
         return
-    incomplete = [one for one in lists if one.short]
-    shown = [*incomplete, *(one for one in lists if not one.short)][:_LISTS]
+    incomplete = [one for one in lists if one.incomplete]
+    shown = [*incomplete, *(one for one in lists if not one.incomplete)][:_LISTS]
     heading(screen, "Lists that were read")
     for one in shown:
         total = "the service gives no total"
         if one.total is not None:
             total = f"of {one.total:,} by the service's own count"
-        style = "bold red" if one.short else "dim"
+        style = "bold red" if one.incomplete else "dim"
         day = one.day or "all"
         screen.print(f"  {day}  {count(one.tickets, 'ticket')}, {total}", style=style)
     if len(lists) > len(shown):

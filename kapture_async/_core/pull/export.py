@@ -90,7 +90,7 @@ class Exported:
         days: days that were read.
         newest: the newest creation that any run has seen; ``None`` without a state, or where no
             ticket was seen.
-        short: days of which the service gave fewer tickets than it said there are: where it
+        incomplete: days of which the service gave fewer tickets than it said there are: where it
             limits its answers, it says so nowhere else. What is missing is in no output. With a
             state, such days of earlier runs, too: each run reads them again until they are whole.
     """
@@ -100,7 +100,7 @@ class Exported:
     changed: int = 0
     days: int
     newest: str | None = None
-    short: tuple[str, ...] = ()
+    incomplete: tuple[str, ...] = ()
 
 
 @frozen(kw_only=True)
@@ -141,7 +141,7 @@ class Export(Generic[T]):
                 await settled(output.publish)
             finally:
                 await settled(output.discard)
-        return Exported(path=output.target, rows=written, days=len(days), short=short)
+        return Exported(path=output.target, rows=written, days=len(days), incomplete=short)
 
     async def since_last(
         self,
@@ -210,7 +210,7 @@ class Export(Generic[T]):
             changed=run.changed,
             days=len(days),
             newest=memory.newest_moment or memory.newest,
-            short=short,
+            incomplete=short,
         )
 
     def _memory(self, state: State, start: date | None) -> Memory:
@@ -255,7 +255,7 @@ class Export(Generic[T]):
             if run is not None:
                 pages.on_repeats = run.repeated
             while (rows := await _next(pages)) is not None:
-                new = rows if run is None else run.chosen(rows, pages.window, pages.short)
+                new = rows if run is None else run.chosen(rows, pages.window, pages.incomplete)
                 written += len(new)
                 waiting += new
                 if len(waiting) >= _ROWS_AT_ONCE:
@@ -264,7 +264,7 @@ class Export(Generic[T]):
                 if self.on_progress is not None:
                     day = pages.window
                     self.on_progress(ExportProgress(day, numbers[day], len(days), written))
-            short = pages.short
+            short = pages.incomplete
         await settled(_finish, sink, waiting, output)
         return written, short
 

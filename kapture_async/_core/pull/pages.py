@@ -125,7 +125,7 @@ class Pages(Generic[T]):
         return self._window
 
     @property
-    def short(self) -> tuple[Any, ...]:
+    def incomplete(self) -> tuple[Any, ...]:
         """The windows so far of which the service gave fewer rows than it says there are."""
         return tuple(self._short)
 

@@ -114,7 +114,7 @@ class _Part:
         return self.ended and self.rows not in _PAGES
 
     @property
-    def short(self) -> bool:
+    def incomplete(self) -> bool:
         """Whether its own count says that it is not."""
         return self.rows > 0 and self.total is not None and self.total > self.rows
 
@@ -205,7 +205,7 @@ class Evidence:
         number = _number(ticket_id)
         parts = self._parts_of(doubt)
         for part in parts:
-            if part.short:
+            if part.incomplete:
                 words = f"the list gave {part.rows:,} of {part.total:,} tickets by its own count"
                 return Gap(words, against=True)
         day = self._day_of(doubt.sent_at)

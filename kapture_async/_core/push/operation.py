@@ -131,7 +131,7 @@ class JournaledOperation(Generic[V, R]):
         journal: str | os.PathLike[str],
         *,
         settle: float | None,
-        trust_empty: bool,
+        assume_complete: bool,
         on_event: ReconcileObserver | None,
         probe: bool = False,
     ) -> Reconciliation:
@@ -139,7 +139,7 @@ class JournaledOperation(Generic[V, R]):
 
         Args:
             journal: the file.
-            settle, trust_empty, on_event, probe: as the resources have them.
+            settle, assume_complete, on_event, probe: as the resources have them.
 
         Raises:
             InvalidInputError: a setting is wrong, or a trial ticket would prove nothing.
@@ -147,7 +147,7 @@ class JournaledOperation(Generic[V, R]):
             HelpdeskError: a lookup failed.
         """
         stored = await self.stored_job(
-            journal, settle, on_event, trust_empty=trust_empty, probe=probe
+            journal, settle, on_event, assume_complete=assume_complete, probe=probe
         )
         if probe and (self.trial is None or self.place == NOWHERE):
             what = self.name if self.trial is None else "rows without a reference"
@@ -162,7 +162,7 @@ class JournaledOperation(Generic[V, R]):
                 content_of=self._content_of if self.place == NOWHERE and self.texts_of else None,
                 beginning_of=self._beginning_of if self._in_text and self.texts_of else None,
                 day_of=self.day_of,
-                trust_empty=trust_empty,
+                assume_complete=assume_complete,
                 clues_of=self.clues_of,
                 trial=self._make_trial if probe else None,
                 on_event=on_event,

@@ -110,11 +110,11 @@ class Reconciliation:
         unseen: tickets that are surely in the helpdesk, and that a look did not show. If there
             are any, the look saw too little (another user's tickets, a list that was cut short),
             so nothing is taken for absent and what was not found stays open.
-        unvouched: of the open ones, those of which there is no other proof against them but that
+        unconfirmed: of the open ones, those of which there is no other proof against them but that
             nothing was found. What a look does not show is absent only if the look could not
             have missed it; see :mod:`.evidence`. Reconcile again once somebody has made another
             ticket, or with ``probe``; or look yourself, and :meth:`resolve`; or take an empty look
-            for a proof, by ``trust_empty``.
+            for a proof, by ``assume_complete``.
         trial: the trial ticket that ``probe`` made, if it was made: please close it.
         contradictions: what the looks have shown of other rows that the journal denies: rejected
             or not sent, and there (present from now on); accepted, and there twice, or on another
@@ -127,7 +127,7 @@ class Reconciliation:
     probable: list[Resolved] = field(factory=list)
     open: list[Resolved] = field(factory=list)
     unseen: int = 0
-    unvouched: int = 0
+    unconfirmed: int = 0
     contradictions: list[Contradiction] = field(factory=list)
     trial: str | None = None
 
@@ -212,7 +212,7 @@ async def reconcile(
     content_of: Callable[[bytes], str] | None = None,
     beginning_of: Callable[[bytes], tuple[str, str]] | None = None,
     day_of: Callable[[float], object] | None = None,
-    trust_empty: bool = False,
+    assume_complete: bool = False,
     clues_of: CluesOf | None = None,
     trial: Trial | None = None,
     on_event: ReconcileObserver | None = None,
@@ -233,7 +233,7 @@ async def reconcile(
         beginning_of: title and text, from a row's payload, as :func:`.looks.beginning` gives
             them; given where a reference may be cut off the end of a text.
         day_of: see :class:`.looks.Survey`.
-        trust_empty: take for absent also what :attr:`Reconciliation.unvouched` counts.
+        assume_complete: take for absent also what :attr:`Reconciliation.unconfirmed` counts.
         clues_of: what a ticket may share with a row, from its payload; see :mod:`.candidates`.
         trial: makes a trial ticket, if that is wanted where nothing else vouches for a row.
         on_event: told of waits and looks.
@@ -306,10 +306,10 @@ async def reconcile(
                 await sleep(seconds * _BETWEEN)
                 missing = await looker.resolve(missing, result, tell)
         missing = await looker.alike(missing, result)
-        absent = [doubt for doubt in missing if not looker.stays_open(doubt, trust_empty)]
+        absent = [doubt for doubt in missing if not looker.stays_open(doubt, assume_complete)]
         await looker.absent(absent)
         result.absent += map(_resolved, absent)
-        missing = [doubt for doubt in missing if looker.stays_open(doubt, trust_empty)]
+        missing = [doubt for doubt in missing if looker.stays_open(doubt, assume_complete)]
         result.contradictions += await watch.compare(now())
     except HelpdeskError as error:
         if not isinstance(error, JournalError):
@@ -323,7 +323,7 @@ async def reconcile(
     finally:
         watch.close()
         result.unseen = looker.unseen
-        result.unvouched = len(looker.unvouched(missing))
+        result.unconfirmed = len(looker.unconfirmed(missing))
         result.open += map(looker.still_open, missing)
     return result
 
@@ -493,14 +493,14 @@ class _Looker:
             return "a ticket without a reference begins as it does"
         return "a ticket without a reference may be it: made by the same user at its time"
 
-    def stays_open(self, doubt: Doubt, trust_empty: bool) -> bool:
+    def stays_open(self, doubt: Doubt, assume_complete: bool) -> bool:
         """Whether that it was not found says too little."""
         gap = self._gaps.get(doubt.row)
         if doubt.row in self._shared or (gap is not None and gap.against):
             return True
-        return gap is not None and not trust_empty
+        return gap is not None and not assume_complete
 
-    def unvouched(self, doubts: list[Doubt]) -> list[Doubt]:
+    def unconfirmed(self, doubts: list[Doubt]) -> list[Doubt]:
         """Those that only lack a proof that the look could not have missed them."""
         return [
             doubt
@@ -513,7 +513,7 @@ class _Looker:
 
     def to_try(self, doubts: list[Doubt]) -> list[Doubt]:
         """Of those, the ones that a trial ticket may vouch for."""
-        return [doubt for doubt in self.unvouched(doubts) if self._gaps[doubt.row].trial]
+        return [doubt for doubt in self.unconfirmed(doubts) if self._gaps[doubt.row].trial]
 
     def still_open(self, doubt: Doubt) -> Resolved:
         """A row that stays in doubt, and why."""

@@ -80,7 +80,7 @@ class ListCheck:
     total: int | None = None
 
     @property
-    def short(self) -> bool:
+    def incomplete(self) -> bool:
         """Whether it gave fewer tickets than there are by its own count."""
         return self.total is not None and self.tickets < self.total
 
