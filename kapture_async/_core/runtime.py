@@ -1,11 +1,18 @@
-"""Where the library cannot run, said at once: what is patched for green threads, and no asyncio."""
+"""The process we run in: refused if it cannot run asyncio; daemon threads for blocking calls."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import copy_context
+from typing import TypeVar
 
 from .errors import ClientStateError, ConfigurationError
+
+T = TypeVar("T")
 
 _GEVENT = ("thread", "threading", "socket", "select", "selectors")
 _EVENTLET = ("thread", "socket", "select")
@@ -55,3 +62,41 @@ def running_loop() -> asyncio.AbstractEventLoop:
         "on trio or curio)",
         next_step="Run it with asyncio.run(), or use the sync client.",
     )
+
+
+async def in_daemon_thread(
+    call: Callable[[], T], name: str
+) -> tuple[T, None] | tuple[None, BaseException]:
+    """What a blocking function returns, or what it raises.
+
+    A thread that hangs must neither occupy the loop's own pool nor hold up the end of the
+    interpreter, which waits for the threads of that pool.
+
+    Args:
+        call: the function; it sees the caller's context variables.
+        name: of the thread.
+
+    Raises:
+        OSError: there are no threads left, or the interpreter is leaving.
+    """
+    loop = asyncio.get_running_loop()
+    result: asyncio.Future[tuple[T, None] | tuple[None, BaseException]] = loop.create_future()
+
+    def settle(found: tuple[T, None] | tuple[None, BaseException]) -> None:
+        if not result.done():  # else whoever asked has given up
+            result.set_result(found)
+
+    def run() -> None:
+        found: tuple[T, None] | tuple[None, BaseException]
+        try:
+            found = call(), None
+        except BaseException as error:
+            found = None, error
+        with suppress(RuntimeError):  # the loop is closed: no one waits any longer
+            loop.call_soon_threadsafe(settle, found)
+
+    try:
+        threading.Thread(target=copy_context().run, args=(run,), name=name, daemon=True).start()
+    except RuntimeError as error:
+        raise OSError(f"no thread for {name}: {error}") from None
+    return await result

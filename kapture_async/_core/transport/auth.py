@@ -11,15 +11,14 @@ import base64
 import functools
 import inspect
 import re
-import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextlib import suppress
-from contextvars import ContextVar, copy_context
+from contextvars import ContextVar
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 from ..errors import ClientStateError, ConfigurationError, HelpdeskError, NotSentError
+from ..runtime import in_daemon_thread
 from ..secret import Secret, check_header
 
 AuthHeaders = Mapping[str, Secret]
@@ -28,13 +27,11 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _HAS_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9-]*[ \t]+\S")
 
 
-class Auth(Protocol):
-    """Gives the headers that authenticate a call."""
+class Auth:
+    """Gives the headers that authenticate a call. By itself, credentials never expire."""
 
-    @property
-    def can_renew(self) -> bool:
-        """Whether credentials can expire and be had anew; if not, nobody is ever asked to."""
-        ...
+    can_renew = False
+    """Whether credentials can expire and be replaced; if not, :meth:`renew` is never called."""
 
     def headers(self, api: str) -> AuthHeaders:
         """The headers for one API of the service.
@@ -45,22 +42,22 @@ class Auth(Protocol):
         Raises:
             ConfigurationError: there are no credentials for this API.
         """
-        ...
+        raise NotImplementedError
 
     def secrets(self) -> tuple[Secret, ...]:
         """Every text that must be masked wherever it might be shown."""
-        ...
+        return ()
 
     async def ready(self, api: str) -> None:
-        """Have credentials for an API, before every try.
+        """Have credentials for an API, before every attempt.
 
         Raises:
             ClientStateError: the client was closed, or would wait for itself.
-            NotSentError: they could not be had; the cause says why, and holds no frames.
+            NotSentError: they could not be fetched; the cause says why, and holds no frames.
         """
 
     async def renew(self, stale: AuthHeaders) -> bool:
-        """Have other credentials than those that the service refused.
+        """Replace credentials that the service refused.
 
         Returns:
             Whether there are others now.
@@ -68,7 +65,7 @@ class Auth(Protocol):
         Raises:
             NotSentError: as :meth:`ready`.
         """
-        ...
+        return False
 
     async def aclose(self) -> None:
         """Stop what is under way; there will be no more calls."""
@@ -122,7 +119,7 @@ def check_printable(what: str, secret: Secret) -> None:
         )
 
 
-class KeyPerApi:
+class KeyPerApi(Auth):
     """One set of headers per API, and one for the rest.
 
     Args:
@@ -141,11 +138,6 @@ class KeyPerApi:
         self._default = default
         self._by_api = dict(by_api)
         self._also = also
-
-    @property
-    def can_renew(self) -> bool:
-        """See :class:`Auth`; keys do not expire under way."""
-        return False
 
     def headers(self, api: str) -> AuthHeaders:
         """See :class:`Auth`."""
@@ -167,16 +159,6 @@ class KeyPerApi:
                 if blank and scheme:
                     found.append(Secret(rest.strip()))
         return tuple(found)
-
-    async def ready(self, api: str) -> None:
-        """See :class:`Auth`; there is nothing to be fetched."""
-
-    async def renew(self, stale: AuthHeaders) -> bool:
-        """See :class:`Auth`; there are no others."""
-        return False
-
-    async def aclose(self) -> None:
-        """See :class:`Auth`."""
 
 
 TokenProvider = Callable[[], Awaitable[str | Secret] | str | Secret]
@@ -209,8 +191,8 @@ _WITHIN: ContextVar[tuple[_Renewal, ...]] = ContextVar("kapture_async_renewals",
 """The renewals that the running code is a part of: what a provider calls must not wait for them."""
 
 
-class BearerToken:
-    """An :class:`~.auth.Auth` of some fixed headers and a bearer token that can be renewed.
+class BearerToken(Auth):
+    """Some fixed headers and a bearer token that can be renewed.
 
     Renewals are shared: however many calls find the token expired at once, the provider is
     asked once, by a task that belongs to none of them. A call that is cancelled or runs out of
@@ -233,6 +215,7 @@ class BearerToken:
     ) -> None:
         self._fixed = MappingProxyType(dict(fixed))
         self._provider = provider
+        self.can_renew = provider is not None
         self._without = frozenset(without)
         self._known: AuthHeaders | None = None
         self._former: deque[Secret] = deque(maxlen=_MASKED_STILL)
@@ -240,11 +223,6 @@ class BearerToken:
         self._closed = False
         if token is not None:
             self.use(token)
-
-    @property
-    def can_renew(self) -> bool:
-        """Whether there is somebody to ask for another token."""
-        return self._provider is not None
 
     def use(self, token: str | Secret) -> None:
         """Take this token from now on.
@@ -258,7 +236,7 @@ class BearerToken:
         self._known = MappingProxyType({**self._fixed, "Authorization": value})
 
     def headers(self, api: str) -> AuthHeaders:
-        """See :class:`~.auth.Auth`."""
+        """See :class:`Auth`."""
         if api in self._without:
             return self._fixed
         if self._known is None:
@@ -269,18 +247,18 @@ class BearerToken:
         return self._known
 
     def secrets(self) -> tuple[Secret, ...]:
-        """See :class:`~.auth.Auth`; the bare token counts beside the header's whole value."""
+        """See :class:`Auth`; the bare token counts beside the header's whole value."""
         found = [*(self._known or self._fixed).values(), *self._former]
         bare = [Secret(value.reveal().partition(" ")[2].strip()) for value in found]
         return (*found, *(value for value in bare if value))
 
     async def ready(self, api: str) -> None:
-        """See :class:`~.auth.Auth`: fetches the first token, where there is none yet."""
+        """See :class:`Auth`: fetches the first token, where there is none yet."""
         if self._known is None and self._provider is not None and api not in self._without:
             await self._ask(self._provider)
 
     async def renew(self, stale: AuthHeaders) -> bool:
-        """See :class:`~.auth.Auth`; ``stale`` holds the token that the service refused."""
+        """See :class:`Auth`; ``stale`` holds the token that the service refused."""
         if stale is self._known and self._provider is not None:
             await self._ask(self._provider)
         if self._known is None or stale is self._fixed:
@@ -288,7 +266,7 @@ class BearerToken:
         return self._known["Authorization"] != stale.get("Authorization")
 
     async def aclose(self) -> None:
-        """See :class:`~.auth.Auth`: ends a running renewal. A blocked thread is left alone."""
+        """See :class:`Auth`: ends a running renewal. A blocked thread is left alone."""
         self._closed = True
         renewal = self._renewal
         if renewal is None or renewal in _WITHIN.get():  # a provider may close its own client
@@ -356,32 +334,8 @@ def _is_async(provider: Any) -> bool:
 
 
 async def _in_thread(provider: TokenProvider) -> object:
-    """What a plain function gives. It may block, and may be a sync client's own login.
-
-    In a daemon thread, as one that hangs must neither take a place of the loop's own pool nor
-    hold up the end of the interpreter.
-    """
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[tuple[object, BaseException | None]] = loop.create_future()
-
-    def settle(given: object, error: BaseException | None) -> None:
-        if not ended.done():
-            ended.set_result((given, error))
-
-    def run() -> None:
-        given: object = None
-        problem: BaseException | None = None
-        try:
-            given = provider()
-        except BaseException as error:
-            problem = error
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any longer
-            loop.call_soon_threadsafe(settle, given, problem)
-
-    context = copy_context()
-    thread = threading.Thread(target=context.run, args=(run,), name="token-provider", daemon=True)
-    thread.start()
-    given, problem = await ended
+    """What a plain function gives. It may block, and may be a sync client's own login."""
+    given, problem = await in_daemon_thread(provider, "token-provider")
     if problem is None:
         return given
     if isinstance(problem, RuntimeError) and _NO_LOOP.search(str(problem)):

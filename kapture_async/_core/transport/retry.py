@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 from attrs import field, frozen
 
-from ..arguments import check_seconds
+from ..arguments import check_seconds, check_whole
 from ..errors import ConfigurationError
 from ..phase import Effect, Phase
 
@@ -18,12 +19,11 @@ _AGAIN_IF_READ = frozenset({408, 500, 502, 503, 504})
 
 
 def _check_attempts(_self: object, _attribute: object, value: int) -> None:
-    if type(value) is not int or value < 1:
-        raise ConfigurationError("attempts must be a whole number of 1 or more")
+    check_whole("attempts", value, 1, ConfigurationError)
 
 
-def _check_seconds(_self: object, attribute: object, value: float) -> None:
-    check_seconds(getattr(attribute, "name", "a wait"), value, ConfigurationError)
+def _check_seconds(_self: object, attribute: Any, value: float) -> None:
+    check_seconds(attribute.name, value, ConfigurationError)
 
 
 @frozen(kw_only=True)

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlencode, urlsplit
@@ -20,6 +18,7 @@ from aiohttp.client_proto import ResponseHandler
 from multidict import CIMultiDict
 from yarl import URL
 
+from ..runtime import in_daemon_thread
 from ..secret import Secret
 from .auth import AuthHeaders
 from .call_state import CallState
@@ -34,22 +33,22 @@ def open_session(settings: TransportSettings, timeout: Timeout) -> aiohttp.Clien
     - ``trust_env`` stays off: it costs two thread hops per request (2.9 times the time of a
       whole request) and lets a ``.netrc`` replace the token. Proxies are resolved once.
     - No cookie jar: the API needs none, and resending cookies costs half a request.
-    - No total timeout here: the deadline of a call spans its attempts and is kept by ``send``.
-    - No limit in the connector: ``send`` hands out the slots, so that it knows the phase.
+    - No total timeout here: the deadline of a call spans its attempts and is kept by
+      :class:`.call_state.DeadlineTimer`.
+    - No limit in the connector: :class:`.transport.Transport` hands out the slots, so that it
+      knows the phase.
     - Idle connections are kept for 4 seconds only, which is less than servers usually do. One
       that the server closes in the very moment it is used again leaves a write in doubt, and a
       doubt costs more than a handshake.
     """
-    proxy = proxy_url(
-        settings.proxy, settings.base_url
-    )  # first: it may refuse, and a connector would be left behind
+    # First: it may refuse, and a connector would be left behind.
+    proxy = proxy_url(settings.proxy, settings.base_url)
     context = settings.ssl_context
-    if settings.keep_alive:
-        keeping: dict[str, Any] = {"keepalive_timeout": 4.0}
-    else:
-        keeping = {"force_close": True}
+    keep: dict[str, Any] = {"keepalive_timeout": 4.0}
+    if not settings.keep_alive:
+        keep = {"force_close": True}
     connector = aiohttp.TCPConnector(
-        limit=0, ssl=True if context is None else context, resolver=open_resolver(), **keeping
+        limit=0, ssl=True if context is None else context, resolver=open_resolver(), **keep
     )
     session = aiohttp.ClientSession(
         connector=connector,
@@ -90,7 +89,7 @@ def client_timeout(timeout: Timeout, *, silence: bool, whole: bool = True) -> ai
 
     Args:
         timeout: what is asked for.
-        silence: with the limit on silence, which else is the business of :mod:`.watch`.
+        silence: with the limit on silence, or else :class:`.call_state.DeadlineTimer` keeps it.
         whole: with one limit on the name look-up, TCP, a proxy's CONNECT and TLS together. Not
             for a borrowed session: there it would also count the wait for its pool.
     """
@@ -115,40 +114,17 @@ class _Lookups:
     """The two calls of an event loop that aiohttp's resolver makes."""
 
     async def getaddrinfo(self, host: str, port: int, **options: Any) -> Any:
-        return await _in_daemon_thread(lambda: socket.getaddrinfo(host, port, **options))
+        return await _looked_up(lambda: socket.getaddrinfo(host, port, **options))
 
-    async def getnameinfo(self, address: Any, flags: int = 0) -> tuple[str, str]:
-        found: tuple[str, str] = await _in_daemon_thread(lambda: socket.getnameinfo(address, flags))
-        return found
-
-
-async def _in_daemon_thread(call: Callable[[], Any]) -> Any:
-    loop = asyncio.get_running_loop()
-    result: asyncio.Future[Any] = loop.create_future()
-
-    def run() -> None:
-        value, error = None, None
-        try:
-            value = call()
-        except Exception as problem:
-            error = problem
-        with suppress(RuntimeError):  # the loop was closed: nobody waits any longer
-            loop.call_soon_threadsafe(_settle, result, value, error)
-
-    try:
-        threading.Thread(target=run, name="kapture-name-lookup", daemon=True).start()
-    except RuntimeError as error:  # no threads left, or the interpreter is leaving
-        raise OSError(f"no thread for the name look-up: {error}") from None
-    return await result
+    async def getnameinfo(self, address: Any, flags: int = 0) -> Any:
+        return await _looked_up(lambda: socket.getnameinfo(address, flags))
 
 
-def _settle(result: asyncio.Future[Any], value: Any, error: Exception | None) -> None:
-    if result.done():  # whoever asked has given up
-        return
-    if error is None:
-        result.set_result(value)
-    else:
-        result.set_exception(error)
+async def _looked_up(call: Callable[[], Any]) -> Any:
+    found, problem = await in_daemon_thread(call, "kapture-name-lookup")
+    if problem is not None:
+        raise problem
+    return found
 
 
 _FIRST_PAUSE = 60.0
@@ -156,19 +132,21 @@ _LONGEST_PAUSE = 3600.0
 
 
 class KeptConnections:
-    """What is known of a server's kept connections.
+    """Whether kept connections of the server may be used for writes.
 
     Some servers, and firewalls before them, close a kept connection without a word. A write that
     is sent on it just then gets no answer, and is in doubt. So after the first such death no write
     goes out on a kept connection for a while: 60 seconds, twice as long after each further
     one, an hour at most.
+
+    Attributes:
+        avoided_until: by the loop's clock; 0 as long as none has died.
     """
 
     __slots__ = ("_pause", "avoided_until")
 
     def __init__(self) -> None:
         self.avoided_until = 0.0
-        """By the loop's clock; 0 as long as none has died."""
         self._pause = _FIRST_PAUSE
 
     def connection_died(self, now: float) -> None:
@@ -184,7 +162,7 @@ class KeptConnections:
 
 
 def mark_used(protocol: Any) -> bool:
-    """Note that a connection is used, and tell whether it was before."""
+    """Note that a connection is used, and say whether it was before."""
     if getattr(protocol, "_kapture_used", False):
         return True
     protocol._kapture_used = True
@@ -200,7 +178,7 @@ class RequestTemplate(NamedTuple):
     url: URL
     headers: Mapping[str, str]
     limits: aiohttp.ClientTimeout | None
-    """What differs from the session's own."""
+    """Those that differ from the session's own."""
     cap: int
     """The most bytes of the answer."""
 

@@ -10,13 +10,15 @@ from typing import Any
 
 from attrs import field, frozen
 
-from ..arguments import check_mapping
+from ..arguments import check_flag, check_mapping, check_whole
 from ..errors import ConfigurationError
 from ..secret import Secret, check_header
 from .request import MEBI
 from .retry import RetryPolicy
 from .urls import BaseUrl
 
+# A failure, or an answer that is not the requested file, is cut here: it is only quoted.
+ERROR_BODY_CAP = MEBI // 4
 # aiohttp writes these from the body and the URL; a second hand on them breaks the framing.
 _OURS = frozenset({"content-length", "content-type", "host", "transfer-encoding", "connection"})
 
@@ -33,10 +35,9 @@ def _check_positive(_self: object, attribute: object, value: float | None) -> No
         )
 
 
-def _check_count(_self: object, attribute: object, value: int | None) -> None:
-    if value is not None and (type(value) is not int or value < 1):
-        name = getattr(attribute, "name", "a count")
-        raise ConfigurationError(f"{name} must be a whole number of 1 or more")
+def _check_count(_self: object, attribute: Any, value: int | None) -> None:
+    if value is not None:
+        check_whole(attribute.name, value, 1, ConfigurationError)
 
 
 def _check_ssl_context(_self: object, _attribute: object, value: Any) -> None:
@@ -56,10 +57,8 @@ def _check_ssl_context(_self: object, _attribute: object, value: Any) -> None:
         )
 
 
-def _check_bool(_self: object, attribute: object, value: object) -> None:
-    if not isinstance(value, bool):
-        name = getattr(attribute, "name", "a switch")
-        raise ConfigurationError(f"{name} must be True or False, not {type(value).__name__}")
+def _check_bool(_self: object, attribute: Any, value: object) -> None:
+    check_flag(attribute.name, value, ConfigurationError)
 
 
 def _check_retry(_self: object, _attribute: object, value: object) -> None:
@@ -124,22 +123,19 @@ class CallOptions:
 
 
 def wrapped_headers(headers: Mapping[str, str | Secret] | None) -> dict[str, Secret]:
-    """Headers hidden from whatever shows a frame's variables.
+    """Headers whose values no log, repr or traceback shows.
 
     Raises:
         ConfigurationError: they are no mapping of texts. Values are not shown.
     """
     check_mapping("headers", headers, ConfigurationError)
-    return {
-        name: Secret.wrap(value, f"the value of header {name[:40]!r} in headers")
-        if value is not None
-        else _no_header(name)
-        for name, value in (headers or {}).items()
-    }
-
-
-def _no_header(name: str) -> Secret:
-    raise ConfigurationError(f"the value of header {name[:40]!r} in headers must be text, not None")
+    found = {}
+    for name, value in (headers or {}).items():
+        what = f"the value of header {name[:40]!r} in headers"
+        if value is None:
+            raise ConfigurationError(f"{what} must be text, not None")
+        found[name] = Secret.wrap(value, what)
+    return found
 
 
 def check_headers(headers: Mapping[str, str | Secret] | None) -> dict[str, Secret]:
@@ -184,8 +180,3 @@ class TransportSettings:
     proxy: Secret | None = None
     ssl_context: ssl.SSLContext | None = field(default=None, validator=_check_ssl_context)
     keep_alive: bool = field(default=True, validator=_check_bool)
-
-
-ERROR_BODY_CAP = MEBI // 4
-"""What is no success, or not the file that was asked for, is read up to here and then cut: it is
-only quoted, never used."""

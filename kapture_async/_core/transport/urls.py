@@ -36,11 +36,6 @@ class BaseUrl:
         """The absolute URL of a path that starts with a slash."""
         return self.origin + self.prefix + path
 
-    @property
-    def is_https(self) -> bool:
-        """True for https."""
-        return self.origin.startswith("https:")
-
 
 def parse_base_url(text: str, *, allow_http: bool = False) -> BaseUrl:
     """Check a base URL.
