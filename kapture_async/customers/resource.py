@@ -31,6 +31,7 @@ from .._core.push.operation import JournaledOperation, JournaledResource
 from .._core.push.push import Push
 from .._core.push.reconcile import ReconcileObserver, Reconciliation
 from .._core.push.rows import Row, Source
+from .._core.push.settings import PushSettings
 from .._core.push.verification import Verification
 from .._core.push.verify import VerifyObserver
 from .._core.requestor import ApiRequestor
@@ -412,20 +413,22 @@ class Customers(JournaledResource):
         """
         return self._added(reference).push(
             source,
-            journal=journal,
-            payloads=payloads,
-            from_journal=from_journal,
-            restored=restored,
-            new_journal=new_journal,
-            keys_exact=keys_exact,
-            new_keys=new_keys,
-            key=key,
-            max_concurrency=max_concurrency,
-            max_rate=max_rate,
-            patience=patience,
-            give_up_after=give_up_after,
-            keep_going=keep_going,
-            on_event=on_event,
+            PushSettings(
+                journal=journal,
+                payloads=payloads,
+                from_journal=from_journal,
+                restored=restored,
+                new_journal=new_journal,
+                keys_exact=keys_exact,
+                new_keys=new_keys,
+                key=key,
+                max_concurrency=max_concurrency,
+                max_rate=max_rate,
+                patience=patience,
+                give_up_after=give_up_after,
+                keep_going=keep_going,
+                on_event=on_event,
+            ),
         )
 
     async def reconcile(

@@ -46,6 +46,7 @@ from .._core.push.operation import JournaledOperation, JournaledResource
 from .._core.push.push import Push
 from .._core.push.reconcile import ReconcileObserver, Reconciliation
 from .._core.push.rows import Row, Source
+from .._core.push.settings import PushSettings
 from .._core.push.verification import Verification
 from .._core.push.verify import VerifyObserver
 from .._core.requestor import ApiRequestor, PageSize
@@ -573,20 +574,22 @@ class Tickets(JournaledResource):
         """
         return self._added(reference).push(
             source,
-            journal=journal,
-            payloads=payloads,
-            from_journal=from_journal,
-            restored=restored,
-            new_journal=new_journal,
-            keys_exact=keys_exact,
-            new_keys=new_keys,
-            key=key,
-            max_concurrency=max_concurrency,
-            max_rate=max_rate,
-            patience=patience,
-            give_up_after=give_up_after,
-            keep_going=keep_going,
-            on_event=on_event,
+            PushSettings(
+                journal=journal,
+                payloads=payloads,
+                from_journal=from_journal,
+                restored=restored,
+                new_journal=new_journal,
+                keys_exact=keys_exact,
+                new_keys=new_keys,
+                key=key,
+                max_concurrency=max_concurrency,
+                max_rate=max_rate,
+                patience=patience,
+                give_up_after=give_up_after,
+                keep_going=keep_going,
+                on_event=on_event,
+            ),
         )
 
     def update_many(
@@ -694,21 +697,23 @@ class Tickets(JournaledResource):
         updated = self._updated(reference, read=defaults.apply, by_ticket=key is None)
         return updated.push(
             source if key is not None else EachOnce(remember=journal is None).of(source),
-            keys=BY_TICKET if key is None else None,
-            journal=journal,
-            payloads=payloads,
-            from_journal=from_journal,
-            restored=restored,
-            new_journal=new_journal,
-            keys_exact=keys_exact,
-            new_keys=new_keys,
-            key=ticket_of if key is None else key,
-            max_concurrency=max_concurrency,
-            max_rate=max_rate,
-            patience=patience,
-            give_up_after=give_up_after,
-            keep_going=keep_going,
-            on_event=on_event,
+            PushSettings(
+                keys=BY_TICKET if key is None else None,
+                journal=journal,
+                payloads=payloads,
+                from_journal=from_journal,
+                restored=restored,
+                new_journal=new_journal,
+                keys_exact=keys_exact,
+                new_keys=new_keys,
+                key=ticket_of if key is None else key,
+                max_concurrency=max_concurrency,
+                max_rate=max_rate,
+                patience=patience,
+                give_up_after=give_up_after,
+                keep_going=keep_going,
+                on_event=on_event,
+            ),
         )
 
     async def reconcile(

@@ -18,6 +18,7 @@ from kapture_async._core.push.reconcile import (
     Reconciliation,
 )
 from kapture_async._core.push.rows import Row, Source
+from kapture_async._core.push.settings import PushSettings
 from kapture_async._core.push.verification import Verification
 from kapture_async._core.push.verify import VerifyObserver
 from kapture_async._core.requestor import ApiRequestor
@@ -534,20 +535,22 @@ class Tickets(JournaledResource):
         """
         return self._created(reference).push(
             source,
-            journal=journal,
-            payloads=payloads,
-            from_journal=from_journal,
-            restored=restored,
-            new_journal=new_journal,
-            keys_exact=keys_exact,
-            new_keys=new_keys,
-            key=key,
-            max_concurrency=max_concurrency,
-            max_rate=max_rate,
-            patience=patience,
-            give_up_after=give_up_after,
-            keep_going=keep_going,
-            on_event=on_event,
+            PushSettings(
+                journal=journal,
+                payloads=payloads,
+                from_journal=from_journal,
+                restored=restored,
+                new_journal=new_journal,
+                keys_exact=keys_exact,
+                new_keys=new_keys,
+                key=key,
+                max_concurrency=max_concurrency,
+                max_rate=max_rate,
+                patience=patience,
+                give_up_after=give_up_after,
+                keep_going=keep_going,
+                on_event=on_event,
+            ),
         )
 
     async def reconcile(

@@ -17,6 +17,7 @@ from kapture_async._core.journal.reference import append_marker
 from kapture_async._core.journal.store import Store
 from kapture_async._core.push.journaling import JournalBridge, RowCodec
 from kapture_async._core.push.push import Push
+from kapture_async._core.push.settings import PushSettings
 from kapture_async._core.transport.retry import RetryPolicy
 
 JOB = Job(service="s", operation="o", target="https://example.com", place="text")
@@ -38,11 +39,11 @@ def push_of(rows: Any, journal: Path, *, send: Any = None, **more: Any) -> Push[
     return Push(
         rows,
         send or accept,
+        PushSettings(journal=journal, from_journal=held),
         service="s",
         operation="o",
         retry=RetryPolicy(),
         recorder=JournalBridge(journal, records),
-        held=held,
     )
 
 

@@ -24,14 +24,21 @@ from .beginnings import beginning
 from .candidates import CluesOf
 from .doctor import Diagnosis, examine
 from .echoes import AnswerRule
-from .journaling import RowCodec
+from .journaling import JournalBridge, KeyRules, RowCodec
 from .lookup import Inquiry, Look
 from .push import Push
-from .reconcile import ReconcileObserver, Reconciliation, Resolved, reconcile, settle_time
+from .reconcile import (
+    ReconcileObserver,
+    Reconciliation,
+    Resolved,
+    longest_call,
+    reconcile,
+    settle_time,
+)
 from .resolving import judge
 from .restored import Ways
 from .rows import Source
-from .settings import bulk_push
+from .settings import PushSettings
 from .verification import Verification
 from .verify import VerifyObserver, verify
 
@@ -80,33 +87,20 @@ class JournaledOperation(Generic[V, R]):
     trial: Callable[[int, bytes | None], V] | None = None
     answers: AnswerRule | None = None
 
-    def push(
-        self,
-        source: Source[Any],
-        *,
-        journal: str | os.PathLike[str] | None,
-        keys: str | None = None,
-        payloads: bool = True,
-        **settings: Any,
-    ) -> Push[R]:
+    def push(self, source: Source[Any], settings: PushSettings) -> Push[R]:
         """A push, not yet running.
 
         Args:
             source: the rows.
-            journal: the file of the journal, if there is one.
-            keys: what tells rows apart, for the journal; by default ``"key"`` where there is a
-                ``key`` function.
-            payloads: keep packed values in the journal.
-            settings: see :func:`.bulk_push`.
+            settings: where its journal is, how rows are told apart, how fast it is at most.
 
         Raises:
-            InvalidInputError: the source is no iterable, or a setting is out of range.
+            InvalidInputError: the source is no iterable.
         """
-        check_flag("payloads", payloads)
-        if keys is None and settings["key"] is not None:
-            keys = "key"
-        once = self.requestor.with_retry(NO_RETRY)  # what comes next is the push's decision
-        send, read = self.send, self.read
+        requestor, read, send = self.requestor, self.read, self.send
+        transport, timeout = requestor.transport, requestor.options.timeout
+        once = requestor.with_retry(NO_RETRY)  # what comes next is the push's decision
+        journal = settings.journal
 
         def send_packed(value: V) -> Awaitable[R]:
             return send(once, value)
@@ -114,16 +108,28 @@ class JournaledOperation(Generic[V, R]):
         def send_row(row: Any) -> Awaitable[R]:
             return send(once, read(row))
 
-        return bulk_push(
-            self.requestor,
+        recorder = None
+        if journal is not None:
+            keys = "key" if settings.keys is None and settings.key is not None else settings.keys
+            recorder = JournalBridge(
+                journal,
+                self._codec(keys, settings.payloads, longest_call(timeout.total)),
+                KeyRules(exact=settings.keys_exact, new=settings.new_keys),
+                ways=None if self.place == NOWHERE else self._ways(),
+                restored=settings.restored,
+                new_journal=settings.new_journal,
+            )
+        return Push(
             source,
             send_row if journal is None else send_packed,
+            settings,
+            service=transport.settings.service,
             operation=self.name,
-            records=lambda longest: self._codec(keys, payloads, longest),
-            journal=journal,
-            ways=None if self.place == NOWHERE else self._ways(),
+            retry=requestor.options.retry,
+            max_concurrency=transport.settings.max_connections,
+            recorder=recorder,
             rule=self.answers,
-            **settings,
+            drop_connections=transport.drop_connections,
         )
 
     async def reconcile(

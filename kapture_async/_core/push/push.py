@@ -23,7 +23,6 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import frozen
 
-from ..arguments import check_callable, check_seconds
 from ..errors import (
     ClientStateError,
     ConflictError,
@@ -45,7 +44,6 @@ from .events import (
     AnswersDiffer,
     PushEvent,
     PushNoticed,
-    PushObserver,
     PushStopped,
     RowDoubted,
     RowFinished,
@@ -57,6 +55,7 @@ from .journaling import JournalBridge
 from .refusals import Refusals, Stop
 from .row_reader import DirectFeed, Feed, RowReader
 from .rows import Row, Rows, Source
+from .settings import PushSettings
 from .throttle import Throttle
 from .wait_queue import Pauser, pause_on_clock
 from .worker import Worker
@@ -120,50 +119,32 @@ class Push(Generic[R]):
         self,
         source: Source[Any],
         send: Callable[[Any], Awaitable[R]],
+        settings: PushSettings | None = None,
         *,
         service: str,
         operation: str,
         retry: RetryPolicy,
-        key: Callable[[Any], str] | None = None,
         max_concurrency: int = MAX_CONCURRENCY,
-        max_rate: float | None = None,
-        patience: float = 300.0,
-        give_up_after: int | None = 100,
-        keep_going: bool = False,
-        on_event: PushObserver | None = None,
         recorder: JournalBridge | None = None,
-        held: bool = False,
         rule: AnswerRule | None = None,
         drop_connections: Callable[[], None] = lambda: None,
         now: Callable[[], float] = time.monotonic,
         pause: Pauser = pause_on_clock,
         rand: Callable[[], float] = random.random,
     ) -> None:
-        if type(max_concurrency) is not int or not 1 <= max_concurrency <= 10_000:
-            raise InvalidInputError("max_concurrency must be a whole number from 1 to 10,000")
-        if max_rate is not None and (
-            isinstance(max_rate, bool)
-            or not isinstance(max_rate, (int, float))
-            or not 0 < max_rate < math.inf
-        ):
-            raise InvalidInputError("max_rate must be more than 0 requests per second")
-        if type(keep_going) is not bool:
-            raise InvalidInputError("keep_going must be True or False")
-        if give_up_after is not None and (type(give_up_after) is not int or give_up_after < 1):
-            raise InvalidInputError("give_up_after must be 1 or more, or None for never")
-        check_seconds("patience", patience)
-        check_callable("on_event", on_event)
+        settings = settings or PushSettings()
+        max_concurrency = settings.max_concurrency or max_concurrency
         self._rows = Rows(source)
         self._service, self._operation = service, operation
         self._us: dict[str, Any] = {"service": service, "operation": operation, "effect": "write"}
         self._most_workers = max_concurrency
         self._most_unread = 2 * max_concurrency
-        self._give_up_after = math.inf if give_up_after is None else give_up_after
-        self._keep_going = keep_going
-        self._on_event = on_event
+        self._give_up_after = settings.give_up_after or math.inf
+        self._keep_going = settings.keep_going
+        self._on_event = settings.on_event
         self._now = now
         self._recorder = recorder
-        self._held = held
+        self._from_journal = settings.from_journal
         self._drop_connections = drop_connections
         self._contradictions = self._doubted = 0
         self._answers: Answers | None = None
@@ -187,13 +168,15 @@ class Push(Generic[R]):
         self._reported = False
         self._throttle = Throttle(
             max_concurrency=max_concurrency,
-            max_rate=max_rate,
+            max_rate=settings.max_rate,
             alone=True,
             now=now,
             pause=pause,
             rand=rand,
         )
-        self._reader: RowReader[R] = RowReader(self._rows, key, now, self._fail, self._is_cut_off)
+        self._reader: RowReader[R] = RowReader(
+            self._rows, settings.key, now, self._fail, self._is_cut_off
+        )
         self._journaled: JournaledFeed[R] | None = None
         if recorder is not None:
             self._journaled = JournaledFeed(
@@ -205,9 +188,9 @@ class Push(Generic[R]):
                 self._fail,
             )
         self._feed: Feed[R] = self._journaled or DirectFeed(self._reader)
-        self._refusals = Refusals(operation, keep_going=keep_going)
+        self._refusals = Refusals(operation, keep_going=settings.keep_going)
         self._worker: Worker[R] = Worker(
-            self, send, retry=retry, patience=patience, pause=pause, rand=rand
+            self, send, retry=retry, patience=settings.patience, pause=pause, rand=rand
         )
 
     # --- for the caller ------------------------------------------------------------------------
@@ -263,8 +246,8 @@ class Push(Generic[R]):
             if self._answers is not None and self._answers.gives_ids:
                 for row, ticket_id in await recorder.given():
                     self._answers.know(ticket_id, row)
-            if self._held or recorder.has_rest:
-                self._rows.then(recorder.rest(from_journal=self._held))
+            if self._from_journal or recorder.has_rest:
+                self._rows.then(recorder.rest(from_journal=self._from_journal))
         self._runner = asyncio.create_task(self._run(), name="push")
         return self
 

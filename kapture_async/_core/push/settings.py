@@ -1,105 +1,67 @@
-"""What every resource's push has in common: its journal, if it has one, and its settings."""
+"""The settings of a push, checked when they are made, before anything is opened or sent."""
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
-from ..arguments import check_callable, check_flag, check_path_like
+from attrs import frozen
+
+from ..arguments import check_callable, check_flag, check_path_like, check_seconds
 from ..errors import InvalidInputError
-from ..requestor import ApiRequestor
-from .echoes import AnswerRule
 from .events import PushObserver
-from .journaling import JournalBridge, KeyRules, RowCodec
-from .push import Push
-from .reconcile import longest_call
-from .restored import Ways
-from .rows import Source
-
-R = TypeVar("R")
 
 
-def bulk_push(
-    caller: ApiRequestor,
-    source: Source[Any],
-    send: Callable[[Any], Awaitable[R]],
-    *,
-    operation: str,
-    records: Callable[[float | None], RowCodec[Any]],
-    journal: str | os.PathLike[str] | None,
-    from_journal: bool,
-    key: Callable[[Any], str] | None,
-    max_concurrency: int | None,
-    max_rate: float | None,
-    patience: float,
-    give_up_after: int | None,
-    keep_going: bool,
-    on_event: PushObserver | None,
-    rule: AnswerRule | None = None,
-    ways: Ways | None = None,
-    restored: bool = False,
-    new_journal: bool = False,
-    keys_exact: bool = False,
-    new_keys: bool = False,
-) -> Push[R]:
-    """A push of one operation, not yet running.
+@frozen(kw_only=True)
+class PushSettings:
+    """What the caller of a push decides; the resources document each setting.
 
-    Args:
-        caller: whose service, connections, time and retries it uses.
-        source: the rows.
-        send: sends one row, once.
-        operation: its name.
-        records: how rows stand in a journal, given the seconds that a call may take.
-        journal, from_journal, key, max_concurrency, max_rate, patience, give_up_after,
-            keep_going, on_event, keys_exact, new_keys: as the resources have them.
-        rule: what the answers repeat of their rows, if they repeat anything.
-        ways: how rows are looked up, if an older copy of the journal must; ``None`` if they
-            cannot be.
-        restored, new_journal: as the resources have them.
+    ``keys`` is what tells rows apart, for the journal; ``"key"`` where there is a ``key`` function.
 
     Raises:
-        InvalidInputError: the source is no iterable, or a setting is out of range.
+        InvalidInputError: a setting is of a wrong type, out of range, or needs a journal.
     """
-    check_callable("key", key)
-    for name, value in (
-        ("from_journal", from_journal),
-        ("restored", restored),
-        ("new_journal", new_journal),
-        ("keys_exact", keys_exact),
-        ("new_keys", new_keys),
-    ):
-        check_flag(name, value)
-    settings = caller.transport.settings
-    recorder = None
-    if journal is not None:
-        check_path_like("journal", journal)
-        recorder = JournalBridge(
-            journal,
-            records(longest_call(caller.options.timeout.total)),
-            KeyRules(exact=keys_exact, new=new_keys),
-            ways=ways,
-            restored=restored,
-            new_journal=new_journal,
-        )
-    elif from_journal or restored or new_journal:
-        name = "from_journal" if from_journal else "restored" if restored else "new_journal"
-        raise InvalidInputError(f"{name} needs a journal")
-    return Push(
-        source,
-        send,
-        service=settings.service,
-        operation=operation,
-        retry=caller.options.retry,
-        key=key,
-        max_concurrency=settings.max_connections if max_concurrency is None else max_concurrency,
-        max_rate=max_rate,
-        patience=patience,
-        give_up_after=give_up_after,
-        keep_going=keep_going,
-        on_event=on_event,
-        recorder=recorder,
-        held=from_journal,
-        rule=rule,
-        drop_connections=caller.transport.drop_connections,
-    )
+
+    journal: str | os.PathLike[str] | None = None
+    keys: str | None = None
+    payloads: bool = True
+    from_journal: bool = False
+    restored: bool = False
+    new_journal: bool = False
+    keys_exact: bool = False
+    new_keys: bool = False
+    key: Callable[[Any], str] | None = None
+    max_concurrency: int | None = None
+    max_rate: float | None = None
+    patience: float = 300.0
+    give_up_after: int | None = 100
+    keep_going: bool = False
+    on_event: PushObserver | None = None
+
+    def __attrs_post_init__(self) -> None:
+        check_callable("key", self.key)
+        check_callable("on_event", self.on_event)
+        check_seconds("patience", self.patience)
+        for name in ("payloads", "keys_exact", "new_keys", "keep_going", *_NEED_A_JOURNAL):
+            check_flag(name, getattr(self, name))
+        most, rate = self.max_concurrency, self.max_rate
+        if most is not None and (type(most) is not int or not 1 <= most <= 10_000):
+            raise InvalidInputError("max_concurrency must be a whole number from 1 to 10,000")
+        if rate is not None and (
+            isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate < math.inf
+        ):
+            raise InvalidInputError("max_rate must be more than 0 requests per second")
+        failures = self.give_up_after
+        if failures is not None and (type(failures) is not int or failures < 1):
+            raise InvalidInputError("give_up_after must be 1 or more, or None for never")
+        if self.journal is not None:
+            check_path_like("journal", self.journal)
+            return
+        for name in _NEED_A_JOURNAL:
+            if getattr(self, name):
+                raise InvalidInputError(f"{name} needs a journal")
+
+
+_NEED_A_JOURNAL = ("from_journal", "restored", "new_journal")
