@@ -210,8 +210,8 @@ def test_every_call_has_an_example(guide: str, classes: dict[str, type]) -> None
     calls = [
         f"{where}.{name}("
         for where, cls in classes.items()
-        for name, member in vars(cls).items()
-        if inspect.isfunction(member) and not name.startswith("_")
+        for name, _ in inspect.getmembers(cls, inspect.isfunction)
+        if not name.startswith("_")
     ]
     assert len(calls) > 10
     assert [call for call in calls if call not in code] == []

@@ -74,7 +74,7 @@ def arguments() -> set[str]:
     """Every argument and attribute that the packages offer."""
     names: set[str] = set()
     for module in MODULES:
-        for name in module.__all__:
+        for name in dir(module):
             member = getattr(module, name)
             names |= {name}
             if callable(member):
@@ -97,6 +97,6 @@ def test_arguments(guide: str) -> None:
 
 @pytest.mark.parametrize("guide", GUIDES)
 def test_classes(guide: str) -> None:
-    known = {name for module in MODULES for name in module.__all__} | set(dir(builtins)) | ELSEWHERE
+    known = {name for module in MODULES for name in dir(module)} | set(dir(builtins)) | ELSEWHERE
     for name in re.findall(r"`([A-Z][a-z]\w+)(?:\.\w+|\(.*?\))?`", prose(guide)):
         assert name in known, f"{guide} speaks of {name}"
