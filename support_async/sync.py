@@ -762,7 +762,7 @@ class SyncTickets(SyncResource[Tickets]):
         keys_exact: bool = False,
         new_keys: bool = False,
     ) -> SyncPush[None]:
-        """Create many tickets at once, and say of each what became of it.
+        """Create many tickets, and report the outcome of each.
 
         ::
 
@@ -770,72 +770,72 @@ class SyncTickets(SyncResource[Tickets]):
                 for outcome in outcomes:
                     ...
 
-        A row that cannot be sent, or that the service refuses, never stops the others. What
-        never left this machine is sent again as the client's retry policy says; what may have
-        arrived is never sent again. When the service asks to slow down, all workers wait.
-        Attachments that are given as paths are read when their turn comes.
+        A row that cannot be sent, or that the service refuses, never stops the others. What never
+        left this machine is sent again as the client's retry policy says; what may have arrived is
+        never sent again. When the service asks to slow down, all workers wait. An attachment that
+        is a path is read when its row is sent.
 
         The answers of this service repeat nothing of a row, not even an id. So the answer to
-        another row, as a proxy may give that is one behind, cannot be told from the right one:
-        :attr:`Accepted.checked` is false, and only a lookup proves more.
+        another row, as a proxy that is one answer behind may give it, cannot be told from the right
+        one: :attr:`Accepted.checked` is false, and only a lookup proves more.
 
         Args:
-            source: any iterable of :class:`NewTicket`, of mappings by wire
-                names, or of :class:`Row` around either. It is read as fast as the service
-                takes the rows, never ahead of that.
-            key: gives a row's name for its outcome; a :class:`Row` brings its own.
-            max_concurrency: requests in flight at most; by default as many as the client has
-                connections. How many are best, the push finds out by itself.
-            max_rate: requests per second at most, for a service whose limit is known.
-            patience: seconds that one row may be put off, by "slow down" answers or because a
-                service that worked before cannot be reached, before it counts as rejected or
-                not sent.
-            give_up_after: stop after so many rows in a row failed for reasons that are not
-                theirs (service unreachable or silent, credentials refused, too many open
+            source: any iterable of :class:`NewTicket`, of mappings by wire names,
+                or of :class:`Row` around either. It is read as fast as the service takes the rows,
+                never ahead of that.
+            key: returns the row's name for its outcome; a :class:`Row` brings its own.
+            max_concurrency: the most requests in flight; by default the client's number of
+                connections. Up to that, the push finds the best number by itself.
+            max_rate: the most requests per second, for a service whose limit is known.
+            patience: the most seconds that one row is retried later, because the service asks to
+                slow down or cannot be reached after it had worked; then the row counts as rejected
+                or not sent.
+            give_up_after: stop after this many consecutive rows failed for reasons that are not
+                their own (service unreachable or silent, credentials refused, too many open
                 tickets); ``None``: never.
-            keep_going: refusals never stop the push. Without it, a push stops at the first row
-                if its credentials are refused, or its address takes no such call; and later
-                after 50 refusals in a row that are alike and not documented as refusals of the
+            keep_going: refusals never stop the push. Without it, a push stops at the first row if
+                its credentials are refused or nothing accepts the call at its address; and later
+                after 50 consecutive refusals that are alike and not documented as refusals of the
                 row's own data ("Auth Key Expired", "limit exceeded"). Until the first row is
-                accepted, one request at a time is sent.
-            on_event: told of every outcome, pause and stop.
-            journal: the file of a journal, made if it is not there. With it the push survives
-                crashes: what was accepted before is not sent again, what is in doubt is not
-                either (see :meth:`reconcile`), and all else goes on. Each row is found again by
-                its key, or by its content if it has none. Attachments must be paths then.
+                accepted, one request is sent at a time.
+            on_event: called with every outcome, pause and stop.
+            journal: the journal's file, created if it does not exist. With a journal the push
+                survives crashes: what was accepted is not sent again, nor is what is in doubt (see
+                :meth:`reconcile`), and everything else resumes. A row is recognized by its key, or
+                by its content if it has none. Attachments must be paths then.
             reference: where a row's reference travels, by which a lost answer is looked up:
                 ``"text"``, a line at the end of the comment; or ``None``: then a doubt becomes
                 "probable" at best. Used only with a journal.
-            payloads: keep what is needed to send a row again in the journal, until it is in the
-                helpdesk. Without, the source must be given again.
+            payloads: keep in the journal what is needed to send a row again, until the row is in
+                the helpdesk. Without, the source must be given again.
             from_journal: after the source, send what only the journal still holds.
             restored: the journal is an older copy, from a backup, or lost its ``-wal`` file: each
-                row is looked up by its reference before it is sent; found it is accepted, not
-                proven absent it is in doubt. A copy that is older than what this machine has
-                seen of the journal is noticed without it; what another machine has sent with
-                another copy is not. Push with no other copy, and give the service five minutes
-                after the last push with one.
-            new_journal: begin a new journal although another one on this machine has sent
-                these rows to the same place: they are sent once more.
+                row is looked up by its reference before it is sent. A row that is found is
+                accepted; one that is not proven absent is in doubt. A copy that is older than what
+                this machine has seen of the journal is noticed without this setting; what another
+                machine sent with another copy is not. Push with no other copy, and wait five
+                minutes after the last push with one.
+            new_journal: start a new journal although another one on this machine has sent these
+                rows to the same place: they are sent once more.
             keys_exact: with a journal, a key that is another spelling of a key of an earlier run
                 (``1`` for ``0001``, upper or lower case, blanks) is another row. Otherwise such a
-                row is not sent if its content is that of the earlier one, or the earlier spelling
-                is gone from the source; what is not decided by the row alone waits until the
-                source is at its end.
+                row is not sent if its content equals that of the earlier row, or if the source no
+                longer has the earlier spelling; what the row alone does not decide waits until the
+                end of the source.
             new_keys: with a journal, rows with new keys are sent even if their contents are known
                 under other keys. Otherwise more than 50 of the first 100 such rows stop the push
                 before any of them is sent.
 
         Returns:
-            A push, not yet running; see :class:`SyncPush`. Its accepted outcomes carry no ticket
-            id, as the service tells none.
+            A push, not yet running; see :class:`SyncPush`. Its accepted outcomes have no ticket id, as
+            the service returns none.
 
         Raises:
-            InvalidInputError: the source is no iterable, or a setting is out of range.
-            JournalError: on entering it: the journal cannot be used. Nothing was sent.
+            InvalidInputError: the source is not iterable, or a setting is out of range.
+            JournalError: when it is entered: the journal cannot be used. Nothing was sent.
             ConfirmationNeededError: another journal has sent these rows; see ``new_journal``. Or,
                 from the iteration, after its last outcome: see ``new_keys``.
-            PushStoppedError: from the iteration, after its last outcome: the push gave up.
+            PushStoppedError: from the iteration, after its last outcome: the push stopped early.
         """
         return SyncPush(
             self._portal,
@@ -870,38 +870,38 @@ class SyncTickets(SyncResource[Tickets]):
         probe: bool = False,
         on_event: ReconcileObserver | None = None,
     ) -> Reconciliation:
-        """Find out what became of the doubts in a journal, and write it down there.
+        """Look up the unconfirmed rows of a journal, and record there what happened to them.
 
         Waits until the settle time is over, reads the user's whole history, and looks for the
-        references; what is not found is looked for a second time. Absent rows can be sent
-        again, by the same push; a look that shows no other row of the journal proves nothing,
-        and leaves rows open, as does a ticket without a reference that begins as the row does
-        (it is probable). It holds as long as the history lists every ticket within the
-        settle time, comments come back whole, and nobody else writes the references;
-        :meth:`doctor` puts that to the test.
+        references; what is not found is looked for a second time. Absent rows can be sent again, by
+        the same push. A lookup that shows no other row of the journal proves nothing and leaves
+        rows open, and so does a ticket without a reference that begins as the row does (the row is
+        then probable). This holds as long as the history lists every ticket within the settle time,
+        comments come back whole, and nobody else writes the references; :meth:`doctor` tests that.
 
         Args:
             journal: the file.
             reference: as for the push.
-            settle: seconds after the last sign of a doubtful row until the first look. Default
-                300, or twice the time for a call if that is more; not less than that. The
-                longer time counts, of this client and of the one that pushed.
-            assume_complete: take rows for absent although the looks could have missed them; see
+            settle: seconds from the last sign of an unconfirmed row to the first lookup. Default
+                300, or twice the time for a call if that is more, and no less. The longer call
+                counts, of this client or of the one that pushed.
+            assume_complete: count rows as absent although the lookups could have missed them; see
                 :attr:`Reconciliation.unconfirmed`.
-            probe: where that is all that keeps rows open, make ONE ticket that says it is a
-                trial, with a neutral text like theirs, in the category of one of them, and look
-                for it: it then vouches for them. Close it afterwards. Never made without this.
-            on_event: told of waits and looks.
+            probe: where nothing else keeps rows open, create ONE ticket that says it is a trial,
+                with a neutral text like theirs, in the category of one of them, and look for it: if
+                it is found, the history shows rows like these. Close it afterwards. No trial ticket
+                is ever created without this.
+            on_event: called with waits and lookups.
 
         Returns:
-            What became of each doubt.
+            What happened to each row.
 
         Raises:
             InvalidInputError: ``settle`` is too short, or there is no reference that ``probe``
                 could look for.
             JournalError: the journal cannot be used, or belongs to another push.
-            HelpdeskError: a look failed. What was resolved before stands in the journal, and
-                :meth:`Reconciliation.before` gives it.
+            HelpdeskError: a lookup failed. What was resolved before is in the journal, and
+                :meth:`Reconciliation.before` returns it.
         """
         return self._portal.call(
             self._inner.reconcile(
@@ -922,32 +922,33 @@ class SyncTickets(SyncResource[Tickets]):
         settle: float | None = None,
         on_event: VerifyObserver | None = None,
     ) -> Verification:
-        """Check every row of a journal against the helpdesk: the proof that a push did what its
+        """Check every row of a journal against the helpdesk: proof that a push did what its
         journal says.
 
         It reads the user's whole history.
 
-        Nothing is sent. A doubt that is found once is present from then on, and what
-        contradicts an outcome is noted in the journal, as :meth:`reconcile` does. A row that was
-        not seen is *missing* only if the look could not have overlooked it (the list was whole,
-        and has shown rows of its kind and its day); otherwise it was *not seen*, with the reason.
+        Nothing is sent. A doubt that is found once is present from then on, and a contradiction of
+        an outcome is recorded in the journal, as :meth:`reconcile` does. A row that was not seen is
+        *missing* only if the lookup could not have overlooked it (the list was complete, and showed
+        rows of its kind and day); otherwise it was *not seen*, with the reason.
 
         Args:
             journal: the file.
             reference: as for the push.
-            settle: seconds within which what was sent has to be visible: what is younger and was
-                not seen is not yet visible. Default 300, or twice the time for a call if that is
-                more; not less than that.
-            on_event: told how far it is.
+            settle: seconds until what was sent has to be visible: a younger row that was not seen
+                is not yet visible. Default 300, or twice the time for a call if that is more, and
+                no less.
+            on_event: called with the progress.
 
         Returns:
-            The numbers, the first rows of each kind by name, and every row from
-            :meth:`Verification.rows`. Close it, or drop it: the rows are in a temporary file.
+            The counts, the first rows of each kind by name, and every row from
+            :meth:`Verification.rows`. Close it when done, or let it go: the rows are in a temporary
+            file.
 
         Raises:
             InvalidInputError: ``settle`` is too short.
             JournalError: the journal cannot be used, or belongs to another push.
-            HelpdeskError: the look failed. Contradictions that it had shown by then stand in the
+            HelpdeskError: the lookup failed. Contradictions that it had shown by then are in the
                 journal. It is safe to verify again.
         """
         return self._portal.call(
@@ -957,21 +958,21 @@ class SyncTickets(SyncResource[Tickets]):
     def doctor(
         self, trial: NewTicket, *, reference: ReferencePlace = TEXT, patience: float = 120.0
     ) -> Diagnosis:
-        """Find out with one trial ticket which guarantee a journaled push has here.
+        """Find out with one trial ticket what a push with a journal can guarantee here.
 
-        Creates the ticket, and looks for its reference until it comes
-        back. Close it afterwards.
+        Creates the ticket, and looks for its reference until it comes back. Close the ticket
+        afterwards.
 
         Args:
-            trial: a ticket to try it with; best one that says so.
+            trial: the ticket; best one that says it is a trial.
             reference: as for the push.
-            patience: seconds to wait for the reference at most.
+            patience: the most seconds to wait for the reference.
 
         Returns:
             The guarantee that holds, and why.
 
         Raises:
-            InvalidInputError: there is nowhere for a reference to travel.
+            InvalidInputError: references do not travel, or an argument is wrong.
             HelpdeskError: the trial ticket was not created, or that is in doubt.
         """
         return self._portal.call(self._inner.doctor(trial, reference=reference, patience=patience))

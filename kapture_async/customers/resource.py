@@ -351,7 +351,7 @@ class Customers(JournaledResource):
         keys_exact: bool = False,
         new_keys: bool = False,
     ) -> Push[SavedCustomer]:
-        """Add many customers at once, and say of each what became of it.
+        """Add many customers, and report the outcome of each.
 
         ::
 
@@ -359,18 +359,16 @@ class Customers(JournaledResource):
                 async for outcome in outcomes:
                     ...
 
-        It is :meth:`Tickets.push`, for customers. The service calls its endpoint "add or
-        update" (SERVICE.md, section 5) and does not say how it recognizes a customer it has:
-        it may merge a row into one with the same phone number or e-mail address. So
-        "each once" means here that each row is sent once, and not that each makes a customer of
-        its own; two rows of one person may end as one customer, whose remarks are then those
-        of the later row.
+        It is :meth:`Tickets.push`, for customers. The service calls its endpoint "add or update"
+        (SERVICE.md, section 5) and does not say how it recognizes a customer: it may merge a row
+        into one with the same phone number or e-mail address. So "exactly once" means here that
+        each row is sent once, not that each makes a customer of its own; two rows of one person may
+        end up as one customer, with the remarks of the later row.
 
         Args:
             source: any iterable or async iterable of :class:`NewCustomer`, of mappings by wire
                 names (see :meth:`NewCustomer.from_mapping`), or of :class:`Row` around either.
-            key: gives a row's name, by which a journal knows it again, such as your own
-                customer code; otherwise a journal goes by its content.
+            key: returns the row's name for its outcome; a :class:`Row` brings its own.
             max_concurrency, max_rate, patience, give_up_after, keep_going, on_event: as for
                 :meth:`Tickets.push`.
             journal: the file of a journal, made if it is not there; as for
@@ -379,37 +377,21 @@ class Customers(JournaledResource):
                 ``remarks``, which come back (section 7); a :class:`Field`, of an object of
                 ``customer_info`` that your tenant's Get Customer gives back; or ``None``. Used
                 only with a journal.
-            payloads: keep what is needed to send a row again in the journal, until it is there.
-                Without, the source must be given again, and doubts stay, as nobody knows whom
-                to ask for.
-            from_journal: after the source, send what only the journal still holds.
-            restored: the journal is an older copy, from a backup, or lost its ``-wal`` file: each
-                row is looked up by its reference before it is sent; found it is accepted, not
-                proven absent it is in doubt. A copy that is older than what this machine has
-                seen of the journal is noticed without it; what another machine has sent with
-                another copy is not. Push with no other copy, and give the service five minutes
-                after the last push with one.
-            new_journal: begin a new journal although another one on this machine has sent
-                these rows to the same place: they are sent once more.
-            keys_exact: with a journal, a key that is another spelling of a key of an earlier run
-                (``1`` for ``0001``, upper or lower case, blanks) is another row. Otherwise such a
-                row is not sent if its content is that of the earlier one, or the earlier spelling
-                is gone from the source; what is not decided by the row alone waits until the
-                source is at its end.
-            new_keys: with a journal, rows with new keys are sent even if their contents are known
-                under other keys. Otherwise more than 50 of the first 100 such rows stop the push
-                before any of them is sent.
+            payloads: keep in the journal what is needed to send a row again, until the row is in
+                the helpdesk. Without, the source must be given again, and doubts stay, since it is
+                not known which customer to look up.
+            from_journal, restored, new_journal, keys_exact, new_keys: as for :meth:`Tickets.push`.
 
         Returns:
             A push, not yet running; see :class:`Push`. ``ticket_id`` of an outcome is the
             customer's id, where the reply shows one.
 
         Raises:
-            InvalidInputError: the source is no iterable, or a setting is out of range.
-            JournalError: on entering it: the journal cannot be used. Nothing was sent.
+            InvalidInputError: the source is not iterable, or a setting is out of range.
+            JournalError: when it is entered: the journal cannot be used. Nothing was sent.
             ConfirmationNeededError: another journal has sent these rows; see ``new_journal``. Or,
                 from the iteration, after its last outcome: see ``new_keys``.
-            PushStoppedError: from the iteration, after its last outcome: the push gave up.
+            PushStoppedError: from the iteration, after its last outcome: the push stopped early.
         """
         return self._added(reference).push(
             source,
@@ -440,31 +422,31 @@ class Customers(JournaledResource):
         assume_complete: bool = False,
         on_event: ReconcileObserver | None = None,
     ) -> Reconciliation:
-        """Find out what became of the doubts in a journal of :meth:`push`, and note it there.
+        """Look up the unconfirmed rows of a :meth:`push`, and record what happened to them.
 
-        Waits until the settle time is over, and asks for each row in doubt by its phone number
-        and its e-mail address. A customer with the row's reference: present. Nobody, in two
-        looks: absent, and the next push sends it. A customer without the reference proves
-        nothing, as the service may have merged the row into one it had, and leaves the row
-        to you: "probable" under the same name, and otherwise still open (see :meth:`resolve`).
+        Waits until the settle time is over, then looks up each row by its phone number and its
+        e-mail address. A customer with the row's reference: present. No customer, in two lookups:
+        absent, and the next push sends the row. A customer without the reference proves nothing, as
+        the service may have merged the row into a customer it had: the row is "probable" if the
+        name is the same, and otherwise stays open (see :meth:`resolve`).
 
         Args:
             journal: the file.
             reference: as for the push.
-            settle: seconds after the last sign of a doubtful row until the first look; as for
+            settle: seconds from the last sign of an unconfirmed row to the first lookup; as for
                 :meth:`Tickets.reconcile`.
-            assume_complete: take rows for absent although the looks have shown no other row of this
-                journal; see :attr:`Reconciliation.unconfirmed`.
-            on_event: told of waits and looks.
+            assume_complete: count rows as absent although the lookups have shown no other row of
+                this journal; see :attr:`Reconciliation.unconfirmed`.
+            on_event: called with waits and lookups.
 
         Returns:
-            What became of each doubt; ``ticket_ids`` are ids of customers.
+            What happened to each row; ``ticket_ids`` are ids of customers.
 
         Raises:
             InvalidInputError: ``settle`` is too short.
             JournalError: the journal cannot be used, or belongs to another push.
-            HelpdeskError: a look failed. What was resolved before stands in the journal, and
-                :meth:`Reconciliation.before` gives it.
+            HelpdeskError: a lookup failed. What was resolved before is in the journal, and
+                :meth:`Reconciliation.before` returns it.
         """
         return await self._added(reference).reconcile(
             journal, settle=settle, assume_complete=assume_complete, on_event=on_event
@@ -478,32 +460,33 @@ class Customers(JournaledResource):
         settle: float | None = None,
         on_event: VerifyObserver | None = None,
     ) -> Verification:
-        """Check every row of a journal against the helpdesk: the proof that a push did what its
+        """Check every row of a journal against the helpdesk: proof that a push did what its
         journal says.
 
-        It asks for each row by the customer's id, or else by phone number and e-mail address.
+        It looks up each row by the customer's id, or else by phone number and e-mail address.
 
-        Nothing is sent. A doubt that is found once is present from then on, and what
-        contradicts an outcome is noted in the journal, as :meth:`reconcile` does. A row that was
-        not seen is *missing* only if the look could not have overlooked it (the list was whole,
-        and has shown rows of its kind and its day); otherwise it was *not seen*, with the reason.
+        Nothing is sent. A doubt that is found once is present from then on, and a contradiction of
+        an outcome is recorded in the journal, as :meth:`reconcile` does. A row that was not seen is
+        *missing* only if the lookup could not have overlooked it (the list was complete, and showed
+        rows of its kind and day); otherwise it was *not seen*, with the reason.
 
         Args:
             journal: the file.
             reference: as for the push.
-            settle: seconds within which what was sent has to be visible: what is younger and was
-                not seen is not yet visible. Default 300, or twice the time for a call if that is
-                more; not less than that.
-            on_event: told how far it is.
+            settle: seconds until what was sent has to be visible: a younger row that was not seen
+                is not yet visible. Default 300, or twice the time for a call if that is more, and
+                no less.
+            on_event: called with the progress.
 
         Returns:
-            The numbers, the first rows of each kind by name, and every row from
-            :meth:`Verification.rows`. Close it, or drop it: the rows are in a temporary file.
+            The counts, the first rows of each kind by name, and every row from
+            :meth:`Verification.rows`. Close it when done, or let it go: the rows are in a temporary
+            file.
 
         Raises:
             InvalidInputError: ``settle`` is too short.
             JournalError: the journal cannot be used, or belongs to another push.
-            HelpdeskError: the look failed. Contradictions that it had shown by then stand in the
+            HelpdeskError: the lookup failed. Contradictions that it had shown by then are in the
                 journal. It is safe to verify again.
         """
         return await self._added(reference).verify(journal, settle=settle, on_event=on_event)

@@ -494,7 +494,7 @@ class Tickets(JournaledResource):
         keys_exact: bool = False,
         new_keys: bool = False,
     ) -> Push[AddedTicket]:
-        """Add many tickets at once, and say of each what became of it.
+        """Add many tickets, and report the outcome of each.
 
         ::
 
@@ -502,62 +502,62 @@ class Tickets(JournaledResource):
                 async for outcome in outcomes:
                     ...
 
-        A row that cannot be sent, or that the service refuses, never stops the others. What
-        never left this machine is sent again as the client's retry policy says; what may have
-        arrived is never sent again. When the service asks to slow down, all workers wait.
+        A row that cannot be sent, or that the service refuses, never stops the others. What never
+        left this machine is sent again as the client's retry policy says; what may have arrived is
+        never sent again. When the service asks to slow down, all workers wait.
 
-        What an answer repeats is compared with its row. One that carries the content of another
-        row, or the id of another's ticket, makes the row ``Unknown``
-        (:class:`AnswerMismatchError`); the second one stops the push. Of rows with one id and
-        nothing else to tell them by, the one that was accepted before is in doubt, too: with a
-        journal that is written down, and the event :class:`RowDoubted` tells it.
-        :attr:`Accepted.checked` says whether an answer repeated anything of its row.
+        What an answer repeats is compared with its row. An answer with the content of another row,
+        or with the id of another row's ticket, makes the row ``Unknown``
+        (:class:`AnswerMismatchError`); the second such answer stops the push. If two rows get one
+        id and nothing else tells them apart, the row that was accepted before is in doubt, too: the
+        event :class:`RowDoubted` says so, and the journal, if there is one.
+        :attr:`Accepted.checked` tells whether an answer repeated anything of its row.
 
         Args:
-            source: any iterable or async iterable of :class:`NewTicket`, of mappings by wire
-                names, or of :class:`Row` around either. It is read as fast as the service
-                takes the rows, never ahead of that.
-            key: gives a row's name for its outcome; a :class:`Row` brings its own.
-            max_concurrency: requests in flight at most; by default as many as the client has
-                connections. How many are best, the push finds out by itself.
-            max_rate: requests per second at most, for a service whose limit is known.
-            patience: seconds that one row may be put off, by "slow down" answers or because a
-                service that worked before cannot be reached, before it counts as rejected or
-                not sent.
-            give_up_after: stop after so many rows in a row failed for reasons that are not
-                theirs (service unreachable or silent, credentials refused); ``None``: never.
-            keep_going: refusals never stop the push. Without it, a push stops at the first row
-                if its credentials are refused, or its address takes no such call; and later
-                after 50 refusals in a row that are alike and not documented as refusals of the
+            source: any iterable or async iterable of :class:`NewTicket`, of mappings by wire names,
+                or of :class:`Row` around either. It is read as fast as the service takes the rows,
+                never ahead of that.
+            key: returns the row's name for its outcome; a :class:`Row` brings its own.
+            max_concurrency: the most requests in flight; by default the client's number of
+                connections. Up to that, the push finds the best number by itself.
+            max_rate: the most requests per second, for a service whose limit is known.
+            patience: the most seconds that one row is retried later, because the service asks to
+                slow down or cannot be reached after it had worked; then the row counts as rejected
+                or not sent.
+            give_up_after: stop after this many consecutive rows failed for reasons that are not
+                their own (service unreachable or silent, credentials refused); ``None``: never.
+            keep_going: refusals never stop the push. Without it, a push stops at the first row if
+                its credentials are refused or nothing accepts the call at its address; and later
+                after 50 consecutive refusals that are alike and not documented as refusals of the
                 row's own data ("Auth Key Expired", "limit exceeded"). Until the first row is
-                accepted, one request at a time is sent.
-            on_event: told of every outcome, pause and stop.
-            journal: the file of a journal, made if it is not there. With it the push survives
-                crashes: what was accepted before is not sent again, what is in doubt is not
-                either (see :meth:`reconcile`), and all else goes on. Each row is found again by
-                its key, or by its content if it has none. The same row again under one key is one
-                ticket; another row under it is not sent, and stands in the journal. Without a
-                journal nobody remembers keys: every row is sent.
+                accepted, one request is sent at a time.
+            on_event: called with every outcome, pause and stop.
+            journal: the journal's file, created if it does not exist. With a journal the push
+                survives crashes: what was accepted is not sent again, nor is what is in doubt (see
+                :meth:`reconcile`), and everything else resumes. A row is recognized by its key, or
+                by its content if it has none. The same row again under one key is one ticket; a
+                different row under that key is not sent, and the journal lists it. Without a
+                journal, keys are not remembered: every row is sent.
             reference: where a row's reference travels, by which a lost answer is looked up:
                 ``"text"``, a line at the end of ``ticket_details``; a :class:`Field` of an
-                associate object; or ``None``: then a doubt becomes "probable" at best. Used
-                only with a journal.
-            payloads: keep what is needed to send a row again in the journal, until it is in the
-                helpdesk. Without, the source must be given again.
+                associate object; or ``None``: then a doubt becomes "probable" at best. Used only
+                with a journal.
+            payloads: keep in the journal what is needed to send a row again, until the row is in
+                the helpdesk. Without, the source must be given again.
             from_journal: after the source, send what only the journal still holds.
             restored: the journal is an older copy, from a backup, or lost its ``-wal`` file: each
-                row is looked up by its reference before it is sent; found it is accepted, not
-                proven absent it is in doubt. A copy that is older than what this machine has
-                seen of the journal is noticed without it; what another machine has sent with
-                another copy is not. Push with no other copy, and give the service five minutes
-                after the last push with one.
-            new_journal: begin a new journal although another one on this machine has sent
-                these rows to the same place: they are sent once more.
+                row is looked up by its reference before it is sent. A row that is found is
+                accepted; one that is not proven absent is in doubt. A copy that is older than what
+                this machine has seen of the journal is noticed without this setting; what another
+                machine sent with another copy is not. Push with no other copy, and wait five
+                minutes after the last push with one.
+            new_journal: start a new journal although another one on this machine has sent these
+                rows to the same place: they are sent once more.
             keys_exact: with a journal, a key that is another spelling of a key of an earlier run
                 (``1`` for ``0001``, upper or lower case, blanks) is another row. Otherwise such a
-                row is not sent if its content is that of the earlier one, or the earlier spelling
-                is gone from the source; what is not decided by the row alone waits until the
-                source is at its end.
+                row is not sent if its content equals that of the earlier row, or if the source no
+                longer has the earlier spelling; what the row alone does not decide waits until the
+                end of the source.
             new_keys: with a journal, rows with new keys are sent even if their contents are known
                 under other keys. Otherwise more than 50 of the first 100 such rows stop the push
                 before any of them is sent.
@@ -566,11 +566,11 @@ class Tickets(JournaledResource):
             A push, not yet running; see :class:`Push`.
 
         Raises:
-            InvalidInputError: the source is no iterable, or a setting is out of range.
-            JournalError: on entering it: the journal cannot be used. Nothing was sent.
+            InvalidInputError: the source is not iterable, or a setting is out of range.
+            JournalError: when it is entered: the journal cannot be used. Nothing was sent.
             ConfirmationNeededError: another journal has sent these rows; see ``new_journal``. Or,
                 from the iteration, after its last outcome: see ``new_keys``.
-            PushStoppedError: from the iteration, after its last outcome: the push gave up.
+            PushStoppedError: from the iteration, after its last outcome: the push stopped early.
         """
         return self._added(reference).push(
             source,
@@ -619,7 +619,7 @@ class Tickets(JournaledResource):
         keys_exact: bool = False,
         new_keys: bool = False,
     ) -> Push[UpdatedTicket]:
-        """Change many tickets at once, and say of each what became of it.
+        """Change many tickets, and report the outcome of each.
 
         ::
 
@@ -628,61 +628,45 @@ class Tickets(JournaledResource):
                 async for outcome in outcomes:
                     ...
 
-        It is :meth:`push`, for updates. Each ticket is updated once: a row whose ticket id stood
-        in an earlier row is not sent, unless ``key`` says otherwise. With a journal it stands
-        there, unless it is the very same update again.
+        It is :meth:`push`, for updates. Each ticket is updated once: a row whose ticket id was in
+        an earlier row is not sent, unless ``key`` says otherwise. With a journal, such a row is
+        listed there, unless it is the very same update.
 
-        With a journal, the comment ends with one line more, by which a lost answer is looked
-        up: ``[ref:...]``. A row without a comment carries no reference, for a comment where none
-        was wanted would be a change of its own: if its answer is lost, it stays in doubt until
-        you have looked at the ticket (see :meth:`resolve`); it is never sent again blindly, since
-        it could undo what somebody did in between. Rows without comments that must be provable
-        take a :class:`Field` as ``reference``.
+        With a journal, a comment ends with one more line, ``[ref:...]``, by which a lost answer is
+        looked up. A row without a comment carries no reference, since an added comment would be a
+        change of its own: if its answer is lost, it stays in doubt until you have looked at the
+        ticket (see :meth:`resolve`). It is never sent again blindly, as that could undo what
+        somebody did in between. For rows without comments that must be provable, use a
+        :class:`Field` as ``reference``.
 
         Args:
             source: any iterable or async iterable of :class:`TicketUpdate`, of mappings by wire
                 names (``ticket_id``, ``sub_status``, ``comment``, ...), or of :class:`Row`
                 around either.
-            sub_status, comment, callback_time, queue, disposition, status, extra: what each
-                row gets that lacks it; see :meth:`update`. Every row needs a sub-status.
-            key: gives a row's name, by which a journal knows it again. By default it is the
-                ticket id, unless a :class:`Row` brings a key of its own.
+            sub_status, comment, callback_time, queue, disposition, status, extra: what each row
+                gets that lacks it; see :meth:`update`. Every row needs a sub-status.
+            key: returns a row's name, by which a journal recognizes it. By default it is the ticket
+                id, unless a :class:`Row` brings a key of its own.
             max_concurrency, max_rate, patience, give_up_after, keep_going, on_event: as for
                 :meth:`push`.
-            journal: the file of a journal, made if it is not there; as for :meth:`push`.
+            journal: the journal's file, created if it does not exist; as for :meth:`push`.
             reference: where a row's reference travels: ``"text"``, a line at the end of
                 ``comment``; a :class:`Field` of an associate object; or ``None``. Used only
                 with a journal.
-            payloads: keep what is needed to send a row again in the journal, until the ticket is
-                updated. Without, the source must be given again, and a doubt is never taken for
-                absent, as nobody knows whether it had a comment.
-            from_journal: after the source, send what only the journal still holds.
-            restored: the journal is an older copy, from a backup, or lost its ``-wal`` file: each
-                row is looked up by its reference before it is sent; found it is accepted, not
-                proven absent it is in doubt. A copy that is older than what this machine has
-                seen of the journal is noticed without it; what another machine has sent with
-                another copy is not. Push with no other copy, and give the service five minutes
-                after the last push with one.
-            new_journal: begin a new journal although another one on this machine has sent
-                these rows to the same place: they are sent once more.
-            keys_exact: with a journal, a key that is another spelling of a key of an earlier run
-                (``1`` for ``0001``, upper or lower case, blanks) is another row. Otherwise such a
-                row is not sent if its content is that of the earlier one, or the earlier spelling
-                is gone from the source; what is not decided by the row alone waits until the
-                source is at its end.
-            new_keys: with a journal, rows with new keys are sent even if their contents are known
-                under other keys. Otherwise more than 50 of the first 100 such rows stop the push
-                before any of them is sent.
+            payloads: keep in the journal what is needed to send a row again, until the ticket is
+                updated. Without, the source must be given again, and a doubt never counts as
+                absent, since it is not known whether the row had a comment.
+            from_journal, restored, new_journal, keys_exact, new_keys: as for :meth:`push`.
 
         Returns:
             A push, not yet running; see :class:`Push`.
 
         Raises:
-            InvalidInputError: the source is no iterable, or a setting is out of range.
-            JournalError: on entering it: the journal cannot be used. Nothing was sent.
+            InvalidInputError: the source is not iterable, or a setting is out of range.
+            JournalError: when it is entered: the journal cannot be used. Nothing was sent.
             ConfirmationNeededError: another journal has sent these rows; see ``new_journal``. Or,
                 from the iteration, after its last outcome: see ``new_keys``.
-            PushStoppedError: from the iteration, after its last outcome: the push gave up.
+            PushStoppedError: from the iteration, after its last outcome: the push stopped early.
         """
         given = Payload(
             sub_status=sub_status,
@@ -726,40 +710,41 @@ class Tickets(JournaledResource):
         probe: bool = False,
         on_event: ReconcileObserver | None = None,
     ) -> Reconciliation:
-        """Find out what became of the doubts in a journal, and write it down there.
+        """Look up the unconfirmed rows of a journal, and record there what happened to them.
 
-        Waits until the settle time is over, and looks for the references; what is not found is
-        looked for a second time. Absent rows can be sent again, by the same push; a look that
-        shows no other row of the journal proves nothing, and leaves rows open, as does a ticket
-        without a reference that begins as the row does (it is probable). For the
-        tickets of a :meth:`push` it pulls the days concerned; for an :meth:`update_many` it gets
-        each ticket in doubt, with its conversations. It holds as long as pulls list every
-        ticket (or tickets show every note) within the settle time, references come back with
-        them, and nobody else writes them; for pushes, :meth:`doctor` puts that to the test.
+        Waits until the settle time is over, then looks for the references; what is not found is
+        looked for a second time. Absent rows can be sent again, by the same push. A lookup that
+        shows no other row of the journal proves nothing and leaves rows open, and so does a ticket
+        without a reference that begins as the row does (the row is then probable).
+
+        For the tickets of a :meth:`push` it pulls the days concerned; for an :meth:`update_many` it
+        gets each unconfirmed ticket with its conversations. This holds as long as pulls list every
+        ticket (or tickets show every note) within the settle time, references come back with them,
+        and nobody else writes them; for pushes, :meth:`doctor` tests that.
 
         Args:
             journal: the file.
             reference: as for the push.
-            settle: seconds after the last sign of a doubtful row until the first look. Default
-                300, or twice the time for a call if that is more; not less than that. The
-                longer time counts, of this client and of the one that pushed.
-            assume_complete: take rows for absent although the looks could have missed them; see
+            settle: seconds from the last sign of an unconfirmed row to the first lookup. Default
+                300, or twice the time for a call if that is more, and no less. The longer call
+                counts, of this client or of the one that pushed.
+            assume_complete: count rows as absent although the lookups could have missed them; see
                 :attr:`Reconciliation.unconfirmed`.
-            probe: where that is all that keeps rows open, make ONE ticket that says it is a
-                trial, with a neutral text like theirs, and look for it: it then vouches for
-                them. Close it afterwards; its id is in :attr:`Reconciliation.trial`. Never made
-                without this.
-            on_event: told of waits and looks.
+            probe: where nothing else keeps rows open, create ONE ticket that says it is a trial,
+                with a neutral text like theirs, and look for it: if it is found, the lists show
+                rows like these. Close it afterwards; its id is in :attr:`Reconciliation.trial`. No
+                trial ticket is ever created without this.
+            on_event: called with waits and lookups.
 
         Returns:
-            What became of each doubt.
+            What happened to each row.
 
         Raises:
-            InvalidInputError: ``settle`` is too short, or there is nothing that ``probe`` could
-                prove: of updates, or without a reference.
+            InvalidInputError: ``settle`` is too short, or ``probe`` could prove nothing: for
+                updates, or without a reference.
             JournalError: the journal cannot be used, or belongs to another push.
-            HelpdeskError: a look failed. What was resolved before stands in the journal, and
-                :meth:`Reconciliation.before` gives it.
+            HelpdeskError: a lookup failed. What was resolved before is in the journal, and
+                :meth:`Reconciliation.before` returns it.
         """
         operation = await self._operation_of(
             journal, reference, settle, on_event, assume_complete=assume_complete, probe=probe
@@ -776,33 +761,34 @@ class Tickets(JournaledResource):
         settle: float | None = None,
         on_event: VerifyObserver | None = None,
     ) -> Verification:
-        """Check every row of a journal against the helpdesk: the proof that a push did what its
+        """Check every row of a journal against the helpdesk: proof that a push did what its
         journal says.
 
         For the tickets of a :meth:`push` it pulls the days on which anything was sent; for an
-        :meth:`update_many` it gets each ticket, with its conversations.
+        :meth:`update_many` it gets each ticket with its conversations.
 
-        Nothing is sent. A doubt that is found once is present from then on, and what
-        contradicts an outcome is noted in the journal, as :meth:`reconcile` does. A row that was
-        not seen is *missing* only if the look could not have overlooked it (the list was whole,
-        and has shown rows of its kind and its day); otherwise it was *not seen*, with the reason.
+        Nothing is sent. A doubt that is found once is present from then on, and a contradiction of
+        an outcome is recorded in the journal, as :meth:`reconcile` does. A row that was not seen is
+        *missing* only if the lookup could not have overlooked it (the list was complete, and showed
+        rows of its kind and day); otherwise it was *not seen*, with the reason.
 
         Args:
             journal: the file.
             reference: as for the push.
-            settle: seconds within which what was sent has to be visible: what is younger and was
-                not seen is not yet visible. Default 300, or twice the time for a call if that is
-                more; not less than that.
-            on_event: told how far it is.
+            settle: seconds until what was sent has to be visible: a younger row that was not seen
+                is not yet visible. Default 300, or twice the time for a call if that is more, and
+                no less.
+            on_event: called with the progress.
 
         Returns:
-            The numbers, the first rows of each kind by name, and every row from
-            :meth:`Verification.rows`. Close it, or drop it: the rows are in a temporary file.
+            The counts, the first rows of each kind by name, and every row from
+            :meth:`Verification.rows`. Close it when done, or let it go: the rows are in a temporary
+            file.
 
         Raises:
             InvalidInputError: ``settle`` is too short.
             JournalError: the journal cannot be used, or belongs to another push.
-            HelpdeskError: the look failed. Contradictions that it had shown by then stand in the
+            HelpdeskError: the lookup failed. Contradictions that it had shown by then are in the
                 journal. It is safe to verify again.
         """
         operation = await self._operation_of(journal, reference, settle, on_event)
@@ -816,24 +802,24 @@ class Tickets(JournaledResource):
         reference: ReferencePlace = TEXT,
         patience: float = 120.0,
     ) -> Diagnosis:
-        """Find out with one trial ticket which guarantee a journaled push has here.
+        """Find out with one trial ticket what a push with a journal can guarantee here.
 
-        Creates a ticket that says it is a trial, and looks for its reference until it comes
-        back. Close it afterwards.
+        Creates a ticket that says it is a trial, and looks for its reference until it comes back.
+        Close the ticket afterwards.
 
         Args:
-            trial: another ticket to try it with, where the tenant needs certain fields.
+            trial: your own trial ticket, where the tenant requires certain fields.
             long: characters of the trial's text, best as many as your longest row has. The
-                reference stands at the end: where the service shortens a text, it is lost, and
-                such a row would be taken for absent.
+                reference is at the end: where the service shortens a text it is lost, and such a
+                row would count as absent.
             reference: as for the push.
-            patience: seconds to wait for the reference at most.
+            patience: the most seconds to wait for the reference.
 
         Returns:
             The guarantee that holds, and why.
 
         Raises:
-            InvalidInputError: there is nowhere for a reference to travel.
+            InvalidInputError: references do not travel, or an argument is wrong.
             HelpdeskError: the trial ticket was not created, or that is in doubt.
         """
         operation = self._added(reference)
