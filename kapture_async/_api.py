@@ -12,11 +12,7 @@ from datetime import date, datetime, timedelta, timezone, tzinfo
 from typing import Any, Final
 
 from ._core.codec import Codec
-from ._core.errors import (
-    AuthenticationError,
-    ConfigurationError,
-    InvalidInputError,
-)
+from ._core.errors import AuthenticationError, ConfigurationError, InvalidInputError
 from ._core.response import Advice
 from ._core.transport.request import MEBI, Operation
 from ._core.transport.urls import BaseUrl, check_subdomain, parse_base_url

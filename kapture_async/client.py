@@ -12,13 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ._api import ADVICE, INDIA, SERVICE, base_url_of, codec_of
 from ._auth import Credential, auth_of, from_environment, wrapped
-from ._core.arguments import (
-    check_flag,
-    check_text,
-    check_whole,
-    is_one_of,
-    pairs_of,
-)
+from ._core.arguments import check_flag, check_text, check_whole, is_one_of, pairs_of
 from ._core.base_client import BaseClient, undocumented_operation
 from ._core.errors import ConfigurationError, InvalidInputError
 from ._core.phase import Effect
@@ -27,11 +21,7 @@ from ._core.response import Says, VendorWords
 from ._core.secret import Secret
 from ._core.transport.request import Form
 from ._core.transport.retry import RetryPolicy
-from ._core.transport.settings import (
-    Timeout,
-    check_headers,
-    wrapped_headers,
-)
+from ._core.transport.settings import Timeout, check_headers, wrapped_headers
 from ._core.transport.transport import Observer
 from ._core.transport.urls import check_path
 from ._responses import check_response, claims_success

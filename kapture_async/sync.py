@@ -1377,11 +1377,12 @@ class SyncCustomers(SyncResource[Customers]):
                 for outcome in outcomes:
                     ...
 
-        It is :meth:`SyncTickets.push`, for customers. The service calls its endpoint "add or update"
-        (SERVICE.md, section 5) and does not say how it recognizes a customer: it may merge a row
-        into one with the same phone number or e-mail address. So "exactly once" means here that
-        each row is sent once, not that each makes a customer of its own; two rows of one person may
-        end up as one customer, with the remarks of the later row.
+        It is :meth:`SyncTickets.push`, for customers. The service calls its endpoint "add or
+        update" (SERVICE.md, section 5) and does not say how it recognizes a customer: it
+        may merge a row into one with the same phone number or e-mail address. So "exactly
+        once" means here that each row is sent once, not that each makes a customer of its
+        own; two rows of one person may end up as one customer, with the remarks of the
+        later row.
 
         Args:
             source: any iterable of :class:`NewCustomer`, of mappings by wire
@@ -1398,7 +1399,8 @@ class SyncCustomers(SyncResource[Customers]):
             payloads: keep in the journal what is needed to send a row again, until the row is in
                 the helpdesk. Without, the source must be given again, and doubts stay, since it is
                 not known which customer to look up.
-            from_journal, restored, new_journal, keys_exact, new_keys: as for :meth:`SyncTickets.push`.
+            from_journal, restored, new_journal, keys_exact, new_keys: as for
+                :meth:`SyncTickets.push`.
 
         Returns:
             A push, not yet running; see :class:`SyncPush`. ``ticket_id`` of an outcome is the

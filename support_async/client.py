@@ -9,30 +9,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 from attrs import frozen
 
-from kapture_async._core.arguments import (
-    Payload,
-    check_flag,
-    check_whole,
-    is_one_of,
-    pairs_of,
-)
+from kapture_async._core.arguments import Payload, check_flag, check_whole, is_one_of, pairs_of
 from kapture_async._core.base_client import BaseClient, undocumented_operation
 from kapture_async._core.codec import Codec
-from kapture_async._core.errors import (
-    ConfigurationError,
-    InvalidInputError,
-)
+from kapture_async._core.errors import ConfigurationError, InvalidInputError
 from kapture_async._core.phase import Effect
 from kapture_async._core.requestor import ApiRequestor
 from kapture_async._core.secret import Secret
 from kapture_async._core.transport.auth import TokenProvider, check_printable
 from kapture_async._core.transport.request import Form
 from kapture_async._core.transport.retry import RetryPolicy
-from kapture_async._core.transport.settings import (
-    Timeout,
-    check_headers,
-    wrapped_headers,
-)
+from kapture_async._core.transport.settings import Timeout, check_headers, wrapped_headers
 from kapture_async._core.transport.transport import Observer
 
 from ._api import LOGIN_API, SERVICE, Installation, Operations, TicketIdIn, auth_of, base_url_of

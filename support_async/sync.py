@@ -827,8 +827,8 @@ class SyncTickets(SyncResource[Tickets]):
                 before any of them is sent.
 
         Returns:
-            A push, not yet running; see :class:`SyncPush`. Its accepted outcomes have no ticket id, as
-            the service returns none.
+            A push, not yet running; see :class:`SyncPush`. Its accepted outcomes have no ticket id,
+            as the service returns none.
 
         Raises:
             InvalidInputError: the source is not iterable, or a setting is out of range.

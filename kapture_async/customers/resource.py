@@ -18,12 +18,7 @@ from .._api import (
     service_day,
 )
 from .._core.arguments import Payload, check_words
-from .._core.errors import (
-    InvalidInputError,
-    NotFoundError,
-    RejectedError,
-    UnreadableReplyError,
-)
+from .._core.errors import InvalidInputError, NotFoundError, RejectedError, UnreadableReplyError
 from .._core.jsontext import dumps
 from .._core.pull.pages import LEARNED_LIMIT, Pages, days_between
 from .._core.push.events import PushObserver
@@ -359,11 +354,12 @@ class Customers(JournaledResource):
                 async for outcome in outcomes:
                     ...
 
-        It is :meth:`Tickets.push`, for customers. The service calls its endpoint "add or update"
-        (SERVICE.md, section 5) and does not say how it recognizes a customer: it may merge a row
-        into one with the same phone number or e-mail address. So "exactly once" means here that
-        each row is sent once, not that each makes a customer of its own; two rows of one person may
-        end up as one customer, with the remarks of the later row.
+        It is :meth:`Tickets.push`, for customers. The service calls its endpoint "add or
+        update" (SERVICE.md, section 5) and does not say how it recognizes a customer: it
+        may merge a row into one with the same phone number or e-mail address. So "exactly
+        once" means here that each row is sent once, not that each makes a customer of its
+        own; two rows of one person may end up as one customer, with the remarks of the
+        later row.
 
         Args:
             source: any iterable or async iterable of :class:`NewCustomer`, of mappings by wire
@@ -380,7 +376,8 @@ class Customers(JournaledResource):
             payloads: keep in the journal what is needed to send a row again, until the row is in
                 the helpdesk. Without, the source must be given again, and doubts stay, since it is
                 not known which customer to look up.
-            from_journal, restored, new_journal, keys_exact, new_keys: as for :meth:`Tickets.push`.
+            from_journal, restored, new_journal, keys_exact, new_keys: as for
+                :meth:`Tickets.push`.
 
         Returns:
             A push, not yet running; see :class:`Push`. ``ticket_id`` of an outcome is the

@@ -9,23 +9,26 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, tzinfo
+from functools import partial
 from typing import Any, Final
 
-from .._api import INDIA
+from .._api import INDIA, PULL_TICKETS, WINDOW_KEYS, format_day, window_of
+from .._core.arguments import Payload
 from .._core.atomicfile import AtomicFile
 from .._core.codec import Codec, wire_fields
-from .._core.errors import (
-    InvalidInputError,
-    UnreadableReplyError,
-)
+from .._core.errors import InvalidInputError, UnreadableReplyError
 from .._core.pull.arrow import Frame
 from .._core.pull.export import Export, Exported, PullObserver
-from .._core.pull.pages import Pages
+from .._core.pull.pages import PagedWindow, Pages, days_between
 from .._core.pull.sinks import Shape, format_of
 from .._core.pull.watermark import State, digest_of
-from .._core.pull.window import RowsRule
-from .._core.response import DOCUMENTED, ResponseContext, VendorWords
-from .._responses import count_in, is_nothing_found, none_said, said_in, shape_of
+from .._core.pull.window import RowsRule, StreamedWindow
+from .._core.requestor import ApiRequestor, PageSize
+from .._core.response import DOCUMENTED, ResponseContext, StreamedResponse, VendorWords
+from .._core.secret import Secret
+from .._core.transport.settings import CallOptions
+from .._responses import count_in, is_nothing_found, none_said, said_in, shape_of, wants_limit
+from .._validation import number_of
 from .models import TicketRow
 
 ROW_KEYS: Final = (
@@ -59,6 +62,68 @@ def rows_rule(codec: Codec, words: VendorWords = DOCUMENTED) -> RowsRule[TicketR
         says_none=lambda error: is_nothing_found(error, words),
         no_row=lambda response, row: None if is_row(row.raw) else no_ticket(response, [row.raw]),
     )
+
+
+def windows_between(first: date, last: date, filters: Mapping[str, Any]) -> Iterable[str]:
+    """The windows of a pull: the days, as the service writes them.
+
+    Raises:
+        InvalidInputError: there are several, and the filters name a window of their own.
+    """
+    if filters.keys() & WINDOW_KEYS and last != first:
+        raise InvalidInputError(
+            "start_date and end_date in extra stand for one day only: the others have dates of "
+            "their own",
+            next_step="Pull day by day; if the tenant's end_date is exclusive, give the client "
+            "exclusive_end=True.",
+        )
+    return map(format_day, days_between(first, last))
+
+
+def pull_windows(
+    requestor: ApiRequestor,
+    windows: Iterable[str],
+    filters: Payload,
+    headers: Mapping[str, Secret],
+    ahead: int,
+) -> Pages[TicketRow]:
+    """The tickets of some days, each streamed, page by page where the service wants pages.
+
+    Args:
+        requestor: makes the calls.
+        windows: the days; an empty text is a call without dates.
+        filters: further fields of every call.
+        headers: headers of every call.
+        ahead: days fetched at a time.
+    """
+    rule = rows_rule(requestor.codec, requestor.words)
+    size, whole = requestor.page_size, "offset" not in filters
+    if "limit" in filters or not whole:  # for this pull alone
+        size = PageSize(number_of(filters.get("limit")) if whole else None)
+
+    def ask(day: str, limit: int | None, offset: int) -> StreamedWindow[TicketRow]:
+        body = Payload(filters)
+        if day:
+            body = Payload(window_of(day, exclusive_end=requestor.exclusive_end) | filters)
+        if limit is not None:
+            body.setdefault("limit", limit)
+        if offset:
+            body["offset"] = offset
+
+        async def begin(options: CallOptions) -> StreamedResponse:
+            return await requestor.with_options(options).stream(PULL_TICKETS, body, headers=headers)
+
+        return StreamedWindow(begin, requestor.options, rule, own=pages.own)
+
+    def fetch(day: str) -> PagedWindow[TicketRow]:
+        return PagedWindow(
+            partial(ask, day), size, id_of=rule.id_of, wants_limit=wants_limit, whole=whole
+        )
+
+    pages = Pages(
+        windows, fetch, id_of=rule.id_of, ahead=ahead, frame=frame_of(requestor.codec.zone)
+    )
+    return pages
 
 
 def frame_of(zone: tzinfo) -> Frame:

@@ -15,21 +15,10 @@ from typing import Any, NoReturn
 
 from attrs import define, field, frozen
 
-from .._api import (
-    format_moment,
-    parse_moment,
-)
-from .._core.arguments import (
-    Payload,
-    check_mapping,
-    given,
-    members,
-)
+from .._api import format_moment, parse_moment
+from .._core.arguments import Payload, check_mapping, given, members
 from .._core.codec import WireModel, wire
-from .._core.errors import (
-    HelpdeskError,
-    InvalidInputError,
-)
+from .._core.errors import HelpdeskError, InvalidInputError
 from .._validation import (
     check_names,
     checked_id,

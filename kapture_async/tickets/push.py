@@ -46,18 +46,8 @@ from .._core.push.rows import Row
 from .._core.push.trial import TITLE, trial_text
 from .._core.requestor import ApiRequestor
 from .._core.transport.request import sorted_json
-from .._reference import (
-    TEXT,
-    Field,
-    ReferencePlace,
-    describe,
-    field_values,
-    mark,
-    with_field,
-)
-from .._validation import (
-    checked_id,
-)
+from .._reference import TEXT, Field, ReferencePlace, describe, field_values, mark, with_field
+from .._validation import checked_id
 from .models import (
     KNOWN_FIELDS,
     UPDATE_FIELDS,

@@ -2,44 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
-from functools import partial
 from typing import Any
 
 from attrs import evolve
 
-from .._api import (
-    ADD_TICKET,
-    GET_BATCH,
-    GET_TICKET,
-    PULL_TICKETS,
-    UPDATE_TICKET,
-    WINDOW_KEYS,
-    format_day,
-    service_day,
-    window_of,
-)
+from .._api import ADD_TICKET, GET_TICKET, UPDATE_TICKET, WINDOW_KEYS, service_day
 from .._core.arguments import (
     Payload,
     check_callable,
     check_flag,
     check_mapping,
-    check_text,
     check_whole,
     check_words,
 )
-from .._core.errors import (
-    EndpointNotFoundError,
-    HelpdeskError,
-    InvalidInputError,
-    NotFoundError,
-)
+from .._core.errors import InvalidInputError, NotFoundError
 from .._core.pull.export import Exported, PullObserver
-from .._core.pull.pages import PagedWindow, Pages, days_between
-from .._core.pull.window import StreamedWindow
+from .._core.pull.pages import Pages
 from .._core.push.doctor import Diagnosis, long_text
 from .._core.push.events import PushObserver
 from .._core.push.operation import JournaledOperation, JournaledResource
@@ -49,14 +30,13 @@ from .._core.push.rows import Row, Source
 from .._core.push.settings import PushSettings
 from .._core.push.verification import Verification
 from .._core.push.verify import VerifyObserver
-from .._core.requestor import ApiRequestor, PageSize
-from .._core.response import StreamedResponse
+from .._core.requestor import ApiRequestor
 from .._core.secret import Secret
-from .._core.transport.settings import CallOptions, check_headers
+from .._core.transport.settings import check_headers
 from .._reference import TEXT, ReferencePlace, check_place
-from .._responses import is_no_row, older_names, wants_limit
-from .._validation import checked_id, checked_text, merge_extra, merge_given, number_of
-from .export import export_tickets, frame_of, rows_rule
+from .._responses import older_names
+from .._validation import checked_id, checked_text, merge_extra, merge_given
+from .export import export_tickets, pull_windows, windows_between
 from .models import (
     AddedTicket,
     NewTicket,
@@ -76,6 +56,7 @@ from .push import (
     ticket_update,
     updated_tickets,
 )
+from .search import search, search_many, switches_of
 
 TRIAL_TITLE = "Trial of an import, please ignore"
 TRIAL_TEXT = "It tests whether tickets can be found again. It can be closed."
@@ -218,10 +199,10 @@ class Tickets(JournaledResource):
             NotFoundError: the service does not know the ticket.
             HelpdeskError: the call failed; being a read, it is safe to ask again.
         """
-        switches = get_switches(conversation_type, history_type, extra)
+        switches = switches_of(conversation_type, history_type, extra)
         headers = check_headers(headers)
         ticket_id = checked_id(ticket_id)
-        found = await self._search([ticket_id], switches, headers)
+        found = await search(self._requestor, [ticket_id], switches, headers)
         if not found:
             raise NotFoundError(
                 f"the service gave no ticket for the id {ticket_id!r}",
@@ -265,40 +246,9 @@ class Tickets(JournaledResource):
             )
         ids = list(dict.fromkeys(checked_id(ticket_id) for ticket_id in ticket_ids))
         check_whole("concurrency", concurrency, 1)
-        switches = get_switches(conversation_type, history_type, extra)
-        headers = checked = check_headers(headers)
-        slots = asyncio.Semaphore(concurrency)
-        found: dict[str, TicketDetail] = {}
-        failed: dict[str, HelpdeskError] = {}
-
-        async def ask(batch: list[str]) -> None:
-            try:
-                async with slots:
-                    tickets = await self._search(batch, switches, checked)
-            except HelpdeskError as error:
-                missing = isinstance(error, NotFoundError) and not isinstance(
-                    error, EndpointNotFoundError
-                )
-                if not (len(batch) == 1 and missing):
-                    failed.update(dict.fromkeys(batch, error))
-                return
-            wanted = set(batch)
-            for ticket in tickets:
-                # One id, one answer: it is that ticket, even where it does not repeat its id.
-                ticket_id = ticket.ticket_id or (batch[0] if len(batch) == 1 else "")
-                if ticket_id in wanted:
-                    found[ticket_id] = ticket
-
-        await _all_or_first_error([ask(part) for part in _batches(ids, GET_BATCH)])
-        alone = [i for i in ids if i not in found and i not in failed] if len(ids) > 1 else []
-        await _all_or_first_error([ask([ticket_id]) for ticket_id in alone])
-        if ids and len(failed) == len(ids):
-            raise failed[ids[0]]
-        return TicketLookup(
-            found={i: found[i] for i in ids if i in found},
-            missing=tuple(i for i in ids if i not in found and i not in failed),
-            failed={i: failed[i] for i in ids if i in failed and i not in found},
-        )
+        switches = switches_of(conversation_type, history_type, extra)
+        headers = check_headers(headers)
+        return await search_many(self._requestor, ids, switches, headers, concurrency)
 
     def pull(
         self,
@@ -356,25 +306,17 @@ class Tickets(JournaledResource):
         merge_given(filters, limit=limit, offset=offset, customer_code=customer_code, status=status)
         merge_extra(filters, extra)
         checked = check_headers(headers)
-        windows: list[str] | map[str]
-        if start is None:
-            if end is not None:
-                raise InvalidInputError("an end needs a start")
-            if not filters:
-                raise InvalidInputError("a pull needs a start, or a filter such as customer_code")
-            windows = [""]
-        else:
+        if start is not None:
             first = service_day(start, zone, name="start")
             last = first if end is None else service_day(end, zone, name="end")
-            if filters.keys() & WINDOW_KEYS and last != first:
-                raise InvalidInputError(
-                    "start_date and end_date in extra stand for one day only: the others have "
-                    "dates of their own",
-                    next_step="Pull day by day; if the tenant's end_date is exclusive, say "
-                    "exclusive_end=True of the client.",
-                )
-            windows = map(format_day, days_between(first, last))
-        return self._pages(windows, filters, checked, ahead)
+            windows = windows_between(first, last, filters)
+        elif end is not None:
+            raise InvalidInputError("an end needs a start")
+        elif not filters:
+            raise InvalidInputError("a pull needs a start, or a filter such as customer_code")
+        else:
+            windows = [""]
+        return pull_windows(self._requestor, windows, filters, checked, ahead)
 
     async def export(
         self,
@@ -458,7 +400,7 @@ class Tickets(JournaledResource):
         first = None if start is None else service_day(start, codec.zone, name="start")
         last = None if end is None else service_day(end, codec.zone, name="end")
         return await export_tickets(
-            lambda days: self._pages(days, filters, checked, ahead),
+            lambda days: pull_windows(self._requestor, days, filters, checked, ahead),
             codec,
             str(self._requestor.transport.settings.base_url),
             out=out,
@@ -864,49 +806,6 @@ class Tickets(JournaledResource):
             return self._updated(reference, read=ticket_update, by_ticket=by_ticket)
         return added
 
-    def _pages(
-        self,
-        windows: Iterable[str],
-        filters: Payload,
-        headers: Mapping[str, Secret],
-        ahead: int,
-    ) -> Pages[TicketRow]:
-        caller = self._requestor
-        rule = rows_rule(caller.codec, caller.words)
-        size, whole = caller.page_size, "offset" not in filters
-        if "limit" in filters or not whole:  # of this pull alone
-            size = PageSize(number_of(filters.get("limit")) if whole else None)
-
-        def ask(day: str, limit: int | None, offset: int) -> StreamedWindow[TicketRow]:
-            body = Payload(filters)
-            if day:
-                body = Payload(window_of(day, exclusive_end=caller.exclusive_end) | filters)
-            if limit is not None:
-                body.setdefault("limit", limit)
-            if offset:
-                body["offset"] = offset
-
-            async def begin(options: CallOptions) -> StreamedResponse:
-                return await caller.with_options(options).stream(
-                    PULL_TICKETS, body, headers=headers
-                )
-
-            return StreamedWindow(begin, caller.options, rule, own=pages.own)
-
-        def arrive(day: str) -> PagedWindow[TicketRow]:
-            return PagedWindow(
-                partial(ask, day), size, id_of=rule.id_of, wants_limit=wants_limit, whole=whole
-            )
-
-        pages = Pages(
-            windows,
-            arrive,
-            id_of=lambda row: row.ticket_id,
-            ahead=ahead,
-            frame=frame_of(self._requestor.codec.zone),
-        )
-        return pages
-
     async def _add(
         self,
         caller: ApiRequestor,
@@ -943,48 +842,3 @@ class Tickets(JournaledResource):
                 named,
             )
         return updated
-
-    async def _search(
-        self, ids: list[str], switches: Payload, headers: Mapping[str, Secret]
-    ) -> list[TicketDetail]:
-        codec = self._requestor.codec
-        body = Payload(switches, ticket_ids=",".join(ids))
-        response = await self._requestor.call(GET_TICKET, body, headers=headers)
-        if not all(isinstance(element, dict) for element in response.body):
-            raise response.unreadable("the answer's list holds something that is no ticket")
-        if any("task_details" not in element and is_no_row(element) for element in response.body):
-            raise response.unreadable("in place of a ticket, the answer has an object that is none")
-        tickets = [codec.decode(element, TicketDetail) for element in response.body]
-        if any(ticket.ticket_id and ticket.ticket_id not in ids for ticket in tickets):
-            raise response.unreadable("the answer holds a ticket that was not asked for")
-        return tickets
-
-
-def _batches(ids: list[str], size: int) -> Iterable[list[str]]:
-    return (ids[start : start + size] for start in range(0, len(ids), size))
-
-
-async def _all_or_first_error(calls: list[Any]) -> None:
-    """Run all; on the first error cancel and await the rest, so that nothing is left behind."""
-    tasks = [asyncio.ensure_future(call) for call in calls]
-    try:
-        await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
-
-
-def get_switches(
-    conversation_type: str | None, history_type: str | None, extra: Mapping[str, Any] | None
-) -> Payload:
-    """The fields of Get Ticket beside the ids (SERVICE.md, section 3)."""
-    check_text("conversation_type", conversation_type)
-    check_text("history_type", history_type)
-    switches = Payload()
-    merge_given(switches, conversation_type=conversation_type, history_type=history_type)
-    merge_extra(switches, extra)
-    if "ticket_ids" in switches:
-        raise InvalidInputError("ticket_ids is given twice: as itself and in extra")
-    return switches

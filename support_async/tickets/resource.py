@@ -13,10 +13,7 @@ from kapture_async._core.push.doctor import Diagnosis
 from kapture_async._core.push.events import PushObserver
 from kapture_async._core.push.operation import JournaledOperation, JournaledResource
 from kapture_async._core.push.push import Push
-from kapture_async._core.push.reconcile import (
-    ReconcileObserver,
-    Reconciliation,
-)
+from kapture_async._core.push.reconcile import ReconcileObserver, Reconciliation
 from kapture_async._core.push.rows import Row, Source
 from kapture_async._core.push.settings import PushSettings
 from kapture_async._core.push.verification import Verification
@@ -51,12 +48,7 @@ from .models import (
     ticket_of,
     update_form,
 )
-from .push import (
-    TEXT,
-    ReferencePlace,
-    check_place,
-    created_tickets,
-)
+from .push import TEXT, ReferencePlace, check_place, created_tickets
 
 PAGE = 50
 """Rows of a page: as many as the service gives by itself (SERVICE.md, section 3.3)."""
@@ -523,8 +515,8 @@ class Tickets(JournaledResource):
                 before any of them is sent.
 
         Returns:
-            A push, not yet running; see :class:`Push`. Its accepted outcomes have no ticket id, as
-            the service returns none.
+            A push, not yet running; see :class:`Push`. Its accepted outcomes have no ticket id,
+            as the service returns none.
 
         Raises:
             InvalidInputError: the source is not iterable, or a setting is out of range.

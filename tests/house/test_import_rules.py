@@ -154,6 +154,7 @@ LAYERS = [
     ],
     [
         *("kapture_async.tickets.push", "kapture_async.tickets.export"),
+        "kapture_async.tickets.search",
         "kapture_async.customers.push",
         *("support_async.tickets.push", "support_async.tickets.create_and_find"),
     ],
