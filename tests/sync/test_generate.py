@@ -120,6 +120,9 @@ class Pages(Generic[T]):
     async def next_page(self) -> list[T] | None:
         return self._pages.pop(0) if self._pages else None
 
+    next_rows = next_page
+    midway = False
+
     async def aclose(self) -> None: ...
 """,
 }

@@ -26,6 +26,9 @@ class Pager:
             raise page
         return page
 
+    next_rows = next_page
+    midway = False
+
     async def aclose(self) -> None:
         self.closed.set()
 

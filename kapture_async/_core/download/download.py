@@ -86,7 +86,7 @@ class Download:
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
-        """The tries it took until the file began to arrive."""
+        """The attempts it took until the file began to arrive."""
         return self._head.attempts
 
     async def next_chunk(self) -> bytes | None:
@@ -133,7 +133,7 @@ class Download:
             )
         self._used = True
         reply = await self._begin()
-        if self._closed:  # by somebody else, meanwhile
+        if self._closed:  # by another task, meanwhile
             reply.close()
         self._reply = reply
         return self
@@ -159,8 +159,7 @@ class Download:
         return f"<Download, {state}>"
 
 
-_BYTES_AT_ONCE = 256 * 1024
-"""Handed to the disk together: each hand-over costs a thread switch."""
+_BYTES_AT_ONCE = 256 * 1024  # handed to the disk together: each time costs a thread switch
 
 
 @frozen
@@ -168,7 +167,7 @@ class DownloadProgress:
     """How far a download got.
 
     Attributes:
-        received: bytes so far; back to 0 if the transfer begins anew.
+        received: bytes so far; back to 0 if the transfer starts again.
         size: bytes of the whole file, if that is known.
     """
 
@@ -197,8 +196,8 @@ async def save(
         file: where it goes.
         service, operation: for errors.
         options: the time for everything together, and how often a transfer that broke off is
-            begun again.
-        on_progress: told of every piece that arrived.
+            started again.
+        on_progress: called for every piece that arrived.
         sleep: replaceable for tests.
 
     Returns:
@@ -206,51 +205,51 @@ async def save(
 
     Raises:
         HelpdeskError: it did not arrive whole.
-        OSError: it cannot be written (:class:`FileExistsError` if it is there already).
+        OSError: it cannot be written (:class:`FileExistsError` if it already exists).
     """
     most = options.retry.attempts
-    tries: tuple[Attempt, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
     timer = asyncio.timeout(options.timeout.total)
     doubt: HelpdeskError | None
     try:
         async with timer:
             while True:
-                # What cannot even begin has used up all its tries by itself, and is final.
-                left = evolve(options.retry, attempts=most - len(tries))
+                # What cannot even begin has used up all its attempts by itself, and is final.
+                left = evolve(options.retry, attempts=most - len(attempts))
                 async with begin(left) as download:
                     try:
-                        if tries:
+                        if attempts:
                             await asyncio.to_thread(file.restart)
                         else:
                             await asyncio.to_thread(file.begin, download.filename)
                         await _pour(download, file, on_progress)
                         break
                     except (NoReplyError, ReplyTimeoutError) as error:
-                        tries = error.attempts = renumbered(*tries, *download.attempts)
-                        if len(tries) >= most:
+                        attempts = error.attempts = renumbered(*attempts, *download.attempts)
+                        if len(attempts) >= most:
                             raise
-                await sleep(options.retry.backoff(len(tries), random.random()))
+                await sleep(options.retry.backoff(len(attempts), random.random()))
         await asyncio.to_thread(file.finish)
         return Path(file.target)
     except HelpdeskError as error:
-        if error.attempts is not tries:
-            error.attempts = renumbered(*tries, *error.attempts)
+        if error.attempts is not attempts:
+            error.attempts = renumbered(*attempts, *error.attempts)
         raise
     except TimeoutError as error:
-        if not timer.expired():  # somebody else's: disks and observers may run out of time, too
+        if not timer.expired():  # not ours: disks and observers may time out, too
             raise
         doubt = interrupted_by(error)
     finally:
         if not file.discard(wait=False):
             await _discard(file)
-    raise _too_late(service, operation, options, tries, doubt)
+    raise _too_late(service, operation, options, attempts, doubt)
 
 
 def _too_late(
     service: str,
     operation: Operation,
     options: CallOptions,
-    tries: tuple[Attempt, ...],
+    attempts: tuple[Attempt, ...],
     doubt: HelpdeskError | None,
 ) -> HelpdeskError:
     """The error of a download whose time ran out; ``doubt`` tells of a call that was cut short."""
@@ -258,31 +257,31 @@ def _too_late(
     words = "the file did not arrive whole"
     phase: Phase | None = Phase.RECEIVING
     if doubt is not None:
-        tries, phase = renumbered(*tries, *doubt.attempts), doubt.phase
+        attempts, phase = renumbered(*attempts, *doubt.attempts), doubt.phase
         if isinstance(doubt, NotSentError):
-            cls, words = NotSentTimeoutError, "the file could not be asked for"
+            cls, words = NotSentTimeoutError, "the file could not be requested"
     return cls(
         f"{words} within {options.timeout.total:g} seconds",
         service=service,
         operation=operation.name,
         effect="read",
         phase=phase,
-        attempts=tries,
+        attempts=attempts,
     )
 
 
 async def _discard(file: AtomicFile) -> None:
-    """Wait for a thread that goes on with a write, and tidy up behind it; in a thread, too, for
-    a disk that hangs must not hold up the loop.
+    """Wait for a thread that is still writing, then clean up: in a thread, as a disk that hangs
+    must not block the loop.
     """
-    tidying = asyncio.get_running_loop().run_in_executor(None, file.discard)
+    cleaning = asyncio.get_running_loop().run_in_executor(None, file.discard)
     with anyio.CancelScope(shield=True):
-        await asyncio.shield(tidying)
+        await asyncio.shield(cleaning)
 
 
 async def _pour(download: Download, file: AtomicFile, on_progress: ProgressObserver | None) -> None:
     size = download.size
-    _tell(on_progress, 0, size)
+    _report(on_progress, 0, size)
     pieces: list[bytes] = []
     waiting = 0
     while (chunk := await download.next_chunk()) is not None:
@@ -292,11 +291,11 @@ async def _pour(download: Download, file: AtomicFile, on_progress: ProgressObser
             await asyncio.to_thread(file.write, b"".join(pieces))
             pieces.clear()
             waiting = 0
-        _tell(on_progress, download.received, size)
+        _report(on_progress, download.received, size)
     if pieces:
         await asyncio.to_thread(file.write, b"".join(pieces))
 
 
-def _tell(on_progress: ProgressObserver | None, received: int, size: int | None) -> None:
+def _report(on_progress: ProgressObserver | None, received: int, size: int | None) -> None:
     if on_progress is not None:
         on_progress(DownloadProgress(received, size))

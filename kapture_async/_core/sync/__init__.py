@@ -5,14 +5,7 @@ The sync clients themselves are generated; see :mod:`.generate`.
 
 from __future__ import annotations
 
-from .base import Pager, SyncClient, SyncPages, SyncResource
+from .base import SyncClient, SyncPages, SyncResource
 from .portal import Portal, SyncInAsyncWarning
 
-__all__ = [
-    "Pager",
-    "Portal",
-    "SyncClient",
-    "SyncInAsyncWarning",
-    "SyncPages",
-    "SyncResource",
-]
+__all__ = ["Portal", "SyncClient", "SyncInAsyncWarning", "SyncPages", "SyncResource"]

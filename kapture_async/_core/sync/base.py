@@ -9,17 +9,20 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 from ..download.download import Download
 from ..errors import ClientStateError
 from ..pull.arrow import frame_for
+from ..pull.pages import Pages
 from .portal import Portal
 
-ClientT = TypeVar("ClientT", bound="AsyncClient")
-InnerT = TypeVar("InnerT")
 
-
-class AsyncClient(Protocol):
+class Closable(Protocol):
     """What a client must have to get a sync client."""
 
     async def aclose(self) -> None:
         """Close the client."""
+
+
+ClientT = TypeVar("ClientT", bound=Closable)
+InnerT = TypeVar("InnerT")
+T = TypeVar("T")
 
 
 class SyncClient(Generic[ClientT]):
@@ -77,33 +80,17 @@ def _repr_like(outer: object, inner: object) -> str:
     return repr(inner).replace(type(inner).__name__, type(outer).__name__, 1)
 
 
-T = TypeVar("T")
-
-
-class Pager(Protocol[T]):
-    """What :class:`SyncPages` needs of an async pager."""
-
-    async def next_page(self) -> list[T] | None:
-        """The next page, which may be empty; ``None`` after the last."""
-
-    async def aclose(self) -> None:
-        """Stop fetching; may be called at any time, and again."""
-
-
 class SyncPages(Generic[T]):
-    """Items of a paged answer, fetched page by page, or as they arrive where the pager can that.
+    """Rows of one or more windows, handed out as they arrive.
 
-    Iterate it for items, :meth:`pages` for whole pages; both continue where the other stopped.
+    Iterate it for rows, or :meth:`pages` for whole pages; each continues where the other stopped.
     It can be iterated once. Leaving early is fine; ``with`` or :meth:`close` then stops at
     once what is being fetched ahead.
     """
 
-    def __init__(self, portal: Portal, pager: Pager[T]) -> None:
+    def __init__(self, portal: Portal, pages: Pages[T]) -> None:
         self._portal = portal
-        self._pager = pager
-        self._next_rows: Callable[[], Coroutine[Any, Any, list[T] | None]] = getattr(
-            pager, "next_rows", pager.next_page
-        )
+        self._pages = pages
         self._page: Iterator[T] = iter(())
         self._begun = False
         self._ended = False
@@ -115,7 +102,7 @@ class SyncPages(Generic[T]):
         while True:
             for item in self._page:
                 return item
-            rows = self._fetch(self._next_rows)
+            rows = self._fetch(self._pages.next_rows)
             if rows is None:
                 raise StopIteration
             self._page = iter(rows)
@@ -123,11 +110,11 @@ class SyncPages(Generic[T]):
     def pages(self) -> Iterator[list[T]]:
         """Iterate pages; the rest of a page already begun comes first."""
         rest = list(self._page)
-        if getattr(self._pager, "midway", False):
-            rest += self._fetch(self._pager.next_page) or []
+        if self._pages.midway:
+            rest += self._fetch(self._pages.next_page) or []
         if rest:
             yield rest
-        while (page := self._fetch(self._pager.next_page)) is not None:
+        while (page := self._fetch(self._pages.next_page)) is not None:
             yield page
 
     def all(self) -> list[T]:
@@ -138,21 +125,21 @@ class SyncPages(Generic[T]):
         """All that is left as an Arrow stream (PyCapsule), for data frame libraries.
 
         ``polars.DataFrame(client.tickets.pull(...))`` is all it takes; the rows become columns
-        while they arrive, some thousand at a time. It needs pyarrow, which the extra ``arrow``
+        while they arrive, some thousands at a time. It needs pyarrow, which the extra ``arrow``
         brings.
 
         Raises:
             ConfigurationError: pyarrow is not installed.
-            TypeError: these items have no columns.
+            TypeError: these rows have no columns.
         """
-        reader = frame_for(self._pager).reader(self._blocks())
+        reader = frame_for(self._pages).reader(self._blocks())
         stream: object = reader.__arrow_c_stream__(requested_schema)
         return stream
 
     def _blocks(self) -> Iterator[list[T]]:
         if rest := list(self._page):
             yield rest
-        while (rows := self._fetch(self._next_rows)) is not None:
+        while (rows := self._fetch(self._pages.next_rows)) is not None:
             if rows:
                 yield rows
 
@@ -161,7 +148,7 @@ class SyncPages(Generic[T]):
         self._page = iter(())
         if self._begun and not self._ended:
             self._ended = True
-            self._portal.finish(self._pager.aclose)
+            self._portal.finish(self._pages.aclose)
         self._ended = True
 
     def _fetch(self, ask: Callable[[], Coroutine[Any, Any, list[T] | None]]) -> list[T] | None:
@@ -174,7 +161,7 @@ class SyncPages(Generic[T]):
         return rows
 
     def __repr__(self) -> str:
-        return repr(self._pager).replace(type(self._pager).__name__, type(self).__name__, 1)
+        return repr(self._pages).replace(type(self._pages).__name__, type(self).__name__, 1)
 
     def __enter__(self) -> Self:
         return self
@@ -188,9 +175,9 @@ class SyncPages(Generic[T]):
         self.close()
 
     def __del__(self) -> None:
-        # Left early and dropped, as after ``break``: nobody else can stop what is fetched ahead.
+        # Left early and dropped, as after ``break``: nothing else can stop what is fetched ahead.
         if self._begun and not self._ended:
-            self._portal.post(self._pager.aclose)
+            self._portal.post(self._pages.aclose)
 
 
 class SyncDownload:
@@ -204,7 +191,7 @@ class SyncDownload:
                 ...
 
     The iteration ends only with the whole file. A transfer that breaks off raises its error, and
-    to go on after that, or after a :meth:`close` before the end, raises
+    reading on after that, or after a :meth:`close` before the end, raises
     :class:`ClientStateError`. Leaving early lets go of the connection. It serves one thread at
     a time.
     """
@@ -218,7 +205,7 @@ class SyncDownload:
 
     @property
     def filename(self) -> str:
-        """The file's name as the service gives it, made safe for people and file systems.
+        """The file's name as the service gives it, made safe for file systems.
 
         Raises:
             ClientStateError: before ``with``.
@@ -281,7 +268,7 @@ class SyncDownload:
     def __enter__(self) -> Self:
         if self._begun or self._closed:
             raise ClientStateError(
-                "a download can be entered once", next_step="Ask for the file anew."
+                "a download can be entered once", next_step="Request the file again."
             )
         self._begun = True
         try:
@@ -302,7 +289,7 @@ class SyncDownload:
             self._portal.finish(lambda: self._download.__aexit__(exc_type, exc, traceback))
 
     def __del__(self) -> None:
-        # Entered by hand and dropped: nobody else can let go of the connection.
+        # Entered by hand and dropped: nothing else can let go of the connection.
         if self._begun and not self._closed:
             self._portal.post(self._download.aclose)
 
@@ -319,13 +306,13 @@ class SyncDownload:
         if self._closed:
             raise ClientStateError(
                 "the download broke off or was closed before its end",
-                next_step="Ask for the file anew.",
+                next_step="Request the file again.",
             )
         try:
             return self._portal.call(call())
         except BaseException:
-            # Also Ctrl-C: the bytes of this call may be lost, and the end of what came after
-            # them would be taken for the end of the whole file.
+            # Also Ctrl-C: the bytes of this call may be lost, and what comes after them would
+            # pass for the rest of the file.
             if self._begun:
                 self._give_up()
             raise
