@@ -1,4 +1,4 @@
-"""What callers pass in: refused by name if its type is wrong, and read as it is meant.
+"""What callers pass in: rejected by name if its type is wrong, and normalised.
 
 Tables bring ``NaN``, ``NaT``, ``pandas.NA`` and masked cells for missing values, numpy scalars
 for numbers, and subclasses of ``str`` for texts. They are recognised by their types' names; no
@@ -60,7 +60,7 @@ def check_flag(name: str, value: Any, cls: Refusal = InvalidInputError) -> None:
 
 
 def is_one_of(value: Any, *words: str) -> bool:
-    """Whether it is one of these texts; an array, say, is none and has no ``==`` of its own."""
+    """Whether it is one of these texts. (An array, say, compares element by element.)"""
     return isinstance(value, str) and value in words
 
 
@@ -103,11 +103,11 @@ def _refusal(cls: Refusal, name: str, words: str) -> ConfigurationError | Invali
 
 _AS_IT_IS = frozenset({str, int, bool, bytes, dict, list, tuple, date, datetime})
 _NOTHING = frozenset({"NAType", "NaTType", "MaskedConstant", "NullScalar"})
-"""Types of pandas, numpy and pyarrow whose every value is "not there"."""
+"""Types of pandas, numpy and pyarrow that stand for a missing value."""
 
 
 def given(value: Any) -> Any:
-    """A value as it is meant: ``None`` if it says "not there", a plain ``str`` if it is a text."""
+    """The plain value: ``None`` for any kind of "missing", a plain ``str`` for any text."""
     kind = value.__class__
     if kind in _AS_IT_IS or value is None:
         return value
@@ -125,7 +125,7 @@ def given(value: Any) -> Any:
 
 
 def members(value: Mapping[Any, Any]) -> dict[Any, Any]:
-    """The members of an object as they are meant, without those that say "not there".
+    """The members of an object as plain values, without missing ones.
 
     What is inside of them is left to :func:`tidied`, when it is encoded.
     """
@@ -139,7 +139,7 @@ def members(value: Mapping[Any, Any]) -> dict[Any, Any]:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a value says that there is none."""
+    """Whether a value stands for a missing one."""
     kind = type(value)
     if kind.__name__ in _NOTHING:
         return True
@@ -156,9 +156,9 @@ def is_missing(value: Any) -> bool:
 
 
 def tidied(value: Any) -> Any:
-    """A structure with everything in it as it is meant; the same object if it is so already.
+    """A structure with plain values only; the same object if it has no others.
 
-    Members of an object that say "not there" are left out; in a list they are ``None``.
+    Missing members of an object are left out; in a list they are ``None``.
     """
     kind = value.__class__
     if kind is str or kind is int or kind is bool or value is None:
@@ -195,7 +195,7 @@ def _tidied_object(value: dict[Any, Any]) -> dict[Any, Any]:
 
 
 LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
-"""What stands in a text that is not valid Unicode, such as a file name that is no UTF-8."""
+"""In a text that is not valid Unicode, such as a file name that is not UTF-8."""
 
 
 class Payload(dict[str, Any]):
@@ -235,7 +235,7 @@ def pairs_of(where: str, fields: Mapping[str, Any]) -> Query:
     """Fields of any names, in parts: a list is the same field several times.
 
     Raises:
-        InvalidInputError: it is no mapping, or a value is neither text nor a number.
+        InvalidInputError: it is not a mapping, or a value is neither text nor a number.
     """
     if not isinstance(fields, Mapping):
         raise InvalidInputError(f"{where} must be a mapping, not {type(fields).__name__}")

@@ -274,7 +274,7 @@ def _publish_without_links(temporary: str, target: str) -> None:
         os.replace(temporary, target)
     except BaseException:
         with suppress(OSError):
-            # Its inode may be another file's by now; an empty one is no loss in any case.
+            # Its inode may be another file's by now; an empty file is no loss in any case.
             there = os.lstat(target)
             if os.path.samestat(there, ours) and there.st_size == 0:
                 os.unlink(target)
@@ -395,7 +395,7 @@ class PartFile:
         if fcntl is None:
             return True
         self._held = os.dup(self.descriptor)
-        with suppress(OSError):  # a file system without locks: nobody else gets one either
+        with suppress(OSError):  # a file system without locks: no one else gets one either
             fcntl.flock(self._held, fcntl.LOCK_EX)
         return os.fstat(self._held).st_nlink > 0
 

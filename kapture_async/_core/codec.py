@@ -10,7 +10,7 @@ those traps. What a service sends is never dropped and never cast silently:
 - ids and phone numbers stay text, codes stay open, texts are unescaped in the view only.
 
 A reply model is a view. Ids that must be there are looked at when it is made; any other field
-when it is first asked for, and then it stays. Few programs read all 44 fields of a ticket, and
+when it is first read, and then it stays. Few programs read all 44 fields of a ticket, and
 taking them all is two thirds of what it costs to decode one. Who reads them all pays no more than
 before: ``problems`` takes them together. Both ways are written out as source and compiled, once:
 a loop over the fields takes several times as long.
@@ -93,7 +93,7 @@ def wire(
         shown: stands in the repr. Only for ids and codes: a repr must not hold personal data.
         id_of: for an ``ident`` that is never missing: what it is the id of. An object without
             it is refused.
-        at_once: is read when the view is made, as every program asks for it.
+        at_once: read when the view is made, as every program reads it.
     """
     spec = _Wire(key, kind, section, shown, id_of, at_once)
     return field(default=None, metadata={_WIRE: spec})
@@ -112,14 +112,14 @@ def wire_fields(cls: type[WireModel]) -> tuple[tuple[str, str, Kind], ...]:
 class WireModel:
     """Base of what comes back: a typed view over the decoded object, which it keeps.
 
-    A field is read from ``raw`` when it is first asked for.
+    A field is taken from ``raw`` when it is first read.
 
     Attributes:
         raw: the object as it came, every key. Do not change it.
         problems: fields whose value had an unexpected type, such as
             ``"taskId: expected a number, found text"``; in the view they are ``None``. And what
             was odd in the text of the object itself: a key given twice, ``NaN``, half a
-            surrogate pair, bytes that are no UTF-8; in ``raw`` that is mended.
+            surrogate pair, invalid UTF-8; in ``raw`` that is repaired.
     """
 
     raw: Mapping[str, Any]
@@ -129,13 +129,13 @@ class WireModel:
     if not TYPE_CHECKING:  # to type checkers, it would mean that any name is an attribute
 
         def __getattr__(self, name: str) -> Any:
-            """A field that was not asked for yet."""
+            """A field that was not read yet."""
             if name not in _specs_of(type(self)):
                 raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
             return self._codec.take(self, name)
 
     def _part(self, key: str, cls: type[M]) -> M | None:
-        """The view over an object inside this one; made when asked for, as few ask."""
+        """The view over an object inside this one; made on demand, as few programs need it."""
         value = self.raw.get(key)
         return self._codec.decode(value, cls) if isinstance(value, dict) else None
 
@@ -269,7 +269,7 @@ class Codec:
     # --- the compiled ways to make a view, and to read it -----------------------------------------
 
     def _make_structure(self, cls: type[WireModel]) -> Callable[[Any, Any], Any]:
-        """Makes a view, and reads what must be there, and what is asked for anyway.
+        """Makes a view, and reads the ids that must be there and what every program reads.
 
         Raises:
             TypeError: the class has fields of another kind, which nothing would fill.
@@ -491,7 +491,7 @@ _SPECS: dict[type[Any], dict[str, _Wire | None]] = {}
 
 
 def _specs_of(cls: type[WireModel]) -> dict[str, _Wire | None]:
-    """The fields that are read when they are asked for; ``None`` for what is wrong with them."""
+    """The fields of a view that are read on demand; ``None`` stands for ``problems``."""
     found = _SPECS.get(cls)
     if found is None:
         fields = [a for a in attrs.fields(cls) if _WIRE in a.metadata]

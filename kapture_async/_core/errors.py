@@ -9,7 +9,7 @@
     │   ├── ClientStateError              (also RuntimeError) closed, other event loop, forked
     │   ├── ConnectError                  (also ConnectionError) DNS, refused, TLS, proxy
     │   ├── NotSentTimeoutError           (also TimeoutError) time ran out before sending
-    │   ├── InvalidCallbackError          (also ValueError) what came in is no call-back
+    │   ├── InvalidCallbackError          (also ValueError) what came in is not a call-back
     │   ├── JournalError                  the journal of a push cannot be opened, read or written
     │   ├── StateError                    the state of an export cannot be used, read or written
     │   └── PushStoppedError              a push gave up; the rest of its source was not read
@@ -18,9 +18,9 @@
     │   ├── AuthenticationError           wrong, expired or missing credentials
     │   ├── PermissionDeniedError         the credentials may not do this
     │   ├── ValidationError               the service names bad or missing fields
-    │   ├── NotFoundError                 the service knows no such thing
+    │   ├── NotFoundError                 the service has no such thing
     │   │   └── EndpointNotFoundError         nothing answers at this address: a wrong base URL
-    │   ├── ConflictError                 already in the state that was asked for
+    │   ├── ConflictError                 already in the requested state
     │   ├── RateLimitedError              told to wait; see ``retry_after``
     │   ├── OpenTicketLimitError          too many open tickets
     │   ├── RequestTooLargeError
@@ -95,7 +95,7 @@ class HelpdeskError(Exception):
 
     Attributes:
         message: what happened, in one clause.
-        service: the name of the service; empty for what is no call to one.
+        service: the name of the service; empty for errors outside a call.
         operation: the operation's name, such as ``"tickets.add"``.
         effect: ``"read"`` or ``"write"``; ``None`` where no operation is concerned.
         phase: the furthest :class:`Phase` the last attempt reached.
@@ -250,7 +250,7 @@ class ClientStateError(NotSentError, RuntimeError):
 
 
 class ConnectError(NotSentError, ConnectionError):
-    """No connection came about: name look-up, refused, TLS handshake or proxy."""
+    """Could not connect: name look-up, refused, TLS handshake or proxy."""
 
     _next_step: ClassVar[str] = (
         "Check the address, the network and whether the service is up; then it is safe to "
@@ -265,20 +265,20 @@ class NotSentTimeoutError(NotSentError, TimeoutError):
 class JournalError(NotSentError):
     """The journal of a push cannot be opened, read or written; nothing is sent without it."""
 
-    _next_step: ClassVar[str] = "Mend the cause, then run the same push again: it goes on."
+    _next_step: ClassVar[str] = "Fix the cause, then run the same push again: it resumes."
 
 
 class StateError(NotSentError):
     """The state of an incremental export cannot be used, read or written."""
 
-    _next_step: ClassVar[str] = "Mend the cause, then run the same export again: it goes on."
+    _next_step: ClassVar[str] = "Fix the cause, then run the same export again: it resumes."
 
     def _consequence(self) -> str:
         return "Nothing was changed: an export only reads."
 
 
 class PushStoppedError(NotSentError):
-    """A push gave up: whatever its source would still have given is neither read nor sent. Every
+    """A push gave up: the rest of its source was neither read nor sent. Every
     row it had taken has an outcome.
 
     Attributes:
@@ -287,7 +287,7 @@ class PushStoppedError(NotSentError):
 
     wrong_address: bool = False
     _next_step: ClassVar[str] = (
-        "Mend the cause; then push the rows without an outcome, and those that were not sent."
+        "Fix the cause; then push the rows without an outcome, and those that were not sent."
     )
 
     def _consequence(self) -> str:
@@ -308,7 +308,7 @@ class RejectedError(HelpdeskError):
     """The service refused it; it has no effect."""
 
     outcome: ClassVar[OutcomeName] = "rejected"
-    _next_step: ClassVar[str] = "Mend what the service complains about, then send it again."
+    _next_step: ClassVar[str] = "Fix what the service complains about, then send it again."
 
     def _consequence(self) -> str:
         return "The service refused it; nothing was changed."
@@ -331,7 +331,7 @@ class ValidationError(RejectedError):
 
 
 class NotFoundError(RejectedError):
-    """The service knows no such thing."""
+    """The service has no such thing."""
 
     _next_step: ClassVar[str] = "Check the id and the base URL."
 
@@ -343,9 +343,9 @@ class EndpointNotFoundError(NotFoundError):
 
 
 class ConflictError(RejectedError):
-    """It is already in the state that was asked for."""
+    """It is already in the requested state."""
 
-    _next_step: ClassVar[str] = "Read the ticket back; most likely nothing more is to be done."
+    _next_step: ClassVar[str] = "Read the ticket back; most likely there is nothing left to do."
 
 
 class RateLimitedError(RejectedError):

@@ -1,6 +1,6 @@
-"""JSON as services really write it: read exactly, and never thrown away for one odd text.
+"""JSON as services really write it: read exactly, and never discarded for one odd text.
 
-The fast parser comes first, and nearly always ends it. It has no say in three things: it makes a
+The fast parser comes first, and nearly always ends it. Three things it cannot do: it makes a
 ``float`` of an integer beyond 64 bits, it keeps the last of a key that is given twice, and it
 refuses what a strict reader must refuse. A text that comes out the same when it is written again
 holds neither of the first two; in any other, numbers and keys are counted. What is found there, or
@@ -94,11 +94,11 @@ def loads(data: bytes | bytearray, charset: str = "", *, own: bool = False) -> A
 
     Args:
         data: the whole text, in UTF-8 or in a charset that its mark or ``charset`` names.
-        charset: what the answer's header declares; used only if the bytes are no UTF-8.
+        charset: what the answer's header declares; used only if the bytes are not UTF-8.
         own: an object keeps the bytes that it was read from; see :attr:`OddObject.own`.
 
     Raises:
-        ValueError: it is no JSON, however tolerantly read.
+        ValueError: it is not JSON, however tolerantly read.
     """
     try:
         value = orjson.loads(data)
@@ -293,10 +293,10 @@ def guard_in(data: bytes | bytearray) -> int:
 
 
 def declared_encoding(charset: str) -> str | None:
-    """The encoding that a declared charset means where the bytes are no UTF-8.
+    """The encoding that a declared charset means where the bytes are not UTF-8.
 
     Returns:
-        Its name; ``None`` for UTF-8 itself, for what nobody knows, and for what does not write
+        Its name; ``None`` for UTF-8 itself, for an unknown one, and for one that does not write
         JSON's own characters as ASCII does.
     """
     try:
@@ -313,7 +313,7 @@ class Reader:
     """Decodes an answer that declares an old charset, piece by piece: UTF-8 first.
 
     The first piece with characters beyond ASCII decides. What cannot be read in the end becomes
-    bytes again that are no UTF-8, so that the row that holds them is told.
+    invalid UTF-8 again, so that the row that holds them is told.
 
     Args:
         encoding: what :func:`declared_encoding` gave.

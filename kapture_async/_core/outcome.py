@@ -1,10 +1,10 @@
-"""What became of one row of a push: four words, and no fifth.
+"""The outcome of one row of a push: one of four.
 
 ========== ================================================ ==========================
 outcome    means                                            safe next step
 ========== ================================================ ==========================
 Accepted   the service confirmed it                         none
-Rejected   the service refused it; it has no effect         mend the data, or wait
+Rejected   the service refused it; it has no effect         fix the data, or wait
 NotSent    it never left this machine                       send it again
 Unknown    it may or may not have happened                  look it up; never send blindly
 ========== ================================================ ==========================
@@ -23,7 +23,7 @@ R = TypeVar("R")
 
 @define(kw_only=True)
 class Outcome:
-    """What became of one row. Its repr shows neither the row nor the service's reply.
+    """The outcome of one row. Its repr shows neither the row nor the service's reply.
 
     Not to be changed; not declared frozen, as that would cost half a microsecond per row.
 
@@ -63,7 +63,7 @@ class Accepted(Outcome, Generic[R]):
     result: R = field(repr=False)
     """What the single call would have returned."""
     checked: bool = False
-    """Whether something that the answer repeats of its row fits the row.
+    """Whether what the answer repeats of its row matches the row.
 
     Without, the answer said "success", and there was nothing to tell by that it was this row's: it
     repeated nothing, or the service has changed all that it repeats."""
@@ -90,7 +90,7 @@ class Rejected(Outcome):
 
 @define(kw_only=True)
 class NotSent(Outcome):
-    """It never left this machine, or was turned away as too many; it is free to go."""
+    """It never left this machine, or was rate-limited; it is safe to send again."""
 
     name: ClassVar[str] = "not_sent"
     error: NotSentError

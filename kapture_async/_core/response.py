@@ -128,7 +128,7 @@ Advice = Mapping[type[HelpdeskError], str]
 _NO_ADVICE: Advice = MappingProxyType({})
 
 NOT_JSON: Any = object()
-"""What :func:`json_of` gives for a body that is no JSON."""
+"""What :func:`json_of` gives for a body that is not JSON."""
 
 WORDS_CAP = 500
 """The most characters of a service's own words that an error carries."""
@@ -185,9 +185,9 @@ _OF_CONTENT = re.compile(
 
 
 def json_of(body: bytes, content_type: str = "") -> Any:
-    """A body as JSON, whatever its content type says; :data:`NOT_JSON` if it is none.
+    """A body as JSON, whatever its content type says; :data:`NOT_JSON` if it is not JSON.
 
-    It is read as UTF-8, and, only if it is none, in the charset that the content type declares.
+    It is read as UTF-8, and, only if that fails, in the charset that the content type declares.
     What is odd in one text does not make the rest unreadable; see :mod:`.jsontext`.
     """
     try:
@@ -232,7 +232,7 @@ class ResponseContext:
     """The decoded body, once the rule of success let it pass."""
 
     def json(self) -> Any:
-        """The body of the reply as JSON; :data:`NOT_JSON` if it is none."""
+        """The body of the reply as JSON; :data:`NOT_JSON` if it is not JSON."""
         return json_of(self.reply.body, self.reply.headers.get("Content-Type", ""))
 
     def error(
@@ -310,16 +310,16 @@ class ResponseContext:
         return error
 
     def no_file(self) -> UnreadableReplyError:
-        """The error for an answer of success that is not the file that was asked for.
+        """The error for a successful answer that is not the requested file.
 
-        Only a page is quoted: anything else may be a part of somebody's file.
+        Only a page is quoted: anything else may be part of a file.
         """
         reply = self.reply
         kind = reply.content_type or "no content type"
         page = reply.content_type == "text/html" and "Content-Disposition" not in reply.headers
         return self.error(
             UnreadableReplyError,
-            f"the answer is not the file that was asked for ({kind})",
+            f"the answer is not the requested file ({kind})",
             words=self.excerpt() if page else None,
         )
 

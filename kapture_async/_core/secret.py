@@ -47,7 +47,7 @@ class Secret:
             what: what it is, for the error.
 
         Raises:
-            ConfigurationError: it is no text.
+            ConfigurationError: it is not text.
         """
         if value is None or isinstance(value, Secret):
             return value
@@ -92,7 +92,7 @@ def check_header(name: str, value: Secret, *, what: str | None = None) -> None:
     """Refuse a header that could smuggle in another one.
 
     Raises:
-        ConfigurationError: the name is no header name, or the value holds a line break,
+        ConfigurationError: the name is not a header name, or the value holds a line break,
             another control character or text outside Latin-1. The value is not shown.
     """
     if not _HEADER_NAME.fullmatch(name):

@@ -433,7 +433,7 @@ async def test_only_200_is_a_file(folder: Path, tmp_path: Path, form: str, statu
     async with serving(says(not_this, answer(b"x"))) as served:
         async with SupportClient(**settings_for(served.url, max_connections=1)) as client:
             with nothing_changes(tmp_path):
-                with pytest.raises(UnreadableReplyError, match="not the file") as caught:
+                with pytest.raises(UnreadableReplyError, match="not the requested file") as caught:
                     if form == "file":
                         await client.attachments.download(ID, folder)
                     else:
@@ -468,7 +468,7 @@ async def test_a_page_and_an_envelope_are_no_files_by_themselves(
         for _ in range(2):
             with nothing_changes(tmp_path), pytest.raises(UnreadableReplyError) as caught:
                 await client.attachments.download(ID, folder)
-            assert "not the file that was asked for" in str(caught.value)
+            assert "not the requested file" in str(caught.value)
             assert "canary" not in str(caught.value)
             assert ("Sign in" in str(caught.value)) == kind.lower().startswith("text/html")
         for disposition in ("attachment", "inline; filename=a"):

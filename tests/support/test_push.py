@@ -287,7 +287,7 @@ async def test_no_token_at_all_stops_the_push(support_emulator: SupportEmulator)
 
     seen: list[Outcome] = []
     async with client_of(support_emulator, token_provider=provider) as client:
-        with pytest.raises(PushStoppedError, match="no access token could be had"):
+        with pytest.raises(PushStoppedError, match="could not get an access token"):
             async with client.tickets.push(rows(5000), give_up_after=20) as outcomes:
                 async for outcome in outcomes:
                     seen.append(outcome)

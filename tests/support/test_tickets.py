@@ -278,14 +278,14 @@ REFUSALS: dict[str, tuple[Call, type[HelpdeskError], dict[str, str], str, str]] 
         ValidationError,
         {"category": 'Invalid pk "99" - object does not exist.'},
         "tickets.create: the service refused the data",
-        "Mend what the service complains about",
+        "Fix what the service complains about",
     ),
     "create: no such priority": (
         lambda c, ids: c.tickets.create(**(TICKET | {"priority": 9})),
         ValidationError,
         {"priority": '"9" is not a valid choice.'},
         "tickets.create: the service refused the data",
-        "Mend what the service complains about",
+        "Fix what the service complains about",
     ),
     "create: several fields": (
         lambda c, ids: c.tickets.create(
@@ -298,14 +298,14 @@ REFUSALS: dict[str, tuple[Call, type[HelpdeskError], dict[str, str], str, str]] 
             "subject": "Null characters are not allowed.",
         },
         "tickets.create: the service refused the data",
-        "Mend what the service complains about",
+        "Fix what the service complains about",
     ),
     "create: an empty file": (
         lambda c, ids: c.tickets.create(**TICKET, attachment=b""),
         ValidationError,
         {"attachment": "The submitted file is empty."},
         "tickets.create: the service refused the data",
-        "Mend what the service complains about",
+        "Fix what the service complains about",
     ),
     "create: too large a file": (
         lambda c, ids: c.tickets.create(**TICKET, attachment=bytes(2 * 2**20 + 1)),
@@ -347,14 +347,14 @@ REFUSALS: dict[str, tuple[Call, type[HelpdeskError], dict[str, str], str, str]] 
         ValidationError,
         {"tags": 'Invalid pk "77" - object does not exist.'},
         "tickets.update: the service refused the data",
-        "Mend what the service complains about",
+        "Fix what the service complains about",
     ),
     "update: no such priority": (
         lambda c, ids: c.tickets.update(ids["mine"], tags=[1], priority="7"),
         ValidationError,
         {"priority": '"7" is not a valid choice.'},
         "tickets.update: the service refused the data",
-        "Mend what the service complains about",
+        "Fix what the service complains about",
     ),
     "reply: unknown": (
         lambda c, ids: c.tickets.reply(999, "c"),

@@ -63,7 +63,7 @@ class Download:
         """A name for the file, as the service gives it, made safe: never a path.
 
         Raises:
-            ClientStateError: the download has not begun; so for the other properties.
+            ClientStateError: the download has not started; the other properties likewise.
         """
         disposition = self._head.headers.get("Content-Disposition")
         return safe_filename(filename_of(disposition), self._default_name)
@@ -75,7 +75,7 @@ class Download:
 
     @property
     def size(self) -> int | None:
-        """Bytes of the whole file, if that is known beforehand."""
+        """Bytes of the whole file, if that is known in advance."""
         length = self._head.headers.get("Content-Length", "")
         return int(length) if length.isascii() and length.isdigit() else None
 
@@ -150,7 +150,7 @@ class Download:
     def _head(self) -> OpenReply:
         if self._reply is None:
             raise ClientStateError(
-                "the download has not begun", next_step="Use it as `async with ... as download`."
+                "the download has not started", next_step="Use it as `async with ... as download`."
             )
         return self._reply
 

@@ -9,12 +9,12 @@ from urllib.parse import unquote_to_bytes
 LONGEST_NAME = 200
 """Bytes of UTF-8. File systems take 255; the rest is room for ``(1)`` or ``.part`` of others."""
 _LONGEST_EXTENSION = 16
-"""Bytes. What is longer is no extension but a text with a dot in it."""
+"""Bytes. Anything longer is not an extension but a text with a dot in it."""
 _LAST_RESORT = "download"
 
 # --- reading -----------------------------------------------------------------------------------
 
-# Quotes mean something only where a value begins. One that is never closed is no quote: then
+# Quotes mean something only where a value begins. One that is never closed does not count: then
 # the value is plain, up to the next semicolon.
 _PARAMETER = re.compile(
     r"""

@@ -115,7 +115,7 @@ class Export(Generic[T]):
         created_at: when the ticket was created.
         is_open: whether its content may still change.
         today: the day of now in the service's zone.
-        on_progress: told of every block of rows.
+        on_progress: called for every block of rows.
     """
 
     pages: Callable[[list[str]], Pages[T]]
@@ -369,7 +369,7 @@ class Run(Generic[T]):
             short: days that came short, in this run.
         """
         memory = self._memory
-        # Of other days nobody knows any more what was handed out: they were whole when last read.
+        # What was handed out of other days is no longer known: they were whole when last read.
         memory.short = [day for day in short if day >= memory.kept_from or day in memory.short]
         self._forget(())
         memory.ids = {}
@@ -389,7 +389,7 @@ class Run(Generic[T]):
         kept = date.fromisoformat(memory.kept_from)
         if memory.newest is None:
             return kept
-        # Before that, nobody knows any more what was handed out.
+        # What was handed out before that is no longer known.
         return max(kept, date.fromisoformat(memory.newest) - self._overlap)
 
     def _kept_from(self) -> str:

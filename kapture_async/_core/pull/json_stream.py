@@ -44,7 +44,7 @@ from ..jsontext import (
 ROW_CAP = 16 * 1024 * 1024
 """The most bytes of one row, and of everything beside the rows."""
 OTHER_CAP = 256 * 1024
-"""What is no object is kept up to here: it is only quoted."""
+"""What is not an object is kept up to here: it is only quoted."""
 _KEY_CAP = 64 * 1024
 _SEPARATOR_CAP = 256
 _AGAIN = 16
@@ -74,7 +74,7 @@ class RowSplitter:
         key: where the list stands in the object. Any other kind of value there is a key as the
             others are.
         row_cap: the most bytes of one row, and of everything beside the rows.
-        charset: what the answer's header declares; used for what is no UTF-8.
+        charset: what the answer's header declares; used for what is not UTF-8.
         own: rows keep the bytes they came in, unless they are what they are written as anyway;
             see :func:`..jsontext.line_of`.
     """
@@ -122,12 +122,12 @@ class RowSplitter:
 
     @property
     def other(self) -> bytes | None:
-        """The beginning of what came if that is no object."""
+        """The beginning of what came if that is not an object."""
         return None if self._other is None else bytes(self._other)
 
     @property
     def has_enough(self) -> bool:
-        """Whether nothing that is still to come can matter: it is no object, and a long one."""
+        """Whether nothing that is still to come can matter: it is long, and not an object."""
         return self._other is not None and len(self._other) >= OTHER_CAP
 
     def feed(self, data: bytes | memoryview) -> list[Any]:
@@ -274,7 +274,7 @@ class RowSplitter:
         return True
 
     def _go(self, count: int, step: Any) -> bool:
-        """Drop ``count`` bytes, and go on with another step."""
+        """Drop ``count`` bytes, and continue with another step."""
         del self._buffer[:count]
         self._at = self._depth = 0
         self._no_cut_up_to -= count
@@ -282,7 +282,7 @@ class RowSplitter:
         return True
 
     def _after(self, end: int) -> bool:
-        """Go on behind a member: to the next one, or to the end of the object."""
+        """Continue behind a member: with the next one, or with the end of the object."""
         stop = self._buffer[end]
         if stop == _COMMA:
             return self._go(end + 1, self._at_key)
@@ -292,7 +292,7 @@ class RowSplitter:
         return self._go(end + 1, self._at_end)
 
     def _look(self) -> int | None:
-        """The first byte that is no blank, blanks before it dropped; ``None`` if there is none."""
+        """The first byte that is not a blank, blanks before it dropped; ``None`` if none."""
         if self._at == 0:
             blanks = _end_of(_BLANKS, self._buffer, 0)
             if blanks:
@@ -357,7 +357,7 @@ class RowSplitter:
         del buffer[: cut + len(self._separator) - 1]
 
     def _rows_of(self, part: bytes) -> list[Any] | None:
-        """The rows of a list; ``None`` if it is none, or they are to be read one by one."""
+        """The rows of a list; ``None`` if it is not a list, or must be read row by row."""
         if self._until_again:
             self._until_again -= 1
         rows: list[Any] | None = None

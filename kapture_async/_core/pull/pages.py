@@ -57,8 +57,8 @@ class Pages(Generic[T]):
     Windows are fetched up to ``ahead`` at a time and handed out in order. A row whose id was in
     this window or the one before is dropped; nothing that was handed out is kept. If a window
     fails, its error is raised when its turn comes, with every earlier window delivered whole,
-    and is raised again if the iteration is gone on with. A cancellation (a timeout around it,
-    say) of a step of it loses nothing: the iteration can be gone on with.
+    and is raised again if the iteration continues. A cancellation (a timeout around it,
+    say) of one of its steps loses nothing: the iteration can continue.
 
     Where the rows come one by one, they are handed out while their window is still arriving, and
     those of a window that fails may have been handed out in part. Its error says how many.
@@ -97,12 +97,12 @@ class Pages(Generic[T]):
         self.frame = frame
         """The rows as columns, if they have such."""
         self.own = False
-        """Rows keep the bytes they came in, for whoever writes them down; to be set before the
-        first is asked for, and without meaning where rows do not arrive one by one."""
+        """Rows keep the bytes they came in, to be written to a file. Set it before the first row is
+        read; it has no effect where rows do not arrive one by one."""
         self.on_repeats: Callable[[list[str], Any], None] | None = None
-        """Told the ids, and the window, of rows dropped since the window before had them, too."""
+        """Called with the ids, and the window, of rows that the window before had, too."""
         self.on_end: Callable[[Any, int, int | None], None] | None = None
-        """Told of each window, once it is whole: how many rows it had, repeats among them, and how
+        """Called for each window, once it is whole: how many rows it had, repeats included, and how
         many the service says there are."""
         self._handed_out = 0
         self._under_way: deque[tuple[Any, Window[T]]] = deque()
@@ -133,7 +133,7 @@ class Pages(Generic[T]):
     def empty_by_words(self) -> tuple[Any, ...]:
         """The windows so far that have no rows because a text in place of them said so.
 
-        An empty list is counted by nobody's words; a text is. For a lookup it proves nothing.
+        Unlike an empty list, such a text proves nothing for a lookup.
         """
         return tuple(self._empty_by_words)
 
@@ -437,7 +437,7 @@ _MOST_IDLE = 3  # full pages in a row without anything new, until the list count
 class OffsetPaginator(Generic[T]):
     """The windows of a :class:`~.pages.Pages` over such a list, one after the other.
 
-    The end is a page without rows, and not one that is shorter than asked for: a service may
+    The end is a page without rows, and not one that is shorter than requested: a service may
     have a limit of its own, and then a short page is no end. A row that was seen is dropped,
     however far new ones have moved it.
 

@@ -44,7 +44,7 @@ class Shape:
 
     Attributes:
         columns: the columns of CSV: the documented keys, in the order of the wire.
-        words: those that the service escapes for HTML, and that are shown as they were meant.
+        words: those that the service escapes for HTML, and that are unescaped here.
         frame: the columns of Parquet.
         excel: CSV begins with a byte order mark, by which Excel knows that it is UTF-8.
     """
@@ -56,10 +56,10 @@ class Shape:
 
 
 def format_of(name: str, given: str | None) -> Format:
-    """The form that was asked for, or the one that a file's name tells.
+    """The requested format, or the one that a file's name implies.
 
     Raises:
-        InvalidInputError: there is no such form, or the name tells none.
+        InvalidInputError: there is no such format, or the name implies none.
     """
     wanted = given or name.rpartition(".")[2].lower()
     for known in FORMATS:
@@ -69,7 +69,7 @@ def format_of(name: str, given: str | None) -> Format:
     if given:
         raise InvalidInputError(f"there is no format {given!r}; there are {listed}")
     raise InvalidInputError(
-        "the file's name does not tell its format",
+        "cannot tell the format from the file's name",
         next_step=f"Name it with one of the endings {listed}, or say which format.",
     )
 

@@ -1,12 +1,12 @@
 """What an incremental export remembers from run to run, in one small file.
 
 It holds ids, days and digests, and no word of a customer: the ids of the days that are read once
-more, and of tickets that were open only once somebody has asked to look at those again. It is
+more, and of tickets that were open only once a run was asked to recheck those. It is
 replaced in one step, and that step is what commits a run: before it the run has not happened,
 after it the run has, down to the file with its rows, which is on the disk by then and gets its
 name next. A run that is killed in between is finished by the next one. The hidden name of that
 file is removed only when the state says that it has its own, so a hidden file that is missing
-earlier was removed by somebody else.
+earlier was removed by another program.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class State:
             raise StateError(
                 f"process {owner.pid} on {owner.host} is exporting with {self.path!r} "
                 f"since {since}",
-                next_step="Wait until it ends, or end it: the next run goes on.",
+                next_step="Wait until it ends, or stop it: the next run resumes.",
             )
         raise self._error(
             f"it cannot be locked: {problem}", "Name a file on a disk of this machine."
@@ -192,7 +192,7 @@ class State:
         except ValueError:
             content = None
         if not isinstance(content, dict) or content.pop("kind", None) != _KIND:
-            raise self._error("it is no state of an export, or it is damaged", _ANOTHER)
+            raise self._error("it is not the state of an export, or it is damaged", _ANOTHER)
         version = content.pop("version", None)
         if version != VERSION:
             raise self._error(
@@ -210,7 +210,7 @@ class State:
         if memory.bound != self._bound:
             here = "other filters" if memory.place == self._place else memory.place
             raise self._error(
-                f"it is of an export of {here}, and going on with it here would leave gaps",
+                f"it belongs to an export of {here}, and using it here would leave gaps",
                 "Use a state of its own for each address, time zone and set of filters.",
             )
         return memory
@@ -235,7 +235,7 @@ class State:
                 f"the {pending['rows']:,} rows of run {memory.runs:,}, which has finished, are in "
                 f"no known file: {temporary!r} has gone, and {target!r} is not there",
                 "Put one of the two back, also if you have moved the second yourself; the next "
-                "run goes on then. If both are lost, begin a new state with "
+                "run continues then. If both are lost, begin a new state with "
                 f"--from {pending['first']}: it writes those days once more.",
             )
         try:

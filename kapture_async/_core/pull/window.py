@@ -128,7 +128,7 @@ class StreamedWindow(Window[T]):
         options: retries and time for all of it; see :class:`Transfer`.
         rule: what the service says of such answers.
         room: bytes that may wait for their reader.
-        own: rows keep the bytes they came in, for whoever writes them down; see
+        own: rows keep the bytes they came in, to be written to a file; see
             :class:`.json_stream.RowSplitter`.
     """
 
@@ -291,7 +291,7 @@ class Transfer:
 
     What breaks off is requested again, as often as the retry policy says. A stream that waited
     for its reader and was closed by the server meanwhile is no failure of the service: if it
-    had come further than the ones before, the count begins anew.
+    had come further than the ones before, the count starts again.
 
     Args:
         begin: sends the request, with the retries and the time that are left.

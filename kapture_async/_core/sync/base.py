@@ -108,7 +108,7 @@ class SyncPages(Generic[T]):
             self._page = iter(rows)
 
     def pages(self) -> Iterator[list[T]]:
-        """Iterate pages; the rest of a page already begun comes first."""
+        """Iterate pages; the rest of a page already started comes first."""
         rest = list(self._page)
         if self._pages.midway:
             rest += self._fetch(self._pages.next_page) or []

@@ -418,7 +418,7 @@ class Writer:
 
 
 def outer_name(node: ast.expr | None) -> str:
-    """``Pages`` of ``Pages[Ticket]``; empty if it is no plain name."""
+    """``Pages`` of ``Pages[Ticket]``; empty if it is not a plain name."""
     outer = node.value if isinstance(node, ast.Subscript) else node
     return outer.id if isinstance(outer, ast.Name) else ""
 

@@ -173,7 +173,7 @@ class Portal:
         if threading.get_ident() == thread.ident:
             raise ClientStateError(_DEADLOCK)
         if thread.loop is None and not thread.closing and (aclose or thread.aclose):
-            with suppress(ClientStateError):  # no thread to be had: then it stays unused
+            with suppress(ClientStateError):  # no thread left: then it stays unused
                 thread.start()  # unused, but it must know that it is closed
         thread.begin_close(aclose, CLOSE_TIMEOUT)
         thread.join()
@@ -294,7 +294,7 @@ class Call(Generic[T]):
     # On the caller's thread:
 
     def give_up(self, interrupt: BaseException, timeout: float) -> None:
-        """Cancel once, wait for the end, and note on ``interrupt`` what became of the call."""
+        """Cancel once, wait for the end, and note on ``interrupt`` how the call ended."""
         name, words = _name_of(self._coro), ""
         doubt: HelpdeskError | None = None
         self.post(self._cancel)
@@ -427,7 +427,7 @@ class LoopThread:
                 try:
                     loop.run_forever()
                 except (KeyboardInterrupt, SystemExit):
-                    # Raised by a task somebody started inside; whoever awaits that task gets it.
+                    # Raised by a task that was started inside; whatever awaits it gets it, too.
                     logger.debug("a task on %s raised out of the loop", self.name, exc_info=True)
                     continue
                 if self.loop is not loop and not self.closing:  # Ctrl-C interrupted the start
@@ -439,7 +439,7 @@ class LoopThread:
                     loop.run_until_complete(winding_up)
         except Exception:
             logger.exception("the event loop of %s broke down", self.name)
-        # The loop will run nothing more: nobody may wait for it any longer.
+        # The loop will run nothing more: no one may wait for it any longer.
         self.closing = True
         self.ident = 0  # the system may give the number to another thread
         loop.close()

@@ -53,7 +53,7 @@ class _Feed:
         self._filled.set()
 
     def drain(self) -> list[Any]:
-        """The rows that nobody took."""
+        """The rows that were not taken."""
         rows = list(self._rows)
         self._rows.clear()
         self._ended = True
@@ -112,7 +112,7 @@ class SyncPush(Generic[R]):
 
     @property
     def counts(self) -> PushCounts:
-        """How many rows so far, and what became of them."""
+        """How many rows so far, by outcome."""
         return self._push.counts
 
     @property

@@ -179,7 +179,7 @@ async def attempt(
         session: the session to use; its redirect and status settings are overridden.
         template: where to, with which headers, and within which limits.
         call: what to send; is moved forward as the attempt proceeds. Its ``is_file`` tells
-            whether the head of an answer is that of the file that was asked for, whose body is
+            whether the head of an answer is that of the requested file, whose body is
             then left to be read by the caller. Any other answer is cut, as errors are.
         kept: what is known of the server's kept connections.
 
@@ -190,7 +190,7 @@ async def attempt(
     body, is_file, cap = call.request.body, call.is_file, template.cap
     sent_body = None if body is None else MarkedBody(body, call, kept)
     call.abort_body = None if sent_body is None else sent_body.abort_body
-    # Without a body there is no mark on its way out, so doubt is assumed from the start.
+    # Without a body nothing marks its way out, so doubt is assumed from the start.
     call.phase = Phase.SENDING if sent_body is None else Phase.CONNECTING
     limits: dict[str, Any] = {} if template.limits is None else {"timeout": template.limits}
     try:
@@ -274,10 +274,10 @@ async def _request(
 
 
 def _never_whole(response: aiohttp.ClientResponse, cap: int) -> Failure | None:
-    """What keeps a file from ever being known to be here whole, as its head shows."""
+    """Why a file could never be known to be complete, by its head."""
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-        # It was asked for as it is. Unpacked, nothing would tell whether it came whole.
-        return Failure("garbled", "the file came compressed, unasked for", True)
+        # It was requested unpacked; compressed, a truncated file could not be detected.
+        return Failure("garbled", "the file came compressed, which was not requested", True)
     length = response.content_length
     if length is None and not _in_chunks(response):
         # Only the end of the connection ends it, which also comes when the server dies.
@@ -356,7 +356,7 @@ async def _read(
 
 
 def _failure(error: Exception, call: CallState) -> Failure:
-    """Translate what was raised into our own words."""
+    """Translate an exception into our own words."""
     unconnected = _no_connection(error)
     if unconnected is not None:
         call.phase = Phase.CONNECTING
@@ -398,7 +398,7 @@ def _silence(call: CallState) -> Failure:
 
 
 def _no_connection(error: Exception) -> Failure | None:
-    """The failures that mean that no connection existed, so that nothing was sent."""
+    """The failures that mean that there was no connection, so nothing was sent."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         reason = getattr(error.certificate_error, "verify_message", "") or "it does not verify"
         return Failure("connect", f"the server's TLS certificate was refused: {reason}", True)
@@ -413,7 +413,7 @@ def _no_connection(error: Exception) -> Failure | None:
         final = error.status not in _PROXY_MAY_RECOVER
         return Failure("connect", f"the proxy refused with HTTP {error.status}", final)
     if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return Failure("connect", "no connection came about in time")
+        return Failure("connect", "could not connect in time")
     if isinstance(error, aiohttp.ClientConnectorError):
         reason = error.os_error.strerror or type(error.os_error).__name__
         return Failure("connect", f"the connection failed: {reason.lower()}")

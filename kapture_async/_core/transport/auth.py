@@ -107,7 +107,7 @@ def basic_authorization(username: str | Secret, password: str | Secret) -> Secre
 
 
 def check_printable(what: str, secret: Secret) -> None:
-    """Refuse a secret that holds what nobody types: most likely it was read with its line end.
+    """Refuse a secret with control characters: most likely it was read with its line end.
 
     Raises:
         ConfigurationError: it holds a control character, or half a surrogate pair.
@@ -162,11 +162,11 @@ class KeyPerApi(Auth):
 
 
 TokenProvider = Callable[[], Awaitable[str | Secret] | str | Secret]
-"""Gives an access token, fetched anew.
+"""Fetches an access token.
 
 An async function, or an object whose ``__call__`` is one, runs in the client's event loop. Any
 other callable is called in a thread of its own, where it may block; there is no event loop in
-that thread. It gives the token, or a coroutine that gives it, which is awaited in the client's
+that thread. It returns the token, or a coroutine that returns it, which is awaited in the client's
 loop (``lambda: fetch(user)``). So a task has to be made by an async function.
 """
 
@@ -296,7 +296,7 @@ class BearerToken(Auth):
         problem = renewal.problem
         if problem is not None:
             why = problem.message if isinstance(problem, HelpdeskError) else type(problem).__name__
-            raise NotSentError(f"no access token could be had: {why}") from problem
+            raise NotSentError(f"could not get an access token: {why}") from problem
 
     async def _carry(self, renewal: _Renewal, provider: TokenProvider) -> None:
         _WITHIN.set((*_WITHIN.get(), renewal))

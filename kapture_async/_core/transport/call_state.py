@@ -20,7 +20,7 @@ FailureKind = Literal["connect", "timeout", "lost", "garbled", "too_large"]
 Expiry = Literal["deadline", "silence"]
 
 IsFile = Callable[[int, Mapping[str, str]], bool]
-"""Whether the head of an answer (its status and headers) is that of the file asked for."""
+"""Whether the head of an answer (its status and headers) is that of the requested file."""
 
 
 class Stream(Protocol):
@@ -61,7 +61,7 @@ class CallState:
         now: the loop's time.
         request: what is sent.
         options: deadline, retries and headers.
-        is_file: whether a head is that of the file asked for; ``None`` if none was.
+        is_file: whether a head is that of the requested file; ``None`` if none was requested.
 
     Attributes:
         attempts: those that are over.

@@ -74,7 +74,7 @@ def json_body(value: Any) -> Body:
     """``value`` as JSON.
 
     Raises:
-        InvalidInputError: it holds something JSON cannot carry, or text that is no Unicode.
+        InvalidInputError: it holds something JSON cannot carry, or invalid Unicode.
     """
     try:
         content = orjson.dumps(value)
@@ -106,7 +106,7 @@ def form_body(form: Form) -> Body:
     """The body of a form: ``multipart/form-data``, unless it is to be urlencoded.
 
     File names go out as UTF-8, not percent-encoded, reduced to their last path part, without
-    quotes and control characters: the one form that every server stores as it was meant.
+    quotes and control characters: the one form that every server stores correctly.
 
     Raises:
         InvalidInputError: a name or value cannot be written as UTF-8, or a name is empty or
@@ -165,7 +165,7 @@ def _part_head(
 UNKNOWN = "application/octet-stream"
 
 # What is packed is of the packing's type: named by what is inside, it would be unpacked by
-# somebody on the way, or shown as what it is not.
+# an intermediary, or shown as what it is not.
 _PACKED = {
     "br": "application/x-brotli",
     "bzip2": "application/x-bzip",
@@ -239,7 +239,7 @@ class RawReply:
     body: bytes = field(repr=False)
     attempts: tuple[Attempt, ...] = ()
     cause: BaseException | None = field(default=None, repr=False)
-    """What kept the call from going on, beside the answer: a new token could not be had."""
+    """Why the call could not continue after the answer: it could not get a new token."""
 
     @property
     def content_type(self) -> str:

@@ -14,7 +14,7 @@ from ..errors import ConfigurationError
 from ..phase import Effect, Phase
 
 AGAIN = frozenset({425, 429})
-"""Statuses by which a service says that it took nothing, and will later."""
+"""Statuses by which a service says that it did not take the request, and will later."""
 _AGAIN_IF_READ = frozenset({408, 500, 502, 503, 504})
 
 
@@ -31,9 +31,9 @@ class RetryPolicy:
     """How often and how fast to send again where that is safe. What is safe is not a setting.
 
     Attributes:
-        attempts: tries per call, the first included; 1 means never again.
-        first_wait: seconds before the second try; doubles with each further one.
-        longest_wait: the most seconds between two tries, unless the server asks for more.
+        attempts: attempts per call, the first included; 1 means no retry.
+        first_wait: seconds before the second attempt; doubles with each further one.
+        longest_wait: the most seconds between two attempts, unless the server asks for more.
     """
 
     attempts: int = field(default=3, validator=_check_attempts)
@@ -41,7 +41,7 @@ class RetryPolicy:
     longest_wait: float = field(default=8.0, validator=_check_seconds)
 
     def backoff(self, attempt: int, rand: float) -> float:
-        """Seconds to wait after try number ``attempt``; ``rand`` in [0, 1) spreads callers."""
+        """Seconds to wait after attempt number ``attempt``; ``rand`` in [0, 1) spreads callers."""
         step = min(self.longest_wait, self.first_wait * 2.0 ** min(attempt - 1, 60))
         return step * (0.5 + rand / 2)
 
@@ -119,7 +119,7 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
     """Seconds a server asks to wait, from a ``Retry-After`` header.
 
     Takes seconds (also fractions), an HTTP date, and a list such as ``"50, 47"`` that a proxy
-    made of two headers (the longest counts). What is past is 0; what is no time is ``None``.
+    made of two headers (the longest counts). A moment in the past gives 0; anything else ``None``.
 
     Args:
         value: the header's text, or ``None``.

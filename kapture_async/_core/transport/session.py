@@ -1,4 +1,4 @@
-"""The aiohttp session, and what it is told of each operation: made once and kept.
+"""The aiohttp session, and the request template of each operation, made once and kept.
 
 Settings here were measured, or learned the hard way.
 """
@@ -88,7 +88,7 @@ def client_timeout(timeout: Timeout, *, silence: bool, whole: bool = True) -> ai
     """The parts of a timeout that aiohttp keeps for one attempt.
 
     Args:
-        timeout: what is asked for.
+        timeout: the timeout of the call.
         silence: with the limit on silence, or else :class:`.call_state.DeadlineTimer` keeps it.
         whole: with one limit on the name look-up, TCP, a proxy's CONNECT and TLS together. Not
             for a borrowed session: there it would also count the wait for its pool.

@@ -70,7 +70,7 @@ def _check_retry(_self: object, _attribute: object, value: object) -> None:
 
 @frozen
 class Timeout:
-    """How long a call may take, in seconds; ``None`` is no limit.
+    """How long a call may take, in seconds; ``None`` means no limit.
 
     Attributes:
         total: the whole call, with all its attempts and the waits between them.
@@ -85,7 +85,7 @@ class Timeout:
 
     @classmethod
     def of(cls, value: Timeout | float | None) -> Timeout:
-        """A number is the total; the parts keep their defaults. ``None`` is no limit at all."""
+        """A number is the total; the parts keep their defaults. ``None`` means no limit at all."""
         if isinstance(value, Timeout):
             return value
         if value is None:
@@ -158,7 +158,7 @@ def check_session(session: object) -> None:
     """A session of the caller's own, without importing aiohttp for it.
 
     Raises:
-        ConfigurationError: it is none.
+        ConfigurationError: it is not one.
     """
     if session is not None and not callable(getattr(session, "request", None)):
         raise ConfigurationError(

@@ -209,7 +209,7 @@ class Transport:
         Args:
             request: what to send; a read.
             options: as for :meth:`send`; the time for the whole call ends with the head.
-            is_file: whether a head is that of the file asked for.
+            is_file: whether a head is that of the requested file.
 
         Returns:
             An :class:`OpenReply` for the file, which must be closed: it holds a connection slot.
@@ -340,7 +340,7 @@ class Transport:
         )
 
     async def _get_token(self, call: CallState) -> None:
-        """Fetch the first token, where there is none yet.
+        """Fetch the first token, if there is none yet.
 
         Raises:
             NotSentError: the token provider failed; its error is the cause.
@@ -360,7 +360,7 @@ class Transport:
         """Whether to send again, with another token than the one that the service refused.
 
         Safe for writes, too, which were not carried out. Once per call: a service that refuses
-        every token would otherwise be asked for ever.
+        every token would otherwise be called for ever.
 
         Raises:
             ClientStateError: the client was closed meanwhile, or would wait for itself.

@@ -213,7 +213,7 @@ def proxy_url(proxy: Secret | None, base_url: BaseUrl) -> str | None:
     """The proxy for the service's address. Never consults a ``.netrc``.
 
     Raises:
-        ConfigurationError: the environment names a proxy that is none, or of a kind that is not
+        ConfigurationError: the environment names an invalid proxy, or one of a kind that is not
             supported.
     """
     if proxy is None or proxy.reveal() != "env":

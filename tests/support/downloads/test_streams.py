@@ -31,9 +31,9 @@ async def test_a_stream_tells_of_itself(emulator: SupportEmulator, client: Suppo
     emulator.downloads[ID] = slow(disposition="attachment; filename=../a.bin")
     download = client.attachments.stream(ID)
     for name in ("filename", "size", "content_type"):
-        with pytest.raises(ClientStateError, match="has not begun"):
+        with pytest.raises(ClientStateError, match="has not started"):
             getattr(download, name)
-    with pytest.raises(ClientStateError, match="has not begun"):
+    with pytest.raises(ClientStateError, match="has not started"):
         await download.next_chunk()
     assert not emulator.requests
     async with download:
