@@ -7,6 +7,7 @@ from collections.abc import Callable
 from math import ceil, inf
 
 import pytest
+from attrs import define
 
 from kapture_async._core.push.rate import AdaptiveRateLimit
 
@@ -58,6 +59,44 @@ def test_a_minute_after_a_change_most_of_the_limit_is_used(
         assert service.rate_between(start, end) >= share * limit
         refused = sum(start <= at < end for at in service.refused)
         assert refused <= 0.05 * limit * (end - start)
+
+
+@define
+class HalfSecondBucket(Limiter):
+    """A token bucket that saves what it gives in half a second, whatever its rate."""
+
+    _tokens: float = 0.0
+    _at: float = 0.0
+
+    def ask(self, now: float, rate: float) -> float:
+        self._tokens = min(rate / 2, self._tokens + (now - self._at) * rate)
+        self._at = now
+        if self._tokens >= 1.0:
+            self._tokens -= 1.0
+            return 0.0
+        return (1.0 - self._tokens) / rate
+
+
+@pytest.mark.parametrize("tells", [says_nothing, says_one])
+@pytest.mark.parametrize("limiter", [FixedWindow, SlidingWindow, HalfSecondBucket])
+def test_a_limit_that_changes_every_twenty_five_seconds_is_followed(
+    limiter: type[Limiter], tells: Callable[[float], float | None]
+) -> None:
+    taken = [0.0] * len(LIMITS)
+    runs = (24.0, 25.0, 25.5, 26.5)  # how a change meets the probes is chance
+    for seconds in runs:
+        rand = random.Random(int(seconds))
+        service = Service(
+            latency=lambda rand=rand: 0.05 * rand.uniform(0.9, 1.4),
+            limiter=limiter(),
+            rate=lambda now, seconds=seconds: LIMITS[min(int(now / seconds), len(LIMITS) - 1)],
+            retry_after=tells,
+        )
+        push(service, seconds * len(LIMITS), workers=100)
+        for number in range(len(LIMITS)):
+            taken[number] += service.rate_between(number * seconds, (number + 1) * seconds)
+    shares = [rate / limit / len(runs) for rate, limit in zip(taken, LIMITS, strict=True)]
+    assert min(shares) >= 0.7, shares
 
 
 def test_a_latency_under_load_does_not_drift_upward() -> None:

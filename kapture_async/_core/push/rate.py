@@ -18,19 +18,35 @@ _COSTLY = 0.5
 """Seconds of a pause from which on a refusal costs more than sending a little less would."""
 _COSTLY_MARGIN, _COSTLY_FAST_MARGIN = 0.93, 0.72
 """The same shares then: a level that is too high is refused again and again."""
-_CUT, _DEEPEST_CUT, _DEEPEST_FALL = 0.07, 0.3, 0.3
-"""By how much the level falls at least: first, and at most after several in a row; and the share
-of itself to which it falls at most, as the measure may be wrong."""
+_CUT = 0.07
+"""By how much the level falls at least; twice as much after each refusal in a row."""
+_DEEPEST_CUT, _COSTLY_DEEPEST_CUT = 0.3, 0.14
+"""The most that this grows to: usually, and where refusals are costly."""
+_DEEPEST_FALL, _COSTLY_DEEPEST_FALL = 0.3, 0.15
+"""The share of itself to which the level falls at most, as the measure may be wrong: usually, and
+where each further step would cost a pause."""
 _FIRST_HOLD, _SHORT_HOLD, _LONG_HOLD, _QUOTA_HOLD = 1.0, 3.0, 10.0, 120.0
 """Seconds for which the level is held before it is exceeded: while it is a first guess; while it
 is new; once it has settled; and for a quota per minute or longer."""
-_SHORT_PAUSE_HOLD, _LONG_PAUSE_HOLD = 5.0, 20.0
+_SHORT_PAUSE_HOLD, _COSTLY_SHORT_PAUSE_HOLD, _LONG_PAUSE_HOLD = 5.0, 12.0, 20.0
 """Seconds for which a level is held longer per second of the pause that a probe costs: while it is
-new, and once it has settled."""
+new, where refusals are costly likewise, and once it has settled."""
+_SLOW = 40.0
+"""Requests per second below which a new level is held for less: a pause costs fewer requests."""
+_FAR_BELOW = 0.5
+"""Below this share of the highest level so far, the limit has probably been lowered for a while,
+and finding the rise early gains more than the pauses cost."""
+_FAR_SHORT_HOLD, _FAR_LONG_HOLD = 3.0, 22.0
+"""Seconds for which such a level is held per second of pause: while new, and once settled."""
 _SETTLED = 30.0
 """Seconds until a level is no longer new."""
-_STEEPNESS = 1.8
-"""Seconds until a probe has doubled the rate."""
+_STEEPNESS, _COSTLY_STEEPNESS, _GUESS_STEEPNESS = 1.8, 1.0, 5.0
+"""Seconds until a probe has doubled the rate: usually; where refusals are costly; and above a
+guess, since a second steep probe would miss the limit as far as the first did."""
+_CREEP = 0.15
+"""Share of the level by which a guess is exceeded more per second."""
+_TOO_HIGH_WITHIN, _TOO_HIGH_CUT = 2.2, 0.8
+"""A guess that is refused within so many seconds was above the limit; what is kept of it."""
 _LONG_PAUSE = 5.0
 """A pause of so many seconds means a quota, or an outage."""
 
@@ -43,6 +59,10 @@ class AdaptiveRateLimit:
 
     - *hold*: send at the level;
     - *probe*: exceed it, by a few percent first, eightfold after three seconds without a refusal.
+
+    Where the service asks for a pause with each refusal, a touch of the limit is costly. There a
+    probe is steeper, to find a rise of the limit early, and leads to a *guess* that is exceeded
+    slowly.
 
     A refusal ends either phase. It leads to a new level, taken from what the service accepted
     during the last second: higher after a probe, lower after a hold. A level that was refused
@@ -66,13 +86,16 @@ class AdaptiveRateLimit:
         """The level when it last changed by much; 0 while there is but a first guess."""
         self._new_since = now
         self._pause = 0.0
+        self._costly = False
+        """The last refusal asked for a pause long enough to matter."""
+        self._highest = 0.0
         self._accepted = 0
         self._marks = deque([(now, 0)], maxlen=64)
         self._refusals = 0.0
         self._accepted_at_refusal = 0
         self._cycle_from, self._accepted_before_cycle = now, 0
         self._quota = False
-        self._loose = False
+        self._guess = False
         """A first guess again: a steep rise has found the level, and less of it was taken."""
 
     def at(self, now: float) -> float:
@@ -83,7 +106,10 @@ class AdaptiveRateLimit:
         probing = now - self._hold_from - self._hold
         if probing <= 0.0:
             return level
-        doubled = max(_STEEPNESS, 2.0 * self.round_trip, 5.0 / level)
+        if self._guess:
+            return level * (1.0 + _CREEP * probing + (probing / _GUESS_STEEPNESS) ** 4)
+        steepness = _COSTLY_STEEPNESS if self._costly else _STEEPNESS
+        doubled = max(steepness, 2.0 * self.round_trip, 5.0 / level)
         return level * (1.0 + (probing / doubled) ** 4)
 
     def accepted(self, now: float, count: int) -> None:
@@ -116,29 +142,33 @@ class AdaptiveRateLimit:
         self._refusals = max(0.0, self._refusals - since / _TOLERATED) + 1.0
         if self._refusals < 2.0 and not pause:
             return False
-        self._refusals, self._loose = 1.0, False
+        self._refusals = 1.0
         measured = self._measured(now)
         level, rate = self.level, self.at(sent_at)
+        guess, self._guess = self._guess, False
+        self._costly = pause >= _COSTLY
         if level is None:
             if measured:
                 self.level = 0.9 * measured
+        elif guess and now - self._hold_from < _TOO_HIGH_WITHIN:
+            self._too_high = level
+            self._set_level(now, _TOO_HIGH_CUT * level)
         elif rate > 1.001 * level:
-            self._raise(now, level, measured, rate, pause)
-        elif measured <= level or pause >= _COSTLY or now - self._hold_from > _LOOKBACK:
+            self._raise(now, level, measured, rate)
+        elif measured <= level or self._costly or now - self._hold_from > _LOOKBACK:
             self._lower(now, level, measured)
         # Else the last second is still full of what a probe sent.
         self._pause = pause
         self._start_hold(now)
         return True
 
-    def _raise(self, now: float, level: float, measured: float, rate: float, pause: float) -> None:
-        costly = pause >= _COSTLY
+    def _raise(self, now: float, level: float, measured: float, rate: float) -> None:
         if measured > 1.5 * level:
             self._too_high = inf
-            self._loose = costly
-            found = (_COSTLY_FAST_MARGIN if costly else _FAST_MARGIN) * measured
+            self._guess = self._costly
+            found = (_COSTLY_FAST_MARGIN if self._costly else _FAST_MARGIN) * measured
         else:
-            found = min((_COSTLY_MARGIN if costly else _MARGIN) * measured, measured - 0.4)
+            found = min((_COSTLY_MARGIN if self._costly else _MARGIN) * measured, measured - 0.4)
         found = min(found, rate, (level + self._too_high) / 2.0)
         self._too_high *= 1.03  # the limit may have risen a little
         self._cut = _CUT
@@ -147,11 +177,13 @@ class AdaptiveRateLimit:
     def _lower(self, now: float, level: float, measured: float) -> None:
         self._too_high = level
         found = min(_MARGIN * measured, measured - 0.4, (1.0 - self._cut) * level)
-        self._cut = min(2.0 * self._cut, _DEEPEST_CUT)
-        self._set_level(now, max(_DEEPEST_FALL * level, found))
+        self._cut = min(2.0 * self._cut, _COSTLY_DEEPEST_CUT if self._costly else _DEEPEST_CUT)
+        fall = _COSTLY_DEEPEST_FALL if self._costly else _DEEPEST_FALL
+        self._set_level(now, max(fall * level, found))
 
     def _set_level(self, now: float, level: float) -> None:
         self.level = level
+        self._highest = max(self._highest, level)
         if not 0.75 * self._reference < level < 1.33 * self._reference:
             self._reference, self._new_since = level, now
             self._too_high = inf
@@ -178,16 +210,24 @@ class AdaptiveRateLimit:
         self._hold_from = self._changed_at = at
         if self.level is None:
             return
+        # A pause that may be a whole quota says nothing about the cost of a probe.
+        far_below = self._costly and self.level < _FAR_BELOW * self._highest
+        far_below = far_below and self._pause < _LONG_PAUSE
         if self._quota:
             self._hold = _QUOTA_HOLD
-        elif not self._reference or self._loose:
+        elif not self._reference or self._guess:
             self._hold = _FIRST_HOLD
         elif at - self._new_since < max(_SETTLED, 100.0 / self.level):
-            longer = _SHORT_PAUSE_HOLD * min(self._pause, 1.0)
-            self._hold = max(_SHORT_HOLD + longer, 20.0 / self.level)
+            longer = _SHORT_PAUSE_HOLD
+            if self._costly:
+                longer = _COSTLY_SHORT_PAUSE_HOLD * min(self.level / _SLOW, 1.0)
+            longer *= min(self._pause, 1.0)
+            hold = _FAR_SHORT_HOLD * self._pause if far_below else _SHORT_HOLD + longer
+            self._hold = max(hold, 20.0 / self.level)
         else:
             longer = _LONG_PAUSE_HOLD * min(self._pause, 1.0)
-            self._hold = max(_LONG_HOLD + longer, 100.0 / self.level)
+            hold = _FAR_LONG_HOLD * self._pause if far_below else _LONG_HOLD + longer
+            self._hold = max(hold, (20.0 if far_below else 100.0) / self.level)
 
     def _measured(self, now: float) -> float:
         """Requests per second that were accepted lately: over a second, or longer if few were."""
