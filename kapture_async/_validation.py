@@ -7,7 +7,7 @@ its wire name is the attribute's own unless the vendor writes it differently. ``
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from types import MappingProxyType
 from typing import Any, Literal, Self, TypeVar
 
@@ -20,7 +20,7 @@ from ._core.errors import InvalidInputError
 T = TypeVar("T", bound="Outgoing")
 R = TypeVar("R")
 
-Kind = Literal["text", "date", "flag", "mapping"]
+Kind = Literal["text", "date", "moment", "flag", "mapping"]
 
 _SENT = "kapture_async.sent"
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -38,15 +38,20 @@ def _frozen_or_none(value: Mapping[str, Any] | None) -> Mapping[str, Any] | None
 
 
 def sent(kind: Kind = "text", *, key: str | None = None) -> Any:
-    """A field that is sent.
+    """A field that is sent, if it is given.
 
     Args:
-        kind: ``text``, ``date`` (a date, a datetime, or text that is sent as it is), ``flag``, or
-            ``mapping`` (an object whose keys are the tenant's).
+        kind: ``text``, ``date`` (a date, a datetime, or text that is sent as it is), ``moment`` (a
+            datetime or text), ``flag``, or ``mapping`` (an object whose keys are the tenant's).
         key: the wire name, where it is not the attribute's own.
     """
     converter = _frozen_or_none if kind == "mapping" else given
-    return field(default=None, converter=converter, metadata={_SENT: (key, kind)})
+    return field(default=None, converter=converter, metadata=as_sent(kind, key))
+
+
+def as_sent(kind: Kind = "text", key: str | None = None) -> Mapping[str, Any]:
+    """The metadata of a field that is sent; see :func:`sent`."""
+    return {_SENT: (key, kind)}
 
 
 _TABLES: dict[Any, Mapping[str, str]] = {}
@@ -99,7 +104,7 @@ class Outgoing:
         for key, name in wire_names(type(self)).items():
             value = getattr(self, name)
             if value is not None:
-                found[key] = dict(value) if isinstance(value, Mapping) else value
+                found[key] = dict(value) if value.__class__ is MappingProxyType else value
         found.update(self.extra)
         return found
 
@@ -110,7 +115,11 @@ class Outgoing:
                 value = getattr(self, attribute.name)
                 if value is not None:
                     _check_kind(attribute.name, value, attribute.metadata[_SENT][1])
-        check_names("extra", self.extra, wire_names(type(self)))
+        check_names("extra", self.extra, self._taken())
+
+    def _taken(self) -> Mapping[str, Any]:
+        """The names that ``extra`` may not hold."""
+        return wire_names(type(self))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} with {', '.join(self.to_wire()) or 'nothing'}>"
@@ -135,7 +144,8 @@ def check_names(where: str, given: Any, taken: Mapping[str, Any]) -> None:
         raise InvalidInputError(f"{where} {text}", fields={where: (text,)})
     for name in given:
         if not isinstance(name, str):
-            raise InvalidInputError(f"{where} must have text keys")
+            text = "must have text keys"
+            raise InvalidInputError(f"{where} {text}", fields={where: (text,)})
         if name in taken:
             text = f"is given twice: as itself and in {where}"
             raise InvalidInputError(f"{name} {text}", fields={name: (text,)})
@@ -146,18 +156,21 @@ def says_something(value: Any) -> bool:
     return bool(value.strip()) if isinstance(value, str) else bool(value)
 
 
+_KINDS: Mapping[Kind, tuple[type | tuple[type, ...], str]] = {
+    "text": (str, "text"),
+    "date": ((str, date), "text or a date"),
+    "moment": ((str, datetime), "text or a datetime"),
+    "flag": (bool, "true or false"),
+}
+
+
 def _check_kind(name: str, value: Any, kind: Kind) -> None:
-    expected = {"text": "text", "date": "text or a date", "flag": "true or false"}.get(kind)
     if kind == "mapping":
         check_names(name, value, {})
         return
-    fits = {
-        "text": type(value) is str,
-        "date": type(value) is str or isinstance(value, date),
-        "flag": type(value) is bool,
-    }
-    if not fits[kind]:
-        text = f"must be {expected}, not {type(value).__name__}"
+    classes, words = _KINDS[kind]
+    if not isinstance(value, classes):
+        text = f"must be {words}, not {type(value).__name__}"
         raise InvalidInputError(f"{name} {text}", fields={name: (text,)})
 
 

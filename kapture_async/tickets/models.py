@@ -8,39 +8,32 @@ aware datetimes, read in the client's time zone; the wire's own text stays in ``
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, tzinfo
-from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from attrs import define, field, frozen
 
-from .._api import format_moment, parse_moment
-from .._core.arguments import Payload, check_mapping, given, members
+from .._api import INDIA, format_moment, parse_moment
+from .._core.arguments import Payload, given, members
 from .._core.codec import WireModel, wire
 from .._core.errors import HelpdeskError, InvalidInputError
 from .._validation import (
+    Outgoing,
+    as_sent,
     check_names,
     checked_id,
+    checked_row,
     checked_text,
-    frozen_mapping,
-    merge_extra,
-    merge_given,
+    sent,
 )
 
-_NO_EXTRA: Mapping[str, Any] = MappingProxyType({})
 KNOWN_FIELDS = ("title", "ticket_details", "due_date", "email_id")
 """The documented fields of a new ticket (SERVICE.md, section 1)."""
 
 
-def _frozen_extra(extra: Any) -> Mapping[str, Any]:
-    if extra is not None and not isinstance(extra, Mapping):
-        check_mapping("extra", extra)  # its names are looked at with the other fields
-    return MappingProxyType(members(extra)) if extra else _NO_EXTRA
-
-
 @frozen(kw_only=True, repr=False)
-class NewTicket:
+class NewTicket(Outgoing):
     """A ticket to add. Its repr shows no text of it.
 
     Attributes:
@@ -58,29 +51,22 @@ class NewTicket:
             documented field again.
     """
 
-    title: str = field(converter=given)
-    ticket_details: str | None = field(default=None, converter=given)
-    due_date: str | date | datetime | None = field(default=None, converter=given)
-    email_id: str | None = field(default=None, converter=given)
-    extra: Mapping[str, Any] = field(default=_NO_EXTRA, converter=_frozen_extra)
-
-    def __attrs_post_init__(self) -> None:
-        _check(self.title, self.ticket_details, self.due_date, self.email_id, self.extra)
-        for name in KNOWN_FIELDS:
-            if name in self.extra:
-                _refuse(name, "is given twice: as itself and in extra")
+    title: str = field(converter=given, metadata=as_sent())
+    ticket_details: str | None = sent()
+    due_date: str | date | datetime | None = sent("date")
+    email_id: str | None = sent()
 
     @classmethod
-    def from_mapping(cls, row: Mapping[str, Any]) -> NewTicket:
+    def from_mapping(cls, row: Mapping[str, Any]) -> Self:
         """A ticket from a mapping of wire names: what is not documented becomes ``extra``.
 
         Raises:
             InvalidInputError: as the class itself.
         """
-        extra = members(row)
-        if extra.get("title") is None:
+        row = members(checked_row(row, cls.__name__))
+        if row.get("title") is None:
             _refuse("title", "is missing")
-        return cls(**{name: extra.pop(name) for name in KNOWN_FIELDS if name in extra}, extra=extra)
+        return super().from_mapping(row)
 
     @staticmethod
     def wire_of(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,31 +89,9 @@ class NewTicket:
                 del body[name]
         return body
 
-    def to_wire(self) -> dict[str, Any]:
-        """The fields by their wire names, without those that are ``None``; not yet encoded."""
-        body: dict[str, Any] = {"title": self.title}
-        if self.ticket_details is not None:
-            body["ticket_details"] = self.ticket_details
-        if self.due_date is not None:
-            body["due_date"] = self.due_date
-        if self.email_id is not None:
-            body["email_id"] = self.email_id
-        if self.extra:
-            body.update(self.extra)
-        return body
-
-    def __repr__(self) -> str:
-        given = ", ".join(self.to_wire())
-        return f"<NewTicket with {given}>"
-
-    def __reduce__(self) -> Any:
-        # A mapping proxy does not pickle, so the fields are passed through the constructor.
-        body = {name: value for name, value in self.to_wire().items() if name in KNOWN_FIELDS}
-        return _new_ticket, (body, dict(self.extra))
-
-
-def _new_ticket(body: dict[str, Any], extra: dict[str, Any]) -> NewTicket:
-    return NewTicket(**body, extra=extra)
+    def _check(self) -> None:
+        _check(self.title, self.ticket_details, self.due_date, self.email_id, ())
+        check_names("extra", self.extra, self._taken())
 
 
 def _as_dict(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,7 +100,7 @@ def _as_dict(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in row}  # a mapping may have values of its own making
 
 
-def _check(title: Any, details: Any, due: Any, email: Any, names: Mapping[Any, Any]) -> None:
+def _check(title: Any, details: Any, due: Any, email: Any, names: Iterable[Any]) -> None:
     if type(title) is not str:
         _refuse("title", f"must be text, not {type(title).__name__}")
     if not title.strip():
@@ -383,11 +347,10 @@ UPDATE_FIELDS = (
     "status",
 )
 """The fields of an update (SERVICE.md, section 2; ``status`` is sent by live clients)."""
-_DEFAULTED = UPDATE_FIELDS[1:]
 
 
 @frozen(kw_only=True, repr=False)
-class TicketUpdate:
+class TicketUpdate(Outgoing):
     """A change to one ticket, for ``tickets.update_many``. Its repr shows no text of it.
 
     Attributes:
@@ -408,73 +371,50 @@ class TicketUpdate:
             ``extra`` names one again that is given.
     """
 
-    ticket_id: str = field(converter=checked_id)
-    sub_status: str | None = field(default=None, converter=given)
-    comment: str | None = field(default=None, converter=given)
-    callback_time: datetime | str | None = field(default=None, converter=given)
-    queue: str | None = field(default=None, converter=given)
-    disposition: str | None = field(default=None, converter=given)
-    status: str | None = field(default=None, converter=given)
-    extra: Mapping[str, Any] = field(factory=dict, converter=frozen_mapping)
-
-    def __attrs_post_init__(self) -> None:
-        for name in _DEFAULTED:
-            value = getattr(self, name)
-            moment = name == "callback_time" and isinstance(value, datetime)
-            if value is not None and not isinstance(value, str) and not moment:
-                text = f"must be text, not {type(value).__name__}"
-                raise InvalidInputError(f"{name} {text}", fields={name: (text,)})
-        given = [name for name in UPDATE_FIELDS if getattr(self, name) is not None]
-        check_names("extra", self.extra, dict.fromkeys(given))
+    ticket_id: str = field(converter=checked_id, metadata=as_sent())
+    sub_status: str | None = sent()
+    comment: str | None = sent()
+    callback_time: datetime | str | None = sent("moment")
+    queue: str | None = sent()
+    disposition: str | None = sent()
+    status: str | None = sent()
 
     @classmethod
-    def from_mapping(cls, row: Mapping[str, Any]) -> TicketUpdate:
-        """An update from a mapping of wire names: what is not an update's own becomes ``extra``.
+    def from_mapping(cls, row: Mapping[str, Any]) -> Self:
+        """An update from a mapping of wire names: what is not documented becomes ``extra``.
 
         Raises:
             InvalidInputError: as the class itself.
         """
-        row = members(row)
+        row = members(checked_row(row, cls.__name__))
         if row.get("ticket_id") is None:
-            raise InvalidInputError("ticket_id is missing", fields={"ticket_id": ("is missing",)})
-        extra = {name: value for name, value in row.items() if name not in UPDATE_FIELDS}
-        return cls(**{name: row[name] for name in UPDATE_FIELDS if name in row}, extra=extra)
+            _refuse("ticket_id", "is missing")
+        return super().from_mapping(row)
 
-    def to_wire(self, zone: tzinfo) -> dict[str, Any]:
+    def to_wire(self, zone: tzinfo = INDIA) -> dict[str, Any]:
         """The fields by their wire names, without those that are ``None``; not yet encoded.
+
+        Args:
+            zone: the zone of the service's dates.
 
         Raises:
             InvalidInputError: there is no sub-status, or the call-back time has another form.
         """
-        if self.sub_status is None and "sub_status" not in self.extra:
-            raise InvalidInputError("sub_status is missing", fields={"sub_status": ("is missing",)})
-        body = Payload(ticket_id=self.ticket_id)
+        body = Payload(self._fields())
+        if "sub_status" not in body:
+            _refuse("sub_status", "is missing")
         if self.sub_status is not None:
-            body["sub_status"] = checked_text("sub_status", self.sub_status)
+            checked_text("sub_status", self.sub_status)
         if self.callback_time is not None:
             body["callback_time"] = callback_text(self.callback_time, zone)
-        merge_given(
-            body,
-            comment=self.comment,
-            queue=self.queue,
-            disposition=self.disposition,
-            status=self.status,
-        )
-        merge_extra(body, self.extra)
         return body
 
+    def _taken(self) -> Mapping[str, Any]:
+        return {name: name for name in UPDATE_FIELDS if getattr(self, name) is not None}
+
     def __repr__(self) -> str:
-        given = [name for name in _DEFAULTED if getattr(self, name) is not None]
-        return f"<TicketUpdate of {self.ticket_id!r} with {', '.join([*given, *self.extra])}>"
-
-    def __reduce__(self) -> Any:
-        # A mapping proxy does not pickle, so the fields are passed through the constructor.
-        fields = {name: getattr(self, name) for name in UPDATE_FIELDS}
-        return _new_update, (fields, dict(self.extra))
-
-
-def _new_update(fields: dict[str, Any], extra: dict[str, Any]) -> TicketUpdate:
-    return TicketUpdate(**fields, extra=extra)
+        names = [*self._fields()][1:]
+        return f"<TicketUpdate of {self.ticket_id!r} with {', '.join(names)}>"
 
 
 def callback_text(value: datetime | str, zone: tzinfo) -> str:
