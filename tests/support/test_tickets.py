@@ -396,14 +396,14 @@ REFUSALS: dict[str, tuple[Call, type[HelpdeskError], dict[str, str], str, str]] 
         ConflictError,
         {"ticket_id": "Ticket is already closed"},
         "tickets.set_status: the ticket is in that state already",
-        "Read the ticket back; most likely nothing more is to be done.",
+        "Read the ticket back; most likely there is nothing left to do.",
     ),
     "reopen: open already": (
         lambda c, ids: c.tickets.reopen(ids["mine"]),
         ConflictError,
         {"ticket_id": "Ticket is already open"},
         "tickets.set_status: the ticket is in that state already",
-        "Read the ticket back; most likely nothing more is to be done.",
+        "Read the ticket back; most likely there is nothing left to do.",
     ),
 }
 

@@ -158,7 +158,7 @@ async def test_no_slot_is_no_doubt(emulator: SupportEmulator, folder: Path) -> N
     async with client_of(emulator, max_connections=1) as client:
         hasty = client.with_options(timeout=0.1)
         async with client.attachments.stream(ID):
-            with pytest.raises(NotSentTimeoutError, match=r"asked for within 0\.1 seconds"):
+            with pytest.raises(NotSentTimeoutError, match=r"requested within 0\.1 seconds"):
                 await hasty.attachments.download(ID, folder)
     assert sum(emulator.requests.values()) == 1
     assert tree(folder) == {}
