@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from ._auth import Credential
 from ._core.phase import Effect
 from ._core.pull.export import Exported, PullObserver
-from ._core.push.doctor import Diagnosis
 from ._core.push.events import PushObserver
 from ._core.push.reconcile import ReconcileObserver, Reconciliation, Resolved
 from ._core.push.rows import Row
+from ._core.push.trial import Diagnosis
 from ._core.push.verification import Verification
 from ._core.push.verify import VerifyObserver
 from ._core.response import Says

@@ -9,8 +9,8 @@ from typing import Any
 
 from kapture_async._core.journal.writer import Journal
 from kapture_async._core.push import operation
-from kapture_async._core.push.doctor import examine
 from kapture_async._core.push.reconcile import reconcile
+from kapture_async._core.push.trial import examine
 from kapture_async._core.push.verify import verify
 
 

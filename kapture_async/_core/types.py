@@ -11,14 +11,14 @@ from .phase import Attempt as Attempt
 from .phase import Effect as Effect
 from .phase import Phase as Phase
 from .pull.pages import Pages as Pages
-from .push.doctor import Diagnosis as Diagnosis
-from .push.doctor import Guarantee as Guarantee
 from .push.push import Push as Push
 from .push.push import PushCounts as PushCounts
 from .push.reconcile import Reconciliation as Reconciliation
 from .push.reconcile import Resolved as Resolved
 from .push.rows import Row as Row
 from .push.rows import Source as Source
+from .push.trial import Diagnosis as Diagnosis
+from .push.trial import Guarantee as Guarantee
 from .push.verification import ListCheck as ListCheck
 from .push.verification import RowCheck as RowCheck
 from .push.verification import Verification as Verification

@@ -13,7 +13,7 @@ from .._core.cli.options import (
     target_options,
     timeout_option,
 )
-from .._core.push.doctor import long_text
+from .._core.push.trial import long_text
 from .._reference import TEXT, Field
 from ..tickets.models import NewTicket
 from ..tickets.resource import TRIAL_TEXT, TRIAL_TITLE

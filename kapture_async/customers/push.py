@@ -25,7 +25,7 @@ from .._core.errors import (
 )
 from .._core.journal.reference import append_marker, references_in
 from .._core.push.echoes import AnswerRule, Texts, short
-from .._core.push.lookup import Inquiry, Sought, Told
+from .._core.push.lookup import AskedRow, AskRows, RowAnswer
 from .._core.push.operation import JournaledOperation, read_row
 from .._core.requestor import ApiRequestor
 from .._core.transport.request import sorted_json
@@ -102,7 +102,7 @@ def mark_customer(
     return evolve(customer, **changes)
 
 
-def inquiry_of(get: Callable[..., Awaitable[Customer]], place: ReferencePlace) -> Inquiry:
+def inquiry_of(get: Callable[..., Awaitable[Customer]], place: ReferencePlace) -> AskRows:
     """How to see what became of customers: by asking for each mark that a row has.
 
     A customer who is there without the reference says nothing: the service may have merged the
@@ -110,9 +110,9 @@ def inquiry_of(get: Callable[..., Awaitable[Customer]], place: ReferencePlace) -
     that nobody is there says that the row is not.
     """
 
-    async def ask(sought: Sequence[Sought]) -> AsyncIterator[Told]:
+    async def ask(sought: Sequence[AskedRow]) -> AsyncIterator[RowAnswer]:
         forms: dict[str, None] = {}  # of phone numbers, as they came back; in order
-        nobody: list[tuple[Sought, Told]] = []
+        nobody: list[tuple[AskedRow, RowAnswer]] = []
 
         async def seeing(**mark: str) -> Customer:
             customer = await get(**mark)
@@ -134,16 +134,16 @@ def inquiry_of(get: Callable[..., Awaitable[Customer]], place: ReferencePlace) -
         for one, told in nobody:
             yield await _in_other_forms(one, told, get, place, list(forms))
 
-    return Inquiry(ask)
+    return AskRows(ask)
 
 
 async def _in_other_forms(
-    sought: Sought,
-    told: Told,
+    sought: AskedRow,
+    told: RowAnswer,
     get: Callable[..., Awaitable[Customer]],
     place: ReferencePlace,
     forms: Sequence[str],
-) -> Told:
+) -> RowAnswer:
     """Ask for a row that nobody has, as confirmed rows came back and in the usual spellings."""
     info = _info_of(sought)
     marks = _marks_of(sought, info)
@@ -192,11 +192,11 @@ def _form_of(phone: str) -> str:
 
 
 async def _told(
-    sought: Sought,
+    sought: AskedRow,
     get: Callable[..., Awaitable[Customer]],
     place: ReferencePlace,
     marks: Mapping[str, str] | None = None,
-) -> Told | None:
+) -> RowAnswer | None:
     """What became of a row, asked for by its marks, or by these."""
     info = _info_of(sought)
     if marks is None:
@@ -226,24 +226,24 @@ async def _told(
         for reference in sorted(references - {sought.reference})
     )
     if holding:
-        return Told(row=sought.row, ticket_ids=holding, others=others)
+        return RowAnswer(row=sought.row, ticket_ids=holding, others=others)
     names = {_folded(info.get(name)) for name in ("customer_name", "name")} - {""}
     alike = tuple(key for key, customer in seen.items() if _folded(customer.name) in names)
     if alike:
-        return Told(row=sought.row, ticket_ids=alike, proven=False, others=others)
+        return RowAnswer(row=sought.row, ticket_ids=alike, proven=False, others=others)
     there = sought.ticket_id is not None and sought.ticket_id in seen
     telling = not seen and place is not None
-    return Told(row=sought.row, telling=telling, others=others, there=there)
+    return RowAnswer(row=sought.row, telling=telling, others=others, there=there)
 
 
-def _info_of(sought: Sought) -> Mapping[str, Any]:
+def _info_of(sought: AskedRow) -> Mapping[str, Any]:
     if sought.payload is None:
         return {}
     info = orjson.loads(sought.payload).get("customer_info")
     return info if isinstance(info, Mapping) else {}
 
 
-def _marks_of(sought: Sought, info: Mapping[str, Any]) -> dict[str, str]:
+def _marks_of(sought: AskedRow, info: Mapping[str, Any]) -> dict[str, str]:
     """What a row can be asked for by, under the names of Get Customer."""
     found = {
         _BY_ID: sought.ticket_id or info.get("customer_id"),

@@ -37,10 +37,10 @@ from .._core.errors import (
 )
 from .._core.journal.reference import append_marker, references_in
 from .._core.pull.pages import Pages
-from .._core.push.beginnings import beginning
 from .._core.push.candidates import clues_in
 from .._core.push.echoes import AnswerRule, Texts, short
-from .._core.push.lookup import Inquiry, ListEnd, Look, Seen, Sought, Told
+from .._core.push.list_lookup import beginning
+from .._core.push.lookup import AskedRow, AskRows, ListedTicket, ListEnd, ListTickets, RowAnswer
 from .._core.push.operation import JournaledOperation, build_row, content_of, read_row
 from .._core.push.rows import Row
 from .._core.push.trial import TITLE, trial_text
@@ -128,10 +128,10 @@ def pack(body: dict[str, Any], codec: Codec) -> bytes:
 
 def look_of(
     pull: Callable[[datetime, datetime], Pages[TicketRow]], codec: Codec, place: ReferencePlace
-) -> Look:
+) -> ListTickets:
     """How to see every ticket of a time: the days concerned, in the service's calendar."""
 
-    async def look(since: float, until: float) -> AsyncIterator[Seen | ListEnd]:
+    async def look(since: float, until: float) -> AsyncIterator[ListedTicket | ListEnd]:
         first, last = (datetime.fromtimestamp(moment, codec.zone) for moment in (since, until))
         ends: list[ListEnd] = []
         async with pull(first, last) as rows:
@@ -155,8 +155,8 @@ def look_of(
     return look
 
 
-def _seen(row: TicketRow, place: ReferencePlace) -> Seen:
-    return Seen(
+def _seen(row: TicketRow, place: ReferencePlace) -> ListedTicket:
+    return ListedTicket(
         row.ticket_id or None,
         references_of(row, place),
         content_of(row.title, row.detail) if place is None else None,
@@ -294,7 +294,7 @@ class GetMany(Protocol):
         ...
 
 
-def inquiry_of(get_many: GetMany, place: ReferencePlace, *, by_ticket: bool) -> Inquiry:
+def inquiry_of(get_many: GetMany, place: ReferencePlace, *, by_ticket: bool) -> AskRows:
     """How to see what became of updates: by asking for their tickets, with all conversations.
 
     A ticket that the service does not give says nothing: it may have been merged into another.
@@ -305,8 +305,8 @@ def inquiry_of(get_many: GetMany, place: ReferencePlace, *, by_ticket: bool) -> 
         by_ticket: rows' keys are the ids of their tickets.
     """
 
-    async def ask(sought: Sequence[Sought]) -> AsyncIterator[Told]:
-        told: list[tuple[Told, bool]] = []
+    async def ask(sought: Sequence[AskedRow]) -> AsyncIterator[RowAnswer]:
+        told: list[tuple[RowAnswer, bool]] = []
         notes: dict[str, int] = {}
         places: dict[int, str] = {}
         named = [(one, _ticket_of(one, by_ticket=by_ticket)) for one in sought]
@@ -343,7 +343,7 @@ def inquiry_of(get_many: GetMany, place: ReferencePlace, *, by_ticket: bool) -> 
             else:
                 yield one
 
-    return Inquiry(ask)
+    return AskRows(ask)
 
 
 def _raise_first(failed: Mapping[str, HelpdeskError]) -> None:
@@ -353,7 +353,7 @@ def _raise_first(failed: Mapping[str, HelpdeskError]) -> None:
             raise error
 
 
-def _ticket_of(sought: Sought, *, by_ticket: bool) -> str | None:
+def _ticket_of(sought: AskedRow, *, by_ticket: bool) -> str | None:
     if sought.payload is not None:
         ticket_id: str = orjson.loads(sought.payload)["ticket_id"]
         return ticket_id
@@ -361,18 +361,18 @@ def _ticket_of(sought: Sought, *, by_ticket: bool) -> str | None:
 
 
 def _told(
-    sought: Sought, ticket: TicketDetail, ticket_id: str, place: ReferencePlace
-) -> tuple[Told, bool]:
+    sought: AskedRow, ticket: TicketDetail, ticket_id: str, place: ReferencePlace
+) -> tuple[RowAnswer, bool]:
     """What a ticket shows of an update, and whether it shows what would carry a reference."""
     row, mine = sought.row, sought.reference
     if isinstance(place, Field):
         values = field_values(ticket.associate_fields, place)
         others = tuple((value, ticket_id) for value in sorted(values - {mine}))
         if mine in values:
-            return Told(row=row, ticket_ids=(ticket_id,), others=others), True
+            return RowAnswer(row=row, ticket_ids=(ticket_id,), others=others), True
         # Another value may stand where ours stood before.
         return (
-            Told(row=row, telling=not values, others=others),
+            RowAnswer(row=row, telling=not values, others=others),
             ticket.associate_fields is not None,
         )
     lists = _conversations(ticket)
@@ -380,19 +380,19 @@ def _told(
         times = _times(lists)
         others = tuple((ref, ticket_id) for ref in times.elements() if ref != mine)
         if times[mine]:
-            return Told(row=row, ticket_ids=(ticket_id,) * times[mine], others=others), True
+            return RowAnswer(row=row, ticket_ids=(ticket_id,) * times[mine], others=others), True
     else:
         others = ()
     if sought.payload is None and sought.marked and place == TEXT:
-        return Told(row=row, others=others), bool(lists)
+        return RowAnswer(row=row, others=others), bool(lists)
     body = {} if sought.payload is None else orjson.loads(sought.payload)
     comment = body.get("comment") or ""
     if not has_comment(comment):
-        return Told(row=row, telling=False, others=others), True
+        return RowAnswer(row=row, telling=False, others=others), True
     sent = append_marker(comment, sought.reference) if place == TEXT else comment
     if any(_is_alike(text, comment, sent) for texts in lists for text in texts):
-        return Told(row=row, ticket_ids=(ticket_id,), proven=False, others=others), True
-    return Told(row=row, telling=place == TEXT, others=others), bool(lists)
+        return RowAnswer(row=row, ticket_ids=(ticket_id,), proven=False, others=others), True
+    return RowAnswer(row=row, telling=place == TEXT, others=others), bool(lists)
 
 
 def _conversations(ticket: TicketDetail) -> list[list[str]]:

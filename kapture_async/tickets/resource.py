@@ -21,13 +21,13 @@ from .._core.arguments import (
 from .._core.errors import InvalidInputError, NotFoundError
 from .._core.pull.export import Exported, PullObserver
 from .._core.pull.pages import Pages
-from .._core.push.doctor import Diagnosis, long_text
 from .._core.push.events import PushObserver
 from .._core.push.operation import JournaledOperation, JournaledResource
 from .._core.push.push import Push
 from .._core.push.reconcile import ReconcileObserver, Reconciliation
 from .._core.push.rows import Row, Source
 from .._core.push.settings import PushSettings
+from .._core.push.trial import Diagnosis, long_text
 from .._core.push.verification import Verification
 from .._core.push.verify import VerifyObserver
 from .._core.requestor import ApiRequestor

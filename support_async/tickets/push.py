@@ -13,9 +13,9 @@ from attrs import evolve
 from kapture_async._core.errors import InvalidInputError
 from kapture_async._core.journal.reference import append_marker, references_in
 from kapture_async._core.pull.pages import Pages
-from kapture_async._core.push.beginnings import beginning
 from kapture_async._core.push.candidates import clues_in
-from kapture_async._core.push.lookup import ListEnd, Look, Seen
+from kapture_async._core.push.list_lookup import beginning
+from kapture_async._core.push.lookup import ListedTicket, ListEnd, ListTickets
 from kapture_async._core.push.operation import NOWHERE, JournaledOperation, content_of, read_row
 from kapture_async._core.push.trial import TITLE, trial_text
 from kapture_async._core.requestor import ApiRequestor
@@ -108,13 +108,13 @@ def _unpack(payload: bytes) -> NewTicket:
     return NewTicket(**fields)
 
 
-def look_of(history: Callable[[], Pages[TicketRow]], place: ReferencePlace) -> Look:
+def look_of(history: Callable[[], Pages[TicketRow]], place: ReferencePlace) -> ListTickets:
     """How to see every ticket: the whole history, since it tells no times (SERVICE.md, B17)."""
 
-    async def look(since: float, until: float) -> AsyncIterator[Seen | ListEnd]:
+    async def look(since: float, until: float) -> AsyncIterator[ListedTicket | ListEnd]:
         async with history() as rows:
             async for row in rows:
-                yield Seen(
+                yield ListedTicket(
                     row.ticket_id or None,
                     frozenset(references_in(row.comment)),
                     content_of(row.subject, row.comment) if place is None else None,

@@ -9,13 +9,13 @@ from typing import Any
 from kapture_async._core.arguments import Payload, query_of
 from kapture_async._core.errors import InvalidInputError, UnreadableReplyError
 from kapture_async._core.pull.pages import OffsetPaginator, Pages
-from kapture_async._core.push.doctor import Diagnosis
 from kapture_async._core.push.events import PushObserver
 from kapture_async._core.push.operation import JournaledOperation, JournaledResource
 from kapture_async._core.push.push import Push
 from kapture_async._core.push.reconcile import ReconcileObserver, Reconciliation
 from kapture_async._core.push.rows import Row, Source
 from kapture_async._core.push.settings import PushSettings
+from kapture_async._core.push.trial import Diagnosis
 from kapture_async._core.push.verification import Verification
 from kapture_async._core.push.verify import VerifyObserver
 from kapture_async._core.requestor import ApiRequestor

@@ -14,7 +14,7 @@ from kapture_async import KaptureClient, Reconciliation, Row, ServerError, SyncK
 from kapture_async._core.journal.reader import Compared, ReadJournal
 from kapture_async._core.journal.records import State
 from kapture_async._core.journal.reference import marker_of
-from kapture_async._core.push.sightings import Sightings, contradictions_of
+from kapture_async._core.push.seen_tickets import SeenTickets, contradictions_of
 from kapture_async.testing import KaptureEmulator
 from support_async import SupportClient, Timeout
 from support_async.testing import SupportEmulator
@@ -264,7 +264,7 @@ def row(number: int, own: str) -> Compared:
 def test_mergers(
     seen: list[tuple[str, str]], merged: list[tuple[str, str]], told: list[list[str]]
 ) -> None:
-    sightings = Sightings()
+    sightings = SeenTickets()
     sightings.add((reference, ticket, 1) for reference, ticket in seen)
     sightings.add_merged(merged)
     sightings.keep([row(1, own="A"), row(2, own="B")], every=True)

@@ -26,7 +26,7 @@ from kapture_async._core.journal import marks
 from kapture_async._core.journal.marks import Mark
 from kapture_async._core.journal.reader import ReadJournal, job_at
 from kapture_async._core.journal.records import State
-from kapture_async._core.push.restored import Search
+from kapture_async._core.push.restored import RestoredSearch
 from kapture_async.events import PushNoticed, RowKnown
 from kapture_async.testing import FaultPlan, KaptureEmulator
 
@@ -234,7 +234,7 @@ async def test_lists_that_were_read_too_early_stay_too_early(
     await push(client, rows_of(0, 6), journal)
     marks.write(evolve(mark_of(journal), closed=False, doubts=1, at=clock.now()), job_at(journal))
     copy_of(backup, journal)
-    settings = Search.__init__.__kwdefaults__
+    settings = RestoredSearch.__init__.__kwdefaults__
     assert settings is not None
     monkeypatch.setitem(settings, "now", clock.now)
 

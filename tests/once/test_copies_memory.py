@@ -9,9 +9,9 @@ from pathlib import Path
 from kapture_async._core.journal.records import Job
 from kapture_async._core.journal.reference import reference_of
 from kapture_async._core.journal.writer import Journal
-from kapture_async._core.push.lookup import ListEnd, Seen
-from kapture_async._core.push.restored import Search, Wanted, Ways
-from kapture_async._core.push.shown import Shown
+from kapture_async._core.push.lookup import ListedTicket, ListEnd
+from kapture_async._core.push.restored import LookupMethods, PendingRow, RestoredSearch
+from kapture_async._core.push.seen_tickets import ListedTickets
 
 JOB = Job(service="s", operation="o", target="https://example.com", place="text")
 TICKETS = 6_000
@@ -21,25 +21,25 @@ def reference(number: int) -> str:
     return reference_of("job", f"k{number}", b"")
 
 
-async def tickets(since: float, until: float) -> AsyncIterator[Seen | ListEnd]:
+async def tickets(since: float, until: float) -> AsyncIterator[ListedTicket | ListEnd]:
     for number in range(TICKETS):
         at = since + 60.0 * number
-        yield Seen(str(number), frozenset({reference(number)}), created_at=at, made_by="us")
+        yield ListedTicket(str(number), frozenset({reference(number)}), created_at=at, made_by="us")
     yield ListEnd(rows=TICKETS, total=TICKETS)
 
 
-def wanted(number: int) -> Wanted:
-    return Wanted(f"k{number}", None, reference(number), b'{"title":"t"}')
+def wanted(number: int) -> PendingRow:
+    return PendingRow(f"k{number}", None, reference(number), b'{"title":"t"}')
 
 
 async def test_what_was_listed_is_not_kept_in_memory(tmp_path: Path) -> None:
     journal = await Journal.open(tmp_path / "j", job=JOB, create=True)
-    search = Search(journal, Ways(look=tickets), longest=1.0)
+    search = RestoredSearch(journal, LookupMethods(look=tickets), longest=1.0)
     tracemalloc.start()
     try:
         await search.begin()
         for first in range(0, TICKETS, 3000):
-            found = await search.sight([wanted(first + number) for number in range(500)])
+            found = await search.look_up([wanted(first + number) for number in range(500)])
             assert [one and one.ticket_ids for one in found] == [
                 (str(first + number),) for number in range(500)
             ]
@@ -52,14 +52,14 @@ async def test_what_was_listed_is_not_kept_in_memory(tmp_path: Path) -> None:
 
 
 def test_tickets_of_some_rows() -> None:
-    shown = Shown()
+    shown = ListedTickets()
     some = [
-        Seen("1", frozenset({"a"}), created_at=1.0, made_by="us"),
-        Seen("1", frozenset({"a"}), created_at=1.0, made_by="us"),  # listed twice
-        Seen("2", frozenset({"a", "b"})),
-        Seen(None, frozenset({"c"})),
-        Seen("4", beginning=("title", "text"), clues=lambda: frozenset({"word"})),
-        Seen("5", made_by="them"),
+        ListedTicket("1", frozenset({"a"}), created_at=1.0, made_by="us"),
+        ListedTicket("1", frozenset({"a"}), created_at=1.0, made_by="us"),  # listed twice
+        ListedTicket("2", frozenset({"a", "b"})),
+        ListedTicket(None, frozenset({"c"})),
+        ListedTicket("4", beginning=("title", "text"), clues=lambda: frozenset({"word"})),
+        ListedTicket("5", made_by="them"),
     ]
     shown.add(some)
     ids = lambda *asked: sorted(str(one.ticket_id) for one in shown.of(*asked))  # noqa: E731

@@ -37,7 +37,7 @@ from kapture_async._core.journal.store import Store
 from kapture_async._core.journal.writer import Journal
 from kapture_async._core.push.in_flight import InFlightRow
 from kapture_async._core.push.journaling import JournalBridge, RowCodec
-from kapture_async._core.push.lookup import Seen
+from kapture_async._core.push.lookup import ListedTicket
 from kapture_async._core.push.reconcile import reconcile
 
 T = TypeVar("T")
@@ -86,10 +86,10 @@ class Service:
             self.execute(first[1])
         self.now = end
 
-    async def look(self, since: float, until: float) -> AsyncIterator[Seen]:
+    async def look(self, since: float, until: float) -> AsyncIterator[ListedTicket]:
         assert since < self.now < until
         for number, (reference, _) in enumerate(self.tickets, 1):
-            yield Seen(str(number), frozenset({reference}))
+            yield ListedTicket(str(number), frozenset({reference}))
 
 
 class EndpointContext:
@@ -373,7 +373,7 @@ class Lives(RuleBasedStateMachine):
                 raise Died
             self.service.pass_time(seconds)
 
-        async def look(since: float, until: float) -> AsyncIterator[Seen]:
+        async def look(since: float, until: float) -> AsyncIterator[ListedTicket]:
             dies = next(steps, None) == dies_at and dies_at is not None
             async for seen in self.service.look(since, until):
                 if dies:

@@ -28,9 +28,9 @@ from kapture_async._core.journal.records import DOUBTS, State
 from kapture_async._core.journal.reference import references_in
 from kapture_async._core.journal.store import Store
 from kapture_async._core.push.in_flight import InFlightRow
-from kapture_async._core.push.lookup import ListEnd, Seen
+from kapture_async._core.push.lookup import ListedTicket, ListEnd
 from kapture_async._core.push.reconcile import reconcile
-from kapture_async._core.push.restored import Search, Ways
+from kapture_async._core.push.restored import LookupMethods, RestoredSearch
 from kapture_async._core.push.verify import verify
 
 from .test_machine import DAY, JOB, SETTLE, Ended, Lives, Service, at_once
@@ -68,7 +68,7 @@ class Liar(Service):
         for number in shown:
             reference, _ = self.tickets[number - 1]
             bare = number in self.edited
-            yield Seen(str(number), frozenset() if bare else frozenset({reference}))
+            yield ListedTicket(str(number), frozenset() if bare else frozenset({reference}))
         yield ListEnd(rows=len(shown), total=total)
 
 
@@ -86,8 +86,8 @@ class HostileLives(Lives):
     def use_journal(self) -> None:
         super().use_journal()
         if self.restored:
-            ways = Ways(look=self.service.look)
-            search = Search(self.journal, ways, longest=None, now=lambda: self.service.now)
+            ways = LookupMethods(look=self.service.look)
+            search = RestoredSearch(self.journal, ways, longest=None, now=lambda: self.service.now)
             at_once(search.begin())
             self.recorder._search = search
 

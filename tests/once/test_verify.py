@@ -26,7 +26,7 @@ from kapture_async._api import INDIA, codec_of
 from kapture_async._core.journal.reader import ReadJournal
 from kapture_async._core.journal.records import State
 from kapture_async._core.push.lookup import ListEnd
-from kapture_async._core.push.sightings import Sightings
+from kapture_async._core.push.seen_tickets import SeenTickets
 from kapture_async._core.push.verification import BY_ID, ONE_OF_SEVERAL
 from kapture_async._core.push.verify import NO_COMMENT, NOWHERE, YOUNG
 from kapture_async._reference import TEXT
@@ -348,7 +348,7 @@ async def test_a_list_ends_behind_its_own_rows(
 
 
 def test_a_temporary_file_that_fails() -> None:
-    sightings = Sightings()
+    sightings = SeenTickets()
     sightings.close()
     with pytest.raises(JournalError, match="temporary file"):
         sightings.add([("reference", "1", 1)])

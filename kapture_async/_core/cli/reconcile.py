@@ -22,7 +22,7 @@ from ..journal.findings import Contradicts
 from ..journal.reader import ReadJournal
 from ..journal.records import Job
 from ..push.reconcile import Reconciliation, Resolved
-from ..push.resolving import judge
+from ..push.resolve import resolve
 from .console import (
     console,
     count,
@@ -370,7 +370,7 @@ def resolve_rows(
 
     async def main() -> None:
         for key in keys or (None,):
-            row = await judge(path, key, line=line, present=present, absent=absent)
+            row = await resolve(path, key, line=line, present=present, absent=absent)
             name = one_line(name_of(row.key, row.line), 60)
             said = "absent; will be sent next time" if absent else f"present, as {present}"
             say(f"{name}: {one_line(said)}", stderr=True)

@@ -16,7 +16,7 @@ from math import inf
 
 from ..journal.records import Doubt
 from .evidence import MINUTE
-from .lookup import Seen
+from .lookup import ListedTicket
 
 CluesOf = Callable[[bytes], frozenset[str]]
 MayBe = Callable[[int, str | None], bool]
@@ -50,7 +50,7 @@ class Candidates:
         self._shared: frozenset[object] = frozenset()
         self._ahead, self._behind = inf, -inf
         self._windows: list[tuple[float, float, Doubt]] = []
-        self._found: list[tuple[Seen, frozenset[str]]] = []
+        self._found: list[tuple[ListedTicket, frozenset[str]]] = []
 
     def begin(self, doubts: Sequence[Doubt]) -> None:
         """A look for these rows begins."""
@@ -65,7 +65,7 @@ class Candidates:
             for doubt in doubts
         ]
 
-    def add(self, seen: Seen) -> None:
+    def add(self, seen: ListedTicket) -> None:
         """A ticket without a reference was shown."""
         at = seen.created_at
         if at is not None:

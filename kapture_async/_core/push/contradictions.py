@@ -11,8 +11,8 @@ from ..journal.findings import Contradiction
 from ..journal.records import State
 from ..journal.store import Store
 from ..journal.writer import Journal
-from .lookup import Ask, Inquiry, ListEnd, Look, Seen, Sought, Told
-from .sightings import Sightings, contradictions_of, named, sightings_in
+from .lookup import AskAboutRows, AskedRow, AskRows, ListedTicket, ListEnd, ListTickets, RowAnswer
+from .seen_tickets import SeenTickets, contradictions_of, named, sightings_in
 
 AT_ONCE = 2000
 """Rows of the journal that are compared at a time: some 20 ms of its thread."""
@@ -27,10 +27,10 @@ class Watch:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self.sightings = Sightings()
+        self.sightings = SeenTickets()
         self.tickets = 0
         """How many tickets were seen in lists, each as often as it was listed."""
-        self._waiting: list[Seen] = []
+        self._waiting: list[ListedTicket] = []
 
     def close(self) -> None:
         """Forget what was seen."""
@@ -47,18 +47,18 @@ class Watch:
     ) -> None:
         self.close()
 
-    def over(self, way: Look | Inquiry) -> Look | Inquiry:
+    def over(self, way: ListTickets | AskRows) -> ListTickets | AskRows:
         """The same way to look, watched."""
-        if isinstance(way, Inquiry):
-            return Inquiry(self.over_asking(way.ask))
+        if isinstance(way, AskRows):
+            return AskRows(self.over_asking(way.ask))
         return self.over_list(way)
 
-    def over_list(self, look: Look) -> Look:
+    def over_list(self, look: ListTickets) -> ListTickets:
         """The same lists, watched."""
 
-        async def watched(since: float, until: float) -> AsyncIterator[Seen | ListEnd]:
+        async def watched(since: float, until: float) -> AsyncIterator[ListedTicket | ListEnd]:
             async for seen in look(since, until):
-                if isinstance(seen, Seen):
+                if isinstance(seen, ListedTicket):
                     self._waiting.append(seen)
                 if len(self._waiting) == AT_ONCE:
                     await self.keep()
@@ -66,10 +66,10 @@ class Watch:
 
         return watched
 
-    def over_asking(self, ask: Ask) -> Ask:
+    def over_asking(self, ask: AskAboutRows) -> AskAboutRows:
         """The same questions, watched."""
 
-        async def watched(sought: Sequence[Sought]) -> AsyncIterator[Told]:
+        async def watched(sought: Sequence[AskedRow]) -> AsyncIterator[RowAnswer]:
             references = {one.row: one.reference for one in sought}
             async for told in ask(sought):
                 seen: list[tuple[str, str | None]] = list(told.others)
@@ -105,7 +105,7 @@ class Watch:
         )
 
 
-async def keep_rows(journal: Journal, sightings: Sightings, *, every: bool = False) -> None:
+async def keep_rows(journal: Journal, sightings: SeenTickets, *, every: bool = False) -> None:
     """Put the rows of a journal beside what was seen: those that were, or all of them."""
     after: int | None = 0
 
@@ -119,7 +119,7 @@ async def keep_rows(journal: Journal, sightings: Sightings, *, every: bool = Fal
         after = await journal.call(some)
 
 
-def note_contradictions(store: Store, sightings: Sightings, at: float) -> list[Contradiction]:
+def note_contradictions(store: Store, sightings: SeenTickets, at: float) -> list[Contradiction]:
     """Note what contradicts rows that are kept beside what was seen."""
     found: list[Contradiction] = []
     for one, tickets, *_ in sightings.rows():
@@ -137,7 +137,7 @@ def note_contradictions(store: Store, sightings: Sightings, at: float) -> list[C
     return found
 
 
-def _put_away(sightings: Sightings, some: Sequence[Seen]) -> None:
+def _put_away(sightings: SeenTickets, some: Sequence[ListedTicket]) -> None:
     # Two looks may have shown the same ticket.
     shown = {(ref, seen.ticket_id or "", 1) for seen in some for ref in seen.references}
     sightings.add(shown)

@@ -32,7 +32,7 @@ from attrs import define, frozen
 
 from ..journal.records import Doubt, Kind, RowView
 from ..journal.traits import OBJECTS, lacking, strongest, vouches
-from .lookup import Gap, ListEnd, Seen
+from .lookup import Gap, ListedTicket, ListEnd
 
 MINUTE = 60.0
 _PAGES = {25, 250} | {n * 10**power for n in (1, 2, 5) for power in range(1, 5)}
@@ -44,7 +44,7 @@ _ORDERED = 5
 
 
 @frozen
-class Witness:
+class ConfirmedRow:
     """A row whose reference may come back, and what that would say."""
 
     since: float
@@ -55,14 +55,14 @@ class Witness:
     day: object
 
     @classmethod
-    def of_row(cls, row: RowView, day_of: Callable[[float], object]) -> Witness:
+    def of_row(cls, row: RowView, day_of: Callable[[float], object]) -> ConfirmedRow:
         """A row that is in the helpdesk for sure."""
         assert row.sent_at is not None
         by = row.at if row.kind is Kind.ACCEPTED else inf
         return cls(row.sent_at, by, row.traits, day_of(row.sent_at))
 
     @classmethod
-    def of_doubt(cls, doubt: Doubt, day_of: Callable[[float], object]) -> Witness:
+    def of_doubt(cls, doubt: Doubt, day_of: Callable[[float], object]) -> ConfirmedRow:
         """A row in doubt that may turn up."""
         return cls(doubt.first_intent_at, inf, doubt.traits, day_of(doubt.sent_at))
 
@@ -123,15 +123,15 @@ class Evidence:
     """What one look has shown, apart from the rows it was made for.
 
     Args:
-        witnesses: by their references.
+        confirmed: by their references.
         day_of: the day of the service's calendar that a moment falls on.
         now: when it looks.
     """
 
     def __init__(
-        self, witnesses: Mapping[str, Witness], day_of: Callable[[float], object], now: float
+        self, confirmed: Mapping[str, ConfirmedRow], day_of: Callable[[float], object], now: float
     ) -> None:
-        self._witnesses = witnesses
+        self._confirmed = confirmed
         self._day_of = day_of
         self._today = day_of(now)
         self._parts: list[_Part] = []
@@ -148,33 +148,33 @@ class Evidence:
         self.makers: set[object] = set()
         """Who made the tickets of this journal, as the list tells it."""
 
-    def add(self, seen: Seen) -> None:
+    def add(self, seen: ListedTicket) -> None:
         """A ticket was shown."""
         part, at = self._part, seen.created_at
         part.add(seen.ticket_id)
         if at is not None:
             part.first_minute = min(part.first_minute, at)
             part.last_minute = max(part.last_minute, at)
-        for witness in self.vouch(seen):
-            part.since = max(part.since, witness.since)
-            part.by = min(part.by, witness.by)
+        for known in self.vouch(seen):
+            part.since = max(part.since, known.since)
+            part.by = min(part.by, known.by)
 
-    def vouch(self, seen: Seen) -> list[Witness]:
+    def vouch(self, seen: ListedTicket) -> list[ConfirmedRow]:
         """Take in what a ticket says by being there, wherever it stood; returns the rows that it
         shows."""
-        found = [self._witnesses[one] for one in seen.references if one in self._witnesses]
-        for witness in found:
+        found = [self._confirmed[one] for one in seen.references if one in self._confirmed]
+        for known in found:
             self.shown += 1
-            self._days.add(witness.day)
-            self._traits.add(witness.traits)
+            self._days.add(known.day)
+            self._traits.add(known.traits)
             self.makers.add(seen.made_by)
             if seen.created_at is not None:
-                self._compare_clocks(seen.created_at, witness)
+                self._compare_clocks(seen.created_at, known)
         return found
 
-    def _compare_clocks(self, at: float, witness: Witness) -> None:
-        most, least = at + MINUTE - witness.since, at - witness.since - MINUTE
-        sure = witness.by < inf  # of a row in doubt, nobody knows when it was made
+    def _compare_clocks(self, at: float, known: ConfirmedRow) -> None:
+        most, least = at + MINUTE - known.since, at - known.since - MINUTE
+        sure = known.by < inf  # of a row in doubt, nobody knows when it was made
         if self.ahead == inf or (sure and not self._sure):
             self.ahead, self.behind, self._sure = most, least, sure
         elif sure or not self._sure:

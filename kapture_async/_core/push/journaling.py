@@ -34,8 +34,7 @@ from ..journal.traits import traits_of
 from ..journal.writer import Journal
 from ..outcome import Outcome
 from .in_flight import InFlightRow
-from .other_journals import OtherJournals
-from .restored import Search, Wanted, Ways
+from .restored import LookupMethods, OtherJournals, PendingRow, RestoredSearch
 from .rows import Row
 
 V = TypeVar("V")
@@ -150,7 +149,7 @@ class JournalBridge:
         records: RowCodec[Any],
         keys: KeyRules = KeyRules(),
         *,
-        ways: Ways | None = None,
+        ways: LookupMethods | None = None,
         restored: bool = False,
         new_journal: bool = False,
     ) -> None:
@@ -172,7 +171,7 @@ class JournalBridge:
         self._ways = ways
         self._restored = restored
         self._new_journal = new_journal
-        self._search: Search | None = None
+        self._search: RestoredSearch | None = None
         self._other_journals: OtherJournals | None = None
         self._equal: Counter[bytes] = Counter()
         self.all_begun = asyncio.Event()
@@ -243,7 +242,7 @@ class JournalBridge:
             "this journal is an older copy: it does not know what was sent after it was made, so "
             "each row is looked up before it is sent"
         )
-        search = Search(self.journal, self._ways, longest=self._records.job.longest_call)
+        search = RestoredSearch(self.journal, self._ways, longest=self._records.job.longest_call)
         await search.begin()
         self._search = search
 
@@ -254,7 +253,7 @@ class JournalBridge:
             ConfirmationNeededError: another journal has sent these rows.
             HelpdeskError: they could not be looked up.
         """
-        wanted: list[Wanted] = []
+        wanted: list[PendingRow] = []
         which: list[InFlightRow[Any]] = []
         held = await self._wanted_as(lives)
         for live in lives:
@@ -263,14 +262,16 @@ class JournalBridge:
                 wanted.append(row)
                 which.append(live)
         if self._search is not None:
-            for live, sighted in zip(which, await self._search.sight(wanted), strict=True):
+            for live, sighted in zip(which, await self._search.look_up(wanted), strict=True):
                 live.sighted = sighted
         if self._other_journals is not None:
             digests = [digest_of(row.payload) for row in wanted]
             if self._other_journals.compare(digests, ended=not lives):
                 self._other_journals = None
 
-    async def _wanted_as(self, lives: Sequence[InFlightRow[Any]]) -> dict[InFlightRow[Any], Wanted]:
+    async def _wanted_as(
+        self, lives: Sequence[InFlightRow[Any]]
+    ) -> dict[InFlightRow[Any], PendingRow]:
         """Rows that waited for the end of the source and were not found by their own references:
         with those under which they go on, which may be of the rows that they are."""
         held = [live for live in lives if isinstance(live.value, HeldBack) and live.sighted is None]
@@ -280,7 +281,7 @@ class JournalBridge:
         references = await self.journal.call(lambda store: store.goes_as(numbers))
         pack = self._records.pack
         return {
-            live: Wanted(live.own_key, _line(live), reference, pack(live.value.ready))
+            live: PendingRow(live.own_key, _line(live), reference, pack(live.value.ready))
             for live, reference in zip(held, references, strict=True)
         }
 
@@ -293,11 +294,11 @@ class JournalBridge:
             next_step=f"Push again after {at:%H:%M:%S}; nothing has to be decided until then.",
         )
 
-    def _wanted(self, live: InFlightRow[Any]) -> Wanted | None:
+    def _wanted(self, live: InFlightRow[Any]) -> PendingRow | None:
         """A row that may be sent, as it would be; whatever is wrong with it, :meth:`begin` says."""
         value, line, journal = live.value, _line(live), self.journal
         if isinstance(value, Held):
-            return Wanted(live.key, line, value.reference, value.payload)
+            return PendingRow(live.key, line, value.reference, value.payload)
         if live.problem is not None or isinstance(value, HeldBack):
             return None
         try:
@@ -311,7 +312,7 @@ class JournalBridge:
                 reference = reference_of(journal.job.job_id, _plain(key), digest)
         except Exception:
             return None
-        return Wanted(key, line, reference, packed)
+        return PendingRow(key, line, reference, packed)
 
     def serve(
         self,

@@ -1,22 +1,85 @@
-"""Rows looked up in a list of all tickets of a time."""
+"""Rows looked up in a list of all tickets: by reference, by content, or by how they begin."""
 
 from __future__ import annotations
 
+import html
+import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from math import inf
 
 from ..journal.records import Doubt, RowView
-from .beginnings import Beginnings
 from .candidates import Candidates, CluesOf
-from .evidence import Evidence, Witness
-from .lookup import MARGIN, Gap, KnownElsewhere, ListEnd, Look, Seen, Sight
+from .evidence import ConfirmedRow, Evidence
+from .lookup import MARGIN, Gap, KnownElsewhere, ListedTicket, ListEnd, ListTickets, LookupResult
+
+_TAG = re.compile(r"<[^<>]*>")
+_BEGINNING = 200
+"""Characters of a text that are compared."""
+_SURE = 30
+"""Characters that a text which was cut must still have to be taken for the one that was sent."""
+
+
+_PART = re.compile(r"\s*\\?\[(?:r(?:e(?:f(?::[a-z2-7]*)?)?)?)?\Z")
+
+
+def beginning(title: str | None, text: str | None) -> tuple[str, str]:
+    """Title and the beginning of a text, as they are compared: white space and mark-up do not
+    survive every way."""
+    return _folded(title), _folded((text or "")[: 20 * _BEGINNING])[:_BEGINNING]
+
+
+def _folded(text: str | None) -> str:
+    plain = html.unescape(html.unescape(text or ""))
+    return " ".join(_TAG.sub(" ", plain).split()).casefold()
+
+
+class Beginnings:
+    """Rows in doubt by how they begin: title, and beginning of the text.
+
+    Args:
+        doubts: the rows.
+        beginnings: of each how it begins.
+    """
+
+    def __init__(self, doubts: Sequence[Doubt], beginnings: Mapping[int, tuple[str, str]]) -> None:
+        self.found: dict[int, set[str | None]] = {}
+        self._rows: dict[str, dict[str, list[int]]] = {}
+        self._own = beginnings
+        for doubt in doubts:
+            if doubt.row in beginnings:
+                title, text = beginnings[doubt.row]
+                self._rows.setdefault(title, {}).setdefault(text, []).append(doubt.row)
+        self._texts = {title: sorted(texts) for title, texts in self._rows.items()}
+
+    def compare(self, seen: tuple[str, str], ticket_id: str | None) -> None:
+        """Note the rows that a ticket may be: it has the row's title, and the beginning of the
+        text, perhaps cut short, or perhaps with a part of the reference."""
+        title, text = seen
+        texts = self._texts.get(title)
+        if texts is None:
+            return
+        text = _PART.sub("", text)
+        for place in range(bisect_left(texts, text), len(texts)):
+            own = texts[place]
+            if not own.startswith(text):
+                break
+            if len(text) >= min(len(own), _SURE):
+                for row in self._rows[title][own]:
+                    self.found.setdefault(row, set()).add(ticket_id)
+
+    def alone(self, row: int) -> bool:
+        """Whether no other row begins as this one."""
+        title, text = self._own[row]
+        return len(self._rows[title][text]) == 1
+
 
 Payloads = Callable[[], Awaitable[Mapping[int, bytes]]]
 """Gives what rows in doubt were sent with, as far as it is kept."""
 
 
-class Survey:
+class ListLookup:
     """Looks through all tickets of a time.
 
     What it does not find is absent only if there is no :meth:`.Evidence.gap`, and no ticket that
@@ -25,7 +88,7 @@ class Survey:
     Args:
         look: gives them.
         content_of: what is compared, from a row's payload; only where no reference travels.
-        witnesses: rows that are in the helpdesk for sure, by which a look is judged.
+        confirmed: rows that are in the helpdesk for sure, by which a look is judged.
         since: a look must show those of them that were sent after this moment,
         until: and before this one. Any of the others may be shown.
         day_of: the day of the service's calendar that a moment falls on, where days are listed
@@ -43,9 +106,9 @@ class Survey:
 
     def __init__(
         self,
-        look: Look,
+        look: ListTickets,
         content_of: Callable[[bytes], str] | None,
-        witnesses: Iterable[RowView],
+        confirmed: Iterable[RowView],
         known: KnownElsewhere,
         *,
         now: Callable[[], float],
@@ -61,11 +124,11 @@ class Survey:
         self._look = look
         self._content_of = content_of
         self._day_of = day_of or _one_day
-        self._witnesses: dict[str, Witness] = {}
+        self._confirmed: dict[str, ConfirmedRow] = {}
         self._shown: dict[str, str | None] = {}
-        for row in witnesses:
+        for row in confirmed:
             if row.sent_at is not None:
-                self._witnesses[row.reference] = Witness.of_row(row, self._day_of)
+                self._confirmed[row.reference] = ConfirmedRow.of_row(row, self._day_of)
                 if content_of is None and since <= row.sent_at and row.at <= until:
                     self._shown[row.reference] = row.ticket_id
         self._known = known
@@ -102,14 +165,14 @@ class Survey:
         """Who makes the tickets of this journal, after :meth:`read`."""
         return frozenset() if self._whole is None else frozenset(self._whole[0].makers)
 
-    async def look(self, doubts: Sequence[Doubt], since: float, until: float) -> Sight:
-        """See :class:`.Looking`."""
-        sight = Sight()
+    async def look(self, doubts: Sequence[Doubt], since: float, until: float) -> LookupResult:
+        """See :class:`.Lookup`."""
+        result = LookupResult()
         names = [self._name_of(doubt) for doubt in doubts]
         wanted: dict[str, set[str | None]] = {name: set() for name in names if name}
-        new = [doubt for doubt in doubts if doubt.reference not in self._witnesses]
+        new = [doubt for doubt in doubts if doubt.reference not in self._confirmed]
         for doubt in new:  # found by its reference, it vouches for the others
-            self._witnesses[doubt.reference] = Witness.of_doubt(doubt, self._day_of)
+            self._confirmed[doubt.reference] = ConfirmedRow.of_doubt(doubt, self._day_of)
         began, unseen = self._now(), self._unseen()
         if self._candidates is not None:
             self._candidates.begin(doubts)
@@ -119,7 +182,7 @@ class Survey:
             if isinstance(seen, ListEnd):
                 evidence.end(seen)
                 continue
-            sight.tickets += 1
+            result.tickets += 1
             if self._whole is None:
                 evidence.add(seen)
                 unseen.strike(seen)
@@ -135,11 +198,11 @@ class Survey:
                     self._candidates.add(seen)
         if self._whole is None:
             evidence.close()
-            sight.unseen = len(unseen.left)
+            result.unseen = len(unseen.left)
         else:
-            sight.unseen = self._whole[1]
+            result.unseen = self._whole[1]
             for doubt in new:  # else they all would be kept
-                self._witnesses.pop(doubt.reference, None)
+                self._confirmed.pop(doubt.reference, None)
         some = [*wanted.values(), *cut.found.values()]
         known: set[str | None] = set()
         if self._content_of is not None or cut.found:
@@ -155,47 +218,49 @@ class Survey:
                 found = found - known
             ids = tuple(sorted(ticket for ticket in found if ticket is not None))
             if not found:
-                gap = self._gap(sight, doubt, evidence, up_to)
+                gap = self._gap(result, doubt, evidence, up_to)
                 if gap is not None:
-                    sight.gaps[doubt.row] = gap
+                    result.gaps[doubt.row] = gap
             elif self._content_of is None:
                 # Under an id that cannot be read it is there, but nobody can say where.
                 proven = len(found) == 1 and bool(ids)
-                sight.found[doubt.row] = ("present" if proven else "ambiguous", ids)
+                result.found[doubt.row] = ("present" if proven else "ambiguous", ids)
             else:
                 alone = len(found) == len(ids) == 1 and times[name] == 1
-                sight.found[doubt.row] = ("probable" if alone else "ambiguous", ids)
+                result.found[doubt.row] = ("probable" if alone else "ambiguous", ids)
         explained = set(known)
         for row, tickets in cut.found.items():
-            if row not in sight.found and tickets - known:
+            if row not in result.found and tickets - known:
                 ids = tuple(sorted(t for t in tickets - known if t is not None))
                 alone = len(tickets - known) == len(ids) == 1 and cut.alone(row)
-                sight.alike[row] = ("probable" if alone else "ambiguous", ids)
+                result.alike[row] = ("probable" if alone else "ambiguous", ids)
                 if alone:
                     explained |= tickets
         if self._candidates is not None:
-            await self._add_candidates(self._candidates, sight, doubts, explained)
+            await self._add_candidates(self._candidates, result, doubts, explained)
             self._candidates.learn(evidence.makers, evidence.ahead, evidence.behind)
         self._before = self._now(), evidence.freshest
-        late = [d.last_at - evidence.freshest for d in doubts if d.row not in sight.found]
-        sight.wait = max(late, default=0.0) if evidence.shown else 0.0
-        return sight
+        late = [d.last_at - evidence.freshest for d in doubts if d.row not in result.found]
+        result.wait = max(late, default=0.0) if evidence.shown else 0.0
+        return result
 
     def _evidence(self) -> Evidence:
-        return Evidence(self._witnesses, self._day_of, self._now())
+        return Evidence(self._confirmed, self._day_of, self._now())
 
     def _unseen(self) -> _Unseen:
         return _Unseen(self._shown)
 
-    def add_witness(self, reference: str, at: float, traits: int) -> None:
+    def add_confirmed(self, reference: str, at: float, traits: int) -> None:
         """A trial ticket was made, and is there for sure if a look shows it."""
-        self._witnesses[reference] = Witness(at, inf, traits, self._day_of(at))
+        self._confirmed[reference] = ConfirmedRow(at, inf, traits, self._day_of(at))
 
-    def _gap(self, sight: Sight, doubt: Doubt, evidence: Evidence, up_to: float) -> Gap | None:
+    def _gap(
+        self, result: LookupResult, doubt: Doubt, evidence: Evidence, up_to: float
+    ) -> Gap | None:
         if self._content_of is not None:
             return Gap("without a reference, that nothing was found proves nothing", against=True)
-        if sight.unseen:
-            words = f"{sight.unseen:,} tickets that are there for sure were not shown, either"
+        if result.unseen:
+            words = f"{result.unseen:,} tickets that are there for sure were not shown, either"
             return Gap(words, against=True)
         if self._beginnings is not None and doubt.row not in self._beginnings:
             return Gap("its content is not kept, so a ticket that lost its reference is not told")
@@ -204,12 +269,12 @@ class Survey:
     async def _add_candidates(
         self,
         candidates: Candidates,
-        sight: Sight,
+        result: LookupResult,
         doubts: Sequence[Doubt],
         explained: set[str | None],
     ) -> None:
         """Of rows that have not been found, add those that an unexplained ticket may be."""
-        left = [d for d in doubts if d.row not in sight.found and d.row not in sight.alike]
+        left = [d for d in doubts if d.row not in result.found and d.row not in result.alike]
         if not left or not candidates.ticket_ids:
             return
         explained |= await self._known(candidates.ticket_ids)
@@ -220,16 +285,16 @@ class Survey:
         found = candidates.of(left, explained, clues)
         rows = Counter(ticket for tickets in found.values() for ticket in tickets)
         for row, tickets in found.items():
-            sight.candidates[row] = tickets
+            result.candidates[row] = tickets
             if max(rows[ticket] for ticket in tickets) > len(tickets):
-                sight.shared.add(row)
+                result.shared.add(row)
 
     def _name_of(self, doubt: Doubt) -> str:
         if self._content_of is None:
             return doubt.reference
         return self._content_of(doubt.payload) if doubt.payload is not None else ""
 
-    def _names_of(self, seen: Seen) -> Iterable[str]:
+    def _names_of(self, seen: ListedTicket) -> Iterable[str]:
         if self._content_of is None:
             return seen.references
         return () if seen.content is None else (seen.content,)
@@ -242,7 +307,7 @@ class _Unseen:
         self.left = dict(shown)
         self._names = {ticket: name for name, ticket in shown.items() if ticket}
 
-    def strike(self, seen: Seen) -> None:
+    def strike(self, seen: ListedTicket) -> None:
         """A ticket was shown."""
         for reference in seen.references:
             self.left.pop(reference, None)

@@ -1,7 +1,8 @@
-"""One look at the helpdesk, for rows in doubt: at all there is, or at each row by itself.
+"""One lookup in the helpdesk, for rows in doubt: in a list of all tickets, or row by row.
 
-A *survey* lists every ticket of a time, and finds rows among them. An *inquiry* asks about each
-row by itself, where nothing lists them: an update, say, is only to be seen in its ticket.
+A *list lookup* (:mod:`.list_lookup`) reads every ticket of a time, and finds rows among them. A
+*row lookup* asks about each row by itself, where nothing lists them: an update, say, is only to be
+seen in its ticket.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from typing import Literal, Protocol
 
 from attrs import define, field, frozen
 
-from ..journal.records import Doubt
+from ..journal.records import Doubt, RowView
+from ..journal.traits import lacking, strongest, vouches
 
 Finding = Literal["present", "ambiguous", "probable"]
 
 
 @frozen
-class Seen:
+class ListedTicket:
     """A ticket as a survey found it."""
 
     ticket_id: str | None
@@ -54,13 +56,13 @@ class ListEnd:
     ended: bool = False
 
 
-Look = Callable[[float, float], AsyncIterator[Seen | ListEnd]]
+ListTickets = Callable[[float, float], AsyncIterator[ListedTicket | ListEnd]]
 """A survey: gives every ticket created between two moments, in seconds since the epoch, and
 perhaps more; and says where each of its lists ends."""
 
 
 @frozen(kw_only=True)
-class Sought:
+class AskedRow:
     """A row that a helpdesk is asked about by itself.
 
     Attributes:
@@ -82,7 +84,7 @@ class Sought:
 
 
 @frozen(kw_only=True)
-class Told:
+class RowAnswer:
     """What the helpdesk shows of one row.
 
     Attributes:
@@ -104,15 +106,15 @@ class Told:
     why: str = "what was shown of it does not tell"
 
 
-Ask = Callable[[Sequence[Sought]], AsyncIterator[Told]]
+AskAboutRows = Callable[[Sequence[AskedRow]], AsyncIterator[RowAnswer]]
 """Asks about rows. Of a row that cannot be asked about, nothing is given."""
 
 
 @frozen
-class Inquiry:
+class AskRows:
     """A way to look that asks about each row by itself."""
 
-    ask: Ask
+    ask: AskAboutRows
 
 
 @frozen
@@ -131,7 +133,7 @@ class Gap:
 
 
 @define
-class Sight:
+class LookupResult:
     """What one look has shown.
 
     Attributes:
@@ -162,10 +164,10 @@ KnownElsewhere = Callable[[set[str]], Awaitable[set[str]]]
 """Of some ticket ids those that the journal knows as other rows' tickets."""
 
 
-class Looking(Protocol):
+class Lookup(Protocol):
     """A way to look for rows."""
 
-    async def look(self, doubts: Sequence[Doubt], since: float, until: float) -> Sight:
+    async def look(self, doubts: Sequence[Doubt], since: float, until: float) -> LookupResult:
         """Look once for rows sent between two moments."""
         ...
 
@@ -173,3 +175,84 @@ class Looking(Protocol):
 MARGIN = 26 * 3600.0
 """Seconds by which the clocks of two machines may differ: one of them may take its local time for
 that of another zone."""
+
+
+_VOUCHING = 20
+"""Rows that one look found, and by which the next is judged."""
+
+
+class RowLookup:
+    """Asks about each row by itself, and about a few that are there for sure.
+
+    Which of those carry a reference, nobody knows any more (an update without a comment carries
+    none). So one that shows is enough; but where no reference shows, nothing is taken for absent.
+
+    Args:
+        ask: does it.
+        confirmed: rows that are in the helpdesk for sure.
+        known: tells tickets that are other rows'.
+    """
+
+    def __init__(
+        self, ask: AskAboutRows, confirmed: Sequence[RowView], known: KnownElsewhere
+    ) -> None:
+        self._ask = ask
+        self._confirmed = [
+            AskedRow(row=w.row, key=w.key, reference=w.reference, ticket_id=w.ticket_id)
+            for w in confirmed
+        ]
+        self._known = known
+        self._traits = {w.row: w.traits for w in confirmed}
+
+    async def look(self, doubts: Sequence[Doubt], since: float, until: float) -> LookupResult:
+        """See :class:`Lookup`."""
+        result = LookupResult()
+        sought = [
+            AskedRow(row=d.row, key=d.key, reference=d.reference, payload=d.payload) for d in doubts
+        ]
+        self._traits |= {doubt.row: doubt.traits for doubt in doubts}
+        told: dict[int, RowAnswer] = {}
+        async for one in self._ask([*sought, *self._confirmed]):
+            told[one.row] = one
+        result.tickets = len(told)
+        showing = {one.row for one in told.values() if one.proven and one.ticket_ids}
+        shows = bool(showing)
+        kinds = {self._traits[row] for row in showing}
+        asked = sum(row.row in told for row in self._confirmed)
+        if asked and not shows:
+            result.unseen = asked
+        alike = {t for one in told.values() if not one.proven for t in one.ticket_ids}
+        known = await self._known(alike) if alike else set[str]()
+        for doubt in doubts:
+            found = told.get(doubt.row)
+            ids = () if found is None else found.ticket_ids
+            if found is not None and not found.proven:
+                ids = tuple(ticket for ticket in ids if ticket not in known)
+            if found is None or not ids:
+                if found is None or not found.proven or not found.telling or result.unseen:
+                    result.gaps[doubt.row] = self._gap(found, result.unseen)
+                elif not shows:
+                    result.gaps[doubt.row] = Gap("no other row of the journal came back")
+                elif not any(vouches(shown, doubt.traits) for shown in kinds):
+                    lacks = lacking(strongest(iter(kinds)), doubt.traits) or "all that it has"
+                    result.gaps[doubt.row] = Gap(
+                        f"no row of its kind came back by its reference: with {lacks}"
+                    )
+            elif len(ids) > 1:
+                result.found[doubt.row] = ("ambiguous", ids)
+            else:
+                result.found[doubt.row] = ("present" if found.proven else "probable", ids)
+        if len(self._confirmed) < _VOUCHING:  # for the next look
+            self._confirmed += [one for one in sought if one.row in showing][:_VOUCHING]
+        return result
+
+    @staticmethod
+    def _gap(found: RowAnswer | None, unseen: int) -> Gap:
+        if unseen:
+            words = f"{unseen:,} rows that are in the helpdesk for sure were not shown, either"
+            return Gap(words, against=True)
+        if found is None:
+            return Gap("it could not be asked for", against=True)
+        if not found.proven:
+            return Gap("what is like it is another row's", against=True)
+        return Gap(found.why, against=True)

@@ -20,12 +20,11 @@ from ..journal.records import Job
 from ..journal.writer import Journal
 from ..requestor import ApiRequestor
 from ..transport.retry import NO_RETRY
-from .beginnings import beginning
 from .candidates import CluesOf
-from .doctor import Diagnosis, examine
 from .echoes import AnswerRule
 from .journaling import JournalBridge, KeyRules, RowCodec
-from .lookup import Inquiry, Look
+from .list_lookup import beginning
+from .lookup import AskRows, ListTickets
 from .push import Push
 from .reconcile import (
     ReconcileObserver,
@@ -35,10 +34,11 @@ from .reconcile import (
     reconcile,
     settle_time,
 )
-from .resolving import judge
-from .restored import Ways
+from .resolve import resolve
+from .restored import LookupMethods
 from .rows import Source
 from .settings import PushSettings
+from .trial import Diagnosis, examine
 from .verification import Verification
 from .verify import VerifyObserver, verify
 
@@ -80,7 +80,7 @@ class JournaledOperation(Generic[V, R]):
     unpack: Callable[[bytes], V]
     mark: Callable[[V, str], V]
     send: Callable[[ApiRequestor, V], Awaitable[R]]
-    lookup: Look | Inquiry
+    lookup: ListTickets | AskRows
     texts_of: Callable[[bytes], tuple[str | None, str | None]] | None = None
     clues_of: CluesOf | None = None
     day_of: Callable[[float], object] | None = None
@@ -219,7 +219,7 @@ class JournaledOperation(Generic[V, R]):
             InvalidInputError: references do not travel, or a setting is wrong.
             HelpdeskError: the ticket was not created, or that is in doubt.
         """
-        if self.place == NOWHERE or isinstance(self.lookup, Inquiry):
+        if self.place == NOWHERE or isinstance(self.lookup, AskRows):
             raise InvalidInputError("without a reference, nothing can be looked up")
         check_seconds("patience", patience)
         return await examine(
@@ -279,9 +279,9 @@ class JournaledOperation(Generic[V, R]):
         self.mark(value, "")  # refused now, before the journal has it as one that can be sent
         return value
 
-    def _ways(self) -> Ways:
+    def _ways(self) -> LookupMethods:
         beginning_of = self._beginning_of if self._in_text and self.texts_of else None
-        return Ways(look=self.lookup, beginning_of=beginning_of, clues_of=self.clues_of)
+        return LookupMethods(look=self.lookup, beginning_of=beginning_of, clues_of=self.clues_of)
 
     def _beginning_of(self, payload: bytes) -> tuple[str, str]:
         assert self.texts_of is not None
@@ -343,7 +343,7 @@ class JournaledResource:
                 row is not in doubt. Nothing was written.
             JournalError: the journal cannot be used.
         """
-        return await judge(journal, key, line=line, present=present, absent=absent)
+        return await resolve(journal, key, line=line, present=present, absent=absent)
 
 
 def read_row(row: Any, cls: type[V], build: Callable[[Mapping[str, Any]], V], name: str) -> V:

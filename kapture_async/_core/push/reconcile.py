@@ -29,9 +29,8 @@ from ..journal.traits import OBJECTS, strongest, vouches
 from ..journal.writer import Journal
 from .candidates import Candidates, CluesOf, MayBe
 from .contradictions import Watch
-from .list_lookup import Payloads, Survey, surely_shown
-from .lookup import MARGIN, Finding, Gap, Inquiry, Look, Looking
-from .row_lookup import Asking
+from .list_lookup import ListLookup, Payloads, surely_shown
+from .lookup import MARGIN, AskRows, Finding, Gap, ListTickets, Lookup, RowLookup
 from .trial import MadeTrial, Trial, trial_reference, trials_in
 
 SETTLE: float = 300.0
@@ -41,7 +40,7 @@ _BETWEEN = 0.2
 _LONGEST = 3.0
 """The longest such pause, likewise: a row that a lookup let go again is newer than the others by
 the time of that lookup, and more."""
-_WITNESSES = 500
+_CONFIRMED = 500
 """Rows, spread evenly, by which a survey is judged."""
 _ASKED = 20
 """The same for an inquiry, which has to ask for each."""
@@ -205,7 +204,7 @@ def settle_time(given: float | None, longest: float | None, *, whose: str = "a c
 
 async def reconcile(
     journal: Journal,
-    look: Look | Inquiry,
+    look: ListTickets | AskRows,
     *,
     settle: float | None,
     longest: float | None = 0.0,
@@ -232,7 +231,7 @@ async def reconcile(
             travels.
         beginning_of: title and text, from a row's payload, as :func:`.looks.beginning` gives
             them; given where a reference may be cut off the end of a text.
-        day_of: see :class:`.looks.Survey`.
+        day_of: see :class:`.looks.ListLookup`.
         assume_complete: take for absent also what :attr:`Reconciliation.unconfirmed` counts.
         clues_of: what a ticket may share with a row, from its payload; see :mod:`.candidates`.
         trial: makes a trial ticket, if that is wanted where nothing else vouches for a row.
@@ -253,7 +252,7 @@ async def reconcile(
             store.doubts(
                 State.UNKNOWN,
                 # A survey by references needs none of them whole.
-                payloads=isinstance(look, Inquiry) or content_of is not None,
+                payloads=isinstance(look, AskRows) or content_of is not None,
             )
         )
     )
@@ -279,13 +278,13 @@ async def reconcile(
         )
     watch = Watch(journal)
     look = watch.over(look)
-    way = await way_to_look(
+    way = await lookup_for(
         journal, look, content_of, doubts, seconds, day_of, beginnings, clues_of, now
     )
-    if isinstance(way, Survey):
+    if isinstance(way, ListLookup):
         for made in await journal.call(trials_in):
-            way.add_witness(made.reference, made.at, made.traits)
-    looker = _Looker(journal, way, now)
+            way.add_confirmed(made.reference, made.at, made.traits)
+    looker = _Reconciler(journal, way, now)
     missing = doubts
     try:
         missing = await looker.resolve(missing, result, tell)
@@ -297,7 +296,7 @@ async def reconcile(
                 tell(Settling(more, len(missing)))
             await sleep(max(seconds * _BETWEEN, more))
             missing = await looker.resolve(missing, result, tell)
-        if trial is not None and isinstance(way, Survey) and looker.to_try(missing):
+        if trial is not None and isinstance(way, ListLookup) and looker.to_try(missing):
             await looker.try_out(trial, way, missing, result, seconds)
             looks = _TRIAL_LOOKS if result.trial is not None else 0
             for _ in range(looks):
@@ -328,9 +327,9 @@ async def reconcile(
     return result
 
 
-async def way_to_look(
+async def lookup_for(
     journal: Journal,
-    look: Look | Inquiry,
+    look: ListTickets | AskRows,
     content_of: Callable[[bytes], str] | None,
     doubts: list[Doubt],
     settle: float,
@@ -342,21 +341,21 @@ async def way_to_look(
     listed_until: float = -inf,
     payloads: Payloads | None = None,
     may_be: MayBe | None = None,
-) -> Looking:
+) -> Lookup:
     """How these rows are looked for, and by which others a look is judged.
 
-    See :class:`.Candidates` for ``may_be``, and :class:`.Survey` for the rest.
+    See :class:`.Candidates` for ``may_be``, and :class:`.ListLookup` for the rest.
     """
     until = now() - settle
 
     async def known(ticket_ids: set[str]) -> set[str]:
         return await journal.call(lambda store: store.accepted_among(ticket_ids))
 
-    if isinstance(look, Inquiry):
-        some = await journal.call(lambda store: _witnesses(store, 0.0, until, _ASKED, None))
-        return Asking(look.ask, some, known)
+    if isinstance(look, AskRows):
+        some = await journal.call(lambda store: _confirmed(store, 0.0, until, _ASKED, None))
+        return RowLookup(look.ask, some, known)
     since = surely_shown(doubts)
-    some = await journal.call(lambda store: _witnesses(store, since, inf, _WITNESSES, day_of))
+    some = await journal.call(lambda store: _confirmed(store, since, inf, _CONFIRMED, day_of))
     candidates = None
     if content_of is None:
         runs = await journal.call(lambda store: _sending(store.runs(), doubts))
@@ -365,7 +364,7 @@ async def way_to_look(
     async def kept() -> dict[int, bytes]:
         return await journal.call(lambda store: dict(store.payloads_of(State.UNKNOWN)))
 
-    return Survey(
+    return ListLookup(
         look,
         content_of,
         some,
@@ -393,8 +392,8 @@ def _sending(runs: Sequence[Run], doubts: Sequence[Doubt]) -> list[tuple[float, 
     ]
 
 
-class _Looker:
-    def __init__(self, journal: Journal, way: Looking, now: Callable[[], float]) -> None:
+class _Reconciler:
+    def __init__(self, journal: Journal, way: Lookup, now: Callable[[], float]) -> None:
         self._journal = journal
         self._way = way
         self._now = now
@@ -412,25 +411,25 @@ class _Looker:
     ) -> list[Doubt]:
         """Look once, and write down what was found; returns what was not."""
         since = min(doubt.first_intent_at for doubt in doubts) - MARGIN
-        sight = await self._way.look(doubts, since, self._now() + MARGIN)
+        seen = await self._way.look(doubts, since, self._now() + MARGIN)
         at = self._now()
         evidence: dict[str, Any] = {
             "at": round(at, 3),
             "since": round(since, 3),
-            "tickets": sight.tickets,
+            "tickets": seen.tickets,
         }
-        if sight.unseen:
-            evidence["unseen"] = sight.unseen
-        self.unseen = max(self.unseen, sight.unseen)
+        if seen.unseen:
+            evidence["unseen"] = seen.unseen
+        self.unseen = max(self.unseen, seen.unseen)
         # What a look has said against it holds; what it could not prove, the next one may.
         self._gaps = {row: gap for row, gap in self._gaps.items() if gap.against}
-        self._gaps = {**sight.gaps, **self._gaps}
-        self._candidates.update(sight.candidates)
-        self._shared |= sight.shared
-        self.wait = sight.wait
-        if sight.gaps:
-            evidence["open"] = dict(Counter(gap.why for gap in sight.gaps.values()))
-        for row, (like, tickets) in sight.alike.items():
+        self._gaps = {**seen.gaps, **self._gaps}
+        self._candidates.update(seen.candidates)
+        self._shared |= seen.shared
+        self.wait = seen.wait
+        if seen.gaps:
+            evidence["open"] = dict(Counter(gap.why for gap in seen.gaps.values()))
+        for row, (like, tickets) in seen.alike.items():
             before, others = self._alike.get(row, (like, set[str]()))
             both = others.union(tickets)
             again: Finding = like if before == like and len(both) < 2 else "ambiguous"
@@ -439,8 +438,8 @@ class _Looker:
         found: list[tuple[Doubt, str, tuple[str, ...]]] = []
         missing = []
         for doubt in doubts:
-            if doubt.row in sight.found:
-                found.append((doubt, *sight.found[doubt.row]))
+            if doubt.row in seen.found:
+                found.append((doubt, *seen.found[doubt.row]))
             else:
                 missing.append(doubt)
         written = [*found, *((doubt, "missing", ()) for doubt in missing)]
@@ -450,14 +449,14 @@ class _Looker:
             getattr(result, kind).append(_resolved(doubt, ids, why))
             if kind == "present":
                 self._present[doubt.row] = ids[0]
-        tell(Looked(sight.tickets, len(found), len(missing)))
+        tell(Looked(seen.tickets, len(found), len(missing)))
         return missing
 
     async def sharing(self) -> list[Doubt]:
         """Rows that were accepted with the ids of tickets that turned out to be other rows'. From
         now on they are in doubt: the next look finds them on the same tickets (then they were
         merged), on others, or not at all, which proves nothing yet."""
-        if not self._present or not isinstance(self._way, Survey):
+        if not self._present or not isinstance(self._way, ListLookup):
             return []
         present, at = self._present, self._now()
         doubts = await self._journal.call(lambda store: _doubt_sharing(store, present, at))
@@ -524,7 +523,12 @@ class _Looker:
         return _resolved(doubt, (), "the looks did not come to an end" if gap is None else gap.why)
 
     async def try_out(
-        self, trial: Trial, way: Survey, doubts: list[Doubt], result: Reconciliation, wait: float
+        self,
+        trial: Trial,
+        way: ListLookup,
+        doubts: list[Doubt],
+        result: Reconciliation,
+        wait: float,
     ) -> None:
         """Make a trial ticket that vouches for all of these, if looks show it. One that was made
         a short time ago is looked for instead."""
@@ -549,7 +553,7 @@ class _Looker:
             for doubt in rows:
                 self._gaps[doubt.row] = Gap(self._gaps[doubt.row].why + why)
             return
-        way.add_witness(made.reference, made.at, made.traits)
+        way.add_confirmed(made.reference, made.at, made.traits)
 
     async def absent(self, doubts: list[Doubt]) -> None:
         """Write down that two looks have not found them."""
@@ -558,7 +562,7 @@ class _Looker:
         await self._journal.call(lambda store: _write(store, verdicts, {"looks": looks}, at))
 
 
-def _witnesses(
+def _confirmed(
     store: Store,
     since: float,
     until: float,

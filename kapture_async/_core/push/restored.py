@@ -13,26 +13,32 @@ of their rows, a ticket of another address is not the row's.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
 from math import inf
 from typing import NamedTuple
 
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
-from ..journal.records import Doubt, Sighted, State
+from ..errors import ConfirmationNeededError
+from ..journal import marks
+from ..journal.marks import Mark
+from ..journal.records import Doubt, Job, Sighted, State
+from ..journal.sketch import TRIED, is_in, unpacked
 from ..journal.traits import traits_of
 from ..journal.writer import Journal
 from .candidates import CluesOf, addresses_in
 from .contradictions import AT_ONCE, Watch
-from .list_lookup import Survey
-from .lookup import MARGIN, Inquiry, ListEnd, Look, Looking, Seen, Sight
-from .reconcile import longest_call, settle_time, way_to_look
-from .shown import Shown, maker_of
+from .list_lookup import ListLookup
+from .lookup import MARGIN, AskRows, ListedTicket, ListEnd, ListTickets, Lookup, LookupResult
+from .reconcile import longest_call, lookup_for, settle_time
+from .seen_tickets import ListedTickets, maker_of
 
 
 @frozen(kw_only=True)
-class Ways:
+class LookupMethods:
     """How the rows of an operation are found in the helpdesk.
 
     Attributes:
@@ -41,12 +47,12 @@ class Ways:
         clues_of: what a ticket may share with a row, from its payload; likewise.
     """
 
-    look: Look | Inquiry
+    look: ListTickets | AskRows
     beginning_of: Callable[[bytes], tuple[str, str]] | None = None
     clues_of: CluesOf | None = None
 
 
-class Wanted(NamedTuple):
+class PendingRow(NamedTuple):
     """A row that would be sent."""
 
     key: str | None
@@ -55,13 +61,13 @@ class Wanted(NamedTuple):
     payload: bytes = field(repr=False)
 
     def __repr__(self) -> str:
-        return f"<Wanted {self.reference}>"  # key and payload are the caller's
+        return f"<PendingRow {self.reference}>"  # key and payload are the caller's
 
 
 _NO: tuple[str, tuple[str, ...]] = ("", ())
 
 
-class Search:
+class RestoredSearch:
     """Looks rows up before they are sent. The lists are read once, whole, before the first row.
 
     Where the newer copy was closed without a doubt, its mark says how many rows it had sent. Once
@@ -77,7 +83,7 @@ class Search:
     def __init__(
         self,
         journal: Journal,
-        ways: Ways,
+        ways: LookupMethods,
         *,
         longest: float | None,
         now: Callable[[], float] = time.time,
@@ -90,9 +96,9 @@ class Search:
         self._until = 0.0
         self._settle = 0.0
         self._watch = Watch(journal)
-        self._shown = Shown()
+        self._shown = ListedTickets()
         self._found = 0
-        self._survey: Survey | None = None
+        self._survey: ListLookup | None = None
         self._doubts: list[Doubt] = []
         self._beginnings: dict[int, tuple[str, str]] = {}
         self._addresses: dict[int, frozenset[str]] = {}
@@ -111,10 +117,10 @@ class Search:
         noted = await self._journal.call(lambda store: store.longest_call(0.0))
         self._settle = settle_time(None, max(longest_call(self._longest), noted or 0.0))
         self._until = self._now()
-        if isinstance(self._ways.look, Inquiry):
+        if isinstance(self._ways.look, AskRows):
             return
-        way = await self._way(self._tickets, [self._doubt(-1, Wanted(None, None, "", b""))])
-        assert isinstance(way, Survey)
+        way = await self._way(self._tickets, [self._doubt(-1, PendingRow(None, None, "", b""))])
+        assert isinstance(way, ListLookup)
         await way.read(self._made - MARGIN, self._until + MARGIN)
         self._survey = way
 
@@ -128,7 +134,7 @@ class Search:
         with self._watch:
             await self._watch.compare(self._until)
 
-    async def sight(self, wanted: Sequence[Wanted]) -> list[Sighted | None]:
+    async def look_up(self, wanted: Sequence[PendingRow]) -> list[Sighted | None]:
         """What was found of rows; ``None`` for one that is proven not to be there.
 
         Raises:
@@ -149,25 +155,25 @@ class Search:
         since, until = self._made - MARGIN, self._until + MARGIN
         look, survey = self._ways.look, self._survey
         if survey is None:
-            assert isinstance(look, Inquiry)
+            assert isinstance(look, AskRows)
             way = await self._way(self._watch.over(look), doubts)
-            sight = await way.look(doubts, since, until)
+            result = await way.look(doubts, since, until)
         else:
             makers = survey.makers
-            sight = await survey.look(doubts, since, until)
-            self._learn(sight)
+            result = await survey.look(doubts, since, until)
+            self._learn(result)
             if survey.makers != makers:
                 # It has learned who makes the tickets; now those that nothing explains.
-                sight = await survey.look(doubts, since, until)
-        found = [d.reference for d in doubts if sight.found.get(d.row, _NO)[0] == "present"]
+                result = await survey.look(doubts, since, until)
+        found = [d.reference for d in doubts if result.found.get(d.row, _NO)[0] == "present"]
         self._found = await self._journal.call(lambda store: self._shown.note_found(found))
-        return [self._sighted(sight, doubt.row) for doubt in doubts]
+        return [self._sighted(result, doubt.row) for doubt in doubts]
 
-    async def _way(self, look: Look | Inquiry, doubts: list[Doubt]) -> Looking:
+    async def _way(self, look: ListTickets | AskRows, doubts: list[Doubt]) -> Lookup:
         async def payloads() -> dict[int, bytes]:
             return {one.row: one.payload for one in self._doubts if one.payload is not None}
 
-        return await way_to_look(
+        return await lookup_for(
             self._journal,
             look,
             None,
@@ -182,9 +188,9 @@ class Search:
             payloads=payloads,
         )
 
-    def _learn(self, sight: Sight) -> None:
+    def _learn(self, result: LookupResult) -> None:
         """Whether the tickets of rows that were found have the addresses of their rows."""
-        for row, (kind, ids) in sight.found.items():
+        for row, (kind, ids) in result.found.items():
             own = self._addresses.get(row)
             if kind == "present" and own:
                 kept = bool(own & self._addresses_of.get(ids[0], frozenset()))
@@ -197,7 +203,7 @@ class Search:
         own, others = self._addresses.get(row), self._addresses_of.get(ticket_id)
         return not own or not others or bool(own & others)
 
-    async def _tickets(self, since: float, until: float) -> AsyncIterator[Seen | ListEnd]:
+    async def _tickets(self, since: float, until: float) -> AsyncIterator[ListedTicket | ListEnd]:
         """All there are, the first time; then those that concern the rows looked for."""
         if self._survey is not None:
             references = [doubt.reference for doubt in self._doubts]
@@ -215,10 +221,10 @@ class Search:
                 yield one
             return
         look = self._ways.look
-        assert not isinstance(look, Inquiry)
-        some: list[Seen] = []
+        assert not isinstance(look, AskRows)
+        some: list[ListedTicket] = []
         async for seen in self._watch.over_list(look)(since, until):
-            if isinstance(seen, Seen):
+            if isinstance(seen, ListedTicket):
                 some.append(seen)
                 if len(some) == AT_ONCE:
                     await self._keep(some)
@@ -227,22 +233,22 @@ class Search:
                 yield seen
         await self._keep(some)
 
-    async def _keep(self, some: list[Seen]) -> None:
+    async def _keep(self, some: list[ListedTicket]) -> None:
         kept = some.copy()
         some.clear()
         await self._journal.call(lambda store: self._shown.add(kept))
 
-    def _sighted(self, sight: Sight, row: int) -> Sighted | None:
+    def _sighted(self, result: LookupResult, row: int) -> Sighted | None:
         last = self._journal.restored or self._until
-        found = sight.found.get(row) or sight.alike.get(row)
+        found = result.found.get(row) or result.alike.get(row)
         if found is not None:
             return Sighted(found[0], found[1], self._made, last)
-        if row in sight.candidates:
-            return Sighted("probable", sight.candidates[row], self._made, last)
+        if row in result.candidates:
+            return Sighted("probable", result.candidates[row], self._made, last)
         sent = self._journal.sent_in_all
         if sent is not None and self._found >= sent:
             return None  # all that the newer copy had sent was found, so this is not among it
-        if row in sight.gaps:
+        if row in result.gaps:
             return Sighted("unknown", (), self._made, last)
         if self._until < self.settled_at:  # the lists were read too early, however late it is
             return Sighted("unsettled", (), self._made, last)
@@ -253,7 +259,7 @@ class Search:
         """When everything that another copy has sent must be done."""
         return (self._journal.restored or 0.0) + self._settle
 
-    def _doubt(self, number: int, one: Wanted) -> Doubt:
+    def _doubt(self, number: int, one: PendingRow) -> Doubt:
         return Doubt(
             row=number,
             key=one.key,
@@ -270,4 +276,78 @@ class Search:
             absent_looks=0,
             last_look_at=None,
             traits=traits_of(one.payload),
+        )
+
+
+_FEW = 3
+"""Rows of another journal that are not taken for the same by chance."""
+
+
+@define
+class _OtherJournal:
+    mark: Mark
+    contents: set[str] = field(repr=False)
+    known: int = 0
+
+
+class OtherJournals:
+    """Compares the first rows of a push with what other journals have sent to the same place.
+
+    The push stops when one of them has sent more than half of the rows so far; or when more than
+    half of what it has sent is among them, as when a file has grown and its journal is gone.
+
+    Args:
+        path: of the new journal.
+        others: the marks of the others.
+    """
+
+    def __init__(self, path: str, others: Sequence[Mark]) -> None:
+        self._path = path
+        self._others = [_OtherJournal(mark, unpacked(mark.contents)) for mark in others]
+        self._tried = 0
+
+    @classmethod
+    def of(cls, job: Job, path: str) -> OtherJournals | None:
+        """For a journal without rows; ``None`` if no other has sent anything there."""
+        others = [mark for mark in marks.of_same_target(job) if mark.sent and mark.contents]
+        return cls(path, others) if others else None
+
+    def compare(self, digests: Sequence[bytes], *, ended: bool) -> bool:
+        """Compare the next rows. Returns whether enough were.
+
+        Args:
+            digests: of their contents.
+            ended: there are no more.
+
+        Raises:
+            ConfirmationNeededError: another journal has sent them.
+        """
+        for digest in digests[: TRIED - self._tried]:
+            self._tried += 1
+            for other in self._others:
+                other.known += is_in(digest, other.contents)
+        for other in self._others:
+            most = 2 * other.known
+            if most > self._tried or (other.known >= _FEW and most > other.mark.sent):
+                raise self._error(other.mark)
+        return ended or self._tried >= TRIED
+
+    def _error(self, mark: Mark) -> ConfirmationNeededError:
+        day = datetime.fromtimestamp(mark.at).strftime("%Y-%m-%d %H:%M")
+        rows = f"{mark.sent:,} row{'s' if mark.sent != 1 else ''}"
+        if mark.path == self._path:
+            what = f"another journal was at {mark.path!r} before"
+        elif os.path.exists(mark.path):
+            what = f"another journal, {mark.path!r}, has sent these rows"
+        else:
+            what = f"another journal has sent these rows; it was {mark.path!r}, and is not there"
+        if mark.path != self._path and os.path.exists(mark.path):
+            way = f"To go on with that push, name its journal (--journal {mark.path})."
+        else:
+            way = "To go on with that push, put its journal back, and push with --restored."
+        return ConfirmationNeededError(
+            f"{what}: {rows} of it, last on {day}, are in the helpdesk or may be there, and a new "
+            "journal would send them again",
+            next_step=f"{way} To send them once more, push with --new-journal (Python: "
+            "new_journal=True).",
         )

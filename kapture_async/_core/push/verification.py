@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from attrs import define, field, frozen
 
 from ..journal.findings import Contradiction
-from .sightings import Sightings, named
+from .seen_tickets import SeenTickets, named
 
 RowResult = Literal[
     "present", "absent", "missing", "twice", "contradicted", "not_seen", "in_doubt", "unchecked"
@@ -124,7 +124,7 @@ class Verification:
     contradictions: list[Contradiction] = field(factory=list)
     noted: int = 0
     first: dict[RowResult, list[RowCheck]] = field(factory=dict)
-    _sightings: Sightings | None = field(default=None, repr=False, alias="sightings")
+    _sightings: SeenTickets | None = field(default=None, repr=False, alias="sightings")
 
     @property
     def total(self) -> int:
@@ -227,7 +227,7 @@ class Verification:
 
 
 def ids_of(
-    own: str | None, tickets: dict[str, int], why: str | None, sightings: Sightings
+    own: str | None, tickets: dict[str, int], why: str | None, sightings: SeenTickets
 ) -> tuple[str, ...]:
     """The tickets of a row: those that carry its reference, or its own if that is known by its
     id, with those that may be it, too."""

@@ -24,10 +24,10 @@ from ..journal.store import Store
 from ..journal.traits import COMMENT
 from ..journal.writer import Journal
 from .contradictions import AT_ONCE, Watch, keep_rows, note_contradictions
-from .evidence import MINUTE, Evidence, Witness
-from .lookup import MARGIN, Inquiry, ListEnd, Look, Sought, Told
+from .evidence import MINUTE, ConfirmedRow, Evidence
+from .lookup import MARGIN, AskedRow, AskRows, ListEnd, ListTickets, RowAnswer
 from .reconcile import longest_call, settle_time
-from .sightings import named, unmerged
+from .seen_tickets import named, unmerged
 from .verification import (
     BY_ID,
     ONE_OF_SEVERAL,
@@ -40,7 +40,7 @@ from .verification import (
 
 _ASKED = 500
 """Rows that are asked about before what they told is put away."""
-_WITNESSES = 500
+_CONFIRMED = 500
 """Rows, spread evenly, by which lists are judged,"""
 _OF_A_KIND = 3
 """and beside them the first of each day and each kind of content,"""
@@ -72,7 +72,7 @@ VerifyObserver = Callable[[VerifyEvent], None]
 
 async def verify(
     journal: Journal,
-    way: Look | Inquiry,
+    way: ListTickets | AskRows,
     *,
     settle: float | None,
     longest: float | None = 0.0,
@@ -88,7 +88,7 @@ async def verify(
         settle: seconds that the service is given until what was sent has to be visible; ``None``
             for the default.
         longest: the most seconds a call of this client may take.
-        day_of: see :class:`.looks.Survey`; ``None`` where the lists are not by day.
+        day_of: see :class:`.looks.ListLookup`; ``None`` where the lists are not by day.
         on_event: told how far it is.
         now: the wall clock.
 
@@ -103,14 +103,14 @@ async def verify(
     seconds = settle_time(settle, max(mine, noted or 0.0), whose="a call of the push")
     watch = Watch(journal)
     began = now()
-    looker = _Looker(journal, watch, seconds, day_of, on_event or (lambda event: None), now)
+    looker = _Verifier(journal, watch, seconds, day_of, on_event or (lambda event: None), now)
     try:
         try:
             if journal.job.place == "none":
                 await keep_rows(journal, watch.sightings, every=True)
-            elif isinstance(way, Inquiry):
+            elif isinstance(way, AskRows):
                 await keep_rows(journal, watch.sightings, every=True)
-                await looker.ask(Inquiry(watch.over_asking(way.ask)))
+                await looker.ask(AskRows(watch.over_asking(way.ask)))
             else:
                 await looker.read(watch.over_list(way))
                 await keep_rows(journal, watch.sightings, every=True)
@@ -118,14 +118,14 @@ async def verify(
             if not isinstance(error, JournalError):
                 await watch.compare(now())
             raise
-        found = await looker.judge(began, row_by_row=isinstance(way, Inquiry))
+        found = await looker.judge(began, row_by_row=isinstance(way, AskRows))
     except BaseException:
         watch.close()
         raise
     return found
 
 
-class _Looker:
+class _Verifier:
     """One verification.
 
     Args:
@@ -157,11 +157,11 @@ class _Looker:
 
     # --- lists -----------------------------------------------------------------------------------
 
-    async def read(self, look: Look) -> None:
+    async def read(self, look: ListTickets) -> None:
         """Read the lists of all days on which anything was sent."""
         day_of = self._day_of or _one_day
-        witnesses = await witnesses_of(self._journal, day_of)
-        evidence = self._evidence = Evidence(witnesses, day_of, self._now())
+        confirmed = await confirmed_rows(self._journal, day_of)
+        evidence = self._evidence = Evidence(confirmed, day_of, self._now())
         tickets = 0
         for since, until in await self._times():
             listed = 0
@@ -201,7 +201,7 @@ class _Looker:
 
     # --- row by row ------------------------------------------------------------------------------
 
-    async def ask(self, inquiry: Inquiry) -> None:
+    async def ask(self, inquiry: AskRows) -> None:
         """Ask about each row that was ever sent, some at a time."""
         by_comment = self._journal.job.place == "comment"
         sightings = self._watch.sightings
@@ -216,12 +216,12 @@ class _Looker:
         if some:
             await self._ask(some, inquiry, by_comment=by_comment)
 
-    async def _ask(self, some: list[Compared], inquiry: Inquiry, *, by_comment: bool) -> None:
+    async def _ask(self, some: list[Compared], inquiry: AskRows, *, by_comment: bool) -> None:
         first, last = some[0].row, some[-1].row
         payloads = await self._journal.call(lambda store: store.payloads_between(first, last))
         unmarked = {one.row for one in some if by_comment and not one.traits & COMMENT}
         sought = [
-            Sought(
+            AskedRow(
                 row=one.row,
                 key=one.key,
                 reference=one.reference,
@@ -376,7 +376,7 @@ class _Looker:
         return None if gap is None else f"not seen: {gap.why}"
 
 
-def _told(told: Told | None, *, shows: bool, marked: bool) -> tuple[str, str | None]:
+def _told(told: RowAnswer | None, *, shows: bool, marked: bool) -> tuple[str, str | None]:
     """What asking about a row says of it, if its reference is not among what was seen: a result,
     as far as it is known by now, and why."""
     if not marked and not (told is not None and told.proven and told.ticket_ids):
@@ -394,29 +394,31 @@ def _told(told: Told | None, *, shows: bool, marked: bool) -> tuple[str, str | N
     return "missing", None
 
 
-async def witnesses_of(journal: Journal, day_of: Callable[[float], object]) -> dict[str, Witness]:
+async def confirmed_rows(
+    journal: Journal, day_of: Callable[[float], object]
+) -> dict[str, ConfirmedRow]:
     """Accepted rows whose references have to come back: spread evenly, some of each day and each
     kind of content, and those that were sent last."""
-    newest: list[tuple[float, str, Witness]] = []
+    newest: list[tuple[float, str, ConfirmedRow]] = []
     kinds: dict[tuple[object, int], int] = {}
-    some: dict[str, Witness] = {}
-    spread: list[tuple[str, Witness]] = []
+    some: dict[str, ConfirmedRow] = {}
+    spread: list[tuple[str, ConfirmedRow]] = []
     every, number, after = 1, 0, 0
     while rows := await journal.call(partial(_compared, after=after)):
         after = rows[-1].row
-        for one, witness in _witnesses(rows, day_of):
+        for one, known in _confirmed(rows, day_of):
             keep = heappush if len(newest) < _NEWEST else heappushpop
-            keep(newest, (witness.since, one.reference, witness))
-            kind = witness.day, witness.traits
+            keep(newest, (known.since, one.reference, known))
+            kind = known.day, known.traits
             if kinds.get(kind, 0) < _OF_A_KIND:
                 kinds[kind] = kinds.get(kind, 0) + 1
-                some[one.reference] = witness
+                some[one.reference] = known
             if number % every == 0:
-                spread.append((one.reference, witness))
+                spread.append((one.reference, known))
             number += 1
-            if len(spread) == 2 * _WITNESSES:
+            if len(spread) == 2 * _CONFIRMED:
                 spread, every = spread[::2], every * 2
-    last = {reference: witness for _, reference, witness in newest}
+    last = {reference: known for _, reference, known in newest}
     return {**some, **dict(spread), **last}
 
 
@@ -424,13 +426,13 @@ def _compared(store: Store, after: int) -> list[Compared]:
     return store.compared(after, AT_ONCE)
 
 
-def _witnesses(
+def _confirmed(
     rows: list[Compared], day_of: Callable[[float], object]
-) -> Iterator[tuple[Compared, Witness]]:
+) -> Iterator[tuple[Compared, ConfirmedRow]]:
     for one in rows:
         if one.state is State.ACCEPTED and one.sent_at is not None:
             by = one.last_at if one.kind == Kind.ACCEPTED.value else inf
-            yield one, Witness(one.sent_at, by, one.traits, day_of(one.sent_at))
+            yield one, ConfirmedRow(one.sent_at, by, one.traits, day_of(one.sent_at))
 
 
 def _as_doubt(one: Compared) -> Doubt:

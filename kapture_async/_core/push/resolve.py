@@ -15,7 +15,7 @@ from .reconcile import Resolved
 _NEXT = "Look which rows of the journal are in doubt."
 
 
-async def judge(
+async def resolve(
     journal: str | os.PathLike[str],
     key: str | None,
     *,
