@@ -8,22 +8,30 @@ from typing import Any
 import click
 
 from .._api import ADD_CUSTOMER, ADD_TICKET, UPDATE_TICKET
-from .._core.cli.demo import DemoOptions, demo_options, emulator_options, run_emulator
+from .._core.cli.demo import DemoOptions, emulator_options, run_emulator
 from .._core.cli.journalcommands import add_journal_commands
-from .._core.cli.pushcommand import add_push_command
+from .._core.cli.options import gathering
+from .._core.cli.push import add_push_command
 from .._core.cli.running import run_commands
 from .._core.cli.service import Work
 from .._core.version import __version__
-from .calls import add, get, update
-from .customer_calls import customers
-from .customers import CustomerOptions, customer_service, push_customers
-from .doctor import doctor
-from .faq_calls import faqs
-from .options import KapturePushOptions, KaptureTarget
-from .order_calls import orders
+from .customers import customers
+from .faqs import faqs
+from .options import KaptureTarget
+from .orders import orders
 from .pull import pull
-from .service import program, service
-from .updates import UpdateOptions, update_many, update_service
+from .push import (
+    CustomerOptions,
+    KapturePushOptions,
+    UpdateOptions,
+    customer_service,
+    program,
+    push_customers,
+    service,
+    update_many,
+    update_service,
+)
+from .tickets import add, doctor, get, update
 
 
 def main() -> None:
@@ -42,7 +50,7 @@ def commands() -> None:
 
 
 @commands.command(short_help="Push tickets into a server of its own.")
-@demo_options
+@gathering("options", DemoOptions)
 def demo(options: DemoOptions) -> None:
     """Push tickets into a Kapture server of its own, on this machine.
 

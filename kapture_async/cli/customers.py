@@ -1,125 +1,213 @@
-"""The command ``push-customers``: customers are pushed from a file."""
+"""The commands ``customers ...``."""
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import AsyncGenerator
+from typing import Any
 
 import click
-from attrs import frozen
 
-from .._api import ADD_CUSTOMER, INDIA, codec_of
-from .._core.cli.options import Decorator, Target, pairs, target_options
-from .._core.cli.pushfile import push_file
-from .._core.cli.pushing import connect_by
-from .._core.cli.pushoptions import PushOptions, push_options
-from .._core.cli.service import Service
-from .._core.push.sources import Columns
-from .._reference import TEXT, Field, ReferencePlace
-from .._validation import wire_names
-from ..client import KaptureClient
-from ..customers.models import CustomerFields, NewCustomer
-from ..customers.push import mark_customer, pack_customer
-from .options import KaptureTarget, extra_pairs, place_in
-from .service import program
-
-if TYPE_CHECKING:
-    from .._core.outcome import Outcome
-
-_NO_TEXT = frozenset(
-    {"individual", "organization", "channel_partner", "update"}
-    | {"additional_fields", "associate_fields"}
+from .._core.cli.console import count, json_line, one_line, say
+from .._core.cli.options import (
+    Command,
+    Target,
+    json_option,
+    target_options,
+    timeout_option,
+    with_options,
 )
-"""Fields that no cell of a CSV file can hold, since those are texts."""
+from .._core.cli.output import listing_options, put_rows, refuse_both, warn_of_short
+from .._core.cli.running import Reading, run
+from ..client import KaptureClient
+from ..customers.models import Customer, CustomerFields, CustomerRow, NewCustomer, SavedCustomer
+from .options import (
+    KaptureTarget,
+    body_of,
+    body_option,
+    cm_id_option,
+    field_option,
+    fields_of,
+    filter_option,
+    filters_of,
+)
 
 
-@frozen(kw_only=True)
-class CustomerOptions(PushOptions):
-    """With the columns that go into objects of a customer."""
+@click.group(short_help="Add, update, get and pull customers.")
+def customers() -> None:
+    """Customers of the tenant."""
 
-    reference_places: ClassVar[str] = "text|none|OBJECT.FIELD"
-    reference_means: ClassVar[str] = "the remarks"
-    own_options: ClassVar[tuple[Decorator, ...]] = (
-        click.option(
-            "--extra",
-            multiple=True,
-            metavar="OBJECT.FIELD=COLUMN",
-            help="Send COLUMN in an object of the customer, such as associate_fields. Repeatable.",
-        ),
-    )
 
-    extra: tuple[str, ...]
-
-    @property
-    def columns(self) -> Columns:
-        """Which column goes where."""
-        return Columns(
-            fields=pairs(self.map, option="--map"),
-            extra=extra_pairs(self.extra),
-            extra_as_list=False,
-            key=self.key,
+def _what_is_said(command: Command) -> Command:
+    """Give a command the fields of a customer."""
+    return with_options(
+        (
+            click.option("--name", metavar="TEXT", help="The customer's name."),
+            click.option("--phone", metavar="NUMBER"),
+            click.option("--email", metavar="ADDRESS"),
+            click.option("--code", metavar="TEXT", help="Your own code for the customer."),
+            field_option,
+            body_option,
+            timeout_option,
+            json_option,
+            target_options(KaptureTarget),
         )
-
-    @property
-    def place(self) -> ReferencePlace:
-        """Where references travel."""
-        if self.reference is None or self.reference in ("text", "none"):
-            return None if self.reference == "none" else TEXT
-        return Field(self.reference, as_list=False)
-
-    def own_arguments(self) -> list[str]:
-        """See :class:`.PushOptions`."""
-        return [part for value in self.extra for part in ("--extra", value)]
+    )(command)
 
 
-@click.command("push-customers", short_help="Push a file of customers.")
-@push_options(CustomerOptions)
-@target_options(KaptureTarget)
-def push_customers(options: PushOptions, target: Target) -> None:
-    """Push a FILE of customers: it is `push`, for customers, with the same journal and the same
-    commands around it.
+def _row(
+    name: str | None,
+    phone: str | None,
+    email: str | None,
+    code: str | None,
+    fields: tuple[str, ...],
+    body: str | None,
+) -> dict[str, Any]:
+    """A customer by wire names: from a file, or from options."""
+    given = {"customer_name": name, "phone": phone, "email_id": email, "customer_code": code}
+    row = {wire: value for wire, value in given.items() if value is not None}
+    more = fields_of(fields)
+    for wire in row.keys() & more.keys():
+        raise click.UsageError(f"{wire} is given twice")
+    if body is None:
+        return row | more
+    if row or more:
+        raise click.UsageError("--body holds the whole customer: no field may stand beside it")
+    return body_of(body)
 
-    Columns named like the fields of customer_info (customer_name, phone, email_id, ...) are
-    sent, or whichever --map names. A customer needs a name, and a phone or an e-mail address.
-    The service may merge a row into a customer that it has; so each row is sent once, which is
-    not to say that each makes a customer of its own.
+
+@customers.command()
+@_what_is_said
+def add(timeout: float, as_json: bool, target: Target, **said: Any) -> None:
+    """Add one customer: a name, and a phone number or an e-mail address.
+
+    What else a customer has (contacts, an enquiry, objects of the tenant) goes into a --body.
     """
-    sys.exit(push_file(options, target, customer_service(options)))
+    customer = NewCustomer.from_mapping(_row(**said))
+    settings = target.settings()
+
+    async def call() -> SavedCustomer:
+        async with KaptureClient(**settings, timeout=timeout) as client:
+            return await client.customers.add(customer)
+
+    _show_saved("Added", run(call), None, as_json=as_json)
 
 
-def customer_service(_: PushOptions | None = None) -> Service:
-    """What it takes to push customers; the options of a push change none of it."""
-    return Service(
-        program=program(),
-        command="push-customers",
-        operation=ADD_CUSTOMER.name,
-        resource="customers",
-        target=KaptureTarget,
-        wire_fields=tuple(name for name in wire_names(NewCustomer) if name not in _NO_TEXT),
-        required=(),
-        build=NewCustomer.from_mapping,
-        check=_check_encoding,
-        connect=connect_by(KaptureClient, lambda made: made.customers.push),
-        look_up="look the customers up by phone or e-mail address (customers.get)",
-        place_in=place_in,
-        pack=lambda customer: pack_customer(customer, codec_of(INDIA)),
-        wire=_wire,
-        answer=_answer,
-    )
+@customers.command()
+@click.argument("customer_id")
+@_what_is_said
+def update(customer_id: str, timeout: float, as_json: bool, target: Target, **said: Any) -> None:
+    """Change what is given of one customer, chosen by Kapture's id."""
+    changes = CustomerFields.from_mapping(_row(**said))
+    settings = target.settings()
+
+    async def call() -> SavedCustomer:
+        async with KaptureClient(**settings, timeout=timeout) as client:
+            return await client.customers.update(customer_id, changes)
+
+    _show_saved("Updated", run(call), customer_id, as_json=as_json)
 
 
-def _wire(customer: CustomerFields, reference: str, place: ReferencePlace) -> dict[str, Any]:
-    return mark_customer(customer, reference, place).to_wire()
+@customers.command(cls=Reading)
+@click.argument("customer_id", required=False)
+@click.option("--email", metavar="ADDRESS")
+@click.option("--phone", metavar="NUMBER")
+@click.option("--own-id", metavar="TEXT", help="An id of your own; not documented.")
+@timeout_option
+@json_option
+@target_options(KaptureTarget)
+def get(
+    customer_id: str | None,
+    email: str | None,
+    phone: str | None,
+    own_id: str | None,
+    timeout: float,
+    as_json: bool,
+    target: Target,
+) -> None:
+    """Get one customer by Kapture's id, or by an e-mail address or a phone number."""
+    settings = target.settings()
+
+    async def call() -> Customer:
+        async with KaptureClient(**settings, timeout=timeout) as client:
+            return await client.customers.get(
+                customer_id, email_id=email, phone=phone, customer_id=own_id
+            )
+
+    customer = run(call)
+    if as_json:
+        print(json_line(customer.raw))
+    else:
+        _show(customer)
 
 
-def _check_encoding(customer: CustomerFields) -> None:
-    """Raise ``InvalidInputError`` for a customer who cannot be written as JSON."""
-    from .._core.transport.request import json_body
+@customers.command(cls=Reading, short_help="Pull the customers created on some days.")
+@click.option("--from", "start", required=True, metavar="DAY", help="Such as 2026-01-31.")
+@click.option("--to", "end", metavar="DAY", help="The last day; otherwise the first.")
+@cm_id_option
+@filter_option
+@listing_options
+@target_options(KaptureTarget)
+def pull(
+    start: str,
+    end: str | None,
+    cm_id: str,
+    filters: tuple[str, ...],
+    out: str | None,
+    timeout: float,
+    as_json: bool,
+    target: Target,
+) -> None:
+    """Pull the customers created on the days from DAY to DAY, all pages of them."""
+    refuse_both(out, as_json=as_json)
+    extra = filters_of(filters)
+    settings = target.settings()
 
-    json_body(dict(customer.to_wire()))
+    async def rows() -> AsyncGenerator[CustomerRow, None]:
+        async with (
+            KaptureClient(**settings, timeout=timeout) as client,
+            client.customers.pull(start, end, cm_id=cm_id, extra=extra) as pulled,
+        ):
+            async for row in pulled:
+                yield row
+            warn_of_short(pulled.incomplete, "customers")
+
+    number, where = put_rows(rows, _show_row, out=out, as_json=as_json)
+    say(f"{count(number, 'customer')}{where}", style="dim", stderr=True)
 
 
-def _answer(outcome: Outcome) -> dict[str, str | None]:
-    """What the service said of a customer whom it added."""
-    saved: Any = outcome.result  # type: ignore[attr-defined]
-    return {"customer id": saved.customer_id, "message": saved.message}
+def _show_saved(did: str, saved: SavedCustomer, known: str | None, *, as_json: bool) -> None:
+    if as_json:
+        print(json_line(saved.raw))
+        return
+    number = saved.customer_id or known
+    said = f": {one_line(saved.message)}" if saved.message else ""
+    name = f"customer {one_line(number)}" if number else "the customer"
+    say(f"{did} {name}{said}", style="green")
+    if not number:
+        say("The answer does not show the customer's id; --json shows the answer.", style="dim")
+
+
+def _show(customer: Customer) -> None:
+    say(f"{one_line(customer.customer_id)}  {one_line(customer.name or '')}", style="bold")
+    created = None if customer.created_at is None else f"{customer.created_at:%Y-%m-%d %H:%M %z}"
+    place = [customer.address, customer.city, customer.state, customer.country]
+    lines = {
+        "code": customer.customer_code,
+        "created": created,
+        "phone": customer.phone,
+        "address": ", ".join(part.strip() for part in place if part and part.strip()),
+        "remarks": customer.remarks,
+        "enquiries": str(customer.enquiry_count or ""),
+    }
+    for number, person in enumerate(customer.contacts, 1):
+        words = " ".join(part for part in (person.name, person.phone) if part)
+        lines[f"contact {number}"] = f"{words} ({person.contact_id})"
+    for name, text in lines.items():
+        if text:
+            say(f"  {name:<10} {one_line(text)}")
+
+
+def _show_row(row: CustomerRow) -> None:
+    created = "" if row.created_at is None else f"{row.created_at:%Y-%m-%d %H:%M}"
+    name = one_line(row.name or "", 80)
+    print(f"{one_line(row.customer_id or ''):<14} {created:<16} {name}")

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from .._api import INDIA
 from .._core.cli.demo import DemoOptions, DemoService, DemoTicket
-from .._core.cli.pushing import connect_by
+from .._core.cli.push_run import connect_by
 from .._core.errors import HelpdeskError
 from .._core.outcome import Outcome
 from .._core.testing.ledger import LedgerEntry

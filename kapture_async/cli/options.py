@@ -1,27 +1,22 @@
-"""The options of the command line that only this service has."""
+"""The options that only this command line has."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, ClassVar
 
 import click
+import orjson
 from attrs import frozen
 
 from .._auth import Credential, from_environment
-from .._core.cli.options import (
-    Decorator,
-    Target,
-    UserAndPassword,
-    given_again,
-    pairs,
-)
-from .._core.cli.pushoptions import PushOptions
-from .._core.errors import ConfigurationError
+from .._core.cli.options import Decorator, Target, UserAndPassword, pairs
+from .._core.errors import ConfigurationError, InvalidInputError
 from .._core.push.sources import Columns
 from .._core.secret import Secret
-from .._reference import TEXT, Field, ReferencePlace
 
 EXTRA = click.option(
     "--extra",
@@ -36,8 +31,6 @@ extra_shape = click.option(
     show_default=True,
     help="How such an object is sent; most tenants want an array of one.",
 )
-
-
 set_option = click.option(
     "--set",
     "extra",
@@ -49,52 +42,15 @@ set_option = click.option(
 
 @frozen(kw_only=True)
 class KaptureTarget(Target):
-    """A tenant, and a token or a user as the service has them."""
+    """A tenant, and a token or a user."""
 
     prefix: ClassVar[str] = "KAPTURE"
     header_example: ClassVar[str] = "x-api-type=TICKET"
-    own_options: ClassVar[tuple[Decorator, ...]] = (
-        click.option("--subdomain", metavar="NAME", help="The tenant.  [KAPTURE_SUBDOMAIN]"),
-        click.option(
-            "--exclusive-end",
-            is_flag=True,
-            help="The end_date of a pull is not part of its window at this tenant.",
-        ),
-        click.option(
-            "--says-none",
-            multiple=True,
-            metavar="TEXT",
-            help="What this tenant answers where there are no rows. Repeatable.",
-        ),
-        click.option(
-            "--says-success",
-            multiple=True,
-            metavar="STATUS",
-            help="A status of this tenant that means success. Repeatable.",
-        ),
-        click.option(
-            "--says-failed",
-            multiple=True,
-            metavar="STATUS",
-            help="A status of this tenant that means failed. Repeatable.",
-        ),
-        click.option(
-            "--page-size",
-            type=click.IntRange(1),
-            metavar="ROWS",
-            help="Rows per page of a pull, for tenants with pagination.  [KAPTURE_PAGE_SIZE]",
-        ),
-        click.option(
-            "--key-for",
-            "keys_for",
-            multiple=True,
-            metavar="API=VARIABLE",
-            help="The key for one API, such as pull_tickets, from an environment variable. "
-            "Repeatable.  [KAPTURE_TOKEN_<API>]",
-        ),
-    )
-
     where: ClassVar[tuple[str, ...]] = ("base_url", "subdomain")
+    saved: ClassVar[tuple[str, ...]] = (
+        *(*Target.saved, "subdomain", "exclusive_end", "says_none", "says_success"),
+        *("says_failed", "page_size", "keys_for"),
+    )
 
     subdomain: str | None = None
     exclusive_end: bool = False
@@ -104,21 +60,66 @@ class KaptureTarget(Target):
     page_size: int | None = None
     keys_for: tuple[str, ...] = ()
 
+    @classmethod
+    def own_options(cls) -> tuple[Decorator, ...]:
+        """See :class:`.Target`."""
+        return (
+            cls.with_variable("--subdomain", "SUBDOMAIN", metavar="NAME", help="The tenant."),
+            click.option(
+                "--exclusive-end",
+                is_flag=True,
+                help="At this tenant, the end_date of a pull is not part of its window.",
+            ),
+            click.option(
+                "--says-none",
+                multiple=True,
+                metavar="TEXT",
+                help="This tenant's answer when there are no rows. Repeatable.",
+            ),
+            click.option(
+                "--says-success",
+                multiple=True,
+                metavar="STATUS",
+                help="A status of this tenant that means success. Repeatable.",
+            ),
+            click.option(
+                "--says-failed",
+                multiple=True,
+                metavar="STATUS",
+                help="A status of this tenant that means failed. Repeatable.",
+            ),
+            cls.with_variable(
+                "--page-size",
+                "PAGE_SIZE",
+                type=click.IntRange(1),
+                metavar="ROWS",
+                help="Rows per page of a pull, for tenants with pagination.",
+            ),
+            click.option(
+                "--key-for",
+                "keys_for",
+                multiple=True,
+                metavar="API=VARIABLE",
+                help="Take the key of one API, such as pull_tickets, from an environment "
+                "variable. Repeatable.  [env var: KAPTURE_TOKEN_<API>]",
+            ),
+        )
+
     def own_settings(self, *, may_prompt: bool) -> dict[str, Any]:
-        """See :class:`Target`."""
-        settings: dict[str, Any] = self._address()
+        """See :class:`.Target`."""
+        settings: dict[str, Any] = self.address()
         if self.exclusive_end:
             settings["exclusive_end"] = True
         for name in ("says_none", "says_success", "says_failed"):
             if texts := getattr(self, name):
                 settings[name] = texts
-        if size := self._page_size():
+        if size := self.page_size or self.environment.get("page_size"):
             settings["page_size"] = size
         keys = self._keys()
         if keys:
             settings["credentials"] = keys
             if not (self.token or self.token_file or self.username) and not (
-                self.variable(self.token_name) or self.variable("USERNAME")
+                self.environment.keys() & {"token", "username"}
             ):
                 return settings  # each API has its own
         who = self.credentials(may_prompt=may_prompt)
@@ -126,101 +127,38 @@ class KaptureTarget(Target):
             return settings | {"username": who.username, "password": who.password}
         return settings | {"token": who}
 
-    def own_arguments(self) -> list[str]:
-        """See :class:`Target`."""
-        again = given_again({"--subdomain": self.subdomain})
-        if self.exclusive_end:
-            again.append("--exclusive-end")
-        for name in ("says_none", "says_success", "says_failed"):
-            for text in getattr(self, name):
-                again += [f"--{name.replace('_', '-')}", text]
-        if self.page_size is not None:
-            again += ["--page-size", str(self.page_size)]
-        return [*again, *(part for pair in self.keys_for for part in ("--key-for", pair))]
-
-    def _page_size(self) -> int | None:
-        if self.page_size is not None:
-            return self.page_size
-        text = self.variable("PAGE_SIZE")
-        if text is None:
-            return None
-        if not text.isdecimal() or not int(text):
-            raise ConfigurationError("KAPTURE_PAGE_SIZE must be a whole number, 1 or more")
-        return int(text)
-
     def _keys(self) -> dict[str, Credential]:
         """The keys of single APIs."""
         given: dict[str, Credential] = {}
         for api, variable in pairs(self.keys_for, option="--key-for").items():
             key = os.environ.get(variable)
             if not key:
-                raise ConfigurationError(f"the variable {variable} for --key-for is not set")
+                raise ConfigurationError(f"the variable {variable} of --key-for is not set")
             given[api] = Secret(key)
         return from_environment(given) or {}
 
-    def _address(self) -> dict[str, str]:
-        base_url, subdomain = self.base_url, self.subdomain
-        if base_url and subdomain:
+    def address(self) -> dict[str, str]:
+        """Where the client sends to: options win over the environment.
+
+        Raises:
+            ConfigurationError: there is no address, or there are two.
+        """
+        if self.base_url and self.subdomain:
             raise ConfigurationError("give either --base-url or --subdomain, not both")
-        if not base_url and not subdomain:
-            base_url = self.variable("BASE_URL")
-            subdomain = None if base_url else self.variable("SUBDOMAIN")
-        if base_url:
-            return {"base_url": base_url}
-        if subdomain:
-            return {"subdomain": subdomain}
+        given = {"base_url": self.base_url, "subdomain": self.subdomain}
+        for source in (given, self.environment):
+            for name in self.where:
+                if value := source.get(name):
+                    return {name: value}
         raise ConfigurationError(
-            "it is not said where to send to",
-            next_step="Give --subdomain or --base-url, or set KAPTURE_SUBDOMAIN or "
+            "no server address given",
+            next_step="Use --subdomain or --base-url, or set KAPTURE_SUBDOMAIN or "
             "KAPTURE_BASE_URL.",
         )
 
 
-@frozen(kw_only=True)
-class KapturePushOptions(PushOptions):
-    """With the columns that go into objects of the tenant's own."""
-
-    reference_places: ClassVar[str] = "text|none|OBJECT.FIELD"
-    own_options: ClassVar[tuple[Decorator, ...]] = (
-        click.option(
-            "--extra",
-            multiple=True,
-            metavar="OBJECT.FIELD=COLUMN",
-            help="Send COLUMN in an object that your tenant defines. Repeatable.",
-        ),
-        extra_shape,
-    )
-
-    extra: tuple[str, ...]
-    extra_shape: str
-
-    @property
-    def columns(self) -> Columns:
-        """Which column goes where."""
-        return Columns(
-            fields=pairs(self.map, option="--map"),
-            extra=extra_pairs(self.extra),
-            extra_as_list=self.extra_shape == "array",
-            key=self.key,
-        )
-
-    @property
-    def place(self) -> ReferencePlace:
-        """Where references travel."""
-        if self.reference is None or self.reference in ("text", "none"):
-            return None if self.reference == "none" else TEXT
-        return Field(self.reference, as_list=self.extra_shape == "array")
-
-    def own_arguments(self) -> list[str]:
-        """See :class:`PushOptions`."""
-        arguments = [part for value in self.extra for part in ("--extra", value)]
-        return arguments + given_again(
-            {"--extra-shape": "" if self.extra_shape == "array" else self.extra_shape}
-        )
-
-
 def extra_pairs(texts: Iterable[str]) -> dict[tuple[str, str], str]:
-    """``OBJECT.FIELD=VALUE`` texts as a mapping; a field's name may hold dots itself."""
+    """``OBJECT.FIELD=VALUE`` texts as a mapping; a field's name may contain dots."""
     found: dict[tuple[str, str], str] = {}
     for name, value in pairs(texts, option="--extra").items():
         outer, dot, inner = name.partition(".")
@@ -235,8 +173,69 @@ def objects_of(extra: Iterable[str], shape: str) -> dict[str, Any]:
     return Columns(extra_as_list=shape == "array").objects(extra_pairs(extra))
 
 
-def place_in(place: str) -> ReferencePlace:
-    """Where references travel, from the word that a journal has for it."""
-    if place.startswith("field "):
-        return Field(place.removeprefix("field "))
-    return None if place == "none" else TEXT
+# --- customers, orders, FAQs -----------------------------------------------------------------
+
+_FLAGS = {"individual", "organization", "channel_partner", "update"}
+
+field_option = click.option(
+    "--field",
+    "fields",
+    multiple=True,
+    metavar="FIELD=TEXT",
+    help="A further field of customer_info, by its wire name, such as city=Pune. Repeatable.",
+)
+body_option = click.option(
+    "--body",
+    metavar="FILE.json",
+    help="The whole body as a JSON object with the wire names; `-` is standard input.",
+)
+filter_option = click.option(
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="NAME=TEXT",
+    help="A further filter by its wire name, such as attr1=gold. Repeatable.",
+)
+cm_id_option = click.option(
+    "--cm-id", required=True, metavar="NUMBER", help="The id of the tenant's account."
+)
+
+
+def fields_of(texts: Iterable[str]) -> dict[str, Any]:
+    """``FIELD=TEXT`` as a mapping; the documented flags become true or false."""
+    found: dict[str, Any] = {}
+    for name, value in pairs(texts, option="--field").items():
+        if name not in _FLAGS:
+            found[name] = value
+        elif value in ("true", "false"):
+            found[name] = value == "true"
+        else:
+            raise click.BadParameter(f"{name} must be true or false", param_hint="--field")
+    return found
+
+
+def filters_of(texts: Iterable[str]) -> dict[str, Any]:
+    """``NAME=TEXT`` as a mapping."""
+    return dict(pairs(texts, option="--filter"))
+
+
+def body_of(path: str) -> dict[str, Any]:
+    """The JSON object in a file, or on standard input.
+
+    Raises:
+        OSError: the file cannot be read.
+        InvalidInputError: it does not hold one.
+    """
+    data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    name = "standard input" if path == "-" else path
+    try:
+        body = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        problem = f"{name} is not JSON: {error.msg} in line {error.lineno}"
+    else:
+        if isinstance(body, list) and len(body) == 1:
+            body = body[0]
+        if isinstance(body, dict):
+            return body
+        problem = f"{name} does not hold a JSON object"
+    raise InvalidInputError(problem)

@@ -8,10 +8,19 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import frozen
 
+from .._api import INDIA
 from .._core.cli.console import count, json_line, one_line, say
 from .._core.cli.exit_codes import DONE, UNKNOWN
-from .._core.cli.options import Target, gathering, pairs, target_options, timeout_option
-from .._core.cli.output import excel_option, refuse_both
+from .._core.cli.options import (
+    Decorator,
+    OptionGroup,
+    Target,
+    gathering,
+    pairs,
+    target_options,
+    timeout_option,
+)
+from .._core.cli.output import excel_option, refuse_both, warn_of_short
 from .._core.cli.progress import PullDisplay
 from .._core.cli.running import Reading, run
 from .._core.pull.sinks import FORMATS, format_of, sink_for
@@ -19,14 +28,13 @@ from ..client import KaptureClient
 from ..tickets.export import file_shape
 from ..tickets.models import TicketRow
 from .options import KaptureTarget, set_option
-from .show import warn_of_short
 
 if TYPE_CHECKING:
     from .._core.pull.export import Exported
 
 
 @frozen(kw_only=True)
-class PullOptions:
+class PullOptions(OptionGroup):
     """What to pull, and where to."""
 
     start: str | None
@@ -47,6 +55,76 @@ class PullOptions:
     excel: bool
     timeout: float
 
+    @classmethod
+    def options(cls) -> tuple[Decorator, ...]:
+        """See :class:`.OptionGroup`."""
+        return (
+            click.option(
+                "--from", "start", metavar="DAY", help="The first day, such as 2026-01-31."
+            ),
+            click.option(
+                "--to",
+                "end",
+                metavar="DAY",
+                help="The last day; see below.",
+            ),
+            click.option("--out", metavar="FILE", help="Write to FILE; `-` is stdout."),
+            click.option(
+                "--format",
+                type=click.Choice(FORMATS),
+                help="Otherwise by the name of FILE.",
+            ),
+            click.option(
+                "--overwrite", is_flag=True, help="Replace FILE if it exists; not with STATE."
+            ),
+            click.option(
+                "--json", "as_json", is_flag=True, help="The same as --out - --format jsonl."
+            ),
+            click.option(
+                "--since-last",
+                metavar="STATE",
+                help="Only what no run with STATE has written yet; the first creates STATE.",
+            ),
+            click.option(
+                "--overlap",
+                type=click.IntRange(min=0),
+                default=1,
+                show_default=True,
+                metavar="DAYS",
+                help="How far back to look for tickets that are listed late.",
+            ),
+            click.option(
+                "--recheck-open",
+                is_flag=True,
+                help="Write again tickets that were open and have changed since.",
+            ),
+            click.option("--customer-code", metavar="CODE", help="Of this customer only."),
+            click.option("--status", metavar="CODE", help="Only these, such as P; tenants differ."),
+            click.option(
+                "--limit",
+                type=click.IntRange(1),
+                metavar="ROWS",
+                help="Rows per page, for this pull; see --page-size.",
+            ),
+            click.option(
+                "--offset",
+                type=click.IntRange(0),
+                metavar="ROWS",
+                help="Rows to skip; shows one page of each day.",
+            ),
+            set_option,
+            click.option(
+                "--ahead",
+                type=click.IntRange(min=1),
+                default=4,
+                show_default=True,
+                metavar="DAYS",
+                help="Days to fetch at a time.",
+            ),
+            excel_option,
+            timeout_option,
+        )
+
     @property
     def filters(self) -> dict[str, Any]:
         """What a client is asked for beside the days."""
@@ -58,109 +136,44 @@ class PullOptions:
         }
 
 
-_OPTIONS = (
-    click.option("--from", "start", metavar="DAY", help="The first day, such as 2026-01-31."),
-    click.option(
-        "--to",
-        "end",
-        metavar="DAY",
-        help="The last day; see below.",
-    ),
-    click.option("--out", metavar="FILE", help="Write there instead; `-` is stdout."),
-    click.option(
-        "--format",
-        type=click.Choice(FORMATS),
-        help="Of the output; otherwise what the name of FILE tells.",
-    ),
-    click.option(
-        "--overwrite", is_flag=True, help="Replace FILE if it is there; not with a STATE."
-    ),
-    click.option("--json", "as_json", is_flag=True, help="The same as --out - --format jsonl."),
-    click.option(
-        "--since-last",
-        metavar="STATE",
-        help="Only what no run with this file has written before; its first run makes it.",
-    ),
-    click.option(
-        "--overlap",
-        type=click.IntRange(min=0),
-        default=1,
-        show_default=True,
-        metavar="DAYS",
-        help="How far back to look for tickets that were listed late.",
-    ),
-    click.option(
-        "--recheck-open",
-        is_flag=True,
-        help="Write again what was open and has changed since.",
-    ),
-    click.option("--customer-code", metavar="CODE", help="Of this customer only."),
-    click.option("--status", metavar="CODE", help="Only these, such as P; tenants differ."),
-    click.option(
-        "--limit",
-        type=click.IntRange(1),
-        metavar="ROWS",
-        help="Rows per page, for this pull; see --page-size.",
-    ),
-    click.option(
-        "--offset",
-        type=click.IntRange(0),
-        metavar="ROWS",
-        help="Rows to skip: one page of each day, and no more.",
-    ),
-    set_option,
-    click.option(
-        "--ahead",
-        type=click.IntRange(min=1),
-        default=4,
-        show_default=True,
-        metavar="DAYS",
-        help="Days that are fetched at a time.",
-    ),
-    excel_option,
-    timeout_option,
-)
-
-
 @click.command(cls=Reading, short_help="Pull the tickets created on some days.")
-@gathering("options", PullOptions, _OPTIONS)
+@gathering("options", PullOptions)
 @target_options(KaptureTarget)
 def pull(options: PullOptions, target: Target) -> None:
-    """Pull the tickets created on the days from DAY to DAY, as the service's calendar has them.
+    """Pull the tickets created on the days from DAY to DAY, by the service's calendar.
 
-    Without --to it is one day, or with --since-last all days up to now.
+    Without --to, pulls one day, or with --since-last all days up to now.
 
-    A FILE is there whole under its name, or not at all, and only its owner may read it: .jsonl
-    has the rows as they came, .csv a table that is safe to open in a spreadsheet, .parquet typed
-    columns.
+    FILE is written completely or not at all, and only its owner may read it: .jsonl has the rows
+    as they came, .csv a table that is safe to open in a spreadsheet, .parquet typed columns.
 
-    With --since-last STATE, each run writes what is new, whenever it runs and however the one
-    before has ended: all files together hold each ticket once. The first run needs --from, and
-    each a FILE of its own.
+    With --since-last STATE, each run writes what is new, whenever it runs and however the last
+    one ended: all files together hold each ticket once. The first run needs --from, and each run
+    a FILE of its own.
 
-    If the service gives fewer tickets of a day than it says there are, the exit code is 3; with
-    a STATE the next runs read that day again, until it is whole.
+    If the service returns fewer tickets of a day than it counts, the exit code is 3; with STATE,
+    the next runs read that day again until it is complete.
     """
     refuse_both(options.out, as_json=options.as_json)
     to_file = options.out not in (None, "-") and not options.as_json
     if options.since_last is not None and not to_file:
         raise click.UsageError(
-            "--since-last needs --out FILE: what went into a pipe cannot be taken back, so "
-            "nothing could promise that each ticket comes once"
+            "--since-last needs --out FILE: output to a pipe cannot be undone, so a ticket could "
+            "come twice or not at all"
         )
     if options.since_last is not None and options.overwrite:
         raise click.UsageError(
-            "--since-last never overwrites: what is replaced may be the only file with the "
-            "tickets of an earlier run; give each run a FILE of its own"
+            "--since-last never overwrites, since FILE may be the only one with the tickets of an "
+            "earlier run; use a new FILE for each run"
         )
     if options.since_last is None:
         if options.start is None and (to_file or not options.customer_code):
-            raise click.UsageError("--from DAY is missing")
+            raise click.UsageError("--from DAY is required")
         if options.recheck_open:
             raise click.UsageError("--recheck-open needs --since-last STATE")
     if to_file:
         if options.offset is not None:
-            raise click.UsageError("--offset is for a look at a page; a file is made whole")
+            raise click.UsageError("--offset shows a single page; with --out, leave it out")
         settings = target.settings()
         if options.limit is not None:
             settings["page_size"] = options.limit
@@ -194,7 +207,7 @@ def _to_file(options: PullOptions, settings: dict[str, Any]) -> None:
     if done.changed:
         told += f", {done.changed:,} of them changed since they were last written"
     if options.since_last is not None and done.newest is not None:
-        told += f"; the newest is of {done.newest[:16].replace('T', ' ')}"
+        told += f"; the newest from {done.newest[:16].replace('T', ' ')}"
     say(told, style="dim", stderr=True)
     sys.exit(_warn_of(done.incomplete, again=options.since_last is not None))
 
@@ -212,7 +225,7 @@ def _to_stdout(options: PullOptions, settings: dict[str, Any]) -> None:
     if options.out == "-" and form is None:
         form = "jsonl"
     if form == "parquet" and sys.stdout.isatty():
-        raise click.UsageError("Parquet is nothing for a terminal: name a file with --out")
+        raise click.UsageError("Parquet output needs a file: use --out FILE")
 
     async def put() -> tuple[int, tuple[str, ...]]:
         number = 0
@@ -229,10 +242,8 @@ def _to_stdout(options: PullOptions, settings: dict[str, Any]) -> None:
             pages.own = form == "jsonl"
             sink = None
             if form is not None and not (form == "jsonl" and sys.stdout.isatty()):
-                zone = client._requestor.codec.zone
-                sink = sink_for(
-                    format_of("", form), sys.stdout.buffer, file_shape(zone, excel=options.excel)
-                )
+                shape = file_shape(INDIA, excel=options.excel)
+                sink = sink_for(format_of("", form), sys.stdout.buffer, shape)
             while (rows := await pages.next_rows()) is not None:
                 number += len(rows)
                 if sink is not None:

@@ -7,25 +7,28 @@ from typing import Any
 
 import click
 
-from kapture_async._core.cli.demo import DemoOptions, demo_options, emulator_options, run_emulator
+from kapture_async._core.cli.demo import DemoOptions, emulator_options, run_emulator
 from kapture_async._core.cli.journalcommands import add_journal_commands
-from kapture_async._core.cli.pushcommand import add_push_command
+from kapture_async._core.cli.options import gathering
+from kapture_async._core.cli.push import add_push_command
 from kapture_async._core.cli.running import run_commands
 from kapture_async._core.cli.service import Work
 from kapture_async._core.version import __version__
 
-from .doctor import doctor
-from .lists import categories, history, tags
-from .options import SupportPushOptions, SupportTarget
-from .service import CREATES, program, service
+from .options import SupportTarget
+from .push import CREATES, SupportPushOptions, program, service
 from .tickets import (
+    categories,
     close,
     create,
+    doctor,
     download,
+    history,
     reopen,
     reply,
     set_priority,
     show,
+    tags,
     update,
 )
 
@@ -53,7 +56,7 @@ def commands() -> None:
 
 
 @commands.command(short_help="Push tickets into a server of its own.")
-@demo_options
+@gathering("options", DemoOptions)
 def demo(options: DemoOptions) -> None:
     """Push tickets into a Support Ticket server of its own, on this machine.
 

@@ -7,7 +7,7 @@ import random
 import tempfile
 
 from kapture_async._core.cli.demo import DemoOptions, DemoService, DemoTicket
-from kapture_async._core.cli.pushing import connect_by
+from kapture_async._core.cli.push_run import connect_by
 from kapture_async._core.errors import HelpdeskError
 from kapture_async._core.outcome import Outcome
 from kapture_async._core.testing.ledger import LedgerEntry

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,17 +16,14 @@ from kapture_async._core.cli.options import (
     Target,
     UserAndPassword,
     as_secret,
-    given_again,
     pairs,
     with_options,
 )
-from kapture_async._core.cli.pushoptions import PushOptions
 from kapture_async._core.errors import ConfigurationError, InvalidInputError
 from kapture_async._core.secret import Secret
 
 from .._validation import checked_code, checked_id
 from ..tickets.models import Priority, Status
-from ..tickets.push import TEXT, ReferencePlace
 
 PRIORITIES: Mapping[str, str] = {
     "low": Priority.LOW,
@@ -52,7 +48,7 @@ def code(words: Mapping[str, str]) -> dict[str, Any]:
             return checked_code(param.name or "", words.get(given.strip().lower(), given))
         except InvalidInputError:
             raise click.BadParameter(
-                f"{given!r} is none of {', '.join(words)}, and no code in digits"
+                f"{given!r} is not one of {', '.join(words)}, nor a numeric code"
             ) from None
 
     return {"metavar": f"[{'|'.join(words)}|CODE]", "callback": read}
@@ -69,7 +65,7 @@ def _read_ids(_: click.Context, param: click.Parameter, given: Any) -> Any:
     try:
         return None if given is None else checked_id(param.name or "", given)
     except InvalidInputError:
-        raise click.BadParameter(f"{given!r} is no id; ids are numbers") from None
+        raise click.BadParameter(f"{given!r} is not an id; ids are numbers") from None
 
 
 PRIORITY = code(PRIORITIES)
@@ -84,48 +80,56 @@ class SupportTarget(Target):
     prefix: ClassVar[str] = "SUPPORT"
     token_name: ClassVar[str] = "ACCESS_TOKEN"  # noqa: S105 - the name of a variable
     header_example: ClassVar[str] = "Accept-Language=de"
-    path_options: ClassVar[tuple[str, ...]] = ("--token-file", "--apikey-file")
-    own_options: ClassVar[tuple[Decorator, ...]] = (
-        click.option(
-            "--apikey-file", metavar="FILE", help="File that holds the apikey.  [SUPPORT_APIKEY]"
-        ),
-        click.option("--apikey", metavar="KEY", help="The apikey itself. Others can see it."),
-        click.option(
-            "--path",
-            "paths",
-            multiple=True,
-            metavar="OPERATION=PATH",
-            help="Another path for a call, such as "
-            "tickets.create=/creat/support/ticket/. Repeatable.",
-        ),
-        click.option(
-            "--ticket-id-in",
-            type=click.Choice(["both", "body", "query"]),
-            default="both",
-            show_default=True,
-            help="Where `show` puts the ticket's id; networks that refuse a GET with a body need "
-            "query.",
-        ),
-    )
+    saved: ClassVar[tuple[str, ...]] = (*Target.saved, "apikey_file", "call_paths", "ticket_id_in")
+    paths: ClassVar[tuple[str, ...]] = (*Target.paths, "apikey_file")
 
     apikey: Secret | None = field(default=None, converter=as_secret)
     apikey_file: str | None = None
-    paths: tuple[str, ...] = ()
+    call_paths: tuple[str, ...] = ()
     ticket_id_in: str = "both"
 
+    @classmethod
+    def own_options(cls) -> tuple[Decorator, ...]:
+        """See :class:`.Target`."""
+        return (
+            click.option("--apikey-file", metavar="FILE", help="A file that holds the apikey."),
+            cls.with_variable(
+                "--apikey",
+                "APIKEY",
+                metavar="KEY",
+                help="The apikey; on the command line, other users can see it.",
+            ),
+            click.option(
+                "--path",
+                "call_paths",
+                multiple=True,
+                metavar="OPERATION=PATH",
+                help="Another path for a call, such as "
+                "tickets.create=/creat/support/ticket/. Repeatable.",
+            ),
+            click.option(
+                "--ticket-id-in",
+                type=click.Choice(["both", "body", "query"]),
+                default="both",
+                show_default=True,
+                help="Where `show` puts the ticket's id; use query if your network refuses a GET "
+                "with a body.",
+            ),
+        )
+
     def own_settings(self, *, may_prompt: bool) -> dict[str, Any]:
-        """See :class:`Target`; ``user`` is for :func:`.client_of`, all else for the client."""
-        base_url = self.base_url or self.variable("BASE_URL")
+        """See :class:`.Target`; ``user`` is for :func:`.client_of`, all else for the client."""
+        base_url = self.base_url or self.environment.get("base_url")
         if not base_url:
             raise ConfigurationError(
-                "it is not said where to send to",
-                next_step="Give --base-url, or set SUPPORT_BASE_URL, such as "
+                "no server address given",
+                next_step="Use --base-url, or set SUPPORT_BASE_URL, such as "
                 "https://support.example.com/api/v1.",
             )
         settings: dict[str, Any] = {
             "base_url": base_url,
             "apikey": self._apikey(),
-            "paths": pairs(self.paths, option="--path"),
+            "paths": pairs(self.call_paths, option="--path"),
             "ticket_id_in": self.ticket_id_in,
         }
         who = self.credentials(may_prompt=may_prompt)
@@ -133,74 +137,16 @@ class SupportTarget(Target):
             return settings | {"user": who}
         return settings | {"access_token": who}
 
-    def own_arguments(self) -> list[str]:
-        """See :class:`Target`."""
-        where = "" if self.ticket_id_in == "both" else self.ticket_id_in
-        return [
-            *given_again({"--apikey-file": self.apikey_file}),
-            *(part for pair in self.paths for part in ("--path", pair)),
-            *given_again({"--ticket-id-in": where}),
-        ]
-
     def _apikey(self) -> Secret:
         if self.apikey and self.apikey_file:
             raise ConfigurationError("give either --apikey or --apikey-file, not both")
         given = self.given_secret("--apikey", "APIKEY", self.apikey, self.apikey_file)
         if given:
             return given
-        if known := self.variable("APIKEY"):
+        if known := self.environment.get("apikey"):
             return Secret(known)
         raise ConfigurationError(
-            "there is no apikey", next_step="Set SUPPORT_APIKEY, or give --apikey-file."
-        )
-
-
-@frozen(kw_only=True)
-class SupportPushOptions(PushOptions):
-    """With what rows get that do not say it themselves."""
-
-    path_options: ClassVar[tuple[str, ...]] = ("--attachments",)
-    own_options: ClassVar[tuple[Decorator, ...]] = (
-        click.option("--category", **ID, help="For rows that have none."),
-        click.option("--priority", **PRIORITY, help="For rows that have none."),
-        click.option(
-            "--attachments",
-            metavar="FOLDER",
-            type=click.Path(exists=True, file_okay=False),
-            help="Take the attachments that rows name from there, and from nowhere else.",
-        ),
-    )
-
-    category: str | None
-    priority: str | None
-    attachments: str | None
-
-    @property
-    def place(self) -> ReferencePlace:
-        """Where references travel."""
-        if self.reference not in (None, "text", "none"):
-            raise click.BadParameter("it is text or none", param_hint="--reference")
-        return None if self.reference == "none" else TEXT
-
-    @property
-    def shaping(self) -> dict[str, str | None]:
-        """See :class:`PushOptions`."""
-        folder = None if self.attachments is None else os.path.abspath(self.attachments)
-        return {**super().shaping, "attachments": folder}
-
-    @property
-    def fills(self) -> dict[str, str | None]:
-        """What rows get that lack it."""
-        return {"category": self.category, "priority": self.priority}
-
-    def own_arguments(self) -> list[str]:
-        """See :class:`PushOptions`."""
-        return given_again(
-            {
-                "--category": self.category,
-                "--priority": self.priority,
-                "--attachments": self.attachments,
-            }
+            "no apikey given", next_step="Set SUPPORT_APIKEY, or use --apikey-file."
         )
 
 
@@ -213,9 +159,9 @@ def comment_options(command: Command) -> Command:
                 "--comment-file",
                 metavar="PATH",
                 type=click.Path(allow_dash=True),
-                help="The comment is in that file, in UTF-8; `-` is standard input.",
+                help="A UTF-8 file with the comment; `-` is standard input.",
             ),
-            click.option("--attach", metavar="PATH", help="A file to go with it; at most 2 MiB."),
+            click.option("--attach", metavar="PATH", help="A file to attach; at most 2 MiB."),
         )
     )(command)
 
@@ -224,7 +170,7 @@ def comment_of(text: str | None, path: str | None) -> str:
     """The comment, from where it was given.
 
     Raises:
-        click.UsageError: it was not given, or twice, or is no UTF-8.
+        click.UsageError: it was not given, or twice, or is not UTF-8.
         OSError: the file cannot be read.
     """
     if (text is None) == (path is None):
@@ -237,8 +183,3 @@ def comment_of(text: str | None, path: str | None) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise click.BadParameter("it is not UTF-8 text", param_hint="--comment-file") from None
-
-
-def place_in(place: str) -> ReferencePlace:
-    """Where references travel, from the word that a journal has for it."""
-    return None if place == "none" else TEXT

@@ -1,40 +1,48 @@
-"""The commands for single tickets and their files."""
+"""The commands for single tickets and their files, lists, and ``doctor``."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import sys
+from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
-from kapture_async._core.cli.console import json_line, labelled, say
+from kapture_async._core.cli.console import count, json_line, labelled, say
 from kapture_async._core.cli.exit_codes import DONE, UNKNOWN, USAGE
 from kapture_async._core.cli.options import (
     Command,
     Target,
     json_option,
+    one_json_option,
+    patience_option,
     target_options,
     timeout_option,
     with_options,
 )
+from kapture_async._core.cli.output import listing_options, put_rows, refuse_both
 from kapture_async._core.cli.progress import DownloadDisplay
 from kapture_async._core.cli.running import Reading
 
 from ..attachments import MAX_DOWNLOAD_BYTES
 from ..client import SupportClient
-from ..tickets.models import NewTicket
-from .calls import ask, change
+from ..tickets.models import NewTicket, TicketRow
+from ..tickets.resource import PAGE
+from .calls import ask, change, client_of
 from .options import (
     ID,
     PRIORITY,
+    STATUS,
     SupportTarget,
     comment_of,
     comment_options,
     ident,
 )
-from .show import created_json, show_created, show_ticket
+from .push import TRIAL_SUBJECT, TRIAL_TEXT, program, service
+from .show import Table, created_json, history_cells, history_table, show_created, show_ticket
 
 
 @click.command()
@@ -45,7 +53,7 @@ from .show import created_json, show_created, show_ticket
 @click.option("--find", is_flag=True, help="Look for the new ticket's id in the history.")
 @timeout_option
 @click.option(
-    "--json", "as_json", is_flag=True, help="What is known, as JSON; the service tells nothing."
+    "--json", "as_json", is_flag=True, help="What is known, as JSON; the service returns nothing."
 )
 @target_options(SupportTarget)
 def create(
@@ -60,7 +68,7 @@ def create(
     as_json: bool,
     target: Target,
 ) -> None:
-    """Create one ticket. The service tells no id of it; --find looks for it."""
+    """Create one ticket. The service does not return its id; --find looks for it."""
     ticket = NewTicket(
         subject=subject,
         comment=comment_of(comment, comment_file),
@@ -74,7 +82,7 @@ def create(
             print(json_line(created_json(None)))
             return
         say("Created", style="green")
-        say("The service tells no id of it; --find would have looked for it.", stderr=True)
+        say("The service does not return its id; --find looks for it.", stderr=True)
         return
     created = ask(target, timeout, lambda client: client.tickets.create_and_find(ticket))
     if as_json:
@@ -110,7 +118,7 @@ def reply(
     timeout: float,
     target: Target,
 ) -> None:
-    """Add a reply to a ticket, perhaps with a file."""
+    """Add a reply to a ticket, optionally with a file."""
     text = comment_of(comment, comment_file)
     ask(target, timeout, lambda client: client.tickets.reply(ticket_id, text, attachment=attach))
     say(f"Replied to ticket {ticket_id}", style="green")
@@ -124,15 +132,15 @@ def reply(
     multiple=True,
     required=True,
     metavar="ID",
-    help="Of a tag it shall have; name all of them. See `tags`. Repeatable.",
+    help="A tag it is to have; name all of them. See `tags`. Repeatable.",
 )
-@click.option("--priority", **PRIORITY, help="Left out, it stays.")
+@click.option("--priority", **PRIORITY, help="Unchanged if left out.")
 @timeout_option
 @target_options(SupportTarget)
 def update(
     ticket_id: str, tags: tuple[str, ...], priority: str | None, timeout: float, target: Target
 ) -> None:
-    """Replace the tags of a ticket, and perhaps change its priority."""
+    """Replace the tags of a ticket, and optionally change its priority."""
     ask(
         target,
         timeout,
@@ -149,8 +157,8 @@ def update(
 def set_priority(ticket_id: str, priority: str, timeout: float, target: Target) -> None:
     """Change only the priority of a ticket.
 
-    The service changes a priority only together with the tags, so these are read and sent back:
-    who changes them in between loses that change, and a ticket without tags needs `update`.
+    The service changes a priority only together with the tags, so these are read and sent back.
+    A change of the tags in between is lost; for a ticket without tags, use `update`.
     """
     ask(target, timeout, lambda client: client.tickets.set_priority(ticket_id, priority))
     say(f"Ticket {ticket_id} has priority {priority}", style="green")
@@ -164,7 +172,7 @@ def _several(command: Command) -> Command:
 @click.command()
 @_several
 def close(ticket_ids: tuple[str, ...], timeout: float, target: Target) -> None:
-    """Close tickets. Exit code 1 if one of them is closed already."""
+    """Close tickets. Exit code 1 if one of them is already closed."""
     change(
         ticket_ids,
         target,
@@ -177,7 +185,7 @@ def close(ticket_ids: tuple[str, ...], timeout: float, target: Target) -> None:
 @click.command()
 @_several
 def reopen(ticket_ids: tuple[str, ...], timeout: float, target: Target) -> None:
-    """Open closed tickets again. Exit code 1 if one of them is open already."""
+    """Reopen closed tickets. Exit code 1 if one of them is already open."""
     change(
         ticket_ids,
         target,
@@ -194,9 +202,9 @@ def reopen(ticket_ids: tuple[str, ...], timeout: float, target: Target) -> None:
     default=".",
     show_default=True,
     metavar="PATH",
-    help="The file to make; or a folder, and the service names the file.",
+    help="The file to create, or a folder: the service then names the file.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace a file that is there already.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 @click.option(
     "--max-bytes",
     type=click.IntRange(1),
@@ -209,7 +217,7 @@ def reopen(ticket_ids: tuple[str, ...], timeout: float, target: Target) -> None:
 def download(
     attachment_id: str, to: str, overwrite: bool, max_bytes: int, timeout: float, target: Target
 ) -> None:
-    """Download a file of a ticket, and print where it is. `show` names the ids."""
+    """Download a file of a ticket, and print its path. `show` lists the ids."""
     if not overwrite and os.path.isfile(to):
         _refuse_to_replace(to)
     bar = DownloadDisplay(f"File {attachment_id}")
@@ -235,6 +243,125 @@ def download(
 def _refuse_to_replace(path: str) -> NoReturn:
     labelled(
         ("error", f"{Path(path)} already exists, and was left alone", "bold red"),
-        ("next", "Name another place with --to, or give --overwrite.", "bold"),
+        ("next", "Use another path with --to, or --overwrite.", "bold"),
     )
     sys.exit(USAGE)
+
+
+# --- lists -----------------------------------------------------------------------------------
+
+
+@click.command(cls=Reading)
+@timeout_option
+@json_option
+@target_options(SupportTarget)
+def categories(timeout: float, as_json: bool, target: Target) -> None:
+    """List the categories. With --json, one line per category."""
+    found = ask(target, timeout, lambda client: client.categories.list())
+    table = Table(("id", 6), ("category", 30), ("description", 0))
+    for one in found:
+        if as_json:
+            print(json_line(one.raw))
+        else:
+            table.put(one.category_id, one.title, one.description)
+
+
+@click.command(cls=Reading)
+@timeout_option
+@json_option
+@target_options(SupportTarget)
+def tags(timeout: float, as_json: bool, target: Target) -> None:
+    """List the tags. With --json, one line per tag."""
+    found = ask(target, timeout, lambda client: client.tags.list())
+    table = Table(("id", 6), ("tag", 30), ("keyword", 0))
+    for one in found:
+        if as_json:
+            print(json_line(one.raw))
+        else:
+            table.put(one.tag_id, one.title, one.keyword)
+
+
+@click.command(cls=Reading)
+@click.option("--limit", type=click.IntRange(1), help=f"How many.  [default: {PAGE}]")
+@click.option("--all", "everything", is_flag=True, help="All of them, page by page.")
+@click.option("--offset", type=click.IntRange(0), help="How many to skip.")
+@click.option("--category", **ID, help="Only those of this category.")
+@click.option("--status", **STATUS, help="Only those in this status.")
+@click.option("--subject", metavar="TEXT", help="Only those with this text in their subject.")
+@listing_options
+@target_options(SupportTarget)
+def history(
+    limit: int | None,
+    everything: bool,
+    offset: int | None,
+    out: str | None,
+    timeout: float,
+    as_json: bool,
+    target: Target,
+    **filters: Any,
+) -> None:
+    """List tickets, newest first. With --json, one line per ticket."""
+    if everything and (limit is not None or offset is not None):
+        raise click.UsageError("--all does not go with --limit or --offset")
+    refuse_both(out, as_json=as_json)
+    settings = target.settings()
+    limit = limit or PAGE
+
+    async def rows() -> AsyncGenerator[TicketRow, None]:
+        async with client_of(**settings, timeout=timeout) as client:
+            if everything:
+                async with client.tickets.iter(**filters) as pages:
+                    async for row in pages:
+                        yield row
+            else:
+                for row in await client.tickets.history(offset=offset or 0, limit=limit, **filters):
+                    yield row
+
+    table = history_table()
+    number, where = put_rows(
+        rows, lambda row: table.put(*history_cells(row)), out=out, as_json=as_json
+    )
+    more = ""
+    if not everything and number >= limit:
+        more = f"; there may be more: --all, or --offset {(offset or 0) + number}"
+    say(f"{count(number, 'ticket')}{where}{more}", style="dim", stderr=True)
+
+
+# --- doctor ----------------------------------------------------------------------------------
+
+
+@click.command(short_help="Check whether lost answers can be looked up.")
+@click.option("--category", **ID, required=True, help="Of the trial ticket; see `categories`.")
+@click.option("--priority", **PRIORITY, required=True, help="Of the trial ticket.")
+@click.option("--subject", metavar="TEXT", default=TRIAL_SUBJECT, help="Instead of the default.")
+@patience_option
+@timeout_option
+@one_json_option
+@target_options(SupportTarget)
+def doctor(
+    category: str,
+    priority: str,
+    subject: str,
+    patience: float,
+    timeout: float,
+    as_json: bool,
+    target: Target,
+) -> None:
+    """Create one trial ticket and look for it, to check whether lost answers can be looked up.
+
+    Exit code 0 if they can, 3 if they cannot. The ticket stays open.
+    """
+    from kapture_async._core.cli.doctor import examine_service
+
+    trial = NewTicket(subject=subject, comment=TRIAL_TEXT, category=category, priority=priority)
+    close = shlex.join([*program().split(), "close"])
+    again = shlex.join(target.as_arguments())
+    code = examine_service(
+        target,
+        service(),
+        lambda client: client.tickets.doctor(trial, patience=patience),
+        timeout=timeout,
+        close=lambda ticket_id: " ".join(filter(None, (close, ticket_id, again))),
+        as_json=as_json,
+    )
+    sys.exit(code)

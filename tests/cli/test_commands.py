@@ -69,7 +69,7 @@ def test_tickets_that_are_not_there(run_cli: Run, server: KaptureEmulator) -> No
     done = run_cli("get", known, "1", "2", "--json")
     assert done.returncode == 1
     assert len(done.stdout.splitlines()) == 1
-    assert done.stderr == "warning: there is no ticket 1\nwarning: there is no ticket 2\n"
+    assert done.stderr == "".join(f"warning: ticket {number} does not exist\n" for number in (1, 2))
 
 
 @pytest.mark.parametrize(

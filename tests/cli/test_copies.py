@@ -64,7 +64,7 @@ def test_the_same_rows_under_another_name(
     assert "t.csv.journal" in done.stderr
     assert "--new-journal" in done.stderr
     assert executed(server) == each_once(5)
-    assert "if they are to be sent all the same, push" in done.stderr
+    assert "if you want to send them anyway, push" in done.stderr
     assert "push u.csv --key id --new-journal\n" in done.stderr
     assert run_cli("push", "u.csv", "--key", "id", "--new-journal").returncode == 0
     assert executed(server) == each_once(5) + each_once(5)

@@ -107,7 +107,7 @@ def test_a_report_that_breaks_off_still_names_every_doubt(
         encoding="utf-8",
         timeout=60,
     )
-    assert "the report is not complete" in done.stderr
+    assert "the report is incomplete" in done.stderr
     named = (tmp_path / "t.report.csv").read_text(encoding="utf-8") + done.stdout
     for title in executed(server):
         assert title.replace("t", "key-") in named

@@ -383,7 +383,10 @@ def test_resume_without_the_file(run_cli: Run, server: KaptureEmulator, tmp_path
     (tmp_path / "t.csv").unlink()
     done = run_cli("resume", "t.csv.journal", "--json")
     assert done.returncode == 0, done.stderr
-    assert "t.csv: no such file or directory; only what the journal itself holds" in done.stderr
+    assert (
+        "t.csv: no such file or directory; pushing only the rows that the journal itself holds"
+        in done.stderr
+    )
     assert told(done)["accepted"] == 2
     assert executed(server) == each_once(8)
 
@@ -409,13 +412,13 @@ def test_resume_with_a_changed_file_and_from_another_folder(
     table(tmp_path / "t.csv", 8)
     done = elsewhere("resume", journal, "--json")
     assert done.returncode == 0, done.stderr
-    assert "was changed since the last push" in done.stderr
+    assert "has changed since the last push" in done.stderr
     assert executed(server) == each_once(5)
     done = elsewhere(*offered(done.stderr.replace("Also\n", "Next steps\n"), "push"))
     assert done.returncode == 0, done.stderr
     assert executed(server) == each_once(8)
     done = elsewhere("resume", journal)
-    assert "nothing is left to send: 8 of 8 rows in the helpdesk" in done.stderr
+    assert "nothing left to send: 8 of 8 rows in the helpdesk" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["bad.csv", "bad.jsonl"])
@@ -499,7 +502,7 @@ def test_a_journal_without_content(run_cli: Run, server: KaptureEmulator, tmp_pa
     (tmp_path / "t.csv").rename(tmp_path / "u.csv")
     done = run_cli("resume", "t.csv.journal")
     assert done.returncode == 2
-    assert "keeps no content of rows" in done.stderr
+    assert "does not hold the content of rows" in done.stderr
     (tmp_path / "u.csv").rename(tmp_path / "t.csv")
     assert run_cli("resume", "t.csv.journal", "--rejected-too").returncode == 0
     assert executed(server) == each_once(4)
@@ -530,17 +533,17 @@ def test_plan_tells_and_sends_nothing(
     assert plan["estimate_seconds"] == 2.5
     found = {(remark["field"], remark["lines"][0]): remark["words"] for remark in plan["remarks"]}
     for place, words in {
-        ("title", 3): "a placeholder",
+        ("title", 3): "placeholder",
         ("title", 5): "a formula",
         ("title", 7): "control characters",
-        ("email_id", 3): "no e-mail address",
-        ("due_date", 3): "day and month",
-        ("due_date", 4): "a spreadsheet's number",
-        ("due_date", 7): "no date",
-        ("i.phone", 3): "a spreadsheet has rounded",
-        ("i.phone", 4): "lose a leading zero",
-        ("i.phone", 5): "ends in .0",
-        ("i.phone", 7): "no phone number",
+        ("email_id", 3): "not an e-mail address",
+        ("due_date", 3): "day/month",
+        ("due_date", 4): "serial number",
+        ("due_date", 7): "not a date",
+        ("i.phone", 3): "rounded by a spreadsheet",
+        ("i.phone", 4): "a leading zero",
+        ("i.phone", 5): "ending in .0",
+        ("i.phone", 7): "not a phone number",
         (None, 8): "the same content",
     }.items():
         assert words in found[place]
@@ -577,7 +580,7 @@ def test_a_trial_stops_after_one_row(run_cli: Run, server: KaptureEmulator, tmp_
     assert done.returncode == 4, done.stderr  # the bad one
     assert executed(server) == {"Ticket 0": 1, "Ticket 1": 3}
     done = run_cli("push", "t.csv", "--trial", input="")
-    assert "no row is left that can be sent" in done.stderr
+    assert "no row left that can be sent" in done.stderr
     assert len(server.ledger) == 4
 
 
@@ -639,7 +642,7 @@ def test_the_other_service_plan_trial_and_doctor(
     assert done.returncode == 0, done.stderr
     [entry] = support_server.ledger
     assert entry.payload["comment"].splitlines()[-1] in done.stdout
-    assert "the service tells none" in done.stdout
+    assert "not returned by the service" in done.stdout
     done = run_support("doctor", *FILL)
     assert done.returncode == 0, done.stderr
     assert "Guarantee: exactly once with proof" in done.stdout

@@ -69,7 +69,7 @@ def test_two_rows_under_one_key(run_cli: Run, server: KaptureEmulator, tmp_path:
     done = run_cli(*KEYED)
     assert done.returncode == 4, done.stderr
     assert "line 3: its key stood in an earlier row (line 2), with other content" in done.stdout
-    assert "1 row came twice, with the same key and the same content" in done.stderr
+    assert "1 row repeated with the same key and content" in done.stderr
     assert executed(server) == ["first", "x"]
     status = run_cli("status", "t.csv.journal")
     assert "Nothing is left" not in status.stdout

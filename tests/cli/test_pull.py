@@ -73,7 +73,7 @@ def test_a_reader_that_leaves(environment: dict[str, str], server: KaptureEmulat
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["pull"], "--from DAY is missing"),
+        (["pull"], "--from DAY is required"),
         (["pull", "--from", DAY, "--since-last", "s"], "needs --out FILE"),
         (["pull", "--from", DAY, "--since-last", "s", "--out", "-"], "needs --out FILE"),
         (["pull", "--from", DAY, "--since-last", "s", "--json"], "needs --out FILE"),
@@ -110,7 +110,7 @@ def test_what_cannot_be_meant(
 def test_again_and_again(run_cli: Run, server: KaptureEmulator, tmp_path: Path) -> None:
     command = ("pull", "--since-last", "s", "--from", DAY, "--to", "2024-04-25")
     first = run_cli(*command, "--out", "1.jsonl")
-    assert first.stderr == "6 tickets to 1.jsonl; the newest is of 2024-04-21 12:00\n"
+    assert first.stderr == "6 tickets to 1.jsonl; the newest from 2024-04-21 12:00\n"
     late = server.seed(created=NOON + timedelta(days=1))
     assert run_cli(*command, "--out", "2.jsonl").stderr.startswith("1 ticket to 2.jsonl; ")
     assert json.loads((tmp_path / "2.jsonl").read_text())["ticketId"] == late
@@ -183,8 +183,8 @@ def test_a_day_that_comes_short(run_cli: Run, server: KaptureEmulator) -> None:
     answer = server._handlers[PULL]
     server._handlers[PULL] = lambda body: answer(body) | {"totalCount": 3}
     warning = (
-        "warning: the service gave fewer tickets than it says there are, of 2024-04-19, "
-        "2024-04-20, 2024-04-21; perhaps it limits its answers"
+        "warning: the service returned fewer tickets than it counts, for 2024-04-19, "
+        "2024-04-20, 2024-04-21; it may limit its answers"
     )
     for out in ((), ("--out", "-"), ("--out", "x.csv")):
         done = run_cli(*DAYS, *out)

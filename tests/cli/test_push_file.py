@@ -81,7 +81,7 @@ def test_what_arrives_is_what_stands_in_the_file(
         *("--extra", "info.phone no.=Phone", "--key", "Phone", "--json", "--report", "out.csv"),
     )
     assert done.returncode == 0, done.stderr
-    assert "not sent: 'Not sent'" in done.stderr
+    assert "not sending columns: 'Not sent'" in done.stderr
     summary = last_json(done.stdout)
     assert summary.pop("seconds") > 0
     assert summary.pop("journal")["accepted"] == 300
@@ -217,7 +217,8 @@ def test_interrupted_once_finishes_what_is_in_flight(
     process.send_signal(signal.SIGINT)
     out, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert "interrupted: what was in flight has finished" in errors
+    assert "interrupted: requests in flight have finished" in errors
+    assert "was not read to its end" in errors
     report = read_report(tmp_path / "out.csv")
     accepted = [line for line in report if line["outcome"] == "accepted"]
     assert len(accepted) == len(server.ledger) < 400
@@ -273,7 +274,7 @@ def test_a_server_that_is_not_there(run_cli: Run, server: KaptureEmulator, tmp_p
     numbered(tmp_path / "t.csv", 300)
     done = run_cli("push", "t.csv", "--no-journal", "--report", "out.csv", "--json")
     assert done.returncode == 4, done.stderr
-    assert "gave up" in done.stderr
+    assert "the server could not be reached for the first 10 rows" in done.stderr
     assert "Traceback" not in done.stderr
     report = read_report(tmp_path / "out.csv")
     assert 0 < len(report) < 300
@@ -295,8 +296,8 @@ def test_standard_input(run_cli: Run, server: KaptureEmulator, tmp_path: Path) -
     assert done.returncode == 4, done.stderr
     payloads = sorted((entry.payload for entry in server.ledger), key=lambda p: p["title"])
     assert payloads == [{"title": "a"}, {"title": "b"}]
-    assert "columns not sent: 'phone'" in done.stderr
-    assert "a pipe has no place for a journal" in done.stderr
+    assert "not sending columns: 'phone'" in done.stderr
+    assert "a pipe has no place for one" in done.stderr
     assert last_json(done.stdout)["accepted"] == 2
     [bad] = [line for line in read_report(tmp_path / "stdin.report.csv") if not line["ticket_id"]]
     assert bad["reason"].startswith("line 3: not JSON")
@@ -334,8 +335,8 @@ def test_a_pipe_that_never_ends_can_be_interrupted(
         (["-", "--format", "csv", "--trial"], "--trial needs a file"),
         (["t.csv", "--reference", "nonsense"], "'object.field'"),
         (["t.csv", "--key", "_key"], "no column '_key'"),
-        (["t.csv", "--report", "t.csv"], "exists already"),
-        (["t.csv", "--report", os.devnull], "is not a regular file; name a new file"),
+        (["t.csv", "--report", "t.csv"], "already exists"),
+        (["t.csv", "--report", os.devnull], "is not a regular file; use a new file"),
         (["-"], "add --format"),
     ],
 )
@@ -442,8 +443,8 @@ def test_json_lines_are_told_as_they_are_sent(
     done = run_cli("push", "t.jsonl")
     assert done.returncode == 0, done.stderr
     assert [entry.payload.keys() - {"ticket_details"} for entry in server.ledger] == [{"title"}] * 2
-    assert "columns not sent: 'Card'" in done.stderr
-    assert "later rows have columns that were not sent: 'x'" in done.stderr
+    assert "not sending columns: 'Card'" in done.stderr
+    assert "later rows have more columns, which were not sent: 'x'" in done.stderr
 
 
 @needs_signals

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, cast
 import pytest
 
 from kapture_async import InvalidInputError, NewTicket, Row
-from kapture_async._core.cli.pushoptions import is_pipe
+from kapture_async._core.cli.push_options import is_pipe
 from kapture_async._core.push.csv import CsvRows
 from kapture_async._core.push.jsonl import JsonlRows
 from kapture_async._core.push.sources import Columns, delimiter_of, format_of

@@ -15,6 +15,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from kapture_async._core.cli.options import target_options
 from kapture_async._core.errors import ConfigurationError
 from kapture_async._core.secret import Secret
 from support_async.cli.app import commands
@@ -92,7 +93,7 @@ def test_a_create_says_what_is_known_of_it(
 ) -> None:
     done = run_support(*CREATE, "--comment", "x")
     assert (done.returncode, done.stdout) == (0, "Created\n")
-    assert "tells no id" in done.stderr
+    assert "does not return its id" in done.stderr
     # Executed, and the answer lost: it is looked for all the same.
     support_server.faults = FaultPlan.script([None, "close_after"])
     done = run_support(*CREATE, "--comment", "y", "--find", "--json")
@@ -158,15 +159,15 @@ def test_lists(run_support: Run, support_server: SupportEmulator, tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["history", "--all", "--limit", "3"], "no --limit"),
+        (["history", "--all", "--limit", "3"], "--limit or --offset"),
         (["history", "--json", "--out", "x"], "not both"),
-        (["history", "--status", "shut"], "none of open, processing, closed"),
-        (["show", "abc"], "'abc' is no id"),
-        (["close", "1", "x"], "'x' is no id"),
+        (["history", "--status", "shut"], "not one of open, processing, closed"),
+        (["show", "abc"], "'abc' is not an id"),
+        (["close", "1", "x"], "'x' is not an id"),
         (["close"], "Missing argument"),
         ([*CREATE], "either --comment or --comment-file"),
         ([*CREATE, "--comment", "a", "--comment-file", "b"], "either --comment or"),
-        ([*CREATE[:-1], "urgent", "--comment", "a"], "none of low, medium, high"),
+        ([*CREATE[:-1], "urgent", "--comment", "a"], "not one of low, medium, high"),
         (["push", "t.csv", "--extra", "a.b=c"], "No such option"),
     ],
 )
@@ -196,10 +197,24 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
+def target_with(**options: Any) -> SupportTarget:
+    """What a command gets, from the environment and from options."""
+    found: list[SupportTarget] = []
+
+    @click.command()
+    @target_options(SupportTarget)
+    def command(target: SupportTarget) -> None:
+        found.append(target)
+
+    words = [w for name, value in options.items() for w in (f"--{name.replace('_', '-')}", value)]
+    command.main(words, standalone_mode=False)
+    return found[0]
+
+
 def test_what_a_target_asks_for(variables: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def problem(**options: Any) -> str:
         with pytest.raises(ConfigurationError) as error:
-            SupportTarget(**options).settings(may_prompt=False)
+            target_with(**options).settings(may_prompt=False)
         return str(error.value)
 
     assert "SUPPORT_BASE_URL" in problem()
@@ -213,13 +228,13 @@ def test_what_a_target_asks_for(variables: pytest.MonkeyPatch, tmp_path: Path) -
     (tmp_path / "empty").touch(0o600)
     assert "holds no apikey" in problem(apikey_file=str(tmp_path / "empty"))
     variables.setenv("SUPPORT_ACCESS_TOKEN", "the-token")
-    settings = SupportTarget().settings()
+    settings = target_with().settings()
     assert (settings["apikey"], settings["access_token"]) == (
         Secret("the-key"),
         Secret("the-token"),
     )
     variables.setenv("SUPPORT_PASSWORD", "the-password")
-    settings = SupportTarget(username="me").settings()
+    settings = target_with(username="me").settings()
     assert settings["user"].password == Secret("the-password")
     assert "access_token" not in settings
 
@@ -234,14 +249,14 @@ def test_secrets_from_options_are_warned_of(
         base_url="https://support.example.com",
         apikey_file=str(file),
         token="SECRETSECRET",  # type: ignore[arg-type]
-        paths=("tickets.create=/creat/support/ticket/",),
+        call_paths=("tickets.create=/creat/support/ticket/",),
         ticket_id_in="query",
         allow_http=True,
     )
     settings = target.settings()
     assert settings["apikey"] == Secret("from-file")
     assert settings["paths"] == {"tickets.create": "/creat/support/ticket/"}
-    assert "SUPPORT_ACCESS_TOKEN or --token-file is not" in capsys.readouterr().err
+    assert "use SUPPORT_ACCESS_TOKEN or --token-file" in capsys.readouterr().err
     assert target.as_arguments() == [
         *("--base-url", "https://support.example.com", "--apikey-file", str(file)),
         *("--path", "tickets.create=/creat/support/ticket/", "--ticket-id-in", "query"),

@@ -59,7 +59,7 @@ def test_what_arrives_is_what_stands_in_the_file(
         *("--key", "Id", *FILL, "--json", "--attachments", "in", "--report", "t.report.csv"),
     )
     assert done.returncode == 0, done.stderr
-    assert "where a row has none: category 3, priority 2\n" in done.stderr
+    assert "filled in where missing: category 3, priority 2\n" in done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["accepted"] == 3
     sent = {entry.payload["subject"]: entry.payload for entry in support_server.ledger}
     files = {name: payload.pop("attachment", None) for name, payload in sent.items()}
@@ -111,16 +111,16 @@ def test_check_finds_what_cannot_be_sent(
         "priority must be low, medium, high or a code such as '1'",
         "category must be an id",
         "the attachment cannot be read: no such file or directory",
-        "the attachment is no file",
+        "the attachment is not a file",
         "the attachment has more than 2,097,152 bytes",
-        "the attachment cannot be read: no path",
+        "the attachment cannot be read: not a path",
         *["the attachment is outside the folder of --attachments"] * 3,
         "the attachment must be a path",
     ]
     for line, (told, words) in enumerate(zip(found, expected, strict=True), start=2):
         assert told.startswith(f"line {line}: {words}")
     done = run_support(*check, env={"SUPPORT_BASE_URL": ""})
-    assert done.stdout.count("the attachment needs a folder to come from") == 7
+    assert done.stdout.count("the attachment needs a folder") == 7
     assert not support_server.requests
 
 
@@ -130,8 +130,8 @@ def test_what_neither_file_nor_options_say(
     numbered(tmp_path / "t.csv", 1)
     done = run_support("push", "t.csv", "--priority", "1")
     assert done.returncode == 2
-    assert "no column goes to 'category'" in done.stderr
-    assert "or give --category for all rows" in done.stderr
+    assert "no column is mapped to 'category'" in done.stderr
+    assert "or set --category for all rows" in done.stderr
     assert not support_server.requests
 
 

@@ -36,7 +36,7 @@ def test_update_many(run_cli: Run, server: KaptureEmulator, ids: list[str], tmp_
     update = ("update-many", "c.csv", *MAP)
     done = run_cli(*update)
     assert done.returncode == 2
-    assert "give --sub-status for all rows" in done.stderr
+    assert "set --sub-status for all rows" in done.stderr
     update += ("--sub-status", "CL")
     done = run_cli(*update, "--check", "--json")
     assert (told(done)["rows"], told(done)["repeated_keys"], len(server.ledger)) == (5, 1, 0)

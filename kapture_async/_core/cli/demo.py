@@ -26,12 +26,12 @@ from ..push.sources import Columns
 from ..testing.ledger import LedgerEntry
 from ..testing.runner import EmulatorProcess
 from .console import WORDS, console, count, heading, one_line, say, show_commands, show_error, table
-from .endreport import show_meanings, show_summary
 from .exit_codes import BUG, DONE
 from .journal_status import standing_of
-from .options import Command, Decorator, gathering, with_options
+from .options import Decorator, OptionGroup, with_options
 from .progress import PushDisplay
-from .pushing import Connect, PushRun, Start
+from .push_end import show_meanings, show_summary
+from .push_run import Connect, PushRun, Start
 from .reconcile import patiently, present_between
 from .running import run
 from .startup import INTERRUPTED
@@ -50,8 +50,8 @@ _FAULTS: Mapping[str, Any] = {
 
 
 @frozen(kw_only=True)
-class DemoOptions:
-    """What the command line says."""
+class DemoOptions(OptionGroup):
+    """How much to push, and how badly the server behaves."""
 
     tickets: int | None
     faults: float
@@ -65,30 +65,31 @@ class DemoOptions:
         """Seconds for a request: short if some answers never come."""
         return 2.0 if self.faults else 30.0
 
-
-def demo_options(command: Command) -> Command:
-    """Give a command the options of a demo; it gets them as ``options=``."""
-    options = (
-        click.option(
-            "--tickets",
-            type=click.IntRange(1),
-            help="Number of tickets.  [default: 2000, or all of the file]",
-        ),
-        click.option("--faults", **_FAULTS),
-        click.option(
-            "--file",
-            type=click.Path(exists=True, dir_okay=False),
-            help="Take the tickets from a CSV file.",
-        ),
-        click.option("--concurrency", type=click.IntRange(1, 1000), default=32, show_default=True),
-        click.option("--seed", type=int, default=0, help="Seed of the tickets and the faults."),
-        click.option(
-            "--journal",
-            is_flag=True,
-            help="Keep a journal; look up doubts and push again until none is left.",
-        ),
-    )
-    return gathering("options", DemoOptions, options)(command)
+    @classmethod
+    def options(cls) -> tuple[Decorator, ...]:
+        """See :class:`.OptionGroup`."""
+        return (
+            click.option(
+                "--tickets",
+                type=click.IntRange(1),
+                help="Number of tickets.  [default: 2000, or all of the file]",
+            ),
+            click.option("--faults", **_FAULTS),
+            click.option(
+                "--file",
+                type=click.Path(exists=True, dir_okay=False),
+                help="Take the tickets from a CSV file.",
+            ),
+            click.option(
+                "--concurrency", type=click.IntRange(1, 1000), default=32, show_default=True
+            ),
+            click.option("--seed", type=int, default=0, help="Seed of the tickets and the faults."),
+            click.option(
+                "--journal",
+                is_flag=True,
+                help="Keep a journal; look up doubts and push again until none is left.",
+            ),
+        )
 
 
 def emulator_options(*own: Decorator, port: int) -> Decorator:

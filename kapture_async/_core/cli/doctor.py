@@ -1,4 +1,4 @@
-"""The ``doctor`` command: which guarantee holds, found out with one ticket."""
+"""The ``doctor`` command: checks with one trial ticket whether lost answers can be looked up."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _PROVEN = "exactly once with proof"
 _MEANS = {
     True: (
         "Every ticket carries a reference, and references come back when tickets are listed.",
-        "So a push that breaks off, or whose answers are lost, can be reconciled: each row ends "
-        "in the helpdesk exactly once, and that can be proven.",
+        "So an interrupted push, or one whose answers are lost, can be reconciled: each row ends "
+        "up in the helpdesk exactly once, and that can be proved.",
     ),
     False: (
-        "No row is ever sent again while it may be in the helpdesk already: none comes twice.",
-        "But of a row whose answer was lost it cannot be proven whether it is there. Such rows "
+        "No row is resent while it may be in the helpdesk: none is there twice.",
+        "But if the answer for a row is lost, it cannot be proved whether it is there. Such rows "
         "are listed as doubts, for a person to look up.",
     ),
 }
@@ -35,18 +35,18 @@ def examine_service(
     close: Callable[[str], str | None],
     as_json: bool,
 ) -> int:
-    """Find out which guarantee holds; returns the exit code.
+    """Find out whether lost answers can be looked up; returns the exit code.
 
     Args:
         target: where.
         service: how to connect.
         examine: does it.
         timeout: seconds for a request.
-        close: the command that closes a ticket, if there is one that needs no further word.
+        close: the command that closes a ticket, if there is one.
         as_json: one JSON object on stdout.
     """
     settings = target.settings()
-    say("creating a trial ticket, and looking for it...", stderr=True)
+    say("creating a trial ticket and looking for it...", stderr=True)
 
     async def main() -> Diagnosis:
         async with service.connect(settings, 1, timeout) as (client, _):
@@ -71,12 +71,12 @@ def examine_service(
     for line in _MEANS[proven]:
         screen.print(f"  {line}")
     if found.ticket_id is None:
-        heading(screen, "The trial ticket is left")
+        heading(screen, "The trial ticket is still open")
         screen.print(f"  Its id is not known; its text ends in [ref:{found.reference}]. Close it.")
     else:
         command = close(found.ticket_id)
         if command is None:
-            heading(screen, f"The trial ticket is left: close {one_line(found.ticket_id)}")
+            heading(screen, f"The trial ticket is still open: close {one_line(found.ticket_id)}")
         else:
             show_commands(screen, [("close the trial ticket:", command)])
     screen.print()

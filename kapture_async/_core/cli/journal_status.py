@@ -29,7 +29,7 @@ from ..journal.records import (
     goes_again,
     later_of,
 )
-from .saved_options import Note
+from .saved_options import SavedOptions
 
 _DOUBTS_NAMED = 5
 _OPEN_NAMED = 5
@@ -58,7 +58,7 @@ class Standing:
     Attributes:
         path: of the journal.
         job: what it is for.
-        note: the saved options of the push, if a command line made it.
+        saved: the saved options of the push, if a command line made it.
         counts: rows by their state.
         under_way: of the unknown ones, those that a running push is sending now.
         owner: the process that is using it now.
@@ -83,7 +83,7 @@ class Standing:
 
     path: str
     job: Job
-    note: Note | None
+    saved: SavedOptions | None
     counts: Counts
     under_way: int
     owner: Owner | None
@@ -109,9 +109,9 @@ class Standing:
     def unread(self) -> str | None:
         """What was not read to its end, so that it may hold rows that the journal does not know;
         ``None`` if it was, or if that is not known."""
-        if self.owner is not None or self.note is None or self.note.read_to_end:
+        if self.owner is not None or self.saved is None or self.saved.read_to_end:
             return None
-        return self.note.source
+        return self.saved.source
 
     @property
     def in_doubt(self) -> int:
@@ -154,7 +154,7 @@ class Standing:
             "contradictions": sum(self.contradicted.values()),
             "contradictions_named": [contradiction_json(one) for one in self.contradictions],
             "sendable": self.sendable,
-            "read_to_end": None if self.note is None else self.note.read_to_end,
+            "read_to_end": None if self.saved is None else self.saved.read_to_end,
             "service": self.job.service,
             "operation": self.job.operation,
             "target": self.job.target,
@@ -208,7 +208,7 @@ def standing_of(path: str, *, restored: bool = False) -> Standing:
         return Standing(
             path=path,
             job=journal.job,
-            note=Note.of(journal.job),
+            saved=SavedOptions.read(journal.job.source),
             counts=journal.counts(),
             under_way=0 if owner is None else kinds.get(Kind.INTENT, 0),
             owner=owner,

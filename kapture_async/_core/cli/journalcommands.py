@@ -11,7 +11,7 @@ import click
 from .exit_codes import EXIT_CODES, RECONCILE_CODES, VERIFY_CODES
 from .options import Command, Decorator, Target, one_json_option, target_options
 from .output import excel_option
-from .pushoptions import PushOptions, push_options
+from .push_options import PushOptions, push_options
 from .running import Reading
 from .service import Service, Work, work_of
 

@@ -1,4 +1,4 @@
-"""What looks wrong in rows that could be sent: by the look of their texts and names alone."""
+"""What looks wrong in rows that could be sent, judging by their texts and names alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from attrs import define, field
 _EXAMPLES = 5
 _CLASHES = 1000
 _COMPARED = 2_000_000
-"""Rows of which contents are compared: eight bytes in memory for each."""
+"""How many rows are compared by content, at eight bytes of memory each."""
 _LONG = 20_000
 
 _EMAIL = re.compile(r"[^@\s,;<>\"]+@[^@\s,;<>\"]+\.[^@\s.,;<>\"]{2,}")
@@ -25,7 +25,7 @@ _ISO = re.compile(
 )
 _SLASHED = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{2}|\d{4})\b.*")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
-_FORMULA = re.compile(r"[=@]\w|[+-][A-Za-z(]")
+_FORMULA = re.compile("[=@\uff1d\uff20]\\w|[+\\-\uff0b\uff0d][A-Za-z(]")
 _MISREAD = re.compile("\u00c3[\u0080-\u00bf\u0192\u201a-\u2122]|\u00e2\u20ac|\ufffd")
 _UNFILLED = re.compile(r"\{\{?\s*[a-z_][a-z0-9_.]*\s*\}\}?|%\([a-z_]+\)s|<%=?.*?%>", re.IGNORECASE)
 
@@ -53,7 +53,7 @@ class Remark:
 
 
 class Lint:
-    """Looks at the content of rows, and counts what looks wrong. It keeps no text of them."""
+    """Counts what looks wrong in the content of rows. It keeps none of their text."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, str | None], Remark] = {}
@@ -63,9 +63,9 @@ class Lint:
         self.repeated_keys = 0
         self.repeated_contents = 0
         self.clashes = 0
-        """Of those with a repeated key, the ones with other content."""
+        """How many of those with a repeated key have other content."""
         self.clash_lines: list[tuple[int | None, int | None]] = []
-        """Where the first of them stand, and before each where its key stood first."""
+        """The lines of the first of them, each after the line that had its key first."""
 
     @property
     def remarks(self) -> list[Remark]:
@@ -77,12 +77,12 @@ class Lint:
         self._content = content
 
     def end_row(self, line: int | None, key: str | None, *, good: bool) -> None:
-        """That was the row of this line, with this key of its own.
+        """The row is complete.
 
         Args:
             line: where it begins.
             key: its own key, if it has one.
-            good: it can be sent; of others nothing more is said.
+            good: it can be sent; others are not checked further.
         """
         content, self._content = self._content, None
         found: dict[tuple[str, str | None], None] = {}
@@ -95,7 +95,7 @@ class Lint:
             if first != (line, mark):
                 self.repeated_keys += 1
                 if first[1] == mark:
-                    found["a key and a content that an earlier row has", None] = None
+                    found["the same key and content as an earlier row", None] = None
                 else:
                     self.clashes += 1
                     if len(self.clash_lines) < _CLASHES:
@@ -134,28 +134,28 @@ def _remarks(name: str, text: str) -> Iterator[str]:
     bare = text.strip()
     if not bare:
         if text:
-            yield "blanks only"
+            yield "only blanks"
         return
     if len(text) > _LONG:
         yield f"more than {_LONG:,} characters"
     if _CONTROL.search(text):
         yield "control characters"
     if _MISREAD.search(text):
-        yield "letters that look misread: is it another --encoding?"
+        yield "garbled characters; wrong --encoding?"
     if _UNFILLED.search(text):
-        yield "a placeholder that was not filled in, such as {name}"
+        yield "an unfilled placeholder, such as {name}"
     if len(bare) > 60:
         return
     if _FORMULA.match(bare):
         yield "looks like a formula"
     if _SCIENTIFIC.fullmatch(bare) and (_IDS.search(name) or len(bare) > 6):
-        yield "a number that a spreadsheet has rounded, such as 9.19E+11"
+        yield "a number rounded by a spreadsheet, such as 9.19E+11"
     elif _IDS.search(name) and _POINT_ZERO.fullmatch(bare):
-        yield "an id or phone number that became a number and ends in .0"
+        yield "an id or phone number that became a decimal, ending in .0"
     elif _PHONES.search(name):
         yield from _phone(bare)
     if _EMAILS.search(name) and not _EMAIL.fullmatch(bare):
-        yield "no e-mail address"
+        yield "not an e-mail address"
     if _DATES.search(name):
         yield from _date(bare)
 
@@ -163,18 +163,18 @@ def _remarks(name: str, text: str) -> Iterator[str]:
 def _phone(text: str) -> Iterator[str]:
     digits = re.sub(r"[\s().-]", "", text)
     if not re.fullmatch(r"\+?\d+", digits):
-        yield "no phone number"
+        yield "not a phone number"
     elif digits.isdecimal() and len(digits) < 10 and not digits.startswith("0"):
-        yield "a short phone number: did it lose a leading zero, or its country?"
+        yield "a short phone number: is a leading zero or the country code missing?"
 
 
 def _date(text: str) -> Iterator[str]:
     if _ISO.fullmatch(text):
         return
     if _SERIAL.fullmatch(text):
-        yield "a spreadsheet's number for a day"
+        yield "a date as a spreadsheet's serial number"
     elif slashed := _SLASHED.fullmatch(text):
         if int(slashed[1]) <= 12 and int(slashed[3]) <= 12:
-            yield "a date in which day and month can be taken for each other"
+            yield "an ambiguous date (day/month)"
     else:
-        yield "no date as YYYY-MM-DD"
+        yield "not a date like YYYY-MM-DD"

@@ -12,7 +12,7 @@ from attrs import evolve
 from .console import count
 from .journal_status import Open, Standing
 from .options import Target
-from .pushoptions import PushOptions
+from .push_options import PushOptions
 from .service import Service
 
 
@@ -53,7 +53,7 @@ def ways_on(
         ways.append((f"{what}, in a file:", shlex.join(command)))
     if standing.to_resolve is not None:
         ways.append(_resolve_way(standing, standing.to_resolve, program))
-    file = None if standing.note is None else standing.note.file
+    file = None if standing.saved is None else standing.saved.file
     rest = standing.unread is not None and file is not None  # a pipe cannot be read once more
     if standing.sendable or unread or rest:
         what = f"push the {count(standing.sendable, 'row')} that are not in the helpdesk"

@@ -8,12 +8,13 @@ import functools
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import click
 from attrs import field, fields, frozen
+from click.core import ParameterSource
 
 from ..errors import ConfigurationError
 from ..secret import Secret
@@ -43,69 +44,175 @@ patience_option = click.option(
 
 
 def as_secret(value: str | Secret | None) -> Secret | None:
-    """The converter of attributes that hold what an option gave and nobody may see."""
+    """The converter of attributes that hold a secret option."""
     return Secret.wrap(value)
+
+
+@frozen(kw_only=True)
+class OptionGroup(abc.ABC):
+    """Options of a command, as one object. A journal may save some of them, for ``resume``.
+
+    Attributes:
+        saved: names of those that a journal may save: never a secret, an address to notify, or
+            anything that a stranger's journal must not decide.
+        paths: of these, the ones that are paths; they are saved in full.
+    """
+
+    saved: ClassVar[tuple[str, ...]] = ()
+    paths: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    @abc.abstractmethod
+    def options(cls) -> tuple[Decorator, ...]:
+        """The options, in the order of the help; each fills the attribute of its name."""
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], context: click.Context) -> Self:
+        """The group, from the values of a command's parameters."""
+        names = [attribute.name for attribute in fields(cls)]
+        return cls(**{name: values[name] for name in names if name in values})
+
+    def values(self, *more: str) -> dict[str, Any]:
+        """What may be saved, and these other attributes, where they are not the default."""
+        found = {name: getattr(self, name) for name in (*self.saved, *more)}
+        default = {attribute.name: attribute.default for attribute in fields(type(self))}
+        return {name: value for name, value in found.items() if value != default[name]}
+
+    def to_save(self) -> dict[str, Any]:
+        """What a journal saves."""
+        return {
+            name: os.path.abspath(value) if name in self.paths else value
+            for name, value in self.values().items()
+        }
+
+    def as_arguments(self) -> list[str]:
+        """The options as they are typed, without what is secret."""
+        return typed(self.options(), self.values())
+
+
+def typed(options: Iterable[Decorator], values: Mapping[str, Any]) -> list[str]:
+    """Options with these values, as they are typed."""
+    arguments: list[str] = []
+    for option in _params(options):
+        value = values.get(option.name or "")
+        if value is True:
+            arguments.append(option.opts[0])
+        elif value not in (None, False):
+            for one in value if isinstance(value, (tuple, list)) else (value,):
+                arguments += [option.opts[0], f"{one:g}" if isinstance(one, float) else str(one)]
+    return arguments
+
+
+def _params(options: Iterable[Decorator]) -> list[click.Parameter]:
+    @with_options(options)
+    def nothing() -> None: ...
+
+    found: list[click.Parameter] = nothing.__click_params__  # type: ignore[attr-defined]
+    return [param for param in reversed(found) if isinstance(param, click.Option)]
+
+
+def parse(
+    groups: Sequence[type[OptionGroup]],
+    arguments: Sequence[str],
+    saved: Mapping[str, Any],
+    **fixed: Any,
+) -> list[Any]:
+    """Groups of options, as they were saved, unless arguments say otherwise.
+
+    Args:
+        groups: their classes.
+        arguments: further options, which win.
+        saved: values by name; what no group may save is ignored.
+        fixed: attributes that are not options.
+
+    Raises:
+        click.UsageError: an argument, or a saved value, cannot be used.
+    """
+    known = {name for group in groups for name in group.saved}
+    saved = {name: value for name, value in saved.items() if name in known}
+    params = [param for group in groups for param in _params(group.options())]
+    command = click.Command("push", params=params)
+    context = command.make_context("push", list(arguments), default_map=saved)
+    for name, value in saved.items():  # what was saved wins over the environment
+        if context.get_parameter_source(name) is ParameterSource.ENVIRONMENT:
+            context.params[name] = value
+            context.set_parameter_source(name, ParameterSource.DEFAULT_MAP)
+    values = {**context.params, **fixed}
+    return [group.of(values, context) for group in groups]
 
 
 @frozen
 class UserAndPassword:
-    """Who somebody is, where it is no token."""
+    """A user with a password, where no token is used."""
 
     username: Secret
     password: Secret
 
 
 @frozen(kw_only=True)
-class Target(abc.ABC):
-    """Where requests go and as whom, as the options say; the environment fills the rest.
+class Target(OptionGroup):
+    """Where requests go and as whom: the options, and what the environment adds to them.
 
-    What only one service has, its own subclass adds: an attribute, the option that gives it, and
-    what a client is to make of it.
+    What only one service has, its own subclass adds: an attribute, the option that fills it, and
+    what a client makes of it.
 
     Attributes:
         prefix: of the environment variables, such as ``"EXAMPLE"``.
         token_name: of the variable that holds the token, after the prefix.
         header_example: a pair for the help of ``--header``.
-        own_options: the options of the subclass, as the help lists them.
-        path_options: options whose value is a path.
+        where: the attributes that say where to.
+        environment: what environment variables give in place of options, by attribute.
     """
 
     prefix: ClassVar[str]
     token_name: ClassVar[str] = "TOKEN"  # noqa: S105 - the name of a variable
     header_example: ClassVar[str]
-    own_options: ClassVar[tuple[Decorator, ...]] = ()
-    path_options: ClassVar[tuple[str, ...]] = ("--token-file",)
+    where: ClassVar[tuple[str, ...]] = ("base_url",)
+    saved: ClassVar[tuple[str, ...]] = (
+        *("base_url", "username", "token_file", "headers_env", "allow_http", "no_keep_alive"),
+    )
+    paths: ClassVar[tuple[str, ...]] = ("token_file",)
 
     base_url: str | None = None
     username: str | None = None
     token: Secret | None = field(default=None, converter=as_secret)
     token_file: str | None = None
-    headers: tuple[str, ...] = ()
+    headers: tuple[str, ...] = field(default=(), repr=False)
     headers_env: tuple[str, ...] = ()
     proxy: Secret | None = field(default=None, converter=as_secret)
     allow_http: bool = False
     no_keep_alive: bool = False
+    environment: Mapping[str, Any] = field(factory=dict, repr=False)
 
-    where: ClassVar[tuple[str, ...]] = ("base_url",)
-    """The attributes that say where to; each has a variable of the same name."""
+    @classmethod
+    def of(cls, values: Mapping[str, Any], context: click.Context) -> Self:
+        """See :class:`OptionGroup`."""
+        source = context.get_parameter_source
+        given: dict[str, Any] = {}
+        environment: dict[str, Any] = {}
+        for name, value in values.items():
+            from_environment = source(name) is ParameterSource.ENVIRONMENT
+            (environment if from_environment else given)[name] = value
+        return super().of({**given, "environment": environment}, context)
+
+    @classmethod
+    @abc.abstractmethod
+    def own_options(cls) -> tuple[Decorator, ...]:
+        """The options of the subclass."""
 
     @abc.abstractmethod
     def own_settings(self, *, may_prompt: bool) -> dict[str, Any]:
         """The arguments of a client that differ from service to service.
 
         Raises:
-            ConfigurationError: something is missing or contradicts itself.
+            ConfigurationError: something is missing, or options contradict each other.
         """
 
-    @abc.abstractmethod
-    def own_arguments(self) -> list[str]:
-        """The own options once more, without what may be secret."""
-
     def settings(self, *, may_prompt: bool = True) -> dict[str, Any]:
-        """The arguments of a client: options first, then ``<PREFIX>_...`` variables.
+        """The arguments of a client: options first, then environment variables.
 
         Raises:
-            ConfigurationError: something is missing or contradicts itself.
+            ConfigurationError: something is missing, or options contradict each other.
         """
         return {
             **self.own_settings(may_prompt=may_prompt),
@@ -115,28 +222,15 @@ class Target(abc.ABC):
             "keep_alive": not self.no_keep_alive,
         }
 
-    def as_arguments(self) -> list[str]:
-        """The options once more, without what may be secret."""
-        again = [
-            *given_again({"--base-url": self.base_url}),
-            *self.own_arguments(),
-            *given_again({"--username": self.username, "--token-file": self.token_file}),
-        ]
-        for pair in self.headers_env:
-            again += ["--header-env", pair]
-        if self.proxy is not None and self.proxy.reveal() == "env":
-            again += ["--proxy", "env"]
-        again += ["--allow-http"] if self.allow_http else []
-        return [*again, "--no-keep-alive"] if self.no_keep_alive else again
-
-    def variable(self, name: str) -> str | None:
-        """An environment variable of this service; an empty one counts as not set."""
-        return os.environ.get(f"{self.prefix}_{name}") or None
+    def values(self, *more: str) -> dict[str, Any]:
+        """See :class:`OptionGroup`; a proxy only if it is that of the environment."""
+        by_environment = self.proxy is not None and self.proxy.reveal() == "env"
+        return {**super().values(*more), **({"proxy": "env"} if by_environment else {})}
 
     def given_secret(
         self, option: str, name: str, value: Secret | None, file: str | None
     ) -> Secret | None:
-        """A secret from its option, which is warned of, or from the file of another option.
+        """A secret from its option, with a warning, or from the file that another option names.
 
         Args:
             option: the one that holds it, such as ``"--token"``; ``<option>-file`` is the other.
@@ -145,41 +239,39 @@ class Target(abc.ABC):
         """
         if value:
             warn(
-                f"{option} is visible to other users of this machine and stays in the shell's "
-                f"history; {self.prefix}_{name} or {option}-file is not"
+                f"{option} is visible to other users of this machine, and stays in the shell's "
+                f"history; use {self.prefix}_{name} or {option}-file"
             )
             return value
         return _secret_in(file, option.lstrip("-")) if file else None
 
     def credentials(self, *, may_prompt: bool) -> Secret | UserAndPassword:
-        """A token; or else a user with a password, which is asked for if that may be.
+        """A token, or a user with a password, which is prompted for if that is allowed.
 
         Raises:
             ConfigurationError: there is neither, or there is more than one.
         """
         if sum(map(bool, (self.token, self.token_file, self.username))) > 1:
-            raise ConfigurationError("give one of --token, --token-file and --username")
+            raise ConfigurationError("give only one of --token, --token-file and --username")
         token = self.given_secret("--token", self.token_name, self.token, self.token_file)
         if token:
             return token
         username = self.username
         if not username:
-            if known := self.variable(self.token_name):
+            if known := self.environment.get("token"):
                 return Secret(known)
-            username = self.variable("USERNAME")
+            username = self.environment.get("username")
         if not username:
             raise ConfigurationError(
-                "there are no credentials",
-                next_step=f"Set {self.prefix}_{self.token_name}, or give --token-file, or "
+                "no credentials given",
+                next_step=f"Set {self.prefix}_{self.token_name}, or use --token-file or "
                 "--username.",
             )
-        password = self.variable("PASSWORD")
+        password = os.environ.get(f"{self.prefix}_PASSWORD")
         if not password and may_prompt and sys.stdin.isatty():
             password = click.prompt(f"Password of {username}", hide_input=True, err=True)
         if not password:
-            raise ConfigurationError(
-                "there is no password", next_step=f"Set {self.prefix}_PASSWORD."
-            )
+            raise ConfigurationError("no password given", next_step=f"Set {self.prefix}_PASSWORD.")
         return UserAndPassword(Secret(username), Secret(password))
 
     def _headers(self) -> dict[str, Secret]:
@@ -188,69 +280,87 @@ class Target(abc.ABC):
         }
         for name, variable in pairs(self.headers_env, option="--header-env").items():
             if variable not in os.environ:
-                raise ConfigurationError(f"the variable {variable} for --header-env is not set")
+                raise ConfigurationError(f"the variable {variable} of --header-env is not set")
             found[name] = Secret(os.environ[variable])
         return found
+
+    @classmethod
+    def options(cls) -> tuple[Decorator, ...]:
+        """See :class:`OptionGroup`."""
+        return (
+            cls.with_variable("--base-url", "BASE_URL", metavar="URL", help="The whole address."),
+            *cls.own_options(),
+            cls.with_variable(
+                "--username",
+                "USERNAME",
+                metavar="NAME",
+                help="Instead of a token; prompts for the password if "
+                f"{cls.prefix}_PASSWORD is not set.",
+            ),
+            click.option("--token-file", metavar="FILE", help="A file that holds the token."),
+            cls.with_variable(
+                "--token",
+                cls.token_name,
+                metavar="TOKEN",
+                help="The token; on the command line, other users can see it.",
+            ),
+            click.option(
+                "--header",
+                "headers",
+                multiple=True,
+                metavar="NAME=VALUE",
+                help=f"An extra header, such as {cls.header_example}. Repeatable.",
+            ),
+            click.option(
+                "--header-env",
+                "headers_env",
+                multiple=True,
+                metavar="NAME=VARIABLE",
+                help="The same, with a secret value from an environment variable.",
+            ),
+            click.option(
+                "--proxy", metavar="URL", help="A proxy; `env` for the usual proxy variables."
+            ),
+            click.option("--allow-http", is_flag=True, help="Allow unencrypted HTTP to any host."),
+            click.option(
+                "--no-keep-alive", is_flag=True, help="Use a new connection for each request."
+            ),
+        )
+
+    @classmethod
+    def with_variable(cls, option: str, name: str, **settings: Any) -> Decorator:
+        """An option that an environment variable can stand for.
+
+        Args:
+            option: its name.
+            name: of the variable, after the prefix.
+            settings: for click.
+        """
+        return click.option(option, envvar=f"{cls.prefix}_{name}", show_envvar=True, **settings)
 
 
 def target_options(target: type[Target]) -> Decorator:
     """Give a command the options of a target; it gets them as ``target=``."""
-    prefix = target.prefix
-    options: tuple[Decorator, ...] = (
-        click.option("--base-url", metavar="URL", help=f"Whole address.  [{prefix}_BASE_URL]"),
-        *target.own_options,
-        click.option(
-            "--username",
-            metavar="NAME",
-            help=f"Instead of a token; the password is prompted for.  [{prefix}_USERNAME, "
-            f"{prefix}_PASSWORD]",
-        ),
-        click.option(
-            "--token-file",
-            metavar="FILE",
-            help=f"File that holds the token.  [{prefix}_{target.token_name}]",
-        ),
-        click.option("--token", metavar="TOKEN", help="The token itself. Others can see it."),
-        click.option(
-            "--header",
-            "headers",
-            multiple=True,
-            metavar="NAME=VALUE",
-            help=f"An extra header, such as {target.header_example}. Repeatable.",
-        ),
-        click.option(
-            "--header-env",
-            "headers_env",
-            multiple=True,
-            metavar="NAME=VARIABLE",
-            help="The same with a value that others must not see.",
-        ),
-        click.option("--proxy", metavar="URL", help="Or `env`, for the proxy variables."),
-        click.option("--allow-http", is_flag=True, help="Send in clear text, to any host."),
-        click.option(
-            "--no-keep-alive", is_flag=True, help="Make a new connection for each request."
-        ),
-    )
-    return gathering("target", target, options)
+    return gathering("target", target)
 
 
-def gathering(name: str, gathered: type[Any], options: Iterable[Decorator]) -> Decorator:
-    """Give a command some options, which it gets as one object.
+def gathering(name: str, group: type[OptionGroup]) -> Decorator:
+    """Give a command a group of options, which it gets as one object.
 
     Args:
         name: under which the command gets it.
-        gathered: an attrs class; each of its attributes is an option's name.
-        options: in the order of the help.
+        group: the class of the options.
     """
-    names = [attribute.name for attribute in fields(gathered)]
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
-        def wrapper(**given: Any) -> Any:
-            ours = {attribute: given.pop(attribute) for attribute in names}
-            return command(**{name: gathered(**ours)}, **given)
+        def wrapper(**values: Any) -> Any:
+            made = group.of(values, click.get_current_context())
+            for attribute in fields(group):
+                values.pop(attribute.name, None)
+            return command(**{name: made}, **values)
 
-        return with_options(options)(wrapper)
+        return with_options(group.options())(wrapper)
 
     return decorate
 
@@ -264,11 +374,6 @@ def with_options(options: Iterable[Decorator]) -> Decorator:
         return command
 
     return decorate
-
-
-def given_again(options: dict[str, str | None]) -> list[str]:
-    """Options with their values as they are typed, without those that were not given."""
-    return [part for name, value in options.items() if value for part in (name, value)]
 
 
 def pairs(texts: Iterable[str], *, option: str) -> dict[str, str]:

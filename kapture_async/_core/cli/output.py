@@ -12,7 +12,7 @@ import click
 from ..atomicfile import AtomicFile
 from ..errors import InvalidInputError
 from ..jsontext import line_of
-from .console import json_line
+from .console import json_line, warn
 from .options import Command, timeout_option, with_options
 from .running import run
 
@@ -156,3 +156,14 @@ def put_rows(
     finally:
         output.discard()
     return number, f" to {out}"
+
+
+def warn_of_short(short: tuple[str, ...], what: str, *, then: str = "") -> None:
+    """Warn that the service returned fewer rows than it counts, and for which days."""
+    days = [day for day in short if day]
+    more = f" and {len(days) - 5:,} more days" if len(days) > 5 else ""
+    of = f", for {', '.join(days[:5])}{more}" if days else ""
+    if short:
+        warn(
+            f"the service returned fewer {what} than it counts{of}; it may limit its answers{then}"
+        )

@@ -34,10 +34,10 @@ from .exit_codes import DONE, REJECTED, USAGE
 from .lint import Lint
 from .next_steps import push_command
 from .options import Target
-from .pushoptions import PushOptions
-from .rowsfile import KEY, announce, name_of_file, opened, rows_of
+from .push_options import PushOptions
 from .saved_options import check_operation, check_shape, job_in, shape_of
 from .service import Service
+from .source_file import KEY, announce, name_of_file, opened, rows_of
 
 if TYPE_CHECKING:
     from rich.console import Console

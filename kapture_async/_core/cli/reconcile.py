@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
-from attrs import evolve, fields
+from attrs import evolve
 
 from ..errors import (
     ConfigurationError,
@@ -40,10 +40,9 @@ from .console import (
 from .exit_codes import CONTRADICTION, DONE, UNKNOWN
 from .journal_status import Standing, contradiction_json, standing_of
 from .next_steps import ways_on
-from .options import Target, target_options
+from .options import Target, parse
 from .progress import WaitDisplay
 from .running import run
-from .saved_options import Note
 from .service import Service
 from .status import show_standing
 
@@ -153,8 +152,8 @@ def ask_helpdesk(
         timeout: seconds for a request; ``None`` for that of the push.
         look: gets the part of the client, and the place where references travel.
     """
-    if timeout is None and standing.note is not None:
-        timeout = standing.note.timeout
+    if timeout is None and standing.saved is not None:
+        timeout = standing.saved.timeout
     settings = target.settings()
     place = service.place_in(standing.job.place)
 
@@ -225,23 +224,25 @@ def target_of(standing: Standing, given: Target) -> Target:
     Raises:
         ConfigurationError: see :func:`may_take_address`.
     """
-    noted = _noted(type(given), standing.note)
-    changes: dict[str, Any] = {}
+    saved = standing.saved
+    kind = type(given)
+    before: Target = parse([kind], [], {} if saved is None else saved.target)[0]
     who = {"token", "token_file", "username"}
     kept = who if any(getattr(given, name) for name in who) else set()
     takes = may_take_address(standing.job, given)
     if not takes:
         kept = kept.union(given.where)
-    for attribute in fields(type(given)):
-        mine, theirs = getattr(given, attribute.name), getattr(noted, attribute.name)
-        if mine == attribute.default and theirs != mine and attribute.name not in kept:
-            changes[attribute.name] = theirs
+    changes = {
+        name: value
+        for name, value in before.values().items()
+        if name not in kept and name not in given.values("proxy")
+    }
     target = evolve(given, **changes)
     if takes and not any(getattr(target, name) for name in target.where):
         target = evolve(target, base_url=standing.job.target)
-    if standing.note is not None and standing.note.headers and not given.headers:
-        names = ", ".join(standing.note.headers)
-        warn(f"the push had extra headers ({names}); if they are needed, give --header again")
+    if saved is not None and saved.headers and not given.headers:
+        names = ", ".join(saved.headers)
+        warn(f"the push had extra headers ({names}); if needed, give --header again")
     return target
 
 
@@ -257,23 +258,12 @@ def may_take_address(job: Job, given: Target) -> bool:
         return False
     if marks.read(job) is not None:
         return True
-    if any(given.variable(name.upper()) for name in given.where):
+    if any(given.environment.get(name) for name in given.where):
         return False
     raise ConfigurationError(
         f"the journal is of a push to {job.target}, but not from this machine",
         next_step=f"If that is the right address for your token, add --base-url {job.target}.",
     )
-
-
-def _noted(kind: type[Target], note: Note | None) -> Target:
-    @click.command()
-    @target_options(kind)
-    def read(target: Target) -> Target:
-        return target
-
-    arguments = [] if note is None else list(note.target)
-    noted: Target = read.main(args=arguments, prog_name="noted", standalone_mode=False)
-    return noted
 
 
 def _show(screen: Console, found: Reconciliation, before: Standing, after: Standing) -> None:

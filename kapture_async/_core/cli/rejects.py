@@ -21,13 +21,15 @@ from ..spreadsheet import harmless
 from .console import console, count, say, show_commands, warn
 from .exit_codes import DONE
 from .journal_status import LINE, moment, ticket_ids_in
+from .options import parse
 from .output import format_to_write, new_file
-from .rowsfile import ADDED, KEY
-from .saved_options import Note, without
+from .saved_options import SavedOptions
 from .service import Service
+from .source_file import ADDED, KEY
 
 _PATH = "."
-_OPTIONS = ("--map", "--extra", "--key", "--format", "--delimiter", "--encoding", "--journal")
+_OF_THE_FILE = ("map", "extra", "key", "format", "delimiter", "encoding")
+"""Options that are not for a file that `rejects` made."""
 
 
 @define
@@ -80,7 +82,9 @@ def write_rejects(path: str, out: str, service: Service, *, excel: bool = False)
             "move it into the other columns"
         )
     if shape.bare < shape.rows:
-        ways = [_way_on(path, out, Note.of(job), shape, service, flat=format_ == "csv")]
+        ways = [
+            _way_on(path, out, SavedOptions.read(job.source), shape, service, flat=format_ == "csv")
+        ]
         show_commands(console(stderr=True), ways)
     return DONE
 
@@ -185,7 +189,7 @@ def _write_jsonl(file: TextIO, journal: ReadJournal) -> None:
 def _way_on(
     path: str,
     out: str,
-    note: Note | None,
+    saved: SavedOptions | None,
     shape: _Shape,
     service: Service,
     *,
@@ -196,11 +200,14 @@ def _way_on(
         if set(shape.plain) - set(service.wire_fields):
             command += [part for name in shape.plain for part in ("--map", f"{name}={name}")]
         command += [part for name in shape.nested for part in ("--extra", f"{name}={name}")]
-    if note is not None:
-        command += without(note.arguments, *_OPTIONS)
-    what = "fix them, and push them with the same journal (keep the columns _key and _row):"
     command += ["--key", KEY, "--journal", path]
-    return what, shlex.join([*command, *(note.target if note is not None else ())])
+    if saved is not None:
+        kept = {name: v for name, v in saved.options.items() if name not in _OF_THE_FILE}
+        kept |= dict(saved.target)
+        options, target = parse((service.options, service.target), [], kept, file=out)
+        command += [*options.as_arguments()[1:], *target.as_arguments()]
+    what = "fix them, and push them with the same journal (keep the columns _key and _row):"
+    return what, shlex.join(command)
 
 
 # --- doubts ----------------------------------------------------------------------------------

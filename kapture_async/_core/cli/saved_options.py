@@ -1,57 +1,49 @@
-"""What a journal notes of the command line that fills it, so that it can be gone on with.
+"""The options of a push, as its journal saves them for ``resume``.
 
-No secret is ever in it: of headers only the names, of tokens only the files they stand in.
+Never a secret: of headers only the names, of tokens only the files that hold them.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Self
 
-from attrs import asdict, evolve, frozen
+from attrs import asdict, evolve, field, frozen
 
 from ..errors import JournalError
 from ..journal.reader import ReadJournal
 from ..journal.records import Job
 from ..push.sources import Columns
 
-SUFFIX = ".journal"
-_VERSION = 1
+_VERSION = 2
 
 
 @frozen(kw_only=True)
-class Note:
-    """A command line, to be typed again by ``resume``.
+class SavedOptions:
+    """What ``resume`` needs to repeat a push.
 
     Attributes:
         file: the pushed file, in full; ``None`` if it was standard input.
-        arguments: the other arguments of ``push``.
-        target: those that say where to and as whom.
+        options: of the push, by the names of their attributes.
+        target: options that say where to and as whom, likewise.
         headers: names of extra headers that were given with their values.
-        timeout: seconds for a request.
-        size, changed: of the file when the push began.
-        read_to_end: every row of the file has its place in the journal.
+        size, changed: of the file when the push started.
+        read_to_end: every row of the file is in the journal.
     """
 
     file: str | None
-    arguments: tuple[str, ...] = ()
-    target: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(factory=dict)
+    target: Mapping[str, Any] = field(factory=dict)
     headers: tuple[str, ...] = ()
-    timeout: float | None = None
     size: int | None = None
     changed: int | None = None
     read_to_end: bool = False
 
     def as_text(self) -> str:
-        """It as a journal keeps it."""
+        """It as a journal stores it."""
         return json.dumps({"version": _VERSION, "command": "push", **asdict(self)})
-
-    @classmethod
-    def of(cls, job: Job) -> Self | None:
-        """What a journal has noted; ``None`` if no command line made it."""
-        return cls.read(job.source)
 
     @classmethod
     def read(cls, text: str | None) -> Self | None:
@@ -60,21 +52,28 @@ class Note:
             said = json.loads(text or "")
             if said.pop("version") != _VERSION or said.pop("command") != "push":
                 return None
-            for name in ("arguments", "target", "headers"):
-                said[name] = tuple(said[name])
+            said["headers"] = tuple(said["headers"])
+            said["options"], said["target"] = dict(said["options"]), dict(said["target"])
             return cls(**said)
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
 
     @property
+    def timeout(self) -> float | None:
+        """Seconds for a request; ``None`` for the default."""
+        seconds = self.options.get("timeout")
+        return float(seconds) if isinstance(seconds, (int, float)) else None
+
+    @property
     def source(self) -> str:
-        """What the rows came from, in a word or two."""
+        """Where the rows came from, in a word or two."""
         return "standard input" if self.file is None else os.path.basename(self.file)
 
-    def is_of_same_rows(self, other: Note) -> bool:
+    def is_of_same_rows(self, other: SavedOptions) -> bool:
         """Whether it is of the very same file, unchanged, read in the same way."""
         mine, theirs = (
-            (note.file, note.size, note.changed, note.arguments) for note in (self, other)
+            (each.file, each.size, each.changed, json.dumps(each.options, sort_keys=True))
+            for each in (self, other)
         )
         return self.file is not None and mine == theirs
 
@@ -87,33 +86,27 @@ class Note:
         except OSError as error:
             return f"{self.file}: {(error.strerror or 'cannot be read').lower()}"
         if (found.st_size, found.st_mtime_ns) != (self.size, self.changed):
-            return f"{self.file} was changed since the last push"
+            return f"{self.file} has changed since the last push"
         return None
 
-
-def seen_now(note: Note) -> Note:
-    """The note with the file's size and time as they are now."""
-    try:
-        found = os.stat(note.file or "")
-    except OSError:
-        return note
-    return evolve(note, size=found.st_size, changed=found.st_mtime_ns)
-
-
-def beside(file: str) -> str:
-    """Where the journal of a file is, unless another place is named."""
-    return file + SUFFIX
+    def seen_now(self) -> Self:
+        """It with the file's size and time as they are now."""
+        try:
+            found = os.stat(self.file or "")
+        except OSError:
+            return self
+        return evolve(self, size=found.st_size, changed=found.st_mtime_ns)
 
 
 def job_in(path: str, *, restored: bool = False) -> Job | None:
-    """What the journal at this path is for; ``None`` if there is none.
+    """What the journal at this path is for; ``None`` if it does not exist.
 
     Args:
         path: where it would be.
         restored: it is an older copy; see :meth:`.ReadJournal.open_to_read`.
 
     Raises:
-        JournalError: there is something, and it is no sound journal.
+        JournalError: it is not a sound journal.
     """
     if not os.path.lexists(path):
         return None
@@ -127,11 +120,11 @@ def shape_of(
     fixed: Mapping[str, str],
     further: Mapping[str, str | None],
 ) -> str:
-    """How rows are made from the columns of a file, as a journal keeps and compares it.
+    """How rows are made from the columns of a file, as a journal stores and compares it.
 
     Args:
-        columns: which column goes where, as it was asked for.
-        used: as it turned out.
+        columns: which column goes where, by the options.
+        used: which columns are used in fact.
         fixed: what rows get that lack it.
         further: other settings that change what is sent.
     """
@@ -143,24 +136,24 @@ def shape_of(
 
 
 def check_operation(path: str, stored: Job, operation: str) -> None:
-    """See that a journal is of the same kind of push.
+    """Check that a journal is of the same kind of push.
 
     Raises:
-        JournalError: it is of another.
+        JournalError: it is not.
     """
     if stored.operation != operation:
         raise JournalError(
             f"the journal {path!r} is of {stored.operation}, and this is {operation}",
-            next_step="Name another journal with --journal. `status` and `resume` go on with "
-            "that one, whatever it is of.",
+            next_step="Name another journal with --journal. `status` and `resume` work with "
+            "any journal.",
         )
 
 
 def check_shape(path: str, stored: Job, keys: str | None, shape: str) -> None:
-    """Compare with what a journal was made with, in words that name the option to mend.
+    """Compare the options with those that a journal was made with.
 
     Raises:
-        JournalError: its rows were made in another way.
+        JournalError: its rows were made in another way; the message names the options.
     """
     found: list[str] = []
     if stored.keys != keys:
@@ -180,9 +173,9 @@ def check_shape(path: str, stored: Job, keys: str | None, shape: str) -> None:
             found.append("its rows were made in another way")
     if found:
         raise JournalError(
-            f"the journal {path!r} belongs to another push of other rows: {'; '.join(found)}",
-            next_step="Give the options that it was made with, or name another journal with "
-            "--journal. A new journal knows nothing of what the old one has pushed.",
+            f"the journal {path!r} belongs to a push of other rows: {'; '.join(found)}",
+            next_step="Use the options that it was made with, or another journal with "
+            "--journal. A new journal does not know what the old one has pushed.",
         )
 
 
@@ -197,26 +190,3 @@ def _differences(part: str, then: Mapping[str, Any], now: Mapping[str, Any]) -> 
 
 def _named(value: Any) -> str:
     return "none" if value is None else repr(value)[:60]
-
-
-def whole_paths(arguments: Sequence[str], *options: str) -> tuple[str, ...]:
-    """The arguments, with the paths that these options take in full."""
-    before = ("", *arguments)
-    return tuple(
-        os.path.abspath(argument) if option in options else argument
-        for option, argument in zip(before, arguments, strict=False)
-    )
-
-
-def without(arguments: Sequence[str], *options: str) -> list[str]:
-    """The arguments without these options and their values."""
-    kept: list[str] = []
-    skip = False
-    for argument in arguments:
-        if skip:
-            skip = False
-        elif argument in options:
-            skip = True
-        else:
-            kept.append(argument)
-    return kept

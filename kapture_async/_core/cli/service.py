@@ -10,14 +10,14 @@ from attrs import Factory, frozen
 from ..journal.reader import job_at
 from ..push.sources import Build
 from .options import Target
-from .pushing import Connect
+from .push_run import Connect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..outcome import Outcome
     from ..push.trial import Diagnosis
-    from .pushoptions import PushOptions
+    from .push_options import PushOptions
 
 
 @frozen(kw_only=True)
@@ -26,25 +26,27 @@ class Service:
 
     Attributes:
         program: the command line as it is typed, such as ``"example"``.
-        command: its word for this kind of push.
+        command: its command for this kind of push.
         operation: what is done with each row, as a journal has it.
         resource: the part of a client that does it.
+        options: the class of the options of its push.
         target: the class of its targets.
-        wire_fields: fields that are taken from columns of their name.
+        wire_fields: fields that are taken from columns of the same name.
         required: fields without which nothing can be pushed.
-        fills: further required fields, each with what an option of its name fills in where a
-            row lacks it; ``None`` if that was not given.
+        fills: further required fields, each with the value of the option of its name, for rows
+            that lack it; ``None`` if that was not given.
         build: a row from a mapping by wire names.
         check: raises ``InvalidInputError`` for a row that could not be encoded.
         connect: makes a client.
-        look_up: a command that helps to look up what is in doubt without a journal.
-        place_in: where references travel, from the word that a journal has for it.
-        pack: a row as a journal identifies it, where it has no key.
+        look_up: a command that helps to look up doubts without a journal.
+        place_in: where references travel, from the journal's word for it.
+        pack: a row without a key, as a journal identifies it.
         wire: a row with a reference at a place, as it is sent, by wire names.
-        answer: what the service answered to an accepted row, by names for a person.
+        answer: what the service answered for an accepted row, by names for a person.
     """
 
     program: str
+    options: type[PushOptions]
     target: type[Target]
     wire_fields: tuple[str, ...]
     required: tuple[str, ...]
@@ -63,17 +65,17 @@ class Service:
 
     @property
     def filled_in(self) -> dict[str, str]:
-        """What rows get that lack it."""
+        """What is filled into rows that lack it."""
         return {name: value for name, value in self.fills.items() if value is not None}
 
     def build_row(self, content: dict[str, Any]) -> Any:
-        """A row with all that it shall have."""
+        """A row with what is filled in."""
         return self.build(self.filled_in | content)
 
 
 @frozen
 class Work:
-    """One of the things that rows are pushed for.
+    """One kind of push.
 
     Attributes:
         operation: what is done with each row, as a journal has it.
@@ -87,11 +89,11 @@ class Work:
 
 
 def work_of(journal: str, works: Sequence[Work], *, restored: bool = False) -> Work:
-    """What a journal is of. What it does not say is left to those who open it.
+    """Which kind of push a journal is of; the first, if that is not one of them.
 
     Args:
         journal: its path.
-        works: what there is.
+        works: the kinds of push.
         restored: it is an older copy; see :meth:`.ReadJournal.open_to_read`.
 
     Raises:
@@ -102,4 +104,4 @@ def work_of(journal: str, works: Sequence[Work], *, restored: bool = False) -> W
 
 
 Examine = Callable[[Any], Awaitable["Diagnosis"]]
-"""Finds out with a client which guarantee holds."""
+"""Finds out, with a client, whether lost answers can be looked up."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -9,50 +10,45 @@ import click
 from attrs import evolve, frozen
 
 from .._core.cli.console import count, json_line, one_line, say
-from .._core.cli.options import Target, json_option, target_options, timeout_option
-from .._core.cli.output import listing_options, put_rows, refuse_both
+from .._core.cli.options import Target, UserAndPassword, json_option, target_options, timeout_option
+from .._core.cli.output import listing_options, put_rows, refuse_both, warn_of_short
 from .._core.cli.running import Reading, run
 from .._core.errors import ConfigurationError
 from .._core.secret import Secret
 from ..client import KaptureClient
 from ..orders import NewOrder, OrderRow, SavedOrder
-from .fields import body_of, cm_id_option, filter_option, filters_of
-from .options import KaptureTarget
-from .show import warn_of_short
+from .options import KaptureTarget, body_of, cm_id_option, filter_option, filters_of
 
 
 @frozen(kw_only=True)
 class OrdersTarget(KaptureTarget):
-    """A tenant, and who may use its order API: a user with a password (SERVICE.md, section 9).
+    """A tenant, and the user of its order API, who has a password (SERVICE.md, section 9).
 
-    A token is taken where it is given to the order command itself; the one of the environment is
+    A token is used only if it is given to the order command itself; the one in the environment is
     for all the other calls.
     """
 
     def own_settings(self, *, may_prompt: bool) -> dict[str, Any]:
         """See :class:`Target`."""
-        address: dict[str, Any] = self._address()
+        address: dict[str, Any] = self.address()
+        who: Secret | UserAndPassword
         given = self.token or self.token_file or self.username
-        username = self.variable("ORDERS_USERNAME")
-        if not given and username:
-            password = self.variable("ORDERS_PASSWORD")
-            if not password:
-                raise ConfigurationError(
-                    "there is no password", next_step="Set KAPTURE_ORDERS_PASSWORD."
-                )
-            return address | {"credentials": {"orders": (Secret(username), Secret(password))}}
-        if not given:
-            username = self.variable("USERNAME")
-            if not username:
+        username = os.environ.get("KAPTURE_ORDERS_USERNAME")
+        if given or not username:
+            username = self.environment.get("username")
+            if not given and not username:
                 raise ConfigurationError(
                     "the order API takes a user name and a password",
-                    next_step="Give --username, or set KAPTURE_ORDERS_USERNAME and "
-                    "KAPTURE_ORDERS_PASSWORD; if your tenant takes a token there, give it by "
+                    next_step="Use --username, or set KAPTURE_ORDERS_USERNAME and "
+                    "KAPTURE_ORDERS_PASSWORD; if your tenant takes a token there, use "
                     "--token-file.",
                 )
-            who = evolve(self, username=username).credentials(may_prompt=may_prompt)
+            user = self if given else evolve(self, username=username)
+            who = user.credentials(may_prompt=may_prompt)
+        elif password := os.environ.get("KAPTURE_ORDERS_PASSWORD"):
+            who = UserAndPassword(Secret(username), Secret(password))
         else:
-            who = self.credentials(may_prompt=may_prompt)
+            raise ConfigurationError("no password given", next_step="Set KAPTURE_ORDERS_PASSWORD.")
         pair = who if isinstance(who, Secret) else (who.username, who.password)
         return address | {"credentials": {"orders": pair}}
 
@@ -61,8 +57,8 @@ class OrdersTarget(KaptureTarget):
 def orders() -> None:
     """Orders of the tenant. The order API takes a user name and a password.
 
-    They are said by --username (the password is asked for), or by KAPTURE_ORDERS_USERNAME and
-    KAPTURE_ORDERS_PASSWORD, or by KAPTURE_USERNAME and KAPTURE_PASSWORD.
+    Use --username, which prompts for the password; or set KAPTURE_ORDERS_USERNAME and
+    KAPTURE_ORDERS_PASSWORD, or KAPTURE_USERNAME and KAPTURE_PASSWORD.
     """
 
 
@@ -99,7 +95,7 @@ def add(body: str, timeout: float, as_json: bool, target: Target) -> None:
     "--id-at",
     required=True,
     metavar="PLACE",
-    help="Where the id goes in the body, such as order_info.order_id. It is not documented.",
+    help="Where the id goes in the body, such as order_info.order_id; undocumented.",
 )
 @timeout_option
 @json_option
@@ -109,8 +105,8 @@ def update(
 ) -> None:
     """Change one order.
 
-    Where in the body the service looks for the id is not documented, and an id elsewhere may
-    well add another order: try it with one, and pull.
+    Where the service expects the id in the body is undocumented, and an id in the wrong place may
+    add another order: try it with one order, then pull.
     """
     order = NewOrder.from_mapping(body_of(body))
     settings = target.settings()
@@ -139,7 +135,7 @@ def pull(
     as_json: bool,
     target: Target,
 ) -> None:
-    """Pull orders by filters, of which the service wants at least one."""
+    """Pull orders by filters; the service requires at least one."""
     refuse_both(out, as_json=as_json)
     extra = filters_of(filters)
     settings = target.settings()
@@ -170,6 +166,6 @@ def _show_saved(did: str, saved: SavedOrder, known: str | None, *, as_json: bool
 
 
 def _show_row(row: OrderRow) -> None:
-    # What a row holds was not seen: its ids, if they are known, and the beginning of the rest.
+    # The content of a row is unknown: show its id, if there is one, and the beginning of the rest.
     rest = {name: value for name, value in row.raw.items() if value not in ("", None, [], {})}
     print(f"{one_line(row.order_id or '?'):<12} {one_line(json_line(rest), 120)}")

@@ -1,4 +1,4 @@
-"""The rows of the file that a command line names, and what is said of them beforehand."""
+"""The rows of the file that a command names, and what is shown of them beforehand."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ..push.sources import (
     no_array,
 )
 from .console import count, say, warn
-from .pushoptions import STDIN, PushOptions
+from .push_options import STDIN, PushOptions
 
 if TYPE_CHECKING:
     from .service import Service
@@ -39,18 +39,18 @@ ADDED = (KEY, "_line", "_reason", "_ticket", ENTRY)
 
 def opened(path: str) -> BinaryIO:
     """A file, or standard input, as bytes."""
-    # Not sys.stdin: a thread that waits inside its buffer would break the interpreter's end.
+    # Not sys.stdin: a thread that waits inside its buffer would break the interpreter's exit.
     return open(0 if path == STDIN else path, "rb", buffering=0, closefd=path != STDIN)
 
 
 def size_of(stream: BinaryIO) -> int | None:
-    """The bytes of a regular file; ``None`` for what may block or has no end."""
+    """The size of a regular file in bytes; ``None`` for what may block or has no end."""
     found = os.fstat(stream.fileno())
     return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
 def name_of_file(options: PushOptions) -> str:
-    """What the source is called on the screen."""
+    """The name of the source on the screen."""
     return "standard input" if options.file == STDIN else os.path.basename(options.file)
 
 
@@ -60,13 +60,13 @@ def rows_of(
     service: Service,
     watch: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> FileRows:
-    """The rows of the file as the options say.
+    """The rows of the file, read as the options say.
 
     Args:
         stream: the file.
         options: what was asked for.
         service: what is pushed to.
-        watch: told of the content of each row, by wire names; encoding is checked, too, then.
+        watch: called with the content of each row, by wire names; then encoding is checked, too.
 
     Raises:
         InvalidInputError: its header cannot be used.
@@ -75,9 +75,11 @@ def rows_of(
     format_ = options.format or format_of(options.file)
     if format_ is None:
         _check_start(stream)
-        raise click.UsageError("the name does not tell the format; add --format csv or jsonl")
+        raise click.UsageError(
+            "cannot tell the format from the file name; add --format csv or jsonl"
+        )
     if options.delimiter is not None and len(options.delimiter) != 1:
-        raise click.BadParameter("it is one character, or \\t", param_hint="--delimiter")
+        raise click.BadParameter("must be one character, or \\t", param_hint="--delimiter")
     build = service.build_row
     if watch is not None:
         build = functools.partial(_built_and_watched, service, watch)
@@ -104,15 +106,15 @@ def rows_of(
     for name, value in service.fills.items():
         if value is None and name not in rows.used:
             raise InvalidInputError(
-                f"no column goes to {name!r}; the columns are {listed(rows.header)}",
-                next_step=f"Name the column for it with --map {name}=COLUMN, or give "
+                f"no column is mapped to {name!r}; the columns are {listed(rows.header)}",
+                next_step=f"Name its column with --map {name}=COLUMN, or set "
                 f"--{name.replace('_', '-')} for all rows.",
             )
     return rows
 
 
 def _check_start(stream: BinaryIO) -> None:
-    """Say what a file is that no format would make a file of rows."""
+    """Refuse a file that holds no rows in any format."""
     if size_of(stream) is None:
         return  # reading may wait for ever
     start = stream.read(16)
@@ -122,8 +124,8 @@ def _check_start(stream: BinaryIO) -> None:
 
 
 def columns_of(options: PushOptions) -> Columns:
-    """Which column goes where; of a file that `rejects` made, with the column that names rows of
-    the journal."""
+    """Which column goes where; with the column that names rows of the journal, in a file that
+    ``rejects`` made."""
     columns = options.columns
     return evolve(columns, entry=ENTRY) if options.key == KEY else columns
 
@@ -143,26 +145,26 @@ def _built_without_added(build: Callable[[dict[str, Any]], Any], content: dict[s
 
 
 def announce(rows: FileRows, service: Service) -> None:
-    """Say what is sent and what is not, before anything is."""
+    """Show which columns are sent, before anything is."""
     sent = [n if n == c else f"{n} from {c!r}" for n, c in rows.used.items()]
     if rows.open_ended:
         first = [name for name in rows.first_fields if name not in (*rows.unused, *ADDED)]
-        sent += [*first, "and any other documented field that a row has"]
+        sent += [*first, "and any other documented field of a row"]
     if sent:
-        say(f"columns sent: {', '.join(sent)}", stderr=True)
+        say(f"sending columns: {', '.join(sent)}", stderr=True)
     if service.filled_in:
         given = (f"{name} {value}" for name, value in service.filled_in.items())
-        say(f"where a row has none: {', '.join(given)}", stderr=True)
+        say(f"filled in where missing: {', '.join(given)}", stderr=True)
     if rows.unused:
-        say(f"columns not sent: {_names(rows.unused)}", style="dim", stderr=True)
+        say(f"not sending columns: {_names(rows.unused)}", style="dim", stderr=True)
     rows.announced = frozenset(rows.unused)
 
 
 def warn_of_unused(rows: FileRows) -> None:
-    """Say what else was not sent, where later rows had other columns than the first."""
+    """Show what else was not sent, if later rows had other columns than the first."""
     found = [name for name in rows.unused if name not in rows.announced]
     if found:
-        warn(f"later rows have columns that were not sent: {_names(found)}")
+        warn(f"later rows have more columns, which were not sent: {_names(found)}")
 
 
 def _names(columns: Sequence[str]) -> str:
@@ -171,6 +173,6 @@ def _names(columns: Sequence[str]) -> str:
 
 
 def warn_of_keys(rows: FileRows) -> None:
-    """Say how many rows bear a key that came before."""
+    """Show how many rows have the key of an earlier one."""
     if rows.repeated_keys:
-        warn(f"{count(rows.repeated_keys, 'row')} with a key that an earlier row has")
+        warn(f"{count(rows.repeated_keys, 'row')} with the key of an earlier row")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from attrs import define, field
 
@@ -32,13 +34,14 @@ from ..push.push import Push
 from ..push.report import ReportFile, Summary
 from ..push.rows import Row
 from .exit_codes import code_of_push
-from .pipe import ReadInThread
 from .progress import PushDisplay
 from .running import Interrupts
 
+T = TypeVar("T")
+
 
 class Start(Protocol):
-    """Makes a push of a source, with an observer."""
+    """Starts a push of a source, with an observer."""
 
     def __call__(self, source: Any, observer: PushObserver, **settings: Any) -> Push[Any]:
         """The settings are those of ``tickets.push``."""
@@ -46,7 +49,7 @@ class Start(Protocol):
 
 
 Connect = Callable[[Mapping[str, Any], int, float], AbstractAsyncContextManager[tuple[Any, Start]]]
-"""Makes a client from its settings, a concurrency and a timeout; entered, it gives itself and
+"""Makes a client from its settings, a concurrency and a timeout; entering it gives the client and
 the function that starts a push."""
 
 _LEAST_CONNECTIONS = 100
@@ -63,7 +66,7 @@ def connect_by(
 
     Args:
         client: called with the client's settings, ``timeout`` and ``max_connections``.
-        push_of: what is started, of a client.
+        push_of: the method of a client that starts a push.
     """
 
     @asynccontextmanager
@@ -88,26 +91,26 @@ class PushRun:
     """What happens in one push, and what is known at its end.
 
     Attributes:
-        progress: the display.
+        display: how far it is.
         report: where each row is written, if anywhere.
-        on_outcome: called with each outcome, beside all else.
-        journaled: a journal records each row.
+        on_outcome: called with each outcome.
+        journaled: the journal has what the report would have.
         summary: the counts; complete when :meth:`go` has returned.
         earlier: rows that the journal knew from earlier runs, by their state.
         interrupted: Ctrl-C came.
-        cut_off: it came twice: what was in flight was not waited for.
-        stopped: why the push gave up, or could not go on.
+        cut_off: it came twice: requests in flight were not waited for.
+        stopped: why the push gave up, or could not continue.
         unreadable: why the source could not be read to its end.
         report_error: why the report could not be written.
-        unlisted: the rest of the source was neither read nor sent.
-        failures: rows that were not accepted and stand in no report; of those that were not
-            sent only the first, and with a journal only those that are bad.
+        unlisted: the rest of the source was not read.
+        failures: rows that were not accepted and are in no report; of those that were not sent
+            only the first, and with a journal only those that are bad.
         bad: rows that cannot be sent as they are.
         doubted: rows that were accepted, and are in doubt after all.
         differing: fields that answers repeat in a form that fits no row.
     """
 
-    progress: PushDisplay
+    display: PushDisplay
     report: ReportFile | None = None
     on_outcome: Callable[[Outcome], None] | None = None
     journaled: bool = False
@@ -126,7 +129,6 @@ class PushRun:
     _unreached: int | None = 0
     _unsaved: list[Outcome] = field(factory=list)
     _source_error: Exception | None = None
-    _over: bool = False
     _push: Push[Any] | None = None
     _source: ReadInThread[Row[Any]] | None = None
 
@@ -145,15 +147,15 @@ class PushRun:
 
     @property
     def complete(self) -> bool:
-        """Whether the source was read to its end, and each of its rows has had its turn."""
+        """Whether the source was read to its end, and each of its rows was handled."""
         broken_off = self.interrupted or self.unlisted or self.cut_off
         failed = self.stopped is not None or self.unreadable is not None
-        # Of those that were not sent, only the bad ones can never be.
+        # Of those that were not sent, only the bad ones never can be.
         left = self.summary.counts["not_sent"] - self.bad
         return not (broken_off or failed or left)
 
     def on_event(self, event: PushEvent) -> None:
-        """Take notice of what the push tells."""
+        """Note what the push reports."""
         if isinstance(event, RowKnown):
             self.earlier[event.state] += 1
         elif isinstance(event, RowDoubted):
@@ -162,10 +164,10 @@ class PushRun:
             self.differing.append(event)
         elif isinstance(event, RowFinished) and self._unreached is not None:
             self._watch_first(event.outcome)
-        self.progress.on_event(event)
+        self.display.on_event(event)
 
     def _watch_first(self, outcome: Outcome) -> None:
-        """Stop early where nobody answers: it is the address, most likely, and not the service."""
+        """Stop early if nothing answers: most likely the address is wrong, not the service."""
         error = getattr(outcome, "error", None)
         if not isinstance(error, ConnectError):
             self._unreached = None if outcome.attempts else self._unreached
@@ -174,8 +176,8 @@ class PushRun:
         self._unreached += 1
         if self._unreached == _FIRST_UNREACHED:
             self._unreached = None
-            words = f"nobody could be reached for the first {_FIRST_UNREACHED} rows"
-            self.stopped = PushStoppedError(f"the push gave up: {words}: {error.message}")
+            words = f"the server could not be reached for the first {_FIRST_UNREACHED} rows"
+            self.stopped = PushStoppedError(f"push stopped: {words}: {error.message}")
             self._stop(words)
 
     async def go(
@@ -184,7 +186,7 @@ class PushRun:
         """Push all rows. Returns when each has its outcome, also after Ctrl-C.
 
         Args:
-            start: makes the push.
+            start: starts the push.
             rows: what is pushed.
             pipe: reading them may block.
             settings: for ``start``.
@@ -203,44 +205,42 @@ class PushRun:
             self.interrupted = True
             if number == 1:
                 self._stop("interrupted")
-                self.progress.announce(
-                    "stopping: what is in flight finishes; Ctrl-C again cuts it off"
+                self.display.announce(
+                    "stopping once requests in flight have finished; Ctrl-C again cuts them off"
                 )
-            elif not self._over:
+            else:
                 self.cut_off = True
                 task.cancel()
 
-        with Interrupts(press):
-            began = time.monotonic()
-            try:
-                with self.progress:
-                    try:
-                        await self._read(push, task)
-                    except asyncio.CancelledError:
-                        if not self.cut_off:
-                            raise
-                        while task.uncancel():
-                            pass
-                    except (PushStoppedError, JournalError) as error:
-                        if not push.counts.rows and isinstance(error, JournalError):
-                            raise
-                        self.stopped = error
-                    except Exception as error:
-                        readable = isinstance(error, (InvalidInputError, OSError))
-                        if error is self._source_error and readable:
-                            self.unreadable = error
-                        else:  # no more threads or memory, say, or a bug; the rows are still listed
-                            what = f"{type(error).__name__}: {error}"
-                            self.stopped = PushStoppedError(f"the push broke off ({what})")
-                    finally:
-                        self.summary.seconds = time.monotonic() - began
-                        self._take(push.unread())
-                    self._over = True
-                    if push.stop_reason is None and not self.cut_off:
-                        self.interrupted = False  # it came when every row was taken already
-                    self.unlisted = push.stop_reason is not None and self.unreadable is None
-            finally:
-                self._save()
+        try:
+            with Interrupts(press), self.display:
+                began = time.monotonic()
+                try:
+                    await self._read(push, task)
+                except asyncio.CancelledError:
+                    if not self.cut_off:
+                        raise
+                    while task.uncancel():
+                        pass
+                except (PushStoppedError, JournalError) as error:
+                    if not push.counts.rows and isinstance(error, JournalError):
+                        raise
+                    self.stopped = error
+                except Exception as error:
+                    readable = isinstance(error, (InvalidInputError, OSError))
+                    if error is self._source_error and readable:
+                        self.unreadable = error
+                    else:  # no more threads or memory, for example, or a bug
+                        what = f"{type(error).__name__}: {error}"
+                        self.stopped = PushStoppedError(f"push stopped ({what})")
+                finally:
+                    self.summary.seconds = time.monotonic() - began
+                    self._take(push.unread())
+                if push.stop_reason is None and not self.cut_off:
+                    self.interrupted = False  # it came after the last row
+                self.unlisted = push.stop_reason is not None and self.unreadable is None
+        finally:
+            self._save()
 
     def _watched(self, rows: Iterator[Row[Any]]) -> Iterator[Row[Any]]:
         try:
@@ -286,7 +286,7 @@ class PushRun:
             self._unsaved.clear()
 
     def _name(self, outcome: Outcome) -> None:
-        """Keep a row for the screen: where nothing else names them, every doubt."""
+        """Keep a row for the screen: every doubt, if nothing else names them."""
         if outcome.name == "accepted":
             return
         if self.journaled:
@@ -302,7 +302,7 @@ class PushRun:
             act(self.report)
         except OSError as error:
             self.report_error = error
-            for outcome in self._unsaved:  # what of them is on the disk cannot be told
+            for outcome in self._unsaved:  # which of them are on the disk is not known
                 self._name(outcome)
             self._unsaved.clear()
             self._stop("the report cannot be written")
@@ -317,3 +317,67 @@ class PushRun:
 
 def _is_bad(outcome: Outcome) -> bool:
     return isinstance(getattr(outcome, "error", None), InvalidInputError)
+
+
+_AHEAD = 1000
+
+
+class ReadInThread(AsyncIterator[T], Generic[T]):
+    """An iterable, read ahead by a daemon thread, as an async iterator that can be ended: reading a
+    row from a pipe may block for ever, which must not stop the event loop."""
+
+    def __init__(self, rows: Iterable[T]) -> None:
+        self._rows = rows
+        self._ready: deque[T] = deque()
+        self._room = threading.Semaphore(_AHEAD)
+        self._changed = asyncio.Event()
+        self._ended = False
+        self._exhausted = False
+        self._error: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def __anext__(self) -> T:
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            # A thread that waits for a pipe cannot be stopped: nothing may wait for it.
+            threading.Thread(target=self._read, name="reader", daemon=True).start()
+        while not self._ended:
+            if self._ready:
+                self._room.release()
+                return self._ready.popleft()
+            if self._error is not None:
+                error, self._error = self._error, None
+                raise error
+            if self._exhausted:
+                break
+            self._changed.clear()
+            await self._changed.wait()
+        raise StopAsyncIteration
+
+    def end(self) -> None:
+        """Give no further rows, not even to a reader that is waiting for one."""
+        self._ended = True
+        self._changed.set()
+        self._room.release()
+
+    def _read(self) -> None:
+        try:
+            for row in self._rows:
+                self._room.acquire()
+                if self._ended:
+                    return
+                self._post(row)
+            self._post()
+        except Exception as error:
+            self._post(error=error)
+
+    def _post(self, *rows: T, error: BaseException | None = None) -> None:
+        def take() -> None:
+            self._ready.extend(rows)
+            self._error = error
+            self._exhausted = not rows
+            self._changed.set()
+
+        assert self._loop is not None
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(take)

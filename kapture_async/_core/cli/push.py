@@ -1,0 +1,400 @@
+"""The command ``push``, for any service: a file in, outcomes out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shlex
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import Any, BinaryIO
+
+import click
+from attrs import evolve
+
+from ..errors import HelpdeskError, JournalError
+from ..journal.reader import ReadJournal
+from ..journal.records import Job, State
+from ..journal.source import put_source
+from ..outcome import Outcome
+from ..push.events import PushEvent, RowFinished, RowKnown
+from ..push.journaling import JournalFile
+from ..push.report import ReportFile
+from ..push.rows import Row
+from ..push.sources import FileRows
+from .console import (
+    STYLES,
+    WORDS,
+    clean,
+    console,
+    heading,
+    name_of,
+    one_line,
+    say,
+    show_commands,
+    show_error,
+)
+from .exit_codes import DONE, NOT_SENT, code_of_error
+from .next_steps import push_command
+from .options import Target, target_options
+from .plan import plan_file
+from .progress import PushDisplay
+from .push_end import end_of, failure_as_json, show_end
+from .push_options import STDIN, PushOptions, push_options
+from .push_run import PushRun
+from .running import run
+from .saved_options import SavedOptions, check_operation, check_shape, job_in, shape_of
+from .service import Service
+from .source_file import KEY, announce, name_of_file, opened, rows_of, size_of
+
+_LINES_SHOWN = 12
+_WHAT = """\
+Push a FILE of tickets: CSV with a header line, or JSON Lines; `-` is standard input.
+"""
+_HOW = """\
+A CSV cell is sent as the text it is; empty cells and columns that are not mapped are not sent. A
+row that cannot be sent, or is rejected, never stops the others.
+
+A journal records what was sent and the results. Rerun the same command to resume, however the
+push ended: what is in the helpdesk is not resent, and neither is what may be there; `reconcile`
+looks that up. Ctrl-C lets requests in flight finish; a second one cuts them off.
+"""
+
+
+def add_push_command(
+    group: click.Group,
+    options: type[PushOptions],
+    target: type[Target],
+    service_of: Callable[[PushOptions], Service],
+    *,
+    fields: str = "",
+) -> None:
+    """Give a command line the command ``push``.
+
+    Args:
+        group: the command line.
+        options: the class of the options of its push.
+        target: the class of its targets.
+        service_of: makes a :class:`.Service` from the options of a push.
+        fields: a paragraph for the help on what a row is made of.
+    """
+
+    def push(options: PushOptions, target: Target) -> None:
+        sys.exit(push_file(options, target, service_of(options)))
+
+    # A docstring would do, were its text not different for each service.
+    push.__doc__ = "\n".join(filter(None, (_WHAT, fields, _HOW)))
+    command = push_options(options)(target_options(target)(push))
+    group.command(short_help="Push a file of tickets.")(command)
+
+
+def push_file(options: PushOptions, target: Target, service: Service) -> int:
+    """Push a file, or check it; returns the exit code."""
+    options.check_together()
+    if options.check:
+        return plan_file(options, service)
+    if options.trial:
+        code = push_one(options, target, service)
+        if code is not None:
+            return code
+    with failure_as_json(options), opened(options.file) as stream:
+        rows = rows_of(stream, options, service)
+        announce(rows, service)
+        journal = journal_for(rows, options, target, service)
+        settings = target.settings(may_prompt=options.file != STDIN)
+        title = f"Pushing {one_line(name_of_file(options), 40)}"
+
+        async def main() -> PushRun:
+            pushing = PushRun(_display(title, stream), journaled=journal is not None)
+            connection = service.connect(settings, options.max_concurrency, options.timeout)
+            async with connection as (_, start):
+                pushing.report = _report_for(options)  # not before there is a client
+                how = push_settings(options, journal)
+                try:
+                    await pushing.go(start, rows, pipe=size_of(stream) is None, **how)
+                except JournalError:  # only before the first row
+                    if pushing.report is not None:
+                        pushing.report.discard()
+                    raise
+            return pushing
+
+        pushing = run(main)
+    if journal is not None and pushing.complete:
+        _save_the_end(journal)
+    show_end(pushing, rows, options, target, service)
+    return end_of(pushing, options, target, service)
+
+
+def push_held(job: Job, options: PushOptions, target: Target, service: Service) -> int:
+    """Push the rows that a journal itself holds; returns the exit code.
+
+    Args:
+        job: what the journal is for.
+        options: of the push, with the journal's path.
+        target: where to.
+        service: what is pushed to.
+    """
+    assert options.journal_path is not None
+    settings = target.settings()
+    journal = JournalFile(options.journal_path, job.keys, job.shape, job.source, options.again)
+    how = push_settings(options, journal) | {
+        "reference": service.place_in(job.place),
+        "payloads": job.payloads,
+        "from_journal": True,
+        "new_journal": False,
+    }
+
+    async def main() -> PushRun:
+        pushing = PushRun(PushDisplay("Pushing the journal's rows"), journaled=True)
+        connection = service.connect(settings, options.max_concurrency, options.timeout)
+        async with connection as (_, start):
+            await pushing.go(start, [], **how)
+        return pushing
+
+    with failure_as_json(options):
+        pushing = run(main)
+    show_end(pushing, None, options, target, service)
+    return end_of(pushing, options, target, service)
+
+
+def _display(title: str, stream: BinaryIO) -> PushDisplay:
+    size = size_of(stream)
+    return PushDisplay(title, lambda _: stream.tell() / size if size else None)
+
+
+def _report_for(options: PushOptions) -> ReportFile | None:
+    """The report that was asked for, or one in this folder: doubts need a place."""
+    if options.report:
+        try:
+            return ReportFile(options.report, excel=options.excel)
+        except FileExistsError:
+            if not os.path.isfile(options.report):
+                raise click.UsageError(
+                    f"{options.report} is not a regular file; use a new file"
+                ) from None
+            raise click.UsageError(
+                f"the report {options.report} already exists, and may be the only record of "
+                "another push; use another name, or move it away"
+            ) from None
+    if options.no_report or options.journal_path is not None:
+        return None
+    name = "stdin" if options.file == STDIN else os.path.basename(options.file)
+    if name.isdecimal() and options.from_pipe:  # /dev/fd/63 is a name for the shell alone
+        name = "stdin"
+    stem = name.rpartition(".")[0] or name
+    for number in range(1, 1000):
+        path = f"{stem}.report.csv" if number == 1 else f"{stem}.report-{number}.csv"
+        try:
+            return ReportFile(path, excel=options.excel)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise click.UsageError(
+                f"cannot write a report here ({error.strerror}); use --report PATH, or "
+                "--no-report if you do not need it"
+            ) from None
+    raise click.UsageError("there are a thousand reports here; move some away")
+
+
+# --- the journal -----------------------------------------------------------------------------
+
+
+def push_settings(options: PushOptions, journal: JournalFile | None) -> dict[str, Any]:
+    """The arguments of ``tickets.push`` beside its rows."""
+    settings: dict[str, Any] = {"max_rate": options.max_rate, "keep_going": options.keep_going}
+    if journal is not None:
+        settings |= {
+            "journal": journal,
+            "reference": options.place,
+            "payloads": not options.no_payload,
+            "restored": options.restored,
+            "new_journal": options.new_journal,
+            "keys_exact": options.keys_exact,
+            "new_keys": options.new_keys,
+        }
+    return settings
+
+
+def journal_for(
+    rows: FileRows, options: PushOptions, target: Target, service: Service
+) -> JournalFile | None:
+    """The journal of a push, with the options to save in it; ``None`` if there is to be none.
+
+    Raises:
+        JournalError: it exists, and is of other rows.
+    """
+    path = options.journal_path
+    if path is None:
+        if not options.no_journal:
+            say(
+                "no journal: a pipe has no place for one; use --journal PATH to be able to resume",
+                stderr=True,
+            )
+        return None
+    shape = shape_of(options.columns, rows.used, service.filled_in, options.shaping)
+    stored = job_in(path, restored=options.restored)
+    if stored is not None:
+        check_operation(path, stored, service.operation)
+    if options.key == KEY:
+        # Rows from a file that `rejects` made keep the names that the journal has for them.
+        if stored is None:
+            raise JournalError(
+                f"there is no journal {path!r}, and --key {KEY} names rows as a journal does",
+                next_step="Name the journal that the rows came from with --journal.",
+            )
+        return JournalFile(path, stored.keys, stored.shape, again=options.again)
+    if stored is not None:
+        check_shape(path, stored, options.keys, shape)
+        say(f"resuming with {path}", stderr=True)
+    saved = SavedOptions(
+        file=None if options.from_pipe else os.path.abspath(options.file),
+        options=options.to_save(),
+        target=target.to_save(),
+        headers=tuple(pair.partition("=")[0] for pair in target.headers),
+    ).seen_now()
+    before = None if stored is None else SavedOptions.read(stored.source)
+    same = before is not None and before.file is not None and before.file == saved.file
+    if before is not None and before.is_of_same_rows(saved):
+        saved = evolve(saved, read_to_end=before.read_to_end)
+    return JournalFile(path, options.keys, shape, saved.as_text(), options.again, same)
+
+
+def _save_the_end(journal: JournalFile) -> None:
+    """Record in the journal that its file was read to its end, and no row of it is missing.
+
+    Without that, the journal alone does not show whether there are rows that it has never seen:
+    after a kill, for example. If it cannot be recorded, the next push of the file does it.
+    """
+    saved = SavedOptions.read(journal.source)
+    if saved is not None and not saved.read_to_end:
+        with contextlib.suppress(JournalError):
+            put_source(journal.path, evolve(saved, read_to_end=True).as_text(), at=time.time())
+
+
+# --- push --trial ----------------------------------------------------------------------------
+
+
+def push_one(options: PushOptions, target: Target, service: Service) -> int | None:
+    """Push the first row that can be sent, and show it in full; returns ``None`` if the rest is
+    wanted, else the exit code."""
+    with opened(options.file) as stream:
+        rows = rows_of(stream, options, service)
+        announce(rows, service)
+        journal = journal_for(rows, options, target, service)
+        assert journal is not None
+        settings = target.settings()
+        one = _OneRow(rows)
+
+        async def main() -> None:
+            connection = service.connect(settings, 1, options.timeout)
+            async with connection as (_, start):
+                how = push_settings(options, journal) | {"max_concurrency": 1}
+                async with start(one.rows(), one.on_event, **how) as outcomes:
+                    async for outcome in outcomes:
+                        one.take(outcome)
+
+        run(main)
+    outcome = one.sent
+    if outcome is None:
+        what = "no row left that can be sent"
+        say(f"{what}: {one.known:,} are in the journal, {one.bad:,} are bad", stderr=True)
+        return NOT_SENT if one.bad else DONE
+    _show_row(outcome, journal, options, service)
+    command = push_command(service, options, target)
+    if outcome.name != "accepted":
+        error: HelpdeskError = outcome.error  # type: ignore[attr-defined]
+        show_error(error)
+        if outcome.name == "unknown":
+            look = [*service.program.split(), "reconcile", journal.path, *target.as_arguments()]
+            ways = [("before the rest, find out whether it is there:", shlex.join(look))]
+        else:
+            ways = [("once that is fixed, try again:", f"{command} --trial")]
+        show_commands(console(stderr=True), ways)
+        return code_of_error(error)
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        print(file=sys.stderr)
+        if click.confirm("Push the rest?", default=False, err=True):
+            return None
+    show_commands(console(stderr=True), [("push the rest:", command)])
+    return DONE
+
+
+class _OneRow:
+    """Gives one row after the other, until one of them was sent."""
+
+    def __init__(self, rows: Iterable[Row[Any]]) -> None:
+        self._rows = rows
+        self._ended = asyncio.Event()
+        self.sent: Outcome | None = None
+        self.known = 0
+        self.bad = 0
+
+    async def rows(self) -> AsyncIterator[Row[Any]]:
+        """The rows; the next one only when the one before is known not to have been sent."""
+        for row in self._rows:
+            self._ended.clear()
+            yield row
+            await self._ended.wait()
+            if self.sent is not None:
+                return
+
+    def on_event(self, event: PushEvent) -> None:
+        """Note how a row ended."""
+        if isinstance(event, RowKnown):
+            self.known += 1
+        elif isinstance(event, RowFinished):
+            if event.outcome.attempts:
+                self.sent = event.outcome
+        else:
+            return
+        self._ended.set()
+
+    def take(self, outcome: Outcome) -> None:
+        """Count what could not be sent."""
+        self.bad += not outcome.attempts
+
+
+def _show_row(
+    outcome: Outcome, journal: JournalFile, options: PushOptions, service: Service
+) -> None:
+    from rich.text import Text
+
+    screen = console(stderr=options.as_json)
+    row: Row[Any] = outcome.row
+    key = row.key if row.keyed else None
+    heading(screen, f"Sent: {name_of(key, row.line)}")
+
+    def show(fields: Mapping[str, str | None]) -> None:
+        for name, value in fields.items():
+            if value:
+                first, *more = clean(value).split("\n")
+                screen.print(Text.assemble((f"  {name:<16} ", "dim"), first), soft_wrap=True)
+                for line in more[:_LINES_SHOWN]:
+                    screen.print(f"  {'':<16} {line}")
+                if len(more) > _LINES_SHOWN:
+                    left = f"({len(more) - _LINES_SHOWN} more lines)"
+                    screen.print(f"  {'':<16} {left}", style="dim")
+                    screen.print(f"  {'':<16} {more[-1]}")
+
+    wire = service.wire(row.value, _reference_of(key, row.line, journal), options.place)
+    show(
+        {n: v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for n, v in wire.items()}
+    )
+    heading(screen, "Result")
+    screen.print(f"  {WORDS[outcome.name]}", style=STYLES[outcome.name])
+    if outcome.name == "accepted":
+        show({name: one_line(value or "") for name, value in service.answer(outcome).items()})
+
+
+def _reference_of(key: str | None, line: int | None, journal: JournalFile) -> str:
+    """The reference that the row was sent with: that of the newest row of its name."""
+    with ReadJournal.open_to_read(journal.path) as read:
+        found = [
+            view
+            for view in read.rows_in(*State)
+            if view.key == key and (key is not None or view.line == line)
+        ]
+    return max(found, key=lambda view: view.at).reference if found else ""

@@ -1,0 +1,311 @@
+"""The options of ``push`` and ``plan``, for any service."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import stat
+from typing import Any, ClassVar
+
+import click
+from attrs import frozen
+
+from ..errors import RejectedError
+from ..journal.records import LATER
+from ..push.push import MAX_CONCURRENCY
+from ..push.sources import Columns
+from .exit_codes import EXIT_CODES
+from .options import Command, Decorator, OptionGroup, gathering, pairs, typed
+
+STDIN = "-"
+SUFFIX = ".journal"
+
+
+def is_pipe(path: str) -> bool:
+    """Whether it can be read once only, and no file can stand beside it: standard input, a FIFO,
+    ``/dev/fd/N`` and other names that are not those of files."""
+    if path == STDIN:
+        return True
+    folder = os.path.realpath(os.path.dirname(path) or ".")
+    if folder.split(os.sep)[1:2] in (["dev"], ["proc"]):
+        return not folder.startswith("/dev/shm")  # noqa: S108 - a folder of ordinary files
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return False  # opening it says why
+
+
+@frozen(kw_only=True)
+class PushOptions(OptionGroup):
+    """What to push, and how. A service's own subclass may add to it.
+
+    Attributes:
+        reference_places: the values of ``--reference``.
+        key_help: what ``--key`` is for.
+        reference_means: where the text reference stands.
+    """
+
+    reference_places: ClassVar[str] = "text|none"
+    key_help: ClassVar[str] = (
+        "The column that identifies each row, so that a fixed row is recognized; otherwise rows "
+        "are recognized by their content."
+    )
+    reference_means: ClassVar[str] = "the ticket's text"
+    saved: ClassVar[tuple[str, ...]] = (
+        *("map", "key", "max_concurrency", "max_rate", "timeout", "reference", "no_payload"),
+        *("keys_exact", "new_keys", "format", "delimiter", "encoding"),
+    )
+
+    file: str
+    map: tuple[str, ...] = ()
+    key: str | None = None
+    max_concurrency: int = MAX_CONCURRENCY
+    max_rate: float | None = None
+    timeout: float = 60.0
+    journal: str | None = None
+    no_journal: bool = False
+    reference: str | None = None
+    no_payload: bool = False
+    rejected_too: bool = False
+    restored: bool = False
+    new_journal: bool = False
+    keys_exact: bool = False
+    new_keys: bool = False
+    keep_going: bool = False
+    trial: bool = False
+    report: str | None = None
+    no_report: bool = False
+    excel: bool = False
+    as_json: bool = False
+    verify: bool = False
+    check: bool = False
+    format: str | None = None
+    delimiter: str | None = None
+    encoding: str | None = None
+
+    @classmethod
+    def own_options(cls) -> tuple[Decorator, ...]:
+        """The options of the subclass."""
+        return ()
+
+    @property
+    def columns(self) -> Columns:
+        """Which column goes where."""
+        return Columns(fields=pairs(self.map, option="--map"), key=self.key)
+
+    @property
+    def keys(self) -> str | None:
+        """What identifies rows, as a journal has it."""
+        return self.key
+
+    @property
+    def journal_path(self) -> str | None:
+        """Where the journal is or will be; ``None`` if there is to be none."""
+        if self.no_journal:
+            return None
+        return self.journal or (None if self.from_pipe else self.file + SUFFIX)
+
+    @property
+    def from_pipe(self) -> bool:
+        """Whether the rows can be read once only."""
+        return is_pipe(self.file)
+
+    @property
+    def again(self) -> frozenset[str]:
+        """Names of the refusals after which a row is resent as it is."""
+        return LATER | _names_below(RejectedError) if self.rejected_too else LATER
+
+    @property
+    def place(self) -> Any:
+        """Where references travel, as the library has it."""
+        return None if self.reference == "none" else "text"
+
+    @property
+    def shaping(self) -> dict[str, str | None]:
+        """Settings, beside the columns, that change what is sent."""
+        return {"encoding": self.encoding}
+
+    @property
+    def needing_journal(self) -> list[str]:
+        """Those of the given options that make no sense without a journal."""
+        names = ["journal", "reference", "no_payload", "rejected_too", "restored", "new_journal"]
+        names += ["keys_exact", "new_keys", "trial", "verify"]
+        return [f"--{name.replace('_', '-')}" for name in names if getattr(self, name)]
+
+    def check_together(self) -> None:
+        """Check that the options make sense together.
+
+        Raises:
+            click.UsageError: they do not.
+        """
+        if self.excel and not self.report and (self.no_report or self.journal_path is not None):
+            raise click.UsageError("--excel is for the report: name it with --report FILE.csv")
+        if self.no_journal:
+            for option in self.needing_journal:
+                raise click.UsageError(f"{option} needs a journal, and --no-journal allows none")
+        if self.trial and self.from_pipe:
+            raise click.UsageError("--trial needs a file, since it is read twice")
+        if self.journal_path is None and (self.reference or self.no_payload or self.verify):
+            raise click.UsageError(
+                "--reference, --no-payload and --verify need a journal: --journal PATH"
+            )
+
+    def as_arguments(self) -> list[str]:
+        """The file and the options that say what is pushed, as they are typed."""
+        return [self.file, *typed(self.options(), self.values("journal", "no_journal"))]
+
+    @classmethod
+    def options(cls) -> tuple[Decorator, ...]:
+        """See :class:`.OptionGroup`."""
+        return (
+            click.argument("file", type=click.Path(allow_dash=True)),
+            click.option(
+                "--map",
+                multiple=True,
+                metavar="WIRE=COLUMN",
+                help="Send COLUMN as the field WIRE. Otherwise columns named like the service's "
+                "documented fields are sent. Repeatable.",
+            ),
+            click.option("--key", metavar="COLUMN", help=cls.key_help),
+            *cls.own_options(),
+            click.option(
+                "--max-concurrency",
+                type=click.IntRange(1, 10_000),
+                default=MAX_CONCURRENCY,
+                show_default=True,
+                help="Maximum number of requests in flight; tuned automatically below it.",
+            ),
+            click.option(
+                "--max-rate",
+                type=click.FloatRange(min=0, min_open=True),
+                metavar="PER_SECOND",
+                help="Maximum requests per second, if you know a limit.",
+            ),
+            click.option(
+                "--timeout",
+                type=click.FloatRange(min=0, min_open=True),
+                default=60.0,
+                show_default=True,
+                metavar="SECONDS",
+                help="For each request.",
+            ),
+            click.option(
+                "--journal",
+                metavar="PATH",
+                help="Where to record what was sent, and the results.  [default: FILE.journal]",
+            ),
+            click.option(
+                "--no-journal",
+                is_flag=True,
+                help="Keep no journal: an interrupted push cannot be fully resumed.",
+            ),
+            click.option(
+                "--reference",
+                metavar=f"[{cls.reference_places}]",
+                help="Where to put the reference by which a lost answer is looked up; text is a "
+                f"line at the end of {cls.reference_means}.  [default: text]",
+            ),
+            click.option(
+                "--no-payload",
+                is_flag=True,
+                help="Keep the content of rows out of the journal; resuming then needs FILE.",
+            ),
+            click.option(
+                "--rejected-too",
+                is_flag=True,
+                help="Resend, as they are, rows that an earlier run got rejected; none of them "
+                "is in the helpdesk.",
+            ),
+            click.option(
+                "--restored",
+                is_flag=True,
+                help="The journal is an older copy, from a backup, or lost its -wal file: look "
+                "each row up in the helpdesk before sending it. On the machine that pushed, an "
+                "older copy is detected without this; on another machine it is not.",
+            ),
+            click.option(
+                "--new-journal",
+                is_flag=True,
+                help="Send the rows even if another journal on this machine shows that they were "
+                "sent to the same place: they will be there twice.",
+            ),
+            click.option(
+                "--keys-exact",
+                is_flag=True,
+                help="Take another spelling of a known key (1 for 0001, a for A) for another row.",
+            ),
+            click.option(
+                "--new-keys",
+                is_flag=True,
+                help="Continue even if many rows with new keys have the content of earlier rows.",
+            ),
+            click.option(
+                "--keep-going",
+                is_flag=True,
+                help="Never stop because of rejections. Otherwise 50 like rejections in a row "
+                "stop the push, unless they concern the rows' data.",
+            ),
+            click.option(
+                "--trial",
+                is_flag=True,
+                help="Push one row, show it in full, and ask before pushing the rest.",
+            ),
+            click.option(
+                "--report",
+                metavar="FILE.csv",
+                help="Write key, outcome, ticket_id and reason of each row.  [default: none with "
+                "a journal; else FILE.report.csv here, numbered if that exists]",
+            ),
+            click.option(
+                "--no-report", is_flag=True, help="Write no report; doubts are only on the screen."
+            ),
+            click.option(
+                "--excel",
+                is_flag=True,
+                help="Start the report with the byte order mark that Excel needs.",
+            ),
+            click.option(
+                "--json", "as_json", is_flag=True, help="End with one JSON object on stdout."
+            ),
+            click.option(
+                "--verify",
+                is_flag=True,
+                help="Finally check every row of the journal against the helpdesk: see `verify`.",
+            ),
+            click.option("--check", is_flag=True, help="Send nothing: the same as `plan`."),
+            click.option(
+                "--format",
+                type=click.Choice(["csv", "jsonl"]),
+                help="Otherwise by the name of FILE.",
+            ),
+            click.option(
+                "--delimiter",
+                metavar="CHAR",
+                callback=_as_typed,
+                help="Of a CSV file; otherwise detected from its header.",
+            ),
+            click.option(
+                "--encoding",
+                metavar="NAME",
+                help="Otherwise by a byte order mark, or UTF-8. Excel on Windows: cp1252.",
+            ),
+        )
+
+
+def push_options(options: type[PushOptions], exit_codes: str = EXIT_CODES) -> Decorator:
+    """Give a command the options of a push; it gets them as ``options=``."""
+
+    def decorate(command: Command) -> Command:
+        wrapped = gathering("options", options)(command)
+        wrapped.__doc__ = f"{inspect.cleandoc(command.__doc__ or '')}\n\n{exit_codes}"
+        return wrapped
+
+    return decorate
+
+
+def _names_below(kind: type[Exception]) -> frozenset[str]:
+    return frozenset({kind.__name__}).union(*map(_names_below, kind.__subclasses__()))
+
+
+def _as_typed(_: click.Context, __: click.Parameter, given: str | None) -> str | None:
+    return "\t" if given == "\\t" else given

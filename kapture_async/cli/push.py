@@ -1,0 +1,332 @@
+"""The commands that push a file: ``push``, ``update-many`` and ``push-customers``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import click
+from attrs import evolve, frozen
+
+from .._api import ADD_CUSTOMER, ADD_TICKET, INDIA, UPDATE_TICKET, codec_of
+from .._core.cli.options import Decorator, Target, pairs, target_options
+from .._core.cli.push import push_file
+from .._core.cli.push_options import PushOptions, push_options
+from .._core.cli.push_run import connect_by
+from .._core.cli.running import program_name
+from .._core.cli.service import Service
+from .._core.push.sources import Columns
+from .._reference import TEXT, Field, ReferencePlace, mark
+from .._validation import wire_names
+from ..client import KaptureClient
+from ..customers.models import CustomerFields, NewCustomer
+from ..customers.push import mark_customer, pack_customer
+from ..tickets.models import KNOWN_FIELDS, UPDATE_FIELDS, NewTicket, TicketUpdate
+from ..tickets.push import BY_TICKET, mark_update, pack, pack_update
+from .options import KaptureTarget, extra_pairs, extra_shape
+
+if TYPE_CHECKING:
+    from .._core.outcome import Outcome
+
+
+def program() -> str:
+    """How this program was called, for commands to copy."""
+    return program_name("kapture-async", "kapture_async")
+
+
+@frozen(kw_only=True)
+class KapturePushOptions(PushOptions):
+    """With the columns that go into objects of the tenant's own."""
+
+    reference_places: ClassVar[str] = "text|none|OBJECT.FIELD"
+    saved: ClassVar[tuple[str, ...]] = (*PushOptions.saved, "extra", "extra_shape")
+
+    extra: tuple[str, ...] = ()
+    extra_shape: str = "array"
+
+    @classmethod
+    def own_options(cls) -> tuple[Decorator, ...]:
+        """See :class:`.PushOptions`."""
+        return (
+            click.option(
+                "--extra",
+                multiple=True,
+                metavar="OBJECT.FIELD=COLUMN",
+                help="Send COLUMN in an object that your tenant defines. Repeatable.",
+            ),
+            extra_shape,
+        )
+
+    @property
+    def columns(self) -> Columns:
+        """See :class:`.PushOptions`."""
+        return Columns(
+            fields=pairs(self.map, option="--map"),
+            extra=extra_pairs(self.extra),
+            extra_as_list=self.extra_shape == "array",
+            key=self.key,
+        )
+
+    @property
+    def place(self) -> ReferencePlace:
+        """See :class:`.PushOptions`."""
+        if self.reference is None or self.reference in ("text", "none"):
+            return None if self.reference == "none" else TEXT
+        return Field(self.reference, as_list=self.extra_shape == "array")
+
+
+def place_in(place: str) -> ReferencePlace:
+    """Where references travel, from the journal's word for it."""
+    if place.startswith("field "):
+        return Field(place.removeprefix("field "))
+    return None if place == "none" else TEXT
+
+
+def _check_json(row: Mapping[str, Any]) -> None:
+    """Raise ``InvalidInputError`` for a row that cannot be written as JSON."""
+    from .._core.transport.request import json_body
+
+    json_body(dict(row))
+
+
+def service(_: PushOptions | None = None) -> Service:
+    """How tickets are pushed; the options of a push change none of it."""
+    return Service(
+        program=program(),
+        operation=ADD_TICKET.name,
+        options=KapturePushOptions,
+        target=KaptureTarget,
+        wire_fields=KNOWN_FIELDS,
+        required=("title",),
+        build=NewTicket.from_mapping,
+        check=lambda ticket: _check_json(ticket.to_wire()),
+        connect=connect_by(KaptureClient),
+        look_up=f"{program()} pull --from {datetime.now(INDIA).date()} --out seen.jsonl",
+        place_in=place_in,
+        pack=lambda ticket: pack(ticket.to_wire(), codec_of(INDIA)),
+        wire=lambda ticket, reference, place: mark(ticket.to_wire(), reference, place),
+        answer=_answer("title", "url"),
+    )
+
+
+def _answer(*more: str, id: str = "ticket_id") -> Callable[[Outcome], dict[str, str | None]]:
+    """What to show of an accepted row: its id, and further attributes of the result."""
+
+    def answer(outcome: Outcome) -> dict[str, str | None]:
+        result: Any = outcome.result  # type: ignore[attr-defined]
+        return {name.replace("_", " "): getattr(result, name) for name in (id, *more)}
+
+    return answer
+
+
+# --- update-many -----------------------------------------------------------------------------
+
+_ID = "ticket_id"
+_FILLED: Mapping[str, tuple[str, str]] = {
+    "sub_status": ("KEY", "The sub-status for rows without one, such as CL; tenants differ."),
+    "comment": ("TEXT", "The comment for rows without one."),
+    "queue": ("KEY", "The queue for rows without one."),
+    "disposition": ("PATH", "The folder for rows without one."),
+    "callback_time": ("TIME", "YYYY-MM-DD HH:MM:SS, for rows without one."),
+    "status": ("LABEL", "The status for rows without one, such as Complete; undocumented."),
+}
+
+
+@frozen(kw_only=True)
+class UpdateOptions(KapturePushOptions):
+    """With values for rows that lack them. The ticket id identifies a row."""
+
+    key_help: ClassVar[str] = (
+        "The column that identifies each row, if a ticket is to be updated more than once.  "
+        "[default: the column of the ticket id]"
+    )
+    reference_means: ClassVar[str] = "the comment, if there is one"
+    saved: ClassVar[tuple[str, ...]] = (*KapturePushOptions.saved, *_FILLED)
+
+    sub_status: str | None = None
+    comment: str | None = None
+    queue: str | None = None
+    disposition: str | None = None
+    callback_time: str | None = None
+    status: str | None = None
+
+    @classmethod
+    def own_options(cls) -> tuple[Decorator, ...]:
+        """See :class:`.PushOptions`."""
+        filled = (
+            click.option(f"--{name.replace('_', '-')}", metavar=metavar, help=text)
+            for name, (metavar, text) in _FILLED.items()
+        )
+        return (*filled, *super().own_options())
+
+    @property
+    def _column(self) -> str:
+        """The column with the ticket ids."""
+        return pairs(self.map, option="--map").get(_ID, _ID)
+
+    @property
+    def columns(self) -> Columns:
+        """See :class:`.PushOptions`; a row's key is its ticket id unless --key names another."""
+        return evolve(super().columns, key=self.key or self._column)
+
+    @property
+    def keys(self) -> str | None:
+        """See :class:`.PushOptions`."""
+        return BY_TICKET if self.key in (None, self._column) else self.key
+
+    @property
+    def fills(self) -> dict[str, str | None]:
+        """What is filled into rows that lack it; a sub-status is required."""
+        given = {name: getattr(self, name) for name in _FILLED}
+        needed = {"sub_status": self.sub_status}
+        return needed | {name: value for name, value in given.items() if value is not None}
+
+
+@click.command("update-many", short_help="Update the tickets of a file.")
+@push_options(UpdateOptions)
+@target_options(KaptureTarget)
+def update_many(options: PushOptions, target: Target) -> None:
+    """Update the tickets listed in a FILE: comment, sub-status and more.
+
+    It works like `push`, with the same kinds of files, journals and commands. The columns
+    ticket_id, sub_status, comment, queue, disposition, callback_time and status are sent, or
+    those that --map names; options fill in what a row lacks. Each ticket is updated once, even
+    if FILE repeats it; of two different updates of one ticket the second is not sent, and
+    `rejects` lists it, unless --key tells the two apart.
+
+    A comment gets one more line, by which a lost answer can be looked up. Rows without a comment
+    do not: if their answer is lost, you have to resolve them by hand, unless --reference
+    OBJECT.FIELD names another place.
+    """
+    sys.exit(push_file(options, target, update_service(options)))
+
+
+def update_service(options: PushOptions | None = None) -> Service:
+    """How tickets are updated."""
+    assert options is None or isinstance(options, UpdateOptions)
+    fills = {} if options is None else options.fills
+    return Service(
+        program=program(),
+        command="update-many",
+        operation=UPDATE_TICKET.name,
+        options=UpdateOptions,
+        target=KaptureTarget,
+        wire_fields=UPDATE_FIELDS,
+        required=(_ID,),
+        fills=fills,
+        build=_update_from(fills),
+        check=lambda update: _check_json(update.to_wire(INDIA)),
+        connect=connect_by(KaptureClient, lambda made: made.tickets.update_many),
+        look_up=f"{program()} get TICKET_ID --json",
+        place_in=place_in,
+        pack=lambda update: pack_update(update, codec_of(INDIA)),
+        wire=lambda update, reference, place: mark_update(update, reference, place).to_wire(INDIA),
+        answer=_answer("message"),
+    )
+
+
+def _update_from(fills: Mapping[str, str | None]) -> Callable[[dict[str, Any]], TicketUpdate]:
+    def build(content: dict[str, Any]) -> TicketUpdate:
+        update = TicketUpdate.from_mapping(content)
+        missing: dict[str, Any] = {
+            name: value for name, value in fills.items() if getattr(update, name) is None
+        }
+        update = evolve(update, **missing) if missing else update
+        update.to_wire(INDIA)  # so that an error names its line
+        return update
+
+    return build
+
+
+# --- push-customers --------------------------------------------------------------------------
+
+_NO_TEXT = frozenset(
+    {"individual", "organization", "channel_partner", "update"}
+    | {"additional_fields", "associate_fields"}
+)
+"""Fields that no cell of a CSV file can hold, since those are texts."""
+
+
+@frozen(kw_only=True)
+class CustomerOptions(PushOptions):
+    """With the columns that go into objects of a customer."""
+
+    reference_places: ClassVar[str] = "text|none|OBJECT.FIELD"
+    reference_means: ClassVar[str] = "the remarks"
+    saved: ClassVar[tuple[str, ...]] = (*PushOptions.saved, "extra")
+
+    extra: tuple[str, ...] = ()
+
+    @classmethod
+    def own_options(cls) -> tuple[Decorator, ...]:
+        """See :class:`.PushOptions`."""
+        return (
+            click.option(
+                "--extra",
+                multiple=True,
+                metavar="OBJECT.FIELD=COLUMN",
+                help="Send COLUMN in an object of the customer, such as associate_fields. "
+                "Repeatable.",
+            ),
+        )
+
+    @property
+    def columns(self) -> Columns:
+        """See :class:`.PushOptions`."""
+        return Columns(
+            fields=pairs(self.map, option="--map"),
+            extra=extra_pairs(self.extra),
+            extra_as_list=False,
+            key=self.key,
+        )
+
+    @property
+    def place(self) -> ReferencePlace:
+        """See :class:`.PushOptions`."""
+        if self.reference is None or self.reference in ("text", "none"):
+            return None if self.reference == "none" else TEXT
+        return Field(self.reference, as_list=False)
+
+
+@click.command("push-customers", short_help="Push a file of customers.")
+@push_options(CustomerOptions)
+@target_options(KaptureTarget)
+def push_customers(options: PushOptions, target: Target) -> None:
+    """Push a FILE of customers. It works like `push`, with the same kinds of files, journals and
+    commands.
+
+    Columns named like the fields of customer_info (customer_name, phone, email_id, ...) are
+    sent, or those that --map names. A customer needs a name, and a phone number or an e-mail
+    address. Each row is sent once, but the service may merge it into an existing customer.
+    """
+    sys.exit(push_file(options, target, customer_service(options)))
+
+
+def customer_service(_: PushOptions | None = None) -> Service:
+    """How customers are pushed; the options of a push change none of it."""
+    return Service(
+        program=program(),
+        command="push-customers",
+        operation=ADD_CUSTOMER.name,
+        resource="customers",
+        options=CustomerOptions,
+        target=KaptureTarget,
+        wire_fields=tuple(name for name in wire_names(NewCustomer) if name not in _NO_TEXT),
+        required=(),
+        build=NewCustomer.from_mapping,
+        check=lambda customer: _check_json(customer.to_wire()),
+        connect=connect_by(KaptureClient, lambda made: made.customers.push),
+        look_up="look up the customers by phone or e-mail address (customers get)",
+        place_in=place_in,
+        pack=lambda customer: pack_customer(customer, codec_of(INDIA)),
+        wire=_customer_wire,
+        answer=_answer("message", id="customer_id"),
+    )
+
+
+def _customer_wire(
+    customer: CustomerFields, reference: str, place: ReferencePlace
+) -> dict[str, Any]:
+    return mark_customer(customer, reference, place).to_wire()
