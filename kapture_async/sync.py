@@ -21,11 +21,11 @@ from ._auth import Credential
 from ._core.phase import Effect
 from ._core.pull.export import Exported, PullObserver
 from ._core.push.events import PushObserver
-from ._core.push.reconcile import ReconcileObserver, Reconciliation, Resolved
 from ._core.push.rows import Row
-from ._core.push.trial import Diagnosis
-from ._core.push.verification import Verification
-from ._core.push.verify import VerifyObserver
+from ._core.reconcile.doctor import Diagnosis
+from ._core.reconcile.reconcile import ReconcileObserver
+from ._core.reconcile.results import Reconciliation, Resolved, Verification
+from ._core.reconcile.verify import VerifyObserver
 from ._core.response import Says
 from ._core.secret import Secret
 from ._core.sync.base import SyncClient, SyncPages, SyncResource

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any, Self
 from kapture_async._core.download.download import ProgressObserver
 from kapture_async._core.phase import Effect
 from kapture_async._core.push.events import PushObserver
-from kapture_async._core.push.reconcile import ReconcileObserver, Reconciliation, Resolved
 from kapture_async._core.push.rows import Row
-from kapture_async._core.push.trial import Diagnosis
-from kapture_async._core.push.verification import Verification
-from kapture_async._core.push.verify import VerifyObserver
+from kapture_async._core.reconcile.doctor import Diagnosis
+from kapture_async._core.reconcile.reconcile import ReconcileObserver
+from kapture_async._core.reconcile.results import Reconciliation, Resolved, Verification
+from kapture_async._core.reconcile.verify import VerifyObserver
 from kapture_async._core.secret import Secret
 from kapture_async._core.sync.base import SyncClient, SyncDownload, SyncPages, SyncResource
 from kapture_async._core.sync.portal import SyncInAsyncWarning

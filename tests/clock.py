@@ -9,9 +9,9 @@ from typing import Any
 
 from kapture_async._core.journal.writer import Journal
 from kapture_async._core.push import operation
-from kapture_async._core.push.reconcile import reconcile
-from kapture_async._core.push.trial import examine
-from kapture_async._core.push.verify import verify
+from kapture_async._core.reconcile.doctor import examine
+from kapture_async._core.reconcile.reconcile import reconcile
+from kapture_async._core.reconcile.verify import verify
 
 
 class Clock:

@@ -19,7 +19,7 @@ from .._core.cli.options import (
     timeout_option,
 )
 from .._core.cli.running import Reading, run
-from .._core.push.trial import long_text
+from .._core.reconcile.doctor import long_text
 from .._reference import TEXT, Field
 from ..client import KaptureClient
 from ..tickets.models import NewTicket, TicketDetail

@@ -25,8 +25,8 @@ from .._core.errors import (
 )
 from .._core.journal.reference import append_marker, references_in
 from .._core.push.echoes import AnswerRule, Texts, short
-from .._core.push.lookup import AskedRow, AskRows, RowAnswer
 from .._core.push.operation import JournaledOperation, read_row
+from .._core.reconcile.lookup import AskedRow, AskRows, RowAnswer
 from .._core.requestor import ApiRequestor
 from .._core.transport.request import sorted_json
 from .._reference import TEXT, Field, ReferencePlace, describe, field_values, with_field

@@ -37,13 +37,13 @@ from .._core.errors import (
 )
 from .._core.journal.reference import append_marker, references_in
 from .._core.pull.pages import Pages
-from .._core.push.candidates import clues_in
 from .._core.push.echoes import AnswerRule, Texts, short
-from .._core.push.list_lookup import beginning
-from .._core.push.lookup import AskedRow, AskRows, ListedTicket, ListEnd, ListTickets, RowAnswer
 from .._core.push.operation import JournaledOperation, build_row, content_of, read_row
 from .._core.push.rows import Row
-from .._core.push.trial import TITLE, trial_text
+from .._core.reconcile.candidates import beginning, clues_in
+from .._core.reconcile.doctor import TITLE, trial_text
+from .._core.reconcile.evidence import ListedTicket, ListEnd, ListTickets
+from .._core.reconcile.lookup import AskedRow, AskRows, RowAnswer
 from .._core.requestor import ApiRequestor
 from .._core.transport.request import sorted_json
 from .._reference import TEXT, Field, ReferencePlace, describe, field_values, mark, with_field

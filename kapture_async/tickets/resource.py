@@ -24,12 +24,12 @@ from .._core.pull.pages import Pages
 from .._core.push.events import PushObserver
 from .._core.push.operation import JournaledOperation, JournaledResource
 from .._core.push.push import Push
-from .._core.push.reconcile import ReconcileObserver, Reconciliation
 from .._core.push.rows import Row, Source
 from .._core.push.settings import PushSettings
-from .._core.push.trial import Diagnosis, long_text
-from .._core.push.verification import Verification
-from .._core.push.verify import VerifyObserver
+from .._core.reconcile.doctor import Diagnosis, long_text
+from .._core.reconcile.reconcile import ReconcileObserver
+from .._core.reconcile.results import Reconciliation, Verification
+from .._core.reconcile.verify import VerifyObserver
 from .._core.requestor import ApiRequestor
 from .._core.secret import Secret
 from .._core.transport.settings import check_headers

@@ -13,11 +13,10 @@ from attrs import evolve
 from kapture_async._core.errors import InvalidInputError
 from kapture_async._core.journal.reference import append_marker, references_in
 from kapture_async._core.pull.pages import Pages
-from kapture_async._core.push.candidates import clues_in
-from kapture_async._core.push.list_lookup import beginning
-from kapture_async._core.push.lookup import ListedTicket, ListEnd, ListTickets
 from kapture_async._core.push.operation import NOWHERE, JournaledOperation, content_of, read_row
-from kapture_async._core.push.trial import TITLE, trial_text
+from kapture_async._core.reconcile.candidates import beginning, clues_in
+from kapture_async._core.reconcile.doctor import TITLE, trial_text
+from kapture_async._core.reconcile.evidence import ListedTicket, ListEnd, ListTickets
 from kapture_async._core.requestor import ApiRequestor
 from kapture_async._core.transport.request import sorted_json
 

@@ -12,12 +12,12 @@ from kapture_async._core.pull.pages import OffsetPaginator, Pages
 from kapture_async._core.push.events import PushObserver
 from kapture_async._core.push.operation import JournaledOperation, JournaledResource
 from kapture_async._core.push.push import Push
-from kapture_async._core.push.reconcile import ReconcileObserver, Reconciliation
 from kapture_async._core.push.rows import Row, Source
 from kapture_async._core.push.settings import PushSettings
-from kapture_async._core.push.trial import Diagnosis
-from kapture_async._core.push.verification import Verification
-from kapture_async._core.push.verify import VerifyObserver
+from kapture_async._core.reconcile.doctor import Diagnosis
+from kapture_async._core.reconcile.reconcile import ReconcileObserver
+from kapture_async._core.reconcile.results import Reconciliation, Verification
+from kapture_async._core.reconcile.verify import VerifyObserver
 from kapture_async._core.requestor import ApiRequestor
 from kapture_async._core.secret import Secret
 from kapture_async._core.transport.settings import check_headers

@@ -171,6 +171,7 @@ LAYERS = [
     ["kapture_async._core.sync"],
     ["kapture_async._core.events", "kapture_async._core.types"],
     ["kapture_async._core.push", "kapture_async._core.pull", "kapture_async._core.download"],
+    ["kapture_async._core.reconcile"],
     ["kapture_async._core.journal"],
     ["kapture_async._core.base_client"],
     ["kapture_async._core.requestor"],

@@ -18,7 +18,7 @@ from attrs import frozen
 
 from kapture_async._core.journal.findings import Contradicts
 from kapture_async._core.journal.records import State
-from kapture_async._core.push.verification import RowResult
+from kapture_async._core.reconcile.results import RowResult
 
 TESTS = Path(__file__).parent.parent
 

@@ -26,7 +26,7 @@ from kapture_async._core.journal import marks
 from kapture_async._core.journal.marks import Mark
 from kapture_async._core.journal.reader import ReadJournal, job_at
 from kapture_async._core.journal.records import State
-from kapture_async._core.push.restored import RestoredSearch
+from kapture_async._core.reconcile.restored import RestoredSearch
 from kapture_async.events import PushNoticed, RowKnown
 from kapture_async.testing import FaultPlan, KaptureEmulator
 

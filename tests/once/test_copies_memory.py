@@ -9,9 +9,9 @@ from pathlib import Path
 from kapture_async._core.journal.records import Job
 from kapture_async._core.journal.reference import reference_of
 from kapture_async._core.journal.writer import Journal
-from kapture_async._core.push.lookup import ListedTicket, ListEnd
-from kapture_async._core.push.restored import LookupMethods, PendingRow, RestoredSearch
-from kapture_async._core.push.seen_tickets import ListedTickets
+from kapture_async._core.reconcile.contradictions import ListedTickets
+from kapture_async._core.reconcile.evidence import ListedTicket, ListEnd
+from kapture_async._core.reconcile.restored import LookupMethods, PendingRow, RestoredSearch
 
 JOB = Job(service="s", operation="o", target="https://example.com", place="text")
 TICKETS = 6_000

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kapture_async._core.journal.reader import ReadJournal
-from kapture_async._core.push.reconcile import SETTLE
+from kapture_async._core.reconcile.reconcile import SETTLE
 from kapture_async._core.testing.http import EmulatorReply, EmulatorRequest
 from kapture_async.events import Looked, Settling
 from kapture_async.testing import FaultPlan, KaptureEmulator

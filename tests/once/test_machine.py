@@ -37,8 +37,8 @@ from kapture_async._core.journal.store import Store
 from kapture_async._core.journal.writer import Journal
 from kapture_async._core.push.in_flight import InFlightRow
 from kapture_async._core.push.journaling import JournalBridge, RowCodec
-from kapture_async._core.push.lookup import ListedTicket
-from kapture_async._core.push.reconcile import reconcile
+from kapture_async._core.reconcile.evidence import ListedTicket
+from kapture_async._core.reconcile.reconcile import reconcile
 
 T = TypeVar("T")
 SETTLE = 300.0

@@ -28,10 +28,10 @@ from kapture_async._core.journal.records import DOUBTS, State
 from kapture_async._core.journal.reference import references_in
 from kapture_async._core.journal.store import Store
 from kapture_async._core.push.in_flight import InFlightRow
-from kapture_async._core.push.lookup import ListedTicket, ListEnd
-from kapture_async._core.push.reconcile import reconcile
-from kapture_async._core.push.restored import LookupMethods, RestoredSearch
-from kapture_async._core.push.verify import verify
+from kapture_async._core.reconcile.evidence import ListedTicket, ListEnd
+from kapture_async._core.reconcile.reconcile import reconcile
+from kapture_async._core.reconcile.restored import LookupMethods, RestoredSearch
+from kapture_async._core.reconcile.verify import verify
 
 from .test_machine import DAY, JOB, SETTLE, Ended, Lives, Service, at_once
 

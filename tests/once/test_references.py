@@ -17,7 +17,7 @@ from kapture_async import Field, HelpdeskError, InvalidInputError, KaptureClient
 from kapture_async._core.journal.reader import ReadJournal
 from kapture_async._core.journal.records import State
 from kapture_async._core.journal.reference import marker_of
-from kapture_async._core.push.lookup import MARGIN
+from kapture_async._core.reconcile.evidence import MARGIN
 from kapture_async.testing import FaultPlan, KaptureEmulator
 
 from .judge import judge, rows_in, tickets_in

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..push.trial import Diagnosis
+from ..reconcile.doctor import Diagnosis
 from .console import console, heading, json_line, one_line, say, show_commands
 from .exit_codes import DONE, UNKNOWN
 from .options import Target

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..download.download import DownloadProgress
     from ..pull.export import ExportProgress
-    from ..push.reconcile import Looked, Settling
+    from ..reconcile.reconcile import Looked, Settling
 
 _PLAIN_SECONDS = 5.0
 
@@ -244,7 +244,7 @@ class WaitDisplay(Display):
 
     def on_event(self, event: Settling | Looked) -> None:
         """Note what is waited for, or what was found."""
-        from ..push.reconcile import Settling
+        from ..reconcile.reconcile import Settling
 
         if isinstance(event, Settling):
             self._until = time.monotonic() + event.seconds

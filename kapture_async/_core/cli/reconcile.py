@@ -21,8 +21,8 @@ from ..journal import marks
 from ..journal.findings import Contradicts
 from ..journal.reader import ReadJournal
 from ..journal.records import Job
-from ..push.reconcile import Reconciliation, Resolved
-from ..push.resolve import resolve
+from ..reconcile.reconcile import resolve
+from ..reconcile.results import Reconciliation, Resolved
 from .console import (
     console,
     count,

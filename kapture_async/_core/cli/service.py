@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..outcome import Outcome
-    from ..push.trial import Diagnosis
+    from ..reconcile.doctor import Diagnosis
     from .push_options import PushOptions
 
 

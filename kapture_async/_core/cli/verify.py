@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ..errors import HelpdeskError, InvalidInputError, RejectedError
-from ..push.verification import RESULTS, RowCheck, RowResult, Verification
+from ..reconcile.results import RESULTS, RowCheck, RowResult, Verification
 from ..spreadsheet import harmless
 from .console import (
     console,

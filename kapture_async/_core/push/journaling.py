@@ -33,8 +33,8 @@ from ..journal.thread import AllDone
 from ..journal.traits import traits_of
 from ..journal.writer import Journal
 from ..outcome import Outcome
+from ..reconcile.restored import LookupMethods, OtherJournals, PendingRow, RestoredSearch
 from .in_flight import InFlightRow
-from .restored import LookupMethods, OtherJournals, PendingRow, RestoredSearch
 from .rows import Row
 
 V = TypeVar("V")

@@ -18,29 +18,21 @@ from ..errors import InvalidInputError, JournalError
 from ..journal.reader import job_at
 from ..journal.records import Job
 from ..journal.writer import Journal
+from ..reconcile.candidates import CluesOf, beginning
+from ..reconcile.doctor import Diagnosis, examine
+from ..reconcile.evidence import ListTickets
+from ..reconcile.lookup import AskRows
+from ..reconcile.reconcile import ReconcileObserver, longest_call, reconcile, resolve, settle_time
+from ..reconcile.restored import LookupMethods
+from ..reconcile.results import Reconciliation, Resolved, Verification
+from ..reconcile.verify import VerifyObserver, verify
 from ..requestor import ApiRequestor
 from ..transport.retry import NO_RETRY
-from .candidates import CluesOf
 from .echoes import AnswerRule
 from .journaling import JournalBridge, KeyRules, RowCodec
-from .list_lookup import beginning
-from .lookup import AskRows, ListTickets
 from .push import Push
-from .reconcile import (
-    ReconcileObserver,
-    Reconciliation,
-    Resolved,
-    longest_call,
-    reconcile,
-    settle_time,
-)
-from .resolve import resolve
-from .restored import LookupMethods
 from .rows import Source
 from .settings import PushSettings
-from .trial import Diagnosis, examine
-from .verification import Verification
-from .verify import VerifyObserver, verify
 
 R = TypeVar("R")
 V = TypeVar("V")

@@ -9,7 +9,108 @@ from typing import Literal, get_args
 from attrs import define, field, frozen
 
 from ..journal.findings import Contradiction
-from .seen_tickets import SeenTickets, named
+from .contradictions import SeenTickets, named
+
+_BEFORE = "_reconciliation"
+
+
+@frozen
+class Resolved:
+    """A doubt and what became of it.
+
+    Attributes:
+        key: the row's key, or ``None``.
+        line: where it stood in its file, if it did.
+        reference: what it was looked up by.
+        ticket_ids: the tickets that match it, or may be it.
+        reason: why it is not known what became of it; empty for what is present or absent.
+    """
+
+    key: str | None
+    line: int | None
+    reference: str
+    ticket_ids: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@define
+class Reconciliation:
+    """What became of the doubts of a journal.
+
+    Attributes:
+        present: they are in the helpdesk, once.
+        absent: they are not; the next push of this journal sends them.
+        ambiguous: several tickets carry the reference. Look at them; nothing is sent.
+        probable: a ticket without a reference may be it: one with the same content, or one that
+            nothing else explains, made by the same user when the row may have been executed.
+            Nothing is sent.
+        open: still in doubt: not found, in a way that proves nothing. Each has its ``reason``.
+        unseen: tickets that are surely in the helpdesk, and that a look did not show. If there
+            are any, the look saw too little (another user's tickets, a list that was cut short),
+            so nothing is taken for absent and what was not found stays open.
+        unconfirmed: of the open ones, those of which there is no other proof against them but that
+            nothing was found. What a look does not show is absent only if the look could not
+            have missed it; see :mod:`.evidence`. Reconcile again once somebody has made another
+            ticket, or with ``probe``; or look yourself, and :meth:`resolve`; or take an empty look
+            for a proof, by ``assume_complete``.
+        trial: the trial ticket that ``probe`` made, if it was made: please close it.
+        contradictions: what the looks have shown of other rows that the journal denies: rejected
+            or not sent, and there (present from now on); accepted, and there twice, or on another
+            ticket. They stay listed in the journal.
+    """
+
+    present: list[Resolved] = field(factory=list)
+    absent: list[Resolved] = field(factory=list)
+    ambiguous: list[Resolved] = field(factory=list)
+    probable: list[Resolved] = field(factory=list)
+    open: list[Resolved] = field(factory=list)
+    unseen: int = 0
+    unconfirmed: int = 0
+    contradictions: list[Contradiction] = field(factory=list)
+    trial: str | None = None
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Why rows are still open, each reason with the number of its rows; the most first."""
+        return dict(Counter(row.reason for row in self.open).most_common())
+
+    @property
+    def doubts(self) -> int:
+        """How many there were."""
+        kinds = (self.present, self.absent, self.ambiguous, self.probable, self.open)
+        return sum(map(len, kinds))
+
+    @property
+    def merged(self) -> dict[str, list[Resolved]]:
+        """Rows that are one ticket, by its id: it carries the references of all of them, as when
+        the helpdesk or an agent has merged theirs. They are in :attr:`present`, too."""
+        rows: dict[str, list[Resolved]] = {}
+        for row in self.present:
+            rows.setdefault(row.ticket_ids[0], []).append(row)
+        return {ticket_id: some for ticket_id, some in rows.items() if len(some) > 1}
+
+    @staticmethod
+    def before(error: BaseException) -> Reconciliation | None:
+        """What a reconciliation had found before it ended with an error; ``None`` for nothing.
+
+        It stands in the journal already. What was still looked for is ``open`` in it.
+        """
+        found = getattr(error, _BEFORE, None)
+        return found if isinstance(found, Reconciliation) else None
+
+    def keep_with(self, error: BaseException) -> None:
+        """Let :meth:`before` give it for this error."""
+        vars(error)[_BEFORE] = self
+
+    def found_before(self, earlier: Reconciliation) -> None:
+        """Take in what an earlier try of the same has found."""
+        self.present[:0] = earlier.present
+        self.absent[:0] = earlier.absent
+        self.ambiguous[:0] = earlier.ambiguous
+        self.probable[:0] = earlier.probable
+        later = [c for c in self.contradictions if c not in earlier.contradictions]
+        self.contradictions = [*earlier.contradictions, *later]
+
 
 RowResult = Literal[
     "present", "absent", "missing", "twice", "contradicted", "not_seen", "in_doubt", "unchecked"

@@ -23,20 +23,11 @@ from ..journal.records import DOUBTS, Doubt, Job, Kind, State
 from ..journal.store import Store
 from ..journal.traits import COMMENT
 from ..journal.writer import Journal
-from .contradictions import AT_ONCE, Watch, keep_rows, note_contradictions
-from .evidence import MINUTE, ConfirmedRow, Evidence
-from .lookup import MARGIN, AskedRow, AskRows, ListEnd, ListTickets, RowAnswer
+from .contradictions import AT_ONCE, Watch, keep_rows, named, note_contradictions, unmerged
+from .evidence import MARGIN, MINUTE, ConfirmedRow, Evidence, ListEnd, ListTickets
+from .lookup import AskedRow, AskRows, RowAnswer
 from .reconcile import longest_call, settle_time
-from .seen_tickets import named, unmerged
-from .verification import (
-    BY_ID,
-    ONE_OF_SEVERAL,
-    ListCheck,
-    RowCheck,
-    RowResult,
-    Verification,
-    ids_of,
-)
+from .results import BY_ID, ONE_OF_SEVERAL, ListCheck, RowCheck, RowResult, Verification, ids_of
 
 _ASKED = 500
 """Rows that are asked about before what they told is put away."""

@@ -30,11 +30,10 @@ from ..journal.sketch import TRIED, is_in, unpacked
 from ..journal.traits import traits_of
 from ..journal.writer import Journal
 from .candidates import CluesOf, addresses_in
-from .contradictions import AT_ONCE, Watch
-from .list_lookup import ListLookup
-from .lookup import MARGIN, AskRows, ListedTicket, ListEnd, ListTickets, Lookup, LookupResult
-from .reconcile import longest_call, lookup_for, settle_time
-from .seen_tickets import ListedTickets, maker_of
+from .contradictions import AT_ONCE, ListedTickets, Watch, maker_of
+from .evidence import MARGIN, ListedTicket, ListEnd, ListTickets
+from .lookup import AskRows, ListLookup, Lookup, LookupResult, lookup_for
+from .reconcile import longest_call, settle_time
 
 
 @frozen(kw_only=True)

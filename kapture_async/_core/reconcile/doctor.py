@@ -17,7 +17,7 @@ from ..errors import HelpdeskError, InvalidInputError
 from ..journal.reader import ReadJournal
 from ..journal.reference import reference_of
 from ..journal.traits import EMOJI, MARKUP, length_of
-from .lookup import MARGIN, ListedTicket, ListTickets
+from .evidence import MARGIN, ListedTicket, ListTickets
 
 Trial = Callable[[str, int, bytes | None], Awaitable[str | None]]
 """Makes a ticket with a reference and these traits, and gives its id if the service does. It gets

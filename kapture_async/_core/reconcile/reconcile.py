@@ -11,27 +11,32 @@ by the wall clock: one that is put forward between push and look takes of it, un
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from heapq import heappush, heappushpop
-from math import inf
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import frozen
 
 from ..arguments import check_seconds
 from ..errors import HelpdeskError, InvalidInputError, JournalError, OutcomeUnknownError
-from ..journal.findings import Contradiction
-from ..journal.records import TOLD, Doubt, Kind, RowView, Run, State
+from ..journal.records import TOLD, Doubt, Kind, State
 from ..journal.store import Store
 from ..journal.traits import OBJECTS, strongest, vouches
 from ..journal.writer import Journal
-from .candidates import Candidates, CluesOf, MayBe
+from .candidates import CluesOf
 from .contradictions import Watch
-from .list_lookup import ListLookup, Payloads, surely_shown
-from .lookup import MARGIN, AskRows, Finding, Gap, ListTickets, Lookup, RowLookup
-from .trial import MadeTrial, Trial, trial_reference, trials_in
+from .doctor import MadeTrial, Trial, trial_reference, trials_in
+from .evidence import MARGIN, Gap, ListTickets
+from .lookup import (
+    AskRows,
+    Finding,
+    ListLookup,
+    Lookup,
+    lookup_for,
+)
+from .results import Reconciliation, Resolved
 
 SETTLE: float = 300.0
 """Seconds. One service was seen to finish a create 222 s after it came."""
@@ -40,10 +45,6 @@ _BETWEEN = 0.2
 _LONGEST = 3.0
 """The longest such pause, likewise: a row that a lookup let go again is newer than the others by
 the time of that lookup, and more."""
-_CONFIRMED = 500
-"""Rows, spread evenly, by which a survey is judged."""
-_ASKED = 20
-"""The same for an inquiry, which has to ask for each."""
 _TRIAL_LOOKS = 3
 """Looks for a trial ticket."""
 _SHARED = (
@@ -51,7 +52,6 @@ _SHARED = (
     "and reconcile again"
 )
 _SEVERAL = "several tickets have its reference or its content, or one that has no id"
-_BEFORE = "_reconciliation"
 
 
 @frozen
@@ -73,104 +73,6 @@ class Looked:
 
 ReconcileEvent = Settling | Looked
 ReconcileObserver = Callable[[ReconcileEvent], None]
-
-
-@frozen
-class Resolved:
-    """A doubt and what became of it.
-
-    Attributes:
-        key: the row's key, or ``None``.
-        line: where it stood in its file, if it did.
-        reference: what it was looked up by.
-        ticket_ids: the tickets that match it, or may be it.
-        reason: why it is not known what became of it; empty for what is present or absent.
-    """
-
-    key: str | None
-    line: int | None
-    reference: str
-    ticket_ids: tuple[str, ...] = ()
-    reason: str = ""
-
-
-@define
-class Reconciliation:
-    """What became of the doubts of a journal.
-
-    Attributes:
-        present: they are in the helpdesk, once.
-        absent: they are not; the next push of this journal sends them.
-        ambiguous: several tickets carry the reference. Look at them; nothing is sent.
-        probable: a ticket without a reference may be it: one with the same content, or one that
-            nothing else explains, made by the same user when the row may have been executed.
-            Nothing is sent.
-        open: still in doubt: not found, in a way that proves nothing. Each has its ``reason``.
-        unseen: tickets that are surely in the helpdesk, and that a look did not show. If there
-            are any, the look saw too little (another user's tickets, a list that was cut short),
-            so nothing is taken for absent and what was not found stays open.
-        unconfirmed: of the open ones, those of which there is no other proof against them but that
-            nothing was found. What a look does not show is absent only if the look could not
-            have missed it; see :mod:`.evidence`. Reconcile again once somebody has made another
-            ticket, or with ``probe``; or look yourself, and :meth:`resolve`; or take an empty look
-            for a proof, by ``assume_complete``.
-        trial: the trial ticket that ``probe`` made, if it was made: please close it.
-        contradictions: what the looks have shown of other rows that the journal denies: rejected
-            or not sent, and there (present from now on); accepted, and there twice, or on another
-            ticket. They stay listed in the journal.
-    """
-
-    present: list[Resolved] = field(factory=list)
-    absent: list[Resolved] = field(factory=list)
-    ambiguous: list[Resolved] = field(factory=list)
-    probable: list[Resolved] = field(factory=list)
-    open: list[Resolved] = field(factory=list)
-    unseen: int = 0
-    unconfirmed: int = 0
-    contradictions: list[Contradiction] = field(factory=list)
-    trial: str | None = None
-
-    @property
-    def reasons(self) -> dict[str, int]:
-        """Why rows are still open, each reason with the number of its rows; the most first."""
-        return dict(Counter(row.reason for row in self.open).most_common())
-
-    @property
-    def doubts(self) -> int:
-        """How many there were."""
-        kinds = (self.present, self.absent, self.ambiguous, self.probable, self.open)
-        return sum(map(len, kinds))
-
-    @property
-    def merged(self) -> dict[str, list[Resolved]]:
-        """Rows that are one ticket, by its id: it carries the references of all of them, as when
-        the helpdesk or an agent has merged theirs. They are in :attr:`present`, too."""
-        rows: dict[str, list[Resolved]] = {}
-        for row in self.present:
-            rows.setdefault(row.ticket_ids[0], []).append(row)
-        return {ticket_id: some for ticket_id, some in rows.items() if len(some) > 1}
-
-    @staticmethod
-    def before(error: BaseException) -> Reconciliation | None:
-        """What a reconciliation had found before it ended with an error; ``None`` for nothing.
-
-        It stands in the journal already. What was still looked for is ``open`` in it.
-        """
-        found = getattr(error, _BEFORE, None)
-        return found if isinstance(found, Reconciliation) else None
-
-    def keep_with(self, error: BaseException) -> None:
-        """Let :meth:`before` give it for this error."""
-        vars(error)[_BEFORE] = self
-
-    def found_before(self, earlier: Reconciliation) -> None:
-        """Take in what an earlier try of the same has found."""
-        self.present[:0] = earlier.present
-        self.absent[:0] = earlier.absent
-        self.ambiguous[:0] = earlier.ambiguous
-        self.probable[:0] = earlier.probable
-        later = [c for c in self.contradictions if c not in earlier.contradictions]
-        self.contradictions = [*earlier.contradictions, *later]
 
 
 def longest_call(total: float | None) -> float:
@@ -325,71 +227,6 @@ async def reconcile(
         result.unconfirmed = len(looker.unconfirmed(missing))
         result.open += map(looker.still_open, missing)
     return result
-
-
-async def lookup_for(
-    journal: Journal,
-    look: ListTickets | AskRows,
-    content_of: Callable[[bytes], str] | None,
-    doubts: list[Doubt],
-    settle: float,
-    day_of: Callable[[float], object] | None,
-    beginnings: dict[int, tuple[str, str]] | None,
-    clues_of: CluesOf | None,
-    now: Callable[[], float],
-    *,
-    listed_until: float = -inf,
-    payloads: Payloads | None = None,
-    may_be: MayBe | None = None,
-) -> Lookup:
-    """How these rows are looked for, and by which others a look is judged.
-
-    See :class:`.Candidates` for ``may_be``, and :class:`.ListLookup` for the rest.
-    """
-    until = now() - settle
-
-    async def known(ticket_ids: set[str]) -> set[str]:
-        return await journal.call(lambda store: store.accepted_among(ticket_ids))
-
-    if isinstance(look, AskRows):
-        some = await journal.call(lambda store: _confirmed(store, 0.0, until, _ASKED, None))
-        return RowLookup(look.ask, some, known)
-    since = surely_shown(doubts)
-    some = await journal.call(lambda store: _confirmed(store, since, inf, _CONFIRMED, day_of))
-    candidates = None
-    if content_of is None:
-        runs = await journal.call(lambda store: _sending(store.runs(), doubts))
-        candidates = Candidates(settle, runs, may_be)
-
-    async def kept() -> dict[int, bytes]:
-        return await journal.call(lambda store: dict(store.payloads_of(State.UNKNOWN)))
-
-    return ListLookup(
-        look,
-        content_of,
-        some,
-        known,
-        since=since,
-        until=until,
-        day_of=day_of,
-        beginnings=beginnings,
-        candidates=candidates,
-        clues_of=clues_of,
-        payloads=payloads or kept,
-        now=now,
-        listed_until=listed_until,
-    )
-
-
-def _sending(runs: Sequence[Run], doubts: Sequence[Doubt]) -> list[tuple[float, float]]:
-    """When runs may have sent. Of one that was killed, nobody knows when."""
-    last = max(doubt.last_at for doubt in doubts)
-    ends = [*(run.began for run in runs[1:]), last]
-    return [
-        (run.began, max(run.began, next_began) if run.ended is None else run.ended)
-        for run, next_began in zip(runs, ends, strict=True)
-        if run.longest_call is not None
-    ]
 
 
 class _Reconciler:
@@ -562,43 +399,6 @@ class _Reconciler:
         await self._journal.call(lambda store: _write(store, verdicts, {"looks": looks}, at))
 
 
-def _confirmed(
-    store: Store,
-    since: float,
-    until: float,
-    most: int,
-    day_of: Callable[[float], object] | None,
-) -> list[RowView]:
-    """Rows that came into the helpdesk between two moments, as the service or a look said: spread
-    evenly, some of each day, and those that were sent last, which say how new a list is."""
-    found: list[RowView] = []
-    newest: list[tuple[float, int, RowView]] = []
-    days: dict[object, list[RowView]] = {}
-    every = 1
-    confirmed = (
-        row
-        for row in store.rows_in(State.ACCEPTED)
-        if row.sent_at is not None
-        and since <= row.sent_at
-        and row.at <= until
-        and row.words != TOLD
-    )
-    for number, row in enumerate(confirmed):
-        assert row.sent_at is not None
-        keep = heappush if len(newest) < _ASKED else heappushpop
-        keep(newest, (row.sent_at, row.row, row))
-        if day_of is not None and row.sent_at is not None:
-            day = days.setdefault(day_of(row.sent_at), [])
-            if len(day) < _ASKED:
-                day.append(row)
-        if number % every == 0:
-            found.append(row)
-        if len(found) == 2 * most:
-            found, every = found[::2], every * 2
-    last = [row for _, _, row in newest]
-    return list({row.row: row for some in (found, *days.values(), last) for row in some}.values())
-
-
 def _write(
     store: Store,
     verdicts: Sequence[tuple[Doubt, str, tuple[str, ...]]],
@@ -627,3 +427,81 @@ def _doubt_sharing(store: Store, present: dict[int, str], at: float) -> list[Dou
 
 def _resolved(doubt: Doubt, ids: tuple[str, ...] = (), reason: str = "") -> Resolved:
     return Resolved(doubt.key, doubt.line, doubt.reference, ids, reason)
+
+
+_NEXT = "Look which rows of the journal are in doubt."
+
+
+async def resolve(
+    journal: str | os.PathLike[str],
+    key: str | None,
+    *,
+    line: int | None,
+    present: str | None,
+    absent: bool,
+    now: Callable[[], float] = time.time,
+) -> Resolved:
+    """Write down what a person has found out of a row in doubt.
+
+    Args:
+        journal: the file.
+        key: the row's key.
+        line: where the row stands in its file, for one without a key.
+        present: it is in the helpdesk, under this id.
+        absent: it is not there; the next push sends it.
+        now: the wall clock.
+
+    Raises:
+        InvalidInputError: it is not said which row, or what became of it; or that row is not in
+            doubt. Nothing was written.
+        JournalError: the journal cannot be used.
+    """
+    if (key is None) == (line is None):
+        raise InvalidInputError("name the row either by its key or by its line")
+    if (present is None) != absent:
+        raise InvalidInputError("say either present, with the id, or absent")
+    if present is not None and not present.strip():
+        raise InvalidInputError("present needs the id under which the row is in the helpdesk")
+    opened = await Journal.open(journal, now=now)
+    try:
+        return await opened.call(lambda store: _written(store, key, line, present, now()))
+    finally:
+        await opened.aclose()
+
+
+def _written(
+    store: Store, key: str | None, line: int | None, present: str | None, at: float
+) -> Resolved:
+    doubt = _find(store, key, line)
+    ids = () if present is None else (present.strip(),)
+    store.verdict(
+        doubt.row,
+        Kind.ABSENT if present is None else Kind.PRESENT,
+        at,
+        ticket_id=ids[0] if ids else None,
+        words=TOLD,
+        evidence={"at": round(at, 3), "why": TOLD, "was": doubt.state.value},
+    )
+    return Resolved(doubt.key, doubt.line, doubt.reference, ids)
+
+
+def _find(store: Store, key: str | None, line: int | None) -> Doubt:
+    name = f"key {key!r}" if key is not None else f"line {line}"
+
+    def named(row_key: str | None, row_line: int | None) -> bool:
+        return row_key == key if key is not None else row_line == line
+
+    found = [doubt for doubt in store.doubts() if named(doubt.key, doubt.line)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InvalidInputError(
+            f"{len(found)} rows in doubt stand under {name}; name one by its key",
+            next_step=_NEXT,
+        )
+    for row in store.rows_in(*State):
+        if named(row.key, row.line):
+            raise InvalidInputError(
+                f"the row of {name} is not in doubt: it is {row.state.value}", next_step=_NEXT
+            )
+    raise InvalidInputError(f"the journal has no row of {name}", next_step=_NEXT)

@@ -1,78 +1,205 @@
-"""Rows looked up in a list of all tickets: by reference, by content, or by how they begin."""
+"""One lookup in the helpdesk, for rows in doubt: in a list of all tickets, or row by row.
+
+A *list lookup* (:mod:`.list_lookup`) reads every ticket of a time, and finds rows among them. A
+*row lookup* asks about each row by itself, where nothing lists them: an update, say, is only to be
+seen in its ticket.
+"""
 
 from __future__ import annotations
 
-import html
-import re
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from heapq import heappush, heappushpop
 from math import inf
+from typing import Literal, Protocol
 
-from ..journal.records import Doubt, RowView
-from .candidates import Candidates, CluesOf
-from .evidence import ConfirmedRow, Evidence
-from .lookup import MARGIN, Gap, KnownElsewhere, ListedTicket, ListEnd, ListTickets, LookupResult
+from attrs import define, field, frozen
 
-_TAG = re.compile(r"<[^<>]*>")
-_BEGINNING = 200
-"""Characters of a text that are compared."""
-_SURE = 30
-"""Characters that a text which was cut must still have to be taken for the one that was sent."""
+from ..journal.records import TOLD, Doubt, RowView, Run, State
+from ..journal.store import Store
+from ..journal.traits import lacking, strongest, vouches
+from ..journal.writer import Journal
+from .candidates import Beginnings, Candidates, CluesOf, MayBe
+from .evidence import MARGIN, ConfirmedRow, Evidence, Gap, ListedTicket, ListEnd, ListTickets
 
-
-_PART = re.compile(r"\s*\\?\[(?:r(?:e(?:f(?::[a-z2-7]*)?)?)?)?\Z")
+Finding = Literal["present", "ambiguous", "probable"]
 
 
-def beginning(title: str | None, text: str | None) -> tuple[str, str]:
-    """Title and the beginning of a text, as they are compared: white space and mark-up do not
-    survive every way."""
-    return _folded(title), _folded((text or "")[: 20 * _BEGINNING])[:_BEGINNING]
+@frozen(kw_only=True)
+class AskedRow:
+    """A row that a helpdesk is asked about by itself.
 
-
-def _folded(text: str | None) -> str:
-    plain = html.unescape(html.unescape(text or ""))
-    return " ".join(_TAG.sub(" ", plain).split()).casefold()
-
-
-class Beginnings:
-    """Rows in doubt by how they begin: title, and beginning of the text.
-
-    Args:
-        doubts: the rows.
-        beginnings: of each how it begins.
+    Attributes:
+        row: its number in the journal.
+        key: the row's key, or ``None``.
+        reference: what it is known by.
+        payload: what it was sent with. ``None`` if the journal keeps none: of rows that are in
+            the helpdesk for sure, it never does.
+        ticket_id: what the service gave, for a row that is in the helpdesk for sure.
+        marked: whether a reference travels with it; ``None`` if that is for the payload to tell.
     """
 
-    def __init__(self, doubts: Sequence[Doubt], beginnings: Mapping[int, tuple[str, str]]) -> None:
-        self.found: dict[int, set[str | None]] = {}
-        self._rows: dict[str, dict[str, list[int]]] = {}
-        self._own = beginnings
+    row: int
+    key: str | None
+    reference: str
+    payload: bytes | None = field(default=None, repr=False)
+    ticket_id: str | None = None
+    marked: bool | None = None
+
+
+@frozen(kw_only=True)
+class RowAnswer:
+    """What the helpdesk shows of one row.
+
+    Attributes:
+        row: its number in the journal.
+        ticket_ids: where it was found, each place once.
+        proven: it was found by its reference, and not only by its content.
+        telling: that it was not found there says that it is not there.
+        others: references of other rows that were seen on the way, each with where.
+        there: what the row made was shown under its own id, without the reference.
+        why: why it does not say so, if it does not.
+    """
+
+    row: int
+    ticket_ids: tuple[str, ...] = ()
+    proven: bool = True
+    telling: bool = True
+    others: tuple[tuple[str, str], ...] = ()
+    there: bool = False
+    why: str = "what was shown of it does not tell"
+
+
+AskAboutRows = Callable[[Sequence[AskedRow]], AsyncIterator[RowAnswer]]
+"""Asks about rows. Of a row that cannot be asked about, nothing is given."""
+
+
+@frozen
+class AskRows:
+    """A way to look that asks about each row by itself."""
+
+    ask: AskAboutRows
+
+
+@define
+class LookupResult:
+    """What one look has shown.
+
+    Attributes:
+        tickets: how many it saw.
+        found: rows that it found, by number, each with its tickets.
+        gaps: rows that it did not find, by number, without that saying that they are not there;
+            and why it does not.
+        alike: rows that it did not find, by number, each with tickets that begin as it does and
+            have no reference: it may be one that was cut off.
+        candidates: the same, each with tickets that nothing explains; see :mod:`.candidates`.
+        shared: of those, rows of which there are more than of tickets that may be them.
+        wait: seconds by which the next look should come later, to be as new as what was not
+            found.
+        unseen: rows that are surely in the helpdesk, and that it did not show.
+    """
+
+    tickets: int = 0
+    found: dict[int, tuple[Finding, tuple[str, ...]]] = field(factory=dict)
+    gaps: dict[int, Gap] = field(factory=dict)
+    alike: dict[int, tuple[Finding, tuple[str, ...]]] = field(factory=dict)
+    candidates: dict[int, tuple[str, ...]] = field(factory=dict)
+    shared: set[int] = field(factory=set)
+    wait: float = 0.0
+    unseen: int = 0
+
+
+KnownElsewhere = Callable[[set[str]], Awaitable[set[str]]]
+"""Of some ticket ids those that the journal knows as other rows' tickets."""
+
+
+class Lookup(Protocol):
+    """A way to look for rows."""
+
+    async def look(self, doubts: Sequence[Doubt], since: float, until: float) -> LookupResult:
+        """Look once for rows sent between two moments."""
+        ...
+
+
+_VOUCHING = 20
+"""Rows that one look found, and by which the next is judged."""
+
+
+class RowLookup:
+    """Asks about each row by itself, and about a few that are there for sure.
+
+    Which of those carry a reference, nobody knows any more (an update without a comment carries
+    none). So one that shows is enough; but where no reference shows, nothing is taken for absent.
+
+    Args:
+        ask: does it.
+        confirmed: rows that are in the helpdesk for sure.
+        known: tells tickets that are other rows'.
+    """
+
+    def __init__(
+        self, ask: AskAboutRows, confirmed: Sequence[RowView], known: KnownElsewhere
+    ) -> None:
+        self._ask = ask
+        self._confirmed = [
+            AskedRow(row=w.row, key=w.key, reference=w.reference, ticket_id=w.ticket_id)
+            for w in confirmed
+        ]
+        self._known = known
+        self._traits = {w.row: w.traits for w in confirmed}
+
+    async def look(self, doubts: Sequence[Doubt], since: float, until: float) -> LookupResult:
+        """See :class:`Lookup`."""
+        result = LookupResult()
+        sought = [
+            AskedRow(row=d.row, key=d.key, reference=d.reference, payload=d.payload) for d in doubts
+        ]
+        self._traits |= {doubt.row: doubt.traits for doubt in doubts}
+        told: dict[int, RowAnswer] = {}
+        async for one in self._ask([*sought, *self._confirmed]):
+            told[one.row] = one
+        result.tickets = len(told)
+        showing = {one.row for one in told.values() if one.proven and one.ticket_ids}
+        shows = bool(showing)
+        kinds = {self._traits[row] for row in showing}
+        asked = sum(row.row in told for row in self._confirmed)
+        if asked and not shows:
+            result.unseen = asked
+        alike = {t for one in told.values() if not one.proven for t in one.ticket_ids}
+        known = await self._known(alike) if alike else set[str]()
         for doubt in doubts:
-            if doubt.row in beginnings:
-                title, text = beginnings[doubt.row]
-                self._rows.setdefault(title, {}).setdefault(text, []).append(doubt.row)
-        self._texts = {title: sorted(texts) for title, texts in self._rows.items()}
+            found = told.get(doubt.row)
+            ids = () if found is None else found.ticket_ids
+            if found is not None and not found.proven:
+                ids = tuple(ticket for ticket in ids if ticket not in known)
+            if found is None or not ids:
+                if found is None or not found.proven or not found.telling or result.unseen:
+                    result.gaps[doubt.row] = self._gap(found, result.unseen)
+                elif not shows:
+                    result.gaps[doubt.row] = Gap("no other row of the journal came back")
+                elif not any(vouches(shown, doubt.traits) for shown in kinds):
+                    lacks = lacking(strongest(iter(kinds)), doubt.traits) or "all that it has"
+                    result.gaps[doubt.row] = Gap(
+                        f"no row of its kind came back by its reference: with {lacks}"
+                    )
+            elif len(ids) > 1:
+                result.found[doubt.row] = ("ambiguous", ids)
+            else:
+                result.found[doubt.row] = ("present" if found.proven else "probable", ids)
+        if len(self._confirmed) < _VOUCHING:  # for the next look
+            self._confirmed += [one for one in sought if one.row in showing][:_VOUCHING]
+        return result
 
-    def compare(self, seen: tuple[str, str], ticket_id: str | None) -> None:
-        """Note the rows that a ticket may be: it has the row's title, and the beginning of the
-        text, perhaps cut short, or perhaps with a part of the reference."""
-        title, text = seen
-        texts = self._texts.get(title)
-        if texts is None:
-            return
-        text = _PART.sub("", text)
-        for place in range(bisect_left(texts, text), len(texts)):
-            own = texts[place]
-            if not own.startswith(text):
-                break
-            if len(text) >= min(len(own), _SURE):
-                for row in self._rows[title][own]:
-                    self.found.setdefault(row, set()).add(ticket_id)
-
-    def alone(self, row: int) -> bool:
-        """Whether no other row begins as this one."""
-        title, text = self._own[row]
-        return len(self._rows[title][text]) == 1
+    @staticmethod
+    def _gap(found: RowAnswer | None, unseen: int) -> Gap:
+        if unseen:
+            words = f"{unseen:,} rows that are in the helpdesk for sure were not shown, either"
+            return Gap(words, against=True)
+        if found is None:
+            return Gap("it could not be asked for", against=True)
+        if not found.proven:
+            return Gap("what is like it is another row's", against=True)
+        return Gap(found.why, against=True)
 
 
 Payloads = Callable[[], Awaitable[Mapping[int, bytes]]]
@@ -322,3 +449,113 @@ def surely_shown(doubts: Sequence[Doubt]) -> float:
 
 def _one_day(at: float) -> object:
     return None
+
+
+_CONFIRMED = 500
+"""Rows, spread evenly, by which a survey is judged."""
+
+
+_ASKED = 20
+"""The same for an inquiry, which has to ask for each."""
+
+
+async def lookup_for(
+    journal: Journal,
+    look: ListTickets | AskRows,
+    content_of: Callable[[bytes], str] | None,
+    doubts: list[Doubt],
+    settle: float,
+    day_of: Callable[[float], object] | None,
+    beginnings: dict[int, tuple[str, str]] | None,
+    clues_of: CluesOf | None,
+    now: Callable[[], float],
+    *,
+    listed_until: float = -inf,
+    payloads: Payloads | None = None,
+    may_be: MayBe | None = None,
+) -> Lookup:
+    """How these rows are looked for, and by which others a look is judged.
+
+    See :class:`.Candidates` for ``may_be``, and :class:`.ListLookup` for the rest.
+    """
+    until = now() - settle
+
+    async def known(ticket_ids: set[str]) -> set[str]:
+        return await journal.call(lambda store: store.accepted_among(ticket_ids))
+
+    if isinstance(look, AskRows):
+        some = await journal.call(lambda store: _confirmed(store, 0.0, until, _ASKED, None))
+        return RowLookup(look.ask, some, known)
+    since = surely_shown(doubts)
+    some = await journal.call(lambda store: _confirmed(store, since, inf, _CONFIRMED, day_of))
+    candidates = None
+    if content_of is None:
+        runs = await journal.call(lambda store: _sending(store.runs(), doubts))
+        candidates = Candidates(settle, runs, may_be)
+
+    async def kept() -> dict[int, bytes]:
+        return await journal.call(lambda store: dict(store.payloads_of(State.UNKNOWN)))
+
+    return ListLookup(
+        look,
+        content_of,
+        some,
+        known,
+        since=since,
+        until=until,
+        day_of=day_of,
+        beginnings=beginnings,
+        candidates=candidates,
+        clues_of=clues_of,
+        payloads=payloads or kept,
+        now=now,
+        listed_until=listed_until,
+    )
+
+
+def _sending(runs: Sequence[Run], doubts: Sequence[Doubt]) -> list[tuple[float, float]]:
+    """When runs may have sent. Of one that was killed, nobody knows when."""
+    last = max(doubt.last_at for doubt in doubts)
+    ends = [*(run.began for run in runs[1:]), last]
+    return [
+        (run.began, max(run.began, next_began) if run.ended is None else run.ended)
+        for run, next_began in zip(runs, ends, strict=True)
+        if run.longest_call is not None
+    ]
+
+
+def _confirmed(
+    store: Store,
+    since: float,
+    until: float,
+    most: int,
+    day_of: Callable[[float], object] | None,
+) -> list[RowView]:
+    """Rows that came into the helpdesk between two moments, as the service or a look said: spread
+    evenly, some of each day, and those that were sent last, which say how new a list is."""
+    found: list[RowView] = []
+    newest: list[tuple[float, int, RowView]] = []
+    days: dict[object, list[RowView]] = {}
+    every = 1
+    confirmed = (
+        row
+        for row in store.rows_in(State.ACCEPTED)
+        if row.sent_at is not None
+        and since <= row.sent_at
+        and row.at <= until
+        and row.words != TOLD
+    )
+    for number, row in enumerate(confirmed):
+        assert row.sent_at is not None
+        keep = heappush if len(newest) < _ASKED else heappushpop
+        keep(newest, (row.sent_at, row.row, row))
+        if day_of is not None and row.sent_at is not None:
+            day = days.setdefault(day_of(row.sent_at), [])
+            if len(day) < _ASKED:
+                day.append(row)
+        if number % every == 0:
+            found.append(row)
+        if len(found) == 2 * most:
+            found, every = found[::2], every * 2
+    last = [row for _, _, row in newest]
+    return list({row.row: row for some in (found, *days.values(), last) for row in some}.values())

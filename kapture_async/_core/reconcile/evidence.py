@@ -25,14 +25,77 @@ the rows that came back: each was made after its intent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from math import inf
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from ..journal.records import Doubt, Kind, RowView
 from ..journal.traits import OBJECTS, lacking, strongest, vouches
-from .lookup import Gap, ListedTicket, ListEnd
+
+
+@frozen
+class ListedTicket:
+    """A ticket as a survey found it."""
+
+    ticket_id: str | None
+    """``None`` if it has none that can be read: then it is there, but cannot be named."""
+    references: frozenset[str] = frozenset()
+    content: str | None = field(default=None, repr=False)
+    """What can be compared with a row's content; only where no reference travels."""
+    beginning: tuple[str, str] | None = field(default=None, repr=False)
+    """Title and text, of a ticket that may have lost a reference at the end of its text."""
+    merged_into: str | None = None
+    """The ticket that agents merged it into."""
+    created_at: float | None = None
+    """The minute it was made in, by the service's clock."""
+    made_by: object = None
+    """Who made it, and from where, as far as the list tells it."""
+    clues: Callable[[], frozenset[str]] | None = field(default=None, repr=False)
+    """Gives what it may share with a row in doubt: addresses, numbers, words."""
+
+
+@frozen
+class ListEnd:
+    """A list, or the part of it that is a day, has ended.
+
+    Attributes:
+        day: which day's it was; ``None`` for all there is.
+        rows: how many tickets it gave, with those that were dropped as repeats.
+        total: how many there are, as it says.
+        ended: it was read page by page, up to one without rows.
+    """
+
+    day: object = None
+    rows: int | None = None
+    total: int | None = None
+    ended: bool = False
+
+
+ListTickets = Callable[[float, float], AsyncIterator[ListedTicket | ListEnd]]
+"""A survey: gives every ticket created between two moments, in seconds since the epoch, and
+perhaps more; and says where each of its lists ends."""
+
+
+@frozen
+class Gap:
+    """Why a row that was not found is not absent for that.
+
+    Attributes:
+        why: for a person.
+        against: there is more against it than that a proof is missing: the look saw too little.
+        trial: a trial ticket that a look shows may be the proof.
+    """
+
+    why: str
+    against: bool = False
+    trial: bool = False
+
+
+MARGIN = 26 * 3600.0
+"""Seconds by which the clocks of two machines may differ: one of them may take its local time for
+that of another zone."""
+
 
 MINUTE = 60.0
 _PAGES = {25, 250} | {n * 10**power for n in (1, 2, 5) for power in range(1, 5)}
