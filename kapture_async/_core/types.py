@@ -1,7 +1,7 @@
 """Public names of both packages that are neither errors nor events."""
 
-from .journal.findings import Contradiction as Contradiction
 from .journal.reader import ReadJournal as ReadJournal
+from .journal.records import Contradiction as Contradiction
 from .outcome import Accepted as Accepted
 from .outcome import NotSent as NotSent
 from .outcome import Outcome as Outcome

@@ -6,13 +6,13 @@ import csv
 import json
 import os
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kapture_async._core.journal.store import Store
 from kapture_async.testing import FaultPlan, KaptureEmulator
+
+from ..driven import Driven
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 FILL = ("--category", "3", "--priority", "medium")
@@ -67,7 +67,7 @@ def test_no_empty_report_is_left_where_another_process_has_the_journal(
 ) -> None:
     (tmp_path / "t.csv").write_text("title\none\n")
     assert run_cli("push", "t.csv").returncode == 0
-    ours = Store.open(tmp_path / "t.csv.journal", job=None, create=False, at=time.time())
+    ours = Driven(tmp_path / "t.csv.journal", job=None, create=False)
     try:
         done = run_cli("push", "t.csv", "--report", "r.csv")
     finally:

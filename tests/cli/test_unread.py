@@ -15,9 +15,10 @@ import pytest
 
 from kapture_async import JournalError
 from kapture_async._core.journal.reader import ReadJournal
-from kapture_async._core.journal.source import put_source
-from kapture_async._core.journal.store import Store
+from kapture_async._core.journal.sqlite.storage import put_source
 from kapture_async.testing import FaultPlan, KaptureEmulator
+
+from ..driven import Driven
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 ROWS = 5
@@ -117,7 +118,7 @@ def test_words_on_the_source_are_changed_and_nothing_else(
         assert not journal.job.differences(job)
     beside = sorted(found.name for found in path.parent.glob("t.csv*"))
     assert beside == ["t.csv", "t.csv.journal"]
-    ours = Store.open(path, job=None, create=False, at=time.time())
+    ours = Driven(path, job=None, create=False)
     try:
         with pytest.raises(JournalError, match="pushing with it"):
             put_source(path, "mine", at=time.time())

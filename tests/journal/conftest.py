@@ -15,7 +15,8 @@ from attrs import evolve
 import kapture_async
 from kapture_async._core.journal.records import Identity, Job
 from kapture_async._core.journal.reference import digest_of
-from kapture_async._core.journal.store import Store
+
+from ..driven import Driven
 
 PROGRAMS = Path(__file__).parent / "programs"
 ROOT = Path(kapture_async.__file__).parent.parent
@@ -50,20 +51,20 @@ def row() -> Callable[..., Identity]:
 
 
 @pytest.fixture
-def opened(path: Path) -> Iterator[Callable[..., Store]]:
+def opened(path: Path) -> Iterator[Callable[..., Driven]]:
     """Opens the journal at ``path``; closes what is left open."""
-    stores: list[Store] = []
+    journals: list[Driven] = []
 
-    def open_it(where: Path | None = None, *, at: float = 1.0, **changes: Any) -> Store:
+    def open_it(where: Path | None = None, *, at: float = 1.0, **changes: Any) -> Driven:
         again = changes.pop("again", None)
         more = {} if again is None else {"again": again}
         job = evolve(JOB, **changes)
-        stores.append(Store.open(where or path, job=job, create=True, at=at, **more))
-        return stores[-1]
+        journals.append(Driven(where or path, job=job, at=at, **more))
+        return journals[-1]
 
     yield open_it
-    for store in stores:
-        store.close()
+    for journal in journals:
+        journal.close()
 
 
 @pytest.fixture

@@ -91,13 +91,13 @@ def test_a_job_shows_no_source() -> None:
     assert "secret" not in repr(job)
 
 
-@pytest.mark.parametrize("key", ["", "\ud800", "a\udfffb"])
+@pytest.mark.parametrize("key", ["", "\ud800", "a\udfffb", "a\0b"])
 def test_keys_nobody_could_find_again(key: str) -> None:
     with pytest.raises(InvalidInputError, match="its key"):
         check_identity(Identity(key, bytes(16)))
 
 
-@pytest.mark.parametrize("key", [None, "a", "Müller", "\U0001f600", "a\0b", " "])
+@pytest.mark.parametrize("key", [None, "a", "Müller", "\U0001f600", " "])
 def test_keys_that_are_fine(key: str | None) -> None:
     check_identity(Identity(key, bytes(16)))
 

@@ -1,10 +1,9 @@
-"""New rows and ends in one statement: the short way of a push through its journal."""
+"""New rows and results, as a push gives them: what stands in the journal, and who is told."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kapture_async import InvalidInputError, JournalError
-from kapture_async._core.journal import owned
-from kapture_async._core.journal.batch import Incoming
-from kapture_async._core.journal.group import Group
-from kapture_async._core.journal.names import Names
+from kapture_async._core.journal.keys import SeenNames
 from kapture_async._core.journal.reader import ReadJournal
-from kapture_async._core.journal.records import Counts, Identity, Job, Settled, State
+from kapture_async._core.journal.records import Counts, Identity, Job, State
 from kapture_async._core.journal.reference import digest_of
-from kapture_async._core.journal.store import Store
+from kapture_async._core.journal.session import Session
 from kapture_async._core.journal.traits import traits_of
 from kapture_async._core.journal.writer import Journal
 
+from ..driven import Driven, Pusher
+
 MakeRow = Callable[..., Identity]
-Open = Callable[..., Store]
+Open = Callable[..., Driven]
 
 
 class Told:
@@ -65,16 +63,16 @@ async def opened_by_a_push(path: Path, job: Job, told: Told) -> Journal:
 
 
 def begin(journal: Journal, key: str | None, text: str = "hello", token: Any = None) -> int | None:
-    """Its row, if it went the short way."""
+    """Its row, if it is surely new."""
     body = text.encode()
     digest = digest_of(body)
-    if not journal.claim(key, digest) or not journal.reference_of_new(key, digest, len(body)):
+    if not journal.claim(key, digest):
         return None
-    return journal.begin_soon(key, digest, 7, body, key if token is None else token)
+    return journal.begin(key, digest, 7, body, key if token is None else token)
 
 
 async def written(journal: Journal) -> None:
-    await journal.call(lambda store: None)
+    await journal.call(lambda session: None)
 
 
 def on_disk(path: Path) -> dict[str | None, tuple[State, Any, Any]]:
@@ -82,16 +80,6 @@ def on_disk(path: Path) -> dict[str | None, tuple[State, Any, Any]]:
         return {
             view.key: (view.state, view.ticket_id, view.payload) for view in reader.rows_in(*State)
         }
-
-
-def tables(store: Store) -> dict[str, list[Any]]:
-    questions = {
-        "rows": "SELECT row, key, digest, occurrence, line, planned FROM rows ORDER BY row",
-        "payloads": "SELECT row, payload, typeof(payload) FROM payloads ORDER BY row",
-        "facts": "SELECT row, kind, attempt, at, phase, status, ticket_id, error, words, evidence "
-        "FROM facts ORDER BY row, fact",
-    }
-    return {name: store._connection.execute(asked).fetchall() for name, asked in questions.items()}
 
 
 # --- what stands in the journal ------------------------------------------------------------------
@@ -113,49 +101,55 @@ _ROW = st.tuples(
 )
 
 
-@given(st.lists(_ROW, max_size=12, unique_by=lambda one: one[0] or one[1]), st.booleans())
-def test_the_same_stands_there_as_on_the_long_way(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[Any], payloads: bool
+@given(
+    st.lists(_ROW, max_size=12, unique_by=lambda one: one[0] or one[1]),
+    st.booleans(),
+    st.booleans(),
+)
+def test_what_was_said_stands_there(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[Any], payloads: bool, known: bool
 ) -> None:
-    folder = tmp_path_factory.mktemp("journals")
+    """Whether the rows are surely new, or had to be looked up."""
+    path = tmp_path_factory.mktemp("journals") / "journal"
     job = Job(service="s", operation="o", target="t", place="none", payloads=payloads)
-    long, short = (
-        Store.open(folder / name, job=job, create=True, at=1.0) for name in ("long", "short")
-    )
+    journal = Driven(path, job=job)
+    if known:
+        journal.journal.claim = lambda key, digest: False  # type: ignore[method-assign]
     try:
-        with long.transaction():
-            long.take_many(
-                [
-                    Incoming(Identity(key, digest_of(body), line), body or None, 2.25)
-                    for key, body, line, _ in rows
-                ]
-            )
-        group, later, settled = Group(2.25), Group(3.5), []
-        for number, (key, body, line, end) in enumerate(rows, 1):
-            kept = body if payloads else b""
-            group.rows += (next(short.row_numbers), key, line, digest_of(body), kept)
-            group.rows += (traits_of(body), None)
-            if end is None:
-                continue
-            kind, phase, status, error, words = end
-            if kind == "accepted":
-                later.accepted += (number, 1, words, None)
-                settled.append(Settled(number, 1, kind, 3.5, ticket_id=words))
-            else:
-                later.ended += (number, 1, kind, phase, status, error, words, None)
-                settled.append(Settled(number, 1, kind, 3.5, phase, status, None, error, words))
-        with long.transaction():
-            assert not any(long.settle_many(settled))
-        short.put(group)
-        short.put(later)
-        assert tables(short) == tables(long)
-        assert short.counts() == long.counts()
-        assert short.under_way == long.under_way
-        with ReadJournal.open_to_read(short.path) as reader:
-            assert reader.counts() == short.counts()
+        identities = [(Identity(key, digest_of(body), line), body) for key, body, line, _ in rows]
+        taken = journal.take_many(identities, at=2.25)
+        assert [one.row for one in taken] == list(range(1, len(rows) + 1))
+        ends = []
+        for number, (*_, end) in enumerate(rows, 1):
+            if end is not None:
+                kind, phase, status, error, words = end
+                more = {"phase": phase, "status": status, "error": error, "words": words}
+                more = {"ticket_id": words} if kind == "accepted" else more
+                ends.append((number, 1, kind, more))
+        journal.end_many(ends, at=3.5)
+        with ReadJournal.open_to_read(path) as reader:
+            views = list(reader.rows_in(*State))
+            assert reader.counts() == journal.counts()
+            traits = {one.row: one.traits for one in reader.compared(0, 100)}
     finally:
-        long.close()
-        short.close()
+        journal.close()
+    for view, decided, (key, body, line, end) in zip(views, taken, rows, strict=True):
+        kept = payloads and body and (end is None or end[0] != "accepted")
+        assert (view.key, view.line, view.reference) == (key, line, decided.reference)
+        assert view.payload == (body if kept else None)
+        assert traits[view.row] == traits_of(body)
+        assert (view.sent_at, view.attempts) == (2.25, 1)
+        if end is None:
+            assert (view.kind, view.at) == ("intent", 2.25)
+            continue
+        kind, _, status, error, words = end
+        assert (view.kind, view.at) == (kind, 3.5)
+        if kind == "accepted":
+            status = error = None
+            assert (view.ticket_id, view.words) == (words, None)
+        else:
+            assert (view.ticket_id, view.words) == (None, words)
+        assert (view.status, view.error) == (status, error)
 
 
 async def test_rows_and_ends_are_told_when_they_are_durable(
@@ -167,10 +161,9 @@ async def test_rows_and_ends_are_told_when_they_are_durable(
     await written(journal)
     assert told.begun == [f"A-{number}" for number in range(5)]
     assert on_disk(path)["A-3"] == (State.UNKNOWN, None, b"text 3")
-    assert journal.under_way == 5
-    journal.accept_soon("first", 1, 1, "991")
-    journal.end_soon("second", 2, 1, "rejected", status=400, error="RejectedError", words="no")
-    journal.end_soon(None, 3, 1, "not_sent")
+    journal.accept("first", 1, 1, "991")
+    journal.end("second", 2, 1, "rejected", status=400, error="RejectedError", words="no")
+    journal.end(None, 3, 1, "not_sent")
     await written(journal)
     assert told.ended == ["first", "second"]
     assert on_disk(path)["A-0"] == (State.ACCEPTED, "991", None)  # and its content is gone
@@ -187,7 +180,7 @@ async def test_the_time_is_that_of_the_hand_over(path: Path, job: Job, told: Tol
     begin(journal, "A-1")
     await written(journal)
     begin(journal, "A-2")
-    journal.accept_soon("end", 1, 1, None)
+    journal.accept("end", 1, 1, None)
     await journal.aclose()
     with ReadJournal.open_to_read(path) as reader:
         views = list(reader.rows_in(*State))
@@ -199,23 +192,9 @@ async def test_ends_need_nobody_to_ask(journal: Journal, told: Told) -> None:
     begin(journal, "A-1")
     while not told.begun:
         await asyncio.sleep(0.001)
-    journal.accept_soon("end", 1, 1, None)
+    journal.accept("end", 1, 1, None)
     while not told.ended:
         await asyncio.sleep(0.001)
-
-
-async def test_a_group_is_one_statement(journal: Journal, told: Told) -> None:
-    said: list[str] = []
-    journal._store._marking = False  # what it leaves outside the file is another matter
-    journal._store._connection.set_trace_callback(said.append)
-    for number in range(300):
-        begin(journal, str(number))
-    journal._worker.ask()
-    while len(told.begun) < 300:
-        await asyncio.sleep(0.001)
-    journal._store._connection.set_trace_callback(None)
-    # It is told of once more for each of its trigger's; the transaction is its own.
-    assert {one.partition("(")[0] for one in said} == {"INSERT INTO new_group "}
 
 
 # --- which rows go which way ---------------------------------------------------------------------
@@ -225,12 +204,10 @@ async def test_what_may_be_known_is_looked_up(journal: Journal, row: MakeRow, to
     assert begin(journal, "A-1") == 1
     assert begin(journal, "A-1") is None
     answers: list[Any] = []
-    journal.take_soon(row("A-1"), b"x", lambda _, taken, error: answers.append(taken.action))
+    journal.take(row("A-1"), b"x", lambda _, taken, error: answers.append(taken.action))
     assert begin(journal, None, "ping", token=1) == 2
     assert begin(journal, None, "ping", token=2) is None
-    journal.take_soon(
-        row(None, "ping"), b"ping", lambda _, taken, error: answers.append(taken.action)
-    )
+    journal.take(row(None, "ping"), b"ping", lambda _, taken, error: answers.append(taken.action))
     await written(journal)
     assert answers == ["repeated", "send"]  # equal contents are counted; equal keys are not
     assert journal.counts == Counts(unknown=3)
@@ -239,17 +216,18 @@ async def test_what_may_be_known_is_looked_up(journal: Journal, row: MakeRow, to
 async def test_rows_are_told_in_the_order_they_came(
     journal: Journal, row: MakeRow, told: Told
 ) -> None:
-    def hear(token: Any, taken: Any, error: Any) -> None:
+    def hear(token: Any, decided: Any, error: Any) -> None:
         told.begun.append(token)
 
-    for turn in range(3):  # groups that are joined, too
+    for turn in range(3):
         for number in range(4):
             name = f"{turn}-{number}"
             if number in {0, 2}:
-                journal.take_soon(row(name), b"x", hear, name)
+                journal.take(row(name), b"x", hear, name)
             else:
                 assert begin(journal, name)
-        journal._worker._hand_over()
+        if turn != 1:  # batches that are joined, too
+            await asyncio.sleep(0)
     await written(journal)
     assert told.begun == [f"{turn}-{number}" for turn in range(3) for number in range(4)]
 
@@ -260,20 +238,10 @@ async def test_a_row_that_was_refused_is_no_new_one(
     refused = row("A-1")
     new = journal.claim(refused.key, refused.digest)
     why = ("InvalidInputError", "no title")
-    journal.take_soon(refused, None, lambda *_: None, refusal=why, new=new)
+    journal.take(refused, None, lambda *_: None, refusal=why, new=new)
     assert begin(journal, "A-1") is None
     await written(journal)
     assert journal.counts == Counts(not_sent=1)
-
-
-@pytest.mark.parametrize("how", ["take", "refuse"])
-async def test_nor_is_one_that_was_taken_alone(journal: Journal, row: MakeRow, how: str) -> None:
-    if how == "take":
-        await journal.take(row("A-1"), b"x")
-    else:
-        await journal.refuse(row("A-1"), b"x", "InvalidInputError", "no title")
-    assert begin(journal, "A-1") is None
-    assert begin(journal, "A-2") == 2
 
 
 async def test_names_that_no_row_can_have(journal: Journal) -> None:
@@ -284,48 +252,22 @@ async def test_names_that_no_row_can_have(journal: Journal) -> None:
     assert journal.counts.rows == 0
 
 
-async def test_large_rows_go_alone(journal: Journal) -> None:
-    assert begin(journal, "larger", "x" * 16_385) is None
-    assert begin(journal, "large", "x" * 16_384) == 1
-
-
-async def test_texts_that_would_be_cut_go_the_long_way(
-    journal: Journal, row: MakeRow, told: Told
-) -> None:
-    """SQLite takes a NUL for the end of a text when it reads JSON."""
-    assert begin(journal, "A\0one") is None
-    first = await journal.take(row("A\0one"), b"x")
-    second = await journal.take(row("A\0two"), b"x")
-    assert (first.action, second.action) == ("send", "send")
-    journal.end_soon("end", first.row, 1, "rejected", error="RejectedError", words="no\0way")
-    await written(journal)
-    journal.accept_soon("other", second.row, 1, "9\0")
-    await written(journal)
-    (kept,) = await journal.call(lambda store: list(store.rows_in(State.REJECTED)))
-    assert (kept.key, kept.words) == ("A\0one", "no\0way")
-    (kept,) = await journal.call(lambda store: list(store.rows_in(State.ACCEPTED)))
-    assert (kept.key, kept.ticket_id) == ("A\0two", "9\0")
-    assert told.ended == ["end", "other"]
-
-
 async def test_words_that_are_no_unicode(journal: Journal) -> None:
     begin(journal, "ключ ✓")
     begin(journal, "other")
     await written(journal)
-    journal.accept_soon("end", 2, 1, "№ \udc80")
-    journal.end_soon(None, 1, 1, "rejected", error="RejectedError", words="no \udc80 \U0001f600")
+    journal.accept("end", 2, 1, "№ \udc80")
+    journal.end(None, 1, 1, "rejected", error="RejectedError", words="no \udc80 \U0001f600")
     await written(journal)
-    (kept,) = await journal.call(lambda store: list(store.rows_in(State.REJECTED)))
+    (kept,) = await journal.call(lambda session: list(session.rows_in(State.REJECTED)))
     assert (kept.key, kept.words) == ("ключ ✓", "no ? \U0001f600")
-    (kept,) = await journal.call(lambda store: list(store.rows_in(State.ACCEPTED)))
+    (kept,) = await journal.call(lambda session: list(session.rows_in(State.ACCEPTED)))
     assert (kept.key, kept.ticket_id) == ("other", "№ ?")
 
 
 async def test_a_digest_of_another_length(journal: Journal, told: Told, path: Path) -> None:
     """The ones behind it would be cut at the wrong places."""
-    with pytest.raises(ValueError, match="16 bytes"):
-        await journal.take(Identity("A-1", b"short"), b"x")
-    journal.begin_soon("A-1", b"short", None, b"x", "token")
+    journal.begin("A-1", b"short", None, b"x", "token")
     while not told.begun:
         await asyncio.sleep(0.001)
     assert "length" in told.problems[0]
@@ -346,12 +288,12 @@ async def test_a_later_run_knows_the_rows_of_earlier_ones(
     assert begin(journal, "A-2", "hello") is None  # the one without a key, under another name?
     assert begin(journal, None, "other", token=1) == 3
     assert begin(journal, "A-3", "another") == 4
-    assert (await journal.take(row("A-2", "hello"), b"hello")).action == "renamed"
+    assert (await Pusher(journal).take(row("A-2", "hello"), b"hello")).action == "renamed"
     await journal.aclose()
 
 
 def test_a_filter_gives_no_wrong_no() -> None:
-    names = Names()
+    names = SeenNames()
     keys = [str(number) for number in range(20_000)]
     new = [name for name in keys if names.add(name)]
     assert len(new) > 19_900
@@ -360,13 +302,14 @@ def test_a_filter_gives_no_wrong_no() -> None:
     assert sum(f"other {name}" in names for name in keys) < 100
 
 
-async def test_a_filter_that_is_full_is_only_slow(journal: Journal, row: MakeRow) -> None:
-    assert journal._names is not None
-    bits = journal._names._bits
-    bits[:] = b"\xff" * len(bits)
+async def test_a_filter_that_is_full_is_only_slow(
+    journal: Journal, row: MakeRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SeenNames, "add", lambda names, name: False)
     assert begin(journal, "A-1") is None
-    assert (await journal.take(row("A-1"), b"x")).action == "send"
-    assert (await journal.take(row("A-1"), b"x")).action == "repeated"
+    pusher = Pusher(journal)
+    assert (await pusher.take(row("A-1"), b"x")).action == "send"
+    assert (await pusher.take(row("A-1"), b"x")).action == "repeated"
 
 
 # --- when it cannot be written -------------------------------------------------------------------
@@ -376,17 +319,19 @@ async def test_a_full_disk(journal: Journal, told: Told, path: Path) -> None:
     begin(journal, "kept")
     await written(journal)
 
-    def refuse(store: Store) -> None:
-        store._connection.execute(
-            "CREATE TEMP TRIGGER full BEFORE DELETE ON main.payloads BEGIN "
-            "SELECT raise(ROLLBACK, 'disk full'); END"
+    def refuse(session: Session) -> None:
+        list(
+            session._each(
+                "CREATE TEMP TRIGGER full BEFORE DELETE ON main.payloads BEGIN "
+                "SELECT raise(ROLLBACK, 'disk full'); END",
+                [],
+            )
         )
 
     await journal.call(refuse)
     for number in range(3):  # the last thing a group does fails: nothing of it may stay
         begin(journal, str(number))
-    journal.accept_soon("kept", 1, 1, None)
-    journal._worker.ask()
+    journal.accept("kept", 1, 1, None)
     while not told.ended:
         await asyncio.sleep(0.001)
     assert told.begun == ["kept", "0", "1", "2"]
@@ -394,7 +339,7 @@ async def test_a_full_disk(journal: Journal, told: Told, path: Path) -> None:
     assert all("disk full" in problem for problem in told.problems)
     with pytest.raises(JournalError, match="disk full"):
         begin(journal, "later")
-    journal.accept_soon("late", 1, 1, None)
+    journal.accept("late", 1, 1, None)
     await asyncio.sleep(0)
     assert told.ended == ["kept", "late"]
     await journal.aclose()
@@ -418,8 +363,7 @@ async def test_a_run_that_began_meanwhile(journal: Journal, told: Told, path: Pa
 async def test_an_end_of_nothing_breaks_it(journal: Journal, told: Told, path: Path) -> None:
     begin(journal, "A-1")
     await written(journal)
-    journal.accept_soon("twice", 1, 2, None)
-    journal._worker.ask()
+    journal.accept("twice", 1, 2, None)
     while not told.ended:
         await asyncio.sleep(0.001)
     assert "not under way" in told.problems[0]
@@ -430,9 +374,9 @@ async def test_an_end_of_nothing_breaks_it(journal: Journal, told: Told, path: P
     ("ends", "words"),
     [
         ([(1, 1, "rejected"), (1, 1, "rejected")], "row 1"),
-        ([(2, 1, "present")], "a way that is none"),
-        ([(2, 1, "intent")], "a way that is none"),
-        ([(2, 1, "accepted")], "a way that is none"),  # its payload would stay
+        ([(2, 1, "present")], "a result that is none"),
+        ([(2, 1, "intent")], "a result that is none"),
+        ([(2, 1, "accepted")], "a result that is none"),  # its payload would stay
     ],
 )
 async def test_ends_that_are_none(
@@ -442,60 +386,19 @@ async def test_ends_that_are_none(
     begin(journal, "A-2")
     await written(journal)
     for number, (row, attempt, kind) in enumerate(ends):
-        journal.end_soon(f"end {number}", row, attempt, kind)
-    journal._worker.ask()
+        journal.end(f"end {number}", row, attempt, kind)
     while not told.ended:
         await asyncio.sleep(0.001)
     assert words in told.problems[0]
-    assert journal.under_way == 2
     assert journal.counts == Counts(unknown=2)
     await journal.aclose()
     assert {state for state, *_ in on_disk(path).values()} == {State.UNKNOWN}
 
 
-async def test_an_sqlite_that_reads_no_json(
-    path: Path, job: Job, row: MakeRow, told: Told, monkeypatch: pytest.MonkeyPatch
+async def test_an_sqlite_without_json(
+    path: Path, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(owned, "prepare_groups", lambda connection: False)
-    journal = await opened_by_a_push(path, job, told)
-    assert begin(journal, "A-1") is None
-    taken = await journal.take(row("A-1"), b"x")
-    journal.accept_soon("end", taken.row, 1, "9")
-    await written(journal)
-    assert told.ended == ["end"]
-    await journal.aclose()
-    assert on_disk(path) == {"A-1": (State.ACCEPTED, "9", None)}
-
-
-def test_a_loop_that_is_closed_while_it_writes(
-    path: Path, job: Job, told: Told, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What was begun for a loop that is gone was never sent; what ended stays ended."""
-    loop = asyncio.new_event_loop()
-    journal = loop.run_until_complete(opened_by_a_push(path, job, told))
-    inside, go = threading.Event(), threading.Event()
-    put = Store.put
-
-    def slow(store: Store, group: Group) -> None:
-        put(store, group)
-        if 2 in group.rows[:: Group.ROW]:
-            inside.set()
-            assert go.wait(10)
-
-    monkeypatch.setattr(Store, "put", slow)
-
-    async def work() -> None:
-        begin(journal, "ended")
-        await written(journal)
-        begin(journal, "never sent")
-        while not inside.is_set():
-            await asyncio.sleep(0.001)
-        journal.accept_soon("end", 1, 1, None)
-        begin(journal, "never written")
-
-    loop.run_until_complete(work())
-    loop.close()
-    go.set()
-    journal._worker.join()
-    states = {key: state for key, (state, *_) in on_disk(path).items()}
-    assert states == {"ended": State.ACCEPTED, "never sent": State.NOT_SENT}
+    broken = ("CREATE TEMP VIEW odd AS SELECT no_such_function(1)", "SELECT no_such_function(1)")
+    monkeypatch.setattr("kapture_async._core.journal.sqlite.storage._WRITE", broken)
+    with pytest.raises(JournalError, match="lacks its JSON functions"):
+        await Journal.open(path, job=job)

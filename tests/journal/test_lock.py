@@ -17,13 +17,14 @@ from typing import Any
 import pytest
 
 from kapture_async import JournalError
-from kapture_async._core.journal import lock as lock_module
-from kapture_async._core.journal.lock import Lock, owner_of
 from kapture_async._core.journal.reader import ReadJournal
 from kapture_async._core.journal.records import Counts, Identity
-from kapture_async._core.journal.store import Store
+from kapture_async._core.journal.sqlite import lock as lock_module
+from kapture_async._core.journal.sqlite.lock import Lock, owner_of
 
-Open = Callable[..., Store]
+from ..driven import Driven
+
+Open = Callable[..., Driven]
 Program = Callable[..., subprocess.Popen[bytes]]
 MakeRow = Callable[..., Identity]
 
@@ -161,21 +162,17 @@ def test_it_waits_for_one_that_is_just_ending(path: Path, monkeypatch: Any) -> N
 def test_a_removed_lock_file_opens_no_second_way(opened: Open, row: MakeRow, path: Path) -> None:
     """Who deletes the lock file lets a second process in; the first then stops itself."""
     first = opened()
-    with first.transaction():
-        taken = first.take(row("A-1"), b"x", 1.0)
+    taken = first.take(row("A-1"), b"x", 1.0)
     os.unlink(f"{path}-lock")
     second = opened(at=2.0)
-    with second.transaction():
-        assert second.take(row("A-1"), b"x", 3.0).action == "doubt"
+    assert second.take(row("A-1"), b"x", 3.0).action == "doubt"
     for _ in range(2):
         with pytest.raises(JournalError, match="another process has begun to push with it"):
-            with first.transaction():
-                first.take(row("A-2"), b"x", 4.0)
+            first.take(row("A-2"), b"x", 4.0)
     assert first.broken is not None
     first.close(5.0)
     assert Path(f"{path}-lock").exists()  # it is the second one's
-    with second.transaction():
-        assert second.take(row("A-2"), b"x", 4.0).action == "send"
+    assert second.take(row("A-2"), b"x", 4.0).action == "send"
     assert taken.row == 1
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from kapture_async._core.journal.batch import Incoming
 from kapture_async._core.journal.reader import ReadJournal
 from kapture_async._core.journal.records import LATER, Identity, Job, State
 from kapture_async._core.journal.reference import digest_of
-from kapture_async._core.journal.store import Store
+from kapture_async._core.journal.session import Session
+
+from ..driven import Driven
 
 JOB = Job(service="s", operation="o", target="https://example.com", place="none")
 ERRORS = ("RateLimitedError", "ValidationError")
@@ -65,7 +67,7 @@ class Lives(RuleBasedStateMachine):
     @initialize()
     def open(self) -> None:
         path = self.folder / str(self.deaths)
-        self.store = Store.open(path, job=JOB, create=True, at=1.0)
+        self.store = Driven(path, job=JOB)
 
     def teardown(self) -> None:
         self.store.close()
@@ -74,11 +76,9 @@ class Lives(RuleBasedStateMachine):
     @rule(batch=st.lists(names, min_size=1, max_size=6))
     def rows_come(self, batch: list[tuple[str | None, str]]) -> None:
         incoming = [
-            Incoming(Identity(key, digest_of(content.encode())), content.encode(), 1.0)
-            for key, content in batch
+            (Identity(key, digest_of(content.encode())), content.encode()) for key, content in batch
         ]
-        with self.store.transaction():
-            taken = self.store.take_many(incoming)
+        taken = self.store.take_many(incoming)
         for one, (key, content) in zip(taken, batch, strict=True):
             self.check(one, key, content)
 
@@ -165,9 +165,8 @@ class Lives(RuleBasedStateMachine):
             return
         chosen = data.draw(st.sets(st.sampled_from(sorted(self.under_way)), min_size=1))
         error = data.draw(st.sampled_from(ERRORS)) if kind == "rejected" else None
-        with self.store.transaction():
-            for row in chosen:
-                self.store.settle(row, self.under_way.pop(row), kind, 2.0, error=error)
+        more = {} if kind == "accepted" else {"error": error}
+        self.store.end_many([(row, self.under_way.pop(row), kind, more) for row in chosen])
         for row in chosen:
             self.lines[row].may_be_there = kind in {"accepted", "unknown"}
             self.lines[row].story.append(f"rejected {error}" if error else kind)
@@ -183,8 +182,7 @@ class Lives(RuleBasedStateMachine):
         row = data.draw(st.sampled_from(sorted(doubts)))
         line = self.lines[row]
         assert line.may_be_there
-        with self.store.transaction():
-            self.store.verdict(row, kind, 3.0)
+        self.store.verdict(row, kind)
         line.may_be_there = kind != "absent"
         line.story.append(kind)
 
@@ -193,49 +191,73 @@ class Lives(RuleBasedStateMachine):
         if not self.lines:
             return
         row = data.draw(st.sampled_from(sorted(self.lines)))
-        with self.store.transaction():
-            taken = self.store.take_again(row, 4.0)
+        taken = self.store.take_again(row, 4.0)
         line = self.lines[row]
         assert taken.reference == line.reference
         self.check_action(taken, line, line.content)
 
+    @rule(data=st.data())
+    def results_and_rows_in_one_turn(self, data: st.DataObject) -> None:
+        """What ended is sent once more, and its equals come, before anything is written."""
+        if not self.under_way:
+            return
+        row = data.draw(st.sampled_from(sorted(self.under_way)))
+        attempt = self.under_way.pop(row)
+        line = self.lines[row]
+        line.may_be_there = False
+        line.story.append("not_sent")
+        taken = self.store.end_and_take_again(row, attempt)
+        assert taken.action == "send"
+        self.check_action(taken, line, line.content)
+
+    def change_all(self, session: Session) -> None:
+        """What a failing call, or a dying process, has written last."""
+        for doubt in list(session.doubts()):
+            if doubt.row not in self.under_way:
+                session.verdict(doubt.row, "absent", 1.0)
+        session.note_lookup(1.0, {})
+        session.flush()
+
     @rule()
     def a_transaction_fails(self) -> None:
-        try:
-            with self.store.transaction():
-                for content in "xyz":
-                    self.store.take(Identity(None, digest_of(content.encode())), None, 1.0)
-                self.store.take(Identity("a", digest_of(b"x")), None, 1.0)
-                for row, attempt in self.under_way.items():
-                    self.store.settle(row, attempt, "not_sent", 1.0)
-                raise ZeroDivisionError
-        except ZeroDivisionError:
-            pass
+        def fails(session: Session) -> None:
+            self.change_all(session)
+            raise ZeroDivisionError
+
+        with suppress(ZeroDivisionError):
+            self.store.call(fails)
 
     @rule(orderly=st.booleans(), midway=st.booleans())
     def the_process_ends(self, orderly: bool, midway: bool) -> None:
         old = self.store
         if orderly:
             old.close(5.0)
+            self.leave()
         elif midway:
-            old.begin()
-            old.take(Identity("a", digest_of(b"x")), b"x", 1.0)
-            for row, attempt in self.under_way.items():
-                old.settle(row, attempt, "not_sent", 1.0)
-        self.deaths += 1
-        for end in ("", "-wal", "-shm"):  # what a kill leaves on the disk
-            left = self.folder / f"{self.deaths - 1}{end}"
-            if left.exists():
-                shutil.copy(left, self.folder / f"{self.deaths}{end}")
-        if not orderly:
-            if midway:
-                old.rollback()
-            old.close()
+
+            def dies(session: Session) -> None:
+                self.change_all(session)
+                self.leave()
+                raise ZeroDivisionError
+
+            with suppress(ZeroDivisionError):
+                old.call(dies)
+        else:
+            self.leave()
+        old.close()
         self.under_way.clear()
         self.seen_keys.clear()
         self.seen_contents.clear()
         self.seen_seconds.clear()
         self.open()
+
+    def leave(self) -> None:
+        """What a kill leaves on the disk."""
+        self.deaths += 1
+        for end in ("", "-wal", "-shm"):
+            left = self.folder / f"{self.deaths - 1}{end}"
+            if left.exists():
+                shutil.copy(left, self.folder / f"{self.deaths}{end}")
 
     @invariant()
     def the_books_agree(self) -> None:

@@ -17,12 +17,13 @@ from kapture_async import JournalError
 from kapture_async._core.cli.journal_status import standing_of
 from kapture_async._core.journal.reader import ReadJournal
 from kapture_async._core.journal.records import Identity, State
-from kapture_async._core.journal.seal import is_sealed
-from kapture_async._core.journal.source import put_source
-from kapture_async._core.journal.store import Store
+from kapture_async._core.journal.sqlite.integrity import is_sealed
+from kapture_async._core.journal.sqlite.storage import put_source
+
+from ..driven import Driven
 
 ROWS = 120
-Open = Callable[..., Store]
+Open = Callable[..., Driven]
 MakeRow = Callable[..., Identity]
 
 
@@ -30,16 +31,14 @@ MakeRow = Callable[..., Identity]
 def closed(opened: Open, row: MakeRow, path: Path) -> Path:
     """A journal at rest with rows of every kind: accepted, rejected, not sent, in doubt."""
     store = opened(at=1.0)
-    with store.transaction():
-        for number in range(ROWS):
-            key = f"A-{number}" if number % 3 else None
-            taken = store.take(row(key, f"text {number}"), b"x" * 50, 2.0)
-            kind = ("accepted", "rejected", "not_sent", "unknown")[number % 4]
-            ticket_id = str(1000 + number) if kind == "accepted" else None
-            store.settle(taken.row, taken.attempt, kind, 3.0, ticket_id=ticket_id, words="né")
-    with store.transaction():
-        store.verdict(4, "ambiguous", 4.0, evidence={"ticket_ids": ["1", "2"]})
-        store.look(4.0, {"tickets": 7})
+    for number in range(ROWS):
+        key = f"A-{number}" if number % 3 else None
+        taken = store.take(row(key, f"text {number}"), b"x" * 50, 2.0)
+        kind = ("accepted", "rejected", "not_sent", "unknown")[number % 4]
+        ticket_id = str(1000 + number) if kind == "accepted" else None
+        store.settle(taken, kind, ticket_id=ticket_id, words="né")
+    store.verdict(4, "ambiguous", 4.0, evidence={"ticket_ids": ["1", "2"]})
+    store.note_lookup(4.0, {"tickets": 7})
     store.close(5.0)
     return path
 

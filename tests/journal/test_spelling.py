@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from kapture_async._core.journal.spelling import fold
+from kapture_async._core.journal.keys import fold
 
 ALIKE = [
     ("৪২", "४२", "٤٢", "042", "42.0"),

@@ -16,8 +16,7 @@ from typing import get_args
 import pytest
 from attrs import frozen
 
-from kapture_async._core.journal.findings import Contradicts
-from kapture_async._core.journal.records import State
+from kapture_async._core.journal.records import Contradicts, State
 from kapture_async._core.reconcile.results import RowResult
 
 TESTS = Path(__file__).parent.parent

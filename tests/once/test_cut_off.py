@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from kapture_async import KaptureClient
-from kapture_async._core.journal.lock import owner_of
-from kapture_async._core.journal.store import Store
+from kapture_async._core.journal.sqlite.lock import owner_of
+from kapture_async._core.journal.sqlite.storage import SQLiteStorage
 from kapture_async._core.push.journaling import JournalBridge
 from kapture_async.testing import KaptureEmulator
 
@@ -30,18 +30,18 @@ async def test_outcomes_on_their_way_to_the_disk_are_still_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     on_disk, closing = threading.Event(), asyncio.Event()
-    put, close_books = Store.put, JournalBridge.close_books
+    write, close_books = SQLiteStorage.write, JournalBridge.close_books
 
-    def slowly(store: Store, group: Any) -> None:
+    def slowly(storage: SQLiteStorage, batch: Any, first_event: int) -> Any:
         if len(emulator.ledger) == ROWS:
             on_disk.wait(10)
-        put(store, group)
+        return write(storage, batch, first_event)
 
     async def noticed(recorder: JournalBridge) -> None:
         closing.set()  # its first call that waits for the journal's thread
         await close_books(recorder)
 
-    monkeypatch.setattr(Store, "put", slowly)
+    monkeypatch.setattr(SQLiteStorage, "write", slowly)
     monkeypatch.setattr(JournalBridge, "close_books", noticed)
     push = client.tickets.push(plain(*(f"t{number}" for number in range(ROWS))), journal=journal)
     told: list[str] = []

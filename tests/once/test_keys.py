@@ -14,9 +14,10 @@ from kapture_async import ConfirmationNeededError, KaptureClient, PushStoppedErr
 from kapture_async._core.journal.reader import ReadJournal
 from kapture_async._core.journal.records import Identity, State
 from kapture_async._core.journal.reference import digest_of
-from kapture_async._core.journal.store import Store
+from kapture_async._core.journal.writer import Journal
 from kapture_async.testing import FaultPlan, KaptureEmulator
 
+from ..driven import Pusher
 from .pushing import push, titles
 
 
@@ -247,11 +248,11 @@ async def test_what_was_never_tried_is_no_refused_content(
     emulator: KaptureEmulator, client: KaptureClient, journal: Path
 ) -> None:
     await push(client, [], journal)
-    store = Store.open(journal, job=None, create=False, at=1.0)
-    with store.transaction():
-        taken = store.take(Identity("1", digest_of(b'{"title":"a"}')), b'{"title":"a"}', 1.0)
-        store.settle(taken.row, taken.attempt, "not_sent", 1.0)
-    store.close(2.0)
+    opened = await Journal.open(journal)
+    pusher = Pusher(opened)
+    taken = await pusher.take(Identity("1", digest_of(b'{"title":"a"}')), b'{"title":"a"}')
+    await pusher.end(taken.row, taken.attempt, "not_sent")
+    await opened.aclose()
     emulator.faults = FaultPlan.script(["failed"])
     assert (await push(client, [row("1", "b")], journal)).names == ["rejected"]
     assert (await push(client, [row("1", "a")], journal)).names == ["accepted"]

@@ -1,19 +1,18 @@
 """Random lives of a journaled push against a model of the service: no path leads to a double.
 
-The real store on real files, the real recorder and the real reconciliation; the clock and the
-service are models, and nothing waits for anything. A process may die at every point: before a row
+The real journal on real files, the real bridge and the real reconciliation; the clock and the
+service are models. A process may die at every point: before a row
 is sent, after it, while it is looked for. The service may execute a request as late as the settle
 time allows.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,15 +29,14 @@ from kapture_async import (
     RejectedError,
     Row,
 )
-from kapture_async._core.journal.group import Again, Group
 from kapture_async._core.journal.records import Job, State
 from kapture_async._core.journal.reference import append_marker, references_in
-from kapture_async._core.journal.store import Store
-from kapture_async._core.journal.writer import Journal
 from kapture_async._core.push.in_flight import InFlightRow
 from kapture_async._core.push.journaling import JournalBridge, RowCodec
 from kapture_async._core.reconcile.evidence import ListedTicket
 from kapture_async._core.reconcile.reconcile import reconcile
+
+from ..driven import Driven
 
 T = TypeVar("T")
 SETTLE = 300.0
@@ -92,46 +90,6 @@ class Service:
             yield ListedTicket(str(number), frozenset({reference}))
 
 
-class EndpointContext:
-    """Writes for a journal at once, where its thread would do so before long."""
-
-    broken = None
-    closing = stopping = asked = False
-
-    def __init__(self, store: Store, now: Callable[[], float], loop: Any) -> None:
-        self.store = store
-        self.now = now
-        self.loop = loop
-        self.pid = os.getpid()
-        self.on_begun: Any = None
-        self.on_ended: Any = None
-        self.group = Group()
-
-    def ask(self) -> None:
-        group, self.group = self.group, Group()
-        group.at = self.now()
-        self.store.put(group)
-
-    linger = ask
-
-    def put_take(self, one: Any, waiter: Any, token: Any = None) -> None:
-        with self.store.transaction():
-            if isinstance(one, Again):
-                taken = self.store.take_again(one.row, one.at)
-            else:
-                (taken,) = self.store.take_many([one])
-        if isinstance(waiter, asyncio.Future):
-            waiter.set_result(taken)
-        else:
-            waiter(token, taken, None)
-
-    def put_call(self, function: Callable[[Store], T]) -> asyncio.Future[T]:
-        future: asyncio.Future[T] = self.loop.create_future()
-        with self.store.transaction():
-            future.set_result(function(self.store))
-        return future
-
-
 @define
 class Ended:
     """As much of an outcome as a recorder wants to know."""
@@ -141,21 +99,11 @@ class Ended:
     ticket_id: str | None = None
 
 
-def at_once(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run what never has to wait."""
-    try:
-        coroutine.send(None)
-    except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
-    raise AssertionError("it waits")
-
-
 class Lives(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
         self.folder = Path(tempfile.mkdtemp(dir=memory))
-        self.loop = asyncio.new_event_loop()  # makes futures, and never runs
         self.processes = 0
         self.service = Service()
         self.source: list[Row[str]] = []
@@ -168,18 +116,26 @@ class Lives(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         path = self.folder / str(self.processes)
-        self.store = Store.open(path, job=JOB, create=True, at=self.service.now)
+        self.store = Driven(path, job=JOB, now=lambda: self.service.now)
         self.use_journal()
         self.left = list(self.source)
 
     def use_journal(self) -> None:
-        now = lambda: self.service.now  # noqa: E731
-        desk: Any = EndpointContext(self.store, now, self.loop)
-        self.journal = Journal(desk, self.store.path, now, self.store.learn_names())
+        self.journal = self.store.journal
         self.recorder = JournalBridge(self.store.path, RECORDS)
         self.recorder.use(self.journal, lambda lives, problem: None, lambda ended, problem: None)
         self.recorder.serve(self.one_more_waits, self.must_not_stop)
         self.waiting = 0
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return self.store.run(coroutine)
+
+    def end(self, live: InFlightRow[Any], how: Ended) -> None:
+        async def work() -> None:
+            self.recorder.end(live, how)  # type: ignore[arg-type]
+            await self.journal.call(lambda session: None)
+
+        self.run(work())
 
     def one_more_waits(self) -> None:
         self.waiting += 1
@@ -193,7 +149,6 @@ class Lives(RuleBasedStateMachine):
                 self.all_ends_well()
         finally:
             self.store.close()
-            self.loop.close()
             shutil.rmtree(self.folder)
 
     # --- the source -----------------------------------------------------------------------------
@@ -254,13 +209,13 @@ class Lives(RuleBasedStateMachine):
     @rule(from_journal=st.booleans())
     def the_source_ends(self, from_journal: bool) -> None:
         """Rows that waited for that have their turn; then, if it is wanted, the journal's."""
-        self.left = at_once(self.rest(from_journal))
+        self.left = self.run(self.rest(from_journal))
 
     @rule()
     def the_rows_of_the_journal_are_drawn(self) -> None:
         """By a push without a source."""
         self.it_ends_and_starts_again(0.0)
-        self.left = at_once(self.rest(True))
+        self.left = self.run(self.rest(True))
 
     async def rest(self, from_journal: bool) -> list[Any]:
         return [row async for row in self.recorder.rest(from_journal=from_journal)]
@@ -269,7 +224,12 @@ class Lives(RuleBasedStateMachine):
         """What the engine does before it sends; ``None`` if it shall not, or not yet."""
         live: InFlightRow[Any] = row if isinstance(row, InFlightRow) else InFlightRow(0, row, 0.0)
         waiting = self.waiting
-        self.recorder.begin(live)
+
+        async def work() -> None:
+            self.recorder.begin(live)
+            await self.journal.call(lambda session: None)
+
+        self.run(work())
         if live.entry is None:
             assert (live.known is None) == (self.waiting > waiting), "no reason is given"
             return None
@@ -283,26 +243,31 @@ class Lives(RuleBasedStateMachine):
         assert all(reference not in text for _, text in self.service.due), "sent twice, and late"
 
     def finish(self, live: InFlightRow[Any], ending: str, delay: float) -> None:
-        end = self.recorder.end
+        end = self.end
         if ending == "in flight":
             self.in_flight.append(live)
         elif ending == "put off":
-            self.recorder.defer(live, RateLimitedError("wait"))
-            self.service.pass_time(1.0)
-            at_once(self.recorder.again(live))
+
+            async def defer() -> None:
+                self.recorder.defer(live, RateLimitedError("wait"))
+                await self.journal.call(lambda session: None)
+                self.service.pass_time(1.0)
+                await self.recorder.again(live)
+
+            self.run(defer())
             self.check_unsent(live)
             self.in_flight.append(live)
         elif ending == "accepted":
             ticket_id = self.service.execute(live.value)
-            end(live, Ended("accepted", ticket_id=ticket_id))  # type: ignore[arg-type]
+            end(live, Ended("accepted", ticket_id=ticket_id))
         elif ending in {"rejected", "turned away"}:
             kind = RejectedError if ending == "rejected" else RateLimitedError
-            end(live, Ended("rejected", kind("no")))  # type: ignore[arg-type]
+            end(live, Ended("rejected", kind("no")))
         elif ending == "not sent":
-            end(live, Ended("not_sent", ConnectError("no")))  # type: ignore[arg-type]
+            end(live, Ended("not_sent", ConnectError("no")))
         else:
             self.reach(live, ending, delay)
-            end(live, Ended("unknown", NoReplyError("?")))  # type: ignore[arg-type]
+            end(live, Ended("unknown", NoReplyError("?")))
 
     def reach(self, live: InFlightRow[Any], how: str, delay: float) -> None:
         if how in {"lost after", "after it was executed"}:
@@ -340,12 +305,12 @@ class Lives(RuleBasedStateMachine):
     def it_ends_and_starts_again(self, pause: float) -> None:
         for live in self.in_flight:
             self.reach(live, "lost before", 0.0)
-            self.recorder.end(live, Ended("unknown", NoReplyError("cut off")))  # type: ignore[arg-type]
+            self.end(live, Ended("unknown", NoReplyError("cut off")))
         self.in_flight.clear()
         self.store.close(self.service.now)
         self.service.pass_time(pause)
         path = self.folder / str(self.processes)
-        self.store = Store.open(path, job=JOB, create=False, at=self.service.now)
+        self.store = Driven(path, job=JOB, create=False, now=lambda: self.service.now)
         self.use_journal()
         self.left = list(self.source)
 
@@ -383,7 +348,7 @@ class Lives(RuleBasedStateMachine):
                 raise Died
 
         try:
-            at_once(self.look_up(look, sleep, assume_complete=assume_complete))
+            self.run(self.look_up(look, sleep, assume_complete=assume_complete))
         except Died:
             self.it_dies(1.0)
 
@@ -442,7 +407,7 @@ class Lives(RuleBasedStateMachine):
                     live = self.intend(self.left.pop(0))
                     if live is not None:
                         self.finish(live, "accepted", 0.0)
-                self.left = at_once(self.rest(False))
+                self.left = self.run(self.rest(False))
             refused = {row.key for row in self.store.rows_in(State.REJECTED)}
             self.source = [
                 Row(f"{row.key} 99", row.key) if row.key and row.key in refused else row

@@ -26,14 +26,14 @@ from hypothesis.stateful import precondition, rule
 from kapture_async import RejectedError
 from kapture_async._core.journal.records import DOUBTS, State
 from kapture_async._core.journal.reference import references_in
-from kapture_async._core.journal.store import Store
 from kapture_async._core.push.in_flight import InFlightRow
 from kapture_async._core.reconcile.evidence import ListedTicket, ListEnd
 from kapture_async._core.reconcile.reconcile import reconcile
 from kapture_async._core.reconcile.restored import LookupMethods, RestoredSearch
 from kapture_async._core.reconcile.verify import verify
 
-from .test_machine import DAY, JOB, SETTLE, Ended, Lives, Service, at_once
+from ..driven import Driven
+from .test_machine import DAY, JOB, SETTLE, Ended, Lives, Service
 
 MOODS = ("true", "cut", "cut, no count", "newest, cut", "holes", "shuffled, no count", "late")
 
@@ -88,14 +88,14 @@ class HostileLives(Lives):
         if self.restored:
             ways = LookupMethods(look=self.service.look)
             search = RestoredSearch(self.journal, ways, longest=None, now=lambda: self.service.now)
-            at_once(search.begin())
+            self.run(search.begin())
             self.recorder._search = search
 
     def intend(self, row: Any) -> InFlightRow[Any] | None:
         if self.recorder._search is None:
             return super().intend(row)
         live: InFlightRow[Any] = row if isinstance(row, InFlightRow) else InFlightRow(0, row, 0.0)
-        at_once(self.recorder.screen([live]))
+        self.run(self.recorder.screen([live]))
         if live.sighted is not None and live.sighted.kind == "unsettled":
             return None
         return super().intend(live)
@@ -123,9 +123,9 @@ class HostileLives(Lives):
             self.by_service[self.service.tickets[-1][0]] += 1
         if lie == "refused and done":  # once it is mended, it goes again, and verify tells
             self.by_service[self.service.tickets[-1][0]] += 1
-            self.recorder.end(live, Ended("rejected", RejectedError("no")))  # type: ignore[arg-type]
+            self.end(live, Ended("rejected", RejectedError("no")))
         elif lie == "done twice":
-            self.recorder.end(live, Ended("accepted", ticket_id=ticket_id))  # type: ignore[arg-type]
+            self.end(live, Ended("accepted", ticket_id=ticket_id))
         else:
             self.finish(live, "lost before", 0.0)
 
@@ -158,8 +158,9 @@ class HostileLives(Lives):
 
     def _open(self) -> None:
         path = self.folder / str(self.processes)
-        at = self.service.now
-        self.store = Store.open(path, job=JOB, create=False, at=at, restored=True)
+        self.store = Driven(
+            path, job=JOB, create=False, restored=True, now=lambda: self.service.now
+        )
         self.use_journal()
         self.left = list(self.source)
 
@@ -205,7 +206,7 @@ class HostileLives(Lives):
                 self.finish(live, "accepted", 0.0)
         self.service.pass_time(2 * SETTLE)
         self.it_ends_and_starts_again(0.0)
-        found = at_once(
+        found = self.run(
             verify(
                 self.journal,
                 self.service.look,

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from kapture_async import InvalidInputError, PermissionDeniedError, PushStoppedError, Row
-from kapture_async._core.journal.lock import owner_of
+from kapture_async._core.journal import writer
 from kapture_async._core.journal.reader import ReadJournal
 from kapture_async._core.journal.records import Job, State
 from kapture_async._core.journal.reference import append_marker
-from kapture_async._core.journal.store import Store
+from kapture_async._core.journal.sqlite.lock import owner_of
 from kapture_async._core.push.journaling import JournalBridge, RowCodec
 from kapture_async._core.push.push import Push
 from kapture_async._core.push.settings import PushSettings
@@ -94,17 +94,17 @@ async def test_a_push_that_does_not_open_lets_go_of_its_journal(
     journal: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     await drain(push_of(["a", "b"], journal))
-    learn_names = Store.learn_names
+    learn_names = writer.learn_names
     task: asyncio.Task[Any]
     loop = asyncio.get_running_loop()
 
-    def interrupted(store: Store) -> Any:
+    def interrupted(*args: Any, **more: Any) -> Any:
         if way == "failed":
             raise RuntimeError("a bug")
         loop.call_soon_threadsafe(task.cancel)
-        return learn_names(store)
+        return learn_names(*args, **more)
 
-    monkeypatch.setattr(Store, "learn_names", interrupted)
+    monkeypatch.setattr(writer, "learn_names", interrupted)
     task = asyncio.create_task(drain(push_of(["c"], journal)))
     await asyncio.wait({task}, timeout=10)
     monkeypatch.undo()

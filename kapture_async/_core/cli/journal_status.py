@@ -13,12 +13,11 @@ from typing import Any
 
 from attrs import frozen
 
-from ..journal.findings import Contradiction
-from ..journal.lock import Owner, owner_of
 from ..journal.marks import Mark
 from ..journal.reader import ReadJournal, Reason
 from ..journal.records import (
     TOLD,
+    Contradiction,
     Counts,
     Doubt,
     Job,
@@ -29,6 +28,7 @@ from ..journal.records import (
     goes_again,
     later_of,
 )
+from ..journal.sqlite.lock import Owner, owner_of
 from .saved_options import SavedOptions
 
 _DOUBTS_NAMED = 5

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field
 
 from ..errors import InvalidInputError
+from ..journal.keys import fold
 from ..journal.reader import ReadJournal
 from ..journal.records import DOUBTS
 from ..journal.reference import digest_of
-from ..journal.spelling import fold
 from ..push.journaling import PROBED, SUSPICIOUS, KeyRules
 from ..push.rows import Row
 from ..push.sources import FileRows

@@ -18,9 +18,8 @@ from ..errors import (
     RejectedError,
 )
 from ..journal import marks
-from ..journal.findings import Contradicts
 from ..journal.reader import ReadJournal
-from ..journal.records import Job
+from ..journal.records import Contradicts, Job
 from ..reconcile.reconcile import resolve
 from ..reconcile.results import Reconciliation, Resolved
 from .console import (

@@ -13,9 +13,9 @@ import click
 from attrs import define, field
 
 from ..errors import InvalidInputError
-from ..journal.lock import owner_of
 from ..journal.reader import ReadJournal
 from ..journal.records import DOUBTS, Job, RowView, State, entry_name, goes_again, later_of
+from ..journal.sqlite.lock import owner_of
 from ..push.sources import RAW
 from ..spreadsheet import harmless
 from .console import console, count, say, show_commands, warn

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ..journal.findings import Contradiction
-from ..journal.records import State
+from ..journal.records import Contradiction, State
 from .console import (
     console,
     count,

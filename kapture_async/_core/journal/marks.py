@@ -5,7 +5,7 @@ So whoever writes to one leaves a *mark* in the user's state directory, one smal
 the random nonce of the last run, and how many rows and events there were. A journal that does not
 have that run, or not all of its rows and events, is an older copy, or one that was pushed on with
 by itself (every run has a nonce of its own). The mark names the contents of some rows too, so that
-a new journal of the same rows is recognised; see :mod:`.sketch`.
+a new journal of the same rows is recognised; see :func:`sketch_of`.
 
 A mark is not synced and up to two seconds old: it is never ahead of the disk, so what it says is
 true. Where there is none, nothing can be said: another machine, another user, a state directory
@@ -19,9 +19,10 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
+from typing import Any
 
 from attrs import asdict, field, frozen
 
@@ -48,7 +49,7 @@ class Mark:
         closed: nobody had it open any more.
         doubts: rows that were under way or in doubt.
         sent: rows that are in the helpdesk, or may be.
-        contents: some of its rows; see :mod:`.sketch`.
+        contents: some of its rows; see :func:`sketch_of`.
     """
 
     job_id: str
@@ -183,3 +184,42 @@ def _path_of(job: Job) -> str:
 def _place_of(job: Job) -> str:
     place = f"{job.service}\0{job.operation}\0{job.target}"
     return blake2b(place.encode(errors="replace"), digest_size=8).hexdigest()
+
+
+# --- sketches: some rows that stand for all of a journal
+
+
+_FIRST = 64
+_SMALLEST = 1024
+_SHORT = 8
+"""Bytes of a digest: enough that no two are equal by chance."""
+TRIED = 64
+"""First rows of a push by which it is decided whether it is of the same rows."""
+
+
+def sketch_of(ask: Callable[[str, Sequence[Any]], Iterable[Any]]) -> str:
+    """The sketch of a journal, as text: by it a new journal of the same rows is recognised.
+
+    The first rows, and those whose digests are the smallest of all: whatever order rows come in,
+    two journals of the same rows have the same smallest digests, and of a small journal it is
+    every row.
+
+    Args:
+        ask: puts a question to the journal; see :meth:`.Storage.ask`.
+    """
+    question = "SELECT digest FROM rows ORDER BY {} LIMIT ?"
+    first = ask(question.format("row"), [_FIRST])
+    least = ask(question.format("digest"), [_SMALLEST])
+    found = {bytes(digest[:_SHORT]) for (digest,) in (*first, *least)}
+    return b"".join(sorted(found)).hex()
+
+
+def is_in(digest: bytes, sketch: set[str]) -> bool:
+    """Whether a row is in an unpacked sketch."""
+    return digest[:_SHORT].hex() in sketch
+
+
+def unpacked(sketch: str) -> set[str]:
+    """A sketch to look into."""
+    size = 2 * _SHORT
+    return {sketch[start : start + size] for start in range(0, len(sketch), size)}

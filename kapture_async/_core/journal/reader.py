@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from . import marks
-from .findings import Contradiction
+from .errors import damage_of
 from .marks import Mark
-from .memory import TALLY
 from .records import (
     DOUBTS,
     LATER,
     STATE_AFTER,
+    Contradiction,
     Counts,
     Doubt,
     Job,
@@ -29,8 +28,8 @@ from .records import (
     later_of,
 )
 from .reference import reference_of
-from .schema import disconnect, examine
-from .trouble import damage_of, text_of
+from .sqlite.storage import KINDS, SQLiteReader
+from .storage import ReadStorage
 
 _ROWS = """
 SELECT r.row, r.key, r.digest, r.occurrence, r.line, r.traits, f.kind, f.ticket_id, f.status,
@@ -162,11 +161,10 @@ class ReadJournal:
     Use from one thread at a time. Close it, or use it as a context manager.
     """
 
-    def __init__(self, path: str, connection: sqlite3.Connection, job: Job) -> None:
-        self.path = path
-        self.job = job
-        self._connection = connection
-        self._closed = False
+    def __init__(self, storage: ReadStorage) -> None:
+        self.path = storage.path
+        self.job = storage.job
+        self._storage = storage
 
     @classmethod
     def open_to_read(cls, path: str | os.PathLike[str], *, restored: bool = False) -> ReadJournal:
@@ -177,11 +175,9 @@ class ReadJournal:
             restored: it is an older copy: without its ``-wal`` file it is read all the same.
 
         Raises:
-            JournalError: it is not there, is no journal, or a part of it is lost.
+            JournalError: it is not there, is not a journal, or a part of it is lost.
         """
-        text = text_of(path)
-        connection, job, _ = examine(text, restored=restored)
-        return ReadJournal(text, connection, job)
+        return ReadJournal(SQLiteReader.open_to_read(path, restored=restored))
 
     def __enter__(self) -> Self:
         return self
@@ -196,19 +192,17 @@ class ReadJournal:
 
     def close(self) -> None:
         """Close it. May be called again."""
-        if not self._closed:
-            self._closed = True
-            disconnect(self._connection, self.path)
+        self._storage.close()
 
     def counts(self) -> Counts:
         """How many rows are in which state."""
         with self._our_errors():
-            return Counts.of({kind: count for kind, count, _ in self._all(TALLY)})
+            return Counts.of({kind: count for kind, count, _ in self._all(KINDS)})
 
     def kinds(self) -> dict[Kind, int]:
         """How many rows have which kind of last fact: ``intent`` is under way, if anything is."""
         with self._our_errors():
-            return {Kind(kind): count for kind, count, _ in self._all(TALLY)}
+            return {Kind(kind): count for kind, count, _ in self._all(KINDS)}
 
     def reasons(self, *states: State) -> Iterator[Reason]:
         """Why rows are in these states: equal reasons together, in no order."""
@@ -343,7 +337,7 @@ class ReadJournal:
         mark = marks.read(self.job)  # before what it is compared with, which may grow meanwhile
         if mark is None:
             return None
-        tally = self._all(TALLY)
+        tally = self._all(KINDS)
         rows = sum(number for _, number, _ in tally)
         events = max((last for *_, last in tally), default=0)
         runs = self._all("SELECT nonce, rows, events FROM runs ORDER BY run")
@@ -426,21 +420,10 @@ class ReadJournal:
             yield view
 
     def _all(self, question: str) -> list[Any]:
-        with self._our_errors():
-            return self._connection.execute(question).fetchall()
+        return list(self._each(question, []))
 
     def _each(self, question: str, values: Sequence[Any]) -> Iterator[Any]:
-        with self._our_errors():
-            cursor = self._connection.execute(question, values)
-        try:
-            while True:
-                with self._our_errors():
-                    found = cursor.fetchmany(500)
-                if not found:
-                    return
-                yield from found
-        finally:
-            cursor.close()
+        return self._storage.ask(question, values)
 
     @contextmanager
     def _our_errors(self) -> Iterator[None]:

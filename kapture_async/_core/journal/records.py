@@ -233,7 +233,7 @@ class Identity(NamedTuple):
 
 def is_name(key: str | None) -> bool:
     """Whether a key can name a row in a journal; see :func:`check_identity`."""
-    if not key:
+    if not key or "\0" in key:
         return False
     if not key.isascii():
         try:
@@ -247,19 +247,21 @@ def check_identity(identity: Identity) -> None:
     """Refuse what the journal could not find again.
 
     Raises:
-        InvalidInputError: the key is empty or no text that can be written as UTF-8.
+        InvalidInputError: the key is empty, holds a NUL, or cannot be written as UTF-8.
     """
     key, digest, _ = identity
     if key is not None and not is_name(key):
         if not key:
             raise InvalidInputError("its key is empty", next_step="Give it a key of its own.")
+        if "\0" in key:
+            raise InvalidInputError("its key holds a NUL character")
         raise InvalidInputError("its key is not readable text (UTF-8)")
     if len(digest) != 16:
         raise ValueError("a digest has 16 bytes")
 
 
-class Taken(NamedTuple):
-    """What the journal says to a row that comes in."""
+class Decision(NamedTuple):
+    """What the journal says of a row that comes."""
 
     action: Action
     row: int
@@ -285,22 +287,6 @@ class Sighted(NamedTuple):
     """It may have been sent since then,"""
     last: float
     """and until then."""
-
-
-class Settled(NamedTuple):
-    """How an attempt ended."""
-
-    row: int
-    attempt: int
-    kind: Kind | str
-    at: float
-    phase: int | None = None
-    status: int | None = None
-    ticket_id: str | None = None
-    error: str | None = None
-    """Class name of the error."""
-    words: str | None = None
-    """What the service said, secrets masked."""
 
 
 @frozen
@@ -412,3 +398,61 @@ class Look:
     look: int
     at: float
     evidence: str
+
+
+# --- what contradicts a journal: a lookup has shown what an outcome denies
+
+
+class Contradicts(StrEnum):
+    """How a lookup contradicts the state of a row."""
+
+    REJECTED_PRESENT = "rejected_present"
+    """The service refused the row, and its reference is in the helpdesk. It counts as accepted
+    from then on."""
+    NOT_SENT_PRESENT = "not_sent_present"
+    """The row was not sent, or proved absent, and its reference is in the helpdesk. It counts as
+    accepted from then on."""
+    TWICE = "twice"
+    """The reference of an accepted row is there more than once: the row was made twice, or another
+    ticket quotes its text."""
+    OTHER_TICKET = "other_ticket"
+    """The reference of an accepted row is on another ticket than the service named."""
+    OTHER_ROW = "other_row"
+    """The ticket that the service named for an accepted row carries only references of others."""
+
+
+WORDS: dict[str, str] = {
+    Contradicts.REJECTED_PRESENT.value: "rejected, but in the helpdesk",
+    Contradicts.NOT_SENT_PRESENT.value: "not sent, but in the helpdesk",
+    Contradicts.TWICE.value: "its reference is there twice",
+    Contradicts.OTHER_TICKET.value: "on another ticket than the service named",
+    Contradicts.OTHER_ROW.value: "its ticket is another row's",
+}
+"""Each kind in a few words."""
+
+
+@frozen
+class Contradiction:
+    """A lookup has shown what the outcome of a row denies.
+
+    Attributes:
+        kind: ``rejected_present``, ``not_sent_present``, ``twice``, ``other_ticket`` or
+            ``other_row``; see :class:`Contradicts`.
+        key: the row's key, or ``None``.
+        line: where it stood in its file, if it did.
+        reference: what was looked up.
+        ticket_ids: the tickets that were found, sorted.
+        at: when that was seen first, in seconds since the epoch.
+    """
+
+    kind: str
+    key: str | None
+    line: int | None
+    reference: str
+    ticket_ids: tuple[str, ...]
+    at: float
+
+    @property
+    def words(self) -> str:
+        """The kind in a few words."""
+        return WORDS.get(self.kind, self.kind)

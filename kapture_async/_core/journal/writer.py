@@ -1,64 +1,127 @@
-"""The asyncio face of a journal: the event loop never waits on the disk.
+"""A journal that is written: the event loop never waits for the disk.
 
-There are two ways into it. A push goes the short one: :meth:`Journal.reference_of_new` tells that a
-row is new, :meth:`Journal.begin_soon` and :meth:`Journal.end_soon` put its intent and its end, and
-who listens is told of all that shared a commit. Rows that may be known are looked up, and go the
-long one, :meth:`Journal.take_soon`; one at a time it is :meth:`Journal.take`.
+The loop collects what it has to say in a batch, one for each of its turns, and hands it to the
+journal's thread. The thread joins the batches that wait, decides about rows that may be known (see
+:mod:`.decisions`), writes all of it in one transaction, and wakes the loop once for everything.
+The busier the push, the larger the batches, and the cheaper each row.
 
-What is cancelled is not forgotten: an intent whose taker is gone before it could send anything
-is settled as not sent, so that a cancellation leaves no doubt behind.
+What is cancelled is not forgotten: an intent whose caller is gone before it could send anything
+gets the result ``not_sent``, so that a cancellation leaves no doubt behind.
 """
 
 from __future__ import annotations
 
 import asyncio
+import atexit
+import logging
 import os
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from ..errors import JournalError
-from .batch import Incoming
-from .group import Again
-from .memory import writable
-from .names import Names
-from .records import LATER, Counts, Identity, Job, Kind, Settled, Sighted, Taken, check_identity
-from .reference import reference_of
-from .store import Store
-from .thread import AllDone, Done, TakenDone, Worker
-from .trouble import same_again, text_of, trouble
+from .decisions import Again, Decisions, Incoming, RunState, learn_names, writable
+from .errors import damage_of, path_text, same_again, trouble, trouble_of
+from .keys import SeenNames
+from .records import LATER, Counts, Decision, Identity, Job, Sighted, check_identity, later_of
+from .session import Session
+from .sqlite.storage import SQLiteStorage
+from .storage import Storage, WriteBatch
 
 T = TypeVar("T")
 
-_LARGE = 16 * 1024
-"""Bytes of a payload that does not travel with others: all of a group are one value to SQLite,
-which takes no more than a billion."""
+logger = logging.getLogger("kapture_async.push")
+
+_POLL = 1.0
+"""Seconds between two checks whether the loop is gone without closing us."""
+_AT_EXIT = 5.0
+"""Seconds the interpreter's end waits for the last commit."""
+_LINGER = 0.01
+"""Seconds that the result of an attempt waits for an intent to share its commit with. Nobody waits
+for a result, so this costs no throughput, and most commits of a busy push are saved."""
+_MOST_BYTES = 16 * 1024 * 1024
+"""Of payloads in one batch, before it is handed over; the database takes no more than a billion."""
+
+OnWritten = Callable[[Sequence[Any], JournalError | None], None]
+"""Called with the tokens of what shared a commit, and with what went wrong for all of them."""
+OnDecided = Callable[[Any, Decision | None, JournalError | None], None]
+"""Called with a token of the caller's, and with the decision or what went wrong."""
+
+_Waiter = asyncio.Future[Any] | OnDecided
+_Result = tuple[_Waiter, Any, Any, BaseException | None, int]
+"""Who waits, with which token, for what: a value or an error; and how many new rows are reported
+before."""
+
+
+class _Batch(WriteBatch):
+    """What the event loop has collected.
+
+    Attributes:
+        takes: rows to decide about: who waits, with which token, the row, and how many new rows
+            of the batch came before it.
+        calls: functions that are to be called in a transaction of their own.
+        size: bytes of the payloads.
+    """
+
+    def __init__(self, at: float = 0.0) -> None:
+        super().__init__(at)
+        self.takes: list[tuple[_Waiter, Any, Incoming | Again, int]] = []
+        self.calls: list[tuple[asyncio.Future[Any], Callable[[Session], Any]]] = []
+        self.size = 0
+
+    def join(self, later: _Batch) -> None:
+        """Add what was collected later."""
+        before = self.count
+        self.at = max(self.at, later.at)
+        self.rows += later.rows
+        self.accepted += later.accepted
+        self.events += later.events
+        self.takes += [(*take[:3], take[3] + before) for take in later.takes]
+        self.calls += later.calls
+        self.size += later.size
+
+    def not_sent(self, row: int, attempt: int) -> None:
+        """Nobody will send what was about to be sent: so it is not sent, and no doubt."""
+        words = "cancelled before it was sent"
+        self.events += (row, "not_sent", attempt, None, None, None, None, None, words, None, None)
 
 
 class Journal:
-    """A journal opened for writing, for one event loop.
+    """A journal that is open for writing, for one event loop. Made by :meth:`open`.
 
-    ::
-
-        taken = await journal.take(Identity("A-1", digest_of(body)), body)
-        if taken.action == "send":
-            ...  # send it, under taken.reference
-            await journal.settle(taken.row, taken.attempt, "accepted", ticket_id="1")
+    A row that :meth:`claim` calls new goes in by :meth:`begin`, any other by :meth:`take`; rows
+    of the journal by :meth:`take_again`. Every attempt that is begun must get its result, by
+    :meth:`accept` or :meth:`end`, whatever happens.
 
     Attributes:
-        path: its file, in full.
+        path: where it is, in full.
     """
 
     def __init__(
-        self, worker: Worker, path: str, now: Callable[[], float], names: Names | None
+        self, open_storage: Callable[[], Storage], path: str, now: Callable[[], float]
     ) -> None:
         self.path = path
-        self._worker = worker
+        self._open_storage = open_storage
         self._now = now
-        self._job_id = self._store.job.job_id
-        self._names = names
-        self._reads_json = self._store.reads_json
-        self._row_numbers = self._store.row_numbers
+        self._loop = asyncio.get_running_loop()
+        self._pid = os.getpid()
+        self._again: frozenset[str] = LATER
+        self._exact_keys = False
+        self._names: SeenNames | None = None
+        self._broken: JournalError | None = None
+        self._closing = self._stopping = self._asked = False
+        self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._on_begun: OnWritten | None = None
+        self._on_ended: OnWritten | None = None
+        self._batch = _Batch()
+        self._batches: SimpleQueue[_Batch] = SimpleQueue()
+        self._lingering: asyncio.TimerHandle | None = None
+        self._thread = threading.Thread(target=self._work, name="kapture-journal", daemon=True)
+        self._storage: Storage
+        self._state: RunState
 
     @classmethod
     async def open(
@@ -90,128 +153,70 @@ class Journal:
             JournalError: another process pushes with it, it belongs to another push, is
                 damaged, or cannot be written. Nothing was changed.
         """
-        text = text_of(path)
-        names: list[Names] = []
+        text = path_text(path)
 
-        def open_store() -> Store:
-            store = Store.open(
-                text, job=job, create=create, again=again, at=now(), restored=restored
-            )
-            store.exact_keys = exact_keys
-            if to_push:
-                try:
-                    names.append(store.learn_names())
-                except BaseException:
-                    store.close()
-                    raise
-            return store
+        def open_storage() -> Storage:
+            return SQLiteStorage.open(text, job=job, create=create, at=now(), restored=restored)
 
-        worker = Worker(open_store, text, now)
-        worker.start()
+        journal = cls(open_storage, text, now)
+        journal._again, journal._exact_keys = again, exact_keys
+        journal._names = SeenNames() if to_push else None
+        journal._thread.start()
+        atexit.register(journal._at_exit)
         try:
-            await asyncio.shield(worker.opened)
+            await asyncio.shield(journal._opened)
         except asyncio.CancelledError:
-            worker.opened.add_done_callback(_ignore)
-            worker.stop()
+            journal._opened.add_done_callback(_ignore)
+            journal._stop()
             raise
         except BaseException:
-            worker.join()  # it has nothing left to do but to return
+            journal._thread.join()  # it has nothing left to do but to return
             raise
-        return cls(worker, text, now, names[0] if names else None)
+        return journal
+
+    # --- what it is -----------------------------------------------------------------------------
 
     @property
     def job(self) -> Job:
         """What it is for, as it stands in the journal."""
-        return self._store.job
+        return self._storage.job
 
     @property
     def restored(self) -> float | None:
-        """Whether it is, or was, an older copy; see :attr:`.OwnedJournal.restored`."""
-        return self._store.restored
+        """Whether it is, or was, an older copy; see :attr:`.Storage.restored`."""
+        return self._storage.restored
 
     @property
     def sent_in_all(self) -> int | None:
-        """How many of its rows are in the helpdesk; see :attr:`.OwnedJournal.sent_in_all`."""
-        return self._store.sent_in_all
+        """How many of its rows are in the helpdesk; see :attr:`.Storage.sent_in_all`."""
+        return self._storage.sent_in_all
 
     @property
     def broken(self) -> JournalError | None:
         """Why it can write no more, once that is so. From then on every call fails with it."""
-        return self._worker.broken
+        return self._broken
 
     @property
     def counts(self) -> Counts:
         """How many rows are in which state. Rows under way are unknown."""
-        return self._store.counts()
+        return Counts.of(self._state.kinds)
 
     @property
-    def under_way(self) -> int:
-        """How many rows have an attempt of this run without an end."""
-        return self._store.under_way
+    def has_older_keys(self) -> bool:
+        """Whether earlier runs had rows with keys."""
+        return self._state.older_with_key
 
-    async def take(self, identity: Identity, payload: bytes | None) -> Taken:
-        """Ask what to do with a row. With ``send``, its intent is on the disk.
+    # --- rows and results -----------------------------------------------------------------------
 
-        Every ``send`` must be settled, whatever happens. If this call is cancelled, that is
-        done here.
-
-        Args:
-            identity: which row it is.
-            payload: the body it is sent with; ``None`` to keep it out of the journal.
-
-        Raises:
-            InvalidInputError: its key is empty or unreadable. Nothing was written.
-            JournalError: the intent could not be made durable: the row must not be sent.
-        """
-        check_identity(identity)
-        new = self.claim(identity.key, identity.digest)
-        return await self._take(Incoming(identity, payload, self._now(), None, new))
-
-    def take_soon(
-        self,
-        identity: Identity,
-        payload: bytes | None,
-        done: TakenDone,
-        token: Any = None,
-        *,
-        refusal: tuple[str, str] | None = None,
-        new: bool = False,
-        sighted: Sighted | None = None,
-        replaces: int | None = None,
-        probe: bool = False,
-    ) -> None:
-        """:meth:`take` without waiting, or :meth:`refuse`.
-
-        Every ``send`` must be settled, also when it comes after :meth:`aclose` was called, which
-        waits for that.
+    def listen(self, begun: OnWritten, ended: OnWritten) -> None:
+        """Be told of what :meth:`begin`, :meth:`accept` and :meth:`end` have said, once it is
+        durable: of all that shared a commit, their tokens and ``None``; or the tokens and an error.
 
         Args:
-            identity, payload: as for :meth:`take`. A digest is taken as it is.
-            done: called in the loop with the token, the answer and ``None``, or with the token,
-                ``None`` and an error.
-            token: the caller's own; saves it a callback for each row.
-            refusal: why it cannot be sent at all: the error's class name, and words.
-            new: what :meth:`claim` said of it.
-            sighted: why it is not to be sent, if a lookup says so.
-            replaces: the row whose place it takes.
-            probe: if it is new, write nothing, and answer ``new``.
-
-        Raises:
-            JournalError: the journal can be used no more.
+            begun: told of rows whose intent is durable: they may be sent.
+            ended: told of results.
         """
-        self._check_usable()
-        one = Incoming(identity, payload, self._now(), refusal, new, sighted, replaces, probe)
-        self._worker.put_take(one, done, token)
-
-    def listen(self, begun: AllDone, ended: AllDone) -> None:
-        """Be told of what :meth:`begin_soon` and :meth:`end_soon` put, once it is durable: of
-        all that shared a commit, their tokens and ``None``; or the tokens and an error.
-
-        Args:
-            begun: told of rows whose intent is on the disk.
-            ended: told of ends.
-        """
-        self._worker.on_begun, self._worker.on_ended = begun, ended
+        self._on_begun, self._on_ended = begun, ended
 
     def claim(self, key: str | None, digest: bytes) -> bool:
         """A row comes. Returns whether it surely never came before; ask once for each.
@@ -224,23 +229,11 @@ class Journal:
             JournalError: the journal can be used no more.
         """
         self._check_usable()
-        if key is not None and not (key and key.isascii()):
+        if key is not None and not (key and key.isascii() and "\0" not in key):
             check_identity(Identity(key, digest))
         return self._names is not None and self._names.claim(key, digest)
 
-    def reference_of_new(self, key: str | None, digest: bytes, size: int) -> str | None:
-        """The reference of a row that was claimed as new, and may go the short way; ``None`` if it
-        has to go the long one.
-
-        Args:
-            key, digest: as :class:`.Identity` has them.
-            size: of its payload.
-        """
-        if not self._reads_json or size > _LARGE or (key is not None and "\0" in key):
-            return None
-        return reference_of(self._job_id, key, digest)
-
-    def begin_soon(
+    def begin(
         self,
         key: str | None,
         digest: bytes,
@@ -249,8 +242,8 @@ class Journal:
         token: Any,
         traits: int = 0,
     ) -> int:
-        """Have the intent of a new row written; see :meth:`listen`. It is its first attempt, and
-        must be settled, as with :meth:`take_soon`.
+        """Have the intent of a row written that was claimed as new; see :meth:`listen`. It is its
+        first attempt. Its reference is that of its identity.
 
         Args:
             key, digest, line: as :class:`.Identity` has them.
@@ -261,22 +254,89 @@ class Journal:
         Returns:
             Its number in the journal.
         """
-        worker, row = self._worker, next(self._row_numbers)
-        worker.group.rows += (row, key, line, digest, payload, traits, token)
-        if not worker.asked:
-            worker.ask()
+        batch, row = self._batch, next(self._storage.row_numbers)
+        batch.rows += (row, key, line, digest, payload, traits, token)
+        batch.size += len(payload)
+        self._ask(batch)
         return row
 
-    def accept_soon(self, token: Any, row: int, attempt: int, ticket_id: str | None) -> None:
-        """Have written that an attempt was accepted; see :meth:`end_soon`."""
-        if self._may_join(ticket_id or ""):
-            ticket_id = ticket_id and writable(ticket_id)
-            self._worker.group.accepted += (row, attempt, ticket_id, token)
-            self._worker.linger()
-        else:
-            self.settle_soon(row, attempt, "accepted", self._tell_ended, token, ticket_id=ticket_id)
+    def take(
+        self,
+        identity: Identity,
+        payload: bytes | None,
+        done: OnDecided,
+        token: Any = None,
+        *,
+        refusal: tuple[str, str] | None = None,
+        new: bool = False,
+        sighted: Sighted | None = None,
+        replaces: int | None = None,
+        probe: bool = False,
+    ) -> None:
+        """Ask what to do with a row that may be known, or that cannot be sent.
 
-    def end_soon(
+        With ``send``, its intent is durable: also when the answer comes after :meth:`aclose` was
+        called, which waits for the result.
+
+        Args:
+            identity: which row it is. Its digest is taken as it is.
+            payload: the body it is sent with; ``None`` to keep it out of the journal.
+            done: called in the loop with the token, the answer and ``None``, or with the token,
+                ``None`` and an error: then it must not be sent.
+            token: the caller's own; saves it a callback for each row.
+            refusal: why it cannot be sent at all: the error's class name, and words.
+            new: what :meth:`claim` said of it.
+            sighted: why it is not to be sent, if a lookup says so.
+            replaces: the row whose place it takes.
+            probe: if it is new, write nothing, and answer ``new``.
+
+        Raises:
+            JournalError: the journal can be used no more.
+        """
+        self._check_usable()
+        batch = self._batch
+        one = Incoming(identity, payload, self._now(), refusal, new, sighted, replaces, probe)
+        batch.takes.append((done, token, one, batch.count))
+        batch.size += len(payload or b"")
+        self._ask(batch)
+
+    def take_again(
+        self, row: int, done: OnDecided, token: Any = None, *, sighted: Sighted | None = None
+    ) -> None:
+        """:meth:`take` for a row the journal has: to send it once more in this run, or from its
+        payload without the source."""
+        self._check_usable()
+        batch = self._batch
+        batch.takes.append((done, token, Again(row, self._now(), sighted), batch.count))
+        self._ask(batch)
+
+    async def attempt_again(self, row: int) -> Decision:
+        """:meth:`take_again`, waiting for the answer. A cancellation leaves no intent behind.
+
+        Raises:
+            JournalError: the intent could not be made durable: the row must not be sent. Or there
+                is no such row.
+        """
+        self._check_usable()
+        future: asyncio.Future[Decision] = self._loop.create_future()
+        batch = self._batch
+        batch.takes.append((future, None, Again(row, self._now()), batch.count))
+        self._ask(batch)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self._withdraw(future.result())
+            raise
+
+    def accept(self, token: Any, row: int, attempt: int, ticket_id: str | None) -> None:
+        """Have written that an attempt was accepted; see :meth:`end`."""
+        if self._takes_results(token):
+            ticket_id = ticket_id and writable(ticket_id)
+            self._batch.accepted += (row, attempt, ticket_id, token)
+            self._linger()
+
+    def end(
         self,
         token: Any,
         row: int,
@@ -288,153 +348,42 @@ class Journal:
         error: str | None = None,
         words: str | None = None,
     ) -> None:
-        """:meth:`settle` without waiting; see :meth:`listen`. If the journal is broken already,
-        that is told; nothing is raised.
+        """Have the result of an attempt written; see :meth:`listen`. :meth:`aclose` waits for it.
+        If the journal is broken already, that is told; nothing is raised.
 
         Args:
             token: to be told of; ``None`` for nothing.
+            row, attempt: from :class:`.Decision`, or from :meth:`begin`.
             kind: ``rejected``, ``not_sent`` or ``unknown``.
-
-        See :meth:`settle` for the others.
-        """
-        if self._may_join(words or ""):
-            words = words and writable(words)
-            self._worker.group.ended += (
-                row, attempt, kind, phase, status, error, words, token
-            )  # fmt: skip
-            self._worker.linger()
-        else:
-            done = None if token is None else self._tell_ended
-            self.settle_soon(
-                row,
-                attempt,
-                kind,
-                done,
-                token,
-                phase=phase,
-                status=status,
-                error=error,
-                words=words,
-            )
-
-    def take_again_soon(
-        self, row: int, done: TakenDone, token: Any = None, *, sighted: Sighted | None = None
-    ) -> None:
-        """:meth:`take_again` without waiting; see :meth:`take_soon`."""
-        self._check_usable()
-        self._worker.put_take(Again(row, self._now(), sighted), done, token)
-
-    async def take_again(self, row: int) -> Taken:
-        """:meth:`take` for a row the journal holds: to try it once more in this run, or to send
-        it from its payload without the source.
-
-        Raises:
-            JournalError: as for :meth:`take`; or there is no such row.
-        """
-        return await self._take(Again(row, self._now()))
-
-    async def refuse(
-        self, identity: Identity, payload: bytes | None, error: str, words: str
-    ) -> Taken:
-        """Note a row that cannot be sent as it is: ``refused``, unless it is in the helpdesk
-        already, in doubt, or repeated.
-
-        Args:
-            identity: which row it is.
-            payload: whatever helps to mend it.
-            error: the error's class name.
-            words: why, for a person.
-        """
-        check_identity(identity)
-        new = self.claim(identity.key, identity.digest)
-        return await self._take(Incoming(identity, payload, self._now(), (error, words), new))
-
-    async def settle(
-        self,
-        row: int,
-        attempt: int,
-        kind: Kind | str,
-        *,
-        phase: int | None = None,
-        status: int | None = None,
-        ticket_id: str | None = None,
-        error: str | None = None,
-        words: str | None = None,
-    ) -> None:
-        """Write how an attempt ended; returns when that is durable. A cancellation ends the
-        waiting, not the writing.
-
-        Args:
-            row, attempt: from :class:`.Taken`.
-            kind: ``accepted``, ``rejected``, ``not_sent`` or ``unknown``.
             phase: the furthest point it reached.
             status: the HTTP status.
-            ticket_id: what the service gave.
             error: the error's class name.
             words: what the service said, secrets masked.
-
-        Raises:
-            JournalError: it could not be written: to the journal, the row stays in doubt.
         """
-        end = Settled(row, attempt, kind, self._now(), phase, status, ticket_id, error, words)
-        self._check_usable()
-        future: asyncio.Future[None] = self._worker.loop.create_future()
-        self._worker.put_end(future, end)
-        await future
+        if self._takes_results(token):
+            words = words and writable(words)
+            self._batch.events += (
+                row, kind, attempt, None, phase, status, None, error, words, None, token
+            )  # fmt: skip
+            self._linger()
 
-    def settle_soon(
-        self,
-        row: int,
-        attempt: int,
-        kind: Kind | str,
-        done: Done | None = None,
-        token: Any = None,
-        *,
-        phase: int | None = None,
-        status: int | None = None,
-        ticket_id: str | None = None,
-        error: str | None = None,
-        words: str | None = None,
-    ) -> None:
-        """:meth:`settle` without waiting. :meth:`aclose` waits for it.
+    # --- anything else --------------------------------------------------------------------------
 
-        Args:
-            done: called in the loop once it is durable, with the token and ``None``; or with the
-                token and the error. Also called if the journal is broken already; this method
-                raises nothing then.
-            token: the caller's own.
-
-        See :meth:`settle` for the others.
-        """
-        end = Settled(row, attempt, kind, self._now(), phase, status, ticket_id, error, words)
-        try:
-            self._check_usable(ending=True)
-        except JournalError as problem:
-            if done is not None:
-                self._worker.loop.call_soon(done, token, problem)
-            return
-        self._worker.put_end(done, end, token)
-
-    async def call(self, function: Callable[[Store], T]) -> T:
+    async def call(self, function: Callable[[Session], T]) -> T:
         """Run something in the journal's thread, in a transaction of its own.
 
-        What it returns must be complete: a list, and not an iterator over the store. What it
+        What it returns must be complete: a list, and not an iterator over the journal. What it
         raises undoes the transaction and is raised here.
 
         Raises:
             JournalError: it could not be made durable.
         """
         self._check_usable()
-        return await self._worker.put_call(function)
-
-    @property
-    def has_older_keys(self) -> bool:
-        """Whether earlier runs had rows with keys."""
-        return self._store.has_older_keys
+        return await self._put_call(function)
 
     def call_soon(
         self,
-        function: Callable[[Store], T],
+        function: Callable[[Session], T],
         done: Callable[[asyncio.Future[T]], None] | None = None,
     ) -> None:
         """:meth:`call` without waiting. Does nothing if the journal is broken, or closing, already.
@@ -444,8 +393,8 @@ class Journal:
             done: called in the loop with a future that is done. Without it, what the function
                 raises is lost; if it could not be made durable, the journal is broken.
         """
-        if self._worker.broken is None and not self._worker.closing:
-            self._worker.put_call(function).add_done_callback(done or _ignore)
+        if self._broken is None and not self._closing:
+            self._put_call(function).add_done_callback(done or _ignore)
 
     async def aclose(self) -> None:
         """Write what waits, note the end of the run, and give the journal back.
@@ -453,61 +402,320 @@ class Journal:
         Raises nothing and may be called again; what failed stands in :attr:`broken`. A
         cancellation ends the waiting, not the closing.
         """
-        worker = self._worker
-        if os.getpid() != worker.pid:
+        if os.getpid() != self._pid:
             return  # the parent of the fork has it, and only the parent
-        if not worker.closing:
-            worker.closing = True
-            # Behind all that waits; and what becomes of cancelled takes comes before the end.
-            worker.put_call(lambda store: None).add_done_callback(self._end)
-        await asyncio.shield(worker.ended)
-        worker.join()  # it has nothing left to do but to return
+        if not self._closing:
+            self._closing = True
+            # Behind all that waits; and what becomes of cancelled rows comes before the end.
+            self._put_call(lambda session: None).add_done_callback(self._stop_after)
+        await asyncio.shield(self._ended)
+        self._thread.join()  # it has nothing left to do but to return
 
-    @property
-    def _store(self) -> Store:
-        assert self._worker.store is not None
-        return self._worker.store
+    # --- in the loop ----------------------------------------------------------------------------
 
-    def _may_join(self, text: str) -> bool:
-        """Whether an end with this text may go the short way. If the journal cannot be used any
-        more, the long one tells why."""
-        worker = self._worker
-        return (
-            self._reads_json
-            and "\0" not in text
-            and worker.broken is None
-            and not worker.stopping
-            and worker.pid == os.getpid()
-        )
-
-    def _tell_ended(self, token: Any, problem: JournalError | None) -> None:
-        if self._worker.on_ended is not None:
-            self._worker.on_ended([token], problem)
-
-    async def _take(self, one: Incoming | Again) -> Taken:
-        self._check_usable()
-        future: asyncio.Future[Taken] = self._worker.loop.create_future()
-        self._worker.put_take(one, future)
-        try:
-            return await future
-        except asyncio.CancelledError:
-            if future.done() and not future.cancelled() and future.exception() is None:
-                self._worker.unsend(future.result())
-            raise
-
-    def _check_usable(self, *, ending: bool = False) -> None:
-        """Args: ending: what was taken before the closing may end while that is under way."""
-        worker = self._worker
-        if worker.broken is not None:
-            raise same_again(worker.broken)
-        if worker.stopping if ending else worker.closing:
+    def _check_usable(self) -> None:
+        if self._broken is not None:
+            raise same_again(self._broken)
+        if self._closing:
             raise trouble(self.path, "it is closed", "Open it again.")
-        if os.getpid() != worker.pid:
+        if os.getpid() != self._pid:
             raise trouble(self.path, "it was opened before a fork", "Open it in this process.")
 
-    def _end(self, barrier: asyncio.Future[None]) -> None:
+    def _takes_results(self, token: Any) -> bool:
+        """What was begun before the closing may end while that is under way."""
+        problem = self._broken
+        if problem is None and self._stopping:
+            problem = trouble(self.path, "it is closed", "Open it again.")
+        if problem is None and os.getpid() != self._pid:
+            problem = trouble(self.path, "it was opened before a fork", "Open it in this process.")
+        if problem is None:
+            return True
+        if token is not None and self._on_ended is not None:
+            self._loop.call_soon(self._on_ended, [token], problem)
+        return False
+
+    def _put_call(self, function: Callable[[Session], T]) -> asyncio.Future[T]:
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._batch.calls.append((future, function))
+        self._ask(self._batch)
+        return future
+
+    def _linger(self) -> None:
+        """Have written what waits, before long."""
+        if not self._asked and self._lingering is None:
+            self._lingering = self._loop.call_later(_LINGER, self._ask, None)
+
+    def _ask(self, batch: _Batch | None) -> None:
+        """Have written what waits."""
+        if batch is not None and batch.size > _MOST_BYTES:
+            self._hand_over()
+        if self._asked:
+            return
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = None
+        # One turn of the loop later: what is put until then shares a commit.
+        self._asked = True
+        self._loop.call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        self._asked = False
+        batch, self._batch = self._batch, _Batch()
+        batch.at = self._now()
+        self._batches.put(batch)
+
+    def _withdraw(self, decided: Decision) -> None:
+        """Nobody will send what was taken."""
+        if decided.action == "send":
+            self._batch.not_sent(decided.row, decided.attempt)
+            self._linger()
+
+    def _stop_after(self, barrier: asyncio.Future[None]) -> None:
         _ignore(barrier)
-        self._worker.stop()
+        self._stop()
+
+    def _stop(self) -> None:
+        """Write what waits, then close; ``_ended`` tells when."""
+        self._closing = True
+        self._hand_over()
+        self._stopping = True  # after what is to be written is there
+        self._batches.put(_Batch())
+
+    def _deliver(
+        self,
+        results: Sequence[_Result],
+        begun: Sequence[Any],
+        ended: Sequence[Any],
+        problem: JournalError | None,
+    ) -> None:
+        told = 0
+        self._tell(self._on_ended, ended, problem)
+        for waiter, token, value, error, behind in results:
+            if behind > told:  # in the order they came
+                self._tell(self._on_begun, begun[told:behind], problem)
+                told = behind
+            if not isinstance(waiter, asyncio.Future):
+                try:
+                    waiter(token, value, error)  # type: ignore[arg-type]
+                except Exception:
+                    logger.exception("a callback of the journal failed; the push continues")
+            elif waiter.done():  # cancelled meanwhile
+                if isinstance(value, Decision):
+                    self._withdraw(value)
+            elif error is None:
+                waiter.set_result(value)
+            else:
+                waiter.set_exception(error)
+        self._tell(self._on_begun, begun[told:], problem)
+
+    def _tell(
+        self, done: OnWritten | None, tokens: Sequence[Any], problem: JournalError | None
+    ) -> None:
+        if not tokens:
+            return
+        assert done is not None, "nobody listens"
+        try:
+            done(tokens, problem)
+        except Exception:
+            logger.exception("a callback of the journal failed; the push continues")
+
+    # --- in the thread --------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        try:
+            self._open()
+        except BaseException as error:
+            self._closing = True
+            atexit.unregister(self._at_exit)
+            self._post([_result(self._opened, error=error), _result(self._ended)])
+            return
+        listening = self._post([_result(self._opened)])
+        while listening and not (self._stopping and self._batches.empty()):
+            try:
+                batch = self._batches.get(timeout=_POLL)
+                while batch.size < _MOST_BYTES and not self._batches.empty():
+                    batch.join(self._batches.get())
+            except Empty:
+                listening = not self._loop.is_closed()
+            else:
+                listening = self._write(batch) and self._call_all(batch)
+            self._note_progress()
+        self._finish()
+
+    def _open(self) -> None:
+        storage = self._open_storage()
+        try:
+            state = RunState(storage)
+            if self._names is not None:
+                self._names = learn_names(storage, state, exact_keys=self._exact_keys)
+        except BaseException as error:
+            storage.close()
+            made = damage_of(self.path, error)
+            if made is not error:
+                raise made from error
+            raise
+        self._again = later_of(storage.job.operation, self._again)
+        self._storage, self._state = storage, state
+
+    def _decisions(self, batch: WriteBatch) -> Decisions:
+        return Decisions(
+            self._storage, self._state, batch, self._again, exact_keys=self._exact_keys
+        )
+
+    def _write(self, batch: _Batch) -> bool:
+        """One batch. False if the loop is gone."""
+        takes = [
+            take
+            for take in batch.takes
+            if not (isinstance(take[0], asyncio.Future) and take[0].cancelled())
+        ]
+        if not (takes or batch):
+            return True
+        begun = batch.rows[WriteBatch.ROW - 1 :: WriteBatch.ROW]
+        ended = batch.accepted[WriteBatch.ACCEPTED - 1 :: WriteBatch.ACCEPTED]
+        others = batch.events[WriteBatch.EVENT - 1 :: WriteBatch.EVENT]
+        ended += [token for token in others if token is not None]
+        new = batch.rows[:: WriteBatch.ROW]
+        problem: JournalError | None = None
+        results: list[_Result] = []
+        lost: set[int] = set()
+        try:
+            if self._storage.broken is not None:
+                raise same_again(self._storage.broken)
+            decisions = self._decisions(batch)
+            answers = decisions.answer([take[2] for take in takes]) if takes else []
+            if batch:
+                lost = decisions.write()
+            decisions.apply(lost)
+            for (waiter, token, one, behind), answer in zip(takes, answers, strict=True):
+                results.append((waiter, token, *self._checked(one, answer, lost), behind))
+        except BaseException as error:
+            # Nothing of the batch is durable, whatever it was: so nothing of it is sent.
+            problem = self._break(error)
+            results = [
+                (waiter, token, None, same_again(problem), behind)
+                for waiter, token, _, behind in takes
+            ]
+        if lost:
+            self._post(
+                [], [begun[place] for place, row in enumerate(new) if row in lost], (), self._lost()
+            )
+            begun = [begun[place] for place, row in enumerate(new) if row not in lost]
+        if self._post(results, begun, ended, problem):
+            return True
+        if problem is None:  # nobody is left who could send what was begun
+            for row in new:
+                if row not in lost:
+                    self._batch.not_sent(row, 1)
+        return False
+
+    def _checked(
+        self, one: Incoming | Again, answer: Decision | None, lost: set[int]
+    ) -> tuple[Decision | None, JournalError | None]:
+        if answer is None:
+            assert isinstance(one, Again)
+            return None, trouble(self.path, f"it has no row {one.row}")
+        if answer.row in lost:
+            return None, self._lost()
+        return answer, None
+
+    def _lost(self) -> JournalError:
+        return trouble(
+            self.path,
+            "another process has begun to send this row",
+            "Nothing has to be done: its result will be in the journal.",
+        )
+
+    def _call_all(self, batch: _Batch) -> bool:
+        for future, function in batch.calls:
+            value, problem = None, None
+            try:
+                with self._storage.transaction():
+                    decisions = self._decisions(WriteBatch(self._now()))
+                    session = Session(self._storage, decisions)
+                    value = function(session)
+                    session.flush()
+                decisions.apply(set())
+            except BaseException as error:
+                problem = error
+                if self._storage.broken is not None:
+                    problem = same_again(self._break(self._storage.broken))
+            if not self._post([_result(future, value, problem)]):
+                return False
+        return True
+
+    def _break(self, error: BaseException) -> JournalError:
+        if self._broken is None:
+            self._broken = self._storage.broken or trouble_of(self.path, error)
+            self._storage.broken = self._broken
+        return self._broken
+
+    def _note_progress(self) -> None:
+        if self._storage.broken is None:
+            try:
+                state = self._state
+                self._storage.note_progress(self._now(), state.kinds, state.next_event - 1)
+            except BaseException as error:
+                self._break(error)
+
+    def _post(
+        self,
+        results: Sequence[_Result],
+        begun: Sequence[Any] = (),
+        ended: Sequence[Any] = (),
+        problem: JournalError | None = None,
+    ) -> bool:
+        """Wake the loop, once for all of these. False if it is gone."""
+        try:
+            self._loop.call_soon_threadsafe(self._deliver, results, begun, ended, problem)
+        except RuntimeError:
+            # The loop is closed: nobody is left who could send what was taken.
+            for _, _, value, _, _ in results:
+                if isinstance(value, Decision) and value.action == "send":
+                    self._batch.not_sent(value.row, value.attempt)
+            return False
+        return True
+
+    def _finish(self) -> None:
+        storage, state = self._storage, self._state
+        try:
+            if storage.broken is None:
+                # What is left by a loop that is gone, or was put after the end.
+                left, self._batch = self._batch, _Batch()
+                while not self._batches.empty():
+                    left.join(self._batches.get())
+                left.at = self._now()
+                left.rows = []  # nobody sends them
+                if left:
+                    decisions = self._decisions(left)
+                    decisions.write()
+                    decisions.apply(set())
+                storage.end(self._now(), state.kinds, state.next_event - 1)
+            else:
+                storage.close()
+        except BaseException as error:
+            self._break(error)
+            storage.close()
+        finally:
+            atexit.unregister(self._at_exit)
+            self._closing = True
+            self._post([_result(self._ended)])
+
+    def _at_exit(self) -> None:
+        try:
+            if not self._loop.is_running():
+                raise RuntimeError
+            self._loop.call_soon_threadsafe(self._stop)  # in a thread of its own: only it may put
+        except RuntimeError:
+            self._stop()
+        if self._pid == os.getpid():
+            self._thread.join(_AT_EXIT)
+
+
+def _result(
+    waiter: asyncio.Future[Any], value: Any = None, error: BaseException | None = None
+) -> _Result:
+    return waiter, None, value, error, 0
 
 
 def _ignore(future: asyncio.Future[Any]) -> None:

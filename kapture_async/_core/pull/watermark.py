@@ -26,7 +26,7 @@ from attrs import Factory, asdict, define, fields
 from ..arguments import check_path_like
 from ..atomicfile import AtomicFile, publish, write_whole
 from ..errors import JournalError, StateError
-from ..journal.lock import Lock, owner_of
+from ..journal.sqlite.lock import Lock, owner_of
 
 VERSION: Final = 2
 _KIND = "export state"

@@ -22,7 +22,7 @@ from ..errors import (
     RejectedError,
     ReplyTimeoutError,
 )
-from ..journal.records import Sighted, Taken
+from ..journal.records import Decision, Sighted
 from ..outcome import Accepted, AnyOutcome, NotSent, Outcome, Rejected, Unknown
 from ..transport.call_state import Semaphore
 from .rows import Row
@@ -120,7 +120,7 @@ class InFlightRow(Generic[R]):
         self.tries = 0
         self.result: R = NOTHING
         self.last: HelpdeskError | None = None
-        self.known: Taken | None = None
+        self.known: Decision | None = None
         self.entry: int | None = None
         self.attempt = self.deferred = 0
         self.sighted: Sighted | None = None

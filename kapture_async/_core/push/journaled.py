@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from ..errors import JournalError
-from ..journal.trouble import same_again
+from ..journal.errors import same_again
 from .in_flight import InFlightRow
 from .journaling import JournalBridge
 from .row_reader import RowReader

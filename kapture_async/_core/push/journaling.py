@@ -26,12 +26,11 @@ from ..errors import (
     JournalError,
     NotSentError,
 )
-from ..journal.records import LATER, Identity, Job, Taken, entry_of, is_name
+from ..journal.records import LATER, Decision, Identity, Job, entry_of, is_name
 from ..journal.reference import digest_of, reference_of
-from ..journal.store import Store
-from ..journal.thread import AllDone
+from ..journal.session import Session
 from ..journal.traits import traits_of
-from ..journal.writer import Journal
+from ..journal.writer import Journal, OnWritten
 from ..outcome import Outcome
 from ..reconcile.restored import LookupMethods, OtherJournals, PendingRow, RestoredSearch
 from .in_flight import InFlightRow
@@ -196,7 +195,7 @@ class JournalBridge:
         """Whether rows are to be given to :meth:`screen` before :meth:`begin`."""
         return self._search is not None or self._other_journals is not None
 
-    async def open(self, begun: OnStarted, ended: AllDone, tell: Callable[[str], None]) -> None:
+    async def open(self, begun: OnStarted, ended: OnWritten, tell: Callable[[str], None]) -> None:
         """Open the journal, or make it.
 
         Args:
@@ -278,7 +277,7 @@ class JournalBridge:
         if not held:
             return {}
         numbers = [live.value.row for live in held]
-        references = await self.journal.call(lambda store: store.goes_as(numbers))
+        references = await self.journal.call(lambda session: session.goes_as(numbers))
         pack = self._records.pack
         return {
             live: PendingRow(live.own_key, _line(live), reference, pack(live.value.ready))
@@ -327,7 +326,7 @@ class JournalBridge:
         """
         self._set_aside, self._stop = set_aside, stop
 
-    def use(self, journal: Journal, begun: OnStarted, ended: AllDone) -> None:
+    def use(self, journal: Journal, begun: OnStarted, ended: OnWritten) -> None:
         """:meth:`open` with a journal that is open."""
         self._journal, self._begun = journal, begun
         self._payloads = journal.job.payloads
@@ -365,14 +364,11 @@ class JournalBridge:
                 if new and probe:
                     self._probe(live, digest)
                     return
-                reference = None
-                if new and self._search is None and replaces is None:
-                    reference = journal.reference_of_new(key, digest, len(packed))
-                if reference is None:
-                    journal.take_soon(
+                if not new or self._search is not None or replaces is not None:
+                    journal.take(
                         Identity(key, digest, line),
                         packed,
-                        self._has_taken,
+                        self._has_decided,
                         (live, ready),
                         new=new,
                         sighted=live.sighted,
@@ -380,9 +376,10 @@ class JournalBridge:
                         probe=probe,
                     )
                     return
+                reference = reference_of(journal.job.job_id, key, digest)
                 live.value = records.mark(ready, reference)
                 payload = packed if self._payloads else b""
-                live.entry = journal.begin_soon(key, digest, line, payload, live, traits_of(packed))
+                live.entry = journal.begin(key, digest, line, payload, live, traits_of(packed))
                 live.attempt = 1
                 return
         except JournalError as error:
@@ -397,8 +394,8 @@ class JournalBridge:
         """A row that only the journal holds: whatever is wrong with it, it stays as it is there."""
         try:
             ready = self._records.unpack(held.payload)
-            self.journal.take_again_soon(
-                held.row, self._has_taken, (live, ready), sighted=live.sighted
+            self.journal.take_again(
+                held.row, self._has_decided, (live, ready), sighted=live.sighted
             )
         except HelpdeskError as error:
             live.last = error.with_traceback(None)
@@ -411,43 +408,46 @@ class JournalBridge:
 
     def _ask_again(self, live: InFlightRow[Any], row: int, ready: Any) -> None:
         try:
-            self.journal.take_again_soon(row, self._has_taken, (live, ready), sighted=live.sighted)
+            self.journal.take_again(row, self._has_decided, (live, ready), sighted=live.sighted)
         except JournalError as error:
             live.last = error
             self._begun([live], None)
 
-    def _has_taken(
-        self, begun: tuple[InFlightRow[Any], Any], taken: Taken | None, error: JournalError | None
+    def _has_decided(
+        self,
+        begun: tuple[InFlightRow[Any], Any],
+        decided: Decision | None,
+        error: JournalError | None,
     ) -> None:
         live, ready = begun
-        if taken is None:
+        if decided is None:
             live.last = error
-        elif taken.action == "new":
+        elif decided.action == "new":
             self._probe(live, digest_of(self._records.pack(ready)))
             return
-        elif taken.action == "held" and len(self._held_back) < _HELD_BACK:
-            live.value = HeldBack(taken.row, ready)
+        elif decided.action == "held" and len(self._held_back) < _HELD_BACK:
+            live.value = HeldBack(decided.row, ready)
             self._held_back.append(live)
             self._set_aside()
             return
-        elif taken.action != "send":
-            live.known = taken
+        elif decided.action != "send":
+            live.known = decided
         else:
             try:
-                live.value = self._records.mark(ready, taken.reference)
+                live.value = self._records.mark(ready, decided.reference)
             except Exception as failure:
                 problem = _problem_of(failure)
-                self.journal.end_soon(
+                self.journal.end(
                     None,
-                    taken.row,
-                    taken.attempt,
+                    decided.row,
+                    decided.attempt,
                     "not_sent",
                     error=type(problem).__name__,
                     words=str(problem),
                 )
                 live.last = problem
             else:
-                live.entry, live.attempt = taken.row, taken.attempt
+                live.entry, live.attempt = decided.row, decided.attempt
         self._begun([live], None)
 
     def _probe(self, live: InFlightRow[Any], digest: bytes) -> None:
@@ -470,9 +470,9 @@ class JournalBridge:
                 self._doubtful = True
                 self._stop(error)
 
-    def _comparison(self) -> Callable[[Store], int]:
+    def _comparison(self) -> Callable[[Session], int]:
         digests = [digest for _, digest in self._new]
-        return lambda store: store.with_other_keys(digests)
+        return lambda session: session.with_other_keys(digests)
 
     def _has_compared(self, answer: asyncio.Future[int]) -> None:
         lives = [live for live, _ in self._new]
@@ -515,7 +515,7 @@ class JournalBridge:
         """What goes on at the end of the source: rows that waited for it; and then, if they are
         wanted, those that only the journal holds."""
         await self.all_begun.wait()
-        await self.journal.call(lambda store: None)  # what came before has been looked up then
+        await self.journal.call(lambda session: None)  # what came before has been looked up then
         if self._new and not self._doubtful:
             problem = self._doubt_of(await self.journal.call(self._comparison()))
             if problem is not None:
@@ -526,7 +526,7 @@ class JournalBridge:
             self._probing = False
             while self._new:
                 yield self._new.pop(0)[0]
-            await self.journal.call(lambda store: None)
+            await self.journal.call(lambda session: None)
         while self._held_back:
             yield self._held_back.pop(0)
         if from_journal:
@@ -544,7 +544,7 @@ class JournalBridge:
     async def close_books(self) -> None:
         """The source was read to its end, and all rows have had their turn."""
         same, now = self._same_source, time.time()
-        await self.journal.call(lambda store: store.close_books(now, same_source=same))
+        await self.journal.call(lambda session: session.note_corrected(now, same_source=same))
 
     def _refuse(self, live: InFlightRow[Any], problem: InvalidInputError) -> None:
         """Note a row that cannot be sent as it is.
@@ -570,7 +570,7 @@ class JournalBridge:
                 replaces = entry_of(row.entry, self.journal.job)
         try:
             new = self.journal.claim(identity.key, identity.digest)
-            self.journal.take_soon(
+            self.journal.take(
                 identity,
                 payload,
                 self._has_refused,
@@ -584,12 +584,12 @@ class JournalBridge:
             self._begun([live], None)
 
     def _has_refused(
-        self, live: InFlightRow[Any], taken: Taken | None, error: JournalError | None
+        self, live: InFlightRow[Any], decided: Decision | None, error: JournalError | None
     ) -> None:
         if error is not None:
             live.last = error
-        elif taken is not None and taken.action == "done":  # it was mended, and sent as another
-            live.known = taken
+        elif decided is not None and decided.action == "done":  # it was mended, and sent as another
+            live.known = decided
         self._begun([live], None)
 
     def end(self, live: InFlightRow[Any], outcome: Outcome) -> None:
@@ -598,9 +598,9 @@ class JournalBridge:
         row, attempt, name = live.entry, live.attempt, outcome.name
         error: HelpdeskError | None = getattr(outcome, "error", None)
         if error is None:
-            self.journal.accept_soon(outcome, row, attempt, outcome.ticket_id)
+            self.journal.accept(outcome, row, attempt, outcome.ticket_id)
             return
-        self.journal.end_soon(
+        self.journal.end(
             outcome,
             row,
             attempt,
@@ -614,7 +614,7 @@ class JournalBridge:
     def defer(self, live: InFlightRow[Any], error: HelpdeskError) -> None:
         """Write down that a row was not taken, and will be tried :meth:`again`."""
         assert live.entry is not None
-        self.journal.end_soon(
+        self.journal.end(
             None,
             live.entry,
             live.attempt,
@@ -631,29 +631,29 @@ class JournalBridge:
         Raises:
             JournalError: the journal failed: the row must not be sent.
         """
-        taken = await self.journal.take_again(live.deferred)
-        if taken.action != "send":  # somebody else has it: sent now, it would be sent twice
-            raise JournalError(f"a row that was put off was taken meanwhile ({taken.action})")
-        live.entry, live.attempt = taken.row, taken.attempt
+        decided = await self.journal.attempt_again(live.deferred)
+        if decided.action != "send":  # sent now, it would be sent twice
+            raise JournalError(f"a deferred row was sent meanwhile ({decided.action})")
+        live.entry, live.attempt = decided.row, decided.attempt
 
     async def given(self) -> list[tuple[int, str]]:
         """The rows that got into the helpdesk last in earlier runs, with their ids."""
         if not self.journal.counts.accepted:
             return []
-        return await self.journal.call(lambda store: store.last_ids(_IDS))
+        return await self.journal.call(lambda session: session.last_ids(_IDS))
 
     def doubt(self, row: int, ticket_id: str, words: str) -> None:
-        """Write down that an accepted row is in doubt after all; see :meth:`.Store.doubt`."""
-        self.journal.call_soon(lambda store: store.doubt(row, ticket_id, time.time(), words))
+        """Write down that an accepted row is in doubt after all; see :meth:`.Session.doubt`."""
+        self.journal.call_soon(lambda session: session.doubt(row, ticket_id, time.time(), words))
 
     async def held(self) -> AsyncIterator[Row[Held]]:
         """The rows that can be sent from what the journal holds."""
         after = 0
         while True:
             found = await self.journal.call(
-                lambda store, after=after: [  # type: ignore[misc]
-                    (view, store.came(view.row))
-                    for view in islice(store.pending(self._refusals, after=after), _HELD_AT_ONCE)
+                lambda session, after=after: [  # type: ignore[misc]
+                    (view, session.came(view.row))
+                    for view in islice(session.pending(self._refusals, after=after), _HELD_AT_ONCE)
                 ]
             )
             for view, came in found:

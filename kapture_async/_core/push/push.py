@@ -33,7 +33,7 @@ from ..errors import (
     NotSentError,
     PushStoppedError,
 )
-from ..journal.records import Taken
+from ..journal.records import Decision
 from ..outcome import AnyOutcome, NotSent
 from ..runtime import running_loop
 from ..transport.failures import interrupted_by
@@ -426,7 +426,7 @@ class Push(Generic[R]):
         else:
             self._finish(outcome)
 
-    def _skip(self, live: InFlightRow[R], known: Taken) -> None:
+    def _skip(self, live: InFlightRow[R], known: Decision) -> None:
         """A row that the journal knows, and that is not to be sent now."""
         if known.action == "clash":
             live.known, where = None, _line_of(live.row)

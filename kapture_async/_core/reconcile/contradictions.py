@@ -18,10 +18,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..errors import JournalError
-from ..journal.findings import Contradiction, Contradicts
 from ..journal.reader import Compared
-from ..journal.records import DOUBTS, State
-from ..journal.store import Store
+from ..journal.records import DOUBTS, Contradiction, Contradicts, State
+from ..journal.session import Session
 from ..journal.writer import Journal
 from .candidates import addresses_in
 from .evidence import ListedTicket, ListEnd, ListTickets
@@ -503,7 +502,7 @@ class Watch:
         some, self._waiting = self._waiting, []
         self.tickets += len(some)
         if some:
-            await self._journal.call(lambda store: _put_away(self.sightings, some))
+            await self._journal.call(lambda session: _put_away(self.sightings, some))
 
     async def compare(self, at: float) -> list[Contradiction]:
         """Compare the rows of the journal with what was seen, and note what contradicts them.
@@ -519,7 +518,7 @@ class Watch:
         await self.keep()
         await keep_rows(self._journal, self.sightings)
         return await self._journal.call(
-            lambda store: note_contradictions(store, self.sightings, at)
+            lambda session: note_contradictions(session, self.sightings, at)
         )
 
 
@@ -527,9 +526,9 @@ async def keep_rows(journal: Journal, sightings: SeenTickets, *, every: bool = F
     """Put the rows of a journal beside what was seen: those that were, or all of them."""
     after: int | None = 0
 
-    def some(store: Store) -> int | None:
+    def some(session: Session) -> int | None:
         assert after is not None
-        rows = store.compared(after, AT_ONCE)
+        rows = session.compared(after, AT_ONCE)
         sightings.keep(rows, every=every)
         return rows[-1].row if rows else None
 
@@ -537,7 +536,7 @@ async def keep_rows(journal: Journal, sightings: SeenTickets, *, every: bool = F
         after = await journal.call(some)
 
 
-def note_contradictions(store: Store, sightings: SeenTickets, at: float) -> list[Contradiction]:
+def note_contradictions(session: Session, sightings: SeenTickets, at: float) -> list[Contradiction]:
     """Note what contradicts rows that are kept beside what was seen."""
     found: list[Contradiction] = []
     for one, tickets, *_ in sightings.rows():
@@ -546,12 +545,12 @@ def note_contradictions(store: Store, sightings: SeenTickets, at: float) -> list
             continue
         ids = named(tickets)
         for kind in kinds:
-            store.contradict(one.row, kind.value, ids, at)
+            session.contradict(one.row, kind.value, ids, at)
             found.append(Contradiction(kind.value, one.key, one.line, one.reference, ids, at))
         if one.state is not State.ACCEPTED:
             evidence = {"at": round(at, 3), "was": one.state.value, "ticket_ids": list(ids)}
             ticket_id = ids[0] if ids else None
-            store.found_after_all(one.row, at, ticket_id=ticket_id, evidence=evidence)
+            session.found_after_all(one.row, at, ticket_id=ticket_id, evidence=evidence)
     return found
 
 

@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 from attrs import define, field, frozen
 
 from ..journal.records import TOLD, Doubt, RowView, Run, State
-from ..journal.store import Store
+from ..journal.session import Session
 from ..journal.traits import lacking, strongest, vouches
 from ..journal.writer import Journal
 from .candidates import Beginnings, Candidates, CluesOf, MayBe
@@ -481,20 +481,20 @@ async def lookup_for(
     until = now() - settle
 
     async def known(ticket_ids: set[str]) -> set[str]:
-        return await journal.call(lambda store: store.accepted_among(ticket_ids))
+        return await journal.call(lambda session: session.accepted_among(ticket_ids))
 
     if isinstance(look, AskRows):
-        some = await journal.call(lambda store: _confirmed(store, 0.0, until, _ASKED, None))
+        some = await journal.call(lambda session: _confirmed(session, 0.0, until, _ASKED, None))
         return RowLookup(look.ask, some, known)
     since = surely_shown(doubts)
-    some = await journal.call(lambda store: _confirmed(store, since, inf, _CONFIRMED, day_of))
+    some = await journal.call(lambda session: _confirmed(session, since, inf, _CONFIRMED, day_of))
     candidates = None
     if content_of is None:
-        runs = await journal.call(lambda store: _sending(store.runs(), doubts))
+        runs = await journal.call(lambda session: _sending(session.runs(), doubts))
         candidates = Candidates(settle, runs, may_be)
 
     async def kept() -> dict[int, bytes]:
-        return await journal.call(lambda store: dict(store.payloads_of(State.UNKNOWN)))
+        return await journal.call(lambda session: dict(session.payloads_of(State.UNKNOWN)))
 
     return ListLookup(
         look,
@@ -525,7 +525,7 @@ def _sending(runs: Sequence[Run], doubts: Sequence[Doubt]) -> list[tuple[float, 
 
 
 def _confirmed(
-    store: Store,
+    session: Session,
     since: float,
     until: float,
     most: int,
@@ -539,7 +539,7 @@ def _confirmed(
     every = 1
     confirmed = (
         row
-        for row in store.rows_in(State.ACCEPTED)
+        for row in session.rows_in(State.ACCEPTED)
         if row.sent_at is not None
         and since <= row.sent_at
         and row.at <= until

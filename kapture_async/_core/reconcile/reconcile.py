@@ -22,7 +22,7 @@ from attrs import frozen
 from ..arguments import check_seconds
 from ..errors import HelpdeskError, InvalidInputError, JournalError, OutcomeUnknownError
 from ..journal.records import TOLD, Doubt, Kind, State
-from ..journal.store import Store
+from ..journal.session import Session
 from ..journal.traits import OBJECTS, strongest, vouches
 from ..journal.writer import Journal
 from .candidates import CluesOf
@@ -150,8 +150,8 @@ async def reconcile(
     tell = on_event or (lambda event: None)
     result = Reconciliation()
     doubts = await journal.call(
-        lambda store: list(
-            store.doubts(
+        lambda session: list(
+            session.doubts(
                 State.UNKNOWN,
                 # A survey by references needs none of them whole.
                 payloads=isinstance(look, AskRows) or content_of is not None,
@@ -161,7 +161,7 @@ async def reconcile(
     if not doubts:
         return result
     began = min(doubt.first_intent_at for doubt in doubts)
-    noted = await journal.call(lambda store: store.longest_call(began))
+    noted = await journal.call(lambda session: session.longest_call(began))
     mine = longest_call(longest)
     if noted is not None and noted > mine:
         seconds = settle_time(settle, noted, whose="a call of the push")
@@ -174,8 +174,8 @@ async def reconcile(
     beginnings: dict[int, tuple[str, str]] | None = None
     if beginning_of is not None:
         beginnings = await journal.call(
-            lambda store: {
-                row: beginning_of(payload) for row, payload in store.payloads_of(State.UNKNOWN)
+            lambda session: {
+                row: beginning_of(payload) for row, payload in session.payloads_of(State.UNKNOWN)
             }
         )
     watch = Watch(journal)
@@ -280,7 +280,7 @@ class _Reconciler:
             else:
                 missing.append(doubt)
         written = [*found, *((doubt, "missing", ()) for doubt in missing)]
-        await self._journal.call(lambda store: _write(store, written, evidence, at))
+        await self._journal.call(lambda session: _write(session, written, evidence, at))
         for doubt, kind, ids in found:
             why = "" if kind == "present" else _SEVERAL
             getattr(result, kind).append(_resolved(doubt, ids, why))
@@ -296,7 +296,7 @@ class _Reconciler:
         if not self._present or not isinstance(self._way, ListLookup):
             return []
         present, at = self._present, self._now()
-        doubts = await self._journal.call(lambda store: _doubt_sharing(store, present, at))
+        doubts = await self._journal.call(lambda session: _doubt_sharing(session, present, at))
         gap = Gap("its ticket turned out to be another row's", against=True)
         self._gaps.update((doubt.row, gap) for doubt in doubts)
         return doubts
@@ -318,7 +318,7 @@ class _Reconciler:
         )
         at, looks = self._now(), {"looks": list(self._evidence)}
         if found:
-            await self._journal.call(lambda store: _write(store, found, looks, at))
+            await self._journal.call(lambda session: _write(session, found, looks, at))
         for doubt, kind, ids in found:
             getattr(result, kind).append(_resolved(doubt, ids, self._why(doubt)))
         written = {doubt.row for doubt, _, _ in found}
@@ -376,9 +376,9 @@ class _Reconciler:
             if before.at > now - wait and vouches(before.traits, traits & ~OBJECTS):
                 result.trial = before.reference
                 return
-        like = await self._journal.call(lambda store: store.payload_of(rows[0].row))
+        like = await self._journal.call(lambda session: session.payload_of(rows[0].row))
         made = MadeTrial(trial_reference(), now, traits & ~OBJECTS)
-        await self._journal.call(lambda store: store.look(now, made.as_json()))
+        await self._journal.call(lambda session: session.note_lookup(now, made.as_json()))
         result.trial = made.reference
         try:
             result.trial = await trial(made.reference, traits, like) or made.reference
@@ -396,11 +396,11 @@ class _Reconciler:
         """Write down that two looks have not found them."""
         at, looks = self._now(), list(self._evidence)
         verdicts: list[tuple[Doubt, str, tuple[str, ...]]] = [(d, "absent", ()) for d in doubts]
-        await self._journal.call(lambda store: _write(store, verdicts, {"looks": looks}, at))
+        await self._journal.call(lambda session: _write(session, verdicts, {"looks": looks}, at))
 
 
 def _write(
-    store: Store,
+    session: Session,
     verdicts: Sequence[tuple[Doubt, str, tuple[str, ...]]],
     evidence: dict[str, Any],
     at: float,
@@ -408,21 +408,21 @@ def _write(
     for doubt, kind, ids in verdicts:
         told = {**evidence, "ticket_ids": list(ids)} if ids else evidence
         ticket_id = ids[0] if kind == "present" else None
-        store.verdict(doubt.row, Kind(kind), at, ticket_id=ticket_id, evidence=told)
+        session.verdict(doubt.row, Kind(kind), at, ticket_id=ticket_id, evidence=told)
     if "looks" not in evidence:
-        store.look(at, evidence)
+        session.note_lookup(at, evidence)
 
 
-def _doubt_sharing(store: Store, present: dict[int, str], at: float) -> list[Doubt]:
+def _doubt_sharing(session: Session, present: dict[int, str], at: float) -> list[Doubt]:
     sharing = [
         row
-        for row, ticket_id in store.rows_with(set(present.values()))
+        for row, ticket_id in session.rows_with(set(present.values()))
         if row not in present
-        and store.doubt(row, ticket_id, at, f"ticket {ticket_id} turned out to be another row's")
+        and session.doubt(row, ticket_id, at, f"ticket {ticket_id} turned out to be another row's")
     ]
     if not sharing:
         return []
-    return [d for d in store.doubts(State.UNKNOWN, payloads=False) if d.row in sharing]
+    return [d for d in session.doubts(State.UNKNOWN, payloads=False) if d.row in sharing]
 
 
 def _resolved(doubt: Doubt, ids: tuple[str, ...] = (), reason: str = "") -> Resolved:
@@ -464,17 +464,17 @@ async def resolve(
         raise InvalidInputError("present needs the id under which the row is in the helpdesk")
     opened = await Journal.open(journal, now=now)
     try:
-        return await opened.call(lambda store: _written(store, key, line, present, now()))
+        return await opened.call(lambda session: _written(session, key, line, present, now()))
     finally:
         await opened.aclose()
 
 
 def _written(
-    store: Store, key: str | None, line: int | None, present: str | None, at: float
+    session: Session, key: str | None, line: int | None, present: str | None, at: float
 ) -> Resolved:
-    doubt = _find(store, key, line)
+    doubt = _find(session, key, line)
     ids = () if present is None else (present.strip(),)
-    store.verdict(
+    session.verdict(
         doubt.row,
         Kind.ABSENT if present is None else Kind.PRESENT,
         at,
@@ -485,13 +485,13 @@ def _written(
     return Resolved(doubt.key, doubt.line, doubt.reference, ids)
 
 
-def _find(store: Store, key: str | None, line: int | None) -> Doubt:
+def _find(session: Session, key: str | None, line: int | None) -> Doubt:
     name = f"key {key!r}" if key is not None else f"line {line}"
 
     def named(row_key: str | None, row_line: int | None) -> bool:
         return row_key == key if key is not None else row_line == line
 
-    found = [doubt for doubt in store.doubts() if named(doubt.key, doubt.line)]
+    found = [doubt for doubt in session.doubts() if named(doubt.key, doubt.line)]
     if len(found) == 1:
         return found[0]
     if found:
@@ -499,7 +499,7 @@ def _find(store: Store, key: str | None, line: int | None) -> Doubt:
             f"{len(found)} rows in doubt stand under {name}; name one by its key",
             next_step=_NEXT,
         )
-    for row in store.rows_in(*State):
+    for row in session.rows_in(*State):
         if named(row.key, row.line):
             raise InvalidInputError(
                 f"the row of {name} is not in doubt: it is {row.state.value}", next_step=_NEXT

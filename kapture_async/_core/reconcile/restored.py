@@ -24,9 +24,8 @@ from attrs import define, evolve, field, frozen
 
 from ..errors import ConfirmationNeededError
 from ..journal import marks
-from ..journal.marks import Mark
+from ..journal.marks import TRIED, Mark, is_in, unpacked
 from ..journal.records import Doubt, Job, Sighted, State
-from ..journal.sketch import TRIED, is_in, unpacked
 from ..journal.traits import traits_of
 from ..journal.writer import Journal
 from .candidates import CluesOf, addresses_in

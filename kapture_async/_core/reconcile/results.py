@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from attrs import define, field, frozen
 
-from ..journal.findings import Contradiction
+from ..journal.records import Contradiction
 from .contradictions import SeenTickets, named
 
 _BEFORE = "_reconciliation"

@@ -17,10 +17,9 @@ from math import inf
 from attrs import frozen
 
 from ..errors import HelpdeskError, JournalError
-from ..journal.findings import Contradiction, Contradicts
 from ..journal.reader import Compared
-from ..journal.records import DOUBTS, Doubt, Job, Kind, State
-from ..journal.store import Store
+from ..journal.records import DOUBTS, Contradiction, Contradicts, Doubt, Job, Kind, State
+from ..journal.session import Session
 from ..journal.traits import COMMENT
 from ..journal.writer import Journal
 from .contradictions import AT_ONCE, Watch, keep_rows, named, note_contradictions, unmerged
@@ -89,7 +88,7 @@ async def verify(
             stands in the journal.
         JournalError: the journal failed.
     """
-    noted = await journal.call(lambda store: store.longest_call(0.0))
+    noted = await journal.call(lambda session: session.longest_call(0.0))
     mine = longest_call(longest)
     seconds = settle_time(settle, max(mine, noted or 0.0), whose="a call of the push")
     watch = Watch(journal)
@@ -177,7 +176,7 @@ class _Verifier:
 
     async def _times(self) -> list[tuple[float, float]]:
         """From when to when lists are read: where days are listed, not those between two pushes."""
-        hours = await self._journal.call(lambda store: store.sent_hours())
+        hours = await self._journal.call(lambda session: session.sent_hours())
         if not hours:
             return []
         after = 3600.0 + MARGIN
@@ -209,7 +208,7 @@ class _Verifier:
 
     async def _ask(self, some: list[Compared], inquiry: AskRows, *, by_comment: bool) -> None:
         first, last = some[0].row, some[-1].row
-        payloads = await self._journal.call(lambda store: store.payloads_between(first, last))
+        payloads = await self._journal.call(lambda session: session.payloads_between(first, last))
         unmarked = {one.row for one in some if by_comment and not one.traits & COMMENT}
         sought = [
             AskedRow(
@@ -252,17 +251,17 @@ class _Verifier:
             lists=tuple(self._lists),
             sightings=watch.sightings,
         )
-        await self._journal.call(lambda store: self._judge(store, job, found))
+        await self._journal.call(lambda session: self._judge(session, job, found))
         return found
 
-    def _judge(self, store: Store, job: Job, found: Verification) -> None:
+    def _judge(self, session: Session, job: Job, found: Verification) -> None:
         sightings = self._watch.sightings
-        found.contradictions += note_contradictions(store, sightings, self._at)
+        found.contradictions += note_contradictions(session, sightings, self._at)
         results: list[tuple[str, str | None, int]] = []
         for one, tickets, told, why in sightings.rows():
-            result, words = self._result(store, job, one, tickets, told, why)
+            result, words = self._result(session, job, one, tickets, told, why)
             if result == "contradicted" and words == Contradicts.OTHER_ROW.value:
-                found.contradictions.append(self._other_row(store, one))
+                found.contradictions.append(self._other_row(session, one))
                 words = None
             results.append((result, words, one.row))
             ids = ids_of(one.own, tickets, words, sightings)
@@ -273,12 +272,12 @@ class _Verifier:
                 sightings.note(results)
                 results.clear()
         sightings.note(results)
-        found.noted = sum(store.contradicted().values())
-        store.look(self._at, found.evidence())
+        found.noted = sum(session.contradicted().values())
+        session.note_lookup(self._at, found.evidence())
 
     def _result(
         self,
-        store: Store,
+        session: Session,
         job: Job,
         one: Compared,
         tickets: dict[str, int],
@@ -286,7 +285,7 @@ class _Verifier:
         why: str | None,
     ) -> tuple[RowResult, str | None]:
         if tickets:
-            return self._result_of_found(store, one, tickets)
+            return self._result_of_found(session, one, tickets)
         if one.sent_at is None and one.state is not State.ACCEPTED:
             return "absent", None
         if one.state in DOUBTS:
@@ -316,7 +315,7 @@ class _Verifier:
         return ("missing" if one.state is State.ACCEPTED else "absent"), None
 
     def _result_of_found(
-        self, store: Store, one: Compared, tickets: dict[str, int]
+        self, session: Session, one: Compared, tickets: dict[str, int]
     ) -> tuple[RowResult, str | None]:
         sightings = self._watch.sightings
         left = unmerged(one, tickets, sightings)
@@ -328,7 +327,7 @@ class _Verifier:
             ids = named(left)
             evidence = {"at": round(self._at, 3), "ticket_ids": list(ids)}
             ticket_id = ids[0] if kind is Kind.PRESENT else None
-            store.verdict(one.row, kind, self._at, ticket_id=ticket_id, evidence=evidence)
+            session.verdict(one.row, kind, self._at, ticket_id=ticket_id, evidence=evidence)
             return ("present" if once else "twice"), None
         if one.state is not State.ACCEPTED:
             return "contradicted", f"{one.state.value.replace('_', ' ')}, but in the helpdesk"
@@ -339,12 +338,12 @@ class _Verifier:
             return "contradicted", f"the service named ticket {one.own}"
         return "present", None
 
-    def _other_row(self, store: Store, one: Compared) -> Contradiction:
+    def _other_row(self, session: Session, one: Compared) -> Contradiction:
         kind, ids = Contradicts.OTHER_ROW.value, named([one.own or ""])
-        store.contradict(one.row, kind, ids, self._at)
+        session.contradict(one.row, kind, ids, self._at)
         if one.own is not None:
             words = f"ticket {one.own} turned out to be another row's"
-            store.doubt(one.row, one.own, self._at, words)
+            session.doubt(one.row, one.own, self._at, words)
         return Contradiction(kind, one.key, one.line, one.reference, ids, self._at)
 
     def _may_be_twice(self, one: Compared) -> bool:
@@ -413,8 +412,8 @@ async def confirmed_rows(
     return {**some, **dict(spread), **last}
 
 
-def _compared(store: Store, after: int) -> list[Compared]:
-    return store.compared(after, AT_ONCE)
+def _compared(session: Session, after: int) -> list[Compared]:
+    return session.compared(after, AT_ONCE)
 
 
 def _confirmed(

@@ -1,13 +1,14 @@
-"""Opens a journal, takes a row, says so, and waits."""
+"""Opens a journal, takes rows, says so, and waits."""
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
 
 from kapture_async._core.journal.records import Identity, Job
 from kapture_async._core.journal.reference import digest_of
-from kapture_async._core.journal.store import Store
+from kapture_async._core.journal.writer import Journal
 
 JOB = Job(
     service="helpdesk",
@@ -16,10 +17,18 @@ JOB = Job(
     place="ticket_details",
     keys="id",
 )
-store = Store.open(sys.argv[1], job=JOB, create=True, at=time.time())
-for number in range(int(sys.argv[2])):
-    with store.transaction():
-        store.take(Identity(f"held-{number}", digest_of(b"x")), b"x" * 500, time.time())
-print("ready", flush=True)
-sys.stdin.readline()
-store.close(time.time())
+
+
+async def main() -> None:
+    journal = await Journal.open(sys.argv[1], job=JOB, now=time.time)
+    for number in range(int(sys.argv[2])):
+        done = asyncio.Event()
+        identity = Identity(f"held-{number}", digest_of(b"x"))
+        journal.take(identity, b"x" * 500, lambda token, decided, error, done=done: done.set())
+        await done.wait()
+    print("ready", flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+    await journal.aclose()
+
+
+asyncio.run(main())

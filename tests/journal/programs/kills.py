@@ -17,32 +17,34 @@ from kapture_async._core.journal.reader import ReadJournal
 from kapture_async._core.journal.records import Identity, Job
 from kapture_async._core.journal.reference import digest_of
 from kapture_async._core.journal.writer import Journal
+from tests.driven import Pusher
 
 JOB = Job(service="s", operation="o", target="https://example.com", place="none", keys="id")
 
 
 async def push(path: str, ledger: int, rows: int, seed: int) -> None:
     dice = random.Random(seed)
-    journal = await Journal.open(path, job=JOB)
+    journal = await Journal.open(path, job=JOB, to_push=bool(seed % 2))
+    pusher = Pusher(journal)
     names = iter(range(rows))
 
     async def work() -> None:
         for name in names:
             body = b"row %d" % name
-            taken = await journal.take(Identity(str(name), digest_of(body)), body)
+            taken = await pusher.take(Identity(str(name), digest_of(body)), body)
             if taken.action != "send":
                 assert taken.action in {"done", "doubt"}, taken
                 continue
             end = dice.random()
             if end < 0.1:
-                await journal.settle(taken.row, taken.attempt, "not_sent")
+                await pusher.end(taken.row, taken.attempt, "not_sent")
                 continue
             os.write(ledger, b"%d %s\n" % (name, taken.reference.encode()))
             await asyncio.sleep(0)
             if end < 0.2:
-                await journal.settle(taken.row, taken.attempt, "unknown")
+                await pusher.end(taken.row, taken.attempt, "unknown")
             else:
-                journal.settle_soon(taken.row, taken.attempt, "accepted", ticket_id=str(name))
+                pusher.end(taken.row, taken.attempt, "accepted", ticket_id=str(name))
 
     await asyncio.gather(*(work() for _ in range(16)))
     await journal.aclose()

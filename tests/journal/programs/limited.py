@@ -11,12 +11,14 @@ from kapture_async import JournalError
 from kapture_async._core.journal.records import Identity, Job
 from kapture_async._core.journal.reference import digest_of
 from kapture_async._core.journal.writer import Journal
+from tests.driven import Pusher
 
 JOB = Job(service="s", operation="o", target="https://example.com", place="none", keys="id")
 
 
 async def main() -> None:
     journal = await Journal.open(sys.argv[1], job=JOB)
+    pusher = Pusher(journal)
     limit = int(sys.argv[2])
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     sent, errors = [], []
@@ -25,9 +27,9 @@ async def main() -> None:
         for number in range(1000):
             name = f"{worker}-{number}"
             try:
-                taken = await journal.take(Identity(name, digest_of(b"x")), b"x" * 1000)
+                taken = await pusher.take(Identity(name, digest_of(b"x")), b"x" * 1000)
                 sent.append(name)
-                await journal.settle(taken.row, taken.attempt, "rejected", words="no")
+                await pusher.end(taken.row, taken.attempt, "rejected", words="no")
             except JournalError as error:
                 errors.append(str(error))
                 return

@@ -36,7 +36,7 @@ async def push() -> None:
             number += 1
             name, body = f"row-{number}", b"x" * (number % 50)
             if journal.claim(name, digest_of(body)):
-                journal.begin_soon(name, digest_of(body), None, body, name)
+                journal.begin(name, digest_of(body), None, body, name)
         await asyncio.sleep(0)
 
 

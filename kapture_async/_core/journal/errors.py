@@ -125,7 +125,7 @@ def same_again(error: JournalError) -> JournalError:
     return again
 
 
-def text_of(path: str | os.PathLike[str]) -> str:
+def path_text(path: str | os.PathLike[str]) -> str:
     """The path as text, absolute, so that a change of the working directory changes nothing.
 
     Symbolic links are followed: whatever name it is called by, a journal has one lock.

@@ -1,13 +1,10 @@
-"""Keys that a spreadsheet, an editor or another system has spelled in another way."""
+"""Keys of rows: which spellings of a key are alike, and which have come before."""
 
 from __future__ import annotations
 
 import re
-import sqlite3
 import unicodedata
 from decimal import Decimal
-
-from .statements import Known, known_by_number
 
 _UNSEEN = str.maketrans(
     {
@@ -21,7 +18,6 @@ _GROUPED = re.compile(r"[+-]?[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}(?:\.[0-9]*)?")
 _COMMA_ZERO = re.compile(r"([+-]?[0-9]+),0{1,2}")
 _OTHER_DIGIT = re.compile(r"[^\D0-9]")
 _LONGEST_POWER = 60
-_MOST = 20
 
 
 def fold(key: str) -> str:
@@ -65,44 +61,49 @@ def _digit(match: re.Match[str]) -> str:
     return str(unicodedata.decimal(match[0]))
 
 
-def other_spellings(
-    connection: sqlite3.Connection, key: str, first_new: int, *, is_listed: bool
-) -> list[Known]:
-    """The rows of earlier runs whose keys are other spellings of this one.
+_BITS = 24
+"""Two megabytes: of a million rows, one in eighty is looked up for nothing; of those after a
+million of earlier runs, one in twenty."""
+_MASK = (1 << _BITS) - 1
 
-    Args:
-        connection: in a transaction.
-        key: a key that no row has.
-        first_new: the first row of this run.
-        is_listed: what makes it quick is there already; else it is made, for this connection only.
+
+class SeenNames:
+    """A Bloom filter of keys and contents.
+
+    Most rows of a push are new, and with this the event loop knows it without asking the disk.
+
+    Attributes:
+        content_counts: a row with a key may be one of an earlier run that had none.
+        spellings: the keys of earlier runs, folded; ``None`` if other spellings are other keys.
     """
-    if not is_listed:
-        _list(connection, first_new)
-    folded = fold(key)
-    found = connection.execute(
-        "SELECT row FROM temp.spellings WHERE folded = ? ORDER BY row", (hash(folded),)
-    ).fetchmany(_MOST)
-    rows = (known_by_number(connection, row) for (row,) in found)
-    return [
-        known
-        for known in rows
-        if known is not None
-        and known.key is not None
-        and known.key != key
-        and known.repeat_of is None
-        and fold(known.key) == folded
-    ]
 
+    def __init__(self) -> None:
+        self.content_counts = False
+        self.spellings: SeenNames | None = None
+        self._bits = bytearray(1 << _BITS - 3)
 
-def _list(connection: sqlite3.Connection, first_new: int) -> None:
-    connection.execute(
-        "CREATE TEMP TABLE spellings (folded INTEGER, row INTEGER, PRIMARY KEY (folded, row)) "
-        "WITHOUT ROWID"
-    )
-    keys = connection.execute(
-        "SELECT key, row FROM rows WHERE key IS NOT NULL AND repeat_of IS NULL AND row < ?",
-        (first_new,),
-    )
-    connection.executemany(
-        "INSERT INTO temp.spellings VALUES (?, ?)", ((hash(fold(key)), row) for key, row in keys)
-    )
+    def __contains__(self, name: str | bytes) -> bool:
+        """Whether it may have come. A no is never wrong."""
+        number, bits = hash(name), self._bits
+        one, two = number & _MASK, number >> _BITS & _MASK
+        return bool(bits[one >> 3] >> (one & 7) & 1 and bits[two >> 3] >> (two & 7) & 1)
+
+    def add(self, name: str | bytes) -> bool:
+        """It comes. Returns whether it had not come before; a yes is never wrong."""
+        number, bits = hash(name), self._bits
+        one, two = number & _MASK, number >> _BITS & _MASK
+        seen_one, seen_two = bits[one >> 3], bits[two >> 3]
+        bit_one, bit_two = 1 << (one & 7), 1 << (two & 7)
+        if seen_one & bit_one and seen_two & bit_two:
+            return False
+        bits[one >> 3] = seen_one | bit_one
+        bits[two >> 3] |= bit_two
+        return True
+
+    def claim(self, key: str | None, digest: bytes) -> bool:
+        """A row comes, by its key or else by its content. Returns whether it is new for sure."""
+        if key is None:
+            return self.add(digest)
+        if not self.add(key) or (self.content_counts and digest in self):
+            return False
+        return self.spellings is None or fold(key) not in self.spellings

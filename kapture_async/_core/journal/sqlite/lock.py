@@ -18,8 +18,8 @@ from datetime import datetime
 
 from attrs import frozen
 
-from ..errors import JournalError
-from .trouble import trouble
+from ...errors import JournalError
+from ..errors import trouble
 
 if sys.platform == "win32":
     import msvcrt

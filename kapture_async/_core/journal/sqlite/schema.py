@@ -12,13 +12,20 @@ from urllib.parse import quote
 
 from attrs import evolve
 
-from ..atomicfile import PartFile, publish
-from .damage import RESTORE, check_file, check_wal, wal_index, wal_is_there
-from .records import Job
-from .seal import check_seal, put_seal
-from .trouble import DAMAGED, damage_of, trouble, trouble_of
+from ...atomicfile import PartFile, publish
+from ..errors import DAMAGED, damage_of, trouble, trouble_of
+from ..records import Job
+from .integrity import (
+    RESTORE,
+    check_file,
+    check_seal,
+    check_wal,
+    put_seal,
+    wal_index,
+    wal_is_there,
+)
 
-VERSION = 3
+VERSION = 4
 """Of the tables. Another number is refused: a journal is for one push, not for years."""
 APPLICATION = 0x706A726E
 """Stands in the file's header: tells a journal from other SQLite databases."""

@@ -1,0 +1,802 @@
+"""What to do with rows that come in, and with results: each decision fills the batch that is
+written.
+
+Nothing is changed before a batch is durable: :meth:`Decisions.apply` then brings the state of the
+run up to date.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from .errors import trouble
+from .keys import SeenNames, fold
+from .records import (
+    OUTCOMES,
+    STATE_AFTER,
+    Action,
+    Decision,
+    Identity,
+    Sighted,
+    State,
+    action_for,
+    goes_again,
+)
+from .reference import DIGEST, reference_of
+from .storage import KnownRow, NewRow, Storage, WriteBatch
+from .traits import traits_of
+
+REPEAT = -1
+"""In place of the occurrence number of a row whose key another row has."""
+_UNSENT = frozenset({State.NOT_SENT, State.REJECTED})
+"""Nothing of such a row is in the helpdesk."""
+_OTHER_RESULTS = frozenset(kind.value for kind in OUTCOMES) - {"accepted"}
+_RESPELLED = "its key is another spelling of a key that an earlier run had"
+_NOT_PROVEN = (
+    "OutcomeUnknownError",
+    "an older copy of the journal came in its place; a lookup has not proven that the row was not "
+    "sent since that copy was made",
+)
+"""Of a row that was not found and may be there: the error's class name, and words."""
+
+
+class Incoming(NamedTuple):
+    """A row that comes from the source."""
+
+    identity: Identity
+    payload: bytes | None
+    """The body it is sent with; ``None`` to keep it out of the journal."""
+    at: float
+    refusal: tuple[str, str] | None = None
+    """Why it cannot be sent at all: the error's class name, and words for a person."""
+    new: bool = False
+    """Its name has surely not come before; so it is not looked up."""
+    sighted: Sighted | None = None
+    """Why it is not to be sent, though the journal would."""
+    replaces: int | None = None
+    """The row whose place it takes: one that was refused, and corrected."""
+    probe: bool = False
+    """If it is new, nothing is written, and the answer is ``new``."""
+
+    def __repr__(self) -> str:
+        return f"<Incoming at {self.at}>"  # key, payload and words are the caller's
+
+
+class Again(NamedTuple):
+    """A row of the journal that is to be sent once more."""
+
+    row: int
+    at: float
+    sighted: Sighted | None = None
+
+
+class RunState:
+    """What a run keeps in memory of its journal: counters, and a few bits for each row."""
+
+    def __init__(self, storage: Storage) -> None:
+        found = storage.summary()
+        self.kinds: dict[str, int] = dict.fromkeys(STATE_AFTER, 0)
+        """Kind of a last event to how many rows have it; plain text, as an enum is slow to hash."""
+        for kind, number in found.kinds.items():
+            if kind not in self.kinds:
+                raise ValueError("an event of a kind there is not")
+            self.kinds[kind] = number
+        self.next_event = found.last_event + 1
+        self.first_row = found.last_row + 1
+        """The first that is new in this run."""
+        self.older_with_key, self.older_without_key = found.with_key, found.without_key
+        """Whether there are such rows of earlier runs."""
+        self.has_repeats = found.has_repeats
+        self.open: dict[int, int] = {}
+        """Row to attempt, of what this run has under way."""
+        self.equal: dict[bytes, int] = {}
+        """Content to how often it came in this run, if that was more than once."""
+        self._seen = bytearray()
+
+    @property
+    def older(self) -> bool:
+        """Whether there are rows of earlier runs."""
+        return self.older_with_key or self.older_without_key
+
+    def came(self, row: int) -> bool:
+        """Whether the row came in this run."""
+        if row >= self.first_row:
+            return True
+        place = row >> 3
+        return place < len(self._seen) and bool(self._seen[place] & (1 << (row & 7)))
+
+    def mark(self, rows: Iterable[int]) -> None:
+        """Rows of earlier runs came."""
+        for row in rows:
+            place = row >> 3
+            if place >= len(self._seen):
+                self._seen.extend(bytes(place + 1 - len(self._seen)))
+            self._seen[place] |= 1 << (row & 7)
+
+    @property
+    def known_came(self) -> int:
+        """How many rows of earlier runs came in this one."""
+        return sum(byte.bit_count() for byte in self._seen)
+
+
+def learn_names(storage: Storage, state: RunState, *, exact_keys: bool) -> SeenNames:
+    """The names of all rows there are.
+
+    Args:
+        storage: the journal.
+        state: of the run.
+        exact_keys: another spelling of a key is another key.
+    """
+    names = SeenNames()
+    names.content_counts = state.older_without_key
+    spellings = None
+    if state.older_with_key and not exact_keys:
+        names.spellings = spellings = SeenNames()
+    for key, digest in storage.names():
+        names.add(digest)
+        if key is not None:
+            names.add(key)
+            if spellings is not None:
+                spellings.add(fold(key))
+    return names
+
+
+class Decisions:
+    """Decides for what comes together, one after the other, and fills the batch with it.
+
+    Args:
+        storage: of the journal, for looking rows up.
+        state: of the run.
+        batch: what is written in the end. What it holds already counts as written.
+        again: class names of refusals after which the same content may be sent again.
+        exact_keys: another spelling of a key is another key.
+
+    Raises:
+        JournalError: an attempt ended that was not under way.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        state: RunState,
+        batch: WriteBatch,
+        again: frozenset[str] = frozenset(),
+        *,
+        exact_keys: bool = False,
+    ) -> None:
+        self._storage = storage
+        self.state = state
+        self.batch = batch
+        self._again = again
+        self._exact = exact_keys
+        self._job = storage.job
+        self._events = 0  # numbers that were written already
+        self._latest: dict[int, KnownRow] = {}
+        self._came: set[int] = set()
+        self._next: dict[bytes, int] = {}  # content -> the number of its next occurrence
+        self._by_key: dict[str, KnownRow] = {}
+        self._by_content: dict[tuple[bytes, int], KnownRow] = {}
+        self._repeats: list[KnownRow] = []
+        self._moves: dict[tuple[str | None, str], int] = {}
+        self._opened: dict[int, int] = {}
+        self._has_repeats = state.has_repeats
+        self._check_rows()
+        self._closed = self._check_results()
+
+    # --- what the batch holds already -----------------------------------------------------------
+
+    def _check_rows(self) -> None:
+        rows = self.batch.rows
+        if any(len(digest) != DIGEST for digest in rows[3 :: WriteBatch.ROW]):
+            raise trouble(self._storage.path, "the digest of a row has another length")
+        if rows:
+            self._move(None, "intent", self.batch.count)
+
+    def _check_results(self) -> dict[int, int]:
+        """The attempts that end: row to attempt."""
+        batch, going = self.batch, self.state.open
+        accepted, events = batch.accepted, batch.events
+        width, other = WriteBatch.ACCEPTED, WriteBatch.EVENT
+        rows = accepted[::width] + events[::other]
+        attempts = accepted[1::width] + events[2::other]
+        kinds = events[1::other]
+        closed = dict(zip(rows, attempts, strict=True))
+        if len(closed) != len(rows) or not closed.items() <= going.items():
+            seen: set[int] = set()
+            for row, attempt in zip(rows, attempts, strict=True):
+                if row in seen or going.get(row) != attempt:
+                    words = f"an attempt of row {row} ended that was not under way"
+                    raise trouble(self._storage.path, words)
+                seen.add(row)
+        if not _OTHER_RESULTS.issuperset(kinds):
+            raise trouble(self._storage.path, "an attempt ended with a result that is none")
+        if accepted:
+            self._move("intent", "accepted", len(accepted) // width)
+        for kind in kinds:
+            self._move("intent", kind)
+        return closed
+
+    def _note_what_came(self) -> None:
+        """Make what the batch holds already known to the lookups."""
+        batch = self.batch
+        for at in range(0, len(batch.rows), WriteBatch.ROW):
+            row, key, line, digest, _, traits, _ = batch.rows[at : at + WriteBatch.ROW]
+            known = KnownRow(
+                row, key, digest, 0, "intent", 1, None, None, None, None, 1,
+                line=line, traits=traits,
+            )  # fmt: skip
+            self._latest[row] = known
+            if key is not None:
+                self._by_key[key] = known
+            else:
+                self._by_content[digest, 0] = known
+
+    def answer(self, incoming: Sequence[Incoming | Again]) -> list[Decision | None]:
+        """Decide for each, in order; ``None`` where the journal has no such row."""
+        self._note_what_came()
+        self._look_ahead(incoming)
+        return [
+            self._take(one) if isinstance(one, Incoming) else self._take_again(one)
+            for one in incoming
+        ]
+
+    def _look_ahead(self, incoming: Sequence[Incoming | Again]) -> None:
+        keys: list[str] = []
+        contents: dict[tuple[bytes, int], None] = {}
+        rows: list[int] = []
+        for one in incoming:
+            if isinstance(one, Again):
+                rows.append(one.row)
+            elif not one.new:
+                key, digest, _ = one.identity
+                if key is None:
+                    contents[digest, self.state.equal.get(digest, 0)] = None
+                elif key not in self._by_key:
+                    keys.append(key)
+        results = self._results()
+        found: list[KnownRow] = []
+        if rows:
+            found += self._storage.with_numbers(rows)
+        if keys:
+            for known in self._storage.with_keys(keys):
+                found.append(known)
+                assert known.key is not None
+                self._by_key[known.key] = known
+        if contents:
+            for known in self._storage.with_contents(list(contents)):
+                found.append(known)
+                self._by_content[known.digest, known.occurrence] = known
+        for known in found:
+            end = results.get(known.row)
+            self._latest.setdefault(known.row, known if end is None else known._replace(**end))
+
+    def _results(self) -> dict[int, dict[str, Any]]:
+        batch, found = self.batch, {}
+        for at in range(0, len(batch.accepted), WriteBatch.ACCEPTED):
+            row, attempt, ticket_id, _ = batch.accepted[at : at + WriteBatch.ACCEPTED]
+            found[row] = {"kind": "accepted", "attempt": attempt, "ticket_id": ticket_id}
+            found[row] |= {"status": None, "error": None, "words": None}
+        for at in range(0, len(batch.events), WriteBatch.EVENT):
+            row, kind, attempt, _, _, status, ticket_id, error, words, *_ = batch.events[
+                at : at + WriteBatch.EVENT
+            ]
+            found[row] = {"kind": kind, "attempt": attempt, "ticket_id": ticket_id}
+            found[row] |= {"status": status, "error": error, "words": words}
+        return found
+
+    # --- finding rows, as they will be once the batch is written --------------------------------
+
+    def _now(self, known: KnownRow) -> KnownRow:
+        """A row that was just looked up, as it is with what the batch holds."""
+        latest = self._latest.get(known.row)
+        if latest is None:
+            end = self._results().get(known.row) if known.row in self._closed else None
+            latest = known if end is None else known._replace(**end)
+            self._latest[known.row] = latest
+        return latest
+
+    def row(self, number: int) -> KnownRow | None:
+        """The row of this number."""
+        known = self._latest.get(number)
+        if known is None:
+            for found in self._storage.with_numbers([number]):
+                known = self._now(found)
+        return known
+
+    def came(self, row: int) -> bool:
+        """Whether the row came in this run."""
+        return row in self._came or self.state.came(row)
+
+    def is_open(self, row: int) -> bool:
+        """Whether an attempt of the row is under way."""
+        return row in self._opened or (row in self.state.open and row not in self._closed)
+
+    def _find_equal(self, digest: bytes) -> tuple[int, KnownRow | None]:
+        """The occurrence number this row has among its equals, and the row if it is known."""
+        number = self._next.get(digest)
+        if number is None:
+            number = self.state.equal.get(digest, 0)
+            known = self._by_content.get((digest, number))
+            # The bits alone tell a content that came once from one that did not come.
+            while known is not None and self.came(known.row):
+                number += 1
+                known = self._with_content(digest, number)
+        else:
+            known = self._with_content(digest, number)
+        self._next[digest] = number + 1
+        return number, None if known is None else self._now(known)
+
+    def _with_content(self, digest: bytes, number: int) -> KnownRow | None:
+        known = self._by_content.get((digest, number))
+        for found in () if known is not None else self._storage.with_contents([(digest, number)]):
+            known = self._now(found)
+        return known
+
+    def _repeats_of(self, row: int, key: str, digest: bytes) -> KnownRow | None:
+        """The row of this key and content that repeats another."""
+        if not self._has_repeats:
+            return None
+        found = [self._now(known) for known in self._storage.repeats_of(row)] + self._repeats
+        for known in found:
+            if (known.repeat_of, known.key, known.digest) == (row, key, digest):
+                return known
+        return None
+
+    def _under_another_name(self, identity: Identity) -> KnownRow | None:
+        """For a new row with a key: one of an earlier run with the same content and none; or the
+        reverse. One that came in this run as well is another row."""
+        key, digest, _ = identity
+        state = self.state
+        if key is not None:
+            if not state.older_without_key:
+                return None
+            number = 0
+            found = self._with_content(digest, number)
+            while found is not None and self.came(found.row):
+                number += 1
+                found = self._with_content(digest, number)
+        else:
+            if not state.older_with_key:
+                return None
+            same = self._storage.with_key_and_content(digest)
+            found = next((self._now(one) for one in same if not self.came(one.row)), None)
+        return found if found is not None and found.row < state.first_row else None
+
+    # --- rows from the source -------------------------------------------------------------------
+
+    def _take(self, one: Incoming) -> Decision:
+        decided = self._decide(one)
+        if one.replaces is not None:
+            self._replace(one.replaces, decided, one.at)
+        return decided
+
+    def _decide(self, one: Incoming) -> Decision:
+        identity, payload, at, refusal, _, sighted, _, probe = one
+        key, digest, line = identity
+        state, occurrence = self.state, 0
+        if key is not None:
+            known = self._by_key.get(key)
+            known = None if known is None else self._now(known)
+        else:
+            occurrence, known = self._find_equal(digest)
+        if known is None:
+            other = self._under_another_name(identity) if state.older else None
+            if other is not None:
+                if key is None:  # it is none of its equals
+                    self._next[digest] = occurrence
+                return self._answer("renamed", other)
+            if key is not None and state.older_with_key and not self._exact:
+                decided = self._under_another_spelling(one, key)
+                if decided is not None:
+                    return decided
+            if probe and key is not None and refusal is None:
+                return Decision("new", 0, "", 0, State.NOT_SENT)
+            return self._new(one, occurrence)
+        if key is not None and not known.has_content(digest):
+            clash = self._clash(one, known)
+            if clash is not None:
+                return clash
+        if self.came(known.row):
+            return self._answer("repeated", known)
+        # Only what comes is marked, and equals in their order: so those that came are always
+        # the first ones. A row that is taken again by its number has not come.
+        self._came.add(known.row)
+        before = STATE_AFTER[known.kind]
+        same = known.digest == digest or (
+            before is not State.NOT_SENT and known.has_content(digest)
+        )
+        if refusal is None:
+            action = self._action(known, same=same)
+            if action != "send":
+                if known.changed != (action == "changed"):
+                    self._revise(known._replace(changed=int(action == "changed")))
+                return self._answer(action, known)
+        elif before not in _UNSENT:
+            return self._answer(action_for(before, same=same, error=None), known)
+        same = known.digest == digest
+        if not same:
+            # Nothing of the row is in the helpdesk, so it may become another.
+            known = self._correct(known, digest, line, payload)
+        if payload is not None and not _is_present(sighted):
+            self._keep(known.row, payload)
+        if refusal is None:
+            return self._send(known, at, sighted)
+        return self._refuse(known, refusal, at, same=same)
+
+    def _action(self, known: KnownRow, *, same: bool) -> Action:
+        return action_for(
+            STATE_AFTER[known.kind],
+            same=same,
+            error=known.error,
+            status=known.status,
+            again=self._again,
+        )
+
+    def _new(self, one: Incoming, occurrence: int) -> Decision:
+        (key, digest, line), payload, at, refusal, _, sighted, *_ = one
+        row = next(self._storage.row_numbers)
+        keeps = self._job.payloads and payload is not None and not _is_present(sighted)
+        traits = 0 if payload is None else traits_of(payload)
+        is_sent = refusal is None and sighted is None
+        self.batch.new_rows.append(
+            NewRow(
+                row, key, line, digest, payload if keeps and payload else b"", traits, occurrence,
+                is_sent=is_sent,
+            )
+        )  # fmt: skip
+        known = KnownRow(
+            row, key, digest, occurrence, "intent", 1, None, None, None, None, 0,
+            line=line, traits=traits,
+        )  # fmt: skip
+        self._latest[row] = known
+        if key is not None:  # it may come again in this very batch
+            self._by_key[key] = known
+        if is_sent:
+            self._latest[row] = known._replace(attempts=1)
+            self._opened[row] = 1
+            self._move(None, "intent")
+            return Decision("send", row, self._reference(known), 1, State.UNKNOWN)
+        if refusal is None:
+            assert sighted is not None
+            return self._note_sighted(known, None, sighted, at)
+        return self._not_sent("refused", known, refusal, at, None)
+
+    def _correct(
+        self, known: KnownRow, digest: bytes, line: int | None, payload: bytes | None
+    ) -> KnownRow:
+        """The row has this content from now on."""
+        rejected = known.kind == "rejected" and not goes_again(known.error, known.status)
+        former = known.former
+        if rejected or (known.kind == "not_sent" and not known.attempt):
+            former = (former or b"") + known.digest  # it is not to be tried again
+        traits = 0 if payload is None else traits_of(payload)
+        self.batch.payloads[known.row] = None
+        return self._revise(known._replace(digest=digest, former=former, line=line, traits=traits))
+
+    def _clash(self, one: Incoming, known: KnownRow) -> Decision | None:
+        """A row with the key of another, and with other content: a second row, if the other one
+        came in this run, or is in the helpdesk and this one was a second row in an earlier run.
+        ``None`` if it is the other one, changed."""
+        key, digest, _ = one.identity
+        assert key is not None
+        came = self.came(known.row)
+        if not came and (not self._has_repeats or STATE_AFTER[known.kind] in _UNSENT):
+            return None
+        second = self._repeats_of(known.row, key, digest)
+        if second is None:
+            if not came:
+                return None
+            where = "" if known.line is None else f" (line {known.line})"
+            words = f"its key stood in an earlier row{where}, with other content"
+            return self._repeat(one, known, "clash", words)
+        if self.came(second.row):
+            return self._answer("repeated", second)
+        self._came.add(second.row)
+        return self._answer("done" if second.kind == "replaced" else "clash", second)
+
+    def _under_another_spelling(self, one: Incoming, key: str) -> Decision | None:
+        """For a row with a key that no row has: one of an earlier run that has it in another
+        spelling, if it may be the same row."""
+        digest = one.identity.digest
+        found = [self._now(known) for known in self._storage.with_spelling_of(key)]
+        found = [known for known in found if known.repeat_of is None]
+        equal = next((known for known in found if known.has_content(digest)), None)
+        if equal is not None and STATE_AFTER[equal.kind] not in _UNSENT:
+            return self._answer("respelled", equal)
+        absent = [known for known in found if not self.came(known.row)]
+        if not absent:  # both spellings are in the source: two rows
+            return None
+        known = equal if equal is not None and equal in absent else absent[0]
+        second = self._repeats_of(known.row, key, digest)
+        if second is None:
+            action: Action = "held" if one.refusal is None else "refused"
+            return self._repeat(one, known, action, _RESPELLED)
+        if self.came(second.row):
+            return self._answer("repeated", second)
+        self._came.add(second.row)
+        if second.kind == "replaced" or one.refusal is not None:
+            return self._answer("done" if second.kind == "replaced" else "refused", second)
+        if one.payload is not None:
+            self._keep(second.row, one.payload)
+        return self._answer("held", second)
+
+    def _repeat(self, one: Incoming, known: KnownRow, action: Action, words: str) -> Decision:
+        """A row that is not sent, as another one has its key."""
+        (key, digest, line), payload, at, refusal, *_ = one
+        row = next(self._storage.row_numbers)
+        traits = 0 if payload is None else traits_of(payload)
+        kept = payload if payload is not None and self._job.payloads else b""
+        self.batch.new_rows.append(
+            NewRow(row, key, line, digest, kept, traits, REPEAT, known.row, is_sent=False)
+        )
+        second = KnownRow(
+            row, key, digest, REPEAT, "not_sent", 0, None, None, None, None, 0, known.row,
+            line=line, traits=traits,
+        )  # fmt: skip
+        self._has_repeats = True
+        self._repeats.append(second)
+        self._latest[row] = second
+        return self._not_sent(action, second, refusal or ("InvalidInputError", words), at, None)
+
+    def _refuse(
+        self, known: KnownRow, refusal: tuple[str, str], at: float, *, same: bool
+    ) -> Decision:
+        error, words = refusal
+        said = (known.kind, known.attempt, known.error, known.words)
+        if same and said == ("not_sent", 0, error, writable(words)):  # the same again is no news
+            return self._answer("refused", known)._replace(error=error, words=words, status=None)
+        return self._not_sent("refused", known, refusal, at, known.kind)
+
+    def _not_sent(
+        self, action: Action, known: KnownRow, why: tuple[str, str], at: float, old: str | None
+    ) -> Decision:
+        error, words = why
+        self._event(known.row, "not_sent", 0, at, error=error, words=words)
+        self._move(old, "not_sent")
+        self._latest[known.row] = known._replace(
+            kind="not_sent", attempt=0, ticket_id=None, status=None, error=error, words=words
+        )
+        return Decision(
+            action, known.row, self._reference(known), known.attempts, State.NOT_SENT, None, error,
+            words,
+        )  # fmt: skip
+
+    def _send(self, known: KnownRow, at: float, sighted: Sighted | None = None) -> Decision:
+        """A new attempt of a row the journal has, under the same reference."""
+        if sighted is not None:
+            return self._note_sighted(known, known.kind, sighted, at)
+        row, attempt = known.row, known.attempts + 1
+        self._event(row, "intent", attempt, at)
+        self._opened[row] = attempt
+        self._move(known.kind, "intent")
+        self._latest[row] = known._replace(
+            kind="intent", attempt=attempt, attempts=attempt, ticket_id=None, status=None,
+            error=None, words=None,
+        )  # fmt: skip
+        return Decision("send", row, self._reference(known), attempt, State.UNKNOWN)
+
+    def _note_sighted(
+        self, known: KnownRow, old: str | None, sighted: Sighted, at: float
+    ) -> Decision:
+        """A row that a lookup has found, or has not proven absent: it is not sent."""
+        kind, ids, since, last = sighted
+        row, attempt = known.row, known.attempts + 1
+        evidence = json.dumps({"at": round(at, 3), "ticket_ids": list(ids), "older_copy": True})
+        self._event(row, "intent", attempt, since)
+        ticket_id = None
+        if kind == "present":
+            ticket_id = ids[0] if ids else None
+            self._event(row, kind, attempt, at, ticket_id=ticket_id, evidence=evidence)
+            self.batch.payloads[row] = None
+        else:
+            error, words = _NOT_PROVEN
+            self._event(row, "unknown", attempt, last, error=error, words=words, evidence=evidence)
+            if kind != "unknown":
+                self._event(row, kind, attempt, at, evidence=evidence)
+        self._move(old, kind)
+        self._latest[row] = known._replace(
+            kind=kind, attempt=attempt, attempts=attempt, ticket_id=ticket_id, status=None
+        )
+        action: Action = "done" if kind == "present" else "doubt"
+        reference = self._reference(known)
+        return Decision(action, row, reference, attempt, STATE_AFTER[kind], ticket_id)
+
+    def _replace(self, row: int, decided: Decision, at: float) -> None:
+        """A row of the journal that was corrected came as another one."""
+        if decided.row == row or decided.action in ("renamed", "respelled", "new"):
+            return
+        known = self.row(row)
+        if known is not None and STATE_AFTER[known.kind] in _UNSENT and not self.is_open(row):
+            self.note_replaced(known, f"row {decided.row} is what it was corrected to", at)
+
+    def note_replaced(self, known: KnownRow, words: str, at: float) -> None:
+        """A row that was never in the helpdesk needs no further care."""
+        self.say(known, "replaced", at, words=words)
+        self.batch.payloads[known.row] = None
+
+    # --- rows of the journal --------------------------------------------------------------------
+
+    def _take_again(self, one: Again) -> Decision | None:
+        """For a row the journal has, as it has it: to send it once more in this run, or from its
+        payload without the source."""
+        known = self.row(one.row)
+        if known is None:
+            return None
+        if known.repeat_of is not None:
+            return self._take_held(known, one.at, one.sighted)
+        if known.kind == "not_sent" and known.attempt == 0:
+            return self._answer("refused", known)
+        action = self._action(known, same=True)
+        if action == "send":
+            return self._send(known, one.at, one.sighted)
+        return self._answer(action, known)
+
+    def _take_held(self, held: KnownRow, at: float, sighted: Sighted | None) -> Decision:
+        """For a row that was held until the end of the source."""
+        assert held.repeat_of is not None
+        assert held.key is not None
+        first = self.row(held.repeat_of)
+        if first is None or held.kind == "replaced":
+            return self._answer("done", held)
+        if self.came(first.row):  # both spellings are in the source: two rows
+            same = self._by_key.get(held.key)
+            other = next(iter([same] if same else self._storage.with_keys([held.key])), None)
+            if other is not None:  # a second row with this very key
+                self._revise(held._replace(repeat_of=other.row))
+                return self._answer("clash", held)
+            held = self._revise(held._replace(repeat_of=None, occurrence=0))
+            self._by_key[held.key or ""] = held
+            return self._send(held, at, sighted)
+        if STATE_AFTER[first.kind] not in _UNSENT:
+            return self._answer("respelled", held)
+        # It is that row, corrected perhaps: nothing of it is in the helpdesk.
+        self._came.add(first.row)
+        payload = self._payload_of(held.row)
+        if first.digest != held.digest:
+            first = self._correct(first, held.digest, held.line, payload)
+        self.note_replaced(held, f"it is row {first.row}, with its key in another spelling", at)
+        self.batch.payloads[first.row] = payload
+        return self._send(first, at, sighted)
+
+    def _payload_of(self, row: int) -> bytes | None:
+        if row in self.batch.payloads:
+            return self.batch.payloads[row]
+        for new in self.batch.new_rows:
+            if new.row == row:
+                return new.payload or None
+        question = "SELECT payload FROM payloads WHERE row = ?"
+        return next((payload for (payload,) in self._storage.ask(question, [row])), None)
+
+    def goes_as(self, row: int) -> str:
+        """The reference of a row that was held until the end of the source, were it sent now: that
+        of the row whose key it has in another spelling, unless both are in the source.
+
+        Raises:
+            JournalError: there is no such row.
+        """
+        held = self.row(row)
+        if held is None:
+            raise trouble(self._storage.path, f"it has no row {row}")
+        first = None if held.repeat_of is None else self.row(held.repeat_of)
+        if first is None or self.came(first.row):
+            return self._reference(held._replace(occurrence=0))
+        return self._reference(first)
+
+    # --- filling the batch ----------------------------------------------------------------------
+
+    def say(
+        self,
+        known: KnownRow,
+        kind: str,
+        at: float,
+        *,
+        ticket_id: str | None = None,
+        error: str | None = None,
+        words: str | None = None,
+        evidence: str | None = None,
+    ) -> None:
+        """A further event of a row that is not under way."""
+        self._event(
+            known.row, kind, known.attempts, at,
+            ticket_id=ticket_id, error=error, words=words, evidence=evidence,
+        )  # fmt: skip
+        self._move(known.kind, kind)
+        self._latest[known.row] = known._replace(
+            kind=kind, attempt=known.attempts, ticket_id=ticket_id, status=None, error=error,
+            words=words,
+        )  # fmt: skip
+
+    def _event(
+        self,
+        row: int,
+        kind: str,
+        attempt: int,
+        at: float,
+        *,
+        ticket_id: str | None = None,
+        error: str | None = None,
+        words: str | None = None,
+        evidence: str | None = None,
+    ) -> None:
+        ticket_id, words = ticket_id and writable(ticket_id), words and writable(words)
+        self.batch.events += (
+            row, kind, attempt, at, None, None, ticket_id, error, words, evidence, None
+        )  # fmt: skip
+
+    def _move(self, old: str | None, new: str, rows: int = 1) -> None:
+        """Rows have another last event: its kind, and that of the one before, if there was one."""
+        self._moves[old, new] = self._moves.get((old, new), 0) + rows
+
+    def _revise(self, known: KnownRow) -> KnownRow:
+        self.batch.revised[known.row] = known
+        self._latest[known.row] = known
+        return known
+
+    def _keep(self, row: int, payload: bytes) -> None:
+        if self._job.payloads:
+            self.batch.payloads[row] = payload
+
+    def _answer(self, action: Action, known: KnownRow) -> Decision:
+        """An answer by which nothing is sent."""
+        return Decision(
+            action,
+            known.row,
+            self._reference(known),
+            known.attempts,
+            STATE_AFTER[known.kind],
+            known.ticket_id,
+            known.error,
+            known.words,
+            known.status,
+        )
+
+    def _reference(self, known: KnownRow) -> str:
+        return reference_of(self._job.job_id, known.key, known.digest, known.occurrence)
+
+    # --- writing it -----------------------------------------------------------------------------
+
+    def write(self) -> set[int]:
+        """Write the batch. Returns the rows that another run has begun before."""
+        lost = set(self._storage.write(self.batch, self.state.next_event + self._events))
+        self._events += self.batch.event_count
+        return lost
+
+    def apply(self, lost: set[int]) -> None:
+        """It is durable: bring the state of the run up to date.
+
+        Args:
+            lost: as :meth:`write` gave it.
+        """
+        state, batch = self.state, self.batch
+        state.next_event += self._events
+        for (old, new), rows in self._moves.items():
+            if old is not None:
+                state.kinds[old] -= rows
+            state.kinds[new] += rows
+        state.kinds["intent"] -= len(lost)
+        for row in self._closed:
+            del state.open[row]
+        if batch.rows:
+            state.open.update(dict.fromkeys(batch.rows[:: WriteBatch.ROW], 1))
+        state.open.update(self._opened)
+        for row in lost:
+            state.open.pop(row, None)
+        state.mark(row for row in self._came if row < state.first_row)
+        for digest, number in self._next.items():
+            if number > 1 or digest in state.equal:
+                state.equal[digest] = number
+        state.has_repeats = self._has_repeats
+
+
+def _is_present(sighted: Sighted | None) -> bool:
+    return sighted is not None and sighted.kind == "present"
+
+
+def writable(text: str) -> str:
+    """The text without what cannot be written: lone surrogates, which UTF-8 has no bytes for, and
+    NULs. An odd character in a service's words must not cost us the event that they belong to."""
+    if "\0" in text:
+        text = text.replace("\0", "")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -1,0 +1,230 @@
+"""A call in the journal's thread: it reads, and writes what lookups and people say of rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from .decisions import Decisions, writable
+from .errors import trouble
+from .reader import ReadJournal
+from .records import DOUBTS, STATE_AFTER, VERDICTS, Kind, State
+from .storage import KnownRow, Storage
+
+_REPEATS = """
+SELECT r.row, r.digest FROM rows AS r JOIN last_facts AS f ON f.row = r.row
+WHERE r.repeat_of IS NOT NULL AND f.kind = 'not_sent'
+"""
+_REFUSED_WITHOUT_KEY = """
+SELECT r.row, r.line FROM rows AS r JOIN last_facts AS f ON f.row = r.row
+WHERE r.key IS NULL AND r.line IS NOT NULL AND r.row < ?
+    AND (f.kind = 'rejected' OR (f.kind = 'not_sent' AND f.attempt = 0))
+"""
+_NEW = "SELECT row, line FROM rows WHERE row >= ? LIMIT ?"
+_NOT_THERE = frozenset({State.REJECTED, State.NOT_SENT})
+
+
+class Session(ReadJournal):
+    """The journal, as a function that is given to :meth:`.Journal.call` has it.
+
+    What it writes becomes durable together, when the function returns; what it reads holds what
+    it wrote before.
+    """
+
+    def __init__(self, storage: Storage, decisions: Decisions) -> None:
+        super().__init__(storage)
+        self._written = storage
+        self._decisions = decisions
+
+    def _each(self, question: str, values: Sequence[Any]) -> Iterator[Any]:
+        self.flush()
+        return super()._each(question, values)
+
+    def flush(self) -> None:
+        """Write what is to be written so far."""
+        decisions = self._decisions
+        if decisions.batch:
+            decisions.write()
+            decisions.batch = type(decisions.batch)(decisions.batch.at)
+
+    def came(self, row: int) -> bool:
+        """Whether the row came from the source in this run."""
+        return self._decisions.came(row)
+
+    def goes_as(self, rows: Sequence[int]) -> list[str]:
+        """The references of rows that were held until the end of the source, were they sent now.
+
+        Raises:
+            JournalError: there is no such row.
+        """
+        return [self._decisions.goes_as(row) for row in rows]
+
+    def with_other_keys(self, digests: Sequence[bytes]) -> int:
+        """How many of these contents rows of earlier runs have that have keys."""
+        first = self._decisions.state.first_row
+        return sum(
+            any(known.row < first for known in self._written.with_key_and_content(digest))
+            for digest in digests
+        )
+
+    def rows_with(self, ticket_ids: set[str]) -> list[tuple[int, str]]:
+        """The rows that were ever given one of these ids: row and id."""
+        found = self._each("SELECT row, ticket_id FROM facts WHERE ticket_id IS NOT NULL", [])
+        return [(row, ticket_id) for row, ticket_id in found if ticket_id in ticket_ids]
+
+    def last_ids(self, most: int) -> list[tuple[int, str]]:
+        """The ids of the last rows that got one: row and id, the last first."""
+        question = (
+            "SELECT row, ticket_id FROM facts WHERE ticket_id IS NOT NULL ORDER BY row DESC LIMIT ?"
+        )
+        return list(self._each(question, [most]))
+
+    # --- what lookups and people say ------------------------------------------------------------
+
+    def verdict(
+        self,
+        row: int,
+        kind: Kind | str,
+        at: float,
+        *,
+        ticket_id: str | None = None,
+        words: str | None = None,
+        evidence: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write what a lookup, or a person, said of a row in doubt.
+
+        Args:
+            row: the row.
+            kind: one of ``missing``, ``present``, ``absent``, ``ambiguous``, ``probable``.
+            at: the wall clock.
+            ticket_id: the ticket that was found.
+            words: who said so, if it was not a lookup.
+            evidence: what it is based on; anything JSON can hold.
+
+        Raises:
+            JournalError: the row is not in doubt, or under way just now.
+        """
+        known = self._known_in(row, DOUBTS)
+        if known is None or kind not in VERDICTS:
+            raise trouble(self.path, f"row {row} is not in doubt; it cannot be {kind}")
+        said = None if evidence is None else json.dumps(evidence)
+        self._say(known, str(kind), at, ticket_id=ticket_id, words=words, evidence=said)
+
+    def found_after_all(
+        self, row: int, at: float, *, ticket_id: str | None, evidence: Mapping[str, Any]
+    ) -> None:
+        """Write that a row that was refused or not sent is in the helpdesk: it is present.
+
+        Args:
+            row: the row.
+            at: the wall clock.
+            ticket_id: the ticket that was found.
+            evidence: what it is based on; anything JSON can hold.
+
+        Raises:
+            JournalError: the row is neither, or under way just now.
+        """
+        known = self._known_in(row, _NOT_THERE)
+        if known is None:
+            raise trouble(self.path, f"row {row} is neither rejected nor not sent")
+        self._say(known, "present", at, ticket_id=ticket_id, evidence=json.dumps(evidence))
+
+    def contradict(self, row: int, kind: str, ticket_ids: Sequence[str], at: float) -> None:
+        """Note what contradicts the state of a row. What stands there already is not noted again.
+
+        Args:
+            row: the row.
+            kind: one of :class:`.Contradicts`.
+            ticket_ids: the tickets that were found, sorted.
+            at: the wall clock.
+        """
+        ids = writable(json.dumps(list(ticket_ids)))
+        self._decisions.batch.contradictions.append((row, str(kind), ids, at))
+
+    def doubt(self, row: int, ticket_id: str, at: float, words: str) -> bool:
+        """Write that an accepted row is in doubt after all, as another got its id.
+
+        Args:
+            row: the row.
+            ticket_id: that id.
+            at: the wall clock.
+            words: why, naming the other row.
+
+        Returns:
+            Whether the row was accepted with this id. If not, nothing was written.
+        """
+        known = self._known_in(row, {State.ACCEPTED})
+        if known is None or known.ticket_id != ticket_id:
+            return False
+        self._say(known, "unknown", at, error="AnswerMismatchError", words=words)
+        return True
+
+    def note_lookup(self, at: float, evidence: Mapping[str, Any]) -> None:
+        """Note a lookup of many rows, and what it showed."""
+        self._decisions.batch.lookups.append((at, json.dumps(evidence)))
+
+    def _known_in(self, row: int, states: set[State] | frozenset[State]) -> KnownRow | None:
+        known = self._decisions.row(row)
+        if known is None or STATE_AFTER[known.kind] not in states or self._decisions.is_open(row):
+            return None
+        return known
+
+    def _say(self, known: KnownRow, kind: str, at: float, **more: str | None) -> None:
+        self._decisions.say(known, kind, at, **more)
+        if kind == "present":
+            self._decisions.batch.payloads[known.row] = None
+
+    # --- rows that need no further care ---------------------------------------------------------
+
+    def note_corrected(self, at: float, *, same_source: bool) -> int:
+        """At the end of a source that was read whole: see which rows that were refused have been
+        given again as others, and need no further care. Returns how many.
+
+        A second row under a key has got a key of its own where its very content came under another.
+        A row without a key is told by its content, so a corrected one is another: it stands in the
+        same line of the same source, whose other rows are known for the most part.
+
+        Args:
+            at: the wall clock.
+            same_source: it is the very source of the earlier runs, corrected perhaps.
+        """
+        state = self._decisions.state
+        if not state.kinds["not_sent"] + state.kinds["rejected"]:
+            return 0
+        found = self._repeats_with_own_keys() if state.has_repeats else {}
+        if same_source and state.older:
+            found |= self._corrected_in_their_lines()
+        for row, words in found.items():
+            known = self._decisions.row(row)
+            assert known is not None
+            self._decisions.note_replaced(known, words, at)
+        return len(found)
+
+    def _repeats_with_own_keys(self) -> dict[int, str]:
+        found: dict[int, str] = {}
+        taken: set[int] = set()
+        for row, digest in list(self._each(_REPEATS, [])):
+            if self.came(row):
+                continue
+            for other in self._written.with_key_and_content(digest):
+                there = other.kind in ("accepted", "present") and self.came(other.row)
+                if there and other.row not in taken:
+                    taken.add(other.row)
+                    found[row] = f"row {other.row} has its content"
+                    break
+        return found
+
+    def _corrected_in_their_lines(self) -> dict[int, str]:
+        state = self._decisions.state
+        refused = self._each(_REFUSED_WITHOUT_KEY, [state.first_row])
+        lines = {line: row for row, line in refused if not self.came(row)}
+        known = state.known_came
+        new = list(self._each(_NEW, [state.first_row, known + 1])) if lines else []
+        if len(new) > known:
+            return {}
+        return {
+            lines[line]: f"row {row} is what it was corrected to"
+            for row, line in new
+            if line in lines
+        }
