@@ -20,18 +20,22 @@ The HTTP verb says nothing here: one of the services reads by POST.
 
 
 class Phase(IntEnum):
-    """The furthest point an attempt reached. Below :attr:`SENDING`, nothing was sent."""
+    """The furthest point an attempt reached. Below :attr:`SENDING`, nothing was sent.
+
+    Attributes:
+        WAITING: waiting for a free connection slot, or not started at all.
+        CONNECTING: resolving, connecting, TLS handshake, or taking a kept connection.
+        SENDING: the first byte of the body was handed to the socket; from here on it may have
+            happened.
+        SENT: the whole body was handed to the socket.
+        RECEIVING: the status line and headers of an answer arrived.
+    """
 
     WAITING = 0
-    """Waiting for a free connection slot, or not started at all."""
     CONNECTING = 1
-    """Resolving, connecting, TLS handshake, or taking a kept-alive connection."""
     SENDING = 2
-    """The first byte of the body was handed to the socket; from here on it may have happened."""
     SENT = 3
-    """The whole body was handed to the socket."""
     RECEIVING = 4
-    """The status line and headers of an answer arrived."""
 
     @property
     def label(self) -> str:
@@ -41,24 +45,26 @@ class Phase(IntEnum):
 
 @define
 class Attempt:
-    """One try at one request, as an error or an event carries it. Holds no payload.
+    """One attempt at one request, as an error or an event carries it. Holds no payload.
 
-    Not to be changed; not declared frozen, as one is made for every request, and that would
+    Do not change it. It is not declared frozen, as one is made for every request, and that would
     cost half a microsecond.
+
+    Attributes:
+        number: 1 for the first attempt.
+        started_at: wall clock at the start, seconds since the epoch.
+        elapsed: seconds from start to end.
+        phase: the furthest point reached.
+        status: the HTTP status, if an answer began to arrive.
+        failure: what ended it, in a few words; ``None`` if a whole answer arrived.
     """
 
     number: int
-    """1 for the first try."""
     started_at: float
-    """Wall clock at the start, seconds since the epoch."""
     elapsed: float
-    """Seconds from the start to the end of the try."""
     phase: Phase
-    """The furthest point reached."""
     status: int | None = None
-    """The HTTP status, if an answer began to arrive."""
     failure: str | None = None
-    """What ended it, in a few words; ``None`` if a whole answer arrived."""
 
 
 def renumbered(*attempts: Attempt) -> tuple[Attempt, ...]:

@@ -215,21 +215,25 @@ _PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!--|[!?]?[a-z])", re.IGNORECASE)
 
 @define
 class ResponseContext:
-    """What a rule of success needs besides the body: where the reply came from, and how to fail."""
+    """A response, and what its errors need to tell its whole story.
+
+    Attributes:
+        transport, operation, reply: where it came from, and what came.
+        secrets: of this call alone, besides those the transport knows.
+        advice: the service's own next steps, where those of the errors' classes are too general.
+        with_file: the request carried a file.
+        words: the tenant's own words for "none", "success" and "failed".
+        body: the decoded body, once it passed the rule of success.
+    """
 
     transport: Transport
     operation: Operation
     reply: RawReply
     secrets: tuple[Secret, ...] = field(default=(), repr=False)
-    """Secrets of this call alone, beside those the transport knows."""
     advice: Advice = _NO_ADVICE
-    """The service's own next steps, where those of the errors' classes are too general."""
     with_file: bool = False
-    """The request carried a file."""
     words: VendorWords = DOCUMENTED
-    """The tenant's own words for "none", "success" and "failed"."""
     body: Any = field(default=None, repr=False)
-    """The decoded body, once the rule of success let it pass."""
 
     def json(self) -> Any:
         """The body of the reply as JSON; :data:`NOT_JSON` if it is not JSON."""
@@ -244,7 +248,7 @@ class ResponseContext:
         fields: Mapping[str, tuple[str, ...]] | None = None,
         next_step: str | None = None,
     ) -> E:
-        """An error of class ``cls`` that tells this reply's whole story.
+        """An error of class ``cls`` about this response.
 
         Args:
             cls: the class of the error.

@@ -21,7 +21,7 @@ from .._core.pull.arrow import Frame
 from .._core.pull.export import Export, Exported, PullObserver
 from .._core.pull.pages import PagedWindow, Pages, days_between
 from .._core.pull.sinks import Shape, format_of
-from .._core.pull.watermark import State, digest_of
+from .._core.pull.watermark import WatermarkFile, digest_of
 from .._core.pull.window import RowsRule, StreamedWindow
 from .._core.requestor import ApiRequestor, PageSize
 from .._core.response import DOCUMENTED, ResponseContext, StreamedResponse, VendorWords
@@ -200,7 +200,7 @@ async def export_tickets(
         return await export.once(output, form, start, start if end is None else end)
     bound = digest_of({"place": place, "zone": str(zone), "filters": dict(filters)})
     return await export.since_last(
-        State(state, bound=bound, place=place),
+        WatermarkFile(state, bound=bound, place=place),
         output,
         form,
         start=start,

@@ -29,7 +29,7 @@ from kapture_async import (
 )
 from kapture_async._api import INDIA
 from kapture_async._core import atomicfile
-from kapture_async._core.pull import watermark as state_module
+from kapture_async._core.pull import watermark
 from kapture_async.testing import FaultPlan, KaptureEmulator
 
 from .archive import NOON, START, Archive
@@ -177,7 +177,7 @@ async def test_killed_at_every_step(
         system = DyingSystem(steps)
         with monkeypatch.context() as patched:
             patched.setattr(atomicfile, "os", system)
-            patched.setattr(state_module, "os", system)
+            patched.setattr(watermark, "os", system)
             try:
                 await archive.run()
                 break
@@ -220,7 +220,7 @@ async def test_a_failed_or_cancelled_run_has_not_happened(archive: Archive) -> N
 
 async def test_one_process_at_a_time(archive: Archive) -> None:
     archive.emulator.seed(created=NOON)
-    with state_module.State(archive.state, bound="x", place="y"):
+    with watermark.WatermarkFile(archive.state, bound="x", place="y"):
         with pytest.raises(StateError, match=rf"process {os.getpid()} on .* is exporting"):
             await archive.run()
     await archive.run()
@@ -318,14 +318,14 @@ async def test_rows_that_cannot_get_their_name_wait(
 ) -> None:
     archive.emulator.seed(created=NOON)
     target = archive.folder / "0001.jsonl"
-    publish = state_module.publish
+    publish = watermark.publish
 
     def too_late(*arguments: Any, **more: Any) -> None:
         target.write_text('{"ticketId": "someone else\'s"}\n')
         publish(*arguments, **more)
 
     with monkeypatch.context() as patched:
-        patched.setattr(state_module, "publish", too_late)
+        patched.setattr(watermark, "publish", too_late)
         with pytest.raises(StateError, match=r"wait in .* appeared in the meantime"):
             await archive.run()
     with pytest.raises(StateError, match="wait in"):

@@ -13,7 +13,7 @@ import pytest
 
 from kapture_async import AuthenticationError, InvalidInputError, KaptureClient, StateError
 from kapture_async._core import atomicfile
-from kapture_async._core.pull import watermark as state_module
+from kapture_async._core.pull import watermark
 from kapture_async.testing import KaptureEmulator
 from kapture_async.testing.ticket_endpoints import PULL
 
@@ -238,7 +238,7 @@ async def test_a_state_that_is_reached_through_a_link(archive: Archive) -> None:
     emulator = archive.emulator
     (archive.folder / "far").mkdir()
     archive.state.symlink_to("far/real.state")
-    with state_module.State(archive.state, bound="x", place="y"):
+    with watermark.WatermarkFile(archive.state, bound="x", place="y"):
         with pytest.raises(StateError, match="is exporting"):
             await archive.run(state=archive.folder / "far" / "real.state")
     for _ in range(3):
@@ -273,7 +273,7 @@ async def killed(archive: Archive, patched: pytest.MonkeyPatch, step: str) -> No
 
     with patched.context() as patch:
         patch.setattr(atomicfile, "os", Dying())
-        patch.setattr(state_module, "os", Dying())
+        patch.setattr(watermark, "os", Dying())
         with pytest.raises(Killed):
             await archive.run()
     assert done
@@ -307,7 +307,7 @@ async def test_the_hidden_file_of_a_finished_run_has_gone(
     for _ in range(4):
         emulator.seed(created=NOON)
     with monkeypatch.context() as patched:
-        patched.setattr(state_module, "publish", _die)
+        patched.setattr(watermark, "publish", _die)
         with pytest.raises(Killed):
             await archive.run()
     (hidden,) = archive.folder.glob(".*.part")

@@ -12,13 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kapture_async import ConfigurationError, Phase, RetryPolicy
-from kapture_async._core.transport.retry import Ending, Stop, Wait, decide, parse_retry_after
+from kapture_async._core.transport.retry import Ending, GiveUp, RetryIn, decide, parse_retry_after
 
 NOW = 1_700_000_000.0
 POLICY = RetryPolicy(attempts=3, first_wait=1.0, longest_wait=8.0)
 
 
-def verdict(effect: str, ending: Ending, attempt: int = 1, left: float = math.inf) -> Wait | Stop:
+def verdict(
+    effect: str, ending: Ending, attempt: int = 1, left: float = math.inf
+) -> RetryIn | GiveUp:
     return decide(POLICY, effect, ending, attempt=attempt, time_left=left, rand=0.0)  # type: ignore[arg-type]
 
 
@@ -27,7 +29,7 @@ def verdict(effect: str, ending: Ending, attempt: int = 1, left: float = math.in
 def test_without_an_answer_a_write_goes_again_only_if_nothing_was_sent(
     effect: str, phase: Phase
 ) -> None:
-    again = isinstance(verdict(effect, Ending(phase=phase)), Wait)
+    again = isinstance(verdict(effect, Ending(phase=phase)), RetryIn)
     assert again == (effect == "read" or phase < Phase.SENDING)
 
 
@@ -53,29 +55,29 @@ def test_with_a_whole_answer_its_status_decides(
     status: int, read_again: bool, write_again: bool
 ) -> None:
     ending = Ending(phase=Phase.RECEIVING, status=status)
-    assert isinstance(verdict("read", ending), Wait) == read_again
-    assert isinstance(verdict("write", ending), Wait) == write_again
+    assert isinstance(verdict("read", ending), RetryIn) == read_again
+    assert isinstance(verdict("write", ending), RetryIn) == write_again
 
 
 def test_attempts_are_bounded() -> None:
     ending = Ending(phase=Phase.CONNECTING)
-    assert isinstance(verdict("write", ending, attempt=2), Wait)
-    assert verdict("write", ending, attempt=3) == Stop("all attempts are used up")
+    assert isinstance(verdict("write", ending, attempt=2), RetryIn)
+    assert verdict("write", ending, attempt=3) == GiveUp("all attempts are used up")
 
 
 def test_what_cannot_heal_is_not_tried_again() -> None:
-    assert isinstance(verdict("read", Ending(phase=Phase.CONNECTING, permanent=True)), Stop)
+    assert isinstance(verdict("read", Ending(phase=Phase.CONNECTING, permanent=True)), GiveUp)
 
 
 def test_a_wait_longer_than_the_time_left_is_not_slept() -> None:
     ending = Ending(phase=Phase.RECEIVING, status=429, retry_after=60.0)
-    assert verdict("write", ending, left=61.0) == Wait(60.0)
-    assert isinstance(verdict("write", ending, left=59.0), Stop)
+    assert verdict("write", ending, left=61.0) == RetryIn(60.0)
+    assert isinstance(verdict("write", ending, left=59.0), GiveUp)
 
 
 def test_the_server_names_the_wait_and_zero_does_not_mean_a_hot_loop() -> None:
     ending = Ending(phase=Phase.RECEIVING, status=429, retry_after=0.0)
-    assert verdict("read", ending) == Wait(0.5)
+    assert verdict("read", ending) == RetryIn(0.5)
 
 
 def test_backoff_doubles_and_is_capped_and_spread() -> None:

@@ -15,14 +15,14 @@ from ..atomicfile import AtomicFile
 from ..errors import HelpdeskError, InvalidInputError
 from .pages import Pages, compact, days_between, expand
 from .sinks import Format, Shape, Sink, sink_for
-from .watermark import Memory, State
+from .watermark import Watermark, WatermarkFile
 from .window import content_digest
 
 R = TypeVar("R")
 
 
 class OneThread:
-    """A thread for all that blocks: the same one each time, as each has memory of its own."""
+    """A thread for all that blocks: the same one each time, as each has watermark of its own."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="export")
@@ -145,7 +145,7 @@ class Export(Generic[T]):
 
     async def since_last(
         self,
-        state: State,
+        state: WatermarkFile,
         output: AtomicFile,
         format_: Format,
         *,
@@ -187,12 +187,12 @@ class Export(Generic[T]):
         with OneThread() as settled:
             await settled(state.__enter__)
             try:
-                memory = self._memory(state, start)
-                run = Run(self, memory, overlap=overlap, recheck_open=recheck_open)
-                days = run.days(self._last_day(memory, end))
+                watermark = self._watermark(state, start)
+                run = ExportRun(self, watermark, overlap=overlap, recheck_open=recheck_open)
+                days = run.days(self._last_day(watermark, end))
                 try:
                     output.keep_after_a_kill()
-                    await settled(state.begin, memory, output)
+                    await settled(state.begin, watermark, output)
                     written, short = await self._write(settled, output, format_, days, run)
                     run.remember(written, short)
                 except BaseException:
@@ -200,7 +200,9 @@ class Export(Generic[T]):
                     raise
                 # What goes wrong from here on may have happened; the next run knows.
                 await settled(
-                    lambda: state.commit(memory, output, rows=written, first=min(days, default=""))
+                    lambda: state.commit(
+                        watermark, output, rows=written, first=min(days, default="")
+                    )
                 )
             finally:
                 await settled(state.__exit__, None, None, None)
@@ -209,13 +211,13 @@ class Export(Generic[T]):
             rows=written,
             changed=run.changed,
             days=len(days),
-            newest=memory.newest_moment or memory.newest,
+            newest=watermark.newest_moment or watermark.newest,
             incomplete=short,
         )
 
-    def _memory(self, state: State, start: date | None) -> Memory:
-        memory = state.memory
-        if memory is None or (memory.runs == 0 and start is not None):
+    def _watermark(self, state: WatermarkFile, start: date | None) -> Watermark:
+        watermark = state.watermark
+        if watermark is None or (watermark.runs == 0 and start is not None):
             if start is None:
                 raise InvalidInputError(
                     "the first run with a state needs to know where to begin",
@@ -223,18 +225,18 @@ class Export(Generic[T]):
                 )
             first = start.isoformat()
             return state.new(first)
-        if start is not None and start.isoformat() != memory.start:
+        if start is not None and start.isoformat() != watermark.start:
             raise InvalidInputError(
-                f"this state begins with {memory.start}, and not with {start}",
+                f"this state begins with {watermark.start}, and not with {start}",
                 next_step="Leave the first day out, or begin a new state.",
             )
-        return memory
+        return watermark
 
-    def _last_day(self, memory: Memory, end: date | None) -> date:
+    def _last_day(self, watermark: Watermark, end: date | None) -> date:
         """How far to look: beyond today, and beyond the newest ticket, should the clock be slow."""
         if end is not None:
             return end
-        newest = date.fromisoformat(memory.newest or memory.start)
+        newest = date.fromisoformat(watermark.newest or watermark.start)
         return max(self.today(), newest) + timedelta(days=1)
 
     async def _write(
@@ -243,7 +245,7 @@ class Export(Generic[T]):
         output: AtomicFile,
         format_: Format,
         days: list[str],
-        run: Run[T] | None = None,
+        run: ExportRun[T] | None = None,
     ) -> tuple[int, tuple[str, ...]]:
         """Write the rows of some days, or what a run chooses, into the hidden file; close it."""
         written = 0
@@ -288,38 +290,38 @@ def _finish(sink: Sink, rows: list[Any], output: AtomicFile) -> None:
     output.seal()
 
 
-class Run(Generic[T]):
+class ExportRun(Generic[T]):
     """One run of an incremental export: which days, which rows, and what to remember.
 
     Args:
         export: what the rows are.
-        memory: what the runs before remember; changed by :meth:`remember`.
+        watermark: what the runs before remember; changed by :meth:`remember`.
         overlap, recheck_open: see :meth:`Export.since_last`.
     """
 
     def __init__(
-        self, export: Export[T], memory: Memory, *, overlap: int, recheck_open: bool
+        self, export: Export[T], watermark: Watermark, *, overlap: int, recheck_open: bool
     ) -> None:
         if overlap < 0:
             raise InvalidInputError("overlap must be 0 or more days")
         self._export = export
-        self._memory = memory
+        self._watermark = watermark
         self._overlap = timedelta(days=overlap)
         self._recheck_open = recheck_open
-        self._watching = recheck_open or memory.recheck
+        self._watching = recheck_open or watermark.recheck
         self.changed = 0
         self._first = self._first_day()
         self._day_of: dict[int | str, str] = {
-            compact(name): day for day in sorted(memory.ids) for name in memory.ids[day]
+            compact(name): day for day in sorted(watermark.ids) for name in watermark.ids[day]
         }
-        self._open = {day: dict(tickets) for day, tickets in memory.open.items()}
-        self._newest = memory.newest
-        self._moment = memory.newest_moment
+        self._open = {day: dict(tickets) for day, tickets in watermark.open.items()}
+        self._newest = watermark.newest
+        self._moment = watermark.newest_moment
 
     def days(self, last: date) -> list[str]:
         """The days to read: the new, short ones, and, if they are rechecked, of open tickets."""
         new: Iterable[date] = days_between(self._first, last) if last >= self._first else ()
-        days = {day.isoformat() for day in new}.union(self._memory.short)
+        days = {day.isoformat() for day in new}.union(self._watermark.short)
         if self._recheck_open:
             days |= {day for day, tickets in self._open.items() if tickets}
         return sorted(days)
@@ -334,7 +336,7 @@ class Run(Generic[T]):
         """
         export = self._export
         chosen = []
-        forgotten = day < self._memory.kept_from and day not in self._memory.short
+        forgotten = day < self._watermark.kept_from and day not in self._watermark.short
         for row in rows:
             name = export.id_of(row) or f"#{content_digest(export.content_of(row)).hex()}"
             known = self._known_open(name, day)
@@ -362,38 +364,40 @@ class Run(Generic[T]):
             self._note(name, day)
 
     def remember(self, written: int, short: tuple[str, ...]) -> None:
-        """Put what is known now into the memory.
+        """Put what is known now into the watermark.
 
         Args:
             written: rows in the output.
             short: days that came short, in this run.
         """
-        memory = self._memory
+        watermark = self._watermark
         # What was handed out of other days is no longer known: they were whole when last read.
-        memory.short = [day for day in short if day >= memory.kept_from or day in memory.short]
+        watermark.short = [
+            day for day in short if day >= watermark.kept_from or day in watermark.short
+        ]
         self._forget(())
-        memory.ids = {}
+        watermark.ids = {}
         for key, day in self._day_of.items():
-            memory.ids.setdefault(day, []).append(expand(key))
-        memory.recheck = self._watching
-        memory.open = {day: tickets for day, tickets in self._open.items() if tickets}
-        memory.newest, memory.newest_moment = self._newest, self._moment
-        memory.kept_from = self._kept_from()
-        memory.rows += written
-        memory.runs += 1
+            watermark.ids.setdefault(day, []).append(expand(key))
+        watermark.recheck = self._watching
+        watermark.open = {day: tickets for day, tickets in self._open.items() if tickets}
+        watermark.newest, watermark.newest_moment = self._newest, self._moment
+        watermark.kept_from = self._kept_from()
+        watermark.rows += written
+        watermark.runs += 1
 
     # --- below: no public names -----------------------------------------------------------------
 
     def _first_day(self) -> date:
-        memory = self._memory
-        kept = date.fromisoformat(memory.kept_from)
-        if memory.newest is None:
+        watermark = self._watermark
+        kept = date.fromisoformat(watermark.kept_from)
+        if watermark.newest is None:
             return kept
         # What was handed out before that is no longer known.
-        return max(kept, date.fromisoformat(memory.newest) - self._overlap)
+        return max(kept, date.fromisoformat(watermark.newest) - self._overlap)
 
     def _kept_from(self) -> str:
-        kept = self._memory.kept_from
+        kept = self._watermark.kept_from
         if self._newest is None:
             return kept
         return max(kept, (date.fromisoformat(self._newest) - self._overlap).isoformat())
@@ -406,7 +410,7 @@ class Run(Generic[T]):
     def _forget(self, short: tuple[str, ...]) -> None:
         """Forget the ids of days that are over: not of what may be read again, nor beside it."""
         first = _beside(self._kept_from(), -1)
-        beside = {_beside(day, n) for day in (*self._memory.short, *short) for n in (-1, 0, 1)}
+        beside = {_beside(day, n) for day in (*self._watermark.short, *short) for n in (-1, 0, 1)}
         self._day_of = {
             key: day for key, day in self._day_of.items() if day >= first or day in beside
         }

@@ -34,7 +34,7 @@ _ANOTHER = "Name another file, or begin a new state with --from."
 
 
 @define(kw_only=True)
-class Memory:
+class Watermark:
     """The content of a state.
 
     Attributes:
@@ -77,12 +77,12 @@ def digest_of(parts: Mapping[str, Any]) -> str:
     return hashlib.blake2b(written, digest_size=16).hexdigest()
 
 
-class State:
+class WatermarkFile:
     """The file, held against every other process while it is entered.
 
     Args:
         path: the file; it need not be there. Of a link, what it points to.
-        bound, place: see :class:`Memory`.
+        bound, place: see :class:`Watermark`.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, bound: str, place: str) -> None:
@@ -91,7 +91,7 @@ class State:
         self._bound = bound
         self._place = place
         self._lock = Lock(self.path)
-        self.memory: Memory | None = None
+        self.watermark: Watermark | None = None
 
     def __enter__(self) -> Self:
         """Take it, read it, and finish what a run before has left unfinished.
@@ -101,7 +101,7 @@ class State:
         """
         self._acquire()
         try:
-            self.memory = self._read()
+            self.watermark = self._read()
             self._finish_earlier()
         except BaseException:
             self._lock.release()
@@ -116,30 +116,30 @@ class State:
     ) -> None:
         self._lock.release()
 
-    def new(self, start: str) -> Memory:
-        """The memory of a first run, which begins with that day."""
-        return Memory(bound=self._bound, place=self._place, start=start, kept_from=start)
+    def new(self, start: str) -> Watermark:
+        """The watermark of a first run, which begins with that day."""
+        return Watermark(bound=self._bound, place=self._place, start=start, kept_from=start)
 
     def is_own(self, path: str) -> bool:
         """Whether a file is this one, or of its household, by whatever path it is named."""
         own = {_identity(name) for name in (self.path, self._lock.path)}
         return _identity(path) in own
 
-    def begin(self, memory: Memory, output: AtomicFile) -> None:
+    def begin(self, watermark: Watermark, output: AtomicFile) -> None:
         """Note which hidden file is being written, so that a killed run leaves none for ever.
 
         Raises:
             StateError: it cannot be written.
         """
-        memory.partial = output.temporary
-        self._write(memory)
-        self.memory = memory
+        watermark.partial = output.temporary
+        self._write(watermark)
+        self.watermark = watermark
 
-    def commit(self, memory: Memory, output: AtomicFile, *, rows: int, first: str) -> None:
+    def commit(self, watermark: Watermark, output: AtomicFile, *, rows: int, first: str) -> None:
         """Let a run have happened; then give its output its name.
 
         Args:
-            memory: what is known now.
+            watermark: what is known now.
             output: sealed.
             rows: how many are in it.
             first: the first day that was read for it.
@@ -148,16 +148,16 @@ class State:
             StateError: it cannot be written: the run has not happened. Or something stands in
                 the output's place: the run has happened, and the next one tries again.
         """
-        memory.partial = None
-        memory.pending = {
+        watermark.partial = None
+        watermark.pending = {
             "temporary": output.temporary,
             "target": output.target,
             "rows": rows,
             "first": first,
         }
-        self._write(memory)  # the commit
-        self.memory = memory
-        self._finish_pending(memory)
+        self._write(watermark)  # the commit
+        self.watermark = watermark
+        self._finish_pending(watermark)
 
     # --- below: no public names -----------------------------------------------------------------
 
@@ -181,7 +181,7 @@ class State:
             f"it cannot be locked: {problem}", "Name a file on a disk of this machine."
         )
 
-    def _read(self) -> Memory | None:
+    def _read(self) -> Watermark | None:
         try:
             with open(self.path, "rb") as file:
                 content = orjson.loads(file.read())
@@ -201,38 +201,38 @@ class State:
                 _ANOTHER,
             )
         try:
-            memory = Memory(**{name.name: content[name.name] for name in fields(Memory)})
-            days = [memory.start, memory.kept_from, memory.newest or memory.start]
-            for day in (*days, *memory.ids, *memory.open, *memory.short):
+            watermark = Watermark(**{name.name: content[name.name] for name in fields(Watermark)})
+            days = [watermark.start, watermark.kept_from, watermark.newest or watermark.start]
+            for day in (*days, *watermark.ids, *watermark.open, *watermark.short):
                 date.fromisoformat(day)
         except (KeyError, TypeError, ValueError):
             raise self._error("it is damaged", _ANOTHER) from None
-        if memory.bound != self._bound:
-            here = "other filters" if memory.place == self._place else memory.place
+        if watermark.bound != self._bound:
+            here = "other filters" if watermark.place == self._place else watermark.place
             raise self._error(
                 f"it belongs to an export of {here}, and using it here would leave gaps",
                 "Use a state of its own for each address, time zone and set of filters.",
             )
-        return memory
+        return watermark
 
     def _finish_earlier(self) -> None:
-        memory = self.memory
-        if memory is None:
+        watermark = self.watermark
+        if watermark is None:
             return
-        if memory.pending is not None:
-            self._finish_pending(memory)
-        if memory.partial is not None:
+        if watermark.pending is not None:
+            self._finish_pending(watermark)
+        if watermark.partial is not None:
             with suppress(OSError):
-                os.unlink(memory.partial)
+                os.unlink(watermark.partial)
 
-    def _finish_pending(self, memory: Memory) -> None:
-        pending = memory.pending
+    def _finish_pending(self, watermark: Watermark) -> None:
+        pending = watermark.pending
         assert pending is not None
         temporary, target = pending["temporary"], pending["target"]
         problem = ""
         if pending["rows"] and not (os.path.lexists(temporary) or os.path.lexists(target)):
             raise self._error(
-                f"the {pending['rows']:,} rows of run {memory.runs:,}, which has finished, are in "
+                f"the {pending['rows']:,} rows of run {watermark.runs:,}, which has finished, are in "
                 f"no known file: {temporary!r} has gone, and {target!r} is not there",
                 "Put one of the two back, also if you have moved the second yourself; the next "
                 "run continues then. If both are lost, begin a new state with "
@@ -251,13 +251,16 @@ class State:
                 f"{target!r}: {problem}",
                 f"Move {target!r} away; the next run gives them their name first.",
             )
-        memory.pending, memory.partial = None, temporary  # to be removed, now or by the next run
-        self._write(memory)
+        watermark.pending, watermark.partial = (
+            None,
+            temporary,
+        )  # to be removed, now or by the next run
+        self._write(watermark)
         with suppress(OSError):
             os.unlink(temporary)
 
-    def _write(self, memory: Memory) -> None:
-        content = {"kind": _KIND, "version": VERSION, **asdict(memory, recurse=False)}
+    def _write(self, watermark: Watermark) -> None:
+        content = {"kind": _KIND, "version": VERSION, **asdict(watermark, recurse=False)}
         try:
             write_whole(self.path, orjson.dumps(content, option=orjson.OPT_INDENT_2))
         except OSError as error:

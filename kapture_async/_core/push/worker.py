@@ -19,7 +19,7 @@ from ..errors import (
     RateLimitedError,
 )
 from ..phase import Phase
-from ..transport.retry import Ending, RetryPolicy, Wait, decide
+from ..transport.retry import Ending, RetryIn, RetryPolicy, decide
 from .answers import Contradiction
 from .events import PushPaused
 from .in_flight import InFlightRow, Slowed, sign_of
@@ -287,7 +287,7 @@ class Worker(Generic[R]):
             time_left=self._patience - passed,
             rand=self._rand(),
         )
-        if isinstance(decision, Wait):
+        if isinstance(decision, RetryIn):
             await self._pause(self._push._throttle.stopped, decision.seconds)
             return True
         return False

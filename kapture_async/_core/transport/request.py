@@ -221,12 +221,10 @@ class Request:
     """One request, ready to be sent any number of times. Its repr shows no payload."""
 
     operation: Operation
-    path: str = field(repr=False)
-    """The path with ids filled in; may hold ids, so only the template is shown."""
+    path: str = field(repr=False)  # with ids filled in
     body: Body | None = None
     query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    headers: Mapping[str, Secret] = field(factory=dict)
-    """Headers of this call alone."""
+    headers: Mapping[str, Secret] = field(factory=dict)  # of this call alone
 
 
 @define(kw_only=True)
@@ -234,12 +232,10 @@ class RawReply:
     """A whole answer, undecoded. Its repr shows no payload."""
 
     status: int
-    headers: Mapping[str, str] = field(repr=False)
-    """Case-insensitive."""
+    headers: Mapping[str, str] = field(repr=False)  # case-insensitive
     body: bytes = field(repr=False)
     attempts: tuple[Attempt, ...] = ()
-    cause: BaseException | None = field(default=None, repr=False)
-    """Why the call could not continue after the answer: it could not get a new token."""
+    cause: BaseException | None = field(default=None, repr=False)  # why no new token was given
 
     @property
     def content_type(self) -> str:

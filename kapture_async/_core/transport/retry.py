@@ -54,22 +54,20 @@ class Ending:
     """How one attempt ended short of a usable answer."""
 
     phase: Phase
-    status: int | None = None
-    """The status of a *whole* answer; ``None`` if none came."""
+    status: int | None = None  # of a *whole* answer
     retry_after: float | None = None
-    permanent: bool = False
-    """Trying again cannot help (a certificate that does not verify, say)."""
+    permanent: bool = False  # sending again cannot help (a certificate that does not verify, say)
 
 
 @frozen
-class Wait:
+class RetryIn:
     """Send again after so many seconds."""
 
     seconds: float
 
 
 @frozen
-class Stop:
+class GiveUp:
     """Do not send again; ``reason`` says why in a few words."""
 
     reason: str
@@ -83,7 +81,7 @@ def decide(
     attempt: int,
     time_left: float,
     rand: float,
-) -> Wait | Stop:
+) -> RetryIn | GiveUp:
     """Whether to send again after ``ending``.
 
     Not sent: anything may go again. 425, 429: anything, after the wait. A read: after any passing
@@ -98,21 +96,21 @@ def decide(
         rand: a random number in [0, 1).
     """
     if ending.permanent:
-        return Stop("it would fail again")
+        return GiveUp("it would fail again")
     if ending.status is None:
         if ending.phase >= Phase.SENDING and effect == "write":
-            return Stop("it may have happened")
+            return GiveUp("it may have happened")
     elif ending.status not in AGAIN:
         if ending.status not in _AGAIN_IF_READ:
-            return Stop("the answer is final")
+            return GiveUp("the answer is final")
         if effect == "write":
-            return Stop("it may have happened")
+            return GiveUp("it may have happened")
     if attempt >= policy.attempts:
-        return Stop("all attempts are used up")
+        return GiveUp("all attempts are used up")
     wait = ending.retry_after or policy.backoff(attempt, rand)  # "0" must not mean a hot loop
     if wait >= time_left:
-        return Stop("the wait is longer than the time left")
-    return Wait(wait)
+        return GiveUp("the wait is longer than the time left")
+    return RetryIn(wait)
 
 
 def parse_retry_after(value: str | None, now: float) -> float | None:

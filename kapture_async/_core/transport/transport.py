@@ -21,7 +21,7 @@ from .auth import Auth
 from .call_state import CallState, DeadlineTimer, Failure, IsFile, OpenAnswer, Semaphore
 from .failures import error_for
 from .request import Operation, RawReply, Request
-from .retry import Ending, Stop, Wait, decide, parse_retry_after
+from .retry import Ending, GiveUp, RetryIn, decide, parse_retry_after
 from .settings import CallOptions, TransportSettings
 from .streaming import OpenReply
 
@@ -281,7 +281,7 @@ class Transport:
                     result = last
                     break
                 decision = self._decide(call, last)
-                if isinstance(decision, Stop):
+                if isinstance(decision, GiveUp):
                     result = last
                     break
                 if observer is not None:
@@ -323,7 +323,7 @@ class Transport:
         total = call.options.timeout.total
         return self._error(call, f"no {call.awaited} within {total:g} seconds", "timeout")
 
-    def _decide(self, call: CallState, last: RawReply | Failure) -> Wait | Stop:
+    def _decide(self, call: CallState, last: RawReply | Failure) -> RetryIn | GiveUp:
         """Whether to send again after an attempt that did not succeed."""
         if isinstance(last, Failure):
             ending = Ending(phase=call.phase, permanent=last.permanent)
