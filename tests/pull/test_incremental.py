@@ -241,7 +241,7 @@ async def test_a_state_belongs_to_one_tenant_one_zone_and_its_filters(archive: A
         ) as elsewhere,
     ):
         for wrong in (client, elsewhere):
-            with pytest.raises(StateError, match="it is of an export of"):
+            with pytest.raises(StateError, match="it belongs to an export of"):
                 await wrong.tickets.export(
                     archive.folder / "x.jsonl", state=archive.state, start=START
                 )
@@ -252,14 +252,14 @@ async def test_a_state_belongs_to_one_tenant_one_zone_and_its_filters(archive: A
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "no state"),
-        (b"no json", "no state"),
-        (b"[]", "no state"),
-        (b'{"kind":"other"}', "no state"),
+        (b"", "not the state of"),
+        (b"no json", "not the state of"),
+        (b"[]", "not the state of"),
+        (b'{"kind":"other"}', "not the state of"),
         (b'{"kind":"export state","version":99}', "another version"),
         (b'{"kind":"export state","version":1}', "another version"),
         (b'{"kind":"export state","version":2}', "damaged"),
-        (b"\0" * 100, "no state"),
+        (b"\0" * 100, "not the state of"),
     ],
 )
 async def test_what_is_no_state(archive: Archive, content: bytes, words: str) -> None:

@@ -552,7 +552,7 @@ def test_the_sync_client_hands_rows_out_early_too() -> None:
         pages = client.tickets.pull("2024-04-19", "2024-04-20", ahead=1)
         first = next(pages)
         assert first.title == "0"
-        assert pages._pager.midway  # type: ignore[attr-defined]
+        assert pages._pages.midway  # type: ignore[attr-defined]
         rest = next(pages.pages())
         assert [found.title for found in [first, *rest]] == [f"{n}" for n in range(300)]
         assert list(pages.pages()) == [[]]

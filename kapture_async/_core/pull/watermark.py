@@ -232,8 +232,8 @@ class WatermarkFile:
         problem = ""
         if pending["rows"] and not (os.path.lexists(temporary) or os.path.lexists(target)):
             raise self._error(
-                f"the {pending['rows']:,} rows of run {watermark.runs:,}, which has finished, are in "
-                f"no known file: {temporary!r} has gone, and {target!r} is not there",
+                f"the {pending['rows']:,} rows of the finished run {watermark.runs:,} are in"
+                f" no known file: {temporary!r} has gone, and {target!r} is not there",
                 "Put one of the two back, also if you have moved the second yourself; the next "
                 "run continues then. If both are lost, begin a new state with "
                 f"--from {pending['first']}: it writes those days once more.",
