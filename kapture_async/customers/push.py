@@ -24,7 +24,7 @@ from .._core.errors import (
     UnreadableReplyError,
 )
 from .._core.journal.reference import append_marker, references_in
-from .._core.push.echoes import AnswerRule, Texts, short
+from .._core.push.answers import AnswerRule, Texts, short
 from .._core.push.operation import JournaledOperation, read_row
 from .._core.reconcile.lookup import AskedRow, AskRows, RowAnswer
 from .._core.requestor import ApiRequestor
@@ -305,7 +305,7 @@ def _plain(text: str) -> str:
 SAVED_CUSTOMER = AnswerRule(
     names=("name", "phone number", "e-mail address", "code", "id"),
     sent=_customer_sent,
-    told=_customer_told,
+    answered=_customer_told,
     id_of=lambda saved: saved.customer_id,
     same=_same_customer,
 )

@@ -37,7 +37,7 @@ from .._core.errors import (
 )
 from .._core.journal.reference import append_marker, references_in
 from .._core.pull.pages import Pages
-from .._core.push.echoes import AnswerRule, Texts, short
+from .._core.push.answers import AnswerRule, Texts, short
 from .._core.push.operation import JournaledOperation, build_row, content_of, read_row
 from .._core.push.rows import Row
 from .._core.reconcile.candidates import beginning, clues_in
@@ -555,7 +555,7 @@ def ids_of(body: Mapping[str, Any]) -> set[str]:
 ADDED = AnswerRule(
     names=("title", "description", "e-mail address", "phone number", "associate field"),
     sent=_ticket_sent,
-    told=_ticket_told,
+    answered=_ticket_told,
     id_of=lambda added: added.ticket_id,
 )
 
@@ -569,5 +569,5 @@ def _update_told(updated: UpdatedTicket) -> Texts:
 
 
 UPDATED = AnswerRule(
-    names=("ticket id",), sent=_update_sent, told=_update_told, id_of=_no_id, by_id=True
+    names=("ticket id",), sent=_update_sent, answered=_update_told, id_of=_no_id, by_id=True
 )

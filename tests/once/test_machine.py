@@ -31,8 +31,8 @@ from kapture_async import (
 )
 from kapture_async._core.journal.records import Job, State
 from kapture_async._core.journal.reference import append_marker, references_in
-from kapture_async._core.push.in_flight import InFlightRow
 from kapture_async._core.push.journaling import JournalBridge, RowCodec
+from kapture_async._core.push.rows import InFlightRow
 from kapture_async._core.reconcile.evidence import ListedTicket
 from kapture_async._core.reconcile.reconcile import reconcile
 

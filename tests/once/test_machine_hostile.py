@@ -26,7 +26,7 @@ from hypothesis.stateful import precondition, rule
 from kapture_async import RejectedError
 from kapture_async._core.journal.records import DOUBTS, State
 from kapture_async._core.journal.reference import references_in
-from kapture_async._core.push.in_flight import InFlightRow
+from kapture_async._core.push.rows import InFlightRow
 from kapture_async._core.reconcile.evidence import ListedTicket, ListEnd
 from kapture_async._core.reconcile.reconcile import reconcile
 from kapture_async._core.reconcile.restored import LookupMethods, RestoredSearch

@@ -29,7 +29,7 @@ from kapture_async import (
 from kapture_async._core.journal.records import LATER
 from kapture_async._core.push import throttle
 from kapture_async._core.push.journaling import JournalFile
-from kapture_async._core.push.refusals import MOST_ALIKE, Refusals, kind_of
+from kapture_async._core.push.stop_rules import MOST_ALIKE, StopRules, kind_of
 from kapture_async.testing import Fault, FaultPlan, KaptureEmulator
 from support_async import SupportClient
 from support_async.testing import SupportEmulator
@@ -491,10 +491,10 @@ def refusal(
 
 def told(errors: list[HelpdeskError], operation: str = SERVED, accepted: int = 1) -> int | None:
     """After how many refusals the push is stopped."""
-    refusals = Refusals(operation)
-    refusals.accepted = accepted
+    rules = StopRules(operation)
+    rules.accepted = accepted
     for number, error in enumerate(errors, 1):
-        if refusals.look(error) is not None:
+        if rules.after_try(error) is not None:
             return number
     return None
 
@@ -539,12 +539,12 @@ def test_the_first_row() -> None:
 
 
 def test_no_number_of_kinds_grows_without_bound() -> None:
-    refusals = Refusals(SERVED)
-    refusals.accepted = 1
+    rules = StopRules(SERVED)
+    rules.accepted = 1
     for number in range(5000):
         words = "".join(chr(97 + int(digit)) for digit in str(number))
-        assert refusals.look(refusal(words=words)) is None
-    assert len(refusals._alike) <= 1001
+        assert rules.after_try(refusal(words=words)) is None
+    assert len(rules._alike) <= 1001
 
 
 def test_kinds_hold_no_more_than_words() -> None:

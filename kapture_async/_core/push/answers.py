@@ -4,6 +4,9 @@ A server or proxy that is one answer behind gives a row the answer of another. S
 "success", and the row may never have been executed. Two things contradict it: it fits another row
 and not its own, or it gives an id that another row has.
 
+Services change what they repeat: they trim it, change its case, escape it for HTML once or twice,
+fold white space, leave out mark-up, and cut it at the end. None of that is a contradiction.
+
 What is kept of the rows before has a fixed size: the fields of the last ``RECENT`` rows, and about
 a quarter of a million ids, each as the 64 bits of its hash. In a push of a million rows the chance
 that one id is taken for another is below one in a billion; one that was given longer ago is not
@@ -12,25 +15,70 @@ noticed.
 
 from __future__ import annotations
 
+import html
+import logging
+import re
 from array import array
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from ..errors import AnswerMismatchError
-from .echoes import SAME, AnswerRule, Texts, explains_better, fits, fold
-from .in_flight import InFlightRow
-from .rows import Row
+from ..errors import AnswerMismatchError, PushStoppedError
+from .events import AnswersDiffer, RowDoubted
+from .rows import NOTHING, InFlightRow, Row
+
+if TYPE_CHECKING:
+    from .push import Push
+
+logger = logging.getLogger("kapture_async.push")
 
 RECENT = 256
 """Rows whose fields are compared with an answer that does not fit its own row."""
 ALIKE = 20
-"""So many answers in a row that fit no row in a field are the service's habit: worth a word, and
-from then on the field is not compared, until one fits again."""
+"""So many answers in a row that fit no row in a field are the service's habit: it is reported, and
+the field is not compared until one fits again."""
+MISMATCHED = "two answers belong to other rows than those they came for"
+_MOST_CONTRADICTIONS = 2
 _BITS = 18
 _MASK = (1 << _BITS) - 1
+
+
+NONE, CUT, SAME = 0, 1, 2
+"""How well a text that came back fits one that was sent; ``CUT``: it is the beginning of it."""
+
+_HEAD, _TAIL = 200, 100
+_DEEP = 5
+_TAG = re.compile(r"<[^<>]*>")
+_DOTS = " .…"
+
+Texts = tuple[Any, ...]
+"""The fields of a row, or of an answer, in the order of a rule's names: texts, objects of further
+fields, or ``None``."""
+
+
+@frozen(kw_only=True)
+class AnswerRule:
+    """What the answers of one operation repeat.
+
+    Attributes:
+        names: the fields, as a person calls them; the title comes first.
+        sent: the fields of what is sent.
+        answered: the fields of an answer, in the same order.
+        id_of: the id an answer gives.
+        by_id: the first field is the id of what is changed: it is there before, and several rows
+            may change it.
+        same: for services that answer with the id of a thing that is there already: whether two
+            rows, by their fields, may well be one thing.
+    """
+
+    names: tuple[str, ...]
+    sent: Callable[[Any], Texts]
+    answered: Callable[[Any], Texts]
+    id_of: Callable[[Any], str | None]
+    by_id: bool = False
+    same: Callable[[Texts, Texts], bool] | None = None
 
 
 @frozen
@@ -98,12 +146,12 @@ class _Sent:
 
     __slots__ = ("_folded", "given", "index", "key", "line", "number", "texts")
 
-    def __init__(self, number: int, live: InFlightRow[Any], texts: Texts) -> None:
+    def __init__(self, number: int, row: InFlightRow[Any], texts: Texts) -> None:
         self.number = number
-        self.index = live.index
-        self.key = live.key
-        row = live.row
-        self.line = row.line if row.__class__ is Row else None
+        self.index = row.index
+        self.key = row.key
+        given = row.row
+        self.line = given.line if given.__class__ is Row else None
         self.texts = texts
         self.given: str | None = None
         """The id it was accepted with, or nothing, if its answer gave none."""
@@ -127,7 +175,7 @@ class _Sent:
         )
 
     def __str__(self) -> str:
-        """A name by which a person finds it again."""
+        """How a person finds it again."""
         name = f"row {self.index}" if self.line is None else f"line {self.line}"
         return name if self.key is None else f"{name}, key {self.key!r}"
 
@@ -136,69 +184,65 @@ class Answers:
     """Compares the answers of a push with its rows.
 
     Args:
+        push: whose rows they are; it is told of what they contradict.
         rule: what the answers repeat.
-        us: what errors of our own carry: service, operation, effect.
         most: rows that may be out at a time.
-        on_habit: told once that so many answers alike fit no row in this field.
+
+    Attributes:
+        contradictions: answers that belong to other rows than those they came for.
+        doubted: accepted rows that are in doubt since.
     """
 
-    def __init__(
-        self,
-        rule: AnswerRule,
-        us: dict[str, Any],
-        *,
-        most: int,
-        on_habit: Callable[[str, int], None],
-    ) -> None:
+    def __init__(self, push: Push[Any], rule: AnswerRule, *, most: int) -> None:
+        self._push = push
         self._rule = rule
-        self._sent_of, self._told_of, self._id_of = rule.sent, rule.told, rule.id_of
+        self._sent_of, self._answered_of, self._id_of = rule.sent, rule.answered, rule.id_of
         self._by_id = rule.by_id
         self.gives_ids = not rule.by_id
         """The answers give each row an id of its own."""
-        self._us = us
-        self._on_habit = on_habit
+        self.contradictions = self.doubted = 0
         self._recent: deque[_Sent] = deque(maxlen=max(RECENT, 2 * most))
         self._ids = Ids()
         self._nothing: Texts = (None,) * len(rule.names)
         self._odd = [0] * len(rule.names)
         self._odd_one = False
-        self._told_habits: set[int] = set()
+        self._reported_habits: set[int] = set()
 
     def know(self, given: str, row: int) -> None:
         """A row of an earlier run has this id."""
         self._ids.claim(given, row)
 
-    def note(self, live: InFlightRow[Any]) -> None:
+    def note(self, row: InFlightRow[Any]) -> None:
         """A row is about to be sent for the first time."""
-        number = live.index if live.entry is None else live.entry
+        number = row.index if row.entry is None else row.entry
         try:
-            texts = self._sent_of(live.value)
+            texts = self._sent_of(row.value)
         except Exception:  # a row that cannot be sent; the call says why
             texts = self._nothing
-        live.sent = sent = _Sent(number, live, texts)
+        row.sent = sent = _Sent(number, row, texts)
         self._recent.append(sent)
         if self._by_id and sent.texts[0]:
             self._ids.claim(sent.texts[0], number)
 
-    def check(self, live: InFlightRow[Any]) -> Contradiction | None:
+    def check(self, row: InFlightRow[Any]) -> Contradiction | None:
         """An answer says "success"; does anything speak against its being this row's?"""
-        sent, result = live.sent, live.result
-        told, strange = self._told_of(result), False
-        for text, mine in zip(told, sent.texts):  # noqa: B905 - both follow the rule's names
+        sent, result = row.sent, row.result
+        answered, strange = self._answered_of(result), False
+        for text, mine in zip(answered, sent.texts):  # noqa: B905 - both follow the rule's names
             if text and mine:
                 if text == mine:
-                    live.checked = True
+                    row.checked = True
                 else:
                     strange = True
         given = self._id_of(result)
         if given:
             earlier = self._ids.claim(given, sent.number)
             if earlier is not None:
-                return self._same_id(sent, given, earlier, told)
+                return self._same_id(sent, given, earlier, answered)
         if not strange:
             if self._odd_one:
                 self._odd, self._odd_one = [0] * len(self._odd), False
-        elif (other := self._other(live, sent, given, told)) is not None:
+        elif (other := self._other(row, sent, given, answered)) is not None:
             if given:
                 self._ids.give(given, other.number)
             words = (
@@ -211,12 +255,37 @@ class Answers:
         sent.given = given or ""
         return None
 
-    def counts(self, error: AnswerMismatchError) -> bool:
-        """Whether an answer that contradicts itself, or names another thing than was asked for,
-        is the answer of another row. (Of two tickets that were merged, one may answer so, too.)"""
-        return error.named is None or self._ids.row_of(error.named) is not None
+    def contradicted(self, row: InFlightRow[Any], found: Contradiction) -> None:
+        """Take back what a row was accepted for, and doubt the other row, if there is one.
 
-    def _same_id(self, sent: _Sent, given: str, earlier: int, told: Texts) -> Contradiction | None:
+        One answer of another row may be an accident; after two, nothing that the service says can
+        be relied upon, and the push stops.
+        """
+        push, error = self._push, found.error
+        row.result, row.last = NOTHING, error
+        if found.earlier is not None:
+            self.doubted += 1
+            logger.warning(
+                "an accepted row is in doubt: another row was given its id, %s", found.ticket_id
+            )
+            if push._recorder is not None:
+                push._recorder.doubt(found.earlier, found.ticket_id, found.words)
+            push._tell(RowDoubted(found.index, found.key, found.ticket_id, found.words))
+        # An answer that contradicts itself, or names another thing than was asked for, need not be
+        # that of another row: of two tickets that were merged, one may answer so, too.
+        if error.named is None or self._ids.row_of(error.named) is not None:
+            self.contradictions += 1
+            if self.contradictions == _MOST_CONTRADICTIONS:
+                push._fail(PushStoppedError(MISMATCHED, **push._us), MISMATCHED)
+
+    def _report_habit(self, field: str) -> None:
+        words = "%d answers repeat a %s that fits no row; it cannot show that they are right"
+        logger.warning(words, ALIKE, field)
+        self._push._tell(AnswersDiffer(field, ALIKE))
+
+    def _same_id(
+        self, sent: _Sent, given: str, earlier: int, answered: Texts
+    ) -> Contradiction | None:
         before = next((one for one in reversed(self._recent) if one.number == earlier), None)
         same = self._rule.same
         if same is not None and (before is None or same(before.texts, sent.texts)):
@@ -224,7 +293,7 @@ class Answers:
             return None
         name = f"the row with number {earlier}" if before is None else str(before)
         words = f"the answer says success and gives the id {given}, which another row has ({name})"
-        if before is not None and explains_better(before.texts, sent.texts, told):
+        if before is not None and explains_better(before.texts, sent.texts, answered):
             # It is that row's own answer, given twice: nothing speaks against that row.
             return Contradiction(self._error(f"{words}; it carries the content of that row"))
         return Contradiction(
@@ -238,38 +307,111 @@ class Answers:
         )
 
     def _other(
-        self, live: InFlightRow[Any], sent: _Sent, given: str | None, told: Texts
+        self, row: InFlightRow[Any], sent: _Sent, given: str | None, answered: Texts
     ) -> _Sent | None:
         """The row whose answer this seems to be. If there is none, the service has changed what
         it repeats."""
         levels = [
             fits(mine, text) if text and mine else SAME
-            for text, mine in zip(told, sent.texts, strict=True)
+            for text, mine in zip(answered, sent.texts, strict=True)
         ]
         wanted = [
             (place, fold(text) if text.__class__ is str else text)
-            for place, (text, level) in enumerate(zip(told, levels, strict=True))
+            for place, (text, level) in enumerate(zip(answered, levels, strict=True))
             if text and level < SAME and self._odd[place] < ALIKE
         ]
         if wanted:
             for one in reversed(self._recent):
                 if one is sent or (one.given is not None and one.given != given):
                     continue  # it has had an answer of its own
-                if one.may_match(wanted) and explains_better(one.texts, sent.texts, told):
+                if one.may_match(wanted) and explains_better(one.texts, sent.texts, answered):
                     return one
-        for place, (text, mine) in enumerate(zip(told, sent.texts, strict=True)):
+        for place, (text, mine) in enumerate(zip(answered, sent.texts, strict=True)):
             if not text or not mine:
                 continue
             if levels[place]:
-                live.checked = True
+                row.checked = True
                 self._odd[place] = 0
                 continue
             self._odd[place] += 1
             self._odd_one = True
-            if self._odd[place] == ALIKE and place not in self._told_habits:
-                self._told_habits.add(place)
-                self._on_habit(self._rule.names[place], ALIKE)
+            if self._odd[place] == ALIKE and place not in self._reported_habits:
+                self._reported_habits.add(place)
+                self._report_habit(self._rule.names[place])
         return None
 
     def _error(self, words: str) -> AnswerMismatchError:
-        return AnswerMismatchError(words, status=200, **self._us)
+        return AnswerMismatchError(words, status=200, effect="write", **self._push._us)
+
+
+def short(text: Any) -> str | None:
+    """What is kept of a text to compare it by: all of it, or beginning and end."""
+    if text.__class__ is not str:
+        return None
+    return text if len(text) <= _HEAD + _TAIL else text[:_HEAD] + text[-_TAIL:]
+
+
+def fold(text: str) -> str:
+    """A text without what services change in it."""
+    if "&" in text:
+        text = html.unescape(html.unescape(text))
+    if "<" in text:
+        text = _TAG.sub(" ", text)
+    return " ".join(text.split()).casefold()
+
+
+def fits(sent: Any, answered: Any) -> int:
+    """How well a field that came back fits one that was sent: ``NONE``, ``CUT`` or ``SAME``."""
+    if not sent:
+        return NONE
+    if sent == answered:
+        return SAME
+    if sent.__class__ is dict or answered.__class__ is dict:
+        return _fits_fields(sent, answered)
+    sent, answered = fold(sent), fold(answered)
+    if sent == answered:
+        return SAME
+    beginning = answered.rstrip(_DOTS)
+    if beginning and sent.startswith(beginning):
+        return CUT
+    # Of a long text, the two ends are compared; if it was cut, only its beginning can be.
+    shown = _HEAD // 2
+    return CUT if len(answered) > shown and answered[:shown] == sent[:shown] else NONE
+
+
+def _fits_fields(sent: Any, answered: Any) -> int:
+    """The same for further fields. Only those that are in both are compared, by their own names,
+    whichever objects or lists they stand in."""
+    mine, theirs = _flat(sent), _flat(answered)
+    return SAME if all(mine[name] == theirs[name] for name in mine.keys() & theirs) else NONE
+
+
+def _flat(value: Any) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    _collect(value, "", found, 0)
+    return {name: sorted(texts) for name, texts in found.items()}
+
+
+def _collect(value: Any, name: str, found: dict[str, list[str]], depth: int) -> None:
+    if isinstance(value, dict) and depth < _DEEP:
+        for key in value:
+            _collect(value[key], str(key), found, depth + 1)
+    elif isinstance(value, (list, tuple)) and depth < _DEEP:
+        for one in value:
+            _collect(one, name, found, depth + 1)
+    elif isinstance(value, str) and value:
+        found.setdefault(name, []).append(fold(value))
+
+
+def explains_better(other: Texts, own: Texts, answered: Texts) -> bool:
+    """Whether an answer fits another row better than the one it came for: no field worse, and one
+    that is the other's and not its own."""
+    better = False
+    for theirs, mine, text in zip(other, own, answered, strict=True):
+        if not text:
+            continue
+        by_other, by_own = fits(theirs, text), fits(mine, text)
+        if by_other < by_own:
+            return False
+        better = better or (by_other == SAME and by_own < SAME)
+    return better

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ..errors import JournalError
+from ..errors import ConflictError, HelpdeskError, InvalidInputError, JournalError
 from ..journal.errors import same_again
-from .in_flight import InFlightRow
+from ..journal.records import Decision
 from .journaling import JournalBridge
-from .row_reader import RowReader
+from .rows import InFlightRow, Row
 from .screening import Screening
-from .throttle import Throttle
+
+if TYPE_CHECKING:
+    from .push import Push
 
 R = TypeVar("R")
 
@@ -28,29 +30,18 @@ class JournaledFeed(Generic[R]):
     that may be out, and up to eight where workers would otherwise wait for the disk.
 
     Args:
-        drawing: where rows come from.
+        push: whose rows they are. Those that need no worker are finished there: known to the
+            journal, refused, or left over.
         recorder: writes them down.
-        pace: says how many are of use.
-        keep_up: waits until the outcomes so far have been read.
-        finish: takes rows that need no worker: known to the journal, refused, or left over.
-        fail: told of what keeps the push from going on, and in words.
     """
 
-    def __init__(
-        self,
-        drawing: RowReader[R],
-        recorder: JournalBridge,
-        pace: Throttle,
-        keep_up: Callable[[], Awaitable[None]],
-        finish: Callable[[InFlightRow[R]], None],
-        fail: Callable[[BaseException, str], None],
-    ) -> None:
-        self._drawing = drawing
-        self._screening = Screening(drawing, recorder, fail)
+    def __init__(self, push: Push[R], recorder: JournalBridge) -> None:
+        self._push = push
+        self._reader = push._reader
+        self._screening = Screening(push._reader, recorder, push._fail)
         self._recorder = recorder
-        self._pace = pace
-        self._keep_up = keep_up
-        self._finish = finish
+        self._throttle = push._throttle
+        self._finish = push._end_alone
         self._ready: deque[InFlightRow[R]] = deque()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._hungry = asyncio.Event()
@@ -63,11 +54,11 @@ class JournaledFeed(Generic[R]):
         self._left = False
 
     async def run(self) -> None:
-        """Draw rows as they are needed; returns when there are no more."""
-        drawing, begin, screening = self._drawing, self._recorder.begin, self._screening
+        """Read rows as they are needed; returns when there are no more."""
+        reader, begin, screening = self._reader, self._recorder.begin, self._screening
         released = self._recorder.released
         try:
-            while await self._pace.clear():
+            while await self._throttle.clear():
                 most = self._most()
                 for _ in range(most - self._ahead):
                     live: InFlightRow[R] | None
@@ -76,17 +67,17 @@ class JournaledFeed(Generic[R]):
                     elif screening.needed:
                         live = await screening.next()
                     else:
-                        live = drawing.read_nowait() if drawing.at_once else await drawing.read()
+                        live = reader.read_nowait() if reader.at_once else await reader.read()
                     if live is None:
                         if released:
                             break
                         return
                     self._begun += 1
                     begin(live)
-                await self._keep_up()
+                await self._push._wait_for_consumer()
                 self._low = most // 2
                 self._hungry.clear()
-                more = not drawing.over or screening.needed or released
+                more = not reader.over or screening.needed or released
                 if more and self._ahead > self._low:
                     await self._hungry.wait()
         finally:
@@ -96,7 +87,7 @@ class JournaledFeed(Generic[R]):
             self._tell_workers()
 
     def get_nowait(self) -> InFlightRow[R] | None:
-        """See :class:`.row_reader.Feed`."""
+        """See :class:`.rows.Feed`."""
         ready = self._ready
         if not ready:
             return None
@@ -106,7 +97,7 @@ class JournaledFeed(Generic[R]):
         return live
 
     async def get(self) -> InFlightRow[R] | None:
-        """See :class:`.row_reader.Feed`."""
+        """See :class:`.rows.Feed`."""
         while True:
             live = self.get_nowait()
             if live is not None or (self._exhausted and not self._begun):
@@ -115,7 +106,7 @@ class JournaledFeed(Generic[R]):
             await self._wait()
 
     def hold_slot(self, live: InFlightRow[R]) -> None:
-        """See :class:`.row_reader.Feed`; what is written down may wait."""
+        """See :class:`.rows.Feed`; what is written down may wait."""
 
     def stop(self) -> None:
         """No more rows are wanted. Those that are ready still go to the workers."""
@@ -143,7 +134,7 @@ class JournaledFeed(Generic[R]):
             self._reach = min(1.25 * self._reach, _FARTHEST)
         else:
             self._reach = max(0.98 * self._reach, 1.0)
-        return max(2, int(self._reach * self._pace.room))
+        return max(2, int(self._reach * self._throttle.room))
 
     @property
     def _ahead(self) -> int:
@@ -187,3 +178,50 @@ class JournaledFeed(Generic[R]):
         if not self._begun:
             for _ in range(len(self._idle)):
                 self._wake_one()
+
+
+def refusal_of(row: InFlightRow[Any], known: Decision, **call: Any) -> HelpdeskError | None:
+    """Why a row that the journal knows in another form is refused; ``None`` if it is only skipped.
+
+    Args:
+        row: the row.
+        known: what the journal knows.
+        call: what the error says of the call: service, operation, effect.
+    """
+    if known.action == "clash":
+        line = row.row.line if isinstance(row.row, Row) else None
+        where = "" if line is None else f"line {line}: "
+        return InvalidInputError(f"{where}{known.words}", next_step=_CLASH, **call)
+    if known.action in _OUT_OF_ORDER:
+        words, next_step = _OUT_OF_ORDER[known.action]
+        return ConflictError(words, next_step=next_step, **call)
+    return None
+
+
+_OUT_OF_ORDER = {
+    "changed": (
+        "this row was pushed before with other content, and is in the helpdesk",
+        "Change the ticket there, or give the row a key of its own if it is another ticket.",
+    ),
+    "renamed": (
+        "an earlier run of this journal had a row of this content, with a key where this has "
+        "none, or without one where this has one",
+        "Push with the same keys as before; or, if it is another row, with another journal.",
+    ),
+    "respelled": (
+        "its key is another spelling of a key of an earlier run, whose row may be in the helpdesk",
+        "Push with the keys as they were. If it is another ticket, go ahead with keys_exact=True "
+        "(--keys-exact on the command line).",
+    ),
+    "held": (
+        "its key is another spelling of a key of an earlier run, as with too many rows of this "
+        "push",
+        "Push with the keys as they were. If they are other tickets, go ahead with "
+        "keys_exact=True (--keys-exact on the command line).",
+    ),
+}
+"""Rows that a journaled push refuses to send, why, and what to do. Never "not sent": that would
+say that it is safe to send them."""
+
+
+_CLASH = "Give it a key of its own if it is another ticket; else take it out of the source."

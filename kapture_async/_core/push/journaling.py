@@ -33,8 +33,7 @@ from ..journal.traits import traits_of
 from ..journal.writer import Journal, OnWritten
 from ..outcome import Outcome
 from ..reconcile.restored import LookupMethods, OtherJournals, PendingRow, RestoredSearch
-from .in_flight import InFlightRow
-from .rows import Row
+from .rows import InFlightRow, Row
 
 V = TypeVar("V")
 

@@ -28,7 +28,7 @@ from ..reconcile.results import Reconciliation, Resolved, Verification
 from ..reconcile.verify import VerifyObserver, verify
 from ..requestor import ApiRequestor
 from ..transport.retry import NO_RETRY
-from .echoes import AnswerRule
+from .answers import AnswerRule
 from .journaling import JournalBridge, KeyRules, RowCodec
 from .push import Push
 from .rows import Source

@@ -1,9 +1,9 @@
 """The push itself: a fixed set of workers between a source of rows and a stream of outcomes.
 
-The way of one row: read from the source (``row_reader``) → written down, if there is a journal
-(``journaling``) → sent in its turn, once, and again if that is safe and of use (``worker``) → its
-outcome stands in the buffer → is read by the caller. Every row that is taken gets exactly one
-outcome, whatever happens: error, cancellation, a bug in here.
+The way of one row: read from the source (``rows``) → written down, if there is a journal
+(``journaling``) → sent in its turn, once, and again if that is safe and of use (``worker``) →
+buffered as an outcome → read by the caller. Every row that is taken gets exactly one outcome,
+whatever happens: an error, a cancellation, a bug in here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 import random
 import time
 from collections import deque
@@ -20,14 +19,11 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 import anyio
-from anyio.abc import TaskGroup
 from attrs import frozen
 
 from ..errors import (
     ClientStateError,
-    ConflictError,
     HelpdeskError,
-    InvalidInputError,
     JournalError,
     NoReplyError,
     NotSentError,
@@ -38,24 +34,13 @@ from ..outcome import AnyOutcome, NotSent
 from ..runtime import running_loop
 from ..transport.failures import interrupted_by
 from ..transport.retry import RetryPolicy
-from .answers import Answers, Contradiction
-from .echoes import AnswerRule
-from .events import (
-    AnswersDiffer,
-    PushEvent,
-    PushNoticed,
-    PushStopped,
-    RowDoubted,
-    RowFinished,
-    RowKnown,
-)
-from .in_flight import NOTHING, InFlightRow, is_hopeless
-from .journaled import JournaledFeed
+from .answers import MISMATCHED, AnswerRule, Answers
+from .events import PushEvent, PushNoticed, PushStopped, RowFinished, RowKnown
+from .journaled import JournaledFeed, refusal_of
 from .journaling import JournalBridge
-from .refusals import Refusals, Stop
-from .row_reader import DirectFeed, Feed, RowReader
-from .rows import Row, Rows, Source
+from .rows import NOTHING, Feed, InFlightRow, Row, RowReader, Source
 from .settings import PushSettings
+from .stop_rules import Stop, StopRules, count_of_rows
 from .throttle import Throttle
 from .wait_queue import Pauser, pause_on_clock
 from .worker import Worker
@@ -66,11 +51,6 @@ logger = logging.getLogger("kapture_async.push")
 
 MAX_CONCURRENCY = 100
 """As many as a client has connections by default. The throttle finds out how many are of use."""
-
-
-_FIRST_FAILURES = 20
-"""As long as nothing was accepted, so many failures in a row that are not the rows' own are
-enough: rows go one at a time then, and each may be a doubt."""
 
 
 @frozen
@@ -134,34 +114,18 @@ class Push(Generic[R]):
     ) -> None:
         settings = settings or PushSettings()
         max_concurrency = settings.max_concurrency or max_concurrency
-        self._rows = Rows(source)
-        self._service, self._operation = service, operation
-        self._us: dict[str, Any] = {"service": service, "operation": operation, "effect": "write"}
-        self._most_workers = max_concurrency
-        self._most_unread = 2 * max_concurrency
-        self._give_up_after = settings.give_up_after or math.inf
-        self._keep_going = settings.keep_going
+        self._us: dict[str, Any] = {"service": service, "operation": operation}
+        self._settings = settings
         self._on_event = settings.on_event
         self._now = now
         self._recorder = recorder
-        self._from_journal = settings.from_journal
         self._drop_connections = drop_connections
-        self._contradictions = self._doubted = 0
-        self._answers: Answers | None = None
-        if rule is not None:
-            self._answers = Answers(
-                rule, self._us, most=max_concurrency, on_habit=self._answers_differ
-            )
-        self._spawned = 0
-        self._group: TaskGroup
-        names = ("accepted", "rejected", "not_sent", "unknown", "earlier")
-        self._tally: dict[str, int] = dict.fromkeys(names, 0)
-        self._hopeless = 0
+        self._tally = dict.fromkeys(("accepted", "rejected", "not_sent", "unknown", "earlier"), 0)
         self._unread: deque[AnyOutcome[R]] = deque()
+        self._most_unread = 2 * max_concurrency
         self._wake = asyncio.Event()
         self._consumer_sleeps = False
         self._room = asyncio.Event()
-        self._crowded = False
         self._stop_reason: str | None = None
         self._failure: BaseException | None = None
         self._runner: asyncio.Task[None] | None = None
@@ -174,23 +138,21 @@ class Push(Generic[R]):
             pause=pause,
             rand=rand,
         )
-        self._reader: RowReader[R] = RowReader(
-            self._rows, settings.key, now, self._fail, self._is_cut_off
+        self._stop_rules = StopRules(
+            operation, keep_going=settings.keep_going, give_up_after=settings.give_up_after
         )
-        self._journaled: JournaledFeed[R] | None = None
-        if recorder is not None:
-            self._journaled = JournaledFeed(
-                self._reader,
-                recorder,
-                self._throttle,
-                self._wait_for_consumer,
-                self._end_alone,
-                self._fail,
-            )
-        self._feed: Feed[R] = self._journaled or DirectFeed(self._reader)
-        self._refusals = Refusals(operation, keep_going=settings.keep_going)
+        self._answers = None if rule is None else Answers(self, rule, most=max_concurrency)
+        self._reader: RowReader[R] = RowReader(self, source, settings.key)
+        self._journaled = None if recorder is None else JournaledFeed(self, recorder)
+        self._feed: Feed[R] = self._journaled or self._reader
         self._worker: Worker[R] = Worker(
-            self, send, retry=retry, patience=settings.patience, pause=pause, rand=rand
+            self,
+            send,
+            retry=retry,
+            patience=settings.patience,
+            most=max_concurrency,
+            pause=pause,
+            rand=rand,
         )
 
     # --- for the caller ------------------------------------------------------------------------
@@ -223,7 +185,7 @@ class Push(Generic[R]):
         room for another."""
         left = list(self._unread)
         self._unread.clear()
-        self._make_room()
+        self._room.set()
         return left
 
     async def __aenter__(self) -> Push[R]:
@@ -246,8 +208,9 @@ class Push(Generic[R]):
             if self._answers is not None and self._answers.gives_ids:
                 for row, ticket_id in await recorder.given():
                     self._answers.know(ticket_id, row)
-            if self._from_journal or recorder.has_rest:
-                self._rows.then(recorder.rest(from_journal=self._from_journal))
+            from_journal = self._settings.from_journal
+            if from_journal or recorder.has_rest:
+                self._reader.then(recorder.rest(from_journal=from_journal))
         self._runner = asyncio.create_task(self._run(), name="push")
         return self
 
@@ -286,8 +249,7 @@ class Push(Generic[R]):
             if await self.wait_for_change():
                 raise StopAsyncIteration
         outcome = self._unread.popleft()
-        if self._crowded:
-            self._make_room()
+        self._room.set()
         return outcome
 
     async def next_batch(self) -> list[AnyOutcome[R]]:
@@ -304,7 +266,8 @@ class Push(Generic[R]):
 
     def report_unsent(self, rows: Iterable[Any]) -> None:
         """Give rows that were drawn from a source, and never taken from it, their outcome."""
-        error = NotSentError("the push was stopped before it was taken", **self._us)
+        words = "the push was stopped before it was taken"
+        error = NotSentError(words, effect="write", **self._us)
         for row in rows:
             key = row.key if isinstance(row, Row) else None
             index = self._reader.taken
@@ -340,11 +303,11 @@ class Push(Generic[R]):
         if failure is None and runner is not None and not self._reported:
             if runner.cancelled():
                 words = "the push was cut off"
-                failure = PushStoppedError(words, service=self._service, operation=self._operation)
+                failure = PushStoppedError(words, **self._us)
             else:
                 failure = runner.exception()
         self._failure, self._reported = None, True
-        if isinstance(failure, PushStoppedError) and failure.message == _MISMATCHED:
+        if isinstance(failure, PushStoppedError) and failure.message == MISMATCHED:
             failure = self._count_doubts(failure)
         if failure is not None:
             raise failure
@@ -353,97 +316,74 @@ class Push(Generic[R]):
 
     async def _run(self) -> None:
         try:
-            async with anyio.create_task_group() as group:
-                self._group = group
-                if self._journaled is not None:
-                    group.start_soon(self._journaled.run)
-                self._spawn_workers()
+            if self._journaled is not None:
+                await self._worker.run(self._journaled.run)
+            else:
+                await self._worker.run()
         finally:
-            self._worker.leave()
             try:
-                await self._rows.aclose()
+                await self._reader.aclose()
                 await self._close_books()
             finally:
                 await self._close_journal()
                 # Readers look at the runner only after this turn of the loop, when it is done.
                 asyncio.get_running_loop().call_soon(self._wake.set)
 
-    def _spawn_workers(self) -> None:
-        """Have as many workers as may send at a time: more would only queue."""
-        while self._spawned < min(self._throttle.room, self._most_workers):
-            self._spawned += 1
-            self._group.start_soon(self._worker.work)
-
-    def _spawn_worker_for(self, live: InFlightRow[R]) -> None:
-        """Have another worker for a row that must wait while the others continue."""
-        self._group.start_soon(self._worker.work, live)
-
     async def _wait_for_consumer(self) -> None:
         """Wait for a consumer that is slow."""
         while len(self._unread) >= self._most_unread and not self._throttle.stopped.is_set():
-            self._crowded = True
             self._room.clear()
             await self._room.wait()
-
-    def _make_room(self) -> None:
-        self._crowded = False
-        self._room.set()
 
     def _is_cut_off(self) -> bool:
         """Whether the push itself is being cancelled, and not something inside it."""
         return self._runner is not None and self._runner.cancelling() > 0
 
-    def _interrupted(self, live: InFlightRow[R], error: BaseException) -> bool:
+    def _interrupted(self, row: InFlightRow[R], error: BaseException) -> bool:
         """Say what may have become of a row that something broke into.
 
         Returns:
             Whether it is the push itself that is being cut off.
         """
-        if live.has_turn:
+        if row.has_turn:
             self._throttle.unused()
-        live.release_slot()
-        live.last = interrupted_by(error) or live.last or self._story_of(error, live.tries)
+        row.release_slot()
+        row.last = interrupted_by(error) or row.last or self._story_of(error, row.tries)
         if self._is_cut_off():
             return True
-        error.add_note(f"while pushing row {live.index}")
-        self._fail(_not_a_cancellation(error), f"row {live.index} met {_name_of(error)}")
+        error.add_note(f"while pushing row {row.index}")
+        self._fail(_not_a_cancellation(error), f"row {row.index} met {_name_of(error)}")
         return False
 
-    def _end(self, live: InFlightRow[R]) -> None:
+    def _end(self, row: InFlightRow[R]) -> None:
         """Give a row its outcome; with a journal once that is written down."""
-        if live.known is not None:
-            self._skip(live, live.known)
+        if row.known is not None:
+            self._skip(row, row.known)
             return
-        if live.result is NOTHING:
-            if live.last is None:
+        if row.result is NOTHING:
+            if row.last is None:
                 words = "the push was stopped before it was sent"
-                live.last = NotSentError(words, **self._us)
-            if isinstance(live.last, JournalError):
-                self._fail(live.last, "the journal failed")
-        outcome = live.outcome(self._now)
-        if live.entry is not None and self._recorder is not None:
-            self._recorder.end(live, outcome)
+                row.last = NotSentError(words, effect="write", **self._us)
+            if isinstance(row.last, JournalError):
+                self._fail(row.last, "the journal failed")
+        outcome = row.outcome(self._now)
+        if row.entry is not None and self._recorder is not None:
+            self._recorder.end(row, outcome)
         else:
             self._finish(outcome)
 
-    def _skip(self, live: InFlightRow[R], known: Decision) -> None:
+    def _skip(self, row: InFlightRow[R], known: Decision) -> None:
         """A row that the journal knows, and that is not to be sent now."""
-        if known.action == "clash":
-            live.known, where = None, _line_of(live.row)
-            live.last = InvalidInputError(f"{where}{known.words}", next_step=_CLASH, **self._us)
-            self._finish(live.outcome(self._now))
-            return
-        if known.action in _OUT_OF_ORDER:
-            live.known = None
-            words, next_step = _OUT_OF_ORDER[known.action]
-            live.last = ConflictError(words, next_step=next_step, **self._us)
-            self._finish(live.outcome(self._now))
+        error = refusal_of(row, known, effect="write", **self._us)
+        if error is not None:
+            row.known, row.last = None, error
+            self._finish(row.outcome(self._now))
             return
         self._tally["earlier"] += 1
         self._wake.set()
         if self._on_event is not None:
             repeated = known.action == "repeated"
-            self._tell(RowKnown(live.key, "repeated" if repeated else known.state.value))
+            self._tell(RowKnown(row.key, "repeated" if repeated else known.state.value))
 
     def _written(self, outcomes: Sequence[AnyOutcome[R]], problem: JournalError | None) -> None:
         if problem is not None:
@@ -454,12 +394,12 @@ class Push(Generic[R]):
             except Exception as error:  # the others shall not suffer from it
                 self._fail(error, f"row {outcome.index} met {_name_of(error)}")
 
-    def _end_alone(self, live: InFlightRow[R]) -> None:
+    def _end_alone(self, row: InFlightRow[R]) -> None:
         """:meth:`_end` for one of many."""
         try:
-            self._end(live)
+            self._end(row)
         except Exception as error:
-            self._fail(error, f"row {live.index} met {_name_of(error)}")
+            self._fail(error, f"row {row.index} met {_name_of(error)}")
 
     async def _close_books(self) -> None:
         """If the source was read whole, see what of earlier runs needs no further care."""
@@ -488,8 +428,8 @@ class Push(Generic[R]):
     def _story_of(self, error: BaseException, tries: int) -> HelpdeskError:
         words = f"interrupted by {_name_of(error)}"
         if tries == 0:
-            return NotSentError(f"{words} before it was sent", **self._us)
-        return NoReplyError(f"{words} while it was being sent", **self._us)
+            return NotSentError(f"{words} before it was sent", effect="write", **self._us)
+        return NoReplyError(f"{words} while it was being sent", effect="write", **self._us)
 
     def _finish(self, outcome: AnyOutcome[R]) -> None:
         self._tally[outcome.name] += 1
@@ -497,30 +437,22 @@ class Push(Generic[R]):
         if self._consumer_sleeps:
             self._consumer_sleeps = False
             self._wake.set()
-        if outcome.name == "accepted" or not is_hopeless(outcome):
-            self._hopeless = 0
-        elif not (self._keep_going and outcome.name == "rejected"):
-            self._hopeless += 1
-            most = self._give_up_after
-            if not self._tally["accepted"]:
-                most = min(most, _FIRST_FAILURES)
-            if self._hopeless >= most and self._stop_reason is None:
-                self._give_up(outcome)
+        if outcome.name == "accepted":
+            self._stop_rules.failed_in_row = 0
+        else:
+            any_accepted = bool(self._tally["accepted"])
+            stop = self._stop_rules.after_row(outcome, any_accepted=any_accepted)
+            if stop is not None and self._stop_reason is None:
+                self._stop_with(stop)
         if self._on_event is not None:
             self._tell(RowFinished(outcome))
 
-    def _give_up(self, outcome: AnyOutcome[R]) -> None:
-        cause: HelpdeskError = getattr(outcome, "error")  # noqa: B009 - only failures get here
-        what = f"{_rows(self._hopeless)} in a row failed, the last with: {cause.message}"
-        self._stop_with(Stop(what, cause=cause))
-
     def _stop_with(self, stop: Stop) -> None:
         error = PushStoppedError(
-            f"the push gave up after {_rows(self._reader.taken)}: {stop.reason}",
-            service=self._service,
-            operation=self._operation,
+            f"the push gave up after {count_of_rows(self._reader.taken)}: {stop.reason}",
             retry_after=stop.retry_after,
             next_step=self._next_step_after(stop),
+            **self._us,
         )
         error.__cause__ = stop.cause
         error.wrong_address = stop.wrong_address
@@ -532,48 +464,18 @@ class Push(Generic[R]):
             return stop.next_step
         return f"{stop.next_step} {_OTHER_JOURNAL}"
 
-    def _contradicted(self, live: InFlightRow[R], found: Contradiction) -> None:
-        """An answer belongs to another row. One may be an accident; after two, nothing that the
-        service says can be relied upon."""
-        error = found.error
-        live.result, live.last = NOTHING, error
-        self._drop_connections()
-        if found.earlier is not None:
-            self._doubted += 1
-            logger.warning(
-                "an accepted row is in doubt: another row was given its id, %s", found.ticket_id
-            )
-            if self._recorder is not None:
-                self._recorder.doubt(found.earlier, found.ticket_id, found.words)
-            self._tell(RowDoubted(found.index, found.key, found.ticket_id, found.words))
-        if self._answers is None or not self._answers.counts(error):
-            return
-        self._contradictions += 1
-        if self._contradictions == _MOST_CONTRADICTIONS:
-            stopped = PushStoppedError(
-                _MISMATCHED, service=self._service, operation=self._operation
-            )
-            self._fail(stopped, _MISMATCHED)
-
     def _count_doubts(self, stopped: PushStoppedError) -> PushStoppedError:
         """Why the push was stopped, now that all that was in flight has its outcome."""
-        doubts = self._tally["unknown"] + self._doubted
+        doubts = self._tally["unknown"] + (self._answers.doubted if self._answers else 0)
         look = "look these rows up in the helpdesk before you push again"
         if self._recorder is not None:
             look = "`reconcile` the journal, then run the same push again"
-        error = PushStoppedError(
-            f"the push gave up after {_rows(self._reader.taken)}: {stopped.message}; "
+        return PushStoppedError(
+            f"the push gave up after {count_of_rows(self._reader.taken)}: {stopped.message}; "
             f"{doubts:,} rows are in doubt",
-            service=self._service,
-            operation=self._operation,
             next_step=f"Check the service and any proxy before it; {look}.",
+            **self._us,
         )
-        return error
-
-    def _answers_differ(self, field: str, rows: int) -> None:
-        words = "%d answers repeat a %s that fits no row; it cannot show that they are right"
-        logger.warning(words, rows, field)
-        self._tell(AnswersDiffer(field, rows))
 
     def _fail(self, error: BaseException, reason: str) -> None:
         if self._failure is None:
@@ -594,45 +496,6 @@ _OTHER_JOURNAL = (
     "command line), or delete this one: it has no row that is known to be in the helpdesk. Look up "
     "there what it has in doubt first."
 )
-_MOST_CONTRADICTIONS = 2
-_MISMATCHED = "two answers belong to other rows than those they came for"
-
-_OUT_OF_ORDER = {
-    "changed": (
-        "this row was pushed before with other content, and is in the helpdesk",
-        "Change the ticket there, or give the row a key of its own if it is another ticket.",
-    ),
-    "renamed": (
-        "an earlier run of this journal had a row of this content, with a key where this has "
-        "none, or without one where this has one",
-        "Push with the same keys as before; or, if it is another row, with another journal.",
-    ),
-    "respelled": (
-        "its key is another spelling of a key of an earlier run, whose row may be in the helpdesk",
-        "Push with the keys as they were. If it is another ticket, go ahead with keys_exact=True "
-        "(--keys-exact on the command line).",
-    ),
-    "held": (
-        "its key is another spelling of a key of an earlier run, as with too many rows of this "
-        "push",
-        "Push with the keys as they were. If they are other tickets, go ahead with "
-        "keys_exact=True (--keys-exact on the command line).",
-    ),
-}
-"""Rows that a journaled push refuses to send, why, and what to do. Never "not sent": that would
-say that it is safe to send them."""
-
-
-_CLASH = "Give it a key of its own if it is another ticket; else take it out of the source."
-
-
-def _line_of(row: Any) -> str:
-    line = row.line if isinstance(row, Row) else None
-    return "" if line is None else f"line {line}: "
-
-
-def _rows(number: int) -> str:
-    return f"{number:,} row{'' if number == 1 else 's'}"
 
 
 def _name_of(error: BaseException) -> str:

@@ -1,4 +1,5 @@
-"""What a push is fed with: rows from any iterable, sync or async."""
+"""The rows of a push: as the caller gives them, under way, and the reader that takes them from
+their source."""
 
 from __future__ import annotations
 
@@ -7,32 +8,52 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
+    Callable,
     Iterable,
     Iterator,
 )
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
-from ..errors import InvalidInputError
+from ..errors import (
+    HelpdeskError,
+    InvalidInputError,
+    NotSentError,
+    OutcomeUnknownError,
+    RejectedError,
+)
+from ..journal.records import Decision, Sighted
+from ..outcome import Accepted, AnyOutcome, NotSent, Rejected, Unknown
+from ..transport.call_state import Semaphore
 
+if TYPE_CHECKING:
+    from .push import Push
+
+R = TypeVar("R")
 T = TypeVar("T")
+
+NOTHING: Final[Any] = object()
+"""The result of a row that has none."""
+
+_READ_AHEAD = 8
+"""Rows that are read ahead, so that a fresh one is there when it is due."""
 
 
 @frozen
 class Row(Generic[T]):
-    """A row that knows its name and where it came from. Its repr shows no content.
+    """A row with its key and where it came from. Its repr shows no content.
 
     Attributes:
         value: what is to be sent.
-        key: the caller's name for the row; stands in its outcome.
+        key: the caller's name for the row; its outcome has it, too.
         line: where it began in its file, from 1.
         problem: why it cannot be sent; it then becomes a ``NotSent`` without being tried.
-        keyed: the key is the row's own, and names it for good. A line number does not: it
-            changes when a line is put in before it, so a journal goes by the content then.
-        entry: the row of a journal whose place it takes, as the command ``rejects`` names it.
+        keyed: the key identifies the row for good. A line number does not: it changes when a
+            line is inserted before it, so a journal identifies the row by its content then.
+        entry: the journal row that this one replaces, as the command ``rejects`` names it.
         content: what could be read of a row with a ``problem``, by wire names; a journal keeps
-            it, so that the row can be mended.
+            it, so that the row can be fixed.
     """
 
     value: T = field(repr=False)
@@ -47,75 +68,336 @@ class Row(Generic[T]):
 Source = Iterable[T] | AsyncIterable[T]
 
 
-class Rows:
-    """Takes rows one by one from a sync or async source, for any number of workers.
+@define
+class Slowed:
+    """A row that was told to slow down.
+
+    Attributes:
+        told: how often it was.
+        passed: how many rows were accepted when it was told so last.
+        others: how many tries of any row had been told so then.
+        wait: seconds it waits by itself before its next try.
+        own: it was meant for this row alone.
+        apart: a worker of its own waits with it.
+    """
+
+    told: int = 0
+    passed: int = 0
+    others: int = 0
+    wait: float = 0.0
+    own: bool = False
+    apart: bool = False
+
+
+class InFlightRow(Generic[R]):
+    """One row, from its source to its outcome.
+
+    Attributes:
+        index: its place in the source.
+        row: as the source gave it.
+        value: what is sent.
+        key: its name for its outcome.
+        own_key: the key, if it names the row for good.
+        problem: why it cannot be sent at all.
+        started: when it was taken from the source.
+        ended: when its last try ended well.
+        tries: how many were made.
+        result: what the call returned.
+        last: how the last try ended, if not well.
+        known: what the journal knows of it, if it is not to be sent.
+        entry: its row in the journal, once its intent is there, or on its way.
+        attempt: the number of that intent.
+        deferred: its row in the journal, while it waits to be tried again.
+        sighted: what a lookup said of it, before it could be sent.
+        slowed: what is known of it, once it was told to slow down.
+        slot: holds one of these until its turn comes.
+        has_turn: it is out, as far as the throttle is concerned.
+        sent: what its answer is compared with; see :mod:`.answers`.
+        checked: something that its answer repeats fits the row.
+    """
+
+    __slots__ = (
+        "attempt",
+        "checked",
+        "deferred",
+        "ended",
+        "entry",
+        "has_turn",
+        "index",
+        "key",
+        "known",
+        "last",
+        "own_key",
+        "problem",
+        "result",
+        "row",
+        "sent",
+        "sighted",
+        "slot",
+        "slowed",
+        "started",
+        "tries",
+        "value",
+    )
+
+    def __init__(self, index: int, row: Any, started: float) -> None:
+        self.index = index
+        self.row = row
+        self.started = self.ended = started
+        self.value = row
+        self.key: str | None = None
+        self.own_key: str | None = None
+        self.problem: InvalidInputError | None = None
+        if isinstance(row, Row):
+            self.key, self.problem, self.value = row.key, row.problem, row.value
+            self.own_key = row.key if row.keyed else None
+        self.tries = 0
+        self.result: R = NOTHING
+        self.last: HelpdeskError | None = None
+        self.known: Decision | None = None
+        self.entry: int | None = None
+        self.attempt = self.deferred = 0
+        self.sighted: Sighted | None = None
+        self.slot: Semaphore | None = None
+        self.slowed: Slowed | None = None
+        self.has_turn = self.checked = False
+        self.sent: Any = None
+
+    def release_slot(self) -> None:
+        """Let another row be read: this one has had its turn, or needs none."""
+        if self.slot is not None:
+            self.slot.release()
+            self.slot = None
+
+    def outcome(self, now: Callable[[], float]) -> AnyOutcome[R]:
+        """Its outcome, once it was tried for the last time."""
+        if self.result is not NOTHING:
+            return Accepted(
+                index=self.index,
+                key=self.key,
+                row=self.row,
+                attempts=self.tries,
+                elapsed=self.ended - self.started,
+                result=self.result,
+                checked=self.checked,
+            )
+        common: dict[str, Any] = {
+            "index": self.index,
+            "key": self.key,
+            "row": self.row,
+            "attempts": self.tries,
+            "elapsed": now() - self.started,
+        }
+        if isinstance(self.last, RejectedError):
+            return Rejected(error=self.last, **common)
+        if isinstance(self.last, NotSentError):
+            return NotSent(error=self.last, **common)
+        assert isinstance(self.last, OutcomeUnknownError)
+        return Unknown(error=self.last, **common)
+
+
+class Feed(Protocol[R]):
+    """Where the workers of a push get their rows."""
+
+    def get_nowait(self) -> InFlightRow[R] | None:
+        """A row that is there already; ``None`` if :meth:`get` must be awaited."""
+        ...
+
+    async def get(self) -> InFlightRow[R] | None:
+        """A row to be sent, or with its ``problem``; ``None`` when there are no more."""
+        ...
+
+    def hold_slot(self, row: InFlightRow[R]) -> None:
+        """It has to wait for its turn."""
+        ...
+
+
+class RowReader(Generic[R]):
+    """Takes rows from the source of a push until it ends, fails, or is no longer wanted.
+
+    Any number of workers may read. Where there is no journal, it is where they get their rows.
+
+    Args:
+        push: whose rows they are; it is told if the source fails.
+        source: the rows.
+        key: gives a row's key.
 
     Raises:
         InvalidInputError: the source is no iterable, or is a single row by mistake.
     """
 
-    def __init__(self, source: Source[Any]) -> None:
-        self.at_once: Iterator[Any] | None = None
-        """The source itself, if it keeps nobody waiting."""
+    def __init__(
+        self, push: Push[R], source: Source[Any], key: Callable[[Any], str] | None
+    ) -> None:
+        self._push = push
+        self._key = key
+        self._now = push._now
+        self._sync: Iterator[Any] | None = None
         self._async: AsyncIterator[Any] | None = None
         self._then: AsyncIterator[Any] | None = None
-        self._turn = asyncio.Lock()
-        self._ended = False
-        if isinstance(source, (str, bytes, dict)):
+        if isinstance(source, AsyncIterable):
+            self._async = aiter(source)
+        elif isinstance(source, Iterable) and not isinstance(source, (str, bytes, dict)):
+            self._sync = iter(source)
+        else:
             raise InvalidInputError(
                 f"a push takes an iterable of rows, not a single {type(source).__name__}"
             )
-        if isinstance(source, AsyncIterable):
-            self._async = aiter(source)
-        elif isinstance(source, Iterable):
-            self.at_once = iter(source)
-        else:
-            raise InvalidInputError(
-                f"a push takes an iterable of rows, not {type(source).__name__}"
-            )
+        self._turn = asyncio.Lock()
+        self._waiting: set[asyncio.Task[Any]] = set()
+        self._ahead = Semaphore(_READ_AHEAD)
+        self._stopped = False
+        self.taken = 0
+        """Rows that came out of the source."""
+        self.over = False
+        """There will be no more."""
+        self.exhausted = False
+        """Because the source is at its end."""
+
+    @property
+    def at_once(self) -> bool:
+        """Whether the source never blocks, so that :meth:`read_nowait` may be used."""
+        return self._sync is not None
 
     def then(self, rows: AsyncIterator[Any]) -> None:
-        """Go on with these when the source is at its end."""
-        if self.at_once is not None:
-            self._async = _awaited(self.at_once)
-            self.at_once = None
+        """Continue with these rows at the end of the source."""
+        if self._sync is not None:
+            self._async, self._sync = _awaited(self._sync), None
         self._then = rows
 
-    async def take(self) -> Any:
-        """The next row.
+    def get_nowait(self) -> InFlightRow[R] | None:
+        """See :class:`Feed`."""
+        # Without a slot: nothing else runs before it has its turn or holds a slot.
+        return self.read_nowait() if self._ahead.free else None
 
-        Raises:
-            StopAsyncIteration: there is none left.
-            Exception: what the source itself raised.
-        """
-        if self.at_once is not None:
-            for row in self.at_once:
-                return row
-            raise StopAsyncIteration
-        assert self._async is not None
-        async with self._turn:  # an async generator cannot be asked by two at once
-            while True:
-                if self._ended:  # asked once more, an iterator may wait for ever
-                    raise StopAsyncIteration
-                try:
-                    return await anext(self._async)
-                except asyncio.CancelledError:
-                    raise
-                except StopAsyncIteration:
-                    if self._then is None:
-                        self._ended = True
-                        raise
-                    self._async, self._then = self._then, None
-                except BaseException:
-                    self._ended = True
-                    raise
+    async def get(self) -> InFlightRow[R] | None:
+        """See :class:`Feed`."""
+        ahead = self._ahead
+        await ahead.acquire()
+        row = None
+        try:
+            row = await self.read()
+        finally:
+            if row is None:
+                ahead.release()
+        if row is not None:
+            row.slot = ahead
+        return row
+
+    def hold_slot(self, row: InFlightRow[R]) -> None:
+        """See :class:`Feed`."""
+        if row.slot is None:
+            self._ahead.free -= 1
+            row.slot = self._ahead
+
+    async def read(self) -> InFlightRow[R] | None:
+        """The next row, or ``None`` when there are no more."""
+        if self._sync is not None:
+            return self.read_nowait()
+        if self.over:
+            return None
+        try:
+            given = await self._next()
+        except BaseException as error:
+            self._end(error)
+            return None
+        if isinstance(given, InFlightRow):  # read before; it waited for the end of the source
+            given.started = given.ended = self._now()
+            return given
+        return self._begin(given)
+
+    def read_nowait(self) -> InFlightRow[R] | None:
+        """:meth:`read` without waiting, which saves a coroutine per row."""
+        if self.over or self._sync is None:
+            return None
+        try:
+            for given in self._sync:
+                return self._begin(given)
+        except BaseException as error:
+            self._end(error)
+            return None
+        self.over = self.exhausted = True
+        return None
+
+    def stop(self) -> None:
+        """Take no more. Workers that wait for the source, perhaps for ever, are cancelled."""
+        self._stopped = self.over = True
+        for worker in self._waiting:
+            worker.cancel()
 
     async def aclose(self) -> None:
         """Let an async generator that is left early clean up now, and not when it is collected."""
         if isinstance(self._async, AsyncGenerator):
             await self._async.aclose()
 
+    def _begin(self, given: Any) -> InFlightRow[R]:
+        row: InFlightRow[R] = InFlightRow(self.taken, given, self._now())
+        self.taken += 1
+        if self._key is not None and row.key is None and row.problem is None:
+            self._set_key(row, self._key)
+        return row
+
+    def _end(self, error: BaseException) -> None:
+        """The source gives no more; the push is told why, unless it is simply at its end."""
+        self.over = True
+        if isinstance(error, StopAsyncIteration):
+            self.exhausted = True
+        elif isinstance(error, _Stopped):
+            pass
+        elif isinstance(error, Exception):
+            error.add_note(
+                f"raised by the source of the push after {self.taken} rows; every row taken "
+                "before has its outcome"
+            )
+            self._push._fail(error, f"the source failed with {type(error).__name__}")
+        else:
+            raise error
+
+    async def _next(self) -> Any:
+        """The next row of an async source."""
+        worker = asyncio.current_task()
+        assert worker is not None
+        self._waiting.add(worker)
+        try:
+            async with self._turn:  # an async generator cannot be asked by two at once
+                while not self.over:  # asked once more, an iterator may wait for ever
+                    assert self._async is not None
+                    try:
+                        return await anext(self._async)
+                    except StopAsyncIteration:
+                        if self._then is None:
+                            raise
+                        self._async, self._then = self._then, None
+                raise _Stopped
+        except asyncio.CancelledError:
+            if self._push._is_cut_off():
+                raise
+            if not self._stopped:
+                raise RuntimeError("the source of the push was cancelled") from None
+            worker.uncancel()
+            raise _Stopped from None
+        finally:
+            self._waiting.discard(worker)
+
+    def _set_key(self, row: InFlightRow[R], key_of: Callable[[Any], Any]) -> None:
+        try:
+            key = key_of(row.value)
+        except Exception as error:
+            row.problem = InvalidInputError(f"key= raised {type(error).__name__} for it")
+            return
+        if isinstance(key, str):
+            row.key = row.own_key = key
+        elif isinstance(key, int) and not isinstance(key, bool):
+            row.key = row.own_key = str(key)
+        elif key is not None:  # 7 and 7.0 would be two rows, and "nan" one for many
+            words = f"key= must give text or a whole number, not {type(key).__name__}"
+            row.problem = InvalidInputError(words)
+
 
 async def _awaited(rows: Iterator[Any]) -> AsyncIterator[Any]:
     for row in rows:
         yield row
+
+
+class _Stopped(Exception):
+    """A worker's wait for a row was cancelled, or is of no use any more."""

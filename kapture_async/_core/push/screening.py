@@ -9,9 +9,8 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from ..errors import HelpdeskError
-from .in_flight import InFlightRow
 from .journaling import JournalBridge
-from .row_reader import RowReader
+from .rows import InFlightRow, RowReader
 
 R = TypeVar("R")
 

@@ -1,29 +1,37 @@
-"""What a worker of a push does: row after row, a try in its turn, and again where that is safe
-and of use.
+"""The workers of a push: each sends row after row, in its turn, and again where that is safe and
+of use.
 
 A row that is told to slow down again and again is *set apart*: a worker of its own waits with it,
-and the others go on. As long as others pass, its refusals are no sign of the service's throttle.
+and the others continue. As long as others are accepted, its refusals say nothing about how fast
+the service can be pushed to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
 
 from ..errors import (
     AnswerMismatchError,
     ConnectError,
     HelpdeskError,
+    NoReplyError,
     NotSentError,
     OutcomeUnknownError,
     RateLimitedError,
+    RejectedError,
+    ReplyTimeoutError,
 )
 from ..phase import Phase
 from ..transport.retry import Ending, RetryIn, RetryPolicy, decide
 from .answers import Contradiction
 from .events import PushPaused
-from .in_flight import InFlightRow, Slowed, sign_of
-from .refusals import Stop
+from .rows import InFlightRow, Slowed
+from .stop_rules import Stop
+from .throttle import Sign
 from .wait_queue import Pauser
 
 if TYPE_CHECKING:
@@ -38,10 +46,10 @@ _OTHERS_PASS = 3
 were told the same."""
 _APART_MOST = 1_000
 _APART_BLIND = 8
-"""Rows set apart at most, while others pass and while nobody does."""
+"""Rows set apart at most, while others are accepted and while none is."""
 _FIRST_WAIT, _LONGEST_WAIT, _BLIND_WAIT = 0.25, 30.0, 1.0
-"""Seconds between two tries of a row that is set apart: they double, up to the last where nobody
-passes, and all may have to wait."""
+"""Seconds between two tries of a row that is set apart: they double, up to the last where no row is
+accepted, and all may have to wait."""
 
 
 class Worker(Generic[R]):
@@ -53,6 +61,7 @@ class Worker(Generic[R]):
         send: sends one row, once.
         retry: how often what never left may be tried.
         patience: seconds that a row may be deferred.
+        most: how many may send at a time.
         pause, rand: waiting, and a random number in [0, 1).
     """
 
@@ -63,6 +72,7 @@ class Worker(Generic[R]):
         *,
         retry: RetryPolicy,
         patience: float,
+        most: int,
         pause: Pauser,
         rand: Callable[[], float],
     ) -> None:
@@ -72,13 +82,36 @@ class Worker(Generic[R]):
         self._patience = patience
         self._pause = pause
         self._rand = rand
+        self._most = most
+        self._spawned = 0
         self._room = push._throttle.room
+        self._group: TaskGroup
         self._waiting: set[InFlightRow[R]] = set()
         self._slowed = 0
         self._apart = 0
 
+    async def run(self, *others: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Send all rows, and run these others beside; returns when all have returned."""
+        try:
+            async with anyio.create_task_group() as self._group:
+                for other in others:
+                    self._group.start_soon(other)
+                self._spawn_workers()
+        finally:
+            # No worker will come any more for the rows that were set apart for one.
+            for row in self._waiting:
+                row.last = self._stopped_while_it_waited(row.last)
+                self._push._end(row)
+            self._waiting.clear()
+
+    def _spawn_workers(self) -> None:
+        """Have as many workers as may send at a time: more would only queue."""
+        while self._spawned < min(self._push._throttle.room, self._most):
+            self._spawned += 1
+            self._group.start_soon(self.work)
+
     async def work(self, apart: InFlightRow[R] | None = None) -> None:
-        """Bring rows to their ends, until there are no more.
+        """Send rows until there are no more.
 
         All in one coroutine: another for each row would cost a push 1 %.
 
@@ -88,89 +121,85 @@ class Worker(Generic[R]):
         push, send = self._push, self._send
         feed, throttle, now = push._feed, push._throttle, push._now
         unread, most_unread, end = push._unread, push._most_unread, push._end
-        answers, refusals = push._answers, push._refusals
+        answers, rules = push._answers, push._stop_rules
         while True:
             if apart is not None:
-                live: InFlightRow[R] | None = apart
+                row: InFlightRow[R] | None = apart
             else:
                 if len(unread) >= most_unread:
                     await push._wait_for_consumer()
-                live = feed.get_nowait() or await feed.get()
-            if live is None:
+                row = feed.get_nowait() or await feed.get()
+            if row is None:
                 return
-            if live.problem is not None:
-                live.last = live.problem
-                live.release_slot()
-                end(live)
+            if row.problem is not None:
+                row.last = row.problem
+                row.release_slot()
+                end(row)
                 continue
             try:
                 if apart is not None:
-                    assert live.last is not None
-                    self._waiting.discard(live)
-                    await self._enter_again(live, live.last)
+                    assert row.last is not None
+                    self._waiting.discard(row)
+                    await self._enter_again(row, row.last)
                 else:
-                    live.has_turn = throttle.enter_at_once()
-                    if not live.has_turn:
-                        feed.hold_slot(live)
-                        live.has_turn = await throttle.enter()
-                    if live.slot is not None:
-                        live.release_slot()
-                while live.has_turn:
-                    live.tries += 1
-                    live.last = None
-                    if answers is not None and live.sent is None:
-                        answers.note(live)
+                    row.has_turn = throttle.enter_at_once()
+                    if not row.has_turn:
+                        feed.hold_slot(row)
+                        row.has_turn = await throttle.enter()
+                    if row.slot is not None:
+                        row.release_slot()
+                while row.has_turn:
+                    row.tries += 1
+                    row.last = None
+                    if answers is not None and row.sent is None:
+                        answers.note(row)
                     began = now()
                     try:
-                        live.result = await send(live.value)
+                        row.result = await send(row.value)
                     except HelpdeskError as error:
                         # Its frames would keep the row alive.
-                        live.last = error.with_traceback(None)
+                        row.last = error.with_traceback(None)
                         if isinstance(error, AnswerMismatchError):
-                            push._contradicted(live, Contradiction(error))
+                            push._drop_connections()
+                            if answers is not None:
+                                answers.contradicted(row, Contradiction(error))
                     else:
                         if answers is not None:
-                            found = answers.check(live)
+                            found = answers.check(row)
                             if found is not None:
-                                push._contradicted(live, found)
-                                refusals.accepted -= 1
-                        live.has_turn = False
-                        refusals.accepted += 1
-                        live.ended = ended = now()
+                                push._drop_connections()
+                                answers.contradicted(row, found)
+                                rules.accepted -= 1
+                        row.has_turn = False
+                        rules.accepted += 1
+                        row.ended = ended = now()
                         throttle.leave("ok", ended - began, now=ended)
                         if throttle.window.limit >= self._room + 1:
                             self._room = throttle.room
-                            push._spawn_workers()
+                            self._spawn_workers()
                         break
-                    if not await self._comes_again(live, live.last, began):
+                    if not await self._comes_again(row, row.last, began):
                         break
                 else:
-                    live.last = self._stopped_while_it_waited(live.last)
-                if apart is None and live.slowed is not None and live.slowed.apart:
-                    self._waiting.add(live)
-                    push._spawn_worker_for(live)
+                    row.last = self._stopped_while_it_waited(row.last)
+                if apart is None and row.slowed is not None and row.slowed.apart:
+                    self._waiting.add(row)
+                    self._group.start_soon(self.work, row)
                     continue
             except HelpdeskError as error:
-                live.last = error.with_traceback(None)
-                if live.has_turn:
+                row.last = error.with_traceback(None)
+                if row.has_turn:
                     throttle.unused()
             except BaseException as error:
-                if push._interrupted(live, error):
-                    end(live)
+                if push._interrupted(row, error):
+                    end(row)
                     raise
-            end(live)
+            end(row)
             if apart is not None:
                 self._apart -= 1
                 return
 
-    def leave(self) -> None:
-        """No worker will come any more: end the rows that were set apart for one."""
-        for live in self._waiting:
-            live.last = self._stopped_while_it_waited(live.last)
-            self._push._end(live)
-        self._waiting.clear()
-
-    async def _comes_again(self, live: InFlightRow[R], error: HelpdeskError, began: float) -> bool:
+    async def _comes_again(self, row: InFlightRow[R], error: HelpdeskError, began: float) -> bool:
         """After a try that did not succeed: wait for another turn, if that is of use.
 
         Returns:
@@ -179,41 +208,41 @@ class Worker(Generic[R]):
         Raises:
             JournalError: the journal failed between two tries.
         """
-        wait = self._leave(live, error, began)
-        stop = self._push._refusals.look(error)
+        wait = self._leave(row, error, began)
+        stop = self._push._stop_rules.after_try(error)
         if stop is not None:
             self._push._stop_with(stop)
             return False
-        if not await self._worth_again(error, live, wait):
+        if not await self._worth_again(error, row, wait):
             return False
-        if self._set_apart(live.slowed):
+        if self._set_apart(row.slowed):
             return False
-        await self._enter_again(live, error)
+        await self._enter_again(row, error)
         return True
 
-    async def _enter_again(self, live: InFlightRow[R], error: HelpdeskError) -> None:
-        recorder = self._push._recorder if live.entry is not None else None
+    async def _enter_again(self, row: InFlightRow[R], error: HelpdeskError) -> None:
+        recorder = self._push._recorder if row.entry is not None else None
         if recorder is not None:
-            recorder.defer(live, error)
-        if live.slowed is not None and live.slowed.wait:
-            await self._pause(self._push._throttle.stopped, live.slowed.wait)
-        live.has_turn = await self._push._throttle.enter(again=True)
-        if recorder is not None and live.has_turn:
-            await recorder.again(live)
+            recorder.defer(row, error)
+        if row.slowed is not None and row.slowed.wait:
+            await self._pause(self._push._throttle.stopped, row.slowed.wait)
+        row.has_turn = await self._push._throttle.enter(again=True)
+        if recorder is not None and row.has_turn:
+            await recorder.again(row)
 
-    def _leave(self, live: InFlightRow[R], error: HelpdeskError, began: float) -> float:
+    def _leave(self, row: InFlightRow[R], error: HelpdeskError, began: float) -> float:
         """Give the turn back; returns the seconds all wait because of how the try ended."""
-        live.has_turn = False
-        sign = sign_of(error)
+        row.has_turn = False
+        sign = _sign_of(error)
         if sign is None:
             self._push._throttle.unused()
             return 0.0
-        if isinstance(error, RateLimitedError) and self._slow(live, error):
+        if isinstance(error, RateLimitedError) and self._slow(row, error):
             sign = "refused"
         wait = self._push._throttle.leave(sign, self._push._now() - began, error.retry_after)
-        if sign == "refused" and self._push._refusals.keep_going and self._push._throttle.alone:
+        if sign == "refused" and self._push._stop_rules.keep_going and self._push._throttle.alone:
             self._push._throttle.let_others_go()
-            self._push._spawn_workers()
+            self._spawn_workers()
         if wait:
             slow = sign in ("slow_down", "limit")
             self._push._tell(
@@ -221,15 +250,15 @@ class Worker(Generic[R]):
             )
         return wait
 
-    def _slow(self, live: InFlightRow[R], error: RateLimitedError) -> bool:
+    def _slow(self, row: InFlightRow[R], error: RateLimitedError) -> bool:
         """Note that a row was told to slow down, and how long it waits by itself.
 
         Returns:
             Whether that was meant for this row alone: others passed since it was told so last.
         """
-        slowed, accepted = live.slowed, self._push._refusals.accepted
+        slowed, accepted = row.slowed, self._push._stop_rules.accepted
         if slowed is None:
-            live.slowed = slowed = Slowed()
+            row.slowed = slowed = Slowed()
         passed, told = accepted - slowed.passed, self._slowed - slowed.others
         slowed.told += 1
         often = slowed.told >= _TOLD_OFTEN
@@ -250,18 +279,18 @@ class Worker(Generic[R]):
         self._apart += slowed.apart
         return slowed.apart
 
-    async def _worth_again(self, error: HelpdeskError, live: InFlightRow[R], wait: float) -> bool:
+    async def _worth_again(self, error: HelpdeskError, row: InFlightRow[R], wait: float) -> bool:
         """Whether to send the row again."""
-        passed = self._push._now() - live.started
+        passed = self._push._now() - row.started
         told = isinstance(error, RateLimitedError)  # then each row has its own patience
         if wait and not told and self._push._throttle.state.shut_for > self._patience:
             self._push._stop_with(Stop(f"the service has not worked for {self._patience:g} s"))
             return False
         if told:
-            asked, slowed = error.retry_after, live.slowed
+            asked, slowed = error.retry_after, row.slowed
             assert slowed is not None
             if asked is not None and asked > self._patience and not slowed.own:
-                # Nobody's row will fare better, and asking on would only anger the service.
+                # It holds for every row, and to go on asking would only anger the service.
                 reason = (
                     f"the service asks to wait {asked:g} s, which is more than the patience of "
                     f"{self._patience:g} s"
@@ -271,7 +300,7 @@ class Worker(Generic[R]):
             return passed + max(wait, slowed.wait) <= self._patience
         if isinstance(error, OutcomeUnknownError) or not error.attempts:
             return False
-        if isinstance(error, ConnectError) and self._push._refusals.accepted:
+        if isinstance(error, ConnectError) and self._push._stop_rules.accepted:
             # It worked a moment ago: a restart, most likely. All wait, as for "slow down".
             if passed + wait <= self._patience:
                 return True
@@ -283,7 +312,7 @@ class Worker(Generic[R]):
             self._retry,
             "write",
             Ending(phase=error.phase or Phase.WAITING, status=error.status),
-            attempt=live.tries,
+            attempt=row.tries,
             time_left=self._patience - passed,
             rand=self._rand(),
         )
@@ -293,12 +322,12 @@ class Worker(Generic[R]):
         return False
 
     def _stopped_while_it_waited(self, last: HelpdeskError | None) -> HelpdeskError:
-        """Why a row ended that had no turn any more. If it was tried before, that error stands.
-
-        But "slow down" is no verdict on a row: it is free to go again.
-        """
+        """Why a row ended that got no further turn. If it was tried before, that error stands;
+        but "slow down" says nothing about a row: it is safe to send again."""
         if last is None:
-            return NotSentError("the push was stopped before it was sent", **self._push._us)
+            return NotSentError(
+                "the push was stopped before it was sent", effect="write", **self._push._us
+            )
         if not isinstance(last, RateLimitedError):
             return last
         error = NotSentError(
@@ -307,7 +336,23 @@ class Worker(Generic[R]):
             attempts=last.attempts,
             retry_after=last.retry_after,
             vendor_message=last.vendor_message,
+            effect="write",
             **self._push._us,
         )
         error.__cause__ = last
         return error
+
+
+def _sign_of(error: HelpdeskError) -> Sign | None:
+    """What a failed try says of the service; ``None`` if it says nothing."""
+    if isinstance(error, RateLimitedError):
+        return "slow_down" if error.status == 429 else "limit"
+    if isinstance(error, RejectedError):
+        return "refused"
+    if isinstance(error, (NoReplyError, ReplyTimeoutError)):
+        return "lost"
+    if isinstance(error, OutcomeUnknownError):
+        return "slow_down" if error.status == 503 and error.retry_after else "failed"
+    if error.status == 425:
+        return "slow_down"
+    return "unreachable" if error.attempts else None

@@ -1,7 +1,8 @@
-"""Refusals that say nothing of their rows: how many are alike, and when a push stops for them."""
+"""When a push stops by itself: refusals that say nothing of their rows, and too many failures."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from typing import Final, NamedTuple
@@ -9,17 +10,24 @@ from typing import Final, NamedTuple
 from ..errors import (
     AuthenticationError,
     HelpdeskError,
+    InvalidInputError,
     NotFoundError,
+    OpenTicketLimitError,
     PermissionDeniedError,
     RateLimitedError,
+    RedirectedError,
     RejectedError,
     RequestTooLargeError,
     UnreadableReplyError,
 )
+from ..outcome import NotSent, Outcome, Rejected, Unknown
 
 MOST_ALIKE: Final = 50
 """Refusals alike, without an acceptance between, that stop a push."""
 
+_FIRST_FAILURES = 20
+"""As long as nothing was accepted, so many failures in a row that are not the rows' own are
+enough: rows are sent one at a time then, and each may be a doubt."""
 _KINDS_KEPT = 1_000
 _WORDS = 200
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
@@ -41,37 +49,59 @@ class Stop(NamedTuple):
     """The base URL is not where the service is, as it seems."""
 
 
-class Refusals:
-    """Watches the refused tries of a push.
+class StopRules:
+    """Watches how the tries and the rows of a push end.
 
     Args:
         operation: what is pushed.
-        keep_going: nothing here stops the push.
+        keep_going: no refusal stops the push.
+        give_up_after: so many rows in a row that failed for the service's sake stop it; ``None``
+            for never.
 
     Attributes:
-        accepted: how many tries were accepted so far; counted by who sends.
+        accepted: how many tries were accepted so far; counted by the worker.
+        failed_in_row: how many rows in a row failed for the service's sake.
     """
 
-    def __init__(self, operation: str, *, keep_going: bool = False) -> None:
+    def __init__(
+        self, operation: str, *, keep_going: bool = False, give_up_after: int | None = None
+    ) -> None:
         self._of_existing = operation.endswith(".update")
         self.keep_going = keep_going
+        self._give_up_after = give_up_after or math.inf
         self._alike: Counter[Kind] = Counter()
         self._accepted_then = 0
         self.accepted = 0
+        self.failed_in_row = 0
 
-    def look(self, error: HelpdeskError) -> Stop | None:
-        """Take notice of a try that failed, in the order in which tries end.
+    def after_try(self, error: HelpdeskError) -> Stop | None:
+        """Take note of a try that failed, in the order in which tries end.
 
         Returns:
-            Why no more is to be sent; ``None`` to go on.
+            Why no more is to be sent; ``None`` to continue.
         """
         if self.keep_going:
             return None
         stop = None if self.accepted else self._at_the_start(error)
         return stop or self._one_more(error)
 
+    def after_row(self, outcome: Outcome, *, any_accepted: bool) -> Stop | None:
+        """Take note of a row that was not accepted, likewise."""
+        if not is_hopeless(outcome):
+            self.failed_in_row = 0
+            return None
+        if self.keep_going and outcome.name == "rejected":
+            return None
+        self.failed_in_row += 1
+        most = self._give_up_after if any_accepted else min(self._give_up_after, _FIRST_FAILURES)
+        if self.failed_in_row < most:
+            return None
+        cause: HelpdeskError = getattr(outcome, "error")  # noqa: B009 - only failures get here
+        rows = count_of_rows(self.failed_in_row)
+        return Stop(f"{rows} in a row failed, the last with: {cause.message}", cause=cause)
+
     def _at_the_start(self, error: HelpdeskError) -> Stop | None:
-        """What no row will fare better with, as long as none was accepted."""
+        """What will fail with every row alike, as long as none was accepted."""
         said = _said(error)
         if _is_redirect(error):
             next_step = "Set the base URL to the address that really serves the API."
@@ -80,11 +110,11 @@ class Refusals:
             return Stop(said, _after(error), cause=error)
         if isinstance(error, UnreadableReplyError) and error.is_page:
             what = f"the address answers with a page, and not as the service does: {error.message}"
-            next_step = "Check the base URL, and what stands before the service."
+            next_step = "Check the base URL, and any proxy in front of the service."
             return Stop(what, next_step, cause=error, wrong_address=True)
         if isinstance(error, PermissionDeniedError) and not self._of_existing:
             return Stop(said, _after(error), cause=error)
-        # Of what is updated, it may say that it is not there.
+        # Where something is updated, the same status may mean that this one does not exist.
         no_such_call = error.status in _NO_SUCH_CALL and isinstance(error, RejectedError)
         if no_such_call and not error.about_data and not self._of_existing:
             what = f"the address does not take this call (HTTP {error.status}): {said}"
@@ -108,15 +138,39 @@ class Refusals:
         return Stop(what, _after(error), cause=error)
 
 
+def is_hopeless(outcome: Outcome) -> bool:
+    """Failures that say something of the service or the settings, not of the row."""
+    if isinstance(outcome, Unknown):
+        return True
+    if isinstance(outcome, NotSent):
+        return not isinstance(outcome.error, InvalidInputError)
+    return isinstance(outcome, Rejected) and isinstance(
+        outcome.error,
+        (
+            AuthenticationError,
+            NotFoundError,
+            OpenTicketLimitError,
+            PermissionDeniedError,
+            RateLimitedError,
+            RedirectedError,
+        ),
+    )
+
+
+def count_of_rows(number: int) -> str:
+    """``1 row``, ``2,000 rows``."""
+    return f"{number:,} row{'' if number == 1 else 's'}"
+
+
 def kind_of(error: HelpdeskError) -> Kind:
-    """What refusals that are alike have in common: numbers, ids and quotations are of the row."""
+    """What like refusals have in common: numbers, ids and quotations belong to the row."""
     words = (error.vendor_message or error.message)[:_WORDS].casefold()
     plain = _OWN.sub("#", _QUOTED.sub("*", words))
     return type(error).__name__, error.status, _BLANKS.sub(" ", plain).strip()
 
 
 def _counts(error: HelpdeskError) -> bool:
-    """Whether a refusal may be one of all rows, and not of this one's own data."""
+    """Whether a refusal may concern all rows, and not this one's own data."""
     if _is_redirect(error):
         return True
     if not isinstance(error, RejectedError) or error.about_data:
@@ -145,5 +199,5 @@ def _after(error: HelpdeskError) -> str:
         return f"{error.next_step} Then push again."
     return (
         "Find out what refuses it and have that corrected, then push again. With keep_going "
-        "(--keep-going) a push goes on in spite of it."
+        "(--keep-going) a push continues in spite of it."
     )
