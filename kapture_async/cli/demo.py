@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime, timedelta
+from typing import Any
+
+import click
 
 from .._api import INDIA
-from .._core.cli.demo import DemoOptions, DemoService, DemoTicket
+from .._core.cli.demo import (
+    DemoOptions,
+    DemoService,
+    DemoTicket,
+    emulator_options,
+    play_demo,
+    run_emulator,
+)
+from .._core.cli.options import gathering
 from .._core.cli.push_run import connect_by
 from .._core.errors import HelpdeskError
 from .._core.outcome import Outcome
 from .._core.testing.ledger import LedgerEntry
 from .._core.transport.settings import Timeout
 from ..client import KaptureClient
-from ..testing import KaptureEmulator
+from ..testing import KaptureEmulator, serve
+from ..testing.emulator import PASSWORD, USERNAME
 from ..tickets.models import NewTicket
+from .push import program
 
 
 def demo_service(options: DemoOptions, name: str) -> DemoService:
@@ -24,7 +38,7 @@ def demo_service(options: DemoOptions, name: str) -> DemoService:
         name: the command line as it is typed.
     """
     faults, seed = options.faults, options.seed
-    worse = ("the same on a bad day:", f"{name} demo --faults 0.05 --journal")
+    worse = ("the same with faults:", f"{name} demo --faults 0.05 --journal")
     more = ("ten times as many:", f"{name} demo --tickets {10 * (options.tickets or 2000)}")
     return DemoService(
         name="Kapture",
@@ -38,9 +52,9 @@ def demo_service(options: DemoOptions, name: str) -> DemoService:
         look_around=_look_around,
         next_commands=(
             more if faults else worse,
-            ("a server to play with, in another terminal:", f"{name} emulator --port 8765"),
+            ("an emulator to try things on, in another terminal:", f"{name} emulator --port 8765"),
             (
-                "what of your own file would be sent there, and what not:",
+                "what a push of your own file would do:",
                 f"{name} plan tickets.csv --map title=Subject",
             ),
             (
@@ -88,3 +102,52 @@ async def _look_around(client: KaptureClient, accepted: list[Outcome]) -> list[s
         return [*told, f"pulling the day back failed: {error.message}"]
     solved = sum(row.sub_status_code == "RS" for row in rows)
     return [*told, f"pulled the day back: {len(rows):,} tickets, {solved} of them resolved"]
+
+
+@click.command()
+@gathering("options", DemoOptions)
+def demo(options: DemoOptions) -> None:
+    """Push tickets into a Kapture emulator on this machine.
+
+    Ends by comparing what the client believes with what the emulator executed.
+    """
+
+    sys.exit(play_demo(options, demo_service(options, program())))
+
+
+@click.command()
+@emulator_options(
+    click.option(
+        "--token",
+        default="emulator-token",
+        show_default=True,
+        help="What clients must send.",
+    ),
+    click.option(
+        "--failed-status",
+        type=click.IntRange(200, 599),
+        default=200,
+        show_default=True,
+        metavar="HTTP",
+        help="The HTTP status of a rejection.",
+    ),
+    click.option(
+        "--auth-failed-status",
+        type=click.IntRange(200, 599),
+        metavar="HTTP",
+        help="The HTTP status for a wrong token.  [default: the same]",
+    ),
+    click.option(
+        "--pagination",
+        type=click.IntRange(1),
+        metavar="ROWS",
+        help="Act as a tenant with pagination: pulls need a limit of at most so many rows.",
+    ),
+    port=8765,
+)
+def emulator(token: str, **settings: Any) -> None:
+    """Run a Kapture emulator, for trials, until Ctrl-C."""
+
+    exports = {"KAPTURE_BASE_URL": "{url}", "KAPTURE_TOKEN": token}
+    exports |= {"KAPTURE_ORDERS_USERNAME": USERNAME, "KAPTURE_ORDERS_PASSWORD": PASSWORD}
+    run_emulator(serve, exports, token=token, **settings)

@@ -11,12 +11,14 @@ import click
 from attrs import evolve, frozen
 
 from .._api import ADD_CUSTOMER, ADD_TICKET, INDIA, UPDATE_TICKET, codec_of
-from .._core.cli.options import Decorator, Target, pairs, target_options
+from .._core.cli.commands import exit_codes
+from .._core.cli.exit_codes import EXIT_CODES
+from .._core.cli.options import Decorator, Target, gathering, pairs, target_options
 from .._core.cli.push import push_file
-from .._core.cli.push_options import PushOptions, push_options
+from .._core.cli.push_options import PushOptions
 from .._core.cli.push_run import connect_by
 from .._core.cli.running import program_name
-from .._core.cli.service import Service
+from .._core.cli.service import Service, Vendor, Work
 from .._core.push.sources import Columns
 from .._reference import TEXT, Field, ReferencePlace, mark
 from .._validation import wire_names
@@ -184,9 +186,10 @@ class UpdateOptions(KapturePushOptions):
         return needed | {name: value for name, value in given.items() if value is not None}
 
 
-@click.command("update-many", short_help="Update the tickets of a file.")
-@push_options(UpdateOptions)
+@click.command("update-many")
+@gathering("options", UpdateOptions)
 @target_options(KaptureTarget)
+@exit_codes(EXIT_CODES)
 def update_many(options: PushOptions, target: Target) -> None:
     """Update the tickets listed in a FILE: comment, sub-status and more.
 
@@ -290,9 +293,10 @@ class CustomerOptions(PushOptions):
         return Field(self.reference, as_list=False)
 
 
-@click.command("push-customers", short_help="Push a file of customers.")
-@push_options(CustomerOptions)
+@click.command("push-customers")
+@gathering("options", CustomerOptions)
 @target_options(KaptureTarget)
+@exit_codes(EXIT_CODES)
 def push_customers(options: PushOptions, target: Target) -> None:
     """Push a FILE of customers. It works like `push`, with the same kinds of files, journals and
     commands.
@@ -330,3 +334,13 @@ def _customer_wire(
     customer: CustomerFields, reference: str, place: ReferencePlace
 ) -> dict[str, Any]:
     return mark_customer(customer, reference, place).to_wire()
+
+
+VENDOR = Vendor(
+    KaptureTarget,
+    (
+        Work(ADD_TICKET.name, KapturePushOptions, service),
+        Work(UPDATE_TICKET.name, UpdateOptions, update_service),
+        Work(ADD_CUSTOMER.name, CustomerOptions, customer_service),
+    ),
+)

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import tempfile
+from typing import Any
 
-from kapture_async._core.cli.demo import DemoOptions, DemoService, DemoTicket
+import click
+
+from kapture_async._core.cli.demo import (
+    DemoOptions,
+    DemoService,
+    DemoTicket,
+    emulator_options,
+    play_demo,
+    run_emulator,
+)
+from kapture_async._core.cli.options import gathering
 from kapture_async._core.cli.push_run import connect_by
 from kapture_async._core.errors import HelpdeskError
 from kapture_async._core.outcome import Outcome
@@ -14,10 +26,11 @@ from kapture_async._core.testing.ledger import LedgerEntry
 from kapture_async._core.transport.settings import Timeout
 
 from ..client import SupportClient
-from ..testing import SupportEmulator
+from ..testing import SupportEmulator, serve
 from ..testing.emulator import APIKEY, PASSWORD, USERS
 from ..tickets.models import NewTicket, Priority
 from .calls import client_of
+from .push import program
 
 _CATEGORY = "3"
 """One that the emulator has."""
@@ -35,7 +48,7 @@ def demo_service(options: DemoOptions, name: str) -> DemoService:
     """
     faults, seed = options.faults, options.seed
     fill = f"--map subject=Subject --map comment=Text --category {_CATEGORY} --priority medium"
-    worse = ("the same on a bad day:", f"{name} demo --faults 0.05 --journal")
+    worse = ("the same with faults:", f"{name} demo --faults 0.05 --journal")
     more = ("ten times as many:", f"{name} demo --tickets {10 * (options.tickets or 2000)}")
     return DemoService(
         name="Support Ticket",
@@ -53,9 +66,9 @@ def demo_service(options: DemoOptions, name: str) -> DemoService:
         look_around=_look_around,
         next_commands=(
             more if faults else worse,
-            ("a server to play with, in another terminal:", f"{name} emulator --port 8766"),
+            ("an emulator to try things on, in another terminal:", f"{name} emulator --port 8766"),
             (
-                "what of your own file would be sent there, and what not:",
+                "what a push of your own file would do:",
                 f"{name} plan tickets.csv {fill}",
             ),
             (
@@ -69,7 +82,7 @@ def demo_service(options: DemoOptions, name: str) -> DemoService:
 
 
 def _demo_ticket(ticket: DemoTicket, number: int) -> NewTicket:
-    """What is pushed; the number is its comment's last line."""
+    """What is pushed; the last line of the comment is the number."""
     parts = (ticket.details, ticket.email and f"From: {ticket.email}", f"{_MARK}{number}")
     return NewTicket(
         subject=ticket.title,
@@ -111,7 +124,7 @@ class _Story:
             self.told.append(f"row {outcome.key} is not in the history: this is a bug")
             return
         tickets = self._client.tickets
-        self.told.append(f"found row {outcome.key} by its text, since no create tells an id")
+        self.told.append(f"found row {outcome.key} by its text, since a create returns no id")
         content = random.Random(ticket_id).randbytes(_FILE_BYTES)
         try:
             await tickets.reply(ticket_id, "A file from the demo.", attachment=("d.bin", content))
@@ -149,3 +162,44 @@ class _Story:
 
 def _words(error: HelpdeskError) -> str:
     return f"{error.outcome.replace('_', ' ')}, {error.message}"
+
+
+@click.command()
+@gathering("options", DemoOptions)
+def demo(options: DemoOptions) -> None:
+    """Push tickets into a Support Ticket emulator on this machine.
+
+    Ends by comparing what the client believes with what the emulator executed.
+    """
+
+    sys.exit(play_demo(options, demo_service(options, program())))
+
+
+@click.command()
+@emulator_options(
+    click.option(
+        "--token-seconds",
+        type=click.FloatRange(min=0, min_open=True),
+        default=3600.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long an access token is valid.",
+    ),
+    click.option(
+        "--open-ticket-limit",
+        type=click.IntRange(0),
+        metavar="COUNT",
+        help="How many open tickets a user may have.  [default: any number]",
+    ),
+    port=8766,
+)
+def emulator(**settings: Any) -> None:
+    """Run a Support Ticket emulator, for trials, until Ctrl-C."""
+
+    exports = {
+        "SUPPORT_BASE_URL": "{url}",
+        "SUPPORT_APIKEY": APIKEY,
+        "SUPPORT_USERNAME": next(iter(USERS)),
+        "SUPPORT_PASSWORD": PASSWORD,
+    }
+    run_emulator(serve, exports, **settings)

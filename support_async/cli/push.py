@@ -16,7 +16,7 @@ from kapture_async._core.cli.options import Decorator
 from kapture_async._core.cli.push_options import PushOptions
 from kapture_async._core.cli.push_run import connect_by
 from kapture_async._core.cli.running import program_name
-from kapture_async._core.cli.service import Service
+from kapture_async._core.cli.service import Service, Vendor, Work
 from kapture_async._core.errors import InvalidInputError
 from kapture_async._core.push.sources import Build
 from kapture_async._core.transport.request import form_body
@@ -195,3 +195,12 @@ def _check_file(path: Path) -> None:
         problem = f"cannot be read: {reason.lower()}"
     if problem:
         raise _problem(problem, _CORRECT)
+
+
+_FIELDS = """\
+The fields are subject, comment, category (its id), priority (low, medium, high or a code)
+and attachment: the path of a file to go with the ticket, in the folder that --attachments
+names. No file outside that folder is ever sent.
+
+"""
+VENDOR = Vendor(SupportTarget, (Work(CREATES, SupportPushOptions, service),), _FIELDS)

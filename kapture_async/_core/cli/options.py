@@ -43,6 +43,16 @@ patience_option = click.option(
 )
 
 
+journal_argument = click.argument("journal", type=click.Path())
+positive = click.FloatRange(min=0, min_open=True)
+lookup_timeout_option = click.option(
+    "--timeout",
+    type=positive,
+    metavar="SECONDS",
+    help="For each request.  [default: that of the push]",
+)
+
+
 def as_secret(value: str | Secret | None) -> Secret | None:
     """The converter of attributes that hold a secret option."""
     return Secret.wrap(value)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import click
 from attrs import define, field
 
 from ..errors import InvalidInputError
@@ -17,6 +18,7 @@ from ..journal.reference import digest_of
 from ..push.journaling import PROBED, SUSPICIOUS, KeyRules
 from ..push.rows import Row
 from ..push.sources import FileRows
+from .commands import exit_codes
 from .console import (
     console,
     count,
@@ -33,10 +35,11 @@ from .console import (
 from .exit_codes import DONE, REJECTED, USAGE
 from .lint import Lint
 from .next_steps import push_command
-from .options import Target
+from .options import Target, positive
 from .push_options import PushOptions
+from .running import reading
 from .saved_options import check_operation, check_shape, job_in, shape_of
-from .service import Service
+from .service import Service, Vendor
 from .source_file import KEY, announce, name_of_file, opened, rows_of
 
 if TYPE_CHECKING:
@@ -396,3 +399,25 @@ class KnownRows:
             for known, about in self._by_key.items():
                 self._spellings.setdefault(fold(known), []).append(about)
         return self._spellings.get(fold(key), [])
+
+
+_PLAN_CODES = """\
+\b
+Exit codes:
+  0    every row can be sent
+  1    some keys need checking: two rows with one key, or changed rows
+  2    some cannot, or the input cannot be read
+"""
+
+
+@reading
+@exit_codes(_PLAN_CODES)
+@click.option(
+    "--rate", type=positive, metavar="PER_SECOND", help="Tickets per second, to estimate the time."
+)
+def plan(vendor: Vendor, options: PushOptions, target: Target, rate: float | None) -> int:
+    """Show what a push of FILE would do: which rows cannot be sent, what looks wrong, how long
+    it takes, and which rows the journal knows already. Sends nothing.
+
+    It takes the options of push: change one word to run the push."""
+    return plan_file(options, vendor.service(options), target, rate=rate)

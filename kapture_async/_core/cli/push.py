@@ -9,7 +9,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, BinaryIO
 
 import click
@@ -25,6 +25,7 @@ from ..push.journaling import JournalFile
 from ..push.report import ReportFile
 from ..push.rows import Row
 from ..push.sources import FileRows
+from .commands import exit_codes
 from .console import (
     STYLES,
     WORDS,
@@ -37,58 +38,36 @@ from .console import (
     show_commands,
     show_error,
 )
-from .exit_codes import DONE, NOT_SENT, code_of_error
+from .exit_codes import DONE, EXIT_CODES, NOT_SENT, code_of_error
 from .next_steps import push_command
-from .options import Target, target_options
+from .options import Target
 from .plan import plan_file
 from .progress import PushDisplay
 from .push_end import end_of, failure_as_json, show_end
-from .push_options import STDIN, PushOptions, push_options
+from .push_options import STDIN, PushOptions
 from .push_run import PushRun
 from .running import run
 from .saved_options import SavedOptions, check_operation, check_shape, job_in, shape_of
-from .service import Service
+from .service import Service, Vendor
 from .source_file import KEY, announce, name_of_file, opened, rows_of, size_of
 
 _LINES_SHOWN = 12
-_WHAT = """\
-Push a FILE of tickets: CSV with a header line, or JSON Lines; `-` is standard input.
-"""
-_HOW = """\
-A CSV cell is sent as the text it is; empty cells and columns that are not mapped are not sent. A
-row that cannot be sent, or is rejected, never stops the others.
-
-A journal records what was sent and the results. Rerun the same command to resume, however the
-push ended: what is in the helpdesk is not resent, and neither is what may be there; `reconcile`
-looks that up. Ctrl-C lets requests in flight finish; a second one cuts them off.
-"""
 
 
-def add_push_command(
-    group: click.Group,
-    options: type[PushOptions],
-    target: type[Target],
-    service_of: Callable[[PushOptions], Service],
-    *,
-    fields: str = "",
-) -> None:
-    """Give a command line the command ``push``.
+@exit_codes(EXIT_CODES)
+def push(vendor: Vendor, options: PushOptions, target: Target) -> int:
+    """Push a FILE of tickets: CSV with a header line, or JSON Lines; `-` is standard input.
 
-    Args:
-        group: the command line.
-        options: the class of the options of its push.
-        target: the class of its targets.
-        service_of: makes a :class:`.Service` from the options of a push.
-        fields: a paragraph for the help on what a row is made of.
+    FIELDS
+
+    A CSV cell is sent as the text it is; empty cells and columns that are not mapped are not
+    sent. A row that cannot be sent, or is rejected, never stops the others.
+
+    A journal records what was sent and the results. Rerun the same command to resume, however
+    the push ended: what is in the helpdesk is not resent, and neither is what may be there;
+    `reconcile` looks that up. Ctrl-C lets requests in flight finish; a second one cuts them off.
     """
-
-    def push(options: PushOptions, target: Target) -> None:
-        sys.exit(push_file(options, target, service_of(options)))
-
-    # A docstring would do, were its text not different for each service.
-    push.__doc__ = "\n".join(filter(None, (_WHAT, fields, _HOW)))
-    command = push_options(options)(target_options(target)(push))
-    group.command(short_help="Push a file of tickets.")(command)
+    return push_file(options, target, vendor.service(options))
 
 
 def push_file(options: PushOptions, target: Target, service: Service) -> int:

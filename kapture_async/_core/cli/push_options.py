@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import stat
 from typing import Any, ClassVar
@@ -14,8 +13,7 @@ from ..errors import RejectedError
 from ..journal.records import LATER
 from ..push.push import MAX_CONCURRENCY
 from ..push.sources import Columns
-from .exit_codes import EXIT_CODES
-from .options import Command, Decorator, OptionGroup, gathering, pairs, typed
+from .options import Decorator, OptionGroup, pairs, typed
 
 STDIN = "-"
 SUFFIX = ".journal"
@@ -290,17 +288,6 @@ class PushOptions(OptionGroup):
                 help="Otherwise by a byte order mark, or UTF-8. Excel on Windows: cp1252.",
             ),
         )
-
-
-def push_options(options: type[PushOptions], exit_codes: str = EXIT_CODES) -> Decorator:
-    """Give a command the options of a push; it gets them as ``options=``."""
-
-    def decorate(command: Command) -> Command:
-        wrapped = gathering("options", options)(command)
-        wrapped.__doc__ = f"{inspect.cleandoc(command.__doc__ or '')}\n\n{exit_codes}"
-        return wrapped
-
-    return decorate
 
 
 def _names_below(kind: type[Exception]) -> frozenset[str]:

@@ -20,8 +20,9 @@ from ..errors import (
 from ..journal import marks
 from ..journal.reader import ReadJournal
 from ..journal.records import Contradicts, Job
-from ..reconcile.reconcile import resolve
+from ..reconcile.reconcile import resolve as record
 from ..reconcile.results import Reconciliation, Resolved
+from .commands import exit_codes
 from .console import (
     console,
     count,
@@ -36,13 +37,20 @@ from .console import (
     table,
     warn,
 )
-from .exit_codes import CONTRADICTION, DONE, UNKNOWN
+from .exit_codes import CONTRADICTION, DONE, RECONCILE_CODES, UNKNOWN
 from .journal_status import Standing, contradiction_json, standing_of
 from .next_steps import ways_on
-from .options import Target, parse
+from .options import (
+    Target,
+    journal_argument,
+    lookup_timeout_option,
+    one_json_option,
+    parse,
+    positive,
+)
 from .progress import WaitDisplay
 from .running import run
-from .service import Service
+from .service import Service, Vendor
 from .status import show_standing
 
 if TYPE_CHECKING:
@@ -359,7 +367,7 @@ def resolve_rows(
 
     async def main() -> None:
         for key in keys or (None,):
-            row = await resolve(path, key, line=line, present=present, absent=absent)
+            row = await record(path, key, line=line, present=present, absent=absent)
             name = one_line(name_of(row.key, row.line), 60)
             said = "absent; will be sent next time" if absent else f"present, as {present}"
             say(f"{name}: {one_line(said)}", stderr=True)
@@ -367,3 +375,50 @@ def resolve_rows(
     run(main)
     show_commands(console(stderr=True), ways_on(standing_of(path), service))
     return DONE
+
+
+@exit_codes(RECONCILE_CODES)
+@journal_argument
+@click.option(
+    "--settle",
+    type=positive,
+    metavar="SECONDS",
+    help="How long to wait for late results after the last attempt; at least twice --timeout.  "
+    "[default: 300]",
+)
+@lookup_timeout_option
+@click.option(
+    "--probe",
+    is_flag=True,
+    help="If nothing else proves that a list would show a row, create ONE trial ticket like it "
+    "and look for that. Close it afterwards.",
+)
+@click.option(
+    "--assume-complete",
+    is_flag=True,
+    help="Take what is not found for absent, even where a lookup could have missed it.",
+)
+@one_json_option
+def reconcile(vendor: Vendor, journal: str, target: Target, **how: Any) -> int:
+    """Look up the rows in doubt by their references, and record what is found in JOURNAL.
+
+    First it waits for late results: a lost answer does not mean that the service has
+    finished. Rows found once are in the helpdesk. Rows that two lookups do not find are not,
+    provided the lookups could not have missed them; the next push sends them. Rows found more
+    than once, or that may be a ticket without a reference, are for you to resolve. Sends
+    nothing except the one ticket that --probe asks for. Looks where the push went, unless
+    options say otherwise."""
+    return reconcile_journal(journal, target, vendor.service_for(journal), **how)
+
+
+@journal_argument
+@click.argument("keys", nargs=-1, metavar="[KEY]...")
+@click.option("--line", type=click.IntRange(1), metavar="N", help="For a row without a key.")
+@click.option("--present", metavar="ID", help="It is in the helpdesk, under this id.")
+@click.option("--absent", is_flag=True, help="It is not there; it will be sent next time.")
+def resolve(
+    vendor: Vendor, journal: str, keys: tuple[str, ...], line: int | None, **found: Any
+) -> int:
+    """Record by hand what happened to the rows with these KEYs: ambiguous or probable rows, or
+    rows that no lookup could resolve. Changes only the journal; sends nothing."""
+    return resolve_rows(journal, keys, line, vendor.service_for(journal), **found)

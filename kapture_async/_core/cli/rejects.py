@@ -21,10 +21,10 @@ from ..spreadsheet import harmless
 from .console import console, count, say, show_commands, warn
 from .exit_codes import DONE
 from .journal_status import LINE, moment, ticket_ids_in
-from .options import parse
-from .output import format_to_write, new_file
+from .options import journal_argument, parse
+from .output import excel_option, format_to_write, new_file, out_option
 from .saved_options import SavedOptions
-from .service import Service
+from .service import Service, Vendor
 from .source_file import ADDED, KEY
 
 _PATH = "."
@@ -273,3 +273,29 @@ def _doubts_of(journal: ReadJournal) -> Iterator[dict[str, Any]]:
             LINE.sub("", " ".join((doubt.words or "").split())) or doubt.error,
         )
         yield dict(zip(_DOUBT_COLUMNS, values, strict=True))
+
+
+@journal_argument
+@out_option
+@excel_option
+def rejects(vendor: Vendor, journal: str, out: str, excel: bool) -> int:
+    """Write the rows that the service refused, and those that cannot be sent as they are, to
+    FILE, each with its reason. Columns that begin with _ are added, and never sent.
+
+    Fix the rows, and push them with `--key _key` and the same journal: each keeps its key,
+    and _row tells the journal which row it replaces. Of two rows with one key, give the
+    second a _key of its own. For a row that could not be parsed, _raw holds the original
+    text; move it into the other columns."""
+    return write_rejects(journal, out, vendor.service_for(journal), excel=excel)
+
+
+@journal_argument
+@out_option
+@excel_option
+def doubts(vendor: Vendor, journal: str, out: str, excel: bool) -> int:
+    """Write every row that may or may not be in the helpdesk to FILE: key, line, reference,
+    when and how often it was sent, the tickets that may be it, and why it is in doubt. The
+    content of the row is not written; search the helpdesk for the reference.
+
+    Reads only the journal. Use `reconcile` first, and `resolve` for what it leaves."""
+    return write_doubts(journal, out, excel=excel)

@@ -6,20 +6,22 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 
+import click
 from attrs import evolve
 
 from ..errors import JournalError
 from ..push.report import Summary
+from .commands import exit_codes
 from .console import console, say, show_commands, warn
-from .exit_codes import code_of_push
+from .exit_codes import EXIT_CODES, code_of_push
 from .journal_status import Standing, counts_json, standing_of
 from .next_steps import push_command, ways_on
-from .options import Target, parse
+from .options import Target, journal_argument, parse
 from .push import push_file, push_held
 from .push_end import in_words
 from .push_options import STDIN, SUFFIX, PushOptions
 from .reconcile import target_of
-from .service import Work
+from .service import Vendor, Work
 
 
 def resume_push(path: str, again: Sequence[str], work: Work) -> int:
@@ -77,3 +79,18 @@ def _has_nothing_left(standing: Standing) -> bool:
 
 def _is_beside(file: str | None, journal: str) -> bool:
     return file is not None and os.path.realpath(file + SUFFIX) == os.path.realpath(journal)
+
+
+@exit_codes(EXIT_CODES)
+@journal_argument
+@click.argument("again", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF PUSH]...")
+def resume(vendor: Vendor, journal: str, again: tuple[str, ...]) -> int:
+    """Resume the push of JOURNAL, with the file and the options saved in it.
+
+    Options of push may follow, and override the saved ones. Secrets are not saved: they come
+    from the environment or from files, as for the push. If the file is missing or has
+    changed, only the rows that the journal itself holds are pushed."""
+    return resume_push(journal, again, vendor.work_of(journal, restored="--restored" in again))
+
+
+resume.command_settings = {"context_settings": {"ignore_unknown_options": True}}  # type: ignore[attr-defined]

@@ -29,6 +29,7 @@ from .exit_codes import BUG, DONE, REJECTED, USAGE, code_of_error
 from .startup import INTERRUPTED, STOPPING, is_ignored, stopping
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def program_name(command: str, package: str) -> str:
@@ -135,6 +136,12 @@ class Reading(click.Command):
             if output is None or output.failure is not error:
                 raise
             raise _Unwritten(error) from None
+
+
+def reading(function: F) -> F:
+    """Make a shared command a :class:`Reading` one."""
+    function.command_class = Reading  # type: ignore[attr-defined]
+    return function
 
 
 class _Unwritten(click.ClickException):

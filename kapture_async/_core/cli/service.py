@@ -13,8 +13,6 @@ from .options import Target
 from .push_run import Connect
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ..outcome import Outcome
     from ..reconcile.doctor import Diagnosis
     from .push_options import PushOptions
@@ -88,19 +86,45 @@ class Work:
     service_of: Callable[[PushOptions | None], Service]
 
 
-def work_of(journal: str, works: Sequence[Work], *, restored: bool = False) -> Work:
-    """Which kind of push a journal is of; the first, if that is not one of them.
+@frozen
+class Vendor:
+    """What the shared commands must know of a command line.
 
-    Args:
-        journal: its path.
-        works: the kinds of push.
-        restored: it is an older copy; see :meth:`.ReadJournal.open_to_read`.
-
-    Raises:
-        JournalError: there is none, or it cannot be read.
+    Attributes:
+        target: the class of its targets.
+        works: the kinds of push; the first is that of ``push`` and ``plan``.
+        fields: a paragraph for the help of ``push`` on what a row is made of.
     """
-    operation = job_at(journal, restored=restored).operation
-    return next((work for work in works if work.operation == operation), works[0])
+
+    target: type[Target]
+    works: tuple[Work, ...]
+    fields: str = ""
+
+    @property
+    def options(self) -> type[PushOptions]:
+        """The options of ``push``."""
+        return self.works[0].options
+
+    def service(self, options: PushOptions | None = None) -> Service:
+        """The service of ``push``."""
+        return self.works[0].service_of(options)
+
+    def work_of(self, journal: str, *, restored: bool = False) -> Work:
+        """Which kind of push a journal is of; the first, if it is none of them.
+
+        Args:
+            journal: its path.
+            restored: it is an older copy; see :meth:`.ReadJournal.open_to_read`.
+
+        Raises:
+            JournalError: it does not exist, or cannot be read.
+        """
+        operation = job_at(journal, restored=restored).operation
+        return next((w for w in self.works if w.operation == operation), self.works[0])
+
+    def service_for(self, journal: str) -> Service:
+        """The service that a journal is of."""
+        return self.work_of(journal).service_of(None)
 
 
 Examine = Callable[[Any], Awaitable["Diagnosis"]]

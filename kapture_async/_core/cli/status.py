@@ -26,7 +26,9 @@ from .console import (
 from .exit_codes import DONE
 from .journal_status import Standing, standing_of
 from .next_steps import ways_on
-from .service import Service
+from .options import journal_argument, one_json_option
+from .running import reading
+from .service import Service, Vendor
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -265,3 +267,12 @@ def _clock(at: float) -> str:
     if then.date() == datetime.now().date():
         return f"{then:%H:%M:%S}{ago}"
     return f"{then:%Y-%m-%d %H:%M}{ago}"
+
+
+@reading
+@journal_argument
+@one_json_option
+def status(vendor: Vendor, journal: str, as_json: bool) -> int:
+    """Show how a push stands: what is in the helpdesk, what is not and why, what is in doubt,
+    and what to type next. Reads only the journal; safe during a push."""
+    return show_status(journal, vendor.service_for(journal), as_json=as_json)

@@ -7,9 +7,12 @@ import csv
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from ..errors import HelpdeskError, InvalidInputError, RejectedError
 from ..reconcile.results import RESULTS, RowCheck, RowResult, Verification
 from ..spreadsheet import harmless
+from .commands import exit_codes
 from .console import (
     console,
     count,
@@ -26,12 +29,12 @@ from .console import (
     table,
     warn,
 )
-from .exit_codes import CONTRADICTION, DONE, NOT_SENT, UNKNOWN
+from .exit_codes import CONTRADICTION, DONE, NOT_SENT, UNKNOWN, VERIFY_CODES
 from .journal_status import contradiction_json, moment, standing_of
-from .options import Target
+from .options import Target, journal_argument, lookup_timeout_option, one_json_option, positive
 from .output import format_to_write, new_file, new_output
 from .reconcile import OURS, ask_helpdesk, target_of
-from .service import Service
+from .service import Service, Vendor
 from .status import show_contradictions
 
 if TYPE_CHECKING:
@@ -306,3 +309,25 @@ def _show_lists(screen: Console, found: Verification) -> None:
         screen.print(f"  {day}  {count(one.tickets, 'ticket')}, {total}", style=style)
     if len(lists) > len(shown):
         screen.print(f"  and {len(lists) - len(shown):,} more", style="dim")
+
+
+@exit_codes(VERIFY_CODES)
+@journal_argument
+@click.option(
+    "--settle",
+    type=positive,
+    metavar="SECONDS",
+    help="How long the service may take to show what was sent; at least twice --timeout.  "
+    "[default: 300]",
+)
+@lookup_timeout_option
+@click.option("--out", metavar="FILE.csv", help="Write every row to this file.")
+@one_json_option
+def verify(vendor: Vendor, journal: str, target: Target, **how: Any) -> int:
+    """Check every row of JOURNAL against the helpdesk: the proof of a push.
+
+    Each row is present once, absent as it should be, missing, there twice, contradicted, or
+    not provable, with the reason. The screen shows what was checked, when and how, and what
+    share is proved; --out writes every row. Sends nothing. Records in JOURNAL what it finds:
+    rows in doubt that are found count as in the helpdesk."""
+    return verify_journal(journal, target, vendor.service_for(journal), **how)

@@ -27,12 +27,17 @@ IMPORTED = (  # all that command lines import when it comes to that
     "cattrs",
     "kapture_async._core.transport.attempt",
     "kapture_async._core.transport.session",
-    "kapture_async.cli.app",
+    "kapture_async._core.cli.rejects",
+    "kapture_async._core.cli.resume",
+    *(
+        f"kapture_async.cli.{name}"
+        for name in ("app", "customers", "demo", "faqs", "orders", "pull", "push", "tickets")
+    ),
     "kapture_async.sync",
     "rich.console",
     "rich.progress",
     "rich.table",
-    "support_async.cli.app",
+    *(f"support_async.cli.{name}" for name in ("app", "demo", "push", "tickets")),
     "support_async.sync",
     "uvloop",
 )
