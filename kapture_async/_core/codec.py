@@ -61,8 +61,7 @@ service's codes, ``ident`` an id or phone number (both text, also where the wire
 ``idents`` a list of ids, ``moment`` a date and time, the rest as named."""
 
 _WIRE = "kapture_async.wire"
-_MOMENTS = 4096
-"""Texts of moments whose meaning is kept: more than a day has minutes."""
+_MOMENTS = 4096  # parsed texts of moments that are kept: more than a day has minutes
 
 
 @attrs.frozen

@@ -29,8 +29,7 @@ _SAMPLED_RUN = b"0" * (_LONG_RUN // _STRIDE)
 _LONG_NUMBER = re.compile(rb"[:,\[\s](?:-[0-9]{%d}|-?[0-9.]{%d})" % (_LONG_RUN - 1, _LONG_RUN))
 _SKIPPED = b" \t\r\n\\"
 _TEXT_IN_BYTES = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-_LONGEST_INT = 4000
-"""Digits. Python refuses to write more than 4,300, and no service numbers anything so."""
+_LONGEST_INT = 4000  # digits; Python refuses to write more than 4,300
 
 _TEXT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _ODD_IN_TEXT = re.compile(r'[\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}|(.))', re.DOTALL)
@@ -50,10 +49,8 @@ _GUARD = re.compile(
     rb"(?:(?:\)\]\}'?,?|while ?\(1\);|for ?\(;;\);)[ \t\r]*+\n?)?\s*+"
 )
 _GUARD_BEGINS = (b")", b"\xef", b"\xc2", b"w", b"f")
-_AROUND = "\0\x1a\xa0\ufeff \t\r\n"
-"""What may stand around the JSON of an answer and say nothing: blanks, marks, ends of texts."""
-PREFIX_CAP: Final = 64
-"""The most bytes that may stand before the JSON of an answer."""
+_AROUND = "\0\x1a\xa0\ufeff \t\r\n"  # may stand around the JSON of an answer, and mean nothing
+PREFIX_CAP: Final = 64  # bytes that may stand before the JSON of an answer
 
 _OF_JSON = '{"a0": [-1.5e+9, "\\\\/"]}'
 _NO_CHARSETS = frozenset({"utf-7", "idna", "punycode", "unicode_escape", "raw_unicode_escape"})

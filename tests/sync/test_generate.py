@@ -17,7 +17,7 @@ from kapture_async._core.sync.generate import GenerateError, generate, main
 
 FILES = {
     "pyproject.toml": """\
-[tool.kapture-facade]
+[tool.kapture-sync]
 "shop/sync.py" = ["client.ShopClient", "things.Things"]
 
 [tool.ruff]
@@ -333,7 +333,7 @@ def test_refusals(shop, source, message, capsys):
         ("shop/client.py", "(ShopBase):", "", "shop/client.py:11: expected ':'"),
         ("shop/things.py", "Any, C", "C", "shop/things.py:12: cannot tell where 'Any'"),
         ("pyproject.toml", "things.T", "none.T", "shop/none.py: No such file"),
-        ("pyproject.toml", "kapture-facade", "other", "no table [tool.kapture-facade]"),
+        ("pyproject.toml", "kapture-sync", "other", "no table [tool.kapture-sync]"),
     ],
 )
 def test_refusals_of_clients_and_tables(shop, file, old, new, message):
@@ -364,7 +364,7 @@ def test_all_refusals_are_told_at_once(shop):
 
 ROOT = Path(__file__).parents[2]
 NAMES = {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}
-TABLE = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["kapture-facade"]
+TABLE = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["kapture-sync"]
 
 
 def test_generating_again_changes_no_byte(capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,12 +43,10 @@ from ..jsontext import (
 
 ROW_CAP = 16 * 1024 * 1024
 """The most bytes of one row, and of everything beside the rows."""
-OTHER_CAP = 256 * 1024
-"""What is not an object is kept up to here: it is only quoted."""
+OTHER_CAP = 256 * 1024  # what is not an object is kept up to here: it is only quoted
 _KEY_CAP = 64 * 1024
 _SEPARATOR_CAP = 256
-_AGAIN = 16
-"""After a part that does not come out the same, so many pass until that is tried again."""
+_AGAIN = 16  # parts to pass, after one that does not come out the same, before trying again
 _DEPTH_CAP = 1024  # the parser's own
 
 _BLANKS = re.compile(rb"[ \t\r\n]*+")
@@ -77,6 +75,10 @@ class RowSplitter:
         charset: what the answer's header declares; used for what is not UTF-8.
         own: rows keep the bytes they came in, unless they are what they are written as anyway;
             see :func:`..jsontext.line_of`.
+
+    Attributes:
+        alone: the object in place of the list, with its bytes and those of the objects in it, if
+            they are kept.
     """
 
     def __init__(
@@ -108,7 +110,6 @@ class RowSplitter:
         self._holders: set[str] = set()
         self._rows: list[Any] = []
         self.alone: Any = None
-        """The object in place of the list, with the bytes of it and of those in it; if kept."""
 
     @property
     def envelope(self) -> dict[str, Any]:

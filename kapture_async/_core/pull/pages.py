@@ -74,6 +74,14 @@ class Pages(Generic[T]):
         of: what the rows are, for the repr.
         where: tells in the note of an error which window failed.
         frame: the rows as columns, for data frames.
+
+    Attributes:
+        frame: the same.
+        own: rows keep the bytes they came in, to be written to a file. Set it before the first
+            row is read; it has no effect where rows do not arrive one by one.
+        on_repeats: called with the ids, and the window, of rows that the window before had, too.
+        on_end: called for each window, once it is whole: how many rows it had, repeats included,
+            and how many the service says there are.
     """
 
     def __init__(
@@ -95,15 +103,9 @@ class Pages(Generic[T]):
         self._of = of
         self._where: Callable[[Any], str] = where
         self.frame = frame
-        """The rows as columns, if they have such."""
         self.own = False
-        """Rows keep the bytes they came in, to be written to a file. Set it before the first row is
-        read; it has no effect where rows do not arrive one by one."""
         self.on_repeats: Callable[[list[str], Any], None] | None = None
-        """Called with the ids, and the window, of rows that the window before had, too."""
         self.on_end: Callable[[Any, int, int | None], None] | None = None
-        """Called for each window, once it is whole: how many rows it had, repeats included, and how
-        many the service says there are."""
         self._handed_out = 0
         self._under_way: deque[tuple[Any, Window[T]]] = deque()
         self._before: set[int | str] = set()
@@ -184,7 +186,7 @@ class Pages(Generic[T]):
     async def to_arrow(self) -> ArrowStream:
         """Every row that is left, as a table for data frames: a ``pyarrow.Table``.
 
-        Columns are named as the attributes of the rows; see :class:`.frames.Frame`. Rows become
+        Columns are named as the attributes of the rows; see :class:`.arrow.Frame`. Rows become
         columns as they come, in a fraction of the memory that they need as objects. A
         cancellation or an error loses those it had gathered.
 

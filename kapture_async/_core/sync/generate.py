@@ -5,7 +5,7 @@ one delegating line; ruff sorts the imports and formats. What it has no rule for
 file and line, never a guess. Run it from the root of the repository. ``pyproject.toml`` says what
 to write, the client first::
 
-    [tool.kapture-facade]
+    [tool.kapture-sync]
     "kapture_async/sync.py" = ["client.KaptureClient", "tickets.Tickets"]
 
 ``Tickets`` becomes ``SyncTickets``. Public methods and properties are copied, those of base classes
@@ -31,7 +31,7 @@ from pathlib import Path
 from ..atomicfile import write_whole
 
 COMMAND = "python -m kapture_async._core.sync.generate"
-FACADE = "kapture_async._core.sync"
+SYNC = "kapture_async._core.sync"
 
 WRAPPERS = {"Pages": "SyncPages", "Download": "SyncDownload", "Push": "SyncPush"}
 """What a plain method may return, and the sync class that wraps it."""
@@ -93,7 +93,7 @@ class Import:
         return start if bound == self.alias else f"{start} as {self.alias}"
 
 
-WARNING = Import(f"{FACADE}.portal", "SyncInAsyncWarning", "SyncInAsyncWarning")
+WARNING = Import(f"{SYNC}.portal", "SyncInAsyncWarning", "SyncInAsyncWarning")
 """What every sync client may show, and so every file."""
 
 
@@ -225,7 +225,7 @@ class Writer:
     ) -> Iterator[str]:
         node = source.find(name)
         base = "SyncClient" if client else "SyncResource"
-        self._need(Import(f"{FACADE}.base", base, base))
+        self._need(Import(f"{SYNC}.base", base, base))
         self._need(source.names[name])
         yield f"class {self._sync_names[name]}({base}[{name}]):"
         members = {"__doc__": self._doc(source, node, "session" if client else "")}
@@ -301,9 +301,7 @@ class Writer:
         elif outer in WRAPPERS:
             allowed = {outer}
             wrapper = WRAPPERS[outer]
-            self._need(
-                Import(f"{FACADE}.{'push' if outer == 'Push' else 'base'}", wrapper, wrapper)
-            )
+            self._need(Import(f"{SYNC}.{'push' if outer == 'Push' else 'base'}", wrapper, wrapper))
             if outer == "Push":  # it calls with a source of its own
                 if [arg.arg for arg in node.args.args[1:2]] != ["source"]:
                     raise source.error(node, "the first parameter must be named 'source'")
@@ -431,9 +429,9 @@ def generate(root: Path) -> dict[str, str]:
         OSError: ``pyproject.toml`` cannot be read.
     """
     document = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-    table = document.get("tool", {}).get("kapture-facade")
+    table = document.get("tool", {}).get("kapture-sync")
     if not table:
-        raise GenerateError("pyproject.toml: no table [tool.kapture-facade]")
+        raise GenerateError("pyproject.toml: no table [tool.kapture-sync]")
     return {target: Writer(root, target, entries).text() for target, entries in table.items()}
 
 

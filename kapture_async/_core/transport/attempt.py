@@ -211,7 +211,7 @@ async def attempt(
             if problem is not None:
                 response.close()
                 return problem
-            return OpenAnswer(status, response.headers, _Arriving(response, call, cap))
+            return OpenAnswer(status, response.headers, _ArrivingBody(response, call, cap))
         try:
             arriving = response.content
             quoted = is_file is not None or status >= 300
@@ -292,7 +292,7 @@ def _in_chunks(response: aiohttp.ClientResponse) -> bool:
     return coding.rpartition(",")[2].strip() == "chunked"
 
 
-class _Arriving:
+class _ArrivingBody:
     """The body of an answer on its way in, counted. See :class:`.call_state.Stream`."""
 
     def __init__(self, response: aiohttp.ClientResponse, call: CallState, cap: int) -> None:
@@ -307,9 +307,6 @@ class _Arriving:
         except Exception as error:
             self._response.close()
             return _failure(error, self._call)
-        except BaseException as error:
-            error.__context__ = None
-            raise error.with_traceback(None) from None
         self._size += len(part)
         if self._size > self._cap:
             self._response.close()
