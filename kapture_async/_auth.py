@@ -1,4 +1,4 @@
-"""Which key opens which API: tokens, user names and passwords, and what the order API wants.
+"""Which key is for which API: tokens, user names and passwords, and what orders need.
 
 Kapture issues one key per API (SERVICE.md, section 0), and its order pages ask for a user name
 and a password instead (sections 9 to 11).
@@ -21,7 +21,7 @@ from ._core.transport.auth import AuthHeaders, KeyPerApi, authorization, basic_a
 OPERATIONS: Final = (*TICKET_OPERATIONS, *RESOURCE_OPERATIONS)
 
 Credential = str | Secret | tuple[str, str] | tuple[Secret, Secret]
-"""A ready-made token, or a user name and a password."""
+"""A token, or a user name and a password."""
 
 ORDER_APIS: Final = ("add_order", "update_order", "pull_orders")
 APIS: Final = (
@@ -36,7 +36,7 @@ ORDERS: Final = "orders"
 
 
 def _plain(path: str) -> str:
-    """A path as servers compare it, were it written in an unusual way."""
+    """A path in the form in which servers compare it."""
     return "/" + "/".join(part for part in unquote(path).lower().split("/") if part)
 
 
@@ -46,11 +46,11 @@ _APIS_AT: Final = {
 
 
 class KaptureKeys(KeyPerApi):
-    """One key per API. A token that was given for everything is not sent to the order API.
+    """One key per API. A token for everything is not sent to the order API.
 
     Args:
         default, by_api, also: see :class:`KeyPerApi`.
-        default_is_token: ``default`` is a token, and no user name with a password.
+        default_is_token: ``default`` is a token, not a user name with a password.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class KaptureKeys(KeyPerApi):
         return super().headers(api) if found is None else found
 
     def api_of(self, path: str) -> str:
-        """The API whose key a path wants, as far as the path is documented.
+        """The API whose key a path needs, as far as the path is documented.
 
         Where two APIs have one path, that is the one that has a key of its own. ``request`` is
         for all other paths, and where a documented one has no key of its own; not for orders.
@@ -93,7 +93,7 @@ class KaptureKeys(KeyPerApi):
 def wrapped(
     credentials: Mapping[str, Credential] | None,
 ) -> dict[str, Credential] | None:
-    """The same, hidden from whatever shows a frame's variables."""
+    """The same, wrapped: tracebacks may show variables."""
     if credentials is None:
         return None
     check_mapping("credentials", credentials, ConfigurationError)
@@ -113,10 +113,10 @@ def _wrapped(api: str, value: Any) -> Credential:
 
 
 def from_environment(credentials: dict[str, Credential] | None) -> dict[str, Credential] | None:
-    """The same, with the keys of single APIs that the environment has.
+    """The same, with the keys of single APIs from the environment.
 
     ``KAPTURE_TOKEN_<API>`` is a token, named as in ``credentials``; ``KAPTURE_ORDERS_USERNAME`` and
-    ``KAPTURE_ORDERS_PASSWORD`` say who may use the order API. What was given goes first.
+    ``KAPTURE_ORDERS_PASSWORD`` are for the order API. Arguments override the environment.
 
     Raises:
         ConfigurationError: one of the two is missing.
@@ -145,7 +145,7 @@ def auth_of(
     """The keys per API.
 
     Raises:
-        ConfigurationError: there are none, they contradict each other, or an API is unknown.
+        ConfigurationError: no key is given, keys contradict each other, or an API is unknown.
     """
     if token is not None and (username is not None or password is not None):
         raise ConfigurationError(
@@ -164,7 +164,7 @@ def auth_of(
     by_api = _by_api(credentials or {})
     if default is None and not by_api:
         raise ConfigurationError(
-            "there are no credentials",
+            "no credentials given",
             next_step="Pass token= (pasted as the console shows it), or username= and password=.",
         )
     passwords = [password] if password is not None else []
@@ -178,7 +178,7 @@ def _by_api(credentials: Mapping[str, Credential]) -> dict[str, AuthHeaders]:
     for api, value in credentials.items():
         if api not in APIS and api != ORDERS:
             names = ", ".join((*APIS, ORDERS))
-            raise ConfigurationError(f"there is no API {api!r}; the names are {names}")
+            raise ConfigurationError(f"unknown API {api!r}; the names are {names}")
         if isinstance(value, tuple):
             header = basic_authorization(*value)
         else:

@@ -30,7 +30,7 @@ class Field:
 
     Attributes:
         path: ``"object.field"``; the field's name may hold dots itself.
-        as_list: send the object as a list of one, as most tenants have it.
+        as_list: send the object as a list of one, as most tenants want it.
     """
 
     path: str = field(validator=_check_path)
@@ -44,25 +44,25 @@ class Field:
 
 
 ReferencePlace = Field | Literal["text"] | None
-"""A field of the tenant's, a line at the end of the ticket's text, or nowhere."""
+"""A tenant's field, a line at the end of a text, or nowhere."""
 
 
 def check_place(place: Any) -> None:
-    """See that something is a place.
+    """Check a place.
 
     Raises:
-        InvalidInputError: it is none.
+        InvalidInputError: it is not one.
     """
     if not (place is None or isinstance(place, Field) or is_one_of(place, TEXT)):
         raise InvalidInputError("reference must be a Field, 'text', or None for nowhere")
 
 
 def describe(place: ReferencePlace, text: str) -> str:
-    """The place in a word, as a journal keeps it.
+    """The place as a journal words it.
 
     Args:
         place: the place.
-        text: the wire name of the text that a line would be added to.
+        text: the wire name of the text that gets the line.
     """
     if isinstance(place, Field):
         return f"field {place.path}"
@@ -73,7 +73,7 @@ def mark(body: dict[str, Any], reference: str, place: ReferencePlace) -> dict[st
     """The body of a new ticket with its reference.
 
     Raises:
-        InvalidInputError: the place is taken by the ticket's own data.
+        InvalidInputError: the place holds the ticket's own data.
     """
     if place is None:
         return body
@@ -83,16 +83,16 @@ def mark(body: dict[str, Any], reference: str, place: ReferencePlace) -> dict[st
 
 
 def with_field(extra: Mapping[str, Any], reference: str, place: Field) -> dict[str, Any]:
-    """Fields, associate objects among them, with a reference in one of those.
+    """Fields and associate objects, one of them with a reference.
 
     Raises:
-        InvalidInputError: the place is taken by data of the row's own.
+        InvalidInputError: the place holds the row's own data.
     """
     outer, inner = place.names
     there = extra.get(outer)
     fields = there[0] if isinstance(there, list) and len(there) == 1 else there
     if fields is not None and not isinstance(fields, Mapping):
-        raise InvalidInputError(f"{outer} is no object, so it cannot carry the reference")
+        raise InvalidInputError(f"{outer} is not an object, so it cannot carry the reference")
     if fields and inner in fields:
         raise InvalidInputError(f"{place.path} is taken, so it cannot carry the reference")
     merged = {**(fields or {}), inner: reference}
@@ -101,7 +101,7 @@ def with_field(extra: Mapping[str, Any], reference: str, place: Field) -> dict[s
 
 
 def field_values(associate_fields: Mapping[str, Any] | None, place: Field) -> frozenset[str]:
-    """What a tenant's field holds, of the associate objects that came back."""
+    """The values of a tenant's field in the associate objects that came back."""
     outer, inner = place.names
     found = (associate_fields or {}).get(outer)
     objects = found if isinstance(found, list) else [found]

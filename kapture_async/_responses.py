@@ -44,7 +44,7 @@ _FAILED = frozenset({"failed", "failure", "fail"})
 _MISSING = re.compile(r"(?P<field>[a-z_]+) (?:is|are) missing", re.IGNORECASE)
 
 # Matched against the whole message, without case and closing points: the documented texts, and
-# the error names of the older pages (section 0). What matches nothing stays a plain refusal.
+# the error names of the older pages (section 0). Anything else stays a plain refusal.
 _MEANINGS: tuple[tuple[re.Pattern[str], type[RejectedError], str], ...] = (
     (
         re.compile(r"invalid auth key|authkeyinvalid|apiexpired"),
@@ -54,12 +54,12 @@ _MEANINGS: tuple[tuple[re.Pattern[str], type[RejectedError], str], ...] = (
     (
         re.compile(r"no data found/ticket_id is missing|information given by you does not exist.*"),
         NotFoundError,
-        "the service knows no such id",
+        "the service does not know this id",
     ),
     (
         re.compile(r"lead already exists.*|duplicate enquiry.*"),
         ConflictError,
-        "the service has it already",
+        "the service already has it",
     ),
     (
         re.compile(
@@ -67,7 +67,7 @@ _MEANINGS: tuple[tuple[re.Pattern[str], type[RejectedError], str], ...] = (
             r"|name, email id, and phone number(, or enquiry id)? required"
         ),
         ValidationError,
-        "the service misses data",
+        "the service says that data is missing",
     ),
     (
         re.compile(r"invalid format\..*|invalid json"),
@@ -75,7 +75,7 @@ _MEANINGS: tuple[tuple[re.Pattern[str], type[RejectedError], str], ...] = (
         "the service refused the data",
     ),
 )
-# Not documented, but in words about the key itself.
+# Not documented, but about the key itself.
 _OF_CREDENTIALS = re.compile(
     r"\b(auth\w*|api|access|security)[ _-]?(key|token)\b.*"
     r"\b(expired|invalid|wrong|unknown|missing|disabled|inactive|revoked|blocked|incorrect)\b"
@@ -86,15 +86,14 @@ _OF_CREDENTIALS = re.compile(
 # The older order endpoint answers a list of one marked object (section 9). What the newer one
 # answers was not seen, so there both are read.
 _MARKED_LISTS = frozenset({"request", "orders.add", "orders.update"})
-# Words of a service that broke down on the way. It says "failed", but whether it had done the
-# work by then is not known.
+# A service that broke down on the way says "failed", but it may have done the work by then.
 _BROKE_DOWN = re.compile(
     r"internal|exception|time[d ]*[- ]?out|try again|unavailable|serverfailure|server error|later"
 )
 
 
 def check_response(response: ResponseContext) -> Any:
-    """Kapture's rule of success: the body first, then the HTTP status, then "not readable".
+    """Kapture's rule of success: the body first, then HTTP status, then "not readable".
 
     A failure may come with HTTP 200, and the status of a failed body is documented nowhere. An
     unknown shape is never success, and neither is a body that contradicts itself or its status.
@@ -116,7 +115,7 @@ def check_response(response: ResponseContext) -> Any:
         and body.get("status") == "success"
         and "Status" not in body
     ):
-        return body  # so it is, nearly always
+        return body  # nearly always
     if not ok and claims_success(response.reply.body, words):
         raise response.unreadable("the body says success, the HTTP status says failure")
     if body is NOT_JSON:
@@ -205,7 +204,7 @@ def _text_in(value: Any) -> str | None:
 def claims_success(body: bytes, words: VendorWords = DOCUMENTED) -> bool:
     """Whether a body carries the mark of success, whatever the HTTP status says.
 
-    Beside other marks, too, or in JSON that is broken: it tells a success from a refusal.
+    Also next to other marks, or in broken JSON: it separates a success from a refusal.
     """
     decoded = json_of(body)
     if decoded is NOT_JSON:
@@ -216,7 +215,7 @@ def claims_success(body: bytes, words: VendorWords = DOCUMENTED) -> bool:
             if status is not None and words.says_success(said_in(decoded) or "", status):
                 return True
         except Exception:
-            return True  # who knows: it is nothing to be sent again
+            return True  # it may be: do not send it again
     return "success" in _marks_in(decoded)
 
 
@@ -239,7 +238,7 @@ _OLDER_NAMES = {
 
 
 def older_names(body: dict[str, Any]) -> dict[str, Any]:
-    """A reply whose names are those of the older pages, also where it writes them otherwise.
+    """A reply with the names of the older pages, also where it spells them differently.
 
     A maintained client reads them in lower case.
     """
@@ -260,8 +259,8 @@ def _needs_no_mark(operation: Operation, body: Any) -> bool:
 def _mark_of(body: Any) -> str | None:
     """The value of ``status``; older endpoints write ``Status`` and ``Success`` (section 0).
 
-    Older siblings answer a list of one such object (section 9). Several marks that differ are
-    no mark at all, but a contradiction.
+    Older siblings answer a list of one such object (section 9). Marks that differ are a
+    contradiction.
     """
     marks = _marks_in(body)
     if len(marks) > 1:
@@ -303,7 +302,7 @@ def shape_of(body: Any) -> str:
 
 
 def refusal(response: ResponseContext, words: str | None) -> HelpdeskError:
-    """The error for a reply by which the service says, in these words, that it refused."""
+    """The error for a refusal in these words."""
     plain = " ".join((words or "").lower().split()).rstrip(". ")
     for pattern, cls, message in _MEANINGS:
         if pattern.fullmatch(plain):
@@ -313,7 +312,7 @@ def refusal(response: ResponseContext, words: str | None) -> HelpdeskError:
             error.about_data = cls is not AuthenticationError
             return error
     if response.reply.status == 404:
-        unknown = response.error(NotFoundError, "the service knows no such id", words=words)
+        unknown = response.error(NotFoundError, "the service does not know this id", words=words)
         unknown.about_data = response.operation.name.endswith(".update")
         return unknown
     if response.reply.status >= 300:
@@ -356,10 +355,10 @@ _OF_WHEN = re.compile(
 
 
 def none_said(response: ResponseContext, text: str, status: str | None = None) -> bool:
-    """Whether a text in place of rows says that there are none, in whoever's words.
+    """Whether a text in place of rows says that there are none, to the vendor or the tenant.
 
     Raises:
-        UnreadableReplyError: the function that was set for it failed.
+        UnreadableReplyError: the function given for it raised.
     """
     if says_none(text):
         return True
@@ -381,7 +380,7 @@ def count_in(part: Mapping[str, Any]) -> int | None:
 
 
 def is_nothing_found(error: RejectedError, words: VendorWords = DOCUMENTED) -> bool:
-    """Whether a failed pull only says that there are no tickets.
+    """Whether a refused pull only says that there are no tickets.
 
     Only a body with HTTP 2xx counts: a 404 page also says "not found".
     """
@@ -392,7 +391,7 @@ def is_nothing_found(error: RejectedError, words: VendorWords = DOCUMENTED) -> b
 
 
 def wants_limit(error: HelpdeskError) -> bool:
-    """Whether a pull was refused for want of a limit: "Required field, if PaginationEnabled"."""
+    """Whether a pull was refused because it had no limit ("Required, if PaginationEnabled")."""
     return isinstance(error, ValidationError) and "limit" in error.fields
 
 
@@ -419,7 +418,7 @@ _NOTHING: tuple[Any, ...] = (None, "", 0, [], {})  # ``False == 0``
 def rows_in(response: ResponseContext, *, skipped: int | None = 0) -> Found[Any]:
     """The rows of a reply of an unknown shape: the only list of objects in its two upper levels.
 
-    A text under ``message`` that says "none", as the ticket pull has it, is no rows.
+    A text under ``message`` that says "none", as in a ticket pull, means no rows.
 
     Args:
         response: the reply.
@@ -430,9 +429,9 @@ def rows_in(response: ResponseContext, *, skipped: int | None = 0) -> Found[Any]
         The rows, still undecoded, and the reply's own count (``totalCount``).
 
     Raises:
-        UnreadableReplyError: there is no such list, or more than one, were they empty; there is
-            something beside it that might be the rows; the reply also speaks of a failure; or
-            it has no rows and says that there are some.
+        UnreadableReplyError: there is no such list, or more than one, even if empty; something
+            else might be the rows; the reply also speaks of a failure; or it has no rows and
+            says that there are some.
     """
     body = response.body
     if isinstance(body, list):
@@ -465,10 +464,10 @@ def _rows_of_object(response: ResponseContext, body: dict[str, Any]) -> tuple[li
     vague = isinstance(words, str) and not (empty or marked) and words.strip()
     if isinstance(words, str) and (not found or (vague and not any(found))):
         raise response.error(
-            UnreadableReplyError, "the answer has a text in place of the rows", words=words
+            UnreadableReplyError, "the answer holds a text in place of the rows", words=words
         )
     rows = _objects(response, found)
-    # Beside an empty list, what is not plainly about the list may be the one row.
+    # Beside an empty list, an object that is not clearly about the list may be the only row.
     doubtful = [
         part for key, part in beside.items() if _has_id(part) or not (rows or _ASIDE.search(key))
     ]
@@ -482,7 +481,7 @@ def _rows_of_object(response: ResponseContext, body: dict[str, Any]) -> tuple[li
 def _objects(response: ResponseContext, found: list[list[Any]]) -> list[dict[str, Any]]:
     if len(found) == 1 and all(isinstance(row, dict) for row in found[0]):
         if any(map(is_no_row, found[0])):
-            raise response.unreadable("in place of a row, the answer has an object that is none")
+            raise response.unreadable("the list holds an object that is not a row")
         return found[0]
     held = "more than one list" if len(found) > 1 else "no list of objects"
     raise response.unreadable(f"the answer's rows cannot be told: it holds {held}")
@@ -497,7 +496,7 @@ def _lists_in(body: dict[str, Any], depth: int = 2) -> Iterator[tuple[dict[str, 
 
 
 def _fails(part: dict[str, Any], *, marked: bool, none_said: bool) -> bool:
-    """Whether an object speaks of a failure in a way that the mark of success does not know."""
+    """Whether an object reports a failure in another way than by ``status``."""
     for key, value in part.items():
         if _BAD.search(key):
             if value not in _NOTHING:
@@ -506,14 +505,14 @@ def _fails(part: dict[str, Any], *, marked: bool, none_said: bool) -> bool:
         name, said = key.lower(), str(value).strip().lower()
         if name == "success" and said not in ("true", "success") and not none_said:
             return True
-        # Which code but HTTP's own means success, nobody said.
+        # No code but HTTP's own is documented to mean success.
         if name == "code" and said not in ("none", "", "200") and not (none_said or marked):
             return True
     return False
 
 
 def is_no_row(row: dict[str, Any]) -> bool:
-    """Whether an object in a list is no row of it: it is empty, or an error without an id."""
+    """Whether an object in a list is not a row: it is empty, or an error without an id."""
     speaks = any(_BAD.search(key) and value not in _NOTHING for key, value in row.items())
     return not row or (speaks and not _has_id(row))
 
@@ -523,10 +522,10 @@ def _has_id(part: dict[str, Any]) -> bool:
 
 
 class Listed(FetchedWindow[R]):
-    """All rows of a list that was read in one or more calls, and how many there are said to be.
+    """All rows of a list that was read in one or more calls, and the service's own count.
 
     Args:
-        found: gives the rows, and how many the service says there are.
+        found: returns the rows, and the service's own count.
     """
 
     def __init__(self, found: Awaitable[Found[R]]) -> None:

@@ -27,7 +27,7 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def frozen_mapping(value: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """A mapping that nobody changes any more; what is none is left to the check of its owner."""
+    """A read-only mapping; anything that is not a mapping is left to the owner's check."""
     if value is None:
         return _NOTHING
     return MappingProxyType(members(value)) if isinstance(value, Mapping) else value
@@ -69,13 +69,13 @@ def wire_names(cls: type[Outgoing]) -> Mapping[str, str]:
 
 @frozen(kw_only=True, repr=False)
 class Outgoing:
-    """Base of what users build. Its repr shows no value.
+    """Base of the objects that users build. Its repr shows no value.
 
     Attributes:
         extra: further fields of the same object by their wire names; any JSON value, also dates.
 
     Raises:
-        InvalidInputError: a field has the wrong type, or ``extra`` names a field again.
+        InvalidInputError: a field has the wrong type, or ``extra`` repeats a field.
     """
 
     extra: Mapping[str, Any] = field(default=_NOTHING, converter=frozen_mapping)
@@ -85,10 +85,10 @@ class Outgoing:
 
     @classmethod
     def from_mapping(cls, row: Mapping[str, Any]) -> Self:
-        """One from a mapping of wire names: what is not documented becomes ``extra``.
+        """One from a mapping by wire names: undocumented fields become ``extra``.
 
         Raises:
-            InvalidInputError: as the class itself, or it is no mapping.
+            InvalidInputError: as for the class, or it is not a mapping.
         """
         names = wire_names(cls)
         row = members(checked_row(row, cls.__name__))
@@ -109,7 +109,7 @@ class Outgoing:
         return found
 
     def _check(self) -> None:
-        """Raise for what cannot be sent as it is. Subclasses have rules of their own to add."""
+        """Raise for what cannot be sent as it is. Subclasses add their own rules."""
         for attribute in attrs.fields(type(self)):
             if _SENT in attribute.metadata:
                 value = getattr(self, attribute.name)
@@ -131,14 +131,14 @@ class Outgoing:
 
 
 def checked_row(row: Any, what: str) -> Mapping[str, Any]:
-    """A mapping that something is to be made from."""
+    """A row that must be a mapping."""
     if not isinstance(row, Mapping):
         raise InvalidInputError(f"{what} is made from a mapping, not {type(row).__name__}")
     return row
 
 
 def check_names(where: str, given: Any, taken: Mapping[str, Any]) -> None:
-    """Raise if ``given`` is no mapping with text keys, or names what has a field of its own."""
+    """Raise unless ``given`` is a mapping with text keys that repeats no field."""
     if not isinstance(given, Mapping):
         text = f"must be a mapping, not {type(given).__name__}"
         raise InvalidInputError(f"{where} {text}", fields={where: (text,)})
@@ -152,7 +152,7 @@ def check_names(where: str, given: Any, taken: Mapping[str, Any]) -> None:
 
 
 def says_something(value: Any) -> bool:
-    """Whether a value is more than nothing, a blank text or an empty mapping."""
+    """Whether a value holds anything: it is not ``None``, blank or empty."""
     return bool(value.strip()) if isinstance(value, str) else bool(value)
 
 
@@ -186,7 +186,7 @@ _SENDABLE = (str, int, float, date, list, tuple, Mapping)
 
 
 def checked_id(value: str, *, what: str = "ticket") -> str:
-    """An id that can be sent: text, not blank, only one."""
+    """An id that can be sent: text, not blank, one only."""
     if not isinstance(value, str):
         raise InvalidInputError(
             f"a {what} id is text, not {type(value).__name__}: as a number it may lose digits"
@@ -204,7 +204,7 @@ def checked_text(name: str, value: str) -> str:
 
 
 def merge_given(body: Payload, **given: Any) -> None:
-    """Add the fields that were given; ``None`` is none."""
+    """Add the fields that are not ``None``."""
     for name, value in given.items():
         if value is None:
             continue
@@ -214,7 +214,7 @@ def merge_given(body: Payload, **given: Any) -> None:
 
 
 def merge_extra(body: dict[str, Any], extra: Mapping[str, Any] | None) -> None:
-    """Add fields by their wire names; none of them may be there already."""
+    """Add fields by their wire names; none may repeat a field."""
     check_mapping("extra", extra)
     for name, value in (extra or {}).items():
         if name in body:

@@ -43,14 +43,14 @@ class KaptureClient(BaseClient):
             added = await client.tickets.add(title="Printer on fire")
             print(added.ticket_id)
 
-    It can be made anywhere, also outside a running event loop.
+    It can be created anywhere, also outside a running event loop.
     It belongs to the loop of its first call, and serves any number of concurrent calls.
 
     Args:
         subdomain: the tenant's part of ``https://<subdomain>.kapturecrm.com``.
-        base_url: a whole address instead, such as ``https://mytenant.int.kapturecrm.com``.
+        base_url: the full address instead, such as ``https://mytenant.int.kapturecrm.com``.
         token: the ready-made token from the admin console, with or without ``Basic`` before it;
-            it is passed through as it is (SERVICE.md, section 0).
+            it is sent as it is (SERVICE.md, section 0).
         username, password: real HTTP Basic instead of a token.
         credentials: other keys for single APIs, each a token or a ``(username, password)`` pair;
             the names are ``add_ticket``, ``update_ticket``, ``get_ticket``, ``pull_tickets``,
@@ -63,16 +63,16 @@ class KaptureClient(BaseClient):
             ``x-api-type: TICKET`` (SERVICE.md, section 15).
         timeout: seconds for a whole call with its retries, or a :class:`Timeout`; ``None`` is no
             limit. Default 60 seconds, of which 10 for connecting and 30 of silence.
-        retry: how often and how fast to send again where that is safe; see
-            :class:`RetryPolicy`. What is safe is not a setting.
+        retry: how often and how fast to retry where that is safe; see :class:`RetryPolicy`.
+            What is safe is not a setting.
         timezone: the zone of the service's dates, which carry none; a ``tzinfo`` or an IANA
             name. Default UTC+05:30, as found from the vendor's sample (SERVICE.md, section 0).
-        session: an aiohttp session of your own to use; it is never closed.
+        session: your own aiohttp session; it is never closed.
         proxy: a proxy's URL, or ``"env"`` to read the proxy variables (never a ``.netrc``).
         ssl_context: for a private certificate authority. Verification cannot be turned off here.
-        keep_alive: use connections again. ``False`` makes a new one for each request; for servers
-            or firewalls that close kept connections without saying so.
-        max_connections: connections at most, and so requests in flight.
+        keep_alive: reuse connections. ``False`` opens a new one for each request; for servers or
+            firewalls that close idle connections without notice.
+        max_connections: the most connections, and so the most requests in flight.
         max_reply_bytes: the most decoded bytes of one reply; default 8 MiB, more for reads.
         exclusive_end: the ``end_date`` of a ticket pull is not part of its window, as the vendor's
             own curl may mean it (SERVICE.md, section 4): each day is then asked for with the next
@@ -83,13 +83,13 @@ class KaptureClient(BaseClient):
             words never proves to a lookup that a ticket is absent.
         says_success, says_failed: what ``status`` says so, beside ``"success"`` and ``"failed"``:
             texts, or a function as for ``says_none``. An answer of which both are true is neither.
-            Who says success of what was not carried out, loses tickets.
+            Declaring a success where nothing was done loses tickets.
         page_size: rows per page of every pull, export, lookup and ``doctor``, for tenants with
             pagination enabled ("limit: Required field, if PaginationEnabled", SERVICE.md, section
             4). Pages are asked for until nothing new comes. Left out, a pull asks for a day at
             once; a service that demands a limit is asked for pages of 100 from then on.
-        allow_http: take a plain http address that is not loopback.
-        on_event: told of every attempt, retry and wait; see :mod:`kapture_async.events`.
+        allow_http: accept a plain http address that is not loopback.
+        on_event: called with every attempt, retry and wait; see :mod:`kapture_async.events`.
 
     Raises:
         ConfigurationError: a setting is wrong. Secrets are never shown.
@@ -187,7 +187,7 @@ class KaptureClient(BaseClient):
         ``KAPTURE_USERNAME`` with ``KAPTURE_PASSWORD``; for the order API also
         ``KAPTURE_ORDERS_USERNAME`` with ``KAPTURE_ORDERS_PASSWORD``. Where the tenant has one key
         per API, ``KAPTURE_TOKEN_ADD_TICKET``, ``KAPTURE_TOKEN_PULL_TICKETS`` and so on, named as
-        in ``credentials``, go before the others. An empty variable counts as not set.
+        in ``credentials``, go before the others. An empty variable counts as unset.
 
         Args:
             credentials: as for the class, over the key from the environment.
@@ -281,29 +281,29 @@ class KaptureClient(BaseClient):
         form: Mapping[str, Any] | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> Any:
-        """Call any path of the service, with the same sending, retrying and checking.
+        """Call any path of the service, with the same retries and checks.
 
-        For documented calls that have no method here yet, and for the older siblings that the
-        vendor still serves.
+        For documented calls that have no method yet, and for the older endpoints that the vendor
+        still serves.
 
         Args:
             path: such as ``"/get-faq-contents.html"``; its parts percent-encoded.
             body: any JSON value; ``None`` sends no body.
-            effect: ``"read"`` only if the call changes nothing: reads are sent again when their
+            effect: ``"read"`` only if the call changes nothing: reads are sent again if their
                 answer is lost, writes never.
             wrap: ``"array"`` sends ``[body]``, ``"object"`` sends ``body`` as it is.
             api: the name in ``credentials=`` whose key is used. Left out, it is that of the
                 documented call that has this path, and ``request`` for every other path, or
                 where that call has no key of its own; the token of the rest is so never sent to
                 the order API.
-            method: HTTP verb; everything documented is POST (SERVICE.md, section 0).
+            method: HTTP method; everything documented is POST (SERVICE.md, section 0).
             marks_success: the reply carries ``"status": "success"``. False for the few that do
                 not; then any JSON object or list without a mark of failure is taken.
-            query: what stands behind the question mark, as texts or numbers; a list is the same
-                name several times, ``None`` leaves it out.
+            query: the query string, as texts or numbers; a list repeats the name, ``None`` leaves
+                it out.
             form: fields of a urlencoded form in place of ``body``, as some reports take them; as
                 for ``query``.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Returns:
             The decoded reply.
@@ -340,10 +340,10 @@ def _zone(zone: tzinfo | str | None) -> tzinfo:
             pass
         if not _has_zones():
             raise ConfigurationError(
-                "this machine has no time zone data, so no zone can be given by its name",
+                "this machine has no time zone data, so a zone cannot be given by name",
                 next_step="Install it: pip install tzdata. Or pass a datetime.timezone.",
             )
-        raise ConfigurationError(f"there is no time zone {zone[:60]!r}")
+        raise ConfigurationError(f"unknown time zone {zone[:60]!r}")
     if not isinstance(zone, tzinfo):
         raise ConfigurationError(
             f"timezone must be a tzinfo or the name of a zone, not {type(zone).__name__}"

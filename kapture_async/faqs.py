@@ -41,7 +41,7 @@ class FaqCategory(WireModel):
 
 
 class Faqs:
-    """The FAQs of one tenant. Reached as ``client.faqs``.
+    """The FAQs of one tenant: ``client.faqs``.
 
     Searching them has an address of its own in the vendor's index and no public description, so
     there is no method for it (SERVICE.md, section 14).
@@ -79,9 +79,9 @@ class Faqs:
             An async iterator over the contents; ``next_page()`` gives a window at a time.
 
         Raises:
-            InvalidInputError: at once, for what cannot be meant.
+            InvalidInputError: at once, if an argument is invalid.
             HelpdeskError: while iterating; every earlier window was delivered whole, and being
-                a read, it is safe to ask again.
+                a read, it is safe to repeat.
         """
         if type(page_size) is not int or page_size < 1:
             raise InvalidInputError("page_size must be 1 or more")
@@ -127,10 +127,10 @@ class Faqs:
         """All categories (SERVICE.md, section 13: known from two public scripts).
 
         Args:
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Raises:
-            HelpdeskError: the call failed; being a read, it is safe to ask again.
+            HelpdeskError: the call failed; being a read, it is safe to repeat.
         """
         headers = check_headers(headers)
         try:
@@ -147,7 +147,7 @@ class Faqs:
 
     def _not_moving(self) -> UnreadableReplyError:
         return UnreadableReplyError(
-            "the service gives the same contents for every window, so the rest cannot be read",
+            "the service returns the same contents for every window, so the rest cannot be read",
             service=self._requestor.transport.settings.service,
             operation=FAQ_CONTENTS.name,
             effect="read",
@@ -165,11 +165,11 @@ def _list(response: ResponseContext, name: str) -> list[dict[str, Any]]:
         if none_said(response, message):
             return []
         raise response.error(
-            UnreadableReplyError, "the answer has a text in place of the FAQs", words=message
+            UnreadableReplyError, "the answer holds a text in place of the FAQs", words=message
         )
     rows = message.get(name) if isinstance(message, dict) else None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise response.unreadable(f"the answer holds no list {name!r} under 'message'")
     if any(map(is_no_row, rows)):
-        raise response.unreadable("in place of a row, the answer has an object that is none")
+        raise response.unreadable("the list holds an object that is not a row")
     return rows

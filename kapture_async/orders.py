@@ -73,10 +73,10 @@ class NewOrder(Outgoing):
 
     @classmethod
     def from_mapping(cls, row: Mapping[str, Any]) -> Self:
-        """An order from a whole body by wire names; what is not documented becomes ``extra``.
+        """An order from a whole body by wire names; undocumented fields become ``extra``.
 
         Raises:
-            InvalidInputError: as the class itself, or it is no mapping.
+            InvalidInputError: as for the class, or it is not a mapping.
         """
         row = checked_row(row, cls.__name__)
         customer = {key: row[key] for key in BODY_PARTS if key in row}
@@ -119,7 +119,7 @@ class SavedOrder(WireModel):
     """The reply to an added or changed order.
 
     No sample of it was seen (SERVICE.md, section 9): "customer ID, order ID and other
-    information". The ids are looked for under the names that the older endpoint answers with;
+    information". The ids are taken from the names that the older endpoint answers with;
     ``raw`` has all.
     """
 
@@ -142,7 +142,7 @@ class SavedOrder(WireModel):
 
     @property
     def contradicts_itself(self) -> bool:
-        """Whether the reply gives two ids of the order that differ."""
+        """Whether the reply has two order ids that differ."""
         one, other = self._order, self._older_order
         return bool(one and other) and one != other
 
@@ -158,7 +158,7 @@ class SavedOrder(WireModel):
 
     @property
     def message(self) -> str:
-        """What the service says it did."""
+        """The service's message."""
         return (self._wire_message or self._older_message or "").strip()
 
     def __repr__(self) -> str:
@@ -169,7 +169,7 @@ class SavedOrder(WireModel):
 class OrderRow(WireModel):
     """One row of a pull of orders.
 
-    No sample of it was seen (SERVICE.md, section 11). The ids are looked for under the names that
+    No sample of it was seen (SERVICE.md, section 11). The ids are taken from the names that
     the vendor's other replies use; ``raw`` has all.
     """
 
@@ -205,7 +205,7 @@ FILTERS = (
 
 
 class Orders:
-    """The orders of one tenant. Reached as ``client.orders``.
+    """The orders of one tenant: ``client.orders``.
 
     The vendor's pages ask for a user name and a password here, where all other calls take a
     token: give ``credentials={"orders": (user, password)}`` to the client, or a client with
@@ -232,19 +232,19 @@ class Orders:
         and ``product_details`` was not seen, so they are sent as they are given.
 
         Args:
-            order: the order; then no part may be given beside it.
+            order: the order; then no part may be given.
             customer: whose order it is, with at least one field that says who that is.
             order_info: the order's own fields, by their wire names.
             product_details: the products: mappings by wire names, or one mapping.
             extra: further objects of the body, by their wire names.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Returns:
-            What the service said; its form was not seen, so the ids may be ``None`` although
+            The service's answer. Its form was never seen, so the ids may be ``None`` although
             the order was added.
 
         Raises:
-            ConfigurationError: there is no user name with a password; nothing was sent.
+            ConfigurationError: no user name and password for orders were given; nothing was sent.
             InvalidInputError: the data cannot be sent as it is; nothing was sent.
             NotSentError: it never left this machine; safe to send again.
             RejectedError: the service refused it; no order was made.
@@ -279,23 +279,23 @@ class Orders:
 
         Args:
             order_id: Kapture's id of the order.
-            order: what it shall become; then no part may be given beside it.
+            order: the changed order; then no part may be given.
             id_at: where the id goes in the body: names joined by points, such as
                 ``"order_info.order_id"``, or one name for a field beside ``customer_info``.
             customer, order_info, product_details, extra: as for :meth:`add`; none is needed.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Returns:
-            What the service said; its form was not seen.
+            The service's answer; its form was never seen.
 
         Raises:
-            ConfigurationError: there is no user name with a password; nothing was sent.
+            ConfigurationError: no user name and password for orders were given; nothing was sent.
             InvalidInputError: the data cannot be sent as it is, there is nothing to change, or
                 another value stands where the id goes; nothing was sent.
             NotSentError: it never left this machine; safe to send again.
             RejectedError: the service refused it; nothing was changed.
             OutcomeUnknownError: it may or may not have been changed, or the answer names another
-                order, which may have been added; pull and see.
+                order, which may have been added; pull to find out.
         """
         parts = _parts(customer, order_info, product_details, extra)
         number = checked_id(order_id, what="order")
@@ -336,9 +336,9 @@ class Orders:
             An async iterator over the rows; all of them are one page.
 
         Raises:
-            InvalidInputError: at once, without an account or a filter that is enough.
-            ConfigurationError: while iterating: there is no user name with a password.
-            HelpdeskError: while iterating; being a read, it is safe to ask again.
+            InvalidInputError: at once, if the account or a sufficient filter is missing.
+            ConfigurationError: while iterating: no user name and password for orders were given.
+            HelpdeskError: while iterating; being a read, it is safe to repeat.
         """
         given = Payload(
             name=name,
@@ -402,7 +402,7 @@ class Orders:
             raise response.mismatch("the answer says success and gives two order ids that differ")
         if changing is not None and saved.order_id not in (None, changing):
             raise response.mismatch(
-                f"the answer names order {saved.order_id!r} and not the one to be changed: it may "
+                f"the answer names order {saved.order_id!r}, not the changed one: it may "
                 "have been added",
                 saved.order_id,
             )
@@ -416,7 +416,7 @@ def _parts(customer: Any, order_info: Any, product_details: Any, extra: Any) -> 
 
 
 def _whole(order: NewOrder | None, parts: Payload) -> NewOrder:
-    """An order that was given whole, or one made of its parts; never both."""
+    """An order that is given whole, or made of its parts; never both."""
     if order is None:
         return NewOrder(**parts)
     if any(part is not None for part in parts.values()):
@@ -430,7 +430,7 @@ def _new_body(order: NewOrder) -> Payload:
     body = Payload(order.to_wire())
     if not any(map(says_something, body.get("customer_info", {}).values())):
         raise InvalidInputError(
-            "an order needs a customer: at least one field that says who that is",
+            "an order needs a customer: at least one field that identifies it",
             fields={"customer": ("says nothing",)},
         )
     return body
@@ -445,10 +445,10 @@ def _changed_body(order: NewOrder, id_at: str, order_id: str) -> Payload:
 
 
 def place_id(body: dict[str, Any], place: str, order_id: str) -> None:
-    """Put an order's id where the caller says that it belongs.
+    """Put an order's id where the caller says it belongs.
 
     Raises:
-        InvalidInputError: the place is none, or holds something else.
+        InvalidInputError: the place is invalid, or holds something else.
     """
     names = place.split(".") if isinstance(place, str) else []
     if not names or not all(name.strip() for name in names):
@@ -460,11 +460,11 @@ def place_id(body: dict[str, Any], place: str, order_id: str) -> None:
     for name in outer:
         found = inside.get(name, {})
         if not isinstance(found, Mapping):
-            raise InvalidInputError(f"id_at leads into {name!r}, which is no object")
+            raise InvalidInputError(f"id_at leads into {name!r}, which is not an object")
         inside[name] = inside = dict(found)
     there = inside.get(last)
     if there is not None and there not in ("", order_id):
-        raise InvalidInputError("another value stands where id_at puts the order_id")
+        raise InvalidInputError("another value is already where id_at puts the order_id")
     inside[last] = order_id
 
 

@@ -75,14 +75,14 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
             added = client.tickets.add(title="Printer on fire")
             print(added.ticket_id)
 
-    It can be made anywhere, also outside a running event loop.
+    It can be created anywhere, also outside a running event loop.
     It runs an event loop of its own in a thread, and serves any number of threads.
 
     Args:
         subdomain: the tenant's part of ``https://<subdomain>.kapturecrm.com``.
-        base_url: a whole address instead, such as ``https://mytenant.int.kapturecrm.com``.
+        base_url: the full address instead, such as ``https://mytenant.int.kapturecrm.com``.
         token: the ready-made token from the admin console, with or without ``Basic`` before it;
-            it is passed through as it is (SERVICE.md, section 0).
+            it is sent as it is (SERVICE.md, section 0).
         username, password: real HTTP Basic instead of a token.
         credentials: other keys for single APIs, each a token or a ``(username, password)`` pair;
             the names are ``add_ticket``, ``update_ticket``, ``get_ticket``, ``pull_tickets``,
@@ -95,15 +95,15 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
             ``x-api-type: TICKET`` (SERVICE.md, section 15).
         timeout: seconds for a whole call with its retries, or a :class:`Timeout`; ``None`` is no
             limit. Default 60 seconds, of which 10 for connecting and 30 of silence.
-        retry: how often and how fast to send again where that is safe; see
-            :class:`RetryPolicy`. What is safe is not a setting.
+        retry: how often and how fast to retry where that is safe; see :class:`RetryPolicy`.
+            What is safe is not a setting.
         timezone: the zone of the service's dates, which carry none; a ``tzinfo`` or an IANA
             name. Default UTC+05:30, as found from the vendor's sample (SERVICE.md, section 0).
         proxy: a proxy's URL, or ``"env"`` to read the proxy variables (never a ``.netrc``).
         ssl_context: for a private certificate authority. Verification cannot be turned off here.
-        keep_alive: use connections again. ``False`` makes a new one for each request; for servers
-            or firewalls that close kept connections without saying so.
-        max_connections: connections at most, and so requests in flight.
+        keep_alive: reuse connections. ``False`` opens a new one for each request; for servers or
+            firewalls that close idle connections without notice.
+        max_connections: the most connections, and so the most requests in flight.
         max_reply_bytes: the most decoded bytes of one reply; default 8 MiB, more for reads.
         exclusive_end: the ``end_date`` of a ticket pull is not part of its window, as the vendor's
             own curl may mean it (SERVICE.md, section 4): each day is then asked for with the next
@@ -114,13 +114,13 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
             words never proves to a lookup that a ticket is absent.
         says_success, says_failed: what ``status`` says so, beside ``"success"`` and ``"failed"``:
             texts, or a function as for ``says_none``. An answer of which both are true is neither.
-            Who says success of what was not carried out, loses tickets.
+            Declaring a success where nothing was done loses tickets.
         page_size: rows per page of every pull, export, lookup and ``doctor``, for tenants with
             pagination enabled ("limit: Required field, if PaginationEnabled", SERVICE.md, section
             4). Pages are asked for until nothing new comes. Left out, a pull asks for a day at
             once; a service that demands a limit is asked for pages of 100 from then on.
-        allow_http: take a plain http address that is not loopback.
-        on_event: told of every attempt, retry and wait; see :mod:`kapture_async.events`.
+        allow_http: accept a plain http address that is not loopback.
+        on_event: called with every attempt, retry and wait; see :mod:`kapture_async.events`.
 
     Raises:
         ConfigurationError: a setting is wrong. Secrets are never shown.
@@ -265,7 +265,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         ``KAPTURE_USERNAME`` with ``KAPTURE_PASSWORD``; for the order API also
         ``KAPTURE_ORDERS_USERNAME`` with ``KAPTURE_ORDERS_PASSWORD``. Where the tenant has one key
         per API, ``KAPTURE_TOKEN_ADD_TICKET``, ``KAPTURE_TOKEN_PULL_TICKETS`` and so on, named as
-        in ``credentials``, go before the others. An empty variable counts as not set.
+        in ``credentials``, go before the others. An empty variable counts as unset.
 
         Args:
             credentials: as for the class, over the key from the environment.
@@ -333,29 +333,29 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         form: Mapping[str, Any] | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> Any:
-        """Call any path of the service, with the same sending, retrying and checking.
+        """Call any path of the service, with the same retries and checks.
 
-        For documented calls that have no method here yet, and for the older siblings that the
-        vendor still serves.
+        For documented calls that have no method yet, and for the older endpoints that the vendor
+        still serves.
 
         Args:
             path: such as ``"/get-faq-contents.html"``; its parts percent-encoded.
             body: any JSON value; ``None`` sends no body.
-            effect: ``"read"`` only if the call changes nothing: reads are sent again when their
+            effect: ``"read"`` only if the call changes nothing: reads are sent again if their
                 answer is lost, writes never.
             wrap: ``"array"`` sends ``[body]``, ``"object"`` sends ``body`` as it is.
             api: the name in ``credentials=`` whose key is used. Left out, it is that of the
                 documented call that has this path, and ``request`` for every other path, or
                 where that call has no key of its own; the token of the rest is so never sent to
                 the order API.
-            method: HTTP verb; everything documented is POST (SERVICE.md, section 0).
+            method: HTTP method; everything documented is POST (SERVICE.md, section 0).
             marks_success: the reply carries ``"status": "success"``. False for the few that do
                 not; then any JSON object or list without a mark of failure is taken.
-            query: what stands behind the question mark, as texts or numbers; a list is the same
-                name several times, ``None`` leaves it out.
+            query: the query string, as texts or numbers; a list repeats the name, ``None`` leaves
+                it out.
             form: fields of a urlencoded form in place of ``body``, as some reports take them; as
                 for ``query``.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Returns:
             The decoded reply.
@@ -380,7 +380,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
 
 
 class SyncTickets(SyncResource[Tickets]):
-    """The tickets of one tenant. Reached as ``client.tickets``."""
+    """The tickets of one tenant: ``client.tickets``."""
 
     def resolve(
         self,
@@ -433,13 +433,14 @@ class SyncTickets(SyncResource[Tickets]):
         idempotency key (SERVICE.md, sections 0 and 17).
 
         Args:
-            ticket: the ticket; then no field may be given beside it.
+            ticket: the ticket; then no field may be given.
             title: the title.
             ticket_details: the description.
-            due_date: the wished closure; a naive datetime counts as in the client's time zone.
+            due_date: the desired closing date; a naive datetime counts as in the client's time
+                zone.
             email_id: e-mail address of the customer to attach.
             extra: further fields by their wire names, such as the tenant's associate objects.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Returns:
             The added ticket; ``ticket_id`` is its id, as text.
@@ -478,22 +479,22 @@ class SyncTickets(SyncResource[Tickets]):
     ) -> UpdatedTicket:
         """Change a ticket, and add a comment to it.
 
-        Counts as a write: it is never sent again once it may have arrived, as a comment would
-        then stand there twice.
+        Counts as a write: it is never sent again once it may have arrived, as a comment
+        would then be there twice.
 
         Args:
             ticket_id: the ticket.
             sub_status: the key of the sub-status, such as ``"PS"``; tenants define their own
                 (SERVICE.md, sections 2 and 15).
             comment: text to add.
-            callback_time: when to call back. A datetime is written in the client's time zone as
+            callback_time: when to call back. A datetime is sent in the client's time zone as
                 ``YYYY-MM-DD HH:MM:SS``; text must have that form. (The vendor writes ``hh``,
                 which could mean twelve hours; 24 is unverified: section 2.)
             queue: the key of the queue.
             disposition: the folder path.
             status: display label such as ``"Complete"``; not documented, sent by live clients.
             extra: further fields by their wire names.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Raises:
             InvalidInputError: the data cannot be sent as it is; nothing was sent.
@@ -501,7 +502,7 @@ class SyncTickets(SyncResource[Tickets]):
             NotSentError: it never left this machine; safe to send again.
             RejectedError: the service refused it; nothing was changed.
             OutcomeUnknownError: it may or may not have been changed, or the answer names another
-                ticket; get the ticket and see.
+                ticket; get the ticket to find out.
         """
         return self._portal.call(
             self._inner.update(
@@ -534,11 +535,11 @@ class SyncTickets(SyncResource[Tickets]):
                 seen (SERVICE.md, section 3).
             history_type: ``"all"`` was seen.
             extra: further switches by their wire names (``include_emailbody``, ...).
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Raises:
             NotFoundError: the service does not know the ticket.
-            HelpdeskError: the call failed; being a read, it is safe to ask again.
+            HelpdeskError: the call failed; being a read, it is safe to repeat.
         """
         return self._portal.call(
             self._inner.get(
@@ -562,21 +563,21 @@ class SyncTickets(SyncResource[Tickets]):
     ) -> TicketLookup:
         """Get many tickets: 50 ids a call, several calls at once.
 
-        The service answers a batch with fewer elements than it was asked for, without a word
-        on which (SERVICE.md, section 3). So each id that did not come back is asked for
-        again by itself before it counts as missing.
+        The service may answer a batch with fewer tickets than requested, without saying which are
+        missing (SERVICE.md, section 3). So each id that did not come back is requested again by
+        itself before it counts as missing.
 
         Args:
-            ticket_ids: the ids; repeated ones are asked for once.
+            ticket_ids: the ids; duplicates are requested once.
             conversation_type, history_type, extra, headers: as for :meth:`get`.
-            concurrency: calls in flight at most.
+            concurrency: the most calls in flight.
 
         Returns:
-            What was found, what is missing, and what could not be asked.
+            What was found, what is missing, and what failed.
 
         Raises:
             InvalidInputError: an id is empty or holds a comma.
-            HelpdeskError: not one id could be asked; the first error is raised.
+            HelpdeskError: no id could be requested; the first error is raised.
         """
         return self._portal.call(
             self._inner.get_many(
@@ -611,9 +612,9 @@ class SyncTickets(SyncResource[Tickets]):
 
         Rows are decoded and handed out while their day is still arriving, in flat memory: a day
         ahead of its turn waits with a quarter MiB, and lends its connection slot meanwhile.
-        The service's mark of success comes behind the rows, so a day counts as read only at its
-        end: what ends badly raises. What breaks off is asked for again as the client's retry
-        policy says, and rows that were handed out are not handed out again.
+        The service's success status comes after the rows, so a day counts as read only at its
+        end: a bad end raises. An interrupted day is requested again as the client's retry policy
+        says, and rows that were handed out are not handed out again.
 
         Args:
             start: first day: a date, text such as ``"2024-04-19"``, or a datetime (its day in
@@ -635,9 +636,9 @@ class SyncTickets(SyncResource[Tickets]):
             An iterator over the rows; ``pages()`` gives a day at a time.
 
         Raises:
-            InvalidInputError: at once, for days that cannot be meant.
+            InvalidInputError: at once, if a day or another argument is invalid.
             HelpdeskError: while iterating; every earlier day was delivered whole, of this one
-                perhaps a part, and being a read, it is safe to ask again.
+                perhaps a part, and being a read, it is safe to repeat.
         """
         return SyncPages(
             self._portal,
@@ -688,35 +689,35 @@ class SyncTickets(SyncResource[Tickets]):
         the days that are read again and, once ``recheck_open`` was asked for, of all open tickets.
 
         Args:
-            out: the file to make.
-            start: first day; needed, but for a state that knows it.
+            out: the file to write.
+            start: first day; required, unless the state has one.
             end: last day; ``start`` if left out, or with a state as far as there are tickets.
-            state: the file that remembers what was handed out; made by the first run.
+            state: the file that remembers what was handed out; created by the first run.
             format: ``"jsonl"`` (the rows as they came), ``"csv"`` or ``"parquet"`` (needs the
-                extra ``arrow``); by default what the name of the file tells.
-            overwrite: replace a file that is there already. Refused with a state: a run that is
-                killed may leave the only file with its rows to the next one.
+                extra ``arrow``); by default from the file name.
+            overwrite: replace an existing file. Refused with a state: a killed run may leave the
+                only file with its rows to the next run.
             overlap: days before the newest known ticket that are read once more. More than that
-                of the run before has its effect from the next run on.
+                of the run before takes effect from the next run on.
             recheck_open: also read the days of tickets that were open when they were last handed
                 out, and write those that have changed since, but for ``tat``, ``sla`` and
-                ``slaStatus``, which move by themselves. What was handed out before the first run
-                with it is watched from then on, as far as its days are read.
+                ``slaStatus``, which change with time. Tickets that were handed out before the first
+                run with it are watched from then on, as far as their days are read.
             customer_code, status, extra: filters, as for :meth:`pull`.
             headers: headers of every call.
             ahead: days fetched at a time.
-            excel: begin a CSV file with a byte order mark, without which Excel reads no UTF-8.
-            on_progress: told of every block of rows; an error that it raises ends the export.
+            excel: begin a CSV file with a byte order mark, which Excel needs to read UTF-8.
+            on_progress: called with every block of rows; an error that it raises ends the export.
 
         Returns:
             What was written.
 
         Raises:
-            InvalidInputError: at once, for what cannot be meant, and for a file that is there.
+            InvalidInputError: at once, if an argument is invalid or the file already exists.
             ConfigurationError: the format needs pyarrow, which is not installed.
-            StateError: the state is damaged, in use, or of another tenant or other filters; or the
-                rows of a finished run have got lost before they got their name.
-            HelpdeskError: a day failed. Nothing was written; it is safe to begin again.
+            StateError: the state is damaged, in use, or for another tenant or other filters; or the
+                rows of a finished run were lost before they were renamed into place.
+            HelpdeskError: a day failed. Nothing was written; it is safe to start again.
             OSError: the disk failed. The same.
         """
         return self._portal.call(
@@ -1099,7 +1100,7 @@ class SyncTickets(SyncResource[Tickets]):
 
 
 class SyncCustomers(SyncResource[Customers]):
-    """The customers of one tenant. Reached as ``client.customers``."""
+    """The customers of one tenant: ``client.customers``."""
 
     def resolve(
         self,
@@ -1151,12 +1152,12 @@ class SyncCustomers(SyncResource[Customers]):
         """Add one customer, given whole or by its fields (SERVICE.md, section 5).
 
         It is never sent again once it may have reached the service. The service calls this "add
-        or update", and does not say how it recognizes a customer that it has already.
+        or update", and does not say how it recognizes a customer it already has.
 
         Args:
-            customer: the customer; then no field may be given beside it. A :class:`NewCustomer`
+            customer: the customer; then no field may be given. A :class:`NewCustomer`
                 needs a name, and a phone or an e-mail address; a bare :class:`CustomerFields`
-                is sent whatever it says, for tenants whose own settings demand less.
+                is sent as it is, for tenants whose settings require less.
             customer_name: the name.
             phone: the phone number, as text.
             email_id: the e-mail address.
@@ -1164,10 +1165,10 @@ class SyncCustomers(SyncResource[Customers]):
             contacts: the persons, :class:`Contact` or mappings by wire names.
             enquiry: an :class:`Enquiry`, or a mapping by wire names.
             extra: further fields of ``customer_info`` by their wire names, documented or not.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Returns:
-            What the service said; its form was not seen, so ``customer_id`` may be ``None``
+            The service's answer. Its form was never seen, so ``customer_id`` may be ``None``
             although the customer was added.
 
         Raises:
@@ -1211,17 +1212,17 @@ class SyncCustomers(SyncResource[Customers]):
 
         Args:
             customer_id: Kapture's id of the customer.
-            changes: the changes; then no field may be given beside them.
-            customer_name, phone, email_id, customer_code: what shall be there.
+            changes: the changes; then no field may be given.
+            customer_name, phone, email_id, customer_code: the new values.
             contacts: the persons, :class:`Contact` or mappings by wire names. What the service
-                does with those it knows already is not documented.
+                does with contacts it already has is not documented.
             enquiry: an :class:`Enquiry`, or a mapping by wire names.
             extra: further fields of ``customer_info`` by their wire names, documented or not,
                 such as the flag ``update``, which the vendor does not explain.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Returns:
-            What the service said; its form was not seen.
+            The service's answer; its form was never seen.
 
         Raises:
             InvalidInputError: the data cannot be sent as it is, or there is nothing to change;
@@ -1229,7 +1230,7 @@ class SyncCustomers(SyncResource[Customers]):
             NotSentError: it never left this machine; safe to send again.
             RejectedError: the service refused it; nothing was changed.
             OutcomeUnknownError: it may or may not have been changed, or the answer names another
-                customer; get it and see.
+                customer; get it to find out.
         """
         return self._portal.call(
             self._inner.update(
@@ -1256,22 +1257,22 @@ class SyncCustomers(SyncResource[Customers]):
         extra: Mapping[str, Any] | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> Customer:
-        """Get one customer by any of its marks (SERVICE.md, section 7).
+        """Get one customer by id, e-mail address or phone number (SERVICE.md, section 7).
 
-        What the service does with several marks that do not belong together is not documented.
+        What the service does with several of them that do not match is not documented.
 
         Args:
             kapture_customer_id: Kapture's id.
             email_id: the e-mail address.
             phone: the phone number.
-            customer_id: not documented, sent by a live client: an id of your own.
+            customer_id: your own id; not documented, sent by a live client.
             extra: further fields by their wire names.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Raises:
-            InvalidInputError: no mark is given, or one is no text; nothing was sent.
+            InvalidInputError: no criterion is given, or one is not text; nothing was sent.
             NotFoundError: the service does not know the customer.
-            HelpdeskError: the call failed; being a read, it is safe to ask again.
+            HelpdeskError: the call failed; being a read, it is safe to repeat.
         """
         return self._portal.call(
             self._inner.get(
@@ -1326,9 +1327,9 @@ class SyncCustomers(SyncResource[Customers]):
             An iterator over the rows; ``pages()`` gives a day at a time.
 
         Raises:
-            InvalidInputError: at once, for days or an account that cannot be meant.
+            InvalidInputError: at once, if a day, the account or another argument is invalid.
             HelpdeskError: while iterating; every earlier day was delivered whole, and being a
-                read, it is safe to ask again.
+                read, it is safe to repeat.
         """
         return SyncPages(
             self._portal,
@@ -1524,7 +1525,7 @@ class SyncCustomers(SyncResource[Customers]):
 
 
 class SyncOrders(SyncResource[Orders]):
-    """The orders of one tenant. Reached as ``client.orders``.
+    """The orders of one tenant: ``client.orders``.
 
     The vendor's pages ask for a user name and a password here, where all other calls take a
     token: give ``credentials={"orders": (user, password)}`` to the client, or a client with
@@ -1548,19 +1549,19 @@ class SyncOrders(SyncResource[Orders]):
         and ``product_details`` was not seen, so they are sent as they are given.
 
         Args:
-            order: the order; then no part may be given beside it.
+            order: the order; then no part may be given.
             customer: whose order it is, with at least one field that says who that is.
             order_info: the order's own fields, by their wire names.
             product_details: the products: mappings by wire names, or one mapping.
             extra: further objects of the body, by their wire names.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Returns:
-            What the service said; its form was not seen, so the ids may be ``None`` although
+            The service's answer. Its form was never seen, so the ids may be ``None`` although
             the order was added.
 
         Raises:
-            ConfigurationError: there is no user name with a password; nothing was sent.
+            ConfigurationError: no user name and password for orders were given; nothing was sent.
             InvalidInputError: the data cannot be sent as it is; nothing was sent.
             NotSentError: it never left this machine; safe to send again.
             RejectedError: the service refused it; no order was made.
@@ -1602,23 +1603,23 @@ class SyncOrders(SyncResource[Orders]):
 
         Args:
             order_id: Kapture's id of the order.
-            order: what it shall become; then no part may be given beside it.
+            order: the changed order; then no part may be given.
             id_at: where the id goes in the body: names joined by points, such as
                 ``"order_info.order_id"``, or one name for a field beside ``customer_info``.
             customer, order_info, product_details, extra: as for :meth:`add`; none is needed.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Returns:
-            What the service said; its form was not seen.
+            The service's answer; its form was never seen.
 
         Raises:
-            ConfigurationError: there is no user name with a password; nothing was sent.
+            ConfigurationError: no user name and password for orders were given; nothing was sent.
             InvalidInputError: the data cannot be sent as it is, there is nothing to change, or
                 another value stands where the id goes; nothing was sent.
             NotSentError: it never left this machine; safe to send again.
             RejectedError: the service refused it; nothing was changed.
             OutcomeUnknownError: it may or may not have been changed, or the answer names another
-                order, which may have been added; pull and see.
+                order, which may have been added; pull to find out.
         """
         return self._portal.call(
             self._inner.update(
@@ -1667,9 +1668,9 @@ class SyncOrders(SyncResource[Orders]):
             An iterator over the rows; all of them are one page.
 
         Raises:
-            InvalidInputError: at once, without an account or a filter that is enough.
-            ConfigurationError: while iterating: there is no user name with a password.
-            HelpdeskError: while iterating; being a read, it is safe to ask again.
+            InvalidInputError: at once, if the account or a sufficient filter is missing.
+            ConfigurationError: while iterating: no user name and password for orders were given.
+            HelpdeskError: while iterating; being a read, it is safe to repeat.
         """
         return SyncPages(
             self._portal,
@@ -1688,7 +1689,7 @@ class SyncOrders(SyncResource[Orders]):
 
 
 class SyncFaqs(SyncResource[Faqs]):
-    """The FAQs of one tenant. Reached as ``client.faqs``.
+    """The FAQs of one tenant: ``client.faqs``.
 
     Searching them has an address of its own in the vendor's index and no public description, so
     there is no method for it (SERVICE.md, section 14).
@@ -1723,9 +1724,9 @@ class SyncFaqs(SyncResource[Faqs]):
             An iterator over the contents; ``pages()`` gives a window at a time.
 
         Raises:
-            InvalidInputError: at once, for what cannot be meant.
+            InvalidInputError: at once, if an argument is invalid.
             HelpdeskError: while iterating; every earlier window was delivered whole, and being
-                a read, it is safe to ask again.
+                a read, it is safe to repeat.
         """
         return SyncPages(
             self._portal,
@@ -1744,9 +1745,9 @@ class SyncFaqs(SyncResource[Faqs]):
         """All categories (SERVICE.md, section 13: known from two public scripts).
 
         Args:
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Raises:
-            HelpdeskError: the call failed; being a read, it is safe to ask again.
+            HelpdeskError: the call failed; being a read, it is safe to repeat.
         """
         return self._portal.call(self._inner.categories(headers=headers))

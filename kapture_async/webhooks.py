@@ -1,6 +1,6 @@
-"""The service's status call-back: what it tells a receiver of yours when a ticket moves.
+"""The service's status call-back: what it tells your receiver when a ticket changes.
 
-No page of the vendor describes it; what is known comes from receivers that are public
+The vendor does not document it; what is known comes from public receivers
 (SERVICE.md, section 16).
 """
 
@@ -24,17 +24,17 @@ _CODEC: Final = codec_of(INDIA)  # a call-back holds no date, so the zone does n
 
 
 class InvalidCallbackError(NotSentError, ValueError):
-    """What came in is no call-back. It is about no call of yours, and nothing was sent for it."""
+    """The body is not a call-back. It belongs to no call of yours, and nothing was sent."""
 
     _next_step: ClassVar[str] = "Answer it with HTTP 400, and do nothing else."
 
     def _consequence(self) -> str:
-        return ""  # "nothing was sent" would answer a question that nobody asked
+        return ""  # "nothing was sent" would be beside the point
 
 
 @define(eq=False, repr=False)
 class StatusCallback(WireModel):
-    """What a call-back says of a ticket. Anybody can have written it: see :func:`parse_callback`.
+    """What a call-back says about a ticket. Anyone may have sent it: see :func:`parse_callback`.
 
     Whether ``sub_status`` and ``queue`` are the tenant's keys or the texts that it displays was
     not seen; the ticket itself tells.
@@ -89,23 +89,23 @@ def parse_callback(
     """A status call-back of the service, from the body of the request that it came by.
 
     **Nothing proves that the service sent it.** No signature was seen on these call-backs, so
-    whoever knows the address can send any. Protect the route yourself: a long secret in its
+    anyone who knows the address can send one. Protect the route yourself: a long secret in its
     path, compared in constant time and kept out of access logs, or a list of the addresses that
-    may call. And take a call-back for what it is, a hint to look: read the ticket by
+    may call. And treat a call-back as what it is, a hint: read the ticket with
     :meth:`Tickets.get`, and believe that. They may also come twice, late, or in another order.
 
-    It works in any web framework, and calls nobody.
+    It works in any web framework, and makes no request.
 
     Args:
-        body: the body as it came, in UTF-8; or the object in it, if a framework has decoded it.
-        max_bytes: the most bytes of a body that are read. What a framework has taken into memory
+        body: the body as received, in UTF-8; or the decoded object, from a framework.
+        max_bytes: the most bytes of a body to accept. What a framework has read into memory
             before, only the framework can limit.
 
     Returns:
-        The call-back, with a ticket id; all else may be missing, and unknown keys are kept.
+        The call-back, with a ticket id; everything else may be missing, and unknown keys are kept.
 
     Raises:
-        InvalidCallbackError: it is too large, no JSON object, or names no ticket. The error
+        InvalidCallbackError: it is too large, not a JSON object, or names no ticket. The error
             holds nothing of the body.
 
     Source: SERVICE.md, section 16.
@@ -117,13 +117,13 @@ def parse_callback(
 
 
 def _read(body: Any, max_bytes: int) -> StatusCallback | str:
-    """The call-back in a body, or what is wrong with it, in words that hold nothing of it."""
+    """The call-back in a body, or what is wrong with it, in words that repeat nothing of it."""
     found = _object_in(body, max_bytes)
     if isinstance(found, str):
         return found
     callback = _CODEC.decode(found, StatusCallback)
     if not _is_id(callback.ticket_id):
-        return "it names no ticket: ticketId is missing, empty or no id"
+        return "it does not name a ticket: ticketId is missing, empty or not an id"
     if found.get("status") is None:
         callback.problems += ("status: is missing",)
     if callback.is_contradictory:
@@ -134,7 +134,7 @@ def _read(body: Any, max_bytes: int) -> StatusCallback | str:
 def _object_in(body: Any, max_bytes: int) -> dict[str, Any] | str:
     if isinstance(body, Mapping):
         if not all(type(key) is str for key in body):
-            return "the body has keys that are no text"
+            return "the body has keys that are not text"
         return dict(body)
     if isinstance(body, str):
         if len(body) > max_bytes:  # it has no fewer bytes than characters
@@ -147,11 +147,11 @@ def _object_in(body: Any, max_bytes: int) -> dict[str, Any] | str:
         return f"the body is {type(body).__name__}, neither bytes nor text nor a mapping"
     if memoryview(body).nbytes > max_bytes:
         return _too_large(max_bytes)
-    try:  # by the letter: a stranger may have sent it
+    try:  # strictly: anyone may have sent it
         found = orjson.loads(bytes(body).removeprefix(_BOM))
     except orjson.JSONDecodeError:
         return "the body is not readable as JSON"
-    return found if isinstance(found, dict) else "the body is no JSON object"
+    return found if isinstance(found, dict) else "the body is not a JSON object"
 
 
 def _too_large(max_bytes: int) -> str:

@@ -1,4 +1,4 @@
-"""All that only the support service does, but for its rule of success (:mod:`._responses`).
+"""Where the support service is and what it offers; :mod:`._responses` has its rule of success.
 
 The facts are in ``SERVICE.md``; each is named with its section.
 """
@@ -23,7 +23,7 @@ from ._files import MAX_ATTACHMENT_BYTES
 
 SERVICE: Final = "support"
 LOGIN_API: Final = "login"
-"""The calls that only need the apikey."""
+"""Calls that need only the apikey."""
 
 TicketIdIn = Literal["both", "body", "query"]
 """Where the detailed view's ``ticket_id`` stands. Documented is the body of a GET, which some
@@ -84,7 +84,7 @@ class Operations:
         """The operations, some of them under other paths.
 
         Raises:
-            ConfigurationError: there is no operation of a name, or a path is none.
+            ConfigurationError: an operation is unknown, or a path is invalid.
         """
         table = cls()
         slots = {field.default.name: field.name for field in fields(cls)}
@@ -93,7 +93,7 @@ class Operations:
         for name, path in (paths or {}).items():
             if name not in slots:
                 raise ConfigurationError(
-                    f"there is no operation {str(name)[:40]!r}; the names are {', '.join(slots)}"
+                    f"unknown operation {str(name)[:40]!r}; the names are {', '.join(slots)}"
                 )
             operation = getattr(table, slots[name])
             changes[slots[name]] = evolve(operation, path=_checked_path(operation, path))
@@ -120,11 +120,11 @@ def _checked_path(operation: Operation, path: object) -> str:
 
 @frozen(kw_only=True)
 class Installation:
-    """What one installation of the service has its own way of.
+    """What differs between installations of the service.
 
     Attributes:
         operations: its calls and their paths.
-        ticket_id_in: where the detailed view reads the ticket's id.
+        ticket_id_in: where the detailed view expects the ticket's id.
         max_attachment_bytes: the size a file may have.
     """
 
@@ -143,7 +143,7 @@ def base_url_of(text: str, *, allow_http: bool = False) -> BaseUrl:
     copied address brings along are taken out.
 
     Raises:
-        ConfigurationError: it is no base URL.
+        ConfigurationError: it is not a base URL.
     """
     if not isinstance(text, str):
         raise ConfigurationError(f"base_url must be text, not {type(text).__name__}")
@@ -155,10 +155,10 @@ def base_url_of(text: str, *, allow_http: bool = False) -> BaseUrl:
 def auth_of(
     apikey: Secret | None, access_token: Secret | None, token_provider: TokenProvider | None
 ) -> BearerToken:
-    """Both headers go with every call, the login aside (section 2.2, A3).
+    """Both headers are sent with every call except the login (section 2.2, A3).
 
     Raises:
-        ConfigurationError: a value cannot stand in a header. It is not shown.
+        ConfigurationError: a value cannot be sent in a header. It is not shown.
     """
     if apikey is None:  # what os.environ.get() gives
         raise ConfigurationError("the apikey is missing")

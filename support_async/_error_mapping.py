@@ -1,4 +1,4 @@
-"""Which error each refusal of the service is.
+"""Which error a refusal of the service becomes.
 
 The facts are in ``SERVICE.md``; each is named with its section. No error body of
 the service is documented, so the status, the operation and the field decide, and texts are only a
@@ -39,7 +39,7 @@ _WITH_FILE = frozenset({CREATE, "tickets.reply"})
 
 @frozen
 class Meaning:
-    """Which error a refusal is, and what its reader should know."""
+    """The error for a refusal, and the safe next step."""
 
     cls: type[HelpdeskError]
     message: str
@@ -71,17 +71,17 @@ _PAGE_INSTEAD = Meaning(
 )
 _NOT_THE_OWNER = Meaning(
     PermissionDeniedError,
-    "the ticket belongs to somebody else",
+    "the ticket belongs to another user",
     "Use the account that owns the ticket.",
 )
 _NO_SUCH_TICKET = Meaning(
     NotFoundError,
-    "the service knows no such ticket",
+    "the service does not know this ticket",
     "Check the ticket id; tickets.history() lists those of this account.",
 )
 _NO_SUCH_ATTACHMENT = Meaning(
     NotFoundError,
-    "the service knows no such attachment",
+    "the service does not know this attachment",
     "Check the attachment id; tickets.get() lists those of a ticket.",
 )
 _ALREADY_SO = Meaning(ConflictError, "the ticket is in that state already")
@@ -121,7 +121,7 @@ _APIKEY_REFUSED = Meaning(
 _LOGIN_REFUSED = Meaning(
     AuthenticationError,
     "the service refused the user name or the password",
-    "Check both, whether the account is active, and the apikey.",
+    "Check both, the apikey, and whether the account is active.",
 )
 
 _AUTH_CODES = frozenset(
@@ -202,7 +202,7 @@ def _meaning_for(
 
 
 def _by_http(status: int) -> Meaning:
-    """What a status means without any fact of this service."""
+    """What a status means for any service."""
     return Meaning(*meaning_of(status), _NEXT_STEPS.get(status))
 
 
@@ -235,7 +235,7 @@ def _invalid(operation: Operation, status: int, refusal: Refusal | None) -> Mean
 
 
 def _said_of(refusal: Refusal, name: str, *words: str) -> str:
-    """What is said of a field; also what is said of none, if it names the thing."""
+    """What is said about a field; also texts that name no field but mention it."""
     said = refusal.hint(name)
     general = refusal.hint("")
     return f"{said} {general}" if any(word in general for word in words) else said
@@ -262,8 +262,8 @@ def unauthenticated(
 def may_renew(operation: Operation, headers: Mapping[str, str], refusal: Refusal | None) -> bool:
     """Whether another access token may help against a 401.
 
-    A write is only sent again after what is clearly about the token: a view that refuses by hand
-    (section 6.4) ran, and who knows what it did before. A read harms nobody.
+    A write is sent again only after a refusal that is clearly about the token: a view that refuses
+    on its own (section 6.4) did run, and may have done something before. A read is harmless.
     """
     meaning = unauthenticated(operation, headers, refusal)
     if meaning is _SOMETHING_REFUSED:

@@ -1,4 +1,4 @@
-"""What the service says when it refuses: every shape of it, brought into one.
+"""What the service says when it refuses: all its shapes, read into one.
 
 The service documents its texts but not one error body (SERVICE.md, sections 2.4 and 6), so every
 shape that its framework, a wrapper around that and a gateway in front of it could give is taken.
@@ -112,14 +112,14 @@ def plain(text: str) -> str:
 
 
 def refusal_of(body: Any, mask: Callable[[str], str] = str) -> Refusal:
-    """Whatever a decoded body complains of, in one shape (SERVICE.md, section 6.3).
+    """What a decoded body complains about, in one shape (SERVICE.md, section 6.3).
 
     Args:
         body: any JSON value.
         mask: hides the secrets in a text.
 
     Returns:
-        What it says; one without texts if it says nothing.
+        The refusal; one without texts if the body says nothing.
     """
     gathered = _Gathered(mask)
     enveloped = isinstance(body, dict) and "errors" in body and body.keys() <= ENVELOPE

@@ -54,7 +54,7 @@ _NO_WAITING: Final = getattr(os, "O_NONBLOCK", 0)
 
 
 def check_attachment(given: Any) -> None:
-    """See that something can be an attachment, without reading it.
+    """Check that something can be an attachment, without reading it.
 
     Raises:
         InvalidInputError: it cannot.
@@ -74,7 +74,7 @@ def check_attachment(given: Any) -> None:
 
 
 def check_no_path_text(given: Any) -> None:
-    """See that an attachment out of somebody else's data does not name a file of this machine.
+    """Check that an attachment in a mapping does not name a file of this machine.
 
     Raises:
         InvalidInputError: it is a text, or a pair of a name and a text.
@@ -129,7 +129,7 @@ def _content_of(file: FileLike, limit: int) -> bytes:
         with open(file, "rb", opener=_open_at_once) as opened:
             found = os.fstat(opened.fileno())
             if not stat.S_ISREG(found.st_mode):
-                raise _wrong("is no ordinary file; open it, and give the open file")
+                raise _wrong("is not a regular file; open it and pass the open file")
             if found.st_size > limit:
                 raise _too_large(f"{found.st_size:,}", limit)
             return _rest_of(opened, limit)
@@ -137,7 +137,7 @@ def _content_of(file: FileLike, limit: int) -> bytes:
         raise
     except OSError as error:
         problem += f": {(error.strerror or type(error).__name__).lower()}"
-    except Exception as error:  # a path with a NUL, or whatever a caller's own file raises
+    except Exception as error:  # a path with a NUL, or anything a caller's file raises
         problem += f" ({type(error).__name__})"
     raise _wrong(problem)
 
@@ -162,7 +162,7 @@ async def _awaited_content_of(file: Any, limit: int) -> bytes:
         raise
     except OSError as error:
         problem += f": {(error.strerror or type(error).__name__).lower()}"
-    except Exception as error:  # whatever a caller's own file raises
+    except Exception as error:  # a caller's file may raise anything
         problem += f" ({type(error).__name__})"
     raise _wrong(problem)
 
@@ -187,7 +187,7 @@ async def _value_of(given: Any) -> Any:
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    # Opening a pipe that nobody writes to would wait for ever, in a thread that nothing can end.
+    # Opening a pipe without a writer would block forever, in a thread that cannot be ended.
     return os.open(path, flags | _NO_WAITING)
 
 

@@ -1,4 +1,4 @@
-"""Values on their way out: checked before anything is sent, written as the service reads them."""
+"""Arguments: checked before anything is sent, in the form that the service reads."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def checked_ticket(value: str | int) -> str:
 
 
 def checked_code(name: str, value: Any) -> str:
-    """A code of a list such as the priorities: digits. Which ones exist is the service's word.
+    """A code, such as a priority: digits. The service decides which codes exist.
 
     Raises:
         InvalidInputError: it is something else, such as a label.
@@ -124,7 +124,7 @@ def _checked_text(name: str, value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    # A value in the wrong place may be personal, so only its kind is told.
+    # A misplaced value may be personal, so only its kind is shown.
     if isinstance(value, str):
         return "any other text" if value.strip() else "an empty text"
     if type(value) in (int, float):

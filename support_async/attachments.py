@@ -25,12 +25,12 @@ from ._validation import checked_count, checked_id
 
 MAX_DOWNLOAD_BYTES = 64 * MEBI
 
-# A file comes as it is: compressed on the way, its length would not be known beforehand.
+# Uncompressed, so that the length is known beforehand.
 _AS_IT_IS = {"Accept": Secret("*/*"), "Accept-Encoding": Secret("identity")}
 
 
 class Attachments:
-    """The files on tickets. Reached as ``client.attachments``.
+    """The files on tickets: ``client.attachments``.
 
     Their ids stand in :attr:`TicketDetail.attachments`; to add one, give ``attachment=`` to
     :meth:`Tickets.create` or :meth:`Tickets.reply`.
@@ -66,30 +66,30 @@ class Attachments:
 
         Args:
             attachment_id: the file's id.
-            to: the file to make; or a folder, if it is one or ends in a separator: then the
+            to: the file to write; or a folder, if it is one or ends in a separator: then the
                 service names the file. Its name is made safe, never leads out of the folder, and
                 is ``attachment-<id>`` where the service gives none.
-            overwrite: replace a file that is there already.
+            overwrite: replace an existing file.
             max_bytes: the most bytes to accept; default 64 MiB.
-            on_progress: told of every piece that arrived, in the event loop.
-            headers: headers of this call alone.
+            on_progress: called with every chunk that arrived, in the event loop.
+            headers: headers of this call only.
 
         Returns:
             The path of the file.
 
         Raises:
-            InvalidInputError: the folder is not there, or the file is there already; nothing
-                was sent.
-            NotFoundError: the service knows no such file.
-            UnreadableReplyError: what came is no file (a login page, say), or nothing would tell
-                whether it came whole; nothing was written.
+            InvalidInputError: the folder does not exist, or the file already exists; nothing was
+                sent.
+            NotFoundError: the service does not know this file.
+            UnreadableReplyError: the answer is not a file (a login page, say), or there is no way
+                to tell whether it is complete; nothing was written.
             ReplyTooLargeError: the file is larger than ``max_bytes``.
-            HelpdeskError: it did not arrive whole; being a read, it is safe to ask again.
+            HelpdeskError: it did not arrive whole; being a read, it is safe to repeat.
             OSError: it cannot be written; :class:`FileExistsError` if the name that the service
                 gave is taken.
 
-        A cancellation leaves nothing behind, unless it comes when the whole file just gets its
-        name.
+        A cancellation leaves nothing behind, unless it comes while the complete file is being
+        renamed.
         """
         check_callable("on_progress", on_progress)
         begin = self._beginner(attachment_id, max_bytes, headers)
@@ -124,13 +124,13 @@ class Attachments:
         Args:
             attachment_id: the file's id.
             max_bytes: the most bytes to accept; default 64 MiB.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Returns:
             A download, not yet running; see :class:`Download` for what it raises.
 
         Raises:
-            InvalidInputError: the id or ``max_bytes`` is none.
+            InvalidInputError: the id or ``max_bytes`` is invalid.
         """
         begin = self._beginner(attachment_id, max_bytes, headers)
         return begin(self._requestor.options.retry)

@@ -25,7 +25,7 @@ class Category(WireModel):
 
 
 class Categories:
-    """The categories that tickets can have. Reached as ``client.categories``."""
+    """The categories that tickets can have: ``client.categories``."""
 
     def __init__(self, caller: ApiRequestor, installation: Installation) -> None:
         self._requestor = caller
@@ -40,10 +40,10 @@ class Categories:
         """All categories (SERVICE.md, section 3.1).
 
         Args:
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Raises:
-            HelpdeskError: the call failed; being a read, it is safe to ask again.
+            HelpdeskError: the call failed; being a read, it is safe to repeat.
         """
         operation = self._operations.list_categories
         response = await self._requestor.call(operation, headers=check_headers(headers))

@@ -33,7 +33,7 @@ from .tickets.resource import Tickets
 
 @frozen(kw_only=True)
 class Tokens:
-    """What a login gives (SERVICE.md, section 2.3). Its repr shows no token.
+    """The result of a login (SERVICE.md, section 2.3). Its repr shows no token.
 
     Attributes:
         access: goes with every call; its life is limited, by how much is not documented.
@@ -60,7 +60,7 @@ class SupportClient(BaseClient):
                 subject="Printer on fire", comment="Since noon.", category=3, priority="3"
             )
 
-    It can be made anywhere, also outside a running event loop.
+    It can be created anywhere, also outside a running event loop.
     It belongs to the loop of its first call, and serves any number of concurrent calls.
 
     Args:
@@ -80,8 +80,8 @@ class SupportClient(BaseClient):
         headers: extra headers of every call.
         timeout: seconds for a whole call with its retries, or a :class:`Timeout`; ``None`` is no
             limit. Default 60 seconds, of which 10 for connecting and 30 of silence.
-        retry: how often and how fast to send again where that is safe; see
-            :class:`RetryPolicy`. What is safe is not a setting.
+        retry: how often and how fast to retry where that is safe; see :class:`RetryPolicy`.
+            What is safe is not a setting.
         paths: other paths for single operations, such as
             ``{"tickets.create": "/creat/support/ticket/"}``: the vendor's samples differ from
             its headings, which are used by default (section 5, A1).
@@ -89,16 +89,16 @@ class SupportClient(BaseClient):
             documented, in the ``"query"``, or in ``"both"`` (section 5, B3).
         max_attachment_bytes: the size of a file that is checked before sending; 2 MiB as
             documented (section 3.2).
-        session: an aiohttp session of your own to use; it is never closed.
+        session: your own aiohttp session; it is never closed.
         proxy: a proxy's URL, or ``"env"`` to read the proxy variables (never a ``.netrc``).
         ssl_context: for a private certificate authority. Verification cannot be turned off here.
-        keep_alive: use connections again. ``False`` makes a new one for each request; for servers
-            or firewalls that close kept connections without saying so.
-        max_connections: connections at most, and so requests in flight.
+        keep_alive: reuse connections. ``False`` opens a new one for each request; for servers or
+            firewalls that close idle connections without notice.
+        max_connections: the most connections, and so the most requests in flight.
         max_reply_bytes: the most decoded bytes of one reply; default 8 MiB, more for lists.
             Downloads have a limit of their own.
-        allow_http: take a plain http address that is not loopback.
-        on_event: told of every attempt, retry and wait; see :mod:`support_async.events`.
+        allow_http: accept a plain http address that is not loopback.
+        on_event: called with every attempt, retry and wait; see :mod:`support_async.events`.
 
     Raises:
         ConfigurationError: a setting is wrong. Secrets are never shown.
@@ -308,10 +308,10 @@ class SupportClient(BaseClient):
         marks_success: bool = True,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> Any:
-        """Call any path of the service, with the same sending, retrying and checking.
+        """Call any path of the service, with the same retries and checks.
 
-        For what the platform serves beside the documented calls, such as the refresh of a token
-        where an installation tells its path::
+        For calls of the platform that are not documented, such as refreshing a token where an
+        installation has a path for it::
 
             async def provider():
                 answer = await client.request(
@@ -322,22 +322,22 @@ class SupportClient(BaseClient):
 
         Args:
             path: such as ``"/user/profile/"``; its parts percent-encoded, with its last slash.
-            method: HTTP verb.
+            method: HTTP method.
             form: the fields of a multipart form, as texts or numbers; a list is the same field
                 several times (SERVICE.md, B1), ``None`` leaves it out.
-            query: what stands behind the question mark; as for ``form``.
-            effect: ``"read"`` only if the call changes nothing: reads are sent again when their
+            query: the query string; as for ``form``.
+            effect: ``"read"`` only if the call changes nothing: reads are sent again if their
                 answer is lost, writes never.
             authenticated: send the access token; without, only the apikey goes along.
             marks_success: the answer has the documented envelope (section 2.4). False for bare
                 ones; then any JSON object or list that reports no error is taken.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Returns:
             The decoded answer, in its envelope if it has one.
 
         Raises:
-            InvalidInputError: an argument cannot be meant, or sent; nothing was sent.
+            InvalidInputError: an argument is invalid or cannot be encoded; nothing was sent.
             HelpdeskError: as for every call.
         """
         checked = check_headers(headers)

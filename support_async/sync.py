@@ -73,7 +73,7 @@ class SyncSupportClient(SyncClient[SupportClient]):
                 subject="Printer on fire", comment="Since noon.", category=3, priority="3"
             )
 
-    It can be made anywhere, also outside a running event loop.
+    It can be created anywhere, also outside a running event loop.
     It runs an event loop of its own in a thread, and serves any number of threads.
 
     Args:
@@ -93,8 +93,8 @@ class SyncSupportClient(SyncClient[SupportClient]):
         headers: extra headers of every call.
         timeout: seconds for a whole call with its retries, or a :class:`Timeout`; ``None`` is no
             limit. Default 60 seconds, of which 10 for connecting and 30 of silence.
-        retry: how often and how fast to send again where that is safe; see
-            :class:`RetryPolicy`. What is safe is not a setting.
+        retry: how often and how fast to retry where that is safe; see :class:`RetryPolicy`.
+            What is safe is not a setting.
         paths: other paths for single operations, such as
             ``{"tickets.create": "/creat/support/ticket/"}``: the vendor's samples differ from
             its headings, which are used by default (section 5, A1).
@@ -104,13 +104,13 @@ class SyncSupportClient(SyncClient[SupportClient]):
             documented (section 3.2).
         proxy: a proxy's URL, or ``"env"`` to read the proxy variables (never a ``.netrc``).
         ssl_context: for a private certificate authority. Verification cannot be turned off here.
-        keep_alive: use connections again. ``False`` makes a new one for each request; for servers
-            or firewalls that close kept connections without saying so.
-        max_connections: connections at most, and so requests in flight.
+        keep_alive: reuse connections. ``False`` opens a new one for each request; for servers or
+            firewalls that close idle connections without notice.
+        max_connections: the most connections, and so the most requests in flight.
         max_reply_bytes: the most decoded bytes of one reply; default 8 MiB, more for lists.
             Downloads have a limit of their own.
-        allow_http: take a plain http address that is not loopback.
-        on_event: told of every attempt, retry and wait; see :mod:`support_async.events`.
+        allow_http: accept a plain http address that is not loopback.
+        on_event: called with every attempt, retry and wait; see :mod:`support_async.events`.
 
     Raises:
         ConfigurationError: a setting is wrong. Secrets are never shown.
@@ -325,10 +325,10 @@ class SyncSupportClient(SyncClient[SupportClient]):
         marks_success: bool = True,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> Any:
-        """Call any path of the service, with the same sending, retrying and checking.
+        """Call any path of the service, with the same retries and checks.
 
-        For what the platform serves beside the documented calls, such as the refresh of a token
-        where an installation tells its path::
+        For calls of the platform that are not documented, such as refreshing a token where an
+        installation has a path for it::
 
             def provider():
                 answer = client.request(
@@ -339,22 +339,22 @@ class SyncSupportClient(SyncClient[SupportClient]):
 
         Args:
             path: such as ``"/user/profile/"``; its parts percent-encoded, with its last slash.
-            method: HTTP verb.
+            method: HTTP method.
             form: the fields of a multipart form, as texts or numbers; a list is the same field
                 several times (SERVICE.md, B1), ``None`` leaves it out.
-            query: what stands behind the question mark; as for ``form``.
-            effect: ``"read"`` only if the call changes nothing: reads are sent again when their
+            query: the query string; as for ``form``.
+            effect: ``"read"`` only if the call changes nothing: reads are sent again if their
                 answer is lost, writes never.
             authenticated: send the access token; without, only the apikey goes along.
             marks_success: the answer has the documented envelope (section 2.4). False for bare
                 ones; then any JSON object or list that reports no error is taken.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Returns:
             The decoded answer, in its envelope if it has one.
 
         Raises:
-            InvalidInputError: an argument cannot be meant, or sent; nothing was sent.
+            InvalidInputError: an argument is invalid or cannot be encoded; nothing was sent.
             HelpdeskError: as for every call.
         """
         return self._portal.call(
@@ -372,37 +372,37 @@ class SyncSupportClient(SyncClient[SupportClient]):
 
 
 class SyncCategories(SyncResource[Categories]):
-    """The categories that tickets can have. Reached as ``client.categories``."""
+    """The categories that tickets can have: ``client.categories``."""
 
     def list(self, *, headers: Mapping[str, str | Secret] | None = None) -> builtins.list[Category]:
         """All categories (SERVICE.md, section 3.1).
 
         Args:
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Raises:
-            HelpdeskError: the call failed; being a read, it is safe to ask again.
+            HelpdeskError: the call failed; being a read, it is safe to repeat.
         """
         return self._portal.call(self._inner.list(headers=headers))
 
 
 class SyncTags(SyncResource[Tags]):
-    """The tags that tickets can have. Reached as ``client.tags``."""
+    """The tags that tickets can have: ``client.tags``."""
 
     def list(self, *, headers: Mapping[str, str | Secret] | None = None) -> builtins.list[Tag]:
         """All tags (SERVICE.md, section 3.4).
 
         Args:
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Raises:
-            HelpdeskError: the call failed; being a read, it is safe to ask again.
+            HelpdeskError: the call failed; being a read, it is safe to repeat.
         """
         return self._portal.call(self._inner.list(headers=headers))
 
 
 class SyncTickets(SyncResource[Tickets]):
-    """The tickets of one user. Reached as ``client.tickets``."""
+    """The tickets of one user: ``client.tickets``."""
 
     def resolve(
         self,
@@ -451,19 +451,19 @@ class SyncTickets(SyncResource[Tickets]):
     ) -> None:
         """Create one ticket, given whole or by its fields.
 
-        The service does not tell the new ticket's id (SERVICE.md, B4); :meth:`create_and_find`
-        looks for it. A create is never sent again once it may have reached the service, which
+        The service does not return the new ticket's id (SERVICE.md, B4); :meth:`create_and_find`
+        searches for it. A create is never sent again once it may have reached the service, which
         has no idempotency key (B18).
 
         Args:
-            ticket: the ticket; then no field may be given beside it.
+            ticket: the ticket; then no field may be given.
             subject: at most 500 characters.
             comment: the text.
             category: a category's id, from ``client.categories.list()``.
             priority: a code; see :class:`Priority`.
             attachment: one file of at most 2 MiB: a path, bytes, an open binary file, or a pair
                 of a name and one of these.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Raises:
             InvalidInputError: the data cannot be sent as it is; nothing was sent.
@@ -497,7 +497,7 @@ class SyncTickets(SyncResource[Tickets]):
         attachment: AttachmentLike | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> CreatedTicket:
-        """Create one ticket, and look for its id in the history.
+        """Create one ticket, and search the history for its id.
 
         The history is read before and after; the new ticket is the one that was not there
         before and has the same subject, comment, category and priority (SERVICE.md, B4). This
@@ -515,10 +515,10 @@ class SyncTickets(SyncResource[Tickets]):
                 :meth:`create`.
 
         Returns:
-            What was found; see :class:`CreatedTicket`.
+            The result; see :class:`CreatedTicket`.
 
         Raises:
-            HelpdeskError: from the look *before* the create; nothing was created.
+            HelpdeskError: from the search *before* the create; nothing was created.
             NotSentError, RejectedError: as for :meth:`create`; no ticket was made.
         """
         return self._portal.call(
@@ -546,17 +546,17 @@ class SyncTickets(SyncResource[Tickets]):
         """One page of the user's tickets, newest first as it seems (SERVICE.md, B5).
 
         Args:
-            offset: tickets to pass over.
-            limit: tickets at most; what the service allows at most is not documented.
+            offset: tickets to skip.
+            limit: the most tickets; the service's own limit is not documented.
             subject: only tickets with this subject, or with it in their subject: which of the
                 two is not documented (B7).
             category: only tickets of this category.
             status: only tickets in this status; see :class:`Status`.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Raises:
-            InvalidInputError: an argument cannot be meant; nothing was sent.
-            HelpdeskError: the call failed; being a read, it is safe to ask again.
+            InvalidInputError: an argument is invalid; nothing was sent.
+            HelpdeskError: the call failed; being a read, it is safe to repeat.
         """
         return self._portal.call(
             self._inner.history(
@@ -597,8 +597,8 @@ class SyncTickets(SyncResource[Tickets]):
             An iterator over the tickets; ``pages()`` gives a page at a time.
 
         Raises:
-            InvalidInputError: at once, for arguments that cannot be meant.
-            HelpdeskError: while iterating; being a read, it is safe to ask again.
+            InvalidInputError: at once, if an argument is invalid.
+            HelpdeskError: while iterating; being a read, it is safe to repeat.
         """
         return SyncPages(
             self._portal,
@@ -614,12 +614,12 @@ class SyncTickets(SyncResource[Tickets]):
 
         Args:
             ticket_id: the ticket.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Raises:
             NotFoundError: the service does not know the ticket.
-            PermissionDeniedError: it belongs to somebody else.
-            HelpdeskError: the call failed; being a read, it is safe to ask again.
+            PermissionDeniedError: it belongs to another user.
+            HelpdeskError: the call failed; being a read, it is safe to repeat.
         """
         return self._portal.call(self._inner.get(ticket_id, headers=headers))
 
@@ -639,15 +639,15 @@ class SyncTickets(SyncResource[Tickets]):
                 those it has (B2a). From ``client.tags.list()``.
             priority: a code; see :class:`Priority`. Left out, it stays. The service takes none
                 without tags; see :meth:`set_priority`.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Raises:
             InvalidInputError: there is no tag, or the data cannot be sent; nothing was sent.
             NotFoundError: the service does not know the ticket.
-            PermissionDeniedError: it belongs to somebody else.
+            PermissionDeniedError: it belongs to another user.
             NotSentError: it never left this machine; safe to send again.
             RejectedError: the service refused it; nothing was changed.
-            OutcomeUnknownError: it may or may not have been changed; get the ticket and see.
+            OutcomeUnknownError: it may or may not have been changed; get the ticket to find out.
         """
         self._portal.call(
             self._inner.update(ticket_id, tags=tags, priority=priority, headers=headers)
@@ -685,22 +685,23 @@ class SyncTickets(SyncResource[Tickets]):
         attachment: AttachmentLike | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> None:
-        """Add a reply to a ticket (SERVICE.md, section 3.8). The reply's id is not told.
+        """Add a reply to a ticket (SERVICE.md, section 3.8). The service does not return the
+        reply's id.
 
         Args:
             ticket_id: the ticket. Whether a closed one takes replies is not documented.
             comment: the text.
             attachment: one file; as for :meth:`create`.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Raises:
             InvalidInputError: the data cannot be sent as it is; nothing was sent.
             NotFoundError: the service does not know the ticket.
-            PermissionDeniedError: it belongs to somebody else.
+            PermissionDeniedError: it belongs to another user.
             AttachmentTooLargeError: the service or a proxy before it refused the file.
             NotSentError: it never left this machine; safe to send again.
             RejectedError: the service refused it; there is no reply.
-            OutcomeUnknownError: the reply may or may not be there; get the ticket and see.
+            OutcomeUnknownError: the reply may or may not be there; get the ticket to find out.
         """
         self._portal.call(
             self._inner.reply(ticket_id, comment, attachment=attachment, headers=headers)
@@ -713,16 +714,16 @@ class SyncTickets(SyncResource[Tickets]):
 
         Args:
             ticket_id: the ticket.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Raises:
             ConflictError: it is closed already. After an earlier close whose answer was lost,
                 that is a success.
             NotFoundError: the service does not know the ticket.
-            PermissionDeniedError: it belongs to somebody else.
+            PermissionDeniedError: it belongs to another user.
             NotSentError: it never left this machine; safe to send again.
             RejectedError: the service refused it; nothing was changed.
-            OutcomeUnknownError: it may or may not be closed; get the ticket and see.
+            OutcomeUnknownError: it may or may not be closed; get the ticket to find out.
         """
         self._portal.call(self._inner.close(ticket_id, headers=headers))
 
@@ -734,7 +735,7 @@ class SyncTickets(SyncResource[Tickets]):
 
         Args:
             ticket_id: the ticket.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Raises:
             ConflictError: it is open or being processed already.
@@ -979,7 +980,7 @@ class SyncTickets(SyncResource[Tickets]):
 
 
 class SyncAttachments(SyncResource[Attachments]):
-    """The files on tickets. Reached as ``client.attachments``.
+    """The files on tickets: ``client.attachments``.
 
     Their ids stand in :attr:`TicketDetail.attachments`; to add one, give ``attachment=`` to
     :meth:`SyncTickets.create` or :meth:`SyncTickets.reply`.
@@ -1008,30 +1009,30 @@ class SyncAttachments(SyncResource[Attachments]):
 
         Args:
             attachment_id: the file's id.
-            to: the file to make; or a folder, if it is one or ends in a separator: then the
+            to: the file to write; or a folder, if it is one or ends in a separator: then the
                 service names the file. Its name is made safe, never leads out of the folder, and
                 is ``attachment-<id>`` where the service gives none.
-            overwrite: replace a file that is there already.
+            overwrite: replace an existing file.
             max_bytes: the most bytes to accept; default 64 MiB.
-            on_progress: told of every piece that arrived, in the event loop.
-            headers: headers of this call alone.
+            on_progress: called with every chunk that arrived, in the event loop.
+            headers: headers of this call only.
 
         Returns:
             The path of the file.
 
         Raises:
-            InvalidInputError: the folder is not there, or the file is there already; nothing
-                was sent.
-            NotFoundError: the service knows no such file.
-            UnreadableReplyError: what came is no file (a login page, say), or nothing would tell
-                whether it came whole; nothing was written.
+            InvalidInputError: the folder does not exist, or the file already exists; nothing was
+                sent.
+            NotFoundError: the service does not know this file.
+            UnreadableReplyError: the answer is not a file (a login page, say), or there is no way
+                to tell whether it is complete; nothing was written.
             ReplyTooLargeError: the file is larger than ``max_bytes``.
-            HelpdeskError: it did not arrive whole; being a read, it is safe to ask again.
+            HelpdeskError: it did not arrive whole; being a read, it is safe to repeat.
             OSError: it cannot be written; :class:`FileExistsError` if the name that the service
                 gave is taken.
 
-        A cancellation leaves nothing behind, unless it comes when the whole file just gets its
-        name.
+        A cancellation leaves nothing behind, unless it comes while the complete file is being
+        renamed.
         """
         return self._portal.call(
             self._inner.download(
@@ -1065,13 +1066,13 @@ class SyncAttachments(SyncResource[Attachments]):
         Args:
             attachment_id: the file's id.
             max_bytes: the most bytes to accept; default 64 MiB.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Returns:
             A download, not yet running; see :class:`SyncDownload` for what it raises.
 
         Raises:
-            InvalidInputError: the id or ``max_bytes`` is none.
+            InvalidInputError: the id or ``max_bytes`` is invalid.
         """
         return SyncDownload(
             self._portal, self._inner.stream(attachment_id, max_bytes=max_bytes, headers=headers)

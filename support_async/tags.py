@@ -25,7 +25,7 @@ class Tag(WireModel):
 
 
 class Tags:
-    """The tags that tickets can have. Reached as ``client.tags``."""
+    """The tags that tickets can have: ``client.tags``."""
 
     def __init__(self, caller: ApiRequestor, installation: Installation) -> None:
         self._requestor = caller
@@ -40,10 +40,10 @@ class Tags:
         """All tags (SERVICE.md, section 3.4).
 
         Args:
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Raises:
-            HelpdeskError: the call failed; being a read, it is safe to ask again.
+            HelpdeskError: the call failed; being a read, it is safe to repeat.
         """
         operation = self._operations.list_tags
         response = await self._requestor.call(operation, headers=check_headers(headers))

@@ -80,7 +80,7 @@ class Enquiry(Outgoing):
 
 
 def _contacts(value: Any) -> Any:
-    """Contacts as a tuple; mappings by wire names are taken as well, one or several."""
+    """Contacts as a tuple; also from mappings by wire names, one or several."""
     if value is None or isinstance(value, (str, bytes)):
         return value
     one = isinstance(value, (Contact, Mapping))
@@ -96,7 +96,7 @@ def _enquiry(value: Any) -> Any:
 
 @frozen(kw_only=True, repr=False)
 class CustomerFields(Outgoing):
-    """What can be said of a customer, without a rule of what must be said.
+    """The fields of a customer, none of them required.
 
     For changes to a customer, for the customer of an order, and for tenants whose own settings
     demand less than the vendor's (which fields are required is set per tenant: SERVICE.md,
@@ -153,11 +153,11 @@ class CustomerFields(Outgoing):
 
         A flat row has the fields of ``customer_info``, and perhaps ``contact_info`` and
         ``enquiry_info`` beside them; what is not documented becomes ``extra``. A row with
-        ``customer_info`` is a whole body; what stands beside the documented objects becomes
+        ``customer_info`` is a whole body; other objects become
         ``objects``.
 
         Raises:
-            InvalidInputError: as the class itself, or it is no such mapping.
+            InvalidInputError: as for the class, or it is not such a mapping.
         """
         row = checked_row(row, cls.__name__)
         whole = "customer_info" in row
@@ -190,7 +190,7 @@ class CustomerFields(Outgoing):
         check_names("objects", self.objects, dict.fromkeys(BODY_PARTS))
 
     def _says(self, *names: str) -> bool:
-        """Whether one of the fields holds something, whichever of its names it was given by."""
+        """Whether one of the fields holds anything, under any of its names."""
         return any(
             says_something(getattr(self, name, None)) or says_something(self.extra.get(name))
             for name in names
@@ -208,9 +208,9 @@ def _check_parts(contacts: Any, enquiry: Any) -> None:
 
 @frozen(kw_only=True, repr=False)
 class NewCustomer(CustomerFields):
-    """A customer to add: a name, and a phone number or an e-mail address.
+    """A customer to add: with a name, and a phone number or an e-mail address.
 
-    That is the vendor's own rule (SERVICE.md, section 5). A ``customer_id`` is enough instead:
+    This is the vendor's own rule (SERVICE.md, section 5). A ``customer_id`` is enough instead:
     then it is a change. For a tenant whose settings demand less, pass :class:`CustomerFields`.
     Its repr shows no value.
 
@@ -219,8 +219,8 @@ class NewCustomer(CustomerFields):
             :class:`CustomerFields`.
 
     Raises:
-        InvalidInputError: nothing names the customer, a field has the wrong type, or is given
-            twice.
+        InvalidInputError: the customer has no name or contact, a field has the wrong type, or is
+            given twice.
     """
 
     def _check(self) -> None:
@@ -232,7 +232,7 @@ class NewCustomer(CustomerFields):
                 "a customer needs a customer_name", fields={"customer_name": ("is missing",)}
             )
         if not self._says("phone", "email_id", "email"):
-            text = "phone or email_id must be given beside the name"
+            text = "phone or email_id must be given with the name"
             raise InvalidInputError(
                 "a customer needs a phone or an email_id beside the name",
                 fields={"phone": (text,), "email_id": (text,)},
@@ -247,7 +247,7 @@ class SavedCustomer(WireModel):
     """The reply to an added or changed customer.
 
     No sample of it was seen (SERVICE.md, sections 5 and 6): "object with customer id and more".
-    The id is looked for under the names that the vendor's other replies use; ``raw`` has all.
+    The id is taken from the names that the vendor's other replies use; ``raw`` has all.
     """
 
     _wire_status: str | None = wire("status")
@@ -264,18 +264,18 @@ class SavedCustomer(WireModel):
 
     @property
     def kapture_customer_id(self) -> str | None:
-        """The same, only where the reply's own word for it says that it is Kapture's."""
+        """The same, but only under a name that makes it Kapture's own id."""
         return self._kapture_id or self._older_id or None
 
     @property
     def contradicts_itself(self) -> bool:
-        """Whether the reply gives two ids of Kapture's that differ."""
+        """Whether the reply has two Kapture ids that differ."""
         one, other = self._kapture_id, self._older_id
         return bool(one and other) and one != other
 
     @property
     def message(self) -> str:
-        """What the service says it did."""
+        """The service's message."""
         return (self._wire_message or self._older_message or "").strip()
 
     def __repr__(self) -> str:
@@ -338,7 +338,7 @@ class Customer(WireModel):
     def details(self) -> Mapping[str, Any]:
         """The object under ``Customer Details`` as it came, every key."""
         details = self.raw[_DETAILS]
-        assert isinstance(details, dict)  # the room that makes these looks before
+        assert isinstance(details, dict)  # checked where these are made
         return details
 
 
@@ -346,8 +346,8 @@ class Customer(WireModel):
 class CustomerRow(WireModel):
     """One row of a pull of customers.
 
-    No sample of it was seen (SERVICE.md, section 8). What is typed here are keys that Get
-    Customer shows; where a row names them otherwise, they are ``None`` and ``raw`` has all.
+    No sample of it was seen (SERVICE.md, section 8). The typed keys are those of Get Customer;
+    where a row names them differently, they are ``None`` and ``raw`` has all.
     """
 
     customer_id: str | None = wire("id", "ident", shown=True)

@@ -34,7 +34,7 @@ from .._validation import says_something
 from .models import Customer, CustomerFields, NewCustomer, SavedCustomer
 
 _AT_ONCE = 8
-"""Rows that are asked about at a time."""
+"""Rows that are looked up at a time."""
 _BY_ID = "kapture_customer_id"
 _OWN_DIGITS = 10
 """Digits of a phone number in India, without what goes before it."""
@@ -86,7 +86,7 @@ def mark_customer(
     """The customer with its reference: at the end of the remarks, or in a field.
 
     Raises:
-        InvalidInputError: the place is taken by the customer's own data.
+        InvalidInputError: the place holds the customer's own data.
     """
     if place is None:
         return customer
@@ -103,11 +103,11 @@ def mark_customer(
 
 
 def inquiry_of(get: Callable[..., Awaitable[Customer]], place: ReferencePlace) -> AskRows:
-    """How to see what became of customers: by asking for each mark that a row has.
+    """How to look up customers: by each id, phone number and e-mail address of a row.
 
-    A customer who is there without the reference says nothing: the service may have merged the
-    row into one whom it had already, or another row may have written its remarks since. Only
-    that nobody is there says that the row is not.
+    A customer without the reference proves nothing: the service may have merged the row into a
+    customer it already had, or another row may have changed the remarks since. Only if no
+    customer is found, the row is absent.
     """
 
     async def ask(sought: Sequence[AskedRow]) -> AsyncIterator[RowAnswer]:
@@ -130,7 +130,7 @@ def inquiry_of(get: Callable[..., Awaitable[Customer]], place: ReferencePlace) -
                     nobody.append((one, told))
                 else:
                     yield told
-        # Nobody has these as they were sent: a service may have put them into a form of its own.
+        # Not found as they were sent: the service may store them in a form of its own.
         for one, told in nobody:
             yield await _in_other_forms(one, told, get, place, list(forms))
 
@@ -144,7 +144,7 @@ async def _in_other_forms(
     place: ReferencePlace,
     forms: Sequence[str],
 ) -> RowAnswer:
-    """Ask for a row that nobody has, as confirmed rows came back and in the usual spellings."""
+    """Look up a row again, in the forms of confirmed rows and in the usual spellings."""
     info = _info_of(sought)
     marks = _marks_of(sought, info)
     phone, email = marks.get("phone"), marks.get("email_id")
@@ -163,7 +163,7 @@ async def _in_other_forms(
 
 
 def spellings(phone: str, forms: Sequence[str] = ()) -> list[str]:
-    """The ways in which a service may have a phone number.
+    """The forms in which a service may store a phone number.
 
     Args:
         phone: as it was sent.
@@ -197,7 +197,7 @@ async def _told(
     place: ReferencePlace,
     marks: Mapping[str, str] | None = None,
 ) -> RowAnswer | None:
-    """What became of a row, asked for by its marks, or by these."""
+    """Look up a row by its own id, phone number and e-mail address, or by these."""
     info = _info_of(sought)
     if marks is None:
         marks = _marks_of(sought, info)
@@ -214,7 +214,7 @@ async def _told(
         except UnreadableReplyError:
             if name != _BY_ID:
                 raise
-            return None  # another than who was asked for: merged, perhaps
+            return None  # another customer than the requested one: merged, perhaps
         seen[customer.customer_id or f"{name} {len(seen) + 1}"] = customer
     carried = {
         customer_id: _references_of(customer, place) for customer_id, customer in seen.items()
@@ -244,7 +244,7 @@ def _info_of(sought: AskedRow) -> Mapping[str, Any]:
 
 
 def _marks_of(sought: AskedRow, info: Mapping[str, Any]) -> dict[str, str]:
-    """What a row can be asked for by, under the names of Get Customer."""
+    """What a row can be looked up by, under the names of Get Customer."""
     found = {
         _BY_ID: sought.ticket_id or info.get("customer_id"),
         "phone": info.get("phone"),

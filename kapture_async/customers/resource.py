@@ -69,7 +69,7 @@ Contacts = Iterable[Contact | Mapping[str, Any]]
 
 
 class Customers(JournaledResource):
-    """The customers of one tenant. Reached as ``client.customers``."""
+    """The customers of one tenant: ``client.customers``."""
 
     def __init__(self, caller: ApiRequestor) -> None:
         self._requestor = caller
@@ -90,12 +90,12 @@ class Customers(JournaledResource):
         """Add one customer, given whole or by its fields (SERVICE.md, section 5).
 
         It is never sent again once it may have reached the service. The service calls this "add
-        or update", and does not say how it recognizes a customer that it has already.
+        or update", and does not say how it recognizes a customer it already has.
 
         Args:
-            customer: the customer; then no field may be given beside it. A :class:`NewCustomer`
+            customer: the customer; then no field may be given. A :class:`NewCustomer`
                 needs a name, and a phone or an e-mail address; a bare :class:`CustomerFields`
-                is sent whatever it says, for tenants whose own settings demand less.
+                is sent as it is, for tenants whose settings require less.
             customer_name: the name.
             phone: the phone number, as text.
             email_id: the e-mail address.
@@ -103,10 +103,10 @@ class Customers(JournaledResource):
             contacts: the persons, :class:`Contact` or mappings by wire names.
             enquiry: an :class:`Enquiry`, or a mapping by wire names.
             extra: further fields of ``customer_info`` by their wire names, documented or not.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Returns:
-            What the service said; its form was not seen, so ``customer_id`` may be ``None``
+            The service's answer. Its form was never seen, so ``customer_id`` may be ``None``
             although the customer was added.
 
         Raises:
@@ -149,17 +149,17 @@ class Customers(JournaledResource):
 
         Args:
             customer_id: Kapture's id of the customer.
-            changes: the changes; then no field may be given beside them.
-            customer_name, phone, email_id, customer_code: what shall be there.
+            changes: the changes; then no field may be given.
+            customer_name, phone, email_id, customer_code: the new values.
             contacts: the persons, :class:`Contact` or mappings by wire names. What the service
-                does with those it knows already is not documented.
+                does with contacts it already has is not documented.
             enquiry: an :class:`Enquiry`, or a mapping by wire names.
             extra: further fields of ``customer_info`` by their wire names, documented or not,
                 such as the flag ``update``, which the vendor does not explain.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Returns:
-            What the service said; its form was not seen.
+            The service's answer; its form was never seen.
 
         Raises:
             InvalidInputError: the data cannot be sent as it is, or there is nothing to change;
@@ -167,7 +167,7 @@ class Customers(JournaledResource):
             NotSentError: it never left this machine; safe to send again.
             RejectedError: the service refused it; nothing was changed.
             OutcomeUnknownError: it may or may not have been changed, or the answer names another
-                customer; get it and see.
+                customer; get it to find out.
         """
         given = Payload(
             customer_name=customer_name,
@@ -193,22 +193,22 @@ class Customers(JournaledResource):
         extra: Mapping[str, Any] | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> Customer:
-        """Get one customer by any of its marks (SERVICE.md, section 7).
+        """Get one customer by id, e-mail address or phone number (SERVICE.md, section 7).
 
-        What the service does with several marks that do not belong together is not documented.
+        What the service does with several of them that do not match is not documented.
 
         Args:
             kapture_customer_id: Kapture's id.
             email_id: the e-mail address.
             phone: the phone number.
-            customer_id: not documented, sent by a live client: an id of your own.
+            customer_id: your own id; not documented, sent by a live client.
             extra: further fields by their wire names.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Raises:
-            InvalidInputError: no mark is given, or one is no text; nothing was sent.
+            InvalidInputError: no criterion is given, or one is not text; nothing was sent.
             NotFoundError: the service does not know the customer.
-            HelpdeskError: the call failed; being a read, it is safe to ask again.
+            HelpdeskError: the call failed; being a read, it is safe to repeat.
         """
         given = Payload(
             kapture_customer_id=kapture_customer_id,
@@ -264,9 +264,9 @@ class Customers(JournaledResource):
             An async iterator over the rows; ``next_page()`` gives a day at a time.
 
         Raises:
-            InvalidInputError: at once, for days or an account that cannot be meant.
+            InvalidInputError: at once, if a day, the account or another argument is invalid.
             HelpdeskError: while iterating; every earlier day was delivered whole, and being a
-                read, it is safe to ask again.
+                read, it is safe to repeat.
         """
         zone = self._requestor.codec.zone
         check_words(
@@ -294,7 +294,7 @@ class Customers(JournaledResource):
         first = service_day(start, zone, name="start")
         last = first if end is None else service_day(end, zone, name="end")
         if filters.keys() & {"createStartDate", "createEndDate"} and last != first:
-            raise InvalidInputError("a window in extra stands for one day only")
+            raise InvalidInputError("a window in extra applies to one day only")
         paged = "limit" not in filters and "offset" not in filters
         skipped = number_of(filters.get("offset", 0))
         size = self._requestor.page_size
@@ -510,7 +510,7 @@ class Customers(JournaledResource):
     ) -> SavedCustomer:
         body = Payload(customer.to_wire())
         if not body:
-            raise InvalidInputError("the customer says nothing")
+            raise InvalidInputError("the customer has no fields")
         response = await caller.call(operation, body, headers=headers)
         saved = caller.codec.decode(older_names(response.body), SavedCustomer)
         if saved.contradicts_itself:
@@ -521,8 +521,7 @@ class Customers(JournaledResource):
             changing = (customer.customer_id or "").strip()
         if changing is not None and saved.kapture_customer_id not in (None, changing):
             raise response.mismatch(
-                "the answer names another customer than the one to be changed: it may have been "
-                "added",
+                "the answer names another customer than the changed one: it may have been added",
                 saved.kapture_customer_id,
             )
         return saved
@@ -531,23 +530,23 @@ class Customers(JournaledResource):
         body = older_names(response.body) if isinstance(response.body, dict) else {}
         details = body.get("Customer Details")
         if isinstance(details, str) and details.strip():
-            # The same key is a text where nobody was found (section 7), with or without a mark.
+            # Where no customer was found, the same key holds a text (section 7).
             error = refusal(response, details)
             if type(error) is RejectedError:
                 error = response.error(
-                    NotFoundError, "the service knows no such customer", words=details
+                    NotFoundError, "the service does not know this customer", words=details
                 )
             raise error
         if not isinstance(details, dict):
             raise response.unreadable("the answer holds no customer")
         customer = self._requestor.decode(response, body, Customer)
         if says_something(asked) and customer.customer_id != (asked or "").strip():
-            raise response.unreadable("the answer holds a customer that was not asked for")
+            raise response.unreadable("the answer holds a customer that was not requested")
         return customer
 
     def _not_moving(self) -> UnreadableReplyError:
         return UnreadableReplyError(
-            "the service gives the same customers at every offset, so the rest of the day cannot "
+            "the service returns the same customers at every offset, so the rest of the day cannot "
             "be read",
             service=self._requestor.transport.settings.service,
             operation=PULL_CUSTOMERS.name,
@@ -558,7 +557,7 @@ class Customers(JournaledResource):
 def _one_of(
     whole: CustomerFields | None, given: Payload, cls: type[CustomerFields]
 ) -> CustomerFields:
-    """A customer that was given whole, or one made of its fields; never both."""
+    """A customer that is given whole, or made of its fields; never both."""
     fields = Payload()
     merge_given(fields, **{name: value for name, value in given.items() if name != "extra"})
     merge_extra(fields, given["extra"])
@@ -576,7 +575,7 @@ def _one_of(
 
 
 def _marks(given: Payload) -> Payload:
-    """What a customer is to be found by."""
+    """What a customer is found by."""
     marks = Payload()
     merge_given(marks, **{name: value for name, value in given.items() if name != "extra"})
     for name, value in marks.items():
@@ -591,10 +590,10 @@ def _marks(given: Payload) -> Payload:
 
 
 def with_id(changes: CustomerFields, customer_id: str) -> CustomerFields:
-    """Changes to the customer with this id.
+    """The changes, with the customer's id.
 
     Raises:
-        InvalidInputError: they name another customer, or change nothing.
+        InvalidInputError: they are for another customer, or change nothing.
     """
     if changes.customer_id is not None and changes.customer_id.strip() not in ("", customer_id):
         raise InvalidInputError("the changes name another customer_id")
@@ -627,7 +626,7 @@ async def every_row(
     documented one, and an error otherwise.
 
     Args:
-        ask: gives the rows from an offset on.
+        ask: returns the rows from an offset on.
         not_moving: makes the error for a list that gives the same rows at every offset.
     """
     found: dict[bytes, CustomerRow] = {}

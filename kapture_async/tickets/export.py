@@ -44,11 +44,11 @@ ROW_KEYS: Final = (
 
 
 MOVING_KEYS: Final = frozenset({"tat", "sla", "slaStatus"})
-"""What becomes another value by time alone: minutes in hand, and whether they are exceeded."""
+"""Keys whose values change with time alone: minutes left, and whether they are exceeded."""
 
 
 def rows_rule(codec: Codec, words: VendorWords = DOCUMENTED) -> RowsRule[TicketRow]:
-    """Where the rows are, what makes tickets of them, and what says that there are none."""
+    """Where the rows are, how they become tickets, and what says that there are none."""
 
     def decode(rows: list[dict[str, Any]]) -> list[TicketRow]:
         return [codec.decode(row, TicketRow) for row in rows]
@@ -72,7 +72,7 @@ def windows_between(first: date, last: date, filters: Mapping[str, Any]) -> Iter
     """
     if filters.keys() & WINDOW_KEYS and last != first:
         raise InvalidInputError(
-            "start_date and end_date in extra stand for one day only: the others have dates of "
+            "start_date and end_date in extra apply to one day only: the other days have dates of "
             "their own",
             next_step="Pull day by day; if the tenant's end_date is exclusive, give the client "
             "exclusive_end=True.",
@@ -127,7 +127,7 @@ def pull_windows(
 
 
 def frame_of(zone: tzinfo) -> Frame:
-    """The rows as columns. India has had one offset for all the time that there are tickets."""
+    """The rows as columns. India has kept one offset for as long as there have been tickets."""
     return Frame(TicketRow, zone, zone_name="Asia/Kolkata" if zone == INDIA else None)
 
 
@@ -144,7 +144,7 @@ def is_open(row: TicketRow) -> bool:
 
 
 def content_of(row: TicketRow) -> dict[str, Any]:
-    """What must differ in a ticket for it to have changed."""
+    """The part of a ticket that differs if the ticket has changed."""
     return {key: value for key, value in row.raw.items() if key not in MOVING_KEYS}
 
 
@@ -178,10 +178,10 @@ async def export_tickets(
     output = AtomicFile(out, overwrite=overwrite)
     form = format_of(output.target, format_)
     if excel and form != "csv":
-        raise InvalidInputError("excel is for CSV: another format is no table for it")
+        raise InvalidInputError("excel= is for CSV only")
     shape = file_shape(zone, excel=excel)
     if form == "parquet":
-        _ = shape.frame.schema  # what is not installed must show before anything is asked
+        _ = shape.frame.schema  # a missing package must show before any request
     export = Export(
         pages=pages,
         shape=shape,
@@ -196,7 +196,7 @@ async def export_tickets(
         if recheck_open:
             raise InvalidInputError("recheck_open needs a state")
         if start is None:
-            raise InvalidInputError("an export needs its first day, or a state that knows it")
+            raise InvalidInputError("an export needs a start, or a state that has one")
         return await export.once(output, form, start, start if end is None else end)
     bound = digest_of({"place": place, "zone": str(zone), "filters": dict(filters)})
     return await export.since_last(
@@ -211,7 +211,7 @@ async def export_tickets(
 
 
 ROWS_KEY: Final = "message"
-"""Where a pull's answer has its rows. The mark of success comes behind them in the sample."""
+"""Where a pull's answer has its rows. In the sample, ``status`` comes after them."""
 
 
 def is_row(part: Mapping[str, Any]) -> bool:
@@ -240,8 +240,8 @@ def rows_of(response: ResponseContext) -> list[dict[str, Any]]:
     Also an object of tickets whose keys are numbers, which is how PHP writes a list with gaps.
 
     Raises:
-        UnreadableReplyError: it is anything else: an object that is no ticket is an error or a
-            wrapper, and never one row.
+        UnreadableReplyError: it is anything else: an object that is not a ticket is an error or
+            a wrapper, never a row.
     """
     message = response.body.get(ROWS_KEY)
     if isinstance(message, str):
@@ -249,7 +249,7 @@ def rows_of(response: ResponseContext) -> list[dict[str, Any]]:
             return []
         raise response.error(
             UnreadableReplyError,
-            "the answer has a text in place of the rows",
+            "the answer holds a text in place of the rows",
             words=message,
             next_step="If it says that there are none, name it with says_none=.",
         )
@@ -262,11 +262,11 @@ def rows_of(response: ResponseContext) -> list[dict[str, Any]]:
 
 
 def no_ticket(response: ResponseContext, rows: Iterable[Mapping[str, Any]]) -> UnreadableReplyError:
-    """The error for objects in place of rows, some of which are no tickets."""
+    """The error for a list of which some objects are not tickets."""
     odd = next(row for row in rows if not is_row(row))
     return response.error(
         UnreadableReplyError,
-        f"in place of a ticket, the answer has {shape_of(odd)}",
+        f"in place of a ticket, the answer holds {shape_of(odd)}",
         words=said_in(odd),
     )
 

@@ -34,12 +34,12 @@ KNOWN_FIELDS = ("title", "ticket_details", "due_date", "email_id")
 
 @frozen(kw_only=True, repr=False)
 class NewTicket(Outgoing):
-    """A ticket to add. Its repr shows no text of it.
+    """A ticket to add. Its repr shows none of its text.
 
     Attributes:
         title: the title; must not be blank (SERVICE.md, section 1: "title is missing").
         ticket_details: the description.
-        due_date: the wished closure; a date, a datetime, or text that is sent as it is. The
+        due_date: the desired closing date; a date, a datetime, or text that is sent as it is. The
             vendor states no format; ``YYYY-MM-DD HH:MM:SS`` is what it echoes.
         email_id: e-mail address of the customer to attach.
         extra: further fields, by their wire names: the tenant's associate objects, or fields
@@ -47,8 +47,8 @@ class NewTicket(Outgoing):
             ``queue``, ``disposition``, ...). Any JSON value, also dates.
 
     Raises:
-        InvalidInputError: the title is blank, a field has the wrong type, or ``extra`` names a
-            documented field again.
+        InvalidInputError: the title is blank, a field has the wrong type, or ``extra`` repeats
+            a documented field.
     """
 
     title: str = field(converter=given, metadata=as_sent())
@@ -58,10 +58,10 @@ class NewTicket(Outgoing):
 
     @classmethod
     def from_mapping(cls, row: Mapping[str, Any]) -> Self:
-        """A ticket from a mapping of wire names: what is not documented becomes ``extra``.
+        """A ticket from a mapping by wire names: undocumented fields become ``extra``.
 
         Raises:
-            InvalidInputError: as the class itself.
+            InvalidInputError: as for the class.
         """
         row = members(checked_row(row, cls.__name__))
         if row.get("title") is None:
@@ -73,7 +73,7 @@ class NewTicket(Outgoing):
         """What :meth:`from_mapping` and then :meth:`to_wire` give, in one step.
 
         Raises:
-            InvalidInputError: as the class itself.
+            InvalidInputError: as for the class.
         """
         body = _as_dict(row)
         for name, value in body.items():
@@ -199,14 +199,14 @@ class AddedTicket(WireModel):
 
     @property
     def ticket(self) -> Ticket | None:
-        """The ticket as it now is."""
+        """The ticket as it is now."""
         return self._part("ticket", Ticket)
 
     @property
     def ticket_id(self) -> str:
-        """The new ticket's id, from whichever of its three places it stands in.
+        """The new ticket's id, from whichever of the three places has it.
 
-        Opaque text, also where it looks like a number. Empty only if the reply names none,
+        Opaque text, even if it looks like a number. Empty only if the reply has none,
         which :meth:`Tickets.add` does not let through.
         """
         if self._wire_id or self._wire_id_again:
@@ -229,7 +229,7 @@ class UpdatedTicket(WireModel):
 
     @property
     def ticket(self) -> Ticket | None:
-        """The ticket as it now is."""
+        """The ticket as it is now."""
         return self._part("ticket", Ticket)
 
     @property
@@ -240,7 +240,7 @@ class UpdatedTicket(WireModel):
 
     @property
     def message(self) -> str:
-        """What the service says it did, without the line end it sends along."""
+        """The service's message, without its trailing line end."""
         return (self._wire_message or "").strip()
 
     def __repr__(self) -> str:
@@ -351,24 +351,24 @@ UPDATE_FIELDS = (
 
 @frozen(kw_only=True, repr=False)
 class TicketUpdate(Outgoing):
-    """A change to one ticket, for ``tickets.update_many``. Its repr shows no text of it.
+    """A change to one ticket, for ``tickets.update_many``. Its repr shows none of its text.
 
     Attributes:
         ticket_id: the ticket.
         sub_status: the key of the sub-status, such as ``"CL"``; tenants define their own
-            (SERVICE.md, sections 2 and 15). The service wants one: where a row has
-            none, that of the whole bulk is sent.
+            (SERVICE.md, sections 2 and 15). The service wants one: a row without one
+            gets that of the whole push.
         comment: text to add.
         callback_time: when to call back; a datetime, or text as ``YYYY-MM-DD HH:MM:SS``.
         queue: the key of the queue.
         disposition: the folder path.
         status: display label such as ``"Complete"``; not documented, sent by live clients.
         extra: further fields by their wire names, such as the tenant's associate objects; also
-            one of the others that is not given, to be sent as it is.
+            another field that is not given, to be sent as it is.
 
     Raises:
-        InvalidInputError: the ticket id is missing or is none, a field has the wrong type, or
-            ``extra`` names one again that is given.
+        InvalidInputError: the ticket id is missing or invalid, a field has the wrong type, or
+            ``extra`` repeats a given field.
     """
 
     ticket_id: str = field(converter=checked_id, metadata=as_sent())
@@ -381,10 +381,10 @@ class TicketUpdate(Outgoing):
 
     @classmethod
     def from_mapping(cls, row: Mapping[str, Any]) -> Self:
-        """An update from a mapping of wire names: what is not documented becomes ``extra``.
+        """An update from a mapping by wire names: undocumented fields become ``extra``.
 
         Raises:
-            InvalidInputError: as the class itself.
+            InvalidInputError: as for the class.
         """
         row = members(checked_row(row, cls.__name__))
         if row.get("ticket_id") is None:
@@ -442,12 +442,12 @@ def callback_text(value: datetime | str, zone: tzinfo) -> str:
 
 @frozen(kw_only=True)
 class TicketLookup:
-    """What became of many ids that were asked for. Every id is in exactly one of the three.
+    """The result for many ids. Every id is in exactly one of the three.
 
     Attributes:
         found: id to ticket, in the order the ids were given.
-        missing: ids the service does not know, each also asked for by itself.
-        failed: id to the error that kept it from being looked up.
+        missing: ids the service does not know; each was also requested by itself.
+        failed: id to the error of its lookup.
     """
 
     found: Mapping[str, TicketDetail] = field(repr=lambda found: f"<{len(found)}>")

@@ -206,12 +206,12 @@ def ticket_body(row: Any) -> dict[str, Any]:
 
 
 BY_TICKET = "the ticket id"
-"""What tells the rows apart, in a journal, where each row's key is its ticket's id."""
+"""What tells rows apart, in the words of a journal whose keys are ticket ids."""
 _AT_ONCE = 500
 """Tickets in memory at a time."""
 _MAY_BE_CUT = "no ticket shows more notes than its own, so there may be a limit that cut it off"
 _SURE = 30
-"""Characters that a cut comment must still have to be taken for the one that was sent."""
+"""Characters that a cut comment must still have to count as the one that was sent."""
 
 
 def pack_update(update: TicketUpdate, codec: Codec) -> bytes:
@@ -234,14 +234,14 @@ class EachOnce:
     """Names rows by their tickets.
 
     Args:
-        remember: refuse a ticket that came before. A journal does that itself.
+        remember: refuse a ticket that came before; a journal does that by itself.
     """
 
     def __init__(self, *, remember: bool) -> None:
         self._seen: set[str] | None = set() if remember else None
 
     def of(self, source: Any) -> Any:
-        """The same source, its rows named. What is no source is given back as it is."""
+        """The same source, its rows named. Anything else is returned as it is."""
         if isinstance(source, (str, bytes, dict)):
             return source
         if isinstance(source, AsyncIterable):
@@ -276,14 +276,14 @@ class EachOnce:
         if self._seen is not None:
             if name in self._seen:
                 what = "ticket id" if name == ticket_id else "key"
-                problem = InvalidInputError(f"its {what} stood in an earlier row of this push")
+                problem = InvalidInputError(f"its {what} was in an earlier row of this push")
             self._seen.add(name)
         if problem is None and given.keyed and key in (None, name):
-            return row  # so that it reaches its outcome as the very object given
+            return row  # so that its outcome holds the very object given
         return evolve(given, key=name, keyed=True, problem=problem)
 
 
-# --- what became of an update --------------------------------------------------------------------
+# --- looking up an update ------------------------------------------------------------------------
 
 
 class GetMany(Protocol):
@@ -295,9 +295,9 @@ class GetMany(Protocol):
 
 
 def inquiry_of(get_many: GetMany, place: ReferencePlace, *, by_ticket: bool) -> AskRows:
-    """How to see what became of updates: by asking for their tickets, with all conversations.
+    """How to look up updates: by their tickets, with all conversations.
 
-    A ticket that the service does not give says nothing: it may have been merged into another.
+    A ticket that the service does not return proves nothing: it may have been merged into another.
 
     Args:
         get_many: gets tickets.
@@ -347,7 +347,7 @@ def inquiry_of(get_many: GetMany, place: ReferencePlace, *, by_ticket: bool) -> 
 
 
 def _raise_first(failed: Mapping[str, HelpdeskError]) -> None:
-    """A refusal is about its ticket, which stays in doubt; all else is about the look."""
+    """A refusal is about its ticket, which stays in doubt; any other error ends the lookup."""
     for error in failed.values():
         if not isinstance(error, RejectedError) or isinstance(error, EndpointNotFoundError):
             raise error
@@ -363,14 +363,14 @@ def _ticket_of(sought: AskedRow, *, by_ticket: bool) -> str | None:
 def _told(
     sought: AskedRow, ticket: TicketDetail, ticket_id: str, place: ReferencePlace
 ) -> tuple[RowAnswer, bool]:
-    """What a ticket shows of an update, and whether it shows what would carry a reference."""
+    """What a ticket shows of an update, and whether it shows the place of a reference."""
     row, mine = sought.row, sought.reference
     if isinstance(place, Field):
         values = field_values(ticket.associate_fields, place)
         others = tuple((value, ticket_id) for value in sorted(values - {mine}))
         if mine in values:
             return RowAnswer(row=row, ticket_ids=(ticket_id,), others=others), True
-        # Another value may stand where ours stood before.
+        # Another value may have replaced ours.
         return (
             RowAnswer(row=row, telling=not values, others=others),
             ticket.associate_fields is not None,
@@ -408,7 +408,7 @@ def _conversations(ticket: TicketDetail) -> list[list[str]]:
 
 
 def _times(lists: list[list[str]]) -> Counter[str]:
-    """How often each reference stands there; the same note may be in several lists."""
+    """How often each reference occurs; the same note may be in several lists."""
     times: Counter[str] = Counter()
     for texts in lists:
         times |= Counter(reference for text in texts for reference in references_in(text))
@@ -425,7 +425,7 @@ def _is_alike(text: str, comment: str, sent: str) -> bool:
 
 @frozen(repr=False)
 class Defaults:
-    """What all rows of a bulk get that lack it.
+    """What each row of a push gets where it lacks it.
 
     Raises:
         InvalidInputError: a value could not be sent.
@@ -442,10 +442,10 @@ class Defaults:
         trial.to_wire(self.zone)
 
     def apply(self, row: Any) -> TicketUpdate:
-        """A row of the bulk as the update it stands for.
+        """A row of the push as an update.
 
         Raises:
-            InvalidInputError: it is none, or cannot be sent as it is.
+            InvalidInputError: it makes none, or cannot be sent as it is.
         """
         update = ticket_update(row)
         missing = {
@@ -488,7 +488,7 @@ def mark_update(update: TicketUpdate, reference: str, place: ReferencePlace) -> 
     """The update with its reference: at the end of its comment, if it has one, or in a field.
 
     Raises:
-        InvalidInputError: the place is taken by the update's own data.
+        InvalidInputError: the place holds the update's own data.
     """
     if place is None:
         return update
@@ -541,13 +541,12 @@ def _no_id(answer: Any) -> None:
 
 
 def ids_of(body: Mapping[str, Any]) -> set[str]:
-    """The ids that an answer to Add Ticket gives the ticket, in three places: one, if all is
-    well."""
+    """The ids that an answer to Add Ticket has in its three places: one, if all is well."""
     ticket = body.get("ticket")
     within = ticket.get("ticketId") if isinstance(ticket, dict) else None
     one = body.get("ticket_id")
     if one and one == body.get("Ticket Id") == within:
-        return {str(one)}  # so it is, nearly always
+        return {str(one)}  # nearly always
     given = (one, body.get("Ticket Id"), within)
     return {str(one).strip() for one in given if one} - {""}
 

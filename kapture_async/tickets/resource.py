@@ -63,7 +63,7 @@ TRIAL_TEXT = "It tests whether tickets can be found again. It can be closed."
 
 
 class Tickets(JournaledResource):
-    """The tickets of one tenant. Reached as ``client.tickets``."""
+    """The tickets of one tenant: ``client.tickets``."""
 
     def __init__(self, caller: ApiRequestor) -> None:
         self._requestor = caller
@@ -85,13 +85,14 @@ class Tickets(JournaledResource):
         idempotency key (SERVICE.md, sections 0 and 17).
 
         Args:
-            ticket: the ticket; then no field may be given beside it.
+            ticket: the ticket; then no field may be given.
             title: the title.
             ticket_details: the description.
-            due_date: the wished closure; a naive datetime counts as in the client's time zone.
+            due_date: the desired closing date; a naive datetime counts as in the client's time
+                zone.
             email_id: e-mail address of the customer to attach.
             extra: further fields by their wire names, such as the tenant's associate objects.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Returns:
             The added ticket; ``ticket_id`` is its id, as text.
@@ -138,22 +139,22 @@ class Tickets(JournaledResource):
     ) -> UpdatedTicket:
         """Change a ticket, and add a comment to it.
 
-        Counts as a write: it is never sent again once it may have arrived, as a comment would
-        then stand there twice.
+        Counts as a write: it is never sent again once it may have arrived, as a comment
+        would then be there twice.
 
         Args:
             ticket_id: the ticket.
             sub_status: the key of the sub-status, such as ``"PS"``; tenants define their own
                 (SERVICE.md, sections 2 and 15).
             comment: text to add.
-            callback_time: when to call back. A datetime is written in the client's time zone as
+            callback_time: when to call back. A datetime is sent in the client's time zone as
                 ``YYYY-MM-DD HH:MM:SS``; text must have that form. (The vendor writes ``hh``,
                 which could mean twelve hours; 24 is unverified: section 2.)
             queue: the key of the queue.
             disposition: the folder path.
             status: display label such as ``"Complete"``; not documented, sent by live clients.
             extra: further fields by their wire names.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Raises:
             InvalidInputError: the data cannot be sent as it is; nothing was sent.
@@ -161,7 +162,7 @@ class Tickets(JournaledResource):
             NotSentError: it never left this machine; safe to send again.
             RejectedError: the service refused it; nothing was changed.
             OutcomeUnknownError: it may or may not have been changed, or the answer names another
-                ticket; get the ticket and see.
+                ticket; get the ticket to find out.
         """
         update = TicketUpdate(
             ticket_id=ticket_id,
@@ -193,11 +194,11 @@ class Tickets(JournaledResource):
                 seen (SERVICE.md, section 3).
             history_type: ``"all"`` was seen.
             extra: further switches by their wire names (``include_emailbody``, ...).
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Raises:
             NotFoundError: the service does not know the ticket.
-            HelpdeskError: the call failed; being a read, it is safe to ask again.
+            HelpdeskError: the call failed; being a read, it is safe to repeat.
         """
         switches = switches_of(conversation_type, history_type, extra)
         headers = check_headers(headers)
@@ -205,7 +206,7 @@ class Tickets(JournaledResource):
         found = await search(self._requestor, [ticket_id], switches, headers)
         if not found:
             raise NotFoundError(
-                f"the service gave no ticket for the id {ticket_id!r}",
+                f"the service returned no ticket for the id {ticket_id!r}",
                 service=self._requestor.transport.settings.service,
                 operation=GET_TICKET.name,
                 effect="read",
@@ -224,21 +225,21 @@ class Tickets(JournaledResource):
     ) -> TicketLookup:
         """Get many tickets: 50 ids a call, several calls at once.
 
-        The service answers a batch with fewer elements than it was asked for, without a word
-        on which (SERVICE.md, section 3). So each id that did not come back is asked for
-        again by itself before it counts as missing.
+        The service may answer a batch with fewer tickets than requested, without saying which are
+        missing (SERVICE.md, section 3). So each id that did not come back is requested again by
+        itself before it counts as missing.
 
         Args:
-            ticket_ids: the ids; repeated ones are asked for once.
+            ticket_ids: the ids; duplicates are requested once.
             conversation_type, history_type, extra, headers: as for :meth:`get`.
-            concurrency: calls in flight at most.
+            concurrency: the most calls in flight.
 
         Returns:
-            What was found, what is missing, and what could not be asked.
+            What was found, what is missing, and what failed.
 
         Raises:
             InvalidInputError: an id is empty or holds a comma.
-            HelpdeskError: not one id could be asked; the first error is raised.
+            HelpdeskError: no id could be requested; the first error is raised.
         """
         if isinstance(ticket_ids, (str, bytes)) or not isinstance(ticket_ids, Iterable):
             raise InvalidInputError(
@@ -272,9 +273,9 @@ class Tickets(JournaledResource):
 
         Rows are decoded and handed out while their day is still arriving, in flat memory: a day
         ahead of its turn waits with a quarter MiB, and lends its connection slot meanwhile.
-        The service's mark of success comes behind the rows, so a day counts as read only at its
-        end: what ends badly raises. What breaks off is asked for again as the client's retry
-        policy says, and rows that were handed out are not handed out again.
+        The service's success status comes after the rows, so a day counts as read only at its
+        end: a bad end raises. An interrupted day is requested again as the client's retry policy
+        says, and rows that were handed out are not handed out again.
 
         Args:
             start: first day: a date, text such as ``"2024-04-19"``, or a datetime (its day in
@@ -296,9 +297,9 @@ class Tickets(JournaledResource):
             An async iterator over the rows; ``next_page()`` gives a day at a time.
 
         Raises:
-            InvalidInputError: at once, for days that cannot be meant.
+            InvalidInputError: at once, if a day or another argument is invalid.
             HelpdeskError: while iterating; every earlier day was delivered whole, of this one
-                perhaps a part, and being a read, it is safe to ask again.
+                perhaps a part, and being a read, it is safe to repeat.
         """
         zone = self._requestor.codec.zone
         filters = Payload()
@@ -352,35 +353,35 @@ class Tickets(JournaledResource):
         the days that are read again and, once ``recheck_open`` was asked for, of all open tickets.
 
         Args:
-            out: the file to make.
-            start: first day; needed, but for a state that knows it.
+            out: the file to write.
+            start: first day; required, unless the state has one.
             end: last day; ``start`` if left out, or with a state as far as there are tickets.
-            state: the file that remembers what was handed out; made by the first run.
+            state: the file that remembers what was handed out; created by the first run.
             format: ``"jsonl"`` (the rows as they came), ``"csv"`` or ``"parquet"`` (needs the
-                extra ``arrow``); by default what the name of the file tells.
-            overwrite: replace a file that is there already. Refused with a state: a run that is
-                killed may leave the only file with its rows to the next one.
+                extra ``arrow``); by default from the file name.
+            overwrite: replace an existing file. Refused with a state: a killed run may leave the
+                only file with its rows to the next run.
             overlap: days before the newest known ticket that are read once more. More than that
-                of the run before has its effect from the next run on.
+                of the run before takes effect from the next run on.
             recheck_open: also read the days of tickets that were open when they were last handed
                 out, and write those that have changed since, but for ``tat``, ``sla`` and
-                ``slaStatus``, which move by themselves. What was handed out before the first run
-                with it is watched from then on, as far as its days are read.
+                ``slaStatus``, which change with time. Tickets that were handed out before the first
+                run with it are watched from then on, as far as their days are read.
             customer_code, status, extra: filters, as for :meth:`pull`.
             headers: headers of every call.
             ahead: days fetched at a time.
-            excel: begin a CSV file with a byte order mark, without which Excel reads no UTF-8.
-            on_progress: told of every block of rows; an error that it raises ends the export.
+            excel: begin a CSV file with a byte order mark, which Excel needs to read UTF-8.
+            on_progress: called with every block of rows; an error that it raises ends the export.
 
         Returns:
             What was written.
 
         Raises:
-            InvalidInputError: at once, for what cannot be meant, and for a file that is there.
+            InvalidInputError: at once, if an argument is invalid or the file already exists.
             ConfigurationError: the format needs pyarrow, which is not installed.
-            StateError: the state is damaged, in use, or of another tenant or other filters; or the
-                rows of a finished run have got lost before they got their name.
-            HelpdeskError: a day failed. Nothing was written; it is safe to begin again.
+            StateError: the state is damaged, in use, or for another tenant or other filters; or the
+                rows of a finished run were lost before they were renamed into place.
+            HelpdeskError: a day failed. Nothing was written; it is safe to start again.
             OSError: the disk failed. The same.
         """
         codec = self._requestor.codec
@@ -837,7 +838,7 @@ class Tickets(JournaledResource):
         named = (updated.ticket_id or "").strip()
         if named and named != asked.strip():
             raise response.mismatch(
-                "the answer says success and names another ticket than the one to be updated "
+                "the answer says success but names another ticket than the updated one "
                 "(the two may have been merged): either may have been changed",
                 named,
             )

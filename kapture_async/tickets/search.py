@@ -51,7 +51,7 @@ async def search(
         raise response.unreadable("the list holds an object that is not a ticket")
     tickets = [requestor.codec.decode(element, TicketDetail) for element in response.body]
     if any(ticket.ticket_id and ticket.ticket_id not in ids for ticket in tickets):
-        raise response.unreadable("the answer holds a ticket that was not asked for")
+        raise response.unreadable("the answer holds a ticket that was not requested")
     return tickets
 
 

@@ -14,13 +14,13 @@ Look = Callable[[int], Awaitable[list[TicketRow]]]
 """Gives the tickets of the history from an offset on, newest first."""
 
 _PAGES = 4
-"""Pages that are looked through for it: so many others may have been created meanwhile."""
+"""Pages that are searched: others may have been created meanwhile."""
 
 
 async def find_created(
     ticket: NewTicket, create: Callable[[], Awaitable[None]], look: Look
 ) -> CreatedTicket:
-    """Create a ticket, and look for it.
+    """Create a ticket, and search for it.
 
     Args:
         ticket: what is created.
@@ -31,12 +31,12 @@ async def find_created(
         What was found.
 
     Raises:
-        HelpdeskError: from the look before, or because it was not created.
+        HelpdeskError: from the search before, or because it was not created.
     """
     try:
         known = {row.ticket_id for row in await look(0)}
     except HelpdeskError as error:
-        error.add_note("while looking at the history before the create; nothing was created")
+        error.add_note("while reading the history before the create; nothing was created")
         raise
     doubt: OutcomeUnknownError | None = None
     try:
@@ -50,7 +50,7 @@ async def find_created(
     except HelpdeskError as error:
         problem = error
     except asyncio.CancelledError as error:
-        # The look itself was a read; what a caller must know is what became of the create.
+        # The search was a read; what matters to the caller is the outcome of the create.
         left = doubt or _created_unfound()
         error.helpdesk_error = left  # type: ignore[attr-defined]
         error.add_note(str(left))
@@ -66,7 +66,7 @@ async def find_created(
 async def _new_ones(ticket: NewTicket, known: set[str], look: Look) -> list[str]:
     """The ids of the tickets that look like it and were not there before."""
     # Ids grow, as far as is known. An equal ticket with a lower one is an old one that the first
-    # look did not get to see.
+    # search did not show.
     highest = max((_number(row_id) for row_id in known), default=-1)
     found: dict[str, None] = {}
     offset = 0
@@ -77,7 +77,7 @@ async def _new_ones(ticket: NewTicket, known: set[str], look: Look) -> list[str]
             row_id = row.ticket_id
             if _number(row_id) > highest and _alike(row, ticket):
                 found[row_id] = None
-        # What was there before ends the search: the new ones come first. Without it, a list
+        # A known ticket ends the search: the new ones come first. Without this, a list
         # in another order would be read to its end.
         if not rows or any(row.ticket_id in known for row in rows):
             break
@@ -85,13 +85,13 @@ async def _new_ones(ticket: NewTicket, known: set[str], look: Look) -> list[str]
 
 
 def _number(row_id: str) -> int:
-    """An id that grows; what is none comes before all that are."""
+    """An id as a number that grows; anything else counts as lower than any id."""
     return int(row_id) if row_id.isdecimal() and len(row_id) <= 100 else -1
 
 
 def _created_unfound() -> OutcomeUnknownError:
     return OutcomeUnknownError(
-        "the ticket was created, and the look for its id was interrupted",
+        "the ticket was created, but the search for its id was interrupted",
         service=SERVICE,
         operation="tickets.create",
         effect="write",
@@ -109,5 +109,5 @@ def _alike(row: TicketRow, ticket: NewTicket) -> bool:
 
 
 def _plain(text: str | None) -> str:
-    # A form's outer blanks and its kind of line ends do not survive the way there and back.
+    # Outer blanks and the kind of line ends may change on the way.
     return " ".join((text or "").split())

@@ -48,7 +48,7 @@ WIRE_FIELDS: Final = ("subject", "comment", "category", "priority", "attachment"
 
 @frozen(kw_only=True, repr=False)
 class NewTicket:
-    """A ticket to create. Its repr shows no text of it.
+    """A ticket to create. Its repr shows none of its text.
 
     Attributes:
         subject: at most 500 characters, outer blanks aside (SERVICE.md, section 3.2).
@@ -75,12 +75,12 @@ class NewTicket:
     def from_mapping(cls, row: Mapping[str, Any]) -> NewTicket:
         """A ticket from a mapping of wire names.
 
-        A mapping may be a stranger's (a row of a file, a request), who must not be able to have
-        any file of this machine sent. So here no text counts as the path of an attachment.
+        A mapping may come from someone else (a row of a file, a request), who must not be able to
+        have any file of this machine sent. So here, text is never the path of an attachment.
 
         Raises:
             InvalidInputError: a field is missing or unknown, the attachment is a text or a pair
-                with one, or as the class itself.
+                with one, or as for the class.
         """
         ticket = cls.of_fields(row)
         check_no_path_text(ticket.attachment)
@@ -91,7 +91,7 @@ class NewTicket:
         """The same from the caller's own fields, where a text is the path of an attachment.
 
         Raises:
-            InvalidInputError: a field is missing or unknown, or as the class itself.
+            InvalidInputError: a field is missing or unknown, or as for the class.
         """
         unknown = [name for name in row if name not in WIRE_FIELDS]
         if unknown:
@@ -167,7 +167,7 @@ class TicketDetail(WireModel):
     _attachments: list[Any] | None = wire("attachments", "items")
 
     def __attrs_post_init__(self) -> None:
-        # Looked at once, so that whoever reads them later meets no error.
+        # Read now, so that a malformed part is refused here and not when it is read later.
         _ = self.conversations, self.attachments
 
     @property
@@ -208,10 +208,10 @@ class CreatedTicket:
 
 
 def ticket_of(ticket: NewTicket | None, fields: Mapping[str, Any]) -> NewTicket:
-    """A ticket that was given whole, or by its fields.
+    """A ticket that is given whole, or by its fields.
 
     Raises:
-        InvalidInputError: neither or both are given, or the fields make no ticket.
+        InvalidInputError: neither or both are given, or the fields are not valid.
     """
     given = Payload((name, value) for name, value in fields.items() if value is not None)
     if ticket is not None:

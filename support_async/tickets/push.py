@@ -25,14 +25,14 @@ from .models import NewTicket, TicketRow
 
 TEXT: Final = "text"
 ReferencePlace = Literal["text"] | None
-"""A line at the end of the comment, or nowhere: the service has no fields of a tenant's own."""
+"""A line at the end of the comment, or nowhere: the service has no custom fields."""
 
 
 def check_place(place: Any) -> None:
-    """See that something is a place.
+    """Check a place.
 
     Raises:
-        InvalidInputError: it is none.
+        InvalidInputError: it is not one.
     """
     if place is not None and place != TEXT:
         raise InvalidInputError("reference must be 'text', or None for nowhere")
@@ -73,7 +73,7 @@ def pack(ticket: NewTicket) -> bytes:
     """A ticket as bytes, always the same for the same content; of a file only its path.
 
     Raises:
-        InvalidInputError: the attachment is content, and no path.
+        InvalidInputError: the attachment is content, not a path.
     """
     fields = {
         "subject": ticket.subject,
@@ -87,7 +87,7 @@ def pack(ticket: NewTicket) -> bytes:
 
 
 def _path_of(attachment: AttachmentLike) -> Any:
-    """An attachment as a journal keeps it: its path, perhaps with another name.
+    """An attachment as the journal keeps it: its path, perhaps with another name.
 
     Raises:
         InvalidInputError: it is content, which a later run could not read again.

@@ -55,7 +55,7 @@ PAGE = 50
 
 
 class Tickets(JournaledResource):
-    """The tickets of one user. Reached as ``client.tickets``."""
+    """The tickets of one user: ``client.tickets``."""
 
     def __init__(self, caller: ApiRequestor, installation: Installation) -> None:
         self._requestor = caller
@@ -77,19 +77,19 @@ class Tickets(JournaledResource):
     ) -> None:
         """Create one ticket, given whole or by its fields.
 
-        The service does not tell the new ticket's id (SERVICE.md, B4); :meth:`create_and_find`
-        looks for it. A create is never sent again once it may have reached the service, which
+        The service does not return the new ticket's id (SERVICE.md, B4); :meth:`create_and_find`
+        searches for it. A create is never sent again once it may have reached the service, which
         has no idempotency key (B18).
 
         Args:
-            ticket: the ticket; then no field may be given beside it.
+            ticket: the ticket; then no field may be given.
             subject: at most 500 characters.
             comment: the text.
             category: a category's id, from ``client.categories.list()``.
             priority: a code; see :class:`Priority`.
             attachment: one file of at most 2 MiB: a path, bytes, an open binary file, or a pair
                 of a name and one of these.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Raises:
             InvalidInputError: the data cannot be sent as it is; nothing was sent.
@@ -120,7 +120,7 @@ class Tickets(JournaledResource):
         attachment: AttachmentLike | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> CreatedTicket:
-        """Create one ticket, and look for its id in the history.
+        """Create one ticket, and search the history for its id.
 
         The history is read before and after; the new ticket is the one that was not there
         before and has the same subject, comment, category and priority (SERVICE.md, B4). This
@@ -138,10 +138,10 @@ class Tickets(JournaledResource):
                 :meth:`create`.
 
         Returns:
-            What was found; see :class:`CreatedTicket`.
+            The result; see :class:`CreatedTicket`.
 
         Raises:
-            HelpdeskError: from the look *before* the create; nothing was created.
+            HelpdeskError: from the search *before* the create; nothing was created.
             NotSentError, RejectedError: as for :meth:`create`; no ticket was made.
         """
         fields = Payload(
@@ -176,17 +176,17 @@ class Tickets(JournaledResource):
         """One page of the user's tickets, newest first as it seems (SERVICE.md, B5).
 
         Args:
-            offset: tickets to pass over.
-            limit: tickets at most; what the service allows at most is not documented.
+            offset: tickets to skip.
+            limit: the most tickets; the service's own limit is not documented.
             subject: only tickets with this subject, or with it in their subject: which of the
                 two is not documented (B7).
             category: only tickets of this category.
             status: only tickets in this status; see :class:`Status`.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Raises:
-            InvalidInputError: an argument cannot be meant; nothing was sent.
-            HelpdeskError: the call failed; being a read, it is safe to ask again.
+            InvalidInputError: an argument is invalid; nothing was sent.
+            HelpdeskError: the call failed; being a read, it is safe to repeat.
         """
         given = Payload(subject=subject, category=category, status=status)
         checked_count("offset", offset, least=0)
@@ -222,8 +222,8 @@ class Tickets(JournaledResource):
             An async iterator over the tickets; ``next_page()`` gives a page at a time.
 
         Raises:
-            InvalidInputError: at once, for arguments that cannot be meant.
-            HelpdeskError: while iterating; being a read, it is safe to ask again.
+            InvalidInputError: at once, if an argument is invalid.
+            HelpdeskError: while iterating; being a read, it is safe to repeat.
         """
         given = Payload(subject=subject, category=category, status=status)
         checked_count("limit", limit, least=1)
@@ -235,7 +235,7 @@ class Tickets(JournaledResource):
 
         def not_moving() -> Exception:
             return UnreadableReplyError(
-                "the list gives the same tickets at every offset, so its end cannot be found",
+                "the service returns the same tickets at every offset, so the end cannot be found",
                 service=SERVICE,
                 operation=self._installation.operations.ticket_history.name,
                 effect="read",
@@ -262,12 +262,12 @@ class Tickets(JournaledResource):
 
         Args:
             ticket_id: the ticket.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Raises:
             NotFoundError: the service does not know the ticket.
-            PermissionDeniedError: it belongs to somebody else.
-            HelpdeskError: the call failed; being a read, it is safe to ask again.
+            PermissionDeniedError: it belongs to another user.
+            HelpdeskError: the call failed; being a read, it is safe to repeat.
         """
         ticket_id = checked_ticket(ticket_id)
         where = self._installation.ticket_id_in
@@ -279,7 +279,7 @@ class Tickets(JournaledResource):
         )
         ticket = self._requestor.decode(response, object_of(response), TicketDetail)
         if ticket.ticket_id != ticket_id:
-            raise response.unreadable("the answer holds another ticket than was asked for")
+            raise response.unreadable("the answer holds another ticket than the requested one")
         return ticket
 
     async def update(
@@ -298,15 +298,15 @@ class Tickets(JournaledResource):
                 those it has (B2a). From ``client.tags.list()``.
             priority: a code; see :class:`Priority`. Left out, it stays. The service takes none
                 without tags; see :meth:`set_priority`.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Raises:
             InvalidInputError: there is no tag, or the data cannot be sent; nothing was sent.
             NotFoundError: the service does not know the ticket.
-            PermissionDeniedError: it belongs to somebody else.
+            PermissionDeniedError: it belongs to another user.
             NotSentError: it never left this machine; safe to send again.
             RejectedError: the service refused it; nothing was changed.
-            OutcomeUnknownError: it may or may not have been changed; get the ticket and see.
+            OutcomeUnknownError: it may or may not have been changed; get the ticket to find out.
         """
         form = update_form(
             checked_ticket(ticket_id),
@@ -368,22 +368,23 @@ class Tickets(JournaledResource):
         attachment: AttachmentLike | None = None,
         headers: Mapping[str, str | Secret] | None = None,
     ) -> None:
-        """Add a reply to a ticket (SERVICE.md, section 3.8). The reply's id is not told.
+        """Add a reply to a ticket (SERVICE.md, section 3.8). The service does not return the
+        reply's id.
 
         Args:
             ticket_id: the ticket. Whether a closed one takes replies is not documented.
             comment: the text.
             attachment: one file; as for :meth:`create`.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Raises:
             InvalidInputError: the data cannot be sent as it is; nothing was sent.
             NotFoundError: the service does not know the ticket.
-            PermissionDeniedError: it belongs to somebody else.
+            PermissionDeniedError: it belongs to another user.
             AttachmentTooLargeError: the service or a proxy before it refused the file.
             NotSentError: it never left this machine; safe to send again.
             RejectedError: the service refused it; there is no reply.
-            OutcomeUnknownError: the reply may or may not be there; get the ticket and see.
+            OutcomeUnknownError: the reply may or may not be there; get the ticket to find out.
         """
         ticket_id = checked_ticket(ticket_id)
         checked_comment(comment)
@@ -401,16 +402,16 @@ class Tickets(JournaledResource):
 
         Args:
             ticket_id: the ticket.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Raises:
             ConflictError: it is closed already. After an earlier close whose answer was lost,
                 that is a success.
             NotFoundError: the service does not know the ticket.
-            PermissionDeniedError: it belongs to somebody else.
+            PermissionDeniedError: it belongs to another user.
             NotSentError: it never left this machine; safe to send again.
             RejectedError: the service refused it; nothing was changed.
-            OutcomeUnknownError: it may or may not be closed; get the ticket and see.
+            OutcomeUnknownError: it may or may not be closed; get the ticket to find out.
         """
         await self._set_status(ticket_id, Status.CLOSED, headers)
 
@@ -422,7 +423,7 @@ class Tickets(JournaledResource):
 
         Args:
             ticket_id: the ticket.
-            headers: headers of this call alone.
+            headers: headers of this call only.
 
         Raises:
             ConflictError: it is open or being processed already.

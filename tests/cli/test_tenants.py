@@ -40,7 +40,7 @@ def test_a_key_per_api_from_the_environment(run_cli: Run, per_api: KaptureEmulat
     given = where | {"KAPTURE_TOKEN": "key-of-add", "PULLS": "key-of-pull"}
     done = run_cli("doctor", "--patience", "5", "--key-for", "pull_tickets=PULLS", env=given)
     assert done.returncode == 0, done.stderr
-    for wrong, words in (("nothing=PULLS", "there is no API"), ("pull_tickets=NO", "is not set")):
+    for wrong, words in (("nothing=PULLS", "unknown API"), ("pull_tickets=NO", "is not set")):
         done = run_cli("doctor", "--key-for", wrong, env=given)
         assert done.returncode == 2
         assert words in done.stderr

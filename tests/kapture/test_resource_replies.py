@@ -307,7 +307,7 @@ async def test_a_text_in_place_of_the_customer(
 
 async def test_another_customer_is_no_answer(mock: aioresponses, client: KaptureClient) -> None:
     mock.post(CUSTOMER_GET, payload={"Customer Details": {"id": 2}})
-    with pytest.raises(UnreadableReplyError, match="not asked for"):
+    with pytest.raises(UnreadableReplyError, match="not requested"):
         await client.customers.get("1")
 
 

@@ -99,7 +99,7 @@ def test_ids_stay_text(given: Any, read: str) -> None:
 )
 def test_what_is_no_id_is_no_call_back(given: Any) -> None:
     fields = {"ticketId": given, "status": "Pending"}
-    with pytest.raises(InvalidCallbackError, match="it names no ticket"):
+    with pytest.raises(InvalidCallbackError, match="it does not name a ticket"):
         parse_callback(fields)
 
 
@@ -112,11 +112,11 @@ def test_what_is_no_id_is_no_call_back(given: Any) -> None:
         (b'{"ticketId": "\xff"}', "is not readable as JSON"),
         ('{"ticketId": "\ud800"}', "is not readable as JSON"),
         (b'{"a":' * 5000 + b"1" + b"}" * 5000, "is not readable as JSON"),
-        (b'[{"ticketId": "1"}]', "is no JSON object"),
-        (b"null", "is no JSON object"),
-        (b'{"status": "Pending"}', "names no ticket"),
-        (b'{"ticketId": 1180591620717411303424}', "names no ticket"),  # it lost digits
-        ({1: "ticketId"}, "has keys that are no text"),
+        (b'[{"ticketId": "1"}]', "is not a JSON object"),
+        (b"null", "is not a JSON object"),
+        (b'{"status": "Pending"}', "does not name a ticket"),
+        (b'{"ticketId": 1180591620717411303424}', "does not name a ticket"),  # it lost digits
+        ({1: "ticketId"}, "has keys that are not text"),
         (None, "is NoneType, neither bytes nor text nor a mapping"),
         (7, "is int, neither"),
     ],

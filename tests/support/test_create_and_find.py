@@ -181,7 +181,7 @@ async def test_a_look_before_that_fails_creates_nothing(
     with pytest.raises(ServerError) as caught:
         await client.tickets.create_and_find(**TICKET)
     assert caught.value.__notes__ == [
-        "while looking at the history before the create; nothing was created"
+        "while reading the history before the create; nothing was created"
     ]
     assert not support_emulator.ledger
 

@@ -224,10 +224,10 @@ def test_each_refusal_of_a_ticket_says_what_to_do() -> None:
         return error.message, error.next_step
 
     assert told(NOT_MINE) == (
-        "the ticket belongs to somebody else",
+        "the ticket belongs to another user",
         "Use the account that owns the ticket.",
     )
-    assert told("Ticket id is not valid")[0] == "the service knows no such ticket"
+    assert told("Ticket id is not valid")[0] == "the service does not know this ticket"
     assert told("Ticket is already closed")[0] == "the ticket is in that state already"
 
 
@@ -528,7 +528,7 @@ def test_a_telling_http_status_is_not_overruled(http: int) -> None:
 def test_a_missing_ticket_is_told_from_a_missing_address(name: str, body: Any) -> None:
     error = refused(name, body, 404)
     assert type(error) is NotFoundError
-    assert error.message == "the service knows no such ticket"
+    assert error.message == "the service does not know this ticket"
     for page in (b"<h1>Not Found</h1>", b"", {"message": "no Route matched"}, ["x"]):
         error = refused(name, page, 404)
         assert type(error) is EndpointNotFoundError
@@ -538,7 +538,7 @@ def test_a_missing_ticket_is_told_from_a_missing_address(name: str, body: Any) -
 
 def test_a_missing_attachment_is_told_from_a_missing_address() -> None:
     assert refused(DOWNLOAD, {"detail": "Not found."}, 404).message == (
-        "the service knows no such attachment"
+        "the service does not know this attachment"
     )
     assert refused(DOWNLOAD, b"<h1>Not Found</h1>", 404).message == (
         "the service has no such address"

@@ -165,7 +165,7 @@ async def test_another_ticket_than_asked_for_is_no_answer(sample: Any) -> None:
     with aioresponses() as mock:
         mock.get(f"{DETAIL}?ticket_id=7", payload=sample("support/detailed_view.response"))
         async with new_client() as client:
-            with pytest.raises(UnreadableReplyError, match="another ticket than was asked for"):
+            with pytest.raises(UnreadableReplyError, match="another ticket than the requested one"):
                 await client.tickets.get(7)
 
 

@@ -61,7 +61,7 @@ class Session:
         ({"timeout": "10"}, "timeout must be seconds"),
         ({"retry": 3}, "retry must be a RetryPolicy"),
         ({"retry": None}, "retry must be a RetryPolicy"),
-        ({"paths": {"tickets.add": "/x/"}}, "there is no operation 'tickets.add'; the names are"),
+        ({"paths": {"tickets.add": "/x/"}}, "unknown operation 'tickets.add'; the names are"),
         ({"paths": {7: "/x/"}}, "paths must have text keys"),
         ({"paths": {"tickets.create": "support/"}}, r"paths\['tickets.create'\]"),
         ({"paths": {"tickets.create": "/a\u200e/"}}, r"paths\['tickets.create'\]"),

@@ -58,8 +58,8 @@ def fifo(path: Path) -> Path:
 WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     "missing": (lambda path: path.parent / "none", "cannot be read: no such file or directory"),
     "folder": (lambda path: path.parent, "cannot be read: is a directory"),
-    "device": (lambda path: "/dev/zero", "is no ordinary file; open it, and give the open file"),
-    "pipe nobody writes to": (fifo, "is no ordinary file; open it, and give the open file"),
+    "device": (lambda path: "/dev/zero", "is not a regular file; open it and pass the open file"),
+    "pipe nobody writes to": (fifo, "is not a regular file; open it and pass the open file"),
     "no rights": (lambda path: path.parent / "a\0b", r"cannot be read \(ValueError\)"),
     "broken": (lambda path: Broken(), "cannot be read: input/output error"),
     "surprise": (lambda path: Surprise(), r"cannot be read \(LookupError\)$"),
