@@ -10,11 +10,11 @@ from kapture_async._core.journal.traits import (
     EMOJI,
     MARKUP,
     OBJECTS,
+    covers,
     lacking,
     length_of,
     strongest,
     traits_of,
-    vouches,
 )
 
 
@@ -46,16 +46,16 @@ def test_kinds_of_content(fields: dict[str, object], expected: int) -> None:
 
 def test_a_row_vouches_for_its_kind_and_for_what_is_shorter() -> None:
     plain, emoji, long = traits(t="a"), traits(t="\U0001f44b"), traits(t="a" * 3000)
-    assert vouches(plain, plain)
-    assert vouches(emoji, plain)
-    assert vouches(long, plain)
-    assert not vouches(plain, emoji)
-    assert not vouches(plain, long)
-    assert not vouches(emoji, long)
-    assert not vouches(long, emoji)
-    assert vouches(traits(t="a" * 2200), long)  # between the same powers of two
-    assert not vouches(traits(t="a" * 1900), long)
-    assert vouches(strongest(iter([emoji, long])), strongest(iter([long, emoji])))
+    assert covers(plain, plain)
+    assert covers(emoji, plain)
+    assert covers(long, plain)
+    assert not covers(plain, emoji)
+    assert not covers(plain, long)
+    assert not covers(emoji, long)
+    assert not covers(long, emoji)
+    assert covers(traits(t="a" * 2200), long)  # between the same powers of two
+    assert not covers(traits(t="a" * 1900), long)
+    assert covers(strongest(iter([emoji, long])), strongest(iter([long, emoji])))
 
 
 def test_what_is_lacking_is_said() -> None:
@@ -65,8 +65,8 @@ def test_what_is_lacking_is_said() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 100, 127, 128, 129, 1000, 2047, 2048, 70_000])
-def test_a_content_of_the_least_length_vouches(size: int) -> None:
+def test_a_content_of_the_least_length_covers(size: int) -> None:
     wanted = traits_of(b"a" * size)
-    assert vouches(traits_of(b"a" * length_of(wanted)), wanted)
+    assert covers(traits_of(b"a" * length_of(wanted)), wanted)
     if length_of(wanted):
-        assert not vouches(traits_of(b"a" * (length_of(wanted) - 1)), wanted)
+        assert not covers(traits_of(b"a" * (length_of(wanted) - 1)), wanted)

@@ -264,10 +264,10 @@ def row(number: int, own: str) -> Compared:
 def test_mergers(
     seen: list[tuple[str, str]], merged: list[tuple[str, str]], told: list[list[str]]
 ) -> None:
-    sightings = SeenTickets()
-    sightings.add((reference, ticket, 1) for reference, ticket in seen)
-    sightings.add_merged(merged)
-    sightings.keep([row(1, own="A"), row(2, own="B")], every=True)
-    found = [contradictions_of(one, tickets, sightings) for one, tickets, *_ in sightings.rows()]
-    sightings.close()
+    store = SeenTickets()
+    store.add_references(seen)
+    store.add_merged(merged)
+    store.add_rows([row(1, own="A"), row(2, own="B")], every=True)
+    found = [contradictions_of(one, tickets, store) for one, tickets, *_ in store.rows()]
+    store.close()
     assert found == told

@@ -9,7 +9,7 @@ from pathlib import Path
 from kapture_async._core.journal.records import Job
 from kapture_async._core.journal.reference import reference_of
 from kapture_async._core.journal.writer import Journal
-from kapture_async._core.reconcile.contradictions import ListedTickets
+from kapture_async._core.reconcile.contradictions import SeenTickets
 from kapture_async._core.reconcile.evidence import ListedTicket, ListEnd
 from kapture_async._core.reconcile.restored import LookupMethods, PendingRow, RestoredSearch
 
@@ -52,7 +52,7 @@ async def test_what_was_listed_is_not_kept_in_memory(tmp_path: Path) -> None:
 
 
 def test_tickets_of_some_rows() -> None:
-    shown = ListedTickets()
+    shown = SeenTickets(content=True)
     some = [
         ListedTicket("1", frozenset({"a"}), created_at=1.0, made_by="us"),
         ListedTicket("1", frozenset({"a"}), created_at=1.0, made_by="us"),  # listed twice

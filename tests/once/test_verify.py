@@ -348,10 +348,10 @@ async def test_a_list_ends_behind_its_own_rows(
 
 
 def test_a_temporary_file_that_fails() -> None:
-    sightings = SeenTickets()
-    sightings.close()
+    seen = SeenTickets()
+    seen.close()
     with pytest.raises(JournalError, match="temporary file"):
-        sightings.add([("reference", "1", 1)])
+        seen.add_references([("reference", "1")])
 
 
 @pytest.mark.parametrize("turns", [1, 3, 10, 30, 100])

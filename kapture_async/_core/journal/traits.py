@@ -49,7 +49,7 @@ def traits_of(content: bytes) -> int:
     return found
 
 
-def vouches(shown: int, traits: int) -> bool:
+def covers(shown: int, traits: int) -> bool:
     """Whether a row that came back says anything of one with these traits: it has each of them,
     and is as long."""
     return not traits & ~shown & _FLAGS and shown >> _LENGTH >= traits >> _LENGTH

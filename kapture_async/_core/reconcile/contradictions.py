@@ -1,8 +1,9 @@
-"""What lookups have shown, beside the rows of a journal: in a temporary file, not in memory.
+"""What lookups have shown, compared with every row of the journal: what an outcome denies.
 
-A reference cannot be turned back into its row: it is a hash. So what was seen is kept, and the
-rows of the journal pass it once, each with its reference. SQLite keeps 8 MB of that in memory, and
-the rest in a temporary file that has no name and is gone with the process.
+A reference is a hash, so it cannot be turned back into its row. Whatever a lookup shows is
+therefore kept, and the rows of the journal pass it once, each with its reference. SQLite keeps
+8 MB of that in memory, and the rest in a temporary file that has no name and is gone with the
+process.
 """
 
 from __future__ import annotations
@@ -26,54 +27,65 @@ from .candidates import addresses_in
 from .evidence import ListedTicket, ListEnd, ListTickets
 from .lookup import AskAboutRows, AskedRow, AskRows, RowAnswer
 
-_TABLES = """
+BATCH = 2000
+"""Tickets that are stored, and rows that are compared, at a time: some 20 ms of the journal's
+thread."""
+
+_SCHEMA = """
+PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -8000;
+PRAGMA temp_store = FILE;
 CREATE TABLE seen (
     reference TEXT NOT NULL, ticket_id TEXT NOT NULL, times INTEGER NOT NULL,
+    created_at REAL, made_by TEXT, addresses TEXT,
     PRIMARY KEY (reference, ticket_id)
 ) WITHOUT ROWID;
 CREATE TABLE bare (
-    ticket_id TEXT PRIMARY KEY, beginning BLOB, created_at REAL
-) WITHOUT ROWID;
+    ticket_id TEXT UNIQUE, beginning BLOB, created_at REAL,
+    made_by TEXT, title TEXT, text TEXT, clues TEXT
+);
 CREATE TABLE alike (own TEXT, ticket_id TEXT, PRIMARY KEY (own, ticket_id)) WITHOUT ROWID;
 CREATE TABLE merged (ticket_id TEXT PRIMARY KEY, target TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE found (reference TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE rows (
     row INTEGER PRIMARY KEY, reference TEXT NOT NULL, key TEXT, line INTEGER, kind TEXT NOT NULL,
     own TEXT, traits INTEGER NOT NULL, last_at REAL NOT NULL, first_intent_at REAL, sent_at REAL,
     result TEXT, why TEXT
 );
 """
+_INDEXED = "seen (ticket_id)", "rows (reference)", "rows (own)", "bare (beginning)"
+_INDEXED_CONTENT = "bare (title)", "bare (made_by)"
 _COLUMNS = "row, reference, key, line, kind, own, traits, last_at, first_intent_at, sent_at"
 _ROWS = f"SELECT {_COLUMNS}, result, why FROM rows WHERE row > ? ORDER BY row LIMIT ?"  # noqa: S608
-_CACHE = 8000
-"""KiB of it in memory."""
+_MARKED = "SELECT reference, ticket_id, created_at, made_by, addresses FROM seen WHERE reference"
+_BARE = "SELECT ticket_id, created_at, made_by, title, text, clues FROM bare WHERE"
 _NAMED = 20
 """Tickets like one that are named."""
-_PLAIN = str.maketrans({" ": "_", "(": None, ")": None})
-_MARKS = 500
+_VALUES = 500
 """Values in one statement: below what old SQLites allow."""
-
-Sighting = tuple[str, str, int]
-"""A reference, the ticket that carries it (``""`` if its id cannot be read), and how often."""
 
 
 class SeenTickets:
-    """References seen, by ticket, and the rows of the journal that they belong to.
+    """The tickets that lookups have shown, and the rows of the journal that they belong to.
 
-    Use from one thread at a time. It may be closed from another one: who waits for what a journal's
-    thread does may be cancelled.
+    Use from one thread at a time. It may be closed from another one: a task that waits for the
+    journal's thread may be cancelled.
+
+    Args:
+        content: keep who made each ticket and what it shares with rows, too, for :meth:`of`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, content: bool = False) -> None:
+        self._content = content
         self._lock = threading.Lock()
         self._connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self._connection.executescript(
-            f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -{_CACHE}; "
-            f"PRAGMA temp_store = FILE; {_TABLES}"
-        )
+        self._connection.executescript(_SCHEMA)
+        if content:
+            self._index(_INDEXED_CONTENT)
         self._indexed = False
+        self._found = 0
 
     def close(self) -> None:
-        """Forget all of it. May be called again."""
+        """Delete all of it. May be called again."""
         with self._lock:
             self._connection.close()
 
@@ -81,24 +93,87 @@ class SeenTickets:
         if hasattr(self, "_connection"):
             self._connection.close()
 
-    def add(self, seen: Iterable[Sighting]) -> None:
-        """References, each on a ticket. Seen again there, it counts once."""
+    # --- what is seen ----------------------------------------------------------------------------
+
+    def add(self, tickets: Sequence[ListedTicket]) -> None:
+        """Keep tickets of a list. One that is listed again counts once."""
+        content = self._content
         self._many(
-            "INSERT INTO seen VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
-            "times = max(times, excluded.times)",
-            seen,
+            "INSERT INTO seen VALUES (?, ?, 1, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (
+                (reference, one.ticket_id or "", one.created_at, *(_who(one) if content else _NO))
+                for one in tickets
+                for reference in one.references
+            ),
+        )
+        self._many(
+            "INSERT OR IGNORE INTO bare VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                (
+                    one.ticket_id,
+                    _digest(one.beginning),
+                    one.created_at,
+                    *((made_by(one), *(one.beginning or _NO), _clues(one)) if content else 2 * _NO),
+                )
+                for one in tickets
+                if not one.references and (content or one.ticket_id)
+            ),
+        )
+        self.add_merged(
+            (one.ticket_id, one.merged_into) for one in tickets if one.ticket_id and one.merged_into
         )
 
-    def add_bare(self, tickets: Iterable[tuple[str, bytes | None, float | None]]) -> None:
-        """Tickets that carry no reference: each with a digest of how it begins, where that may
-        tell something, and the minute it was made in."""
-        self._many("INSERT OR IGNORE INTO bare VALUES (?, ?, ?)", tickets)
+    def add_references(self, seen: Iterable[tuple[str, str | None]]) -> None:
+        """Keep references, each with the ticket that carries it, as often as it carries it."""
+        times = Counter((reference, ticket_id or "") for reference, ticket_id in seen)
+        self._many(
+            "INSERT INTO seen (reference, ticket_id, times) VALUES (?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET times = max(times, excluded.times)",
+            ((*carried, number) for carried, number in times.items()),
+        )
 
     def add_merged(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Tickets that were merged into another, and that."""
+        """Tickets that were merged, each with the ticket that it was merged into."""
         self._many("INSERT OR REPLACE INTO merged VALUES (?, ?)", pairs)
 
-    def keep(self, rows: Sequence[Compared], *, every: bool = False) -> None:
+    def of(
+        self, references: Iterable[str], titles: Iterable[str], makers: Iterable[str]
+    ) -> list[ListedTicket]:
+        """Tickets with one of these references; and of those that have none, the ones with one of
+        these titles, or made by one of these, as :func:`made_by` gives them."""
+        found = [
+            ListedTicket(
+                ticket_id or None,
+                frozenset({reference}),
+                created_at=at,
+                made_by=maker,
+                clues=partial(_read_clues, addresses),
+            )
+            for reference, ticket_id, at, maker, addresses in self._among(_MARKED, references)
+        ]
+        bare = [*self._among(f"{_BARE} title", titles), *self._among(f"{_BARE} made_by", makers)]
+        found.extend(
+            ListedTicket(
+                ticket_id,
+                beginning=None if title is None else (title, text),
+                created_at=at,
+                made_by=maker,
+                clues=partial(_read_clues, clues),
+            )
+            for ticket_id, at, maker, title, text, clues in dict.fromkeys(bare)
+        )
+        return found
+
+    def note_found(self, references: Iterable[str]) -> int:
+        """Rows were found. Returns how many were in all, each counted once."""
+        before = self._connection.total_changes
+        self._many("INSERT OR IGNORE INTO found VALUES (?)", ((one,) for one in references))
+        self._found += self._connection.total_changes - before
+        return self._found
+
+    # --- the rows of the journal -----------------------------------------------------------------
+
+    def add_rows(self, rows: Sequence[Compared], *, every: bool = False) -> None:
         """Keep those rows whose references were seen; or all of them."""
         if not every:
             found = self._tickets_of([one.reference for one in rows])
@@ -109,10 +184,7 @@ class SeenTickets:
         """The rows that are kept, in order: each with the tickets that carry its reference and
         how often, its result, and why."""
         after = -1
-        while True:
-            some = self._all(_ROWS, [after, _MARKS])
-            if not some:
-                return
+        while some := self._all(_ROWS, [after, _VALUES]):
             after = some[-1][0]
             tickets = self._tickets_of([found[1] for found in some])
             for *columns, result, why in some:
@@ -122,6 +194,8 @@ class SeenTickets:
     def note(self, results: Iterable[tuple[str, str | None, int]]) -> None:
         """Results of rows: result, why, row."""
         self._many("UPDATE rows SET result = ?, why = ? WHERE row = ?", results)
+
+    # --- single tickets --------------------------------------------------------------------------
 
     def is_bare(self, ticket_id: str) -> bool:
         """Whether a ticket was seen that carries no reference."""
@@ -134,7 +208,7 @@ class SeenTickets:
         Returns:
             Whether there are any.
         """
-        self._index()
+        self._index_tickets()
         question = (
             "SELECT mine.ticket_id, other.ticket_id "
             "FROM bare AS mine JOIN bare AS other USING (beginning) "
@@ -152,42 +226,40 @@ class SeenTickets:
         """What :meth:`find_alike` has found."""
         return [one for (one,) in self._all("SELECT ticket_id FROM alike WHERE own = ?", [own])]
 
-    def carries(self, ticket_id: str) -> list[str]:
+    def references_on(self, ticket_id: str) -> list[str]:
         """The references that a ticket was seen with."""
-        self._index()
+        self._index_tickets()
         question = "SELECT reference FROM seen WHERE ticket_id = ?"
         return [reference for (reference,) in self._all(question, [ticket_id])]
 
     def is_merger(self, ticket_id: str) -> bool:
         """Whether a ticket carries the references of several rows, and is one of these rows' own:
         agents have merged the others' into it."""
-        references = self.carries(ticket_id)
-        if len(references) < 2:
-            return False
-        return any(
-            self._all(
-                "SELECT 1 FROM rows WHERE reference = ? AND own = ? LIMIT 1", [one, ticket_id]
-            )
-            for one in references
+        references = self.references_on(ticket_id)
+        question = "SELECT 1 FROM rows WHERE reference = ? AND own = ? LIMIT 1"
+        return len(references) > 1 and any(
+            self._all(question, [one, ticket_id]) for one in references
         )
 
     def merged_into(self, ticket_ids: Iterable[str]) -> dict[str, str]:
-        """Of some tickets those that were merged into another, and that."""
-        found: dict[str, str] = {}
-        for one in ticket_ids:
-            question = "SELECT target FROM merged WHERE ticket_id = ?"
-            found.update((one, target) for (target,) in self._all(question, [one]))
-        return found
+        """Of some tickets those that were merged, each with the ticket it was merged into."""
+        question = "SELECT ticket_id, target FROM merged WHERE ticket_id = ?"
+        return dict(pair for one in ticket_ids for pair in self._all(question, [one]))
+
+    # --- SQL -------------------------------------------------------------------------------------
 
     def _tickets_of(self, references: Sequence[str]) -> dict[str, dict[str, int]]:
         found: dict[str, dict[str, int]] = {}
-        for start in range(0, len(references), _MARKS):
-            some = references[start : start + _MARKS]
-            marks = ",".join("?" * len(some))
-            question = f"SELECT reference, ticket_id, times FROM seen WHERE reference IN ({marks})"  # noqa: S608
-            for reference, ticket_id, times in self._all(question, some):
-                found.setdefault(reference, {})[ticket_id] = times
+        question = "SELECT reference, ticket_id, times FROM seen WHERE reference"
+        for reference, ticket_id, times in self._among(question, references):
+            found.setdefault(reference, {})[ticket_id] = times
         return found
+
+    def _among(self, question: str, values: Iterable[str]) -> Iterator[Any]:
+        every = list(dict.fromkeys(values))
+        for start in range(0, len(every), _VALUES):
+            some = every[start : start + _VALUES]
+            yield from self._all(f"{question} IN ({','.join('?' * len(some))})", some)
 
     def _many(self, statement: str, values: Iterable[Any]) -> None:
         try:
@@ -196,262 +268,80 @@ class SeenTickets:
                 self._connection.executemany(statement, values)
                 self._connection.execute("COMMIT")
         except sqlite3.Error as error:
-            raise temporary_file_error(error) from error
+            raise _temporary_file_error(error) from error
 
     def _all(self, question: str, values: Sequence[Any]) -> list[Any]:
         try:
             with self._lock:
                 return self._connection.execute(question, values).fetchall()
         except sqlite3.Error as error:
-            raise temporary_file_error(error) from error
+            raise _temporary_file_error(error) from error
 
-    def _index(self) -> None:
+    def _index_tickets(self) -> None:
+        # After the lists were read: it is quicker than with each ticket.
         if not self._indexed:
-            for place in ("seen (ticket_id)", "rows (reference)", "rows (own)", "bare (beginning)"):
-                name = place.translate(_PLAIN)
-                self._all(f"CREATE INDEX IF NOT EXISTS by_{name} ON {place}", [])
+            self._index(_INDEXED)
             self._indexed = True
 
-
-def named(tickets: Iterable[str]) -> tuple[str, ...]:
-    """The ids that could be read, sorted."""
-    return tuple(sorted(ticket for ticket in tickets if ticket))
-
-
-def contradictions_of(
-    one: Compared, tickets: dict[str, int], sightings: SeenTickets
-) -> list[Contradicts]:
-    """How what was seen contradicts what the journal says of a row. Nothing can contradict a
-    doubt.
-
-    Tickets that agents merged are no contradiction, as long as one of them is the row's own.
-    """
-    state = one.state
-    if not tickets or state in DOUBTS:
-        return []
-    tickets = unmerged(one, tickets, sightings)
-    found = []
-    if state is State.REJECTED:
-        found.append(Contradicts.REJECTED_PRESENT)
-    elif state is State.NOT_SENT:
-        found.append(Contradicts.NOT_SENT_PRESENT)
-    if sum(tickets.values()) > 1:
-        found.append(Contradicts.TWICE)
-    elsewhere = one.own and one.own not in tickets and "" not in tickets
-    if (
-        state is State.ACCEPTED
-        and elsewhere
-        and not any(sightings.is_merger(ticket) for ticket in tickets)
-    ):
-        found.append(Contradicts.OTHER_TICKET)
-    return found
+    def _index(self, places: Iterable[str]) -> None:
+        for place in places:
+            name = place.replace(" (", "_").rstrip(")")
+            self._all(f"CREATE INDEX IF NOT EXISTS by_{name} ON {place}", [])
 
 
-def unmerged(one: Compared, tickets: dict[str, int], sightings: SeenTickets) -> dict[str, int]:
-    """The tickets of a row; of those that agents merged only one, its own if that is among
-    them."""
-    if len(tickets) == 1 and one.own in (None, *tickets):
-        return tickets
-    left, own = dict(tickets), one.own
-    for source, target in sightings.merged_into({*tickets, *([own] if own else [])}).items():
-        if target == own:
-            left.pop(source, None)
-        elif target in left and (source in left or source == own):
-            times = left.pop(target)
-            left.setdefault(source, times)
-    if own in left:
-        others = [ticket for ticket in left if ticket != own]
-        for ticket in others:
-            if sightings.is_merger(ticket):
-                del left[ticket]
-    return left
+_NO = None, None
 
 
-def sightings_in(
-    references: Iterable[tuple[str, str | None]],
-) -> Iterator[Sighting]:
-    """References with their tickets, counted."""
-    times: Counter[tuple[str, str]] = Counter(
-        (reference, ticket_id or "") for reference, ticket_id in references
-    )
-    return ((reference, ticket, number) for (reference, ticket), number in times.items())
-
-
-def temporary_file_error(error: sqlite3.Error) -> JournalError:
-    """What went wrong with a temporary file."""
-    return JournalError(
-        f"what was seen cannot be kept in a temporary file: {error}",
-        next_step="Make room in the folder for temporary files, or name another by TMPDIR, and "
-        "look again: nothing was sent.",
-    )
-
-
-_SETUP = """
-PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -8000;
-PRAGMA temp_store = FILE;
-CREATE TABLE marked (
-    reference TEXT NOT NULL, ticket_id TEXT NOT NULL, at REAL, maker TEXT NOT NULL,
-    addresses TEXT NOT NULL,
-    PRIMARY KEY (reference, ticket_id)
-) WITHOUT ROWID;
-CREATE TABLE bare (
-    ticket_id TEXT, at REAL, maker TEXT NOT NULL, title TEXT, text TEXT, clues TEXT NOT NULL
-);
-CREATE INDEX bare_by_title ON bare (title);
-CREATE INDEX bare_by_maker ON bare (maker);
-CREATE TABLE found (reference TEXT PRIMARY KEY) WITHOUT ROWID;
-"""
-_MARKED = "SELECT reference, ticket_id, at, maker, addresses FROM marked"
-_BARE = "SELECT ticket_id, at, maker, title, text, clues FROM bare"
-_MARKS = 500
-"""Values in one statement: below what old SQLites allow."""
-
-
-class ListedTickets:
-    """Tickets by their references; and those without any, by title and by who made them.
-
-    Use from one thread at a time; it may be closed from another one.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self._connection.executescript(_SETUP)
-        self._found = 0
-
-    def close(self) -> None:
-        """Forget all of it. May be called again."""
-        with self._lock:
-            self._connection.close()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_connection"):
-            self._connection.close()
-
-    def add(self, some: Sequence[ListedTicket]) -> None:
-        """Keep tickets. Shown again, one counts once."""
-        self._many(
-            "INSERT OR IGNORE INTO marked VALUES (?, ?, ?, ?, ?)",
-            (
-                (reference, one.ticket_id or "", one.created_at, maker_of(one), _addresses(one))
-                for one in some
-                for reference in one.references
-            ),
-        )
-        self._many(
-            "INSERT INTO bare VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                (one.ticket_id, one.created_at, maker_of(one), *_beginning(one), _clues(one))
-                for one in some
-                if not one.references
-            ),
-        )
-
-    def of(
-        self, references: Sequence[str], titles: Iterable[str], makers: Iterable[str]
-    ) -> list[ListedTicket]:
-        """Tickets with one of these references; and of those that have none, the ones with one of
-        these titles, or by one of these makers."""
-        found = [
-            ListedTicket(
-                ticket_id or None,
-                frozenset({reference}),
-                created_at=at,
-                made_by=maker,
-                clues=partial(_clues_in, addresses),
-            )
-            for reference, ticket_id, at, maker, addresses in self._among(
-                f"{_MARKED} WHERE reference", references
-            )
-        ]
-        bare = dict.fromkeys(
-            (
-                *self._among(f"{_BARE} WHERE title", titles),
-                *self._among(f"{_BARE} WHERE maker", makers),
-            )
-        )
-        for ticket_id, at, maker, title, text, clues in bare:
-            begins = None if title is None else (title, text)
-            read = partial(_clues_in, clues)
-            found.append(
-                ListedTicket(ticket_id, beginning=begins, created_at=at, made_by=maker, clues=read)
-            )
-        return found
-
-    def note_found(self, references: Iterable[str]) -> int:
-        """Rows were found. Returns how many were in all, each counted once."""
-        before = self._changes()
-        self._many("INSERT OR IGNORE INTO found VALUES (?)", ((one,) for one in references))
-        self._found += self._changes() - before
-        return self._found
-
-    def _changes(self) -> int:
-        return self._connection.total_changes
-
-    def _many(self, statement: str, values: Iterable[Any]) -> None:
-        try:
-            with self._lock:
-                self._connection.execute("BEGIN")
-                self._connection.executemany(statement, values)
-                self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise temporary_file_error(error) from error
-
-    def _among(self, question: str, values: Iterable[str]) -> Iterator[Any]:
-        every = list(dict.fromkeys(values))
-        for start in range(0, len(every), _MARKS):
-            some = every[start : start + _MARKS]
-            try:
-                with self._lock:
-                    marks = ",".join("?" * len(some))
-                    rows = self._connection.execute(f"{question} IN ({marks})", some).fetchall()
-            except sqlite3.Error as error:
-                raise temporary_file_error(error) from error
-            yield from rows
-
-
-def maker_of(seen: ListedTicket) -> str:
+def made_by(ticket: ListedTicket) -> str:
     """Who made a ticket, as text."""
-    return repr(seen.made_by)
+    return repr(ticket.made_by)
 
 
-def _beginning(seen: ListedTicket) -> tuple[str | None, str | None]:
-    return seen.beginning or (None, None)
+def _who(ticket: ListedTicket) -> tuple[str, str]:
+    addresses = () if ticket.clues is None else addresses_in(ticket.clues())
+    return made_by(ticket), json.dumps(sorted(addresses))
 
 
-def _addresses(seen: ListedTicket) -> str:
-    return json.dumps([] if seen.clues is None else sorted(addresses_in(seen.clues())))
+def _clues(ticket: ListedTicket) -> str:
+    return json.dumps([] if ticket.clues is None else sorted(ticket.clues()))
 
 
-def _clues(seen: ListedTicket) -> str:
-    return json.dumps([] if seen.clues is None else sorted(seen.clues()))
-
-
-def _clues_in(text: str) -> frozenset[str]:
+def _read_clues(text: str) -> frozenset[str]:
     return frozenset(json.loads(text))
 
 
-AT_ONCE = 2000
-"""Rows of the journal that are compared at a time: some 20 ms of its thread."""
+def _digest(beginning: tuple[str, str] | None) -> bytes | None:
+    if beginning is None:
+        return None
+    return blake2b("\0".join(beginning).encode(errors="replace"), digest_size=16).digest()
 
 
-class Watch:
-    """Takes note of every reference that lookups show. Close it.
+def _temporary_file_error(error: sqlite3.Error) -> JournalError:
+    return JournalError(
+        f"cannot store what the lookup has shown in a temporary file: {error}",
+        next_step="Make room in the folder for temporary files, or name another one by TMPDIR, "
+        "and run the lookup again: nothing was sent.",
+    )
+
+
+class LookupRecorder:
+    """Records every ticket that lookups show, whatever they look for. Close it.
 
     Args:
-        journal: open for writing; its thread puts away what is seen.
+        journal: open for writing; its thread stores what is seen.
+        content: see :class:`SeenTickets`.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, *, content: bool = False) -> None:
         self._journal = journal
-        self.sightings = SeenTickets()
+        self.seen = SeenTickets(content=content)
         self.tickets = 0
         """How many tickets were seen in lists, each as often as it was listed."""
         self._waiting: list[ListedTicket] = []
 
     def close(self) -> None:
-        """Forget what was seen."""
-        self.sightings.close()
+        """Delete what was seen."""
+        self.seen.close()
 
     def __enter__(self) -> Self:
         return self
@@ -464,50 +354,64 @@ class Watch:
     ) -> None:
         self.close()
 
-    def over(self, way: ListTickets | AskRows) -> ListTickets | AskRows:
-        """The same way to look, watched."""
-        if isinstance(way, AskRows):
-            return AskRows(self.over_asking(way.ask))
-        return self.over_list(way)
+    def record(self, look: ListTickets | AskRows) -> ListTickets | AskRows:
+        """The same way to look rows up, recorded."""
+        if isinstance(look, AskRows):
+            return AskRows(self.record_answers(look.ask))
+        return self.record_lists(look)
 
-    def over_list(self, look: ListTickets) -> ListTickets:
-        """The same lists, watched."""
+    def record_lists(self, look: ListTickets) -> ListTickets:
+        """The same lists, recorded."""
 
-        async def watched(since: float, until: float) -> AsyncIterator[ListedTicket | ListEnd]:
-            async for seen in look(since, until):
-                if isinstance(seen, ListedTicket):
-                    self._waiting.append(seen)
-                if len(self._waiting) == AT_ONCE:
-                    await self.keep()
-                yield seen
+        async def recorded(since: float, until: float) -> AsyncIterator[ListedTicket | ListEnd]:
+            async for shown in look(since, until):
+                if isinstance(shown, ListedTicket):
+                    self._waiting.append(shown)
+                if len(self._waiting) == BATCH:
+                    await self.flush()
+                yield shown
 
-        return watched
+        return recorded
 
-    def over_asking(self, ask: AskAboutRows) -> AskAboutRows:
-        """The same questions, watched."""
+    def record_answers(self, ask: AskAboutRows) -> AskAboutRows:
+        """The same questions, their answers recorded."""
 
-        async def watched(sought: Sequence[AskedRow]) -> AsyncIterator[RowAnswer]:
-            references = {one.row: one.reference for one in sought}
-            async for told in ask(sought):
-                seen: list[tuple[str, str | None]] = list(told.others)
-                if told.proven:
-                    seen += [(references[told.row], ticket) for ticket in told.ticket_ids]
-                self.sightings.add(sightings_in(seen))
-                yield told
+        async def recorded(rows: Sequence[AskedRow]) -> AsyncIterator[RowAnswer]:
+            references = {one.row: one.reference for one in rows}
+            async for answer in ask(rows):
+                seen: list[tuple[str, str | None]] = list(answer.others)
+                if answer.proven:
+                    seen += [(references[answer.row], ticket) for ticket in answer.ticket_ids]
+                self.seen.add_references(seen)
+                yield answer
 
-        return watched
+        return recorded
 
-    async def keep(self) -> None:
-        """Put away what waits in memory."""
+    async def flush(self) -> None:
+        """Session what is still in memory."""
         some, self._waiting = self._waiting, []
         self.tickets += len(some)
         if some:
-            await self._journal.call(lambda session: _put_away(self.sightings, some))
+            await self._journal.call(lambda session: self.seen.add(some))
+
+    async def add_rows(self, *, every: bool = False) -> None:
+        """Keep the rows of the journal beside what was seen: those that were seen, or all."""
+        await self.flush()
+        after: int | None = 0
+
+        def some(session: Session) -> int | None:
+            assert after is not None
+            rows = session.compared(after, BATCH)
+            self.seen.add_rows(rows, every=every)
+            return rows[-1].row if rows else None
+
+        while after is not None:
+            after = await self._journal.call(some)
 
     async def compare(self, at: float) -> list[Contradiction]:
         """Compare the rows of the journal with what was seen, and note what contradicts them.
 
-        Rows that were rejected or not sent, and are there, are present from then on.
+        Rows that were rejected or not sent, and are in the helpdesk, are present from then on.
 
         Args:
             at: when it was seen.
@@ -515,32 +419,15 @@ class Watch:
         Raises:
             JournalError: it could not be written.
         """
-        await self.keep()
-        await keep_rows(self._journal, self.sightings)
-        return await self._journal.call(
-            lambda session: note_contradictions(session, self.sightings, at)
-        )
+        await self.add_rows()
+        return await self._journal.call(lambda session: note_contradictions(session, self.seen, at))
 
 
-async def keep_rows(journal: Journal, sightings: SeenTickets, *, every: bool = False) -> None:
-    """Put the rows of a journal beside what was seen: those that were, or all of them."""
-    after: int | None = 0
-
-    def some(session: Session) -> int | None:
-        assert after is not None
-        rows = session.compared(after, AT_ONCE)
-        sightings.keep(rows, every=every)
-        return rows[-1].row if rows else None
-
-    while after is not None:
-        after = await journal.call(some)
-
-
-def note_contradictions(session: Session, sightings: SeenTickets, at: float) -> list[Contradiction]:
+def note_contradictions(session: Session, seen: SeenTickets, at: float) -> list[Contradiction]:
     """Note what contradicts rows that are kept beside what was seen."""
     found: list[Contradiction] = []
-    for one, tickets, *_ in sightings.rows():
-        kinds = contradictions_of(one, tickets, sightings)
+    for one, tickets, *_ in seen.rows():
+        kinds = contradictions_of(one, tickets, seen)
         if not kinds:
             continue
         ids = named(tickets)
@@ -554,20 +441,55 @@ def note_contradictions(session: Session, sightings: SeenTickets, at: float) -> 
     return found
 
 
-def _put_away(sightings: SeenTickets, some: Sequence[ListedTicket]) -> None:
-    # Two looks may have shown the same ticket.
-    shown = {(ref, seen.ticket_id or "", 1) for seen in some for ref in seen.references}
-    sightings.add(shown)
-    sightings.add_bare(
-        (s.ticket_id, _digest(s.beginning), s.created_at)
-        for s in some
-        if s.ticket_id and not s.references
-    )
-    pairs = ((s.ticket_id, s.merged_into) for s in some if s.ticket_id and s.merged_into)
-    sightings.add_merged(pairs)
+def contradictions_of(
+    one: Compared, tickets: dict[str, int], seen: SeenTickets
+) -> list[Contradicts]:
+    """How what was seen contradicts what the journal says of a row. Nothing can contradict a
+    doubt.
+
+    Tickets that agents merged are no contradiction, as long as one of them is the row's own.
+    """
+    if not tickets or one.state in DOUBTS:
+        return []
+    tickets = unmerged(one, tickets, seen)
+    found = []
+    if one.state is State.REJECTED:
+        found.append(Contradicts.REJECTED_PRESENT)
+    elif one.state is State.NOT_SENT:
+        found.append(Contradicts.NOT_SENT_PRESENT)
+    if sum(tickets.values()) > 1:
+        found.append(Contradicts.TWICE)
+    if one.state is State.ACCEPTED and is_elsewhere(one, tickets, seen):
+        found.append(Contradicts.OTHER_TICKET)
+    return found
 
 
-def _digest(beginning: tuple[str, str] | None) -> bytes | None:
-    if beginning is None:
-        return None
-    return blake2b("\0".join(beginning).encode(errors="replace"), digest_size=16).digest()
+def is_elsewhere(one: Compared, tickets: dict[str, int], seen: SeenTickets) -> bool:
+    """Whether a row's reference is only on tickets that the service did not name for it, and that
+    nobody merged its own into."""
+    known = one.own and one.own not in tickets and "" not in tickets
+    return bool(known) and not any(seen.is_merger(ticket) for ticket in tickets)
+
+
+def unmerged(one: Compared, tickets: dict[str, int], seen: SeenTickets) -> dict[str, int]:
+    """The tickets of a row; of those that agents merged only one, its own if that is among
+    them."""
+    own = one.own
+    if len(tickets) == 1 and own in (None, *tickets):
+        return tickets
+    left = dict(tickets)
+    for source, target in seen.merged_into({*tickets, *([own] if own else [])}).items():
+        if target == own:
+            left.pop(source, None)
+        elif target in left and (source in left or source == own):
+            times = left.pop(target)
+            left.setdefault(source, times)
+    if own in left:
+        for ticket in [ticket for ticket in left if ticket != own and seen.is_merger(ticket)]:
+            del left[ticket]
+    return left
+
+
+def named(tickets: Iterable[str]) -> tuple[str, ...]:
+    """The ids that could be read, sorted."""
+    return tuple(sorted(ticket for ticket in tickets if ticket))

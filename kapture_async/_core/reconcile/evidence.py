@@ -26,12 +26,14 @@ the rows that came back: each was made after its intent.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from heapq import heappush, heappushpop
 from math import inf
+from typing import Generic, TypeVar
 
 from attrs import define, field, frozen
 
 from ..journal.records import Doubt, Kind, RowView
-from ..journal.traits import OBJECTS, lacking, strongest, vouches
+from ..journal.traits import OBJECTS, covers, lacking, strongest
 
 
 @frozen
@@ -98,6 +100,11 @@ that of another zone."""
 
 
 MINUTE = 60.0
+NEWEST = 20
+"""Rows of those that were sent last by which a list is judged,"""
+SPREAD = 500
+"""and rows that are spread evenly over all."""
+T = TypeVar("T")
 _PAGES = {25, 250} | {n * 10**power for n in (1, 2, 5) for power in range(1, 5)}
 """Numbers of rows that are as likely a page's as a list's."""
 
@@ -128,6 +135,44 @@ class ConfirmedRow:
     def of_doubt(cls, doubt: Doubt, day_of: Callable[[float], object]) -> ConfirmedRow:
         """A row in doubt that may turn up."""
         return cls(doubt.first_intent_at, inf, doubt.traits, day_of(doubt.sent_at))
+
+
+class Sample(Generic[T]):
+    """Some of many rows: spread evenly, the first of each group, and those that were sent last,
+    which say how new a list is.
+
+    Args:
+        spread: how many are spread evenly, at least; twice as many at most.
+        of_a_group: how many of each group.
+    """
+
+    def __init__(self, spread: int, of_a_group: int) -> None:
+        self._most = spread
+        self._of_a_group = of_a_group
+        self._spread: list[tuple[int, T]] = []
+        self._groups: dict[object, int] = {}
+        self._first: list[tuple[int, T]] = []
+        self._newest: list[tuple[float, int, T]] = []
+        self._every, self._count = 1, 0
+
+    def add(self, row: T, number: int, sent_at: float, group: object) -> None:
+        """Take a row, with its number in the journal."""
+        keep = heappush if len(self._newest) < NEWEST else heappushpop
+        keep(self._newest, (sent_at, number, row))
+        so_far = self._groups.get(group, 0)
+        if so_far < self._of_a_group:
+            self._groups[group] = so_far + 1
+            self._first.append((number, row))
+        if self._count % self._every == 0:
+            self._spread.append((number, row))
+        self._count += 1
+        if len(self._spread) == 2 * self._most:
+            self._spread, self._every = self._spread[::2], self._every * 2
+
+    def rows(self) -> list[T]:
+        """Each row once."""
+        newest = ((number, row) for _, number, row in self._newest)
+        return list(dict([*self._spread, *self._first, *newest]).values())
 
 
 @define
@@ -211,18 +256,17 @@ class Evidence:
         self.makers: set[object] = set()
         """Who made the tickets of this journal, as the list tells it."""
 
-    def add(self, seen: ListedTicket) -> None:
-        """A ticket was shown."""
+    def _add(self, seen: ListedTicket) -> None:
         part, at = self._part, seen.created_at
         part.add(seen.ticket_id)
         if at is not None:
             part.first_minute = min(part.first_minute, at)
             part.last_minute = max(part.last_minute, at)
-        for known in self.vouch(seen):
+        for known in self.note(seen):
             part.since = max(part.since, known.since)
             part.by = min(part.by, known.by)
 
-    def vouch(self, seen: ListedTicket) -> list[ConfirmedRow]:
+    def note(self, seen: ListedTicket) -> list[ConfirmedRow]:
         """Take in what a ticket says by being there, wherever it stood; returns the rows that it
         shows."""
         found = [self._confirmed[one] for one in seen.references if one in self._confirmed]
@@ -243,17 +287,29 @@ class Evidence:
         elif sure or not self._sure:
             self.ahead, self.behind = max(self.ahead, most), min(self.behind, least)
 
-    def end(self, part: ListEnd) -> None:
-        """A list has ended."""
-        self._part.day, self._part.total, self._part.ended = part.day, part.total, part.ended
-        self._part.rows = max(self._part.rows, part.rows or 0)
-        self._parts.append(self._part)
-        self._part = _Part()
+    async def read(
+        self, look: ListTickets, since: float, until: float
+    ) -> AsyncIterator[ListedTicket]:
+        """The tickets of lists, taken in as they come."""
+        async for shown in look(since, until):
+            if isinstance(shown, ListEnd):
+                self._end(shown)
+            else:
+                self._add(shown)
+                yield shown
+        if self._part.rows:  # a list that did not say where it ends
+            self._end(ListEnd())
 
-    def close(self) -> None:
-        """All lists have ended, also one that did not say so."""
-        if self._part.rows or not self._parts:
-            self.end(ListEnd())
+    def _end(self, end: ListEnd) -> None:
+        part, self._part = self._part, _Part()
+        part.day, part.total, part.ended = end.day, end.total, end.ended
+        part.rows = max(part.rows, end.rows or 0)
+        self._parts.append(part)
+
+    @property
+    def lists(self) -> list[ListEnd]:
+        """The lists that were read."""
+        return [ListEnd(part.day, part.rows, part.total, part.ended) for part in self._parts]
 
     def gap(self, doubt: Doubt, up_to: float, *, ticket_id: str | None = None) -> Gap | None:
         """Why a row that was not shown is not absent for that; ``None`` if it is.
@@ -266,7 +322,7 @@ class Evidence:
                 no text can lose; and by ids it is known what was made earlier and later.
         """
         number = _number(ticket_id)
-        parts = self._parts_of(doubt)
+        parts = self._parts_of(doubt) or [_Part()]
         for part in parts:
             if part.incomplete:
                 words = f"the list gave {part.rows:,} of {part.total:,} tickets by its own count"
@@ -276,7 +332,7 @@ class Evidence:
         if day not in self._days:
             words = "no other row of the journal came back that was sent on the same day"
             return Gap(words, trial=today)
-        if number is None and not any(vouches(shown, doubt.traits) for shown in self._traits):
+        if number is None and not any(covers(shown, doubt.traits) for shown in self._traits):
             lacks = lacking(strongest(iter(self._traits)), doubt.traits) or "all that it has"
             words = f"no row of its kind came back by its reference: with {lacks}"
             return Gap(words, trial=not doubt.traits & OBJECTS)

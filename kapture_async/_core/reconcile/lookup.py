@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from heapq import heappush, heappushpop
 from math import inf
 from typing import Literal, Protocol
 
@@ -17,10 +16,20 @@ from attrs import define, field, frozen
 
 from ..journal.records import TOLD, Doubt, RowView, Run, State
 from ..journal.session import Session
-from ..journal.traits import lacking, strongest, vouches
+from ..journal.traits import covers, lacking, strongest
 from ..journal.writer import Journal
 from .candidates import Beginnings, Candidates, CluesOf, MayBe
-from .evidence import MARGIN, ConfirmedRow, Evidence, Gap, ListedTicket, ListEnd, ListTickets
+from .evidence import (
+    MARGIN,
+    NEWEST,
+    SPREAD,
+    ConfirmedRow,
+    Evidence,
+    Gap,
+    ListedTicket,
+    ListTickets,
+    Sample,
+)
 
 Finding = Literal["present", "ambiguous", "probable"]
 
@@ -177,7 +186,7 @@ class RowLookup:
                     result.gaps[doubt.row] = self._gap(found, result.unseen)
                 elif not shows:
                     result.gaps[doubt.row] = Gap("no other row of the journal came back")
-                elif not any(vouches(shown, doubt.traits) for shown in kinds):
+                elif not any(covers(shown, doubt.traits) for shown in kinds):
                     lacks = lacking(strongest(iter(kinds)), doubt.traits) or "all that it has"
                     result.gaps[doubt.row] = Gap(
                         f"no row of its kind came back by its reference: with {lacks}"
@@ -274,15 +283,10 @@ class ListLookup:
         evidence, unseen = self._evidence(), self._unseen()
         if self._candidates is not None:
             self._candidates.begin(())
-        async for seen in self._look(since, until):
-            if isinstance(seen, ListEnd):
-                evidence.end(seen)
-                continue
-            evidence.add(seen)
+        async for seen in evidence.read(self._look, since, until):
             unseen.strike(seen)
             if self._candidates is not None and not seen.references:
                 self._candidates.add(seen)
-        evidence.close()
         if self._candidates is not None:
             self._candidates.learn(evidence.makers, evidence.ahead, evidence.behind)
         self._whole = evidence, len(unseen.left)
@@ -303,18 +307,16 @@ class ListLookup:
         began, unseen = self._now(), self._unseen()
         if self._candidates is not None:
             self._candidates.begin(doubts)
-        evidence = self._evidence() if self._whole is None else self._whole[0]
+        if self._whole is None:
+            evidence = self._evidence()
+            tickets = evidence.read(self._look, since, until)
+        else:
+            evidence = self._whole[0]
+            tickets = self._known_tickets(evidence, since, until)
         cut = Beginnings(doubts, self._beginnings or {})
-        async for seen in self._look(since, until):
-            if isinstance(seen, ListEnd):
-                evidence.end(seen)
-                continue
+        async for seen in tickets:
             result.tickets += 1
-            if self._whole is None:
-                evidence.add(seen)
-                unseen.strike(seen)
-            else:
-                evidence.vouch(seen)
+            unseen.strike(seen)
             for name in self._names_of(seen):
                 if name in wanted:
                     wanted[name].add(seen.ticket_id)
@@ -324,7 +326,6 @@ class ListLookup:
                 if self._candidates is not None:
                     self._candidates.add(seen)
         if self._whole is None:
-            evidence.close()
             result.unseen = len(unseen.left)
         else:
             result.unseen = self._whole[1]
@@ -356,13 +357,13 @@ class ListLookup:
                 alone = len(found) == len(ids) == 1 and times[name] == 1
                 result.found[doubt.row] = ("probable" if alone else "ambiguous", ids)
         explained = set(known)
-        for row, tickets in cut.found.items():
-            if row not in result.found and tickets - known:
-                ids = tuple(sorted(t for t in tickets - known if t is not None))
-                alone = len(tickets - known) == len(ids) == 1 and cut.alone(row)
+        for row, like in cut.found.items():
+            if row not in result.found and like - known:
+                ids = tuple(sorted(t for t in like - known if t is not None))
+                alone = len(like - known) == len(ids) == 1 and cut.alone(row)
                 result.alike[row] = ("probable" if alone else "ambiguous", ids)
                 if alone:
-                    explained |= tickets
+                    explained |= like
         if self._candidates is not None:
             await self._add_candidates(self._candidates, result, doubts, explained)
             self._candidates.learn(evidence.makers, evidence.ahead, evidence.behind)
@@ -370,6 +371,15 @@ class ListLookup:
         late = [d.last_at - evidence.freshest for d in doubts if d.row not in result.found]
         result.wait = max(late, default=0.0) if evidence.shown else 0.0
         return result
+
+    async def _known_tickets(
+        self, evidence: Evidence, since: float, until: float
+    ) -> AsyncIterator[ListedTicket]:
+        """Tickets of lists that :meth:`read` has taken in already."""
+        async for seen in self._look(since, until):
+            if isinstance(seen, ListedTicket):
+                evidence.note(seen)
+                yield seen
 
     def _evidence(self) -> Evidence:
         return Evidence(self._confirmed, self._day_of, self._now())
@@ -451,14 +461,6 @@ def _one_day(at: float) -> object:
     return None
 
 
-_CONFIRMED = 500
-"""Rows, spread evenly, by which a survey is judged."""
-
-
-_ASKED = 20
-"""The same for an inquiry, which has to ask for each."""
-
-
 async def lookup_for(
     journal: Journal,
     look: ListTickets | AskRows,
@@ -484,10 +486,10 @@ async def lookup_for(
         return await journal.call(lambda session: session.accepted_among(ticket_ids))
 
     if isinstance(look, AskRows):
-        some = await journal.call(lambda session: _confirmed(session, 0.0, until, _ASKED, None))
+        some = await journal.call(lambda session: _confirmed(session, 0.0, until, NEWEST, None))
         return RowLookup(look.ask, some, known)
     since = surely_shown(doubts)
-    some = await journal.call(lambda session: _confirmed(session, since, inf, _CONFIRMED, day_of))
+    some = await journal.call(lambda session: _confirmed(session, since, inf, SPREAD, day_of))
     candidates = None
     if content_of is None:
         runs = await journal.call(lambda session: _sending(session.runs(), doubts))
@@ -533,29 +535,10 @@ def _confirmed(
 ) -> list[RowView]:
     """Rows that came into the helpdesk between two moments, as the service or a look said: spread
     evenly, some of each day, and those that were sent last, which say how new a list is."""
-    found: list[RowView] = []
-    newest: list[tuple[float, int, RowView]] = []
-    days: dict[object, list[RowView]] = {}
-    every = 1
-    confirmed = (
-        row
-        for row in session.rows_in(State.ACCEPTED)
-        if row.sent_at is not None
-        and since <= row.sent_at
-        and row.at <= until
-        and row.words != TOLD
-    )
-    for number, row in enumerate(confirmed):
-        assert row.sent_at is not None
-        keep = heappush if len(newest) < _ASKED else heappushpop
-        keep(newest, (row.sent_at, row.row, row))
-        if day_of is not None and row.sent_at is not None:
-            day = days.setdefault(day_of(row.sent_at), [])
-            if len(day) < _ASKED:
-                day.append(row)
-        if number % every == 0:
-            found.append(row)
-        if len(found) == 2 * most:
-            found, every = found[::2], every * 2
-    last = [row for _, _, row in newest]
-    return list({row.row: row for some in (found, *days.values(), last) for row in some}.values())
+    sample = Sample[RowView](most, 0 if day_of is None else NEWEST)
+    for row in session.rows_in(State.ACCEPTED):
+        sent_at = row.sent_at
+        if sent_at is None or sent_at < since or row.at > until or row.words == TOLD:
+            continue
+        sample.add(row, row.row, sent_at, None if day_of is None else day_of(sent_at))
+    return sample.rows()

@@ -23,10 +23,10 @@ from ..arguments import check_seconds
 from ..errors import HelpdeskError, InvalidInputError, JournalError, OutcomeUnknownError
 from ..journal.records import TOLD, Doubt, Kind, State
 from ..journal.session import Session
-from ..journal.traits import OBJECTS, strongest, vouches
+from ..journal.traits import OBJECTS, covers, strongest
 from ..journal.writer import Journal
 from .candidates import CluesOf
-from .contradictions import Watch
+from .contradictions import LookupRecorder
 from .doctor import MadeTrial, Trial, trial_reference, trials_in
 from .evidence import MARGIN, Gap, ListTickets
 from .lookup import (
@@ -178,8 +178,8 @@ async def reconcile(
                 row: beginning_of(payload) for row, payload in session.payloads_of(State.UNKNOWN)
             }
         )
-    watch = Watch(journal)
-    look = watch.over(look)
+    recorder = LookupRecorder(journal)
+    look = recorder.record(look)
     way = await lookup_for(
         journal, look, content_of, doubts, seconds, day_of, beginnings, clues_of, now
     )
@@ -211,10 +211,10 @@ async def reconcile(
         await looker.absent(absent)
         result.absent += map(_resolved, absent)
         missing = [doubt for doubt in missing if looker.stays_open(doubt, assume_complete)]
-        result.contradictions += await watch.compare(now())
+        result.contradictions += await recorder.compare(now())
     except HelpdeskError as error:
         if not isinstance(error, JournalError):
-            result.contradictions += await watch.compare(now())
+            result.contradictions += await recorder.compare(now())
         if result.doubts or result.contradictions:
             result.keep_with(error)
         if result.doubts:
@@ -222,7 +222,7 @@ async def reconcile(
             error.add_note(f"{result.doubts} {were} resolved before; that stands in the journal")
         raise
     finally:
-        watch.close()
+        recorder.close()
         result.unseen = looker.unseen
         result.unconfirmed = len(looker.unconfirmed(missing))
         result.open += map(looker.still_open, missing)
@@ -373,7 +373,7 @@ class _Reconciler:
         traits = strongest(doubt.traits for doubt in rows)
         now = self._now()
         for before in await self._journal.call(trials_in):
-            if before.at > now - wait and vouches(before.traits, traits & ~OBJECTS):
+            if before.at > now - wait and covers(before.traits, traits & ~OBJECTS):
                 result.trial = before.reference
                 return
         like = await self._journal.call(lambda session: session.payload_of(rows[0].row))

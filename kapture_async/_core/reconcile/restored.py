@@ -29,7 +29,7 @@ from ..journal.records import Doubt, Job, Sighted, State
 from ..journal.traits import traits_of
 from ..journal.writer import Journal
 from .candidates import CluesOf, addresses_in
-from .contradictions import AT_ONCE, ListedTickets, Watch, maker_of
+from .contradictions import LookupRecorder, made_by
 from .evidence import MARGIN, ListedTicket, ListEnd, ListTickets
 from .lookup import AskRows, ListLookup, Lookup, LookupResult, lookup_for
 from .reconcile import longest_call, settle_time
@@ -93,10 +93,9 @@ class RestoredSearch:
         self._made = 0.0
         self._until = 0.0
         self._settle = 0.0
-        self._watch = Watch(journal)
-        self._shown = ListedTickets()
+        self._recorder = LookupRecorder(journal, content=True)
         self._found = 0
-        self._survey: ListLookup | None = None
+        self._lists: ListLookup | None = None
         self._doubts: list[Doubt] = []
         self._beginnings: dict[int, tuple[str, str]] = {}
         self._addresses: dict[int, frozenset[str]] = {}
@@ -111,8 +110,8 @@ class RestoredSearch:
         Raises:
             HelpdeskError: the helpdesk could not be asked.
         """
-        self._made = await self._journal.call(lambda store: store.made())
-        noted = await self._journal.call(lambda store: store.longest_call(0.0))
+        self._made = await self._journal.call(lambda session: session.made())
+        noted = await self._journal.call(lambda session: session.longest_call(0.0))
         self._settle = settle_time(None, max(longest_call(self._longest), noted or 0.0))
         self._until = self._now()
         if isinstance(self._ways.look, AskRows):
@@ -120,7 +119,7 @@ class RestoredSearch:
         way = await self._way(self._tickets, [self._doubt(-1, PendingRow(None, None, "", b""))])
         assert isinstance(way, ListLookup)
         await way.read(self._made - MARGIN, self._until + MARGIN)
-        self._survey = way
+        self._lists = way
 
     async def end(self) -> None:
         """Note what was seen of rows that the copy knows, and nobody asked for.
@@ -128,9 +127,8 @@ class RestoredSearch:
         Raises:
             JournalError: it could not be written.
         """
-        self._shown.close()
-        with self._watch:
-            await self._watch.compare(self._until)
+        with self._recorder:
+            await self._recorder.compare(self._until)
 
     async def look_up(self, wanted: Sequence[PendingRow]) -> list[Sighted | None]:
         """What was found of rows; ``None`` for one that is proven not to be there.
@@ -151,20 +149,20 @@ class RestoredSearch:
         if clues_of is not None:
             self._addresses = {d.row: addresses_in(clues_of(d.payload or b"{}")) for d in doubts}
         since, until = self._made - MARGIN, self._until + MARGIN
-        look, survey = self._ways.look, self._survey
-        if survey is None:
+        look, lists = self._ways.look, self._lists
+        if lists is None:
             assert isinstance(look, AskRows)
-            way = await self._way(self._watch.over(look), doubts)
+            way = await self._way(self._recorder.record(look), doubts)
             result = await way.look(doubts, since, until)
         else:
-            makers = survey.makers
-            result = await survey.look(doubts, since, until)
+            makers = lists.makers
+            result = await lists.look(doubts, since, until)
             self._learn(result)
-            if survey.makers != makers:
+            if lists.makers != makers:
                 # It has learned who makes the tickets; now those that nothing explains.
-                result = await survey.look(doubts, since, until)
+                result = await lists.look(doubts, since, until)
         found = [d.reference for d in doubts if result.found.get(d.row, _NO)[0] == "present"]
-        self._found = await self._journal.call(lambda store: self._shown.note_found(found))
+        self._found = await self._journal.call(lambda _: self._recorder.seen.note_found(found))
         return [self._sighted(result, doubt.row) for doubt in doubts]
 
     async def _way(self, look: ListTickets | AskRows, doubts: list[Doubt]) -> Lookup:
@@ -203,12 +201,12 @@ class RestoredSearch:
 
     async def _tickets(self, since: float, until: float) -> AsyncIterator[ListedTicket | ListEnd]:
         """All there are, the first time; then those that concern the rows looked for."""
-        if self._survey is not None:
+        if self._lists is not None:
             references = [doubt.reference for doubt in self._doubts]
             titles = [title for title, _ in self._beginnings.values()]
-            makers = [str(maker) for maker in self._survey.makers]
+            makers = [str(maker) for maker in self._lists.makers]
             found = await self._journal.call(
-                lambda store: self._shown.of(references, titles, makers)
+                lambda _: self._recorder.seen.of(references, titles, makers)
             )
             self._addresses_of = {
                 one.ticket_id: addresses_in(one.clues())
@@ -220,21 +218,11 @@ class RestoredSearch:
             return
         look = self._ways.look
         assert not isinstance(look, AskRows)
-        some: list[ListedTicket] = []
-        async for seen in self._watch.over_list(look)(since, until):
-            if isinstance(seen, ListedTicket):
-                some.append(seen)
-                if len(some) == AT_ONCE:
-                    await self._keep(some)
-                yield evolve(seen, made_by=maker_of(seen))
-            else:
-                yield seen
-        await self._keep(some)
-
-    async def _keep(self, some: list[ListedTicket]) -> None:
-        kept = some.copy()
-        some.clear()
-        await self._journal.call(lambda store: self._shown.add(kept))
+        async for shown in self._recorder.record_lists(look)(since, until):
+            if isinstance(shown, ListedTicket):
+                shown = evolve(shown, made_by=made_by(shown))
+            yield shown
+        await self._recorder.flush()
 
     def _sighted(self, result: LookupResult, row: int) -> Sighted | None:
         last = self._journal.restored or self._until

@@ -225,7 +225,7 @@ class Verification:
     contradictions: list[Contradiction] = field(factory=list)
     noted: int = 0
     first: dict[RowResult, list[RowCheck]] = field(factory=dict)
-    _sightings: SeenTickets | None = field(default=None, repr=False, alias="sightings")
+    _seen: SeenTickets | None = field(default=None, repr=False, alias="seen")
 
     @property
     def total(self) -> int:
@@ -283,24 +283,24 @@ class Verification:
         Raises:
             ValueError: this is closed.
         """
-        if self._sightings is None:
+        if self._seen is None:
             raise ValueError("the verification is closed")
-        for one, tickets, result, why in self._sightings.rows():
+        for one, tickets, result, why in self._seen.rows():
             yield RowCheck(
                 one.key,
                 one.line,
                 one.reference,
                 one.state.value,
                 _result(result),
-                ids_of(one.own, tickets, why, self._sightings),
+                ids_of(one.own, tickets, why, self._seen),
                 why,
             )
 
     def close(self) -> None:
         """Forget the rows; the numbers stay. May be called again."""
-        if self._sightings is not None:
-            self._sightings.close()
-            self._sightings = None
+        if self._seen is not None:
+            self._seen.close()
+            self._seen = None
 
     def take(self, check: RowCheck) -> None:
         """Count a row."""
@@ -328,13 +328,13 @@ class Verification:
 
 
 def ids_of(
-    own: str | None, tickets: dict[str, int], why: str | None, sightings: SeenTickets
+    own: str | None, tickets: dict[str, int], why: str | None, seen: SeenTickets
 ) -> tuple[str, ...]:
     """The tickets of a row: those that carry its reference, or its own if that is known by its
     id, with those that may be it, too."""
     if tickets or own is None or why not in (BY_ID, ONE_OF_SEVERAL):
         return named(tickets)
-    return (own, *sightings.alike(own)) if why == ONE_OF_SEVERAL else (own,)
+    return (own, *seen.alike(own)) if why == ONE_OF_SEVERAL else (own,)
 
 
 def _result(text: str | None) -> RowResult:

@@ -8,9 +8,8 @@ present, and what contradicts an outcome is a finding.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from heapq import heappush, heappushpop
 from itertools import pairwise
 from math import inf
 
@@ -22,27 +21,30 @@ from ..journal.records import DOUBTS, Contradiction, Contradicts, Doubt, Job, Ki
 from ..journal.session import Session
 from ..journal.traits import COMMENT
 from ..journal.writer import Journal
-from .contradictions import AT_ONCE, Watch, keep_rows, named, note_contradictions, unmerged
-from .evidence import MARGIN, MINUTE, ConfirmedRow, Evidence, ListEnd, ListTickets
+from .contradictions import (
+    BATCH,
+    LookupRecorder,
+    is_elsewhere,
+    named,
+    note_contradictions,
+    unmerged,
+)
+from .evidence import MARGIN, MINUTE, SPREAD, ConfirmedRow, Evidence, ListTickets, Sample
 from .lookup import AskedRow, AskRows, RowAnswer
 from .reconcile import longest_call, settle_time
 from .results import BY_ID, ONE_OF_SEVERAL, ListCheck, RowCheck, RowResult, Verification, ids_of
 
 _ASKED = 500
 """Rows that are asked about before what they told is put away."""
-_CONFIRMED = 500
-"""Rows, spread evenly, by which lists are judged,"""
 _OF_A_KIND = 3
-"""and beside them the first of each day and each kind of content,"""
-_NEWEST = 20
-"""and those that were sent last."""
+"""Rows of each day and each kind of content by which lists are judged."""
 
 NOWHERE = "the references of this journal travel nowhere, so there is nothing to look for"
 NO_COMMENT = "it was sent without a comment, so no reference travels with it"
 YOUNG = "not yet visible: it was sent too short a time ago for the settle time"
 WHENEVER = "not seen: the journal does not know when it was sent"
 _DOUBTFUL = "not found; reconcile finds out"
-_AMBIGUOUS = "for you to judge"
+_AMBIGUOUS = "check it by hand, then resolve it"
 _NOT_ASKED = "the helpdesk gives nothing of it that could be asked for"
 _ALIKE = "something like it is there, without the reference"
 _NOT_SHOWING = "no row that was asked about at the same time came back by its reference"
@@ -91,26 +93,26 @@ async def verify(
     noted = await journal.call(lambda session: session.longest_call(0.0))
     mine = longest_call(longest)
     seconds = settle_time(settle, max(mine, noted or 0.0), whose="a call of the push")
-    watch = Watch(journal)
+    recorder = LookupRecorder(journal)
     began = now()
-    looker = _Verifier(journal, watch, seconds, day_of, on_event or (lambda event: None), now)
+    verifier = _Verifier(journal, recorder, seconds, day_of, on_event or (lambda event: None), now)
     try:
         try:
             if journal.job.place == "none":
-                await keep_rows(journal, watch.sightings, every=True)
+                await recorder.add_rows(every=True)
             elif isinstance(way, AskRows):
-                await keep_rows(journal, watch.sightings, every=True)
-                await looker.ask(AskRows(watch.over_asking(way.ask)))
+                await recorder.add_rows(every=True)
+                await verifier.ask(AskRows(recorder.record_answers(way.ask)))
             else:
-                await looker.read(watch.over_list(way))
-                await keep_rows(journal, watch.sightings, every=True)
+                await verifier.read(recorder.record_lists(way))
+                await recorder.add_rows(every=True)
         except HelpdeskError as error:
             if not isinstance(error, JournalError):
-                await watch.compare(now())
+                await recorder.compare(now())
             raise
-        found = await looker.judge(began, row_by_row=isinstance(way, AskRows))
+        found = await verifier.check(began, row_by_row=isinstance(way, AskRows))
     except BaseException:
-        watch.close()
+        recorder.close()
         raise
     return found
 
@@ -120,7 +122,7 @@ class _Verifier:
 
     Args:
         journal: of which.
-        watch: takes note of what is seen.
+        recorder: records what is seen.
         settle: seconds until what was sent has to be visible.
         day_of, tell, now: as for :func:`verify`.
     """
@@ -128,14 +130,14 @@ class _Verifier:
     def __init__(
         self,
         journal: Journal,
-        watch: Watch,
+        recorder: LookupRecorder,
         settle: float,
         day_of: Callable[[float], object] | None,
         tell: Callable[[Checked], None],
         now: Callable[[], float],
     ) -> None:
         self._journal = journal
-        self._watch = watch
+        self._recorder = recorder
         self._settle = settle
         self._day_of = day_of
         self._tell = tell
@@ -154,24 +156,15 @@ class _Verifier:
         evidence = self._evidence = Evidence(confirmed, day_of, self._now())
         tickets = 0
         for since, until in await self._times():
-            listed = 0
-            async for seen in look(since, until):
-                if isinstance(seen, ListEnd):
-                    evidence.end(seen)
-                    rows = listed if seen.rows is None else seen.rows
-                    day = None if seen.day is None else str(seen.day)
-                    self._lists.append(ListCheck(day, rows, seen.total))
-                    tickets, listed = tickets + listed, 0
-                    continue
-                evidence.add(seen)
-                listed += 1
-                if not listed % AT_ONCE:
-                    self._tell(Checked(tickets + listed, 0))
-            if listed:
-                self._lists.append(ListCheck(None, listed))
-                tickets += listed
-        evidence.close()
-        await self._watch.keep()
+            async for _ in evidence.read(look, since, until):
+                tickets += 1
+                if not tickets % BATCH:
+                    self._tell(Checked(tickets, 0))
+        self._lists = [
+            ListCheck(None if end.day is None else str(end.day), end.rows or 0, end.total)
+            for end in evidence.lists
+        ]
+        await self._recorder.flush()
         self._tell(Checked(tickets, 0))
 
     async def _times(self) -> list[tuple[float, float]]:
@@ -191,26 +184,26 @@ class _Verifier:
 
     # --- row by row ------------------------------------------------------------------------------
 
-    async def ask(self, inquiry: AskRows) -> None:
+    async def ask(self, look: AskRows) -> None:
         """Ask about each row that was ever sent, some at a time."""
         by_comment = self._journal.job.place == "comment"
-        sightings = self._watch.sightings
+        seen = self._recorder.seen
         some: list[Compared] = []
-        for one, *_ in sightings.rows():
+        for one, *_ in seen.rows():
             if one.sent_at is None:
                 continue
             some.append(one)
             if len(some) == _ASKED:
-                await self._ask(some, inquiry, by_comment=by_comment)
+                await self._ask(some, look, by_comment=by_comment)
                 some = []
         if some:
-            await self._ask(some, inquiry, by_comment=by_comment)
+            await self._ask(some, look, by_comment=by_comment)
 
-    async def _ask(self, some: list[Compared], inquiry: AskRows, *, by_comment: bool) -> None:
+    async def _ask(self, some: list[Compared], look: AskRows, *, by_comment: bool) -> None:
         first, last = some[0].row, some[-1].row
         payloads = await self._journal.call(lambda session: session.payloads_between(first, last))
         unmarked = {one.row for one in some if by_comment and not one.traits & COMMENT}
-        sought = [
+        asked = [
             AskedRow(
                 row=one.row,
                 key=one.key,
@@ -221,23 +214,23 @@ class _Verifier:
             )
             for one in some
         ]
-        told = {answer.row: answer async for answer in inquiry.ask(sought)}
-        shows = any(one.proven and one.ticket_ids for one in told.values())
+        answers = {answer.row: answer async for answer in look.ask(asked)}
+        shows = any(one.proven and one.ticket_ids for one in answers.values())
         notes = (
-            (*_told(told.get(one.row), shows=shows, marked=one.row not in unmarked), one.row)
+            (*_answer(answers.get(one.row), shows=shows, marked=one.row not in unmarked), one.row)
             for one in some
         )
-        self._watch.sightings.note(notes)
-        self._watch.tickets += len(told)
+        self._recorder.seen.note(notes)
+        self._recorder.tickets += len(answers)
         self._asked += len(some)
         self._tell(Checked(0, self._asked))
 
     # --- what it all says ------------------------------------------------------------------------
 
-    async def judge(self, began: float, *, row_by_row: bool) -> Verification:
+    async def check(self, began: float, *, row_by_row: bool) -> Verification:
         """Say of each row what was found, and write down what has to be."""
         self._at = self._now()
-        job, watch = self._journal.job, self._watch
+        job, recorder = self._journal.job, self._recorder
         found = Verification(
             journal=self._journal.path,
             service=job.service,
@@ -247,31 +240,31 @@ class _Verifier:
             began=began,
             ended=self._at,
             row_by_row=row_by_row,
-            tickets=watch.tickets,
+            tickets=recorder.tickets,
             lists=tuple(self._lists),
-            sightings=watch.sightings,
+            seen=recorder.seen,
         )
-        await self._journal.call(lambda session: self._judge(session, job, found))
+        await self._journal.call(lambda session: self._check(session, job, found))
         return found
 
-    def _judge(self, session: Session, job: Job, found: Verification) -> None:
-        sightings = self._watch.sightings
-        found.contradictions += note_contradictions(session, sightings, self._at)
+    def _check(self, session: Session, job: Job, found: Verification) -> None:
+        seen = self._recorder.seen
+        found.contradictions += note_contradictions(session, seen, self._at)
         results: list[tuple[str, str | None, int]] = []
-        for one, tickets, told, why in sightings.rows():
+        for one, tickets, told, why in seen.rows():
             result, words = self._result(session, job, one, tickets, told, why)
             if result == "contradicted" and words == Contradicts.OTHER_ROW.value:
                 found.contradictions.append(self._other_row(session, one))
                 words = None
             results.append((result, words, one.row))
-            ids = ids_of(one.own, tickets, words, sightings)
+            ids = ids_of(one.own, tickets, words, seen)
             found.take(
                 RowCheck(one.key, one.line, one.reference, one.state.value, result, ids, words)
             )
-            if len(results) == AT_ONCE:
-                sightings.note(results)
+            if len(results) == BATCH:
+                seen.note(results)
                 results.clear()
-        sightings.note(results)
+        seen.note(results)
         found.noted = sum(session.contradicted().values())
         session.note_lookup(self._at, found.evidence())
 
@@ -295,13 +288,13 @@ class _Verifier:
         if told == "unchecked":
             return "unchecked", why
         if one.state is State.ACCEPTED and self._evidence is not None and one.own:
-            if self._watch.sightings.is_bare(one.own):
+            if self._recorder.seen.is_bare(one.own):
                 return (
                     ("not_seen", ONE_OF_SEVERAL) if self._may_be_twice(one) else ("present", BY_ID)
                 )
-            if self._watch.sightings.merged_into([one.own]):
+            if self._recorder.seen.merged_into([one.own]):
                 return "present", BY_ID
-            if self._watch.sightings.carries(one.own):
+            if self._recorder.seen.references_on(one.own):
                 return "contradicted", Contradicts.OTHER_ROW.value
         if told == "there":
             return "present", BY_ID
@@ -317,8 +310,8 @@ class _Verifier:
     def _result_of_found(
         self, session: Session, one: Compared, tickets: dict[str, int]
     ) -> tuple[RowResult, str | None]:
-        sightings = self._watch.sightings
-        left = unmerged(one, tickets, sightings)
+        seen = self._recorder.seen
+        left = unmerged(one, tickets, seen)
         once = sum(left.values()) == 1
         if one.state in DOUBTS:
             if one.state is State.AMBIGUOUS:
@@ -333,8 +326,7 @@ class _Verifier:
             return "contradicted", f"{one.state.value.replace('_', ' ')}, but in the helpdesk"
         if not once:
             return "twice", None
-        elsewhere = one.own and one.own not in left and "" not in left
-        if elsewhere and not any(sightings.is_merger(ticket) for ticket in left):
+        if is_elsewhere(one, left, seen):
             return "contradicted", f"the service named ticket {one.own}"
         return "present", None
 
@@ -356,7 +348,7 @@ class _Verifier:
             return False
         first = one.first_intent_at + evidence.behind - MINUTE
         last = one.last_at + self._settle + evidence.ahead
-        return self._watch.sightings.find_alike(one.own, first, last)
+        return self._recorder.seen.find_alike(one.own, first, last)
 
     def _gap(self, one: Compared) -> str | None:
         """Why it is not missing, although no list has shown it; ``None`` if it is."""
@@ -366,19 +358,19 @@ class _Verifier:
         return None if gap is None else f"not seen: {gap.why}"
 
 
-def _told(told: RowAnswer | None, *, shows: bool, marked: bool) -> tuple[str, str | None]:
+def _answer(answer: RowAnswer | None, *, shows: bool, marked: bool) -> tuple[str, str | None]:
     """What asking about a row says of it, if its reference is not among what was seen: a result,
     as far as it is known by now, and why."""
-    if not marked and not (told is not None and told.proven and told.ticket_ids):
+    if not marked and not (answer is not None and answer.proven and answer.ticket_ids):
         return "unchecked", NO_COMMENT
-    if told is None:
+    if answer is None:
         return "not_seen", f"not seen: {_NOT_ASKED}"
-    if told.there:
+    if answer.there:
         return "there", None
-    if not told.proven and told.ticket_ids:
+    if not answer.proven and answer.ticket_ids:
         return "not_seen", f"not seen: {_ALIKE}"
-    if not told.telling:
-        return "not_seen", f"not seen: {told.why}"
+    if not answer.telling:
+        return "not_seen", f"not seen: {answer.why}"
     if not shows:
         return "not_seen", f"not seen: {_NOT_SHOWING}"
     return "missing", None
@@ -389,40 +381,21 @@ async def confirmed_rows(
 ) -> dict[str, ConfirmedRow]:
     """Accepted rows whose references have to come back: spread evenly, some of each day and each
     kind of content, and those that were sent last."""
-    newest: list[tuple[float, str, ConfirmedRow]] = []
-    kinds: dict[tuple[object, int], int] = {}
-    some: dict[str, ConfirmedRow] = {}
-    spread: list[tuple[str, ConfirmedRow]] = []
-    every, number, after = 1, 0, 0
+    sample = Sample[tuple[str, ConfirmedRow]](SPREAD, _OF_A_KIND)
+    after = 0
     while rows := await journal.call(partial(_compared, after=after)):
         after = rows[-1].row
-        for one, known in _confirmed(rows, day_of):
-            keep = heappush if len(newest) < _NEWEST else heappushpop
-            keep(newest, (known.since, one.reference, known))
-            kind = known.day, known.traits
-            if kinds.get(kind, 0) < _OF_A_KIND:
-                kinds[kind] = kinds.get(kind, 0) + 1
-                some[one.reference] = known
-            if number % every == 0:
-                spread.append((one.reference, known))
-            number += 1
-            if len(spread) == 2 * _CONFIRMED:
-                spread, every = spread[::2], every * 2
-    last = {reference: known for _, reference, known in newest}
-    return {**some, **dict(spread), **last}
+        for one in rows:
+            if one.state is State.ACCEPTED and one.sent_at is not None:
+                by = one.last_at if one.kind == Kind.ACCEPTED.value else inf
+                day = day_of(one.sent_at)
+                confirmed = ConfirmedRow(one.sent_at, by, one.traits, day)
+                sample.add((one.reference, confirmed), one.row, one.sent_at, (day, one.traits))
+    return dict(sample.rows())
 
 
 def _compared(session: Session, after: int) -> list[Compared]:
-    return session.compared(after, AT_ONCE)
-
-
-def _confirmed(
-    rows: list[Compared], day_of: Callable[[float], object]
-) -> Iterator[tuple[Compared, ConfirmedRow]]:
-    for one in rows:
-        if one.state is State.ACCEPTED and one.sent_at is not None:
-            by = one.last_at if one.kind == Kind.ACCEPTED.value else inf
-            yield one, ConfirmedRow(one.sent_at, by, one.traits, day_of(one.sent_at))
+    return session.compared(after, BATCH)
 
 
 def _as_doubt(one: Compared) -> Doubt:
