@@ -24,7 +24,7 @@ from attrs import define, field
 from kapture_async import KaptureClient, Timeout
 from kapture_async._core.journal.reader import ReadJournal
 from kapture_async._core.journal.records import DOUBTS, State
-from kapture_async._core.push import reconcile
+from kapture_async._core.reconcile import reconcile
 from kapture_async._core.reconcile.doctor import TITLE as TRIAL
 from kapture_async.testing import BEHIND, LIES, Fault, FaultPlan, KaptureEmulator, Ledger, Lists
 

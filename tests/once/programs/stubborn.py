@@ -16,7 +16,7 @@ from source import odd_rows
 
 from kapture_async import HelpdeskError, KaptureClient, PushStoppedError, Timeout
 from kapture_async._core.journal.reader import ReadJournal
-from kapture_async._core.push import reconcile
+from kapture_async._core.reconcile import reconcile
 
 URL, TOKEN, JOURNAL, COUNT, TOLD = sys.argv[1:]
 TIMEOUT = Timeout(total=max(0.3, int(COUNT) / 4000))
