@@ -211,7 +211,7 @@ def test_what_is_no_journal(
     monkeypatch.chdir(tmp_path)
     out = ("--out", "out.csv")
     more = {"rejects": out, "doubts": out, "resolve": ("k", "--absent")}.get(command, ())
-    (tmp_path / "text").write_text("no journal, but a text that is long enough" * 200)
+    (tmp_path / "text").write_text("not a journal, but a text that is long enough" * 200)
     for name in ("missing", "text", "."):
         result = CliRunner().invoke(commands, [command, name, *more])
         assert isinstance(result.exception, JournalError)

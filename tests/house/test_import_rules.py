@@ -127,6 +127,14 @@ def test_only_the_transport_imports_aiohttp() -> None:
         assert (module in allowed) == bool(found), module
 
 
+def test_only_the_sqlite_storage_of_a_journal_imports_sqlite() -> None:
+    """Above the storage protocol, all but the words of its errors is for any database."""
+    for module, imports in IMPORTS.items():
+        if within(module, "kapture_async._core.journal") and "sqlite3" in imports:
+            allowed = ("kapture_async._core.journal.sqlite", "kapture_async._core.journal.errors")
+            assert any(within(module, name) for name in allowed), module
+
+
 def test_the_clients_offer_a_session_only_to_type_checkers() -> None:
     """Else importing a client would take twice as long."""
     for module in ("kapture_async.client", "support_async.client"):

@@ -374,9 +374,9 @@ async def test_an_end_of_nothing_breaks_it(journal: Journal, told: Told, path: P
     ("ends", "words"),
     [
         ([(1, 1, "rejected"), (1, 1, "rejected")], "row 1"),
-        ([(2, 1, "present")], "a result that is none"),
-        ([(2, 1, "intent")], "a result that is none"),
-        ([(2, 1, "accepted")], "a result that is none"),  # its payload would stay
+        ([(2, 1, "present")], "what is not a result"),
+        ([(2, 1, "intent")], "what is not a result"),
+        ([(2, 1, "accepted")], "what is not a result"),  # its payload would stay
     ],
 )
 async def test_ends_that_are_none(

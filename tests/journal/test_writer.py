@@ -409,7 +409,7 @@ async def test_an_opening_that_is_cancelled_leaves_nothing(path: Path, job: Job)
 async def test_an_opening_that_fails_leaves_nothing(path: Path, job: Job) -> None:
     path.write_bytes(b"hello, this is no database" * 100)
     for _ in range(2):
-        with pytest.raises(JournalError, match="no journal"):
+        with pytest.raises(JournalError, match="not a journal"):
             await Journal.open(path, job=job)
     assert [name.name for name in path.parent.iterdir()] == [path.name]
     threads_end()

@@ -1,5 +1,6 @@
 """The journal of a push: what was about to be sent, what became of it, and what is in doubt.
 
-One SQLite file per push. :mod:`.writer` is its face for asyncio, :mod:`.store` the same without,
-:mod:`.reading` reads it while another process writes.
+:mod:`.records` is its values and the rule of what may be sent. :mod:`.writer` writes it for an
+event loop, :mod:`.reader` reads it, also while another process writes. Both stand on the protocol
+in :mod:`.storage`; :mod:`.sqlite` keeps a journal in one file.
 """

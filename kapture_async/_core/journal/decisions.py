@@ -211,7 +211,7 @@ class Decisions:
                     raise trouble(self._storage.path, words)
                 seen.add(row)
         if not _OTHER_RESULTS.issuperset(kinds):
-            raise trouble(self._storage.path, "an attempt ended with a result that is none")
+            raise trouble(self._storage.path, "an attempt ended with what is not a result")
         if accepted:
             self._move("intent", "accepted", len(accepted) // width)
         for kind in kinds:
@@ -384,7 +384,7 @@ class Decisions:
         if known is None:
             other = self._under_another_name(identity) if state.older else None
             if other is not None:
-                if key is None:  # it is none of its equals
+                if key is None:  # it is not one of its equals
                     self._next[digest] = occurrence
                 return self._answer("renamed", other)
             if key is not None and state.older_with_key and not self._exact:

@@ -9,7 +9,7 @@ import sqlite3
 from ..arguments import check_path_like
 from ..errors import HelpdeskError, JournalError
 
-_MEND = "Then run the same push again: it goes on where it stopped."
+_RESUME = "Then run the same push again: it resumes where it stopped."
 
 DAMAGED = (
     "Keep a copy of it, put a copy from before the damage in its place, and push with --restored "
@@ -20,32 +20,32 @@ DAMAGED = (
 """What to do with a journal that is damaged."""
 
 _BY_CODE = {
-    "SQLITE_FULL": ("the disk is full", f"Make room on the disk. {_MEND}"),
+    "SQLITE_FULL": ("the disk is full", f"Make room on the disk. {_RESUME}"),
     "SQLITE_READONLY": (
         "the file or its folder may not be written to",
-        f"Permit it, or copy the journal elsewhere while no push runs. {_MEND}",
+        f"Permit it, or copy the journal elsewhere while no push runs. {_RESUME}",
     ),
-    "SQLITE_PERM": ("the file may not be used", f"Permit it. {_MEND}"),
+    "SQLITE_PERM": ("the file may not be used", f"Permit it. {_RESUME}"),
     "SQLITE_CANTOPEN": (
         "the file cannot be opened, or its folder may not be written to",
-        f"Look at the permissions of the folder. {_MEND}",
+        f"Look at the permissions of the folder. {_RESUME}",
     ),
     "SQLITE_BUSY": (
         "another program holds the file locked",
-        f"Close the program that has it open. {_MEND}",
+        f"Close the program that has it open. {_RESUME}",
     ),
-    "SQLITE_LOCKED": ("the file is locked", f"Close the program that has it open. {_MEND}"),
+    "SQLITE_LOCKED": ("the file is locked", f"Close the program that has it open. {_RESUME}"),
     "SQLITE_CORRUPT": (
         "the file is damaged",
         DAMAGED,
     ),
     "SQLITE_NOTADB": (
-        "the file is no journal: it is not an SQLite database, or its beginning is damaged",
-        f"If it is no journal, name another file. If it was one: {DAMAGED}",
+        "the file is not a journal: it is not an SQLite database, or its beginning is damaged",
+        f"If it is not a journal, name another file. If it was one: {DAMAGED}",
     ),
     "SQLITE_IOERR": (
         "the disk failed to read or write",
-        f"Look at the disk, and at the limits set on files. {_MEND}",
+        f"Look at the disk, and at the limits set on files. {_RESUME}",
     ),
     "SQLITE_TOOBIG": ("a row is larger than a journal can hold", "Push it without a journal."),
 }
@@ -80,7 +80,7 @@ def trouble_of(path: str, error: BaseException) -> JournalError:
         return error
     made: JournalError
     if _is_unreadable(error):
-        made = trouble(path, "the file is damaged: it holds what no journal does", DAMAGED)
+        made = trouble(path, "the file is damaged: it contains what no journal does", DAMAGED)
     elif isinstance(error, sqlite3.Error):
         name = str(getattr(error, "sqlite_errorname", "") or "")
         family = "_".join(name.split("_")[:2])
@@ -89,7 +89,7 @@ def trouble_of(path: str, error: BaseException) -> JournalError:
         made = trouble(path, f"{words} ({detail})", next_step)
     elif isinstance(error, OSError):
         words = _BY_ERRNO.get(error.errno or 0) or error.strerror or type(error).__name__
-        made = trouble(path, words, f"Mend that, or name another file. {_MEND}")
+        made = trouble(path, words, f"Correct that, or use another file. {_RESUME}")
     else:
         made = trouble(path, f"an error of this package, {type(error).__name__}: {error}")
     made.__cause__ = error
@@ -106,7 +106,7 @@ def damage_of(path: str, error: BaseException) -> BaseException:
         return error
     if isinstance(error, (OSError, sqlite3.Error)):
         return trouble_of(path, error)
-    made = trouble(path, "the file is damaged: it holds what no journal does", DAMAGED)
+    made = trouble(path, "the file is damaged: it contains what no journal does", DAMAGED)
     made.__cause__ = error
     return made
 

@@ -117,12 +117,12 @@ class Compared(NamedTuple):
     key: str | None
     line: int | None
     kind: str
-    """Of its last fact."""
+    """Of its last event."""
     own: str | None
     """The id that the service gave for it, or an earlier lookup."""
     traits: int = 0
     last_at: float = 0.0
-    """When its last fact was written."""
+    """When its last event was written."""
     first_intent_at: float | None = None
     """When it may have been sent first; ``None`` if it never was."""
     sent_at: float | None = None
@@ -139,7 +139,7 @@ class Reason(NamedTuple):
 
     state: State
     kind: Kind
-    """Of their last fact."""
+    """Of their last event."""
     error: str | None
     """Class name of the error."""
     status: int | None
@@ -150,12 +150,12 @@ class Reason(NamedTuple):
 
 
 def kinds_of(states: tuple[State, ...]) -> list[str]:
-    """The kinds of facts that put a row into one of these states."""
+    """The kinds of events that put a row into one of these states."""
     return [kind for kind, state in STATE_AFTER.items() if state in states]
 
 
 class ReadJournal:
-    """A journal opened for reading. Holds nobody up, and sees what is on the disk.
+    """A journal that is open for reading. It never holds a push up, and sees what is durable.
 
     While a push runs, the rows it has under way show as unknown; see :func:`.owner_of`.
     Use from one thread at a time. Close it, or use it as a context manager.
@@ -200,7 +200,7 @@ class ReadJournal:
             return Counts.of({kind: count for kind, count, _ in self._all(KINDS)})
 
     def kinds(self) -> dict[Kind, int]:
-        """How many rows have which kind of last fact: ``intent`` is under way, if anything is."""
+        """How many rows have which kind of last event: ``intent`` is under way, if anything is."""
         with self._our_errors():
             return {Kind(kind): count for kind, count, _ in self._all(KINDS)}
 
@@ -369,7 +369,7 @@ class ReadJournal:
         return {ticket for (ticket,) in self._each(question, []) if ticket in ticket_ids}
 
     def looks(self) -> list[Look]:
-        """Every look at the helpdesk, the latest last."""
+        """Every lookup of many rows, the latest last."""
         found = self._all("SELECT look, at, evidence FROM looks ORDER BY look")
         return [Look(look=look, at=at, evidence=evidence) for look, at, evidence in found]
 

@@ -1,6 +1,6 @@
 """What a journal holds, and what follows from it. Pure: no disk, no clock, no loop.
 
-A journal is a list of facts, only ever added to. The state of a row is what its last fact
+A journal is a list of events, only ever added to. The state of a row is what its last event
 says, and :func:`action_for` is the whole rule of what may be sent on a later run.
 """
 
@@ -21,11 +21,11 @@ Action = Literal[
 """What to do with a row. Only ``send`` lets anything leave this machine.
 
 ======== ====================================================================================
-send     its intent is on the disk: send it now, once, and settle it
+send     its intent is on the disk: send it now, once, and write its result
 done     it is in the helpdesk already
 changed  it is in the helpdesk already, but with other content: report it
 doubt    it may be in the helpdesk: reconcile first
-rejected the service refused it, and it is the same as then: mend it
+rejected the service refused it, and it is the same as then: correct it
 repeated its key and its content came before in this run
 clash    its key came before in this run with other content: two rows, until one gets another key
 renamed  an earlier run had its content with a key and now it has none, or the reverse: report it
@@ -47,9 +47,9 @@ class State(StrEnum):
     NOT_SENT = "not_sent"
     """Not in the helpdesk: it never left, or it was proven absent."""
     UNKNOWN = "unknown"
-    """It may be in the helpdesk or not."""
+    """It may or may not be in the helpdesk."""
     AMBIGUOUS = "ambiguous"
-    """Found more than once, or in a way that proves nothing: for a person to judge."""
+    """Found more than once, or in a way that proves nothing: for a person to resolve."""
     PROBABLE = "probable"
     """Something like it was found, without its reference."""
     REPLACED = "replaced"
@@ -57,7 +57,7 @@ class State(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a fact says of its row."""
+    """What an event says of its row."""
 
     INTENT = "intent"
     """It is about to be sent."""
@@ -66,9 +66,9 @@ class Kind(StrEnum):
     NOT_SENT = "not_sent"
     UNKNOWN = "unknown"
     MISSING = "missing"
-    """A look did not find it. Not yet a proof: it stays in doubt."""
+    """A lookup did not find it. Not yet a proof: it stays in doubt."""
     PRESENT = "present"
-    """A look found it, once, by its reference."""
+    """A lookup found it, once, by its reference."""
     ABSENT = "absent"
     """Proven not to be there."""
     AMBIGUOUS = "ambiguous"
@@ -90,14 +90,14 @@ STATE_AFTER: dict[str, State] = {
     Kind.PROBABLE.value: State.PROBABLE,
     Kind.REPLACED.value: State.REPLACED,
 }
-"""The state of a row whose last fact is of this kind."""
+"""The state of a row whose last event is of this kind."""
 
 OUTCOMES = frozenset({Kind.ACCEPTED, Kind.REJECTED, Kind.NOT_SENT, Kind.UNKNOWN})
 """How an attempt can end."""
 VERDICTS = frozenset({Kind.MISSING, Kind.PRESENT, Kind.ABSENT, Kind.AMBIGUOUS, Kind.PROBABLE})
-"""What a look at the helpdesk can say of a row that is in doubt."""
+"""What a lookup can say of a row that is in doubt."""
 TOLD = "told by the operator"
-"""The words of a verdict that no look gave, but a person."""
+"""The words of a verdict that a person gave, and not a lookup."""
 DOUBTS = frozenset({State.UNKNOWN, State.AMBIGUOUS, State.PROBABLE})
 """States in which a row is never sent."""
 
@@ -139,14 +139,14 @@ def action_for(
     Args:
         state: its state.
         same: whether its content is what it was.
-        error: the class name of the error it last met.
+        error: the class name of the error it last had.
         status: its HTTP status.
         again: class names of refusals after which the same content may be sent again.
     """
     if state is State.NOT_SENT:
         return "send"
     if state is State.REJECTED:
-        # A mended row may go again: nothing of the refused one is in the helpdesk.
+        # A corrected row may be sent again: nothing of the refused one is in the helpdesk.
         return "send" if not same or goes_again(error, status, again) else "rejected"
     if state is State.REPLACED:
         return "done"
@@ -157,7 +157,7 @@ def action_for(
 
 @frozen(kw_only=True)
 class Job:
-    """What a journal is for. Another push must not go on with it.
+    """What a journal is for. Another push must not use it.
 
     Attributes:
         service: the service's name.
@@ -271,7 +271,7 @@ class Decision(NamedTuple):
     state: State
     ticket_id: str | None = None
     error: str | None = None
-    """Class name of the error it last met, with every action but ``send``."""
+    """Class name of the error it last had, with every action but ``send``."""
     words: str | None = None
     status: int | None = None
 
@@ -303,7 +303,7 @@ class Counts:
 
     @classmethod
     def of(cls, kinds: Mapping[str, int]) -> Counts:
-        """From how many rows have which kind of last fact."""
+        """From how many rows have which kind of last event."""
         states: dict[str, int] = {}
         for kind, count in kinds.items():
             name = STATE_AFTER[kind].value
@@ -344,7 +344,7 @@ class Doubt:
     error: str | None
     words: str | None = field(repr=False)
     absent_looks: int
-    """How many looks in a row, since the last attempt, did not find it."""
+    """How many lookups in a row, since the last attempt, did not find it."""
     last_look_at: float | None
     """When the last of those was."""
     traits: int = 0
@@ -361,14 +361,14 @@ class RowView:
     reference: str
     state: State
     kind: Kind
-    """Of its last fact."""
+    """Of its last event."""
     ticket_id: str | None
     status: int | None
     error: str | None
     words: str | None = field(repr=False)
     payload: bytes | None = field(repr=False)
     at: float
-    """When its last fact was written."""
+    """When its last event was written."""
     sent_at: float | None
     """When it may have been sent last; ``None`` if it never was."""
     attempts: int
@@ -393,7 +393,7 @@ class Run:
 
 @frozen(kw_only=True)
 class Look:
-    """One look at the helpdesk, for the record."""
+    """One lookup of many rows, for the record."""
 
     look: int
     at: float

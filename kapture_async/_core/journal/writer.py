@@ -39,8 +39,8 @@ _POLL = 1.0
 _AT_EXIT = 5.0
 """Seconds the interpreter's end waits for the last commit."""
 _LINGER = 0.01
-"""Seconds that the result of an attempt waits for an intent to share its commit with. Nobody waits
-for a result, so this costs no throughput, and most commits of a busy push are saved."""
+"""Seconds that the result of an attempt waits for an intent to share its commit with. No worker
+waits for a result, so this costs no throughput, and most commits of a busy push are saved."""
 _MOST_BYTES = 16 * 1024 * 1024
 """Of payloads in one batch, before it is handed over; the database takes no more than a billion."""
 
@@ -513,7 +513,7 @@ class Journal:
     ) -> None:
         if not tokens:
             return
-        assert done is not None, "nobody listens"
+        assert done is not None, "no listener"
         try:
             done(tokens, problem)
         except Exception:
@@ -603,7 +603,7 @@ class Journal:
             begun = [begun[place] for place, row in enumerate(new) if row not in lost]
         if self._post(results, begun, ended, problem):
             return True
-        if problem is None:  # nobody is left who could send what was begun
+        if problem is None:  # no loop is left that could send what was begun
             for row in new:
                 if row not in lost:
                     self._batch.not_sent(row, 1)
@@ -669,7 +669,7 @@ class Journal:
         try:
             self._loop.call_soon_threadsafe(self._deliver, results, begun, ended, problem)
         except RuntimeError:
-            # The loop is closed: nobody is left who could send what was taken.
+            # The loop is closed: what was decided will not be sent.
             for _, _, value, _, _ in results:
                 if isinstance(value, Decision) and value.action == "send":
                     self._batch.not_sent(value.row, value.attempt)
@@ -685,7 +685,7 @@ class Journal:
                 while not self._batches.empty():
                     left.join(self._batches.get())
                 left.at = self._now()
-                left.rows = []  # nobody sends them
+                left.rows = []  # they will not be sent
                 if left:
                     decisions = self._decisions(left)
                     decisions.write()
@@ -719,6 +719,6 @@ def _result(
 
 
 def _ignore(future: asyncio.Future[Any]) -> None:
-    """Look at its exception, so that nobody complains that nobody did."""
+    """Read its exception, so that asyncio does not warn that it was never retrieved."""
     if not future.cancelled():
         future.exception()

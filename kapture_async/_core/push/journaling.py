@@ -1,6 +1,6 @@
 """What a journaled push does with a row beside sending it.
 
-The order of facts: the reference is fixed and the intent is on the disk before the row is sent;
+The order of events: the reference is fixed and the intent is on the disk before the row is sent;
 its outcome is on the disk before anybody hears of it.
 """
 

@@ -9,7 +9,7 @@ but people copy, clean up and restore. What is found:
 - The ``-wal`` file is gone or empty. While a journal is open, the main file by itself always
   says that it is not whole; only the ``-wal`` file says that it is, from its first commit on.
   Whatever writes the one through to the other, in full, makes the main file whole. See
-  ``Store._write_through``.
+  ``SQLiteStorage._write_through``.
 - The ``-wal`` file is shorter than it was, or damaged. The ``-shm`` file that a killed process
   leaves says how many frames it had, and the checksum over all of them.
 - Anything SQLite's own check finds in the main file.
@@ -69,12 +69,12 @@ def check_file(path: str) -> os.stat_result:
     """Refuse what cannot be a journal. Does not open it: see :mod:`.schema`.
 
     Raises:
-        JournalError: it is no ordinary file, or empty.
+        JournalError: it is not an ordinary file, or empty.
         OSError: it is not there.
     """
     seen = os.stat(path)
     if not stat.S_ISREG(seen.st_mode):
-        what = "it is a folder" if stat.S_ISDIR(seen.st_mode) else "it is no ordinary file"
+        what = "it is a folder" if stat.S_ISDIR(seen.st_mode) else "it is not an ordinary file"
         raise trouble(path, what, "Name another file.")
     if not seen.st_size:
         raise trouble(
@@ -160,7 +160,7 @@ def _holds(file: BinaryIO, index: WalIndex) -> bool:
 
 
 def _summed(words: tuple[int, ...], sums: tuple[int, int]) -> tuple[int, int]:
-    """SQLite's checksum, gone on with."""
+    """SQLite's checksum, continued."""
     one, two = sums
     for place in range(0, len(words), 2):
         one = (one + words[place] + two) & 0xFFFFFFFF
@@ -201,7 +201,7 @@ def check_seal(path: str) -> None:
         return
     after = os.stat(path)
     if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-        return  # somebody begins to push with it just now
+        return  # another process begins to push with it just now
     raise trouble(path, "the file is damaged: it is not what was written to it", DAMAGED)
 
 
@@ -214,7 +214,7 @@ def _check_length(path: str, head: bytes, size: int) -> None:
 
 
 def put_seal(path: str) -> None:
-    """Seal a journal that nobody has open."""
+    """Seal a journal that is not open anywhere."""
     with open(path, "r+b") as file:
         size = os.fstat(file.fileno()).st_size
         if is_sealed(size):

@@ -2,7 +2,7 @@
 
 The lock is on a file of its own, ``<journal>-lock``, because SQLite loses its own locks on a
 file when anyone in the process closes it. It frees itself when its process ends, however that
-ends. The file goes away with an orderly end; one that is left behind holds nobody up.
+ends. The file goes away with an orderly end; one that is left behind blocks nothing.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Lock:
             raise trouble(
                 self._journal,
                 f"its lock file {self.path!r} cannot be made ({error.strerror})",
-                "See to it that its folder may be written to, or name another file.",
+                "Make its folder writable, or name another file.",
             ) from error
         try:
             if not _lock(fd):
@@ -97,7 +97,7 @@ class Lock:
             os.close(fd)
             raise trouble(
                 self._journal,
-                f"its file system knows no locks ({error.strerror})",
+                f"its file system does not support locks ({error.strerror})",
                 "Put it on a disk of this machine.",
             ) from error
         self._fd = fd
@@ -112,7 +112,7 @@ class Lock:
         else:
             began = datetime.fromtimestamp(owner.since).astimezone().isoformat(" ", "seconds")
             who = f"process {owner.pid} on {owner.host} is pushing with it since {began}"
-            step = "Wait until that process ends, or end it; a push can always be gone on with."
+            step = "Wait until that process ends, or end it; a push can always be resumed."
         return trouble(self._journal, who, step)
 
     @property
@@ -140,7 +140,7 @@ class Lock:
 
 
 def owner_of(path: str) -> Owner | None:
-    """Who is pushing with a journal right now; ``None`` if nobody is.
+    """Who is pushing with a journal right now; ``None`` if no process is.
 
     An owner that could not write its name has pid 0.
     """

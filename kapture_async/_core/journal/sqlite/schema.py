@@ -207,7 +207,7 @@ def examine(path: str, *, restored: bool = False) -> tuple[sqlite3.Connection, J
         restored: it is known to be an older copy: the main file alone will do.
 
     Raises:
-        JournalError: it is no journal, of another version, or a part of it is lost.
+        JournalError: it is not a journal, of another version, or a part of it is lost.
     """
     connection: sqlite3.Connection | None = None
     try:
@@ -245,7 +245,7 @@ def _open_to_read(path: str, *, had_wal: bool) -> sqlite3.Connection:
         if had_wal or not name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")):
             raise
         # A folder that may not be written to: SQLite cannot make its -shm file there. All is
-        # in the main file, and nobody can change it.
+        # in the main file, and nothing can change it.
         return connect(path, "immutable=1")
     except BaseException:
         disconnect(connection, path)
@@ -257,7 +257,7 @@ def _check(connection: sqlite3.Connection, path: str, *, whole: bool) -> Job:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION:
-        raise trouble(path, "it is an SQLite database, but no journal", "Name another file.")
+        raise trouble(path, "it is an SQLite database, but not a journal", "Name another file.")
     if version > VERSION:
         raise trouble(
             path,

@@ -553,7 +553,7 @@ class SQLiteStorage(SQLiteReader):
         self._wal_limit = _place_of(f"{self.path}-wal")[1] + WAL_BYTES
 
     def _check_place(self) -> int:
-        """Files that were moved or deleted are still written to, but nobody would find them.
+        """Files that were moved or deleted are still written to, but would not be found.
         Returns the length of the ``-wal`` file."""
         if _place_of(self.path)[0] != self._inode:
             raise trouble(
