@@ -1,12 +1,12 @@
-"""How a push finds its pace, on real sockets: ``python -m benchmarks.outages``, or ``--quick``.
+"""The throttle of a push on real sockets: ``python -m benchmarks.outages``, or ``--quick``.
 
-First against a service that refuses what is above a rate it keeps to itself (50 requests a second,
-then 10, then 80), then against one that is down for a while: unreachable, answering 503, silent.
-Journal, references and typed outcomes are on. Nothing here tells the push what to expect.
+First against a service with a hidden rate limit (50 requests per second, then 10, then 80), then
+against one that is down for a while: unreachable, answering 503 or 500, silent. Journal, references
+and typed outcomes are on. The push is told nothing about either.
 
-``of ideal`` is what was taken, as a part of what the service would have taken; ``tries`` during an
-outage are a part of normal traffic; ``back after`` says when nine tenths of the full speed were
-there again, measured over half a second.
+``of ideal`` compares the accepted requests with those that the limit allows; ``tries`` during an
+outage are a share of normal traffic; ``back after`` is when nine tenths of full speed were reached
+again, measured over half a second.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The pace of a push on real sockets, in short. In full: ``python -m benchmarks.outages``.
+"""The throttle of a push on real sockets, in short. In full: ``python -m benchmarks.outages``.
 
-What it reaches is shown in simulated time, in ``tests/push/test_pace.py``. Some seconds on a busy
-machine tell nothing of that, so no share and no time is asserted here: what has to hold at any
+What it reaches is shown in simulated time, in ``tests/push/test_throttle.py``. Some seconds on a
+busy machine tell nothing of that, so no share and no time is asserted here: what has to hold at any
 speed is that a row which was turned away goes again, and that being turned away is no doubt.
 """
 

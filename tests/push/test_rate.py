@@ -11,7 +11,7 @@ from attrs import define
 
 from kapture_async._core.push.rate import AdaptiveRateLimit
 
-from .pace_simulation import FixedWindow, Limiter, Service, SlidingWindow, TokenBucket, push
+from .throttle_simulation import FixedWindow, Limiter, Service, SlidingWindow, TokenBucket, push
 
 SEGMENT = 90.0
 LIMITS = (50.0, 10.0, 80.0)

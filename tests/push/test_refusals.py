@@ -346,7 +346,7 @@ async def test_what_a_mass_refusal_left_goes_once_the_cause_is_corrected(tmp_pat
 async def test_a_limit_in_words_is_waited_for_and_stops_the_push_if_it_does_not_end(
     monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:
-    monkeypatch.setattr(throttle, "_WORDS_WAIT", 0.01)
+    monkeypatch.setattr(throttle, "_WORDED_LIMIT_WAIT", 0.01)
     ends_at = 60
 
     def script(asked: Asked) -> bytes:

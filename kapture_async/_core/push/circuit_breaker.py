@@ -1,4 +1,4 @@
-"""Pauses that hold for all workers, and the single try that ends them."""
+"""Stops all workers while the service is down, and probes until it works again."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ Cause = Literal["slow_down", "down"]
 
 
 class CircuitBreaker:
-    """Open, held shut for a time the service named, or shut until one try comes back well.
+    """Closed: requests pass. Open: only probes pass. It can also be paused for a given time.
 
-    A shut door lets one worker through at a time: after ``wait`` seconds, then after twice as
-    many, and so on. Any try that was begun after it was shut and works opens it. A probe that
-    hangs does not hold up the next, else a service that comes back would wait for a time-out.
+    An open breaker lets one request through at a time: after ``wait`` seconds, then after twice
+    as many, and so on. Any request that was sent after it opened and succeeds closes it. A probe
+    that hangs does not delay the next; otherwise a recovery would go unnoticed until a time-out.
 
     Args:
         longest: the most seconds between two probes.
@@ -22,58 +22,60 @@ class CircuitBreaker:
     """
 
     def __init__(self, *, longest: float, rand: Callable[[], float]) -> None:
-        self._longest = self._most = longest
+        self._longest = self._longest_now = longest
         self._rand = rand
-        self.held_until = -inf
-        """Nobody passes before, whether it is shut or not."""
-        self._shut_at = inf
+        self.paused_until = -inf
+        """No request passes before, whether it is open or closed."""
+        self._opened_at = inf
         self._probe_at = -inf
         self._wait = 0.0
         self._last_wait = 0.0
-        self.opened_at = -inf
-        """When it was last opened."""
+        self.closed_at = -inf
+        """When it last closed."""
         self.cause: Cause | None = None
-        """Why it is shut; ``None`` if it is not."""
+        """Why it is open; ``None`` if it is closed."""
         self.probing = False
-        """Shut, and a probe is out."""
+        """Open, with a probe in flight."""
 
     @property
-    def shut_at(self) -> float:
-        """When it was shut; infinity if it is not."""
-        return self._shut_at
+    def opened_at(self) -> float:
+        """When it opened; infinity if it is closed."""
+        return self._opened_at
 
     def wait_for(self, now: float) -> float:
-        """Seconds until one may pass."""
-        at = self.held_until
+        """Seconds until a request may pass."""
+        at = self.paused_until
         if self.cause is not None and self._probe_at > at:
             at = self._probe_at
         return at - now if at > now else 0.0
 
-    def passed(self, now: float) -> bool:
-        """One passes. True if it is a probe."""
+    def acquired(self, now: float) -> bool:
+        """A request passes. True if it is a probe."""
         if self.cause is None:
             return False
         self.probing = True
         self._probe_at = now + self._wait * (0.75 + 0.25 * self._rand())
-        self._wait = min(self._wait * 2, self._most)
+        self._wait = min(self._wait * 2, self._longest_now)
         return True
 
-    def hold(self, now: float, seconds: float) -> float:
-        """Nobody passes for as long as the service asks for.
+    def pause(self, now: float, seconds: float) -> float:
+        """Let no request pass for as long as the service asks for.
 
         Returns:
-            Seconds from now until it ends; 0 if it was held for about as long already, as those
-            who are refused together are all told to wait.
+            Seconds until the pause ends; 0 if it would have lasted about as long anyway, because
+            requests that are refused together all carry the same pause.
         """
         until = now + seconds * (1.0 + 0.02 * self._rand())  # never less than was asked for
-        before = self.held_until
+        before = self.paused_until
         if until <= before:
             return 0.0
-        self.held_until = until
+        self.paused_until = until
         return until - now if until - before > 0.3 * seconds else 0.0
 
-    def shut(self, now: float, cause: Cause, wait: float, longest: float = inf) -> float:
-        """Shut it until a probe works. Returns the seconds until the first, 0 if it was shut.
+    def open(self, now: float, cause: Cause, wait: float, longest: float = inf) -> float:
+        """Open it until a probe succeeds.
+
+        Returns the seconds until the first probe; 0 if it was open already.
 
         Args:
             now: the time.
@@ -87,18 +89,18 @@ class CircuitBreaker:
             return 0.0
         self.cause = cause
         self.probing = False
-        self._shut_at = now
-        if cause == "down" and now - self.opened_at < 5.0:
-            wait = max(wait, self._last_wait)  # what was taken for a recovery was none
+        self._opened_at = now
+        if cause == "down" and now - self.closed_at < 5.0:
+            wait = max(wait, self._last_wait)  # the last recovery was a false one
         self._probe_at = now + wait * (0.75 + 0.25 * self._rand())
-        self._most = min(longest, self._longest)
-        self._wait = min(wait * 2, self._most)
+        self._longest_now = min(longest, self._longest)
+        self._wait = min(wait * 2, self._longest_now)
         return self.wait_for(now)
 
-    def open(self, now: float) -> None:
-        """A probe worked."""
+    def close(self, now: float) -> None:
+        """A probe succeeded."""
         self._last_wait = self._wait
-        self.opened_at = now
-        self._shut_at = inf
+        self.closed_at = now
+        self._opened_at = inf
         self.cause = None
         self.probing = False

@@ -58,7 +58,7 @@ class JournaledFeed(Generic[R]):
         reader, begin, screening = self._reader, self._recorder.begin, self._screening
         released = self._recorder.released
         try:
-            while await self._throttle.clear():
+            while await self._throttle.wait_while_paused():
                 most = self._most()
                 for _ in range(most - self._ahead):
                     live: InFlightRow[R] | None
@@ -134,7 +134,7 @@ class JournaledFeed(Generic[R]):
             self._reach = min(1.25 * self._reach, _FARTHEST)
         else:
             self._reach = max(0.98 * self._reach, 1.0)
-        return max(2, int(self._reach * self._throttle.room))
+        return max(2, int(self._reach * self._throttle.limit))
 
     @property
     def _ahead(self) -> int:

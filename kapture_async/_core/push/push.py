@@ -133,7 +133,7 @@ class Push(Generic[R]):
         self._throttle = Throttle(
             max_concurrency=max_concurrency,
             max_rate=settings.max_rate,
-            alone=True,
+            single=True,
             now=now,
             pause=pause,
             rand=rand,
@@ -346,7 +346,7 @@ class Push(Generic[R]):
             Whether it is the push itself that is being cut off.
         """
         if row.has_turn:
-            self._throttle.unused()
+            self._throttle.release_unused()
         row.release_slot()
         row.last = interrupted_by(error) or row.last or self._story_of(error, row.tries)
         if self._is_cut_off():

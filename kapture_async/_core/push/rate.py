@@ -1,4 +1,4 @@
-"""The rate that a service takes, learned from where it refuses requests as too many."""
+"""The request rate that a service accepts, learned from its rate-limit refusals."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class AdaptiveRateLimit:
         self._cycle_from, self._accepted_before_cycle = now, 0
         self._quota = False
         self._guess = False
-        """A first guess again: a steep rise has found the level, and less of it was taken."""
+        """A steep probe found the level, so it is set well below what was accepted then."""
 
     def at(self, now: float) -> float:
         """Requests per second to send now; infinity if no limit is known."""
@@ -113,18 +113,18 @@ class AdaptiveRateLimit:
         return level * (1.0 + (probing / doubled) ** 4)
 
     def accepted(self, now: float, count: int) -> None:
-        """The service accepted so many requests since the last call."""
+        """The service accepted ``count`` more requests."""
         self._accepted += count
         if now - self._marks[-1][0] >= 0.05:
             self._marks.append((now, self._accepted))
 
     def idle(self, now: float, seconds: float) -> None:
-        """Something else bounded the rate for so long: that time says nothing about the limit."""
+        """Something else limited the rate for so many seconds, which proves nothing."""
         if self._hold_from < now:
             self._hold_from = min(self._hold_from + seconds, now)
 
     def refused(self, now: float, sent_at: float, pause: float = 0.0) -> bool:
-        """The service refused a request as too many.
+        """The service refused a request because there were too many.
 
         Args:
             now: the time.
@@ -132,8 +132,8 @@ class AdaptiveRateLimit:
             pause: seconds for which the service asks to wait; 0 if it does not say.
 
         Returns:
-            Whether it counts. A request does not that was sent before the last refusal that did,
-            nor one that is refused now and then.
+            Whether it counts. An occasional refusal does not, nor does one of a request that was
+            sent before the last refusal that counted.
         """
         if sent_at < self._changed_at:
             return False
@@ -189,7 +189,7 @@ class AdaptiveRateLimit:
             self._too_high = inf
 
     def paused(self, since: float, until: float) -> None:
-        """Nothing was sent, or will be, because the service refused everything.
+        """Sending is paused, because the service refused everything.
 
         Args:
             since: when the pause began.
@@ -199,7 +199,7 @@ class AdaptiveRateLimit:
         if self._pause >= _LONG_PAUSE:
             accepted = self._accepted - self._accepted_before_cycle
             if accepted and self.level is not None:
-                if self._quota:  # one such pause may be anything; a second one makes a quota
+                if self._quota:  # one pause may mean anything; a second one means a quota
                     share = accepted / (until - self._cycle_from)
                     self.level = min(self.level, 1.1 * share)
                 self._quota = True
@@ -230,7 +230,7 @@ class AdaptiveRateLimit:
             self._hold = max(hold, (20.0 if far_below else 100.0) / self.level)
 
     def _measured(self, now: float) -> float:
-        """Requests per second that were accepted lately: over a second, or longer if few were."""
+        """Requests per second accepted lately: over one second, or longer if few were accepted."""
         recent = 0.0
         for at, count in reversed(self._marks):
             if now - at < _LOOKBACK:

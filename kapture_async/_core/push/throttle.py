@@ -1,4 +1,4 @@
-"""The pace of a push: found by trying, from nothing but how the tries end."""
+"""When a push may send: limits found from nothing but the results of its attempts."""
 
 from __future__ import annotations
 
@@ -12,55 +12,52 @@ from attrs import frozen
 from .circuit_breaker import CircuitBreaker
 from .concurrency import AdaptiveConcurrency
 from .rate import AdaptiveRateLimit
-from .retry_budget import RetryBudget
 from .wait_queue import Pauser, WaitQueue
 
-Sign = Literal["ok", "refused", "slow_down", "limit", "unreachable", "lost", "failed"]
-"""How one try ended, as far as the pace is concerned:
+Signal = Literal["ok", "refused", "slow_down", "limit", "unreachable", "lost", "failed"]
+"""What the result of one attempt says about the service:
 
 - ``ok``: the service accepted it;
-- ``refused``: it did not, for a reason of that one row; the service works;
-- ``slow_down``: it refused it as too many (429, 503), with or without a time to wait;
-- ``limit``: the same, but only in words: it is asked again soon whether they are meant so;
-- ``unreachable``: no connection came about;
-- ``lost``: sent, and no answer came (time-out, reset);
-- ``failed``: it answered that something is wrong with itself (500, 502 ...).
+- ``refused``: it rejected this one row; the service itself works;
+- ``slow_down``: rate-limited (429, 503), with or without ``Retry-After``;
+- ``limit``: the same, but only the text of the answer says so, so it is checked again soon;
+- ``unreachable``: could not connect;
+- ``lost``: sent, but no answer arrived (time-out, reset);
+- ``failed``: a server error (500, 502 ...).
 """
 
 Mode = Literal["ramping", "steady", "holding back", "paused", "probing"]
 
 _LONGEST_WAIT = 8.0
-"""Seconds between two probes at most. With the time to ramp up that leaves full speed within
-ten seconds after a service is back."""
-_WORDS_WAIT = 0.5
-"""The same after a limit that was told in words alone, so that a push that meets one which will
-not end while it runs soon knows."""
+"""Maximum seconds between two probes. With the ramp-up, full speed returns within ten seconds
+after a recovery."""
+_WORDED_LIMIT_WAIT = 0.5
+"""The same after ``limit``, so that a push soon notices one that will not end."""
 _TICK = 0.1
-_STREAK = 6
-"""Failures in a row, none without an answer between, that mean it is down; a refused connection
-counts twice."""
+_FAILURES = 6
+"""Consecutive failures that mean the service is down; a failure to connect counts twice."""
 _HICCUP = 1.5
-"""Seconds within which a service that was down does not come back."""
+"""Seconds within which a service does not recover from an outage: it was overloaded."""
 _CREDIT = 0.005
-"""Seconds by which a turn may be late and still not delay those behind it: what timers and a
-busy loop need. So in ``w`` seconds go at most ``max_rate * (w + 0.005) + 1``."""
+"""Seconds by which a request may be late without delaying the next ones, to absorb the jitter of
+timers. So at most ``max_rate * (w + 0.005) + 1`` requests are sent in ``w`` seconds."""
 
 
 @frozen
 class ThrottleState:
-    """What the pace is now; for display and for tests.
+    """The current limits, for display and for tests.
 
     Attributes:
-        mode: ``ramping``: still doubling; ``steady``; ``holding back``: the service has shown a
-            limit that is kept below; ``paused``: nobody sends; ``probing``: one does, to see
-            whether the service works again.
-        limit: requests that may be out at a time.
-        in_flight: requests that are.
-        waiting: workers that wait for their turn.
-        rate: requests per second that are sent at most; ``None`` without a limit.
-        paused_for: seconds until somebody may send; 0 if nobody has to wait.
-        shut_for: seconds since the service last worked, if it was found not to; else 0.
-        retries_left: tries beyond the first of a row that could be made at once.
+        mode: ``ramping``: concurrency still doubles; ``steady``: at full concurrency;
+            ``holding back``: below a limit of the service; ``paused``: nothing is sent;
+            ``probing``: one request checks whether the service works again.
+        limit: how many requests may be in flight.
+        in_flight: how many are.
+        waiting: workers waiting to send.
+        rate: maximum requests per second; ``None`` without a limit.
+        paused_for: seconds until a request may be sent.
+        down_for: seconds since the service last worked while the breaker is open; else 0.
+        retries_left: how many retries could be sent at once.
     """
 
     mode: Mode
@@ -69,12 +66,57 @@ class ThrottleState:
     waiting: int
     rate: float | None
     paused_for: float
-    shut_for: float
+    down_for: float
     retries_left: int
 
 
+class RetryBudget:
+    """Bounds retries to a share of the traffic, so that they cannot overload a failing service.
+
+    First attempts earn tokens and retries spend them. In ``w`` seconds with ``n`` first attempts
+    there are at most ``share * n + slow * w + floor`` retries.
+
+    Args:
+        now: the time.
+        floor: tokens at the start, and the most that are kept: enough for small pushes, and
+            for each worker to retry its row once after an outage.
+        share: tokens earned by a first attempt.
+        slow: tokens earned per second, so that workers that all wait to retry are not stuck.
+    """
+
+    __slots__ = ("_at", "floor", "share", "slow", "tokens")
+
+    def __init__(self, now: float, *, floor: float, share: float = 0.2, slow: float = 1.0) -> None:
+        self.floor = floor
+        self.share = share
+        self.slow = slow
+        self.tokens = floor
+        self._at = now
+
+    def earn(self) -> None:
+        """A row is sent for the first time."""
+        tokens = self.tokens + self.share
+        self.tokens = tokens if tokens < self.floor else self.floor
+
+    def wait_for(self, now: float) -> float:
+        """Seconds until there is a token, if nothing is earned meanwhile."""
+        passed = now - self._at
+        if passed > 0:
+            self._at = now
+            self.tokens = min(self.tokens + passed * self.slow, self.floor)
+        return max(0.0, (1.0 - self.tokens) / self.slow)
+
+    def spend(self, now: float) -> None:
+        """A row is sent again."""
+        self.tokens -= 1.0
+
+    def refund(self) -> None:
+        """Undo :meth:`spend`: the row was not sent."""
+        self.tokens = min(self.tokens + 1.0, self.floor)
+
+
 class _Stopped(asyncio.Event):
-    """Tells those in line, too."""
+    """An event that also empties the queues."""
 
     def __init__(self, then: Callable[[], None]) -> None:
         super().__init__()
@@ -88,24 +130,21 @@ class _Stopped(asyncio.Event):
 class Throttle:
     """When each worker of a push may send.
 
-    A worker calls :meth:`enter` before each try, and :meth:`leave` after it, exactly once. All
-    waiting is first come, first served. There are no settings but the two caps: how many may be
-    out is found by :class:`AdaptiveConcurrency`, the rate a service takes by
-    :class:`AdaptiveRateLimit`,
-    pauses and their ends are the business of :class:`CircuitBreaker`, and :class:`RetryBudget`
-    bounds
-    repetitions.
+    A worker calls :meth:`acquire` before each attempt, and :meth:`release` exactly once after it.
+    Waiting workers are served in order. :class:`AdaptiveConcurrency` finds how many requests may
+    be in flight, :class:`AdaptiveRateLimit` the rate that the service accepts,
+    :class:`CircuitBreaker` handles outages and pauses, and :class:`RetryBudget` bounds retries.
 
-    Before the service has worked for the first time it is never taken for "down", so that rows
-    fail at the pace of a small window and the caller can give up soon.
+    The service is never taken for down before it has worked once: until then rows fail at a small
+    concurrency, and the caller can soon give up.
 
     Args:
-        max_concurrency: the most requests that are out at a time.
-        max_rate: the most requests per second; ``None`` for no cap.
-        alone: until the first is accepted one request at most is out, so that a wrong address
-            or token costs one.
+        max_concurrency: maximum requests in flight.
+        max_rate: maximum requests per second; ``None`` for no limit.
+        single: allow one request at a time until the first is accepted, so that a wrong address
+            or token fails one request only.
         now: a monotonic clock.
-        pause: waits so long, or until the event is set.
+        pause: waits for so many seconds, or until the event is set.
         rand: a random number in [0, 1); for jitter only.
     """
 
@@ -114,91 +153,91 @@ class Throttle:
         *,
         max_concurrency: int,
         max_rate: float | None = None,
-        alone: bool = False,
+        single: bool = False,
         now: Callable[[], float],
         pause: Pauser,
         rand: Callable[[], float],
     ) -> None:
         start = now()
-        self.alone = alone
+        self.single = single
         self._now = now
         self._pause = pause
         self._max_rate = inf if max_rate is None else max_rate
         self._in_flight = 0
-        self.window = AdaptiveConcurrency(max_concurrency)
+        self.concurrency = AdaptiveConcurrency(max_concurrency)
         self._rate = AdaptiveRateLimit(start)
-        self._door = CircuitBreaker(longest=_LONGEST_WAIT, rand=rand)
+        self._breaker = CircuitBreaker(longest=_LONGEST_WAIT, rand=rand)
         self._budget = RetryBudget(start, floor=float(max(10, max_concurrency)))
-        self._turns = WaitQueue(
+        self._queue = WaitQueue(
             wait_for=self._wait_for,
-            take=self._take,
-            give_back=self._give_back,
+            on_admit=self._admit,
+            on_abandon=self._abandon,
             now=now,
             pause=pause,
         )
-        self._retries = WaitQueue(
+        self._retry_queue = WaitQueue(
             wait_for=self._budget.wait_for,
-            take=self._budget.spend,
-            give_back=self._budget.give_back,
+            on_admit=self._budget.spend,
+            on_abandon=self._budget.refund,
             now=now,
             pause=pause,
         )
         self.stopped = _Stopped(self._stop)
-        """Set it to stop: all who wait, and all who come, are sent away."""
-        self._slot_at = -inf
-        self._taken = 0
-        self._rate_binds = False
+        """Set it to stop: from then on :meth:`acquire` returns False, also for those who wait."""
+        self._next_at = -inf
+        self._accepted = 0
+        self._rate_limited = False
         self._ticked_at = start
-        self._worked = False
-        self._streak = 0
-        self._worked_at = start
-        self._before = self.window.limit
-        self._free = False
-        self._over = False
-        self._find_free(start)
+        self._has_worked = False
+        self._failures = 0
+        self._last_worked_at = start
+        self._limit_before = self.concurrency.limit
+        self._unrestricted = False
+        self._closed = False
+        self._update_unrestricted(start)
 
     # --- for the workers -----------------------------------------------------------------------
 
-    async def enter(self, *, again: bool = False) -> bool:
-        """Wait for one's turn.
+    async def acquire(self, *, again: bool = False) -> bool:
+        """Wait until a request may be sent.
 
         Args:
-            again: the row was tried before, so this try is charged to the retry budget.
+            again: this is a retry, to be charged to the retry budget.
 
         Returns:
-            True: send now, and call :meth:`leave` afterwards. False: the push was stopped.
+            True: send now, and call :meth:`release` afterwards. False: the push was stopped.
         """
         if again:
-            if not await self._afford():
+            if not await self._wait_for_budget():
                 return False
         else:
             self._budget.earn()
-            if self._retries.waiting:
-                self._retries.advance()
-        if not self._turns.waiting and not self.stopped.is_set():
+            if self._retry_queue.waiting:
+                self._retry_queue.advance()
+        if not self._queue.waiting and not self.stopped.is_set():
             now = self._now()
             if self._wait_for(now) <= 0.0:
-                self._take(now)
+                self._admit(now)
                 return True
         try:
-            return await self._turns.join()
+            return await self._queue.wait()
         except BaseException:
             if again:
-                self._budget.give_back()
+                self._budget.refund()
             raise
 
-    def enter_at_once(self) -> bool:
-        """:meth:`enter` where nobody has to wait, which is the usual case.
+    def try_acquire(self) -> bool:
+        """:meth:`acquire` without waiting, for the usual case that nothing limits.
 
         Returns:
-            True: send now, and call :meth:`leave` afterwards. False: call :meth:`enter`.
+            True: send now, and call :meth:`release` afterwards. False: call :meth:`acquire`.
         """
         if (
-            not self._free
-            or self._turns.waiting
-            or self._retries.waiting
-            or self._in_flight >= self.window.limit
-            or self._over
+            not self._unrestricted
+            or self._queue.waiting
+            or self._retry_queue.waiting
+            or self._in_flight >= self.concurrency.limit
+            or self._closed
         ):
             return False
         budget = self._budget
@@ -207,236 +246,236 @@ class Throttle:
         self._in_flight += 1
         return True
 
-    def leave(
+    def release(
         self,
-        sign: Sign,
+        signal: Signal,
         latency: float,
         retry_after: float | None = None,
         *,
         now: float | None = None,
     ) -> float:
-        """Give the turn back, and say how the try ended.
+        """Report the result of an attempt.
 
         Args:
-            sign: how it ended.
-            latency: seconds from :meth:`enter` to the end.
+            signal: the result.
+            latency: seconds from :meth:`acquire` to the end.
             retry_after: seconds the service asks to wait, if it says so.
             now: the time, if it is known.
 
         Returns:
-            Seconds all wait from now because of this try; 0 if it brought no new pause.
+            Seconds for which this result pauses all workers; 0 if it starts no new pause.
         """
         if now is None:
             now = self._now()
-        in_use = self._in_flight + 1.0 > self.window.limit
+        in_use = self._in_flight + 1.0 > self.concurrency.limit
         self._in_flight -= 1
         wait = 0.0
-        if sign == "ok" or sign == "refused":
-            self._taken += 1
-            self._worked_at = now
-            if not self._worked or self._streak or not self._free:
-                if sign == "ok":
-                    self.alone = False
-                self._works(now, now - latency)
-                self._learn(now)
-            self.window.worked(latency, in_use)
-        elif sign == "slow_down" or sign == "limit":
-            longest = inf if sign == "slow_down" else _WORDS_WAIT
-            wait = self._slow_down(now, now - latency, retry_after, longest)
+        if signal == "ok" or signal == "refused":
+            self._accepted += 1
+            self._last_worked_at = now
+            if not self._has_worked or self._failures or not self._unrestricted:
+                if signal == "ok":
+                    self.single = False
+                self._on_success(now, now - latency)
+                self._report_accepted(now)
+            self.concurrency.succeeded(latency, in_use)
+        elif signal == "slow_down" or signal == "limit":
+            longest = inf if signal == "slow_down" else _WORDED_LIMIT_WAIT
+            wait = self._on_slow_down(now, now - latency, retry_after, longest)
         else:
-            wait = self._fails(now, now - latency, sign)
+            wait = self._on_failure(now, now - latency, signal)
         if now - self._ticked_at >= _TICK:
             self._tick(now, in_use)
-        if self._turns.waiting:
-            self._turns.advance()
+        if self._queue.waiting:
+            self._queue.advance()
         return wait
 
     @property
-    def room(self) -> int:
-        """How many may be out at a time, as of now."""
-        return 1 if self.alone else int(self.window.limit)
+    def limit(self) -> int:
+        """How many requests may be in flight now."""
+        return 1 if self.single else int(self.concurrency.limit)
 
-    def let_others_go(self) -> None:
-        """One request at a time is no longer all."""
-        self.alone = False
-        self._find_free(self._now())
-        self._turns.advance()
+    def allow_concurrency(self) -> None:
+        """Lift the limit of one request at a time."""
+        self.single = False
+        self._update_unrestricted(self._now())
+        self._queue.advance()
 
-    async def clear(self) -> bool:
-        """Wait while everybody waits, without taking a turn.
+    async def wait_while_paused(self) -> bool:
+        """Wait until sending is not paused, without acquiring.
 
         Returns:
             False if the push was stopped.
         """
         while not self.stopped.is_set():
-            wait = self._door.wait_for(self._now())
+            wait = self._breaker.wait_for(self._now())
             if wait <= 0:
                 return True
             await self._pause(self.stopped, wait)
         return False
 
-    def unused(self) -> None:
-        """Give the turn back of a try that never came to the network. It says nothing."""
+    def release_unused(self) -> None:
+        """Release without a result: nothing was sent."""
         self._in_flight -= 1
-        if self._turns.waiting:
-            self._turns.advance()
+        if self._queue.waiting:
+            self._queue.advance()
 
     @property
     def state(self) -> ThrottleState:
-        """What the pace is now."""
+        """The current limits."""
         now = self._now()
         rate = min(self._max_rate, self._rate.at(now))
-        paused = self._door.wait_for(now)
-        cause = self._door.cause
-        window = self.window
+        paused = self._breaker.wait_for(now)
+        cause = self._breaker.cause
+        concurrency = self.concurrency
         mode: Mode
-        if self._door.probing:
+        if self._breaker.probing:
             mode = "probing"
         elif paused > 0 or cause is not None:
             mode = "paused"
         elif self._rate.level is not None:
             mode = "holding back"
-        elif window.ramping:
+        elif concurrency.ramping:
             mode = "ramping"
-        elif window.limit < window.most:
+        elif concurrency.limit < concurrency.maximum:
             mode = "holding back"
         else:
             mode = "steady"
         self._budget.wait_for(now)
         return ThrottleState(
             mode=mode,
-            limit=int(window.limit),
+            limit=int(concurrency.limit),
             in_flight=self._in_flight,
-            waiting=self._turns.waiting + self._retries.waiting,
+            waiting=self._queue.waiting + self._retry_queue.waiting,
             rate=None if rate == inf else rate,
             paused_for=paused,
-            shut_for=0.0 if cause is None else now - self._worked_at,
+            down_for=0.0 if cause is None else now - self._last_worked_at,
             retries_left=int(self._budget.tokens),
         )
 
-    # --- who may pass --------------------------------------------------------------------------
+    # --- admission -----------------------------------------------------------------------------
 
-    async def _afford(self) -> bool:
+    async def _wait_for_budget(self) -> bool:
         if self.stopped.is_set():
             return False
-        return await self._retries.join()
+        return await self._retry_queue.wait()
 
     def _wait_for(self, now: float) -> float:
-        if self._in_flight + 1.0 > (1.0 if self.alone else self.window.limit):
+        if self._in_flight + 1.0 > (1.0 if self.single else self.concurrency.limit):
             return inf
-        wait = self._door.wait_for(now)
-        until_slot = self._slot_at - now
-        if until_slot <= wait:
+        wait = self._breaker.wait_for(now)
+        until_next = self._next_at - now
+        if until_next <= wait:
             return wait
-        self._rate_binds = True
-        return until_slot
+        self._rate_limited = True
+        return until_next
 
-    def _take(self, now: float) -> None:
+    def _admit(self, now: float) -> None:
         self._in_flight += 1
-        if self._free:
+        if self._unrestricted:
             return
         rate = min(self._max_rate, self._rate.at(now))
         if rate < inf:
-            slot = self._slot_at
-            self._slot_at = (slot if slot > now - _CREDIT else now) + 1.0 / rate
-        if self._door.passed(now):
-            self._budget.give_back()  # probes have a bound of their own
-        self._find_free(now)
+            next_at = self._next_at
+            self._next_at = (next_at if next_at > now - _CREDIT else now) + 1.0 / rate
+        if self._breaker.acquired(now):
+            self._budget.refund()  # probes have their own limit
+        self._update_unrestricted(now)
 
-    def _give_back(self) -> None:
+    def _abandon(self) -> None:
         self._in_flight -= 1
 
     def _stop(self) -> None:
-        self._over = True
-        self._turns.close()
-        self._retries.close()
+        self._closed = True
+        self._queue.close()
+        self._retry_queue.close()
 
-    def _find_free(self, now: float) -> None:
-        """Nothing but the window bounds: the way of most pushes, and the fast one."""
-        self._free = (
-            not self.alone
+    def _update_unrestricted(self, now: float) -> None:
+        """Whether only concurrency limits, which takes the fast path."""
+        self._unrestricted = (
+            not self.single
             and self._max_rate == inf
             and self._rate.level is None
-            and self._door.cause is None
-            and self._door.wait_for(now) <= 0.0
+            and self._breaker.cause is None
+            and self._breaker.wait_for(now) <= 0.0
         )
 
-    # --- what the ends of tries mean -----------------------------------------------------------
+    # --- results -------------------------------------------------------------------------------
 
-    def _works(self, now: float, sent_at: float) -> None:
-        self._worked = True
-        door = self._door
-        if door.cause is None:
-            self._streak = 0
-        elif sent_at >= door.shut_at:
-            self._streak = 0
-            self._reopen(now)
-        self._find_free(now)
+    def _on_success(self, now: float, sent_at: float) -> None:
+        self._has_worked = True
+        breaker = self._breaker
+        if breaker.cause is None:
+            self._failures = 0
+        elif sent_at >= breaker.opened_at:
+            self._failures = 0
+            self._resume(now)
+        self._update_unrestricted(now)
 
-    def _reopen(self, now: float) -> None:
-        door = self._door
-        self._learn(now)
-        if door.cause == "down":
-            if now - door.shut_at < _HICCUP:  # the load was too much, rather
-                self._before = max(1.0, 0.7 * self._before)
-            self.window.restart(now, self._before)
+    def _resume(self, now: float) -> None:
+        breaker = self._breaker
+        self._report_accepted(now)
+        if breaker.cause == "down":
+            if now - breaker.opened_at < _HICCUP:  # overloaded rather than down
+                self._limit_before = max(1.0, 0.7 * self._limit_before)
+            self.concurrency.restart(now, self._limit_before)
             self._rate.paused(now, now)
         else:
-            self._rate.paused(door.shut_at, now)
-        door.open(now)
+            self._rate.paused(breaker.opened_at, now)
+        breaker.close(now)
 
-    def _slow_down(
+    def _on_slow_down(
         self, now: float, sent_at: float, retry_after: float | None, longest: float
     ) -> float:
-        door = self._door
-        held_until = door.held_until
-        wait = door.hold(now, retry_after) if retry_after else 0.0
-        if door.cause is not None:
-            if sent_at < door.shut_at:
+        breaker = self._breaker
+        paused_until = breaker.paused_until
+        wait = breaker.pause(now, retry_after) if retry_after else 0.0
+        if breaker.cause is not None:
+            if sent_at < breaker.opened_at:
                 return wait
-            door.probing = False
-            return max(wait, door.wait_for(now))
-        self._learn(now)
+            breaker.probing = False
+            return max(wait, breaker.wait_for(now))
+        self._report_accepted(now)
         changed = self._rate.refused(now, sent_at, retry_after or 0.0)
         if retry_after:
             if wait:
                 self._rate.paused(now, now + wait)
-            if self._worked_at < held_until <= sent_at:  # the time was not enough
-                wait = door.shut(now, "slow_down", max(0.5, retry_after), longest)
+            if self._last_worked_at < paused_until <= sent_at:  # the pause was too short
+                wait = breaker.open(now, "slow_down", max(0.5, retry_after), longest)
         elif changed:
             first = min(0.5, max(0.02, self._rate.round_trip, 2.0 / self._rate.at(now)))
-            wait = door.shut(now, "slow_down", first, longest)
-        self._free = False
+            wait = breaker.open(now, "slow_down", first, longest)
+        self._unrestricted = False
         return wait
 
-    def _fails(self, now: float, sent_at: float, sign: Sign) -> float:
-        self._streak += 2 if sign == "unreachable" else 1
-        if not self._worked:
+    def _on_failure(self, now: float, sent_at: float, signal: Signal) -> float:
+        self._failures += 2 if signal == "unreachable" else 1
+        if not self._has_worked:
             return 0.0
-        door = self._door
-        if door.cause == "down":
-            if sent_at < door.shut_at:
+        breaker = self._breaker
+        if breaker.cause == "down":
+            if sent_at < breaker.opened_at:
                 return 0.0
-            door.probing = False
-            return door.wait_for(now)
-        self.window.failed()
-        if self._streak < _STREAK:
+            breaker.probing = False
+            return breaker.wait_for(now)
+        self.concurrency.failed()
+        if self._failures < _FAILURES:
             return 0.0
-        if now - door.opened_at > 5.0:  # else the window is still on its way back
-            self._before = self.window.limit
-        self._free = False
-        return door.shut(now, "down", 0.5)
+        if now - breaker.closed_at > 5.0:  # else it is still ramping up
+            self._limit_before = self.concurrency.limit
+        self._unrestricted = False
+        return breaker.open(now, "down", 0.5)
 
-    def _learn(self, now: float) -> None:
-        self._rate.accepted(now, self._taken)
-        self._taken = 0
+    def _report_accepted(self, now: float) -> None:
+        self._rate.accepted(now, self._accepted)
+        self._accepted = 0
 
     def _tick(self, now: float, in_use: bool) -> None:
         passed = now - self._ticked_at
         self._ticked_at = now
-        self._learn(now)
-        if not self._rate_binds:
+        self._report_accepted(now)
+        if not self._rate_limited:
             self._rate.idle(now, passed)
-        self._rate_binds = False
-        self.window.tick(now, passed)
-        self._rate.round_trip = self.window.usual
+        self._rate_limited = False
+        self.concurrency.tick(now, passed)
+        self._rate.round_trip = self.concurrency.usual_latency

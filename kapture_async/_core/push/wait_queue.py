@@ -1,4 +1,4 @@
-"""A queue of workers without a task of its own: whoever waits first keeps the clock for all."""
+"""A first-come, first-served queue without a task: the first waiter runs the timer for all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from math import inf
 
 Pauser = Callable[[asyncio.Event, float], Awaitable[None]]
-"""Waits so many seconds, or until the event is set."""
+"""Waits for so many seconds, or until the event is set."""
 
 
 async def pause_on_clock(stop: asyncio.Event, seconds: float) -> None:
@@ -21,16 +21,16 @@ async def pause_on_clock(stop: asyncio.Event, seconds: float) -> None:
 
 
 _SLACK = 1e-6
-"""Seconds that are no time: timers fire that early, and sums of floats miss by less."""
+"""Seconds to ignore: timers fire this early, and float errors are smaller."""
 
 
 class _Waiter:
-    __slots__ = ("gone", "sleeping", "through")
+    __slots__ = ("abandoned", "admitted", "sleeping")
 
     def __init__(self) -> None:
         self.sleeping: asyncio.Future[None] | None = None
-        self.through = False
-        self.gone = False
+        self.admitted = False
+        self.abandoned = False
 
     def wake(self) -> None:
         if self.sleeping is not None and not self.sleeping.done():
@@ -38,12 +38,12 @@ class _Waiter:
 
 
 class WaitQueue:
-    """First come, first through, as soon as ``wait_for`` allows.
+    """Admits waiters in order, each as soon as ``wait_for`` allows.
 
     Args:
-        wait_for: seconds until the next may pass; 0 for now, infinity if no clock can tell.
-        take: called at the moment one passes.
-        give_back: undoes ``take`` for one who was let through and will not go.
+        wait_for: seconds until the next may be admitted; infinity if no time is known.
+        on_admit: called when one is admitted.
+        on_abandon: undoes ``on_admit`` for one that was cancelled after it was admitted.
         now: a monotonic clock.
         pause: waits; replaceable for tests.
     """
@@ -52,99 +52,97 @@ class WaitQueue:
         self,
         *,
         wait_for: Callable[[float], float],
-        take: Callable[[float], None],
-        give_back: Callable[[], None],
+        on_admit: Callable[[float], None],
+        on_abandon: Callable[[], None],
         now: Callable[[], float],
         pause: Pauser,
     ) -> None:
         self._wait_for = wait_for
-        self._take = take
-        self._give_back = give_back
+        self._on_admit = on_admit
+        self._on_abandon = on_abandon
         self._now = now
         self._pause = pause
         self._waiters: deque[_Waiter] = deque()
-        self._keeper: _Waiter | None = None
-        self._rings_at = inf
+        self._timekeeper: _Waiter | None = None
+        self._alarm_at = inf
         self._alarm = asyncio.Event()
         self._closed = False
         self.waiting = 0
-        """How many stand in line."""
+        """How many wait."""
 
-    async def join(self) -> bool:
-        """Wait for one's turn. False if the line was closed instead."""
-        me = _Waiter()
-        self._waiters.append(me)
+    async def wait(self) -> bool:
+        """Wait to be admitted. False if the queue was closed instead."""
+        waiter = _Waiter()
+        self._waiters.append(waiter)
         self.waiting += 1
         try:
             seconds = self.advance()
-            while not (me.through or self._closed):
-                if self._keeper is None and seconds < inf:
-                    await self._keep_the_clock(me, seconds)
+            while not (waiter.admitted or self._closed):
+                if self._timekeeper is None and seconds < inf:
+                    await self._keep_time(waiter, seconds)
                 else:
-                    me.sleeping = asyncio.get_running_loop().create_future()
-                    await me.sleeping
+                    waiter.sleeping = asyncio.get_running_loop().create_future()
+                    await waiter.sleeping
                 seconds = self.advance()
-        except BaseException:  # cancelled, perhaps in the very moment it was let through
-            self._leave(me)
+        except BaseException:  # cancelled, perhaps just after it was admitted
+            self._abandon(waiter)
             raise
         if self._closed:
-            self._leave(me)
+            self._abandon(waiter)
             return False
         if self._waiters:
-            self.advance()  # somebody else must keep the clock now
+            self.advance()  # another waiter must run the timer now
         return True
 
-    def _leave(self, me: _Waiter) -> None:
-        if me.through:
-            self._give_back()
+    def _abandon(self, waiter: _Waiter) -> None:
+        if waiter.admitted:
+            self._on_abandon()
         else:
-            me.gone = True
+            waiter.abandoned = True
             self.waiting -= 1
         self.advance()
 
-    async def _keep_the_clock(self, me: _Waiter, seconds: float) -> None:
-        self._keeper = me
-        self._rings_at = self._now() + seconds
+    async def _keep_time(self, waiter: _Waiter, seconds: float) -> None:
+        self._timekeeper = waiter
+        self._alarm_at = self._now() + seconds
         self._alarm.clear()
         try:
             await self._pause(self._alarm, seconds)
         finally:
-            self._keeper = None
+            self._timekeeper = None
 
     def advance(self) -> float:
-        """Let through all who may pass now.
-
-        To be called whenever something may have changed for the better.
+        """Admit all that may pass now. Call this whenever a limit may have risen.
 
         Returns:
-            Seconds until the next may pass, infinity if nobody waits or no clock can tell.
+            Seconds until the next may be admitted; infinity if none waits or no time is known.
         """
         waiters = self._waiters
         while waiters and not self._closed:
             first = waiters[0]
-            if first.gone:
+            if first.abandoned:
                 waiters.popleft()
                 continue
             now = self._now()
             seconds = self._wait_for(now)
             if seconds > _SLACK:
                 if seconds < inf:
-                    if self._keeper is None:
+                    if self._timekeeper is None:
                         first.wake()
-                    elif now + seconds < self._rings_at - _SLACK:
+                    elif now + seconds < self._alarm_at - _SLACK:
                         self._alarm.set()
                 return seconds
             waiters.popleft()
             self.waiting -= 1
-            first.through = True
-            self._take(now)
-            if first is self._keeper:
+            first.admitted = True
+            self._on_admit(now)
+            if first is self._timekeeper:
                 self._alarm.set()
             first.wake()
         return inf
 
     def close(self) -> None:
-        """Send everybody away, also those who come later."""
+        """Turn away all waiters, present and future."""
         self._closed = True
         self._alarm.set()
         for waiter in self._waiters:

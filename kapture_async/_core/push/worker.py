@@ -31,7 +31,7 @@ from .answers import Contradiction
 from .events import PushPaused
 from .rows import InFlightRow, Slowed
 from .stop_rules import Stop
-from .throttle import Sign
+from .throttle import Signal
 from .wait_queue import Pauser
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Worker(Generic[R]):
         self._rand = rand
         self._most = most
         self._spawned = 0
-        self._room = push._throttle.room
+        self._limit = push._throttle.limit
         self._group: TaskGroup
         self._waiting: set[InFlightRow[R]] = set()
         self._slowed = 0
@@ -106,7 +106,7 @@ class Worker(Generic[R]):
 
     def _spawn_workers(self) -> None:
         """Have as many workers as may send at a time: more would only queue."""
-        while self._spawned < min(self._push._throttle.room, self._most):
+        while self._spawned < min(self._push._throttle.limit, self._most):
             self._spawned += 1
             self._group.start_soon(self.work)
 
@@ -142,10 +142,10 @@ class Worker(Generic[R]):
                     self._waiting.discard(row)
                     await self._enter_again(row, row.last)
                 else:
-                    row.has_turn = throttle.enter_at_once()
+                    row.has_turn = throttle.try_acquire()
                     if not row.has_turn:
                         feed.hold_slot(row)
-                        row.has_turn = await throttle.enter()
+                        row.has_turn = await throttle.acquire()
                     if row.slot is not None:
                         row.release_slot()
                 while row.has_turn:
@@ -173,9 +173,9 @@ class Worker(Generic[R]):
                         row.has_turn = False
                         rules.accepted += 1
                         row.ended = ended = now()
-                        throttle.leave("ok", ended - began, now=ended)
-                        if throttle.window.limit >= self._room + 1:
-                            self._room = throttle.room
+                        throttle.release("ok", ended - began, now=ended)
+                        if throttle.concurrency.limit >= self._limit + 1:
+                            self._limit = throttle.limit
                             self._spawn_workers()
                         break
                     if not await self._comes_again(row, row.last, began):
@@ -189,7 +189,7 @@ class Worker(Generic[R]):
             except HelpdeskError as error:
                 row.last = error.with_traceback(None)
                 if row.has_turn:
-                    throttle.unused()
+                    throttle.release_unused()
             except BaseException as error:
                 if push._interrupted(row, error):
                     end(row)
@@ -226,25 +226,29 @@ class Worker(Generic[R]):
             recorder.defer(row, error)
         if row.slowed is not None and row.slowed.wait:
             await self._pause(self._push._throttle.stopped, row.slowed.wait)
-        row.has_turn = await self._push._throttle.enter(again=True)
+        row.has_turn = await self._push._throttle.acquire(again=True)
         if recorder is not None and row.has_turn:
             await recorder.again(row)
 
     def _leave(self, row: InFlightRow[R], error: HelpdeskError, began: float) -> float:
         """Give the turn back; returns the seconds all wait because of how the try ended."""
         row.has_turn = False
-        sign = _sign_of(error)
-        if sign is None:
-            self._push._throttle.unused()
+        signal = _signal_of(error)
+        if signal is None:
+            self._push._throttle.release_unused()
             return 0.0
         if isinstance(error, RateLimitedError) and self._slow(row, error):
-            sign = "refused"
-        wait = self._push._throttle.leave(sign, self._push._now() - began, error.retry_after)
-        if sign == "refused" and self._push._stop_rules.keep_going and self._push._throttle.alone:
-            self._push._throttle.let_others_go()
+            signal = "refused"
+        wait = self._push._throttle.release(signal, self._push._now() - began, error.retry_after)
+        if (
+            signal == "refused"
+            and self._push._stop_rules.keep_going
+            and self._push._throttle.single
+        ):
+            self._push._throttle.allow_concurrency()
             self._spawn_workers()
         if wait:
-            slow = sign in ("slow_down", "limit")
+            slow = signal in ("slow_down", "limit")
             self._push._tell(
                 PushPaused(wait, "the service asks to slow down" if slow else "it is down")
             )
@@ -283,7 +287,7 @@ class Worker(Generic[R]):
         """Whether to send the row again."""
         passed = self._push._now() - row.started
         told = isinstance(error, RateLimitedError)  # then each row has its own patience
-        if wait and not told and self._push._throttle.state.shut_for > self._patience:
+        if wait and not told and self._push._throttle.state.down_for > self._patience:
             self._push._stop_with(Stop(f"the service has not worked for {self._patience:g} s"))
             return False
         if told:
@@ -343,7 +347,7 @@ class Worker(Generic[R]):
         return error
 
 
-def _sign_of(error: HelpdeskError) -> Sign | None:
+def _signal_of(error: HelpdeskError) -> Signal | None:
     """What a failed try says of the service; ``None`` if it says nothing."""
     if isinstance(error, RateLimitedError):
         return "slow_down" if error.status == 429 else "limit"

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from attrs import define, field, frozen
 
-from kapture_async._core.push.throttle import Sign, Throttle
+from kapture_async._core.push.throttle import Signal, Throttle
 from kapture_async._core.push.wait_queue import pause_on_clock
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ def simulate(main: Coroutine[Any, Any, T]) -> T:
 
 @frozen
 class Answer:
-    sign: Sign
+    signal: Signal
     latency: float
     retry_after: float | None = None
 
@@ -199,7 +199,7 @@ class Run:
     """What came of a push in simulated time."""
 
     service: Service
-    pace: Throttle
+    throttle: Throttle
     seconds: float
     retries: list[float]
     states: list[Any]
@@ -225,7 +225,7 @@ def push(
 
     async def main() -> Run:
         loop = asyncio.get_running_loop()
-        pace = Throttle(
+        throttle = Throttle(
             max_concurrency=workers,
             max_rate=max_rate,
             now=loop.time,
@@ -237,14 +237,14 @@ def push(
             while True:
                 again = False
                 while True:
-                    if not await pace.enter(again=again):
+                    if not await throttle.acquire(again=again):
                         return
                     began = loop.time()
                     if again:
                         retries.append(began)
                     answer = await service.call()
-                    pace.leave(answer.sign, loop.time() - began, answer.retry_after)
-                    if answer.sign not in retries_of:
+                    throttle.release(answer.signal, loop.time() - began, answer.retry_after)
+                    if answer.signal not in retries_of:
                         break
                     again = True
 
@@ -253,10 +253,10 @@ def push(
             await asyncio.sleep(seconds)
         else:
             while loop.time() < seconds:
-                states.append((loop.time(), pace.state))
+                states.append((loop.time(), throttle.state))
                 await asyncio.sleep(watch)
-        pace.stopped.set()
+        throttle.stopped.set()
         await asyncio.gather(*tasks)
-        return Run(service, pace, seconds, retries, states)
+        return Run(service, throttle, seconds, retries, states)
 
     return simulate(main())

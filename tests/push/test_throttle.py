@@ -1,4 +1,4 @@
-"""The pace of a push against simulated services, in simulated time."""
+"""The throttle of a push against simulated services, in simulated time."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kapture_async._core.push.retry_budget import RetryBudget
-from kapture_async._core.push.throttle import Sign, Throttle
+from kapture_async._core.push.throttle import RetryBudget, Signal, Throttle
 from kapture_async._core.push.wait_queue import pause_on_clock
 
-from .pace_simulation import (
+from .throttle_simulation import (
     Answer,
     FixedWindow,
     Limiter,
@@ -48,7 +47,7 @@ def exact(wait: float) -> float:
     return wait
 
 
-def new_pace(**settings: Any) -> Throttle:
+def new_throttle(**settings: Any) -> Throttle:
     """For use inside a simulation."""
     settings.setdefault("max_concurrency", 64)
     loop = asyncio.get_running_loop()
@@ -108,7 +107,7 @@ def test_a_service_that_became_slower_keeps_its_window() -> None:
     service = Service(latency=lambda: 0.1 if asyncio.get_running_loop().time() < 10 else 0.6)
     run = push(service, 60)
     assert service.rate_between(25, 60) >= 0.95 * 64 / 0.6
-    assert run.pace.state.limit == 64
+    assert run.throttle.state.limit == 64
 
 
 def test_a_service_that_can_do_less_gets_a_smaller_window_at_no_cost() -> None:
@@ -186,14 +185,14 @@ def test_what_the_service_asks_for_holds_for_all() -> None:
 
 def test_those_who_are_refused_together_report_one_pause() -> None:
     async def main() -> list[float]:
-        pace = new_pace(max_concurrency=8)
+        throttle = new_throttle(max_concurrency=8)
         for _ in range(8):
-            assert await pace.enter()
+            assert await throttle.acquire()
         waits = []
         for _ in range(8):
             await asyncio.sleep(0.01)
-            waits.append(pace.leave("slow_down", 0.1, 2.0))
-        waits.append(pace.state.paused_for)
+            waits.append(throttle.release("slow_down", 0.1, 2.0))
+        waits.append(throttle.state.paused_for)
         return waits
 
     first, *others, paused_for = simulate(main())
@@ -234,11 +233,11 @@ def test_a_limit_of_how_many_at_a_time_is_respected() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sign", "after"), [("unreachable", 0.001), ("failed", 0.02), ("lost", 30.0)]
+    ("signal", "after"), [("unreachable", 0.001), ("failed", 0.02), ("lost", 30.0)]
 )
-def test_an_outage_of_five_minutes(sign: Sign, after: float) -> None:
+def test_an_outage_of_five_minutes(signal: Signal, after: float) -> None:
     def fate(now: float) -> Answer | None:
-        return Answer(sign, after) if 5 <= now < 305 else None
+        return Answer(signal, after) if 5 <= now < 305 else None
 
     run = push(Service(latency=lambda: 0.1, fate=fate), 320, watch=0.5)
     service = run.service
@@ -254,8 +253,8 @@ def test_an_outage_of_five_minutes(sign: Sign, after: float) -> None:
     assert sum(first < at <= first + 0.15 for at in service.tries) <= 64 // 2
     modes = {state.mode for at, state in run.states if 40 < at < 300}
     assert modes <= {"paused", "probing"}
-    assert max(state.shut_for for _, state in run.states) > 290
-    assert run.states[-1][1].shut_for == 0
+    assert max(state.down_for for _, state in run.states) > 290
+    assert run.states[-1][1].down_for == 0
 
 
 def test_a_gateway_that_only_says_slow_down_is_an_outage_too() -> None:
@@ -269,14 +268,14 @@ def test_a_gateway_that_only_says_slow_down_is_an_outage_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sign", "after"), [("unreachable", 0.001), ("failed", 0.02), ("lost", 5.0)]
+    ("signal", "after"), [("unreachable", 0.001), ("failed", 0.02), ("lost", 5.0)]
 )
-def test_what_never_worked_is_not_waited_for(sign: Sign, after: float) -> None:
-    service = Service(latency=lambda: 0.1, fate=lambda now: Answer(sign, after))
+def test_what_never_worked_is_not_waited_for(signal: Signal, after: float) -> None:
+    service = Service(latency=lambda: 0.1, fate=lambda now: Answer(signal, after))
     run = push(service, 100 / 8 * after + 0.2, retries_of=frozenset())
     assert len(service.tries) >= 100
-    assert run.pace.state.shut_for == 0
-    assert run.pace.state.limit == 8
+    assert run.throttle.state.down_for == 0
+    assert run.throttle.state.limit == 8
 
 
 def test_a_bad_row_now_and_then_is_no_outage() -> None:
@@ -289,7 +288,7 @@ def test_a_bad_row_now_and_then_is_no_outage() -> None:
 
     # Five failures in a row, then one that works.
     run = push(Service(latency=lambda: 0.1, fate=fate), 5, workers=1, watch=0.01)
-    assert all(state.shut_for == 0 for _, state in run.states)
+    assert all(state.down_for == 0 for _, state in run.states)
 
 
 # --- retries ---------------------------------------------------------------------------------
@@ -312,10 +311,10 @@ def test_repetitions_stay_a_fifth_of_the_traffic() -> None:
 
 def test_a_small_push_may_repeat_each_row() -> None:
     async def main() -> None:
-        pace = new_pace(max_concurrency=4)
+        throttle = new_throttle(max_concurrency=4)
         for again in (False, True, True, True):
-            assert await pace.enter(again=again)
-            pace.leave("ok", 0.0)
+            assert await throttle.acquire(again=again)
+            throttle.release("ok", 0.0)
         assert asyncio.get_running_loop().time() == 0.0
 
     simulate(main())
@@ -323,10 +322,10 @@ def test_a_small_push_may_repeat_each_row() -> None:
 
 def test_who_all_wait_to_repeat_are_not_stuck() -> None:
     async def main() -> float:
-        pace = new_pace(max_concurrency=1)
+        throttle = new_throttle(max_concurrency=1)
         for _ in range(14):
-            assert await pace.enter(again=True)
-            pace.leave("refused", 0.0)
+            assert await throttle.acquire(again=True)
+            throttle.release("refused", 0.0)
         return asyncio.get_running_loop().time()
 
     assert simulate(main()) == pytest.approx(4.0)
@@ -350,7 +349,7 @@ def test_the_budget_is_never_overdrawn(steps: list[tuple[str, float]], floor: in
             budget.spend(now)
             repeated += 1
         elif step == "back" and repeated:
-            budget.give_back()
+            budget.refund()
             repeated -= 1
         assert -1e-9 <= budget.tokens <= floor
         assert repeated <= floor + 0.2 * firsts + now + 1e-6
@@ -361,15 +360,15 @@ def test_the_budget_is_never_overdrawn(steps: list[tuple[str, float]], floor: in
 
 def test_first_come_first_served() -> None:
     async def main() -> list[int]:
-        pace = new_pace(max_concurrency=1)
+        throttle = new_throttle(max_concurrency=1)
         order: list[int] = []
 
         async def work(number: int) -> None:
             for _ in range(3):
-                assert await pace.enter()
+                assert await throttle.acquire()
                 order.append(number)
                 await asyncio.sleep(0.01)
-                pace.leave("ok", 0.01)
+                throttle.release("ok", 0.01)
 
         await asyncio.gather(*(work(number) for number in range(5)))
         return order
@@ -381,55 +380,55 @@ def test_first_come_first_served() -> None:
 def test_stopping_frees_all_at_once(reason: str) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        pace = new_pace(max_concurrency=2, max_rate=0.001 if reason == "rate" else None)
+        throttle = new_throttle(max_concurrency=2, max_rate=0.001 if reason == "rate" else None)
         again = reason == "budget"
         if reason == "budget":
             for _ in range(10):
-                assert await pace.enter(again=True)
-                pace.leave("refused", 0.0)
+                assert await throttle.acquire(again=True)
+                throttle.release("refused", 0.0)
         else:
-            assert await pace.enter()
+            assert await throttle.acquire()
             if reason == "window":
-                assert await pace.enter()
+                assert await throttle.acquire()
             elif reason == "pause":
-                assert pace.leave("slow_down", 0.0, 1000.0) >= 1000.0
-        waiting = [asyncio.ensure_future(pace.enter(again=again)) for _ in range(20)]
+                assert throttle.release("slow_down", 0.0, 1000.0) >= 1000.0
+        waiting = [asyncio.ensure_future(throttle.acquire(again=again)) for _ in range(20)]
         await asyncio.sleep(0.5)
-        assert pace.state.waiting == 20
-        pace.stopped.set()
+        assert throttle.state.waiting == 20
+        throttle.stopped.set()
         assert await asyncio.gather(*waiting) == [False] * 20
         assert loop.time() == 0.5
-        assert not await pace.enter()
-        assert not await pace.enter(again=True)
-        assert pace.state.waiting == 0
+        assert not await throttle.acquire()
+        assert not await throttle.acquire(again=True)
+        assert throttle.state.waiting == 0
 
     simulate(main())
 
 
 def test_a_turn_given_to_one_who_was_cancelled_goes_to_the_next() -> None:
     async def main() -> None:
-        pace = new_pace(max_concurrency=1)
-        assert await pace.enter()
-        gone = asyncio.ensure_future(pace.enter(again=True))
-        next_one = asyncio.ensure_future(pace.enter())
+        throttle = new_throttle(max_concurrency=1)
+        assert await throttle.acquire()
+        gone = asyncio.ensure_future(throttle.acquire(again=True))
+        next_one = asyncio.ensure_future(throttle.acquire())
         await asyncio.sleep(0)
-        left = pace.state.retries_left
-        pace.leave("ok", 0.1)
+        left = throttle.state.retries_left
+        throttle.release("ok", 0.1)
         gone.cancel()  # it has the turn, and has not run yet
         assert await next_one
         assert gone.cancelled()
-        assert (pace.state.in_flight, pace.state.waiting) == (1, 0)
-        assert pace.state.retries_left == left + 1
+        assert (throttle.state.in_flight, throttle.state.waiting) == (1, 0)
+        assert throttle.state.retries_left == left + 1
 
     simulate(main())
 
 
 def test_who_keeps_the_clock_may_be_cancelled() -> None:
     async def main() -> float:
-        pace = new_pace()
-        assert await pace.enter()
-        pace.leave("slow_down", 0.0, 5.0)
-        waiting = [asyncio.ensure_future(pace.enter()) for _ in range(4)]
+        throttle = new_throttle()
+        assert await throttle.acquire()
+        throttle.release("slow_down", 0.0, 5.0)
+        waiting = [asyncio.ensure_future(throttle.acquire()) for _ in range(4)]
         await asyncio.sleep(1)
         waiting[0].cancel()
         assert await waiting[1]
@@ -438,7 +437,7 @@ def test_who_keeps_the_clock_may_be_cancelled() -> None:
     assert 5.0 <= simulate(main()) <= 5.2
 
 
-SIGNS = st.sampled_from(
+SIGNALS = st.sampled_from(
     ["ok"] * 8 + ["refused", "slow_down", "slow_down", "unreachable", "lost", "failed", "failed"]
 )
 
@@ -446,7 +445,7 @@ SIGNS = st.sampled_from(
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     ends=st.lists(
-        st.tuples(SIGNS, st.floats(0.0, 2.0), st.sampled_from([None, None, 0.0, 0.3, 2.0])),
+        st.tuples(SIGNALS, st.floats(0.0, 2.0), st.sampled_from([None, None, 0.0, 0.3, 2.0])),
         min_size=1,
         max_size=150,
     ),
@@ -455,14 +454,14 @@ SIGNS = st.sampled_from(
     cancelled=st.sets(st.integers(0, 15), max_size=6),
 )
 def test_no_turn_is_lost_and_no_bound_exceeded(
-    ends: list[tuple[Sign, float, float | None]],
+    ends: list[tuple[Signal, float, float | None]],
     most: int,
     max_rate: float | None,
     cancelled: set[int],
 ) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        pace = new_pace(max_concurrency=most, max_rate=max_rate)
+        throttle = new_throttle(max_concurrency=most, max_rate=max_rate)
         left = list(ends)
         entered: list[float] = []
         inside = 0
@@ -471,23 +470,23 @@ def test_no_turn_is_lost_and_no_bound_exceeded(
             nonlocal inside
             again = False
             while left:
-                if not await pace.enter(again=again):
+                if not await throttle.acquire(again=again):
                     return
                 inside += 1
-                state = pace.state
+                state = throttle.state
                 assert inside <= state.in_flight <= most
                 assert state.limit <= most
                 entered.append(loop.time())
-                sign, latency, retry_after = left.pop() if left else ("ok", 0.0, None)
+                signal, latency, retry_after = left.pop() if left else ("ok", 0.0, None)
                 try:
                     await asyncio.sleep(latency)
                 finally:
                     inside -= 1
-                    wait = pace.leave(sign, latency, retry_after)
+                    wait = throttle.release(signal, latency, retry_after)
                     assert wait >= 0
-                    if sign == "slow_down" and retry_after:
-                        assert pace.state.paused_for >= retry_after - 1e-6
-                again = sign in ("slow_down", "unreachable")
+                    if signal == "slow_down" and retry_after:
+                        assert throttle.state.paused_for >= retry_after - 1e-6
+                again = signal in ("slow_down", "unreachable")
 
         tasks = [asyncio.ensure_future(work()) for _ in range(16)]
         for number in sorted(cancelled):
@@ -497,7 +496,7 @@ def test_no_turn_is_lost_and_no_bound_exceeded(
         assert all(
             result is None or isinstance(result, asyncio.CancelledError) for result in done
         ), done
-        assert (pace.state.in_flight, pace.state.waiting) == (0, 0)
+        assert (throttle.state.in_flight, throttle.state.waiting) == (0, 0)
         if max_rate is not None:
             for first in range(len(entered)):
                 for last in range(first, len(entered)):
@@ -515,20 +514,20 @@ def test_the_cap_on_the_rate_is_reached_and_kept() -> None:
         assert tries[first + 100] - tries[first] >= 0.99
 
 
-def test_an_open_pace_costs_next_to_nothing() -> None:
+def test_an_open_throttle_costs_next_to_nothing() -> None:
     async def nothing() -> bool:
         return time.monotonic() > 0
 
     async def main() -> float:
-        pace = Throttle(
+        throttle = Throttle(
             max_concurrency=64, now=time.monotonic, pause=pause_on_clock, rand=random.random
         )
         open_, idle = math.inf, math.inf
         for _ in range(5):
             began = time.perf_counter()
             for _ in range(5_000):
-                await pace.enter()
-                pace.leave("ok", 0.001)
+                await throttle.acquire()
+                throttle.release("ok", 0.001)
             between = time.perf_counter()
             for _ in range(5_000):
                 await nothing()
