@@ -28,7 +28,7 @@ from kapture_async import (
 )
 from kapture_async._core.journal.records import LATER
 from kapture_async._core.push import throttle
-from kapture_async._core.push.journaling import JournalFile
+from kapture_async._core.push.journaling import SourceFile
 from kapture_async._core.push.stop_rules import MOST_ALIKE, StopRules, kind_of
 from kapture_async.testing import Fault, FaultPlan, KaptureEmulator
 from support_async import SupportClient
@@ -49,13 +49,20 @@ def title_of(asked: Asked) -> str:
 
 
 async def push(
-    url: str, count: int = 300, *, source: Any = None, **settings: Any
+    url: str,
+    count: int = 300,
+    *,
+    source: Any = None,
+    file: SourceFile | None = None,
+    **settings: Any,
 ) -> tuple[list[Outcome], PushStoppedError | None]:
     """Every outcome, and how the push was stopped."""
     seen: list[Outcome] = []
     stopped = None
     async with KaptureClient(base_url=url, token="t") as client:
         outcomes = client.tickets.push(rows(count) if source is None else source, **settings)
+        if file is not None:
+            outcomes._describe_source(file)
         try:
             async with outcomes:
                 async for outcome in outcomes:
@@ -328,8 +335,8 @@ async def test_what_a_mass_refusal_left_goes_once_the_cause_is_corrected(tmp_pat
         refused.clear()
         seen, stopped = await push(served.url, 200, journal=path)
         assert stopped is None
-        again = JournalFile(path, keys=None, again=LATER | {"RejectedError"})
-        seen, stopped = await push(served.url, 200, journal=again)
+        again = SourceFile(again=LATER | {"RejectedError"})
+        seen, stopped = await push(served.url, 200, journal=path, file=again)
         assert stopped is None
         made = Counter(title_of(a) for a in served.asked[:5])
     assert len(made) == 5

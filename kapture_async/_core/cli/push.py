@@ -21,7 +21,7 @@ from ..journal.records import Job, State
 from ..journal.sqlite.storage import put_source
 from ..outcome import Outcome
 from ..push.events import PushEvent, RowFinished, RowKnown
-from ..push.journaling import JournalFile
+from ..push.journaling import SourceFile
 from ..push.report import ReportFile
 from ..push.rows import Row
 from ..push.sources import FileRows
@@ -82,18 +82,19 @@ def push_file(options: PushOptions, target: Target, service: Service) -> int:
     with failure_as_json(options), opened(options.file) as stream:
         rows = rows_of(stream, options, service)
         announce(rows, service)
-        journal = journal_for(rows, options, target, service)
+        source = source_for(rows, options, target, service)
         settings = target.settings(may_prompt=options.file != STDIN)
         title = f"Pushing {one_line(name_of_file(options), 40)}"
 
         async def main() -> PushRun:
-            pushing = PushRun(_display(title, stream), journaled=journal is not None)
+            pushing = PushRun(_display(title, stream), journaled=source is not None)
             connection = service.connect(settings, options.max_concurrency, options.timeout)
             async with connection as (_, start):
                 pushing.report = _report_for(options)  # not before there is a client
-                how = push_settings(options, journal)
+                how = push_settings(options)
+                pipe = size_of(stream) is None
                 try:
-                    await pushing.go(start, rows, pipe=size_of(stream) is None, **how)
+                    await pushing.go(start, rows, source=source, pipe=pipe, **how)
                 except JournalError:  # only before the first row
                     if pushing.report is not None:
                         pushing.report.discard()
@@ -101,8 +102,8 @@ def push_file(options: PushOptions, target: Target, service: Service) -> int:
             return pushing
 
         pushing = run(main)
-    if journal is not None and pushing.complete:
-        _save_the_end(journal)
+    if source is not None and pushing.complete:
+        _save_the_end(options, source)
     show_end(pushing, rows, options, target, service)
     return end_of(pushing, options, target, service)
 
@@ -118,8 +119,8 @@ def push_held(job: Job, options: PushOptions, target: Target, service: Service) 
     """
     assert options.journal_path is not None
     settings = target.settings()
-    journal = JournalFile(options.journal_path, job.keys, job.shape, job.source, options.again)
-    how = push_settings(options, journal) | {
+    source = SourceFile(job.keys, job.shape, job.source, options.again)
+    how = push_settings(options) | {
         "reference": service.place_in(job.place),
         "payloads": job.payloads,
         "from_journal": True,
@@ -130,7 +131,7 @@ def push_held(job: Job, options: PushOptions, target: Target, service: Service) 
         pushing = PushRun(PushDisplay("Pushing the journal's rows"), journaled=True)
         connection = service.connect(settings, options.max_concurrency, options.timeout)
         async with connection as (_, start):
-            await pushing.go(start, [], **how)
+            await pushing.go(start, [], source=source, **how)
         return pushing
 
     with failure_as_json(options):
@@ -181,12 +182,12 @@ def _report_for(options: PushOptions) -> ReportFile | None:
 # --- the journal -----------------------------------------------------------------------------
 
 
-def push_settings(options: PushOptions, journal: JournalFile | None) -> dict[str, Any]:
+def push_settings(options: PushOptions) -> dict[str, Any]:
     """The arguments of ``tickets.push`` beside its rows."""
     settings: dict[str, Any] = {"max_rate": options.max_rate, "keep_going": options.keep_going}
-    if journal is not None:
+    if options.journal_path is not None:
         settings |= {
-            "journal": journal,
+            "journal": options.journal_path,
             "reference": options.place,
             "payloads": not options.no_payload,
             "restored": options.restored,
@@ -197,10 +198,10 @@ def push_settings(options: PushOptions, journal: JournalFile | None) -> dict[str
     return settings
 
 
-def journal_for(
+def source_for(
     rows: FileRows, options: PushOptions, target: Target, service: Service
-) -> JournalFile | None:
-    """The journal of a push, with the options to save in it; ``None`` if there is to be none.
+) -> SourceFile | None:
+    """What the journal of a push records of its file; ``None`` if there is to be no journal.
 
     Raises:
         JournalError: it exists, and is of other rows.
@@ -224,7 +225,7 @@ def journal_for(
                 f"there is no journal {path!r}, and --key {KEY} names rows as a journal does",
                 next_step="Name the journal that the rows came from with --journal.",
             )
-        return JournalFile(path, stored.keys, stored.shape, again=options.again)
+        return SourceFile(stored.keys, stored.shape, again=options.again)
     if stored is not None:
         check_shape(path, stored, options.keys, shape)
         say(f"resuming with {path}", stderr=True)
@@ -238,19 +239,22 @@ def journal_for(
     same = before is not None and before.file is not None and before.file == saved.file
     if before is not None and before.is_of_same_rows(saved):
         saved = evolve(saved, read_to_end=before.read_to_end)
-    return JournalFile(path, options.keys, shape, saved.as_text(), options.again, same)
+    return SourceFile(options.keys, shape, saved.as_text(), options.again, same)
 
 
-def _save_the_end(journal: JournalFile) -> None:
+def _save_the_end(options: PushOptions, source: SourceFile) -> None:
     """Record in the journal that its file was read to its end, and no row of it is missing.
 
     Without that, the journal alone does not show whether there are rows that it has never seen:
     after a kill, for example. If it cannot be recorded, the next push of the file does it.
     """
-    saved = SavedOptions.read(journal.source)
+    saved = SavedOptions.read(source.saved)
+    assert options.journal_path is not None
     if saved is not None and not saved.read_to_end:
         with contextlib.suppress(JournalError):
-            put_source(journal.path, evolve(saved, read_to_end=True).as_text(), at=time.time())
+            put_source(
+                options.journal_path, evolve(saved, read_to_end=True).as_text(), at=time.time()
+            )
 
 
 # --- push --trial ----------------------------------------------------------------------------
@@ -262,7 +266,9 @@ def push_one(options: PushOptions, target: Target, service: Service) -> int | No
     with opened(options.file) as stream:
         rows = rows_of(stream, options, service)
         announce(rows, service)
-        journal = journal_for(rows, options, target, service)
+        journal = options.journal_path
+        source = source_for(rows, options, target, service)
+        assert source is not None
         assert journal is not None
         settings = target.settings()
         one = _OneRow(rows)
@@ -270,8 +276,10 @@ def push_one(options: PushOptions, target: Target, service: Service) -> int | No
         async def main() -> None:
             connection = service.connect(settings, 1, options.timeout)
             async with connection as (_, start):
-                how = push_settings(options, journal) | {"max_concurrency": 1}
-                async with start(one.rows(), one.on_event, **how) as outcomes:
+                how = push_settings(options) | {"max_concurrency": 1}
+                push = start(one.rows(), one.on_event, **how)
+                push._describe_source(source)
+                async with push as outcomes:
                     async for outcome in outcomes:
                         one.take(outcome)
 
@@ -287,7 +295,7 @@ def push_one(options: PushOptions, target: Target, service: Service) -> int | No
         error: HelpdeskError = outcome.error  # type: ignore[attr-defined]
         show_error(error)
         if outcome.name == "unknown":
-            look = [*service.program.split(), "reconcile", journal.path, *target.as_arguments()]
+            look = [*service.program.split(), "reconcile", journal, *target.as_arguments()]
             ways = [("before the rest, find out whether it is there:", shlex.join(look))]
         else:
             ways = [("once that is fixed, try again:", f"{command} --trial")]
@@ -336,9 +344,7 @@ class _OneRow:
         self.bad += not outcome.attempts
 
 
-def _show_row(
-    outcome: Outcome, journal: JournalFile, options: PushOptions, service: Service
-) -> None:
+def _show_row(outcome: Outcome, journal: str, options: PushOptions, service: Service) -> None:
     from rich.text import Text
 
     screen = console(stderr=options.as_json)
@@ -368,9 +374,9 @@ def _show_row(
         show({name: one_line(value or "") for name, value in service.answer(outcome).items()})
 
 
-def _reference_of(key: str | None, line: int | None, journal: JournalFile) -> str:
+def _reference_of(key: str | None, line: int | None, journal: str) -> str:
     """The reference that the row was sent with: that of the newest row of its name."""
-    with ReadJournal.open_to_read(journal.path) as read:
+    with ReadJournal.open_to_read(journal) as read:
         found = [
             view
             for view in read.rows_in(*State)

@@ -30,6 +30,7 @@ from ..push.events import (
     RowFinished,
     RowKnown,
 )
+from ..push.journaling import SourceFile
 from ..push.push import Push
 from ..push.report import ReportFile, Summary
 from ..push.rows import Row
@@ -181,13 +182,20 @@ class PushRun:
             self._stop(words)
 
     async def go(
-        self, start: Start, rows: Iterable[Row[Any]], *, pipe: bool = False, **settings: Any
+        self,
+        start: Start,
+        rows: Iterable[Row[Any]],
+        *,
+        source: SourceFile | None = None,
+        pipe: bool = False,
+        **settings: Any,
     ) -> None:
         """Push all rows. Returns when each has its outcome, also after Ctrl-C.
 
         Args:
             start: starts the push.
             rows: what is pushed.
+            source: what the journal records of the file they come from.
             pipe: reading them may block.
             settings: for ``start``.
 
@@ -200,6 +208,8 @@ class PushRun:
         if pipe:
             self._source = ReadInThread(iterator)
         push = self._push = start(self._source or iterator, self.on_event, **settings)
+        if source is not None:
+            push._describe_source(source)
 
         def press(number: int) -> None:
             self.interrupted = True

@@ -107,25 +107,22 @@ class KeyRules:
 
 
 @frozen
-class JournalFile(os.PathLike[str]):
-    """The path of a journal, with what it shall say of the rows' source; see :class:`.Job`.
-
-    Given as ``journal=`` to a push whose rows come from a file.
+class SourceFile:
+    """What a journal records of the file that its rows come from; see :class:`.Job`.
 
     Attributes:
+        keys: what identifies the rows.
+        shape: which columns go where.
+        saved: the options of the push, as text.
         again: class names of refusals after which a row may be sent once more as it is.
-        same_source: the journal has it that its rows came from this very file.
+        same: according to the journal, its rows came from this very file.
     """
 
-    path: str
     keys: str | None = None
     shape: str | None = field(default=None, repr=False)
-    source: str | None = field(default=None, repr=False)
+    saved: str | None = field(default=None, repr=False)
     again: frozenset[str] = LATER
-    same_source: bool = False
-
-    def __fspath__(self) -> str:
-        return self.path
+    same: bool = False
 
 
 class JournalBridge:
@@ -151,13 +148,10 @@ class JournalBridge:
         restored: bool = False,
         new_journal: bool = False,
     ) -> None:
-        if isinstance(path, JournalFile):
-            job = evolve(records.job, keys=path.keys, shape=path.shape, source=path.source)
-            records = evolve(records, job=job)
-        self._refusals = path.again if isinstance(path, JournalFile) else LATER
+        self._refusals = LATER
         self._path = path
         self._records = records
-        self._same_source = isinstance(path, JournalFile) and path.same_source
+        self._same_source = False
         self._keys = keys
         self._probing = self._doubtful = False
         self._new: list[tuple[InFlightRow[Any], bytes]] = []
@@ -175,6 +169,12 @@ class JournalBridge:
         self.all_begun = asyncio.Event()
         """No row that was drawn from the source waits to be screened, or to be begun after it."""
         self.all_begun.set()
+
+    def describe_source(self, source: SourceFile) -> None:
+        """Say which file the rows come from, before :meth:`open`."""
+        job = evolve(self._records.job, keys=source.keys, shape=source.shape, source=source.saved)
+        self._records = evolve(self._records, job=job)
+        self._refusals, self._same_source = source.again, source.same
 
     @property
     def journal(self) -> Journal:

@@ -37,7 +37,7 @@ from ..transport.retry import RetryPolicy
 from .answers import MISMATCHED, AnswerRule, Answers
 from .events import PushEvent, PushNoticed, PushStopped, RowFinished, RowKnown
 from .journaled import JournaledFeed, refusal_of
-from .journaling import JournalBridge
+from .journaling import JournalBridge, SourceFile
 from .rows import NOTHING, Feed, InFlightRow, Row, RowReader, Source
 from .settings import PushSettings
 from .stop_rules import Stop, StopRules, count_of_rows
@@ -154,6 +154,11 @@ class Push(Generic[R]):
             pause=pause,
             rand=rand,
         )
+
+    def _describe_source(self, source: SourceFile) -> None:
+        """Have the journal record which file the rows come from; before the push is entered."""
+        assert self._recorder is not None
+        self._recorder.describe_source(source)
 
     # --- for the caller ------------------------------------------------------------------------
 
