@@ -265,7 +265,7 @@ async def test_fifty_alike_stop_the_push(words: str, status: int) -> None:
     async with scripted(script) as served:
         seen, stopped = await push(served.url, 1000)
     assert stopped is not None
-    assert f"{MOST_ALIKE} requests in a row were refused alike" in stopped.message
+    assert f"{MOST_ALIKE} consecutive requests were refused alike" in stopped.message
     assert words.split()[0] in stopped.message
     kinds = names(seen)
     assert kinds["accepted"] == 20

@@ -233,7 +233,7 @@ async def test_too_many_open_tickets_stop_the_push(envelope: Any) -> None:
         if isinstance(outcome, Rejected):
             assert isinstance(outcome.error, OpenTicketLimitError)
     told = str(caught.value)
-    assert told.startswith("support tickets.create: the push gave up after 3")
+    assert told.startswith("support tickets.create: the push stopped after 3")
     assert "10 rows in a row failed" in told
     assert "No further row of the source was read or sent." in told
     assert [event for event in events if isinstance(event, PushStopped)]

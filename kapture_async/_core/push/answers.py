@@ -184,7 +184,7 @@ class Answers:
     """Compares the answers of a push with its rows.
 
     Args:
-        push: whose rows they are; it is told of what they contradict.
+        push: whose rows they are; it reports what answers contradict.
         rule: what the answers repeat.
         most: rows that may be out at a time.
 

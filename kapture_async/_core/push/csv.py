@@ -18,7 +18,7 @@ _SEP = re.compile(r'"?sep ?= ?"{0,2}(\\t|[^" \r\n])?"{0,3}[,;\t| ]*[\r\n]*', re.
 """Excel's own way to name the delimiter; a program that saves the file again may add its own."""
 _JSON = re.compile(r"(\[\s*(\{.*)?|\{\s*(\".*)?)", re.DOTALL)
 _QUOTED = re.compile(r'(?:(?<=[,;\t|])|^)"(?:[^"]|"")*(?:"|\Z)')
-"""A quoted cell. A quote anywhere else, as in a size in inches, is a sign like others."""
+"""A quoted cell. A quote anywhere else, as in a size in inches, is an ordinary character."""
 
 
 class CsvRows(FileRows):
@@ -33,9 +33,9 @@ class CsvRows(FileRows):
         build: makes what is pushed.
         wire_fields: the names that count as wire fields.
         required: wire names that must have a column.
-        delimiter: one character; otherwise told from the header line.
-        likely: the delimiter that the file's name tells of. It counts if the header has it.
-        encoding: otherwise told from a byte order mark, or UTF-8.
+        delimiter: one character; otherwise detected from the header line.
+        likely: the delimiter that the file's name suggests. Used if the header has it.
+        encoding: otherwise detected from a byte order mark, or UTF-8.
 
     Raises:
         InvalidInputError: the header cannot be read, or a column that was named is not there.
@@ -119,7 +119,7 @@ class CsvRows(FileRows):
         """Whether a line repeats the header, as where one file was put behind another.
 
         Raises:
-            InvalidInputError: another header begins here: what follows stands in other columns.
+            InvalidInputError: another header begins here: what follows has other columns.
         """
         if not self._names:
             return False
@@ -154,7 +154,7 @@ class CsvRows(FileRows):
         return "\t" if named[1] == "\\t" else named[1]
 
     def _fits(self, cells: list[str]) -> bool:
-        """Whether each cell stands under its own name."""
+        """Whether each cell is in its own column."""
         return len(cells) >= self._least and not any(cells[len(self.header) :])
 
     def _misfit(self, cells: list[str]) -> dict[str, Any]:
@@ -188,8 +188,8 @@ class CsvRows(FileRows):
         return content
 
     def _records(self, delimiter: str) -> Iterator[tuple[int, list[str] | InvalidInputError]]:
-        """Each record with the line it begins on. A broken one does not take others with it:
-        reading goes on with the line after its first."""
+        """Each record with the line it begins on. A broken record does not spoil others:
+        reading continues with the line after its first."""
         lines = self._lines
         while True:
             reader = csv.reader(lines, delimiter=delimiter, strict=True)
@@ -318,7 +318,7 @@ class _Lines(Iterator[str]):
 
 
 def _delimiter_of(header: str) -> str:
-    """The delimiter of a header line: the candidate that clearly stands most often in it."""
+    """The delimiter of a header line: the candidate that is clearly the most frequent."""
     bare = _QUOTED.sub("", header)
     counts = sorted(((bare.count(sign), sign) for sign in _DELIMITERS), reverse=True)
     if not counts[0][0]:

@@ -1,4 +1,4 @@
-"""What an observer of a push is told. No event shows a row's content in its repr."""
+"""The events of a push, for ``on_event``. No event shows a row's content in its repr."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class RowFinished:
 
 @frozen
 class RowKnown:
-    """The journal knows the row, and it is not sent now."""
+    """The row is in the journal, and is not sent now."""
 
     key: str | None
     state: str
-    """Since an earlier run: ``accepted``, ``rejected``, ``not_sent``, ``unknown``, ``ambiguous``,
+    """From an earlier run: ``accepted``, ``rejected``, ``not_sent``, ``unknown``, ``ambiguous``,
     ``probable`` or ``replaced``. ``repeated``: it came before in this push, under the same key and
     with the same content."""
 
@@ -44,12 +44,12 @@ class PushStopped:
 
 @frozen
 class RowDoubted:
-    """A row that was accepted is in doubt after all: another row was given the same id.
+    """A row that was accepted is in doubt after all: another row got the same id.
 
     Attributes:
         index: the row's place in the source; ``None`` if it came long before, or in another run.
         key: its key, if it has one and that is still known.
-        ticket_id: the id that both were given.
+        ticket_id: the id that both got.
         reason: which other row that is.
     """
 
@@ -61,10 +61,10 @@ class RowDoubted:
 
 @frozen
 class AnswersDiffer:
-    """So many answers repeat a field in a form that fits no row. Told once for each field.
+    """Many answers repeat a field in a form that fits no row. Reported once for each field.
 
-    Some tenants rewrite titles, say. It is no doubt, but such a field cannot show that an answer
-    is its row's.
+    Some tenants rewrite titles, for example. That puts no row in doubt, but such a field cannot
+    show that an answer belongs to its row.
     """
 
     field: str
@@ -73,7 +73,7 @@ class AnswersDiffer:
 
 @frozen
 class PushNoticed:
-    """Something a person should know before rows are sent: the journal is an older copy."""
+    """Something to know before rows are sent: the journal is an older copy."""
 
     words: str
 

@@ -11,7 +11,7 @@ from .rows import Row
 from .sources import RAW, UNFIT, Build, Columns, FileRows, no_array, written
 
 _NAMED = 200
-"""Members that are not sent and are named; a file whose every row has others has no end of them."""
+"""Members that are not sent and are listed; a file whose every row has others would never end."""
 
 
 class JsonlRows(FileRows):
@@ -25,7 +25,7 @@ class JsonlRows(FileRows):
         wire_fields: the names that count as wire fields.
         whole: send every member under its own name, as a file needs that holds whole bodies.
             What ``columns`` names goes elsewhere, then.
-        encoding: otherwise told from a byte order mark, or UTF-8.
+        encoding: otherwise detected from a byte order mark, or UTF-8.
 
     Raises:
         InvalidInputError: it is JSON, but not JSON Lines.
@@ -156,7 +156,7 @@ def _members_of(line: str) -> list[str]:
                 "the file is JSON over several lines, not JSON Lines",
                 next_step="Write each object on one line: `jq -c .` does that.",
             ) from None
-        return []  # a bad row, which says so itself
+        return []  # a bad row, reported when it is read
     except (ValueError, RecursionError):
         return []
     return list(value) if isinstance(value, dict) else []
@@ -170,7 +170,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_number(name: str) -> Any:
-    raise InvalidInputError(f"holds {name}, which is no JSON")
+    raise InvalidInputError(f"holds {name}, which is not JSON")
 
 
 def _key_text(value: Any) -> str | None:

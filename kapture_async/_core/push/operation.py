@@ -84,7 +84,7 @@ class JournaledOperation(Generic[V, R]):
 
         Args:
             source: the rows.
-            settings: where its journal is, how rows are told apart, how fast it is at most.
+            settings: its journal, what identifies rows, its limits.
 
         Raises:
             InvalidInputError: the source is no iterable.

@@ -55,7 +55,7 @@ MAX_CONCURRENCY = 100
 
 @frozen
 class PushCounts:
-    """How many rows were taken from the source, and what became of them so far.
+    """How many rows were taken from the source, and how they ended so far.
 
     ``earlier`` counts those that a journal knew and that were skipped: from earlier runs, or
     as the same row again, under the same key.
@@ -164,7 +164,7 @@ class Push(Generic[R]):
 
     @property
     def counts(self) -> PushCounts:
-        """How many rows so far, and what became of them."""
+        """How many rows so far, by outcome."""
         return PushCounts(rows=self._reader.taken, **self._tally)
 
     @property
@@ -228,11 +228,12 @@ class Push(Generic[R]):
         runner = self._runner
         assert runner is not None
         if not runner.done():
-            left = "the consumer left" if exc is None else f"the consumer met {_name_of(exc)}"
+            name = None if exc is None else _name_of(exc)
+            left = f"the caller raised {name}" if name else "the caller left the push early"
             self.stop(left)
         # Shielded, so that a cancelled scope around us does not cut off what is in flight; a
-        # further cancellation of this very task does. None of them lets go of what still runs:
-        # its outcomes would be missed, and its journal would be in use.
+        # further cancellation of this very task does. In either case we wait for the runner:
+        # otherwise its outcomes would be lost, and its journal would stay locked.
         cut_off: asyncio.CancelledError | None = None
         with anyio.CancelScope(shield=True):
             while not runner.done():
@@ -261,7 +262,7 @@ class Push(Generic[R]):
         """All outcomes that are ready, at least one; an empty list at the end.
 
         Raises:
-            PushStoppedError: the push gave up; every row taken has had its outcome before.
+            PushStoppedError: the push stopped early; every row taken has had its outcome before.
             Exception: what the source raised, likewise at the end.
         """
         while not self._unread:
@@ -270,7 +271,7 @@ class Push(Generic[R]):
         return self.unread()
 
     def report_unsent(self, rows: Iterable[Any]) -> None:
-        """Give rows that were drawn from a source, and never taken from it, their outcome."""
+        """Report rows that were read from the source, and never taken by the push, as not sent."""
         words = "the push was stopped before it was taken"
         error = NotSentError(words, effect="write", **self._us)
         for row in rows:
@@ -287,7 +288,7 @@ class Push(Generic[R]):
         """Wait until something may have changed. True at the end of the push.
 
         Raises:
-            PushStoppedError: the push gave up; every row taken has had its outcome before.
+            PushStoppedError: the push stopped early; every row taken has had its outcome before.
             Exception: what the source raised, likewise at the end.
         """
         if self._runner is None:
@@ -345,19 +346,19 @@ class Push(Generic[R]):
         return self._runner is not None and self._runner.cancelling() > 0
 
     def _interrupted(self, row: InFlightRow[R], error: BaseException) -> bool:
-        """Say what may have become of a row that something broke into.
+        """Set the outcome of a row that an exception interrupted.
 
         Returns:
-            Whether it is the push itself that is being cut off.
+            Whether the push itself is being cut off.
         """
         if row.has_turn:
             self._throttle.release_unused()
         row.release_slot()
-        row.last = interrupted_by(error) or row.last or self._story_of(error, row.tries)
+        row.last = interrupted_by(error) or row.last or self._interruption(error, row.tries)
         if self._is_cut_off():
             return True
         error.add_note(f"while pushing row {row.index}")
-        self._fail(_not_a_cancellation(error), f"row {row.index} met {_name_of(error)}")
+        self._fail(_not_a_cancellation(error), f"row {row.index} raised {_name_of(error)}")
         return False
 
     def _end(self, row: InFlightRow[R]) -> None:
@@ -378,7 +379,7 @@ class Push(Generic[R]):
             self._finish(outcome)
 
     def _skip(self, row: InFlightRow[R], known: Decision) -> None:
-        """A row that the journal knows, and that is not to be sent now."""
+        """Leave out, or refuse, a row that is already in the journal."""
         error = refusal_of(row, known, effect="write", **self._us)
         if error is not None:
             row.known, row.last = None, error
@@ -396,26 +397,26 @@ class Push(Generic[R]):
         for outcome in outcomes:
             try:
                 self._finish(outcome)
-            except Exception as error:  # the others shall not suffer from it
-                self._fail(error, f"row {outcome.index} met {_name_of(error)}")
+            except Exception as error:  # the other rows still get their outcomes
+                self._fail(error, f"row {outcome.index} raised {_name_of(error)}")
 
     def _end_alone(self, row: InFlightRow[R]) -> None:
         """:meth:`_end` for one of many."""
         try:
             self._end(row)
         except Exception as error:
-            self._fail(error, f"row {row.index} met {_name_of(error)}")
+            self._fail(error, f"row {row.index} raised {_name_of(error)}")
 
     async def _close_books(self) -> None:
-        """If the source was read whole, see what of earlier runs needs no further care."""
+        """If the source was read to its end, have the journal settle rows of earlier runs."""
         if self._recorder is None or not self._reader.exhausted or self._throttle.stopped.is_set():
             return
         with contextlib.suppress(JournalError):  # which the next run sees to
             await self._recorder.close_books()
 
     async def _close_journal(self) -> None:
-        """Also while the push is being cut off, however often: of what the journal writes down
-        last, its reader must hear, and whoever goes on must find the journal free."""
+        """Close the journal, also while the push is being cut off, however often: the caller must
+        get the last outcomes, and whoever resumes must not find the journal locked."""
         if self._journaled is not None:
             self._journaled.leave()
         if self._recorder is None:
@@ -430,7 +431,7 @@ class Push(Generic[R]):
         if cut_off is not None:
             raise cut_off
 
-    def _story_of(self, error: BaseException, tries: int) -> HelpdeskError:
+    def _interruption(self, error: BaseException, tries: int) -> HelpdeskError:
         words = f"interrupted by {_name_of(error)}"
         if tries == 0:
             return NotSentError(f"{words} before it was sent", effect="write", **self._us)
@@ -454,7 +455,7 @@ class Push(Generic[R]):
 
     def _stop_with(self, stop: Stop) -> None:
         error = PushStoppedError(
-            f"the push gave up after {count_of_rows(self._reader.taken)}: {stop.reason}",
+            f"the push stopped after {count_of_rows(self._reader.taken)}: {stop.reason}",
             retry_after=stop.retry_after,
             next_step=self._next_step_after(stop),
             **self._us,
@@ -464,7 +465,7 @@ class Push(Generic[R]):
         self._fail(error, stop.reason)
 
     def _next_step_after(self, stop: Stop) -> str | None:
-        """What is safe next: a journal of the wrong address is of no use for the right one."""
+        """What is safe next. A journal of the wrong address is of no use for the right one."""
         if not stop.wrong_address or self._recorder is None or self._recorder.has_tickets:
             return stop.next_step
         return f"{stop.next_step} {_OTHER_JOURNAL}"
@@ -476,7 +477,7 @@ class Push(Generic[R]):
         if self._recorder is not None:
             look = "`reconcile` the journal, then run the same push again"
         return PushStoppedError(
-            f"the push gave up after {count_of_rows(self._reader.taken)}: {stopped.message}; "
+            f"the push stopped after {count_of_rows(self._reader.taken)}: {stopped.message}; "
             f"{doubts:,} rows are in doubt",
             next_step=f"Check the service and any proxy before it; {look}.",
             **self._us,
@@ -497,9 +498,9 @@ class Push(Generic[R]):
 
 
 _OTHER_JOURNAL = (
-    "A journal is for one address: with another base URL give another journal (--journal on the "
-    "command line), or delete this one: it has no row that is known to be in the helpdesk. Look up "
-    "there what it has in doubt first."
+    "A journal is for one address: with another base URL use another journal (--journal on the "
+    "command line), or delete this one: none of its rows is known to be in the helpdesk. Look up "
+    "its unconfirmed rows there first."
 )
 
 

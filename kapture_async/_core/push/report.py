@@ -1,4 +1,4 @@
-"""What a push leaves behind: counts, latencies, reasons, and a file with one line per row."""
+"""The results of a push: counts, latencies, reasons, and a file with one line per row."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Histogram:
 
 
 class Summary:
-    """What became of all rows so far. Its size does not depend on their number."""
+    """The outcomes of all rows so far. Its size does not depend on their number."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter(dict.fromkeys(NAMES, 0))
@@ -74,7 +74,7 @@ class Summary:
 
     @property
     def sent(self) -> int:
-        """Rows that the service answered, or may have got."""
+        """Rows that the service answered, or may have received."""
         return self.rows - self.counts["not_sent"]
 
     @property
@@ -108,7 +108,7 @@ class Summary:
 
 
 def reason_of(error: HelpdeskError) -> str:
-    """The reason in few words, the same for all rows it holds for."""
+    """The reason in few words, the same for all rows that share it."""
     reason = _LINE.sub("", error.message)
     if error.vendor_message:
         reason += f": {error.vendor_message[:60]!r}"
@@ -118,13 +118,13 @@ def reason_of(error: HelpdeskError) -> str:
 class ReportFile:
     """A CSV file with one line per row, written as the outcomes come.
 
-    Only its owner may read it, and no cell of it is taken for a formula by a spreadsheet: what
-    would be one has an apostrophe in front. ``save`` hands what was added to the operating
-    system, so that it survives the end of this process, however it comes.
+    Only its owner may read it, and spreadsheets take no cell for a formula: what would be one
+    starts with an apostrophe. ``save`` hands what was added to the operating system, so that it
+    survives even if this process is killed.
 
     Args:
         path: its name.
-        excel: it begins with a byte order mark, by which Excel knows that it is UTF-8.
+        excel: start it with a byte order mark, so that Excel reads it as UTF-8.
 
     Raises:
         FileExistsError: the file is there already. It may be the only record of another push.
@@ -145,7 +145,7 @@ class ReportFile:
         self.save()
 
     def add(self, outcome: Outcome) -> None:
-        """Write what became of a row."""
+        """Write the outcome of a row."""
         key = outcome.key if outcome.key is not None else str(outcome.index)
         self.write(key, outcome.name, outcome.ticket_id or "", outcome.reason)
 
@@ -163,6 +163,6 @@ class ReportFile:
         self._file.close()
 
     def discard(self) -> None:
-        """Close it and take it away: for a push that did not come about."""
+        """Close and delete it: for a push that did not start."""
         self.close()
         self.path.unlink(missing_ok=True)

@@ -70,18 +70,18 @@ Source = Iterable[T] | AsyncIterable[T]
 
 @define
 class Slowed:
-    """A row that was told to slow down.
+    """What is known of a row that was asked to slow down.
 
     Attributes:
-        told: how often it was.
-        passed: how many rows were accepted when it was told so last.
-        others: how many tries of any row had been told so then.
+        times: how often it was.
+        passed: how many rows had been accepted when it was last asked.
+        others: how many tries of any row had been asked by then.
         wait: seconds it waits by itself before its next try.
         own: it was meant for this row alone.
         apart: a worker of its own waits with it.
     """
 
-    told: int = 0
+    times: int = 0
     passed: int = 0
     others: int = 0
     wait: float = 0.0
@@ -108,12 +108,12 @@ class InFlightRow(Generic[R]):
         entry: its row in the journal, once its intent is there, or on its way.
         attempt: the number of that intent.
         deferred: its row in the journal, while it waits to be tried again.
-        sighted: what a lookup said of it, before it could be sent.
-        slowed: what is known of it, once it was told to slow down.
-        slot: holds one of these until its turn comes.
-        has_turn: it is out, as far as the throttle is concerned.
+        sighted: what a lookup found of it, before it could be sent.
+        slowed: set once it was asked to slow down.
+        slot: the slot that it holds until its turn comes.
+        has_turn: it counts as in flight for the throttle.
         sent: what its answer is compared with; see :mod:`.answers`.
-        checked: something that its answer repeats fits the row.
+        checked: its answer repeats something of the row.
     """
 
     __slots__ = (
@@ -218,7 +218,7 @@ class RowReader(Generic[R]):
     Any number of workers may read. Where there is no journal, it is where they get their rows.
 
     Args:
-        push: whose rows they are; it is told if the source fails.
+        push: whose rows they are; it stops if the source fails.
         source: the rows.
         key: gives a row's key.
 
@@ -338,7 +338,7 @@ class RowReader(Generic[R]):
         return row
 
     def _end(self, error: BaseException) -> None:
-        """The source gives no more; the push is told why, unless it is simply at its end."""
+        """Note that the source gives no more; the push stops, unless it is simply at its end."""
         self.over = True
         if isinstance(error, StopAsyncIteration):
             self.exhausted = True

@@ -18,7 +18,7 @@ from .events import PushObserver
 class PushSettings:
     """What the caller of a push decides; the resources document each setting.
 
-    ``keys`` is what tells rows apart, for the journal; ``"key"`` where there is a ``key`` function.
+    ``keys`` names what identifies rows, for the journal; ``"key"`` where ``key`` is a function.
 
     Raises:
         InvalidInputError: a setting is of a wrong type, out of range, or needs a journal.

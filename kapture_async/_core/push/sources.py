@@ -1,8 +1,9 @@
-"""Files to rows, as a stream, with nothing guessed and nothing cast: what CSV and JSON Lines share.
+"""Rows from files, streamed, with nothing guessed and no types changed: what CSV and JSON Lines
+share.
 
-Texts reach the service as they stand in the file, ids and phone numbers too. A row that cannot
-be read in full confidence is handed on with its ``problem`` and is not sent: a wrong ticket is
-worse than one that is reported.
+Texts reach the service as they are in the file, ids and phone numbers too. A row that cannot be
+read with confidence is passed on with its ``problem`` and is not sent: a wrong ticket is worse
+than one that is reported.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ Build = Callable[[dict[str, Any]], Any]
 """Makes what is pushed from a mapping by wire names; raises ``InvalidInputError``."""
 
 LONGEST_LINE = 16 * 1024 * 1024
-"""Characters of a line or a cell. What is longer is no ticket, but a file without line ends or
-with an open quote."""
+"""Characters of a line or a cell. Anything longer is not a ticket, but a file without line ends
+or with an open quote."""
 _KEYS_COMPARED = 100_000
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -55,14 +56,14 @@ _NO_TEXT = (
     (b"%PDF-", "a PDF document", "Name the file with the rows."),
     (b"{\\rtf", "an RTF document", "Name the file with the rows."),
 )
-"""What files begin with that are no text, what they are, and what to do."""
+"""How files begin that are not text, what they are, and what to do."""
 _MARKUP = (b"<!doctyp", b"<html", b"<?xml", b"<table")
-"""What the "Excel file" of many a web application begins with, and a login page."""
+"""How the "Excel file" of many web applications begins, and a login page."""
 
 MARK = "\udcff"
 """Stands for each byte that could not be decoded; no text that was decoded can hold it."""
 RAW = "_raw"
-"""The name under which the text of a row stands that cannot be read any further."""
+"""The name of the whole text of a row that cannot be split into fields."""
 UNFIT = re.compile(f"[\0{MARK}]")
 _MARKING = "kapture-async-mark"
 
@@ -84,8 +85,8 @@ class Columns:
         fields: wire name to column.
         extra: object and field of a tenant's associate object, to column.
         extra_as_list: send such an object as a list of one, as most tenants have it.
-        key: the column that names a row; without one its line number does.
-        entry: the column that names the row of a journal whose place a row takes, if it is there.
+        key: the column with a row's key; without one, its line number is its key.
+        entry: the column that names the journal row that a row replaces, if there is one.
     """
 
     fields: Mapping[str, str] = field(factory=dict)
@@ -110,11 +111,11 @@ class FileRows(Iterator[Row[Any]], abc.ABC):
     Attributes:
         used: which column goes to which wire name, as far as it is known beforehand.
         unused: columns that are not sent. Where rows have names of their own, more may be found.
-        announced: those of them that the caller was told of.
+        announced: those of them that were announced to the user.
         open_ended: without a mapping, whatever documented field a row has is sent.
         first_fields: those of the first row, then.
         blank: rows without any content, and lines that repeat the header; they are skipped.
-        repeated_keys: rows whose key stood in an earlier row (the first 100,000 are compared).
+        repeated_keys: rows whose key an earlier row had (the first 100,000 are compared).
     """
 
     _newline = ""
@@ -220,7 +221,7 @@ class FileRows(Iterator[Row[Any]], abc.ABC):
 
 
 def written(text: str) -> str:
-    """A text as it can be written: what could not be decoded, and NUL, are question marks."""
+    """A text that can be written: what could not be decoded, and NUL, are question marks."""
     return UNFIT.sub("\ufffd", text)
 
 
@@ -232,7 +233,7 @@ def at_line(line: int, error: InvalidInputError) -> InvalidInputError:
 
 
 def format_of(name: str) -> Literal["csv", "jsonl"] | None:
-    """The format that a file's name tells of."""
+    """The format that a file's name suggests."""
     ending = name.rpartition(".")[2].lower()
     if ending in ("csv", "tsv", "tab", "txt"):
         return "csv"
@@ -261,7 +262,7 @@ def _decoded(stream: BinaryIO, encoding: str | None, newline: str) -> tuple[io.T
 
 
 def check_start(start: bytes) -> None:
-    """See that a file may hold rows, by its first 16 bytes.
+    """Check by its first 16 bytes that a file may hold rows.
 
     Raises:
         InvalidInputError: it is packed, a document, or a web page.
@@ -288,7 +289,7 @@ def no_array() -> InvalidInputError:
 
 
 def delimiter_of(name: str) -> str | None:
-    """The delimiter that a file's name tells of."""
+    """The delimiter that a file's name suggests."""
     return "\t" if name.rpartition(".")[2].lower() in ("tsv", "tab") else None
 
 

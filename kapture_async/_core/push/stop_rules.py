@@ -1,4 +1,4 @@
-"""When a push stops by itself: refusals that say nothing of their rows, and too many failures."""
+"""When a push stops by itself: refusals that are not about their rows, and too many failures."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Stop(NamedTuple):
     retry_after: float | None = None
     cause: HelpdeskError | None = None
     wrong_address: bool = False
-    """The base URL is not where the service is, as it seems."""
+    """The base URL is probably wrong."""
 
 
 class StopRules:
@@ -55,12 +55,12 @@ class StopRules:
     Args:
         operation: what is pushed.
         keep_going: no refusal stops the push.
-        give_up_after: so many rows in a row that failed for the service's sake stop it; ``None``
-            for never.
+        give_up_after: so many consecutive rows that failed for reasons that are not their own
+            stop it; ``None`` for never.
 
     Attributes:
         accepted: how many tries were accepted so far; counted by the worker.
-        failed_in_row: how many rows in a row failed for the service's sake.
+        failed_in_row: how many consecutive rows failed for such reasons.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class StopRules:
         if isinstance(error, AuthenticationError):
             return Stop(said, _after(error), cause=error)
         if isinstance(error, UnreadableReplyError) and error.is_page:
-            what = f"the address answers with a page, and not as the service does: {error.message}"
+            what = f"the address answers with a web page, not as the service does: {error.message}"
             next_step = "Check the base URL, and any proxy in front of the service."
             return Stop(what, next_step, cause=error, wrong_address=True)
         if isinstance(error, PermissionDeniedError) and not self._of_existing:
@@ -134,12 +134,12 @@ class StopRules:
             if len(self._alike) > _KINDS_KEPT:
                 self._alike.clear()
             return None
-        what = f"{MOST_ALIKE} requests in a row were refused alike: {_said(error)}"
+        what = f"{MOST_ALIKE} consecutive requests were refused alike: {_said(error)}"
         return Stop(what, _after(error), cause=error)
 
 
 def is_hopeless(outcome: Outcome) -> bool:
-    """Failures that say something of the service or the settings, not of the row."""
+    """Failures that are about the service or the settings, not about the row."""
     if isinstance(outcome, Unknown):
         return True
     if isinstance(outcome, NotSent):
@@ -176,7 +176,7 @@ def _counts(error: HelpdeskError) -> bool:
     if not isinstance(error, RejectedError) or error.about_data:
         return False
     if isinstance(error, RateLimitedError) and error.status == 429:
-        return False  # it asks to wait, and each row has its patience
+        return False  # it asks to wait; each row has its own patience
     return not isinstance(error, RequestTooLargeError)
 
 
@@ -198,6 +198,6 @@ def _after(error: HelpdeskError) -> str:
     if _is_redirect(error) or isinstance(error, (PermissionDeniedError, NotFoundError)):
         return f"{error.next_step} Then push again."
     return (
-        "Find out what refuses it and have that corrected, then push again. With keep_going "
+        "Find out why it is refused and have that corrected, then push again. With keep_going "
         "(--keep-going) a push continues in spite of it."
     )

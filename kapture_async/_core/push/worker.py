@@ -1,7 +1,7 @@
 """The workers of a push: each sends row after row, in its turn, and again where that is safe and
 of use.
 
-A row that is told to slow down again and again is *set apart*: a worker of its own waits with it,
+A row that is asked to slow down again and again is *set apart*: a worker of its own waits with it,
 and the others continue. As long as others are accepted, its refusals say nothing about how fast
 the service can be pushed to.
 """
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-_TOLD_OFTEN = 2
-"""So often told to slow down, a row is set apart."""
+_OFTEN = 2
+"""A row is set apart when it was asked to slow down this often."""
 _OTHERS_PASS = 3
 """So many accepted rows show that "slow down" was meant for one row; if at most a quarter as many
-were told the same."""
+were asked the same."""
 _APART_MOST = 1_000
 _APART_BLIND = 8
 """Rows set apart at most, while others are accepted and while none is."""
@@ -178,7 +178,7 @@ class Worker(Generic[R]):
                             self._limit = throttle.limit
                             self._spawn_workers()
                         break
-                    if not await self._comes_again(row, row.last, began):
+                    if not await self._wait_to_retry(row, row.last, began):
                         break
                 else:
                     row.last = self._stopped_while_it_waited(row.last)
@@ -199,11 +199,11 @@ class Worker(Generic[R]):
                 self._apart -= 1
                 return
 
-    async def _comes_again(self, row: InFlightRow[R], error: HelpdeskError, began: float) -> bool:
-        """After a try that did not succeed: wait for another turn, if that is of use.
+    async def _wait_to_retry(self, row: InFlightRow[R], error: HelpdeskError, began: float) -> bool:
+        """After a failed try: wait for another turn, if another try makes sense.
 
         Returns:
-            Whether it was of use. If there is no turn then, the push was stopped.
+            Whether it does. If the row has no turn then, the push was stopped.
 
         Raises:
             JournalError: the journal failed between two tries.
@@ -213,7 +213,7 @@ class Worker(Generic[R]):
         if stop is not None:
             self._push._stop_with(stop)
             return False
-        if not await self._worth_again(error, row, wait):
+        if not await self._should_retry(error, row, wait):
             return False
         if self._set_apart(row.slowed):
             return False
@@ -231,7 +231,7 @@ class Worker(Generic[R]):
             await recorder.again(row)
 
     def _leave(self, row: InFlightRow[R], error: HelpdeskError, began: float) -> float:
-        """Give the turn back; returns the seconds all wait because of how the try ended."""
+        """Give the turn back; returns how many seconds all rows wait because of this try."""
         row.has_turn = False
         signal = _signal_of(error)
         if signal is None:
@@ -250,51 +250,51 @@ class Worker(Generic[R]):
         if wait:
             slow = signal in ("slow_down", "limit")
             self._push._tell(
-                PushPaused(wait, "the service asks to slow down" if slow else "it is down")
+                PushPaused(wait, "the service asks to slow down" if slow else "the service is down")
             )
         return wait
 
     def _slow(self, row: InFlightRow[R], error: RateLimitedError) -> bool:
-        """Note that a row was told to slow down, and how long it waits by itself.
+        """Note that a row was asked to slow down, and how long it waits by itself.
 
         Returns:
-            Whether that was meant for this row alone: others passed since it was told so last.
+            Whether that was meant for this row alone: others were accepted since it was last asked.
         """
         slowed, accepted = row.slowed, self._push._stop_rules.accepted
         if slowed is None:
             row.slowed = slowed = Slowed()
-        passed, told = accepted - slowed.passed, self._slowed - slowed.others
-        slowed.told += 1
-        often = slowed.told >= _TOLD_OFTEN
-        slowed.own = often and passed >= max(_OTHERS_PASS, 4 * told)
+        passed, asked = accepted - slowed.passed, self._slowed - slowed.others
+        slowed.times += 1
+        often = slowed.times >= _OFTEN
+        slowed.own = often and passed >= max(_OTHERS_PASS, 4 * asked)
         self._slowed += not slowed.own
         slowed.passed, slowed.others = accepted, self._slowed
         if often:
             longest = _LONGEST_WAIT if slowed.own else _BLIND_WAIT
-            wait = min(longest, _FIRST_WAIT * 2.0 ** min(slowed.told - _TOLD_OFTEN, 60))
+            wait = min(longest, _FIRST_WAIT * 2.0 ** min(slowed.times - _OFTEN, 60))
             slowed.wait = (error.retry_after or 0.0) + wait * (0.75 + 0.25 * self._rand())
         return slowed.own
 
     def _set_apart(self, slowed: Slowed | None) -> bool:
-        """Have another worker wait with a row that is told to slow down again and again."""
-        if slowed is None or slowed.apart or slowed.told < _TOLD_OFTEN:
+        """Have another worker wait with a row that is asked to slow down again and again."""
+        if slowed is None or slowed.apart or slowed.times < _OFTEN:
             return False
         slowed.apart = self._apart < (_APART_MOST if slowed.own else _APART_BLIND)
         self._apart += slowed.apart
         return slowed.apart
 
-    async def _worth_again(self, error: HelpdeskError, row: InFlightRow[R], wait: float) -> bool:
+    async def _should_retry(self, error: HelpdeskError, row: InFlightRow[R], wait: float) -> bool:
         """Whether to send the row again."""
         passed = self._push._now() - row.started
-        told = isinstance(error, RateLimitedError)  # then each row has its own patience
-        if wait and not told and self._push._throttle.state.down_for > self._patience:
+        limited = isinstance(error, RateLimitedError)  # then each row has its own patience
+        if wait and not limited and self._push._throttle.state.down_for > self._patience:
             self._push._stop_with(Stop(f"the service has not worked for {self._patience:g} s"))
             return False
-        if told:
+        if limited:
             asked, slowed = error.retry_after, row.slowed
             assert slowed is not None
             if asked is not None and asked > self._patience and not slowed.own:
-                # It holds for every row, and to go on asking would only anger the service.
+                # It holds for every row; more requests would only make it worse.
                 reason = (
                     f"the service asks to wait {asked:g} s, which is more than the patience of "
                     f"{self._patience:g} s"
@@ -348,7 +348,7 @@ class Worker(Generic[R]):
 
 
 def _signal_of(error: HelpdeskError) -> Signal | None:
-    """What a failed try says of the service; ``None`` if it says nothing."""
+    """What a failed try says about the service; ``None`` if nothing."""
     if isinstance(error, RateLimitedError):
         return "slow_down" if error.status == 429 else "limit"
     if isinstance(error, RejectedError):
