@@ -399,6 +399,6 @@ async def test_an_sqlite_without_json(
     path: Path, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = ("CREATE TEMP VIEW odd AS SELECT no_such_function(1)", "SELECT no_such_function(1)")
-    monkeypatch.setattr("kapture_async._core.journal.sqlite.storage._WRITE", broken)
+    monkeypatch.setattr("kapture_async._core.journal.sqlite.storage.WRITE", broken)
     with pytest.raises(JournalError, match="lacks its JSON functions"):
         await Journal.open(path, job=job)

@@ -28,7 +28,8 @@ from .records import (
     later_of,
 )
 from .reference import reference_of
-from .sqlite.storage import KINDS, SQLiteReader
+from .sqlite.statements import KINDS
+from .sqlite.storage import SQLiteReader
 from .storage import ReadStorage
 
 _ROWS = """

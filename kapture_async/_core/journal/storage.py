@@ -50,7 +50,7 @@ class KnownRow(NamedTuple):
         return any(former[at : at + DIGEST] == digest for at in range(0, len(former), DIGEST))
 
 
-class Summary(NamedTuple):
+class JournalSummary(NamedTuple):
     """What a run finds in the journal when it begins."""
 
     kinds: Mapping[str, int]
@@ -175,7 +175,7 @@ class Storage(ReadStorage, Protocol):
     restored: float | None
     sent_in_all: int | None
 
-    def summary(self) -> Summary:
+    def summary(self) -> JournalSummary:
         """What stands in it now."""
 
     def names(self) -> Iterator[tuple[str | None, bytes]]:

@@ -22,10 +22,11 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from ..errors import JournalError
-from .decisions import Again, Decisions, Incoming, RunState, learn_names, writable
+from .decisions import Again, Decisions, Incoming, writable
 from .errors import damage_of, path_text, same_again, trouble, trouble_of
 from .keys import SeenNames
 from .records import LATER, Counts, Decision, Identity, Job, Sighted, check_identity, later_of
+from .run_state import RunState, learn_names
 from .session import Session
 from .sqlite.storage import SQLiteStorage
 from .storage import Storage, WriteBatch

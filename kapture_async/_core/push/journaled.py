@@ -12,7 +12,6 @@ from ..journal.errors import same_again
 from ..journal.records import Decision
 from .journaling import JournalBridge
 from .rows import InFlightRow, Row
-from .screening import Screening
 
 if TYPE_CHECKING:
     from .push import Push
@@ -21,6 +20,11 @@ R = TypeVar("R")
 
 _FARTHEST = 8.0
 """Rows ahead at most, for each request that may be out."""
+
+
+_LOOKED_UP_AT_ONCE = 500
+_GATHERING = 0.05
+"""Seconds in which rows of a slow source are gathered before they are looked up."""
 
 
 class JournaledFeed(Generic[R]):
@@ -38,7 +42,8 @@ class JournaledFeed(Generic[R]):
     def __init__(self, push: Push[R], recorder: JournalBridge) -> None:
         self._push = push
         self._reader = push._reader
-        self._screening = Screening(push._reader, recorder, push._fail)
+        self._looked_up: deque[InFlightRow[R]] = deque()
+        self._reading: asyncio.Task[InFlightRow[R] | None] | None = None
         self._recorder = recorder
         self._throttle = push._throttle
         self._finish = push._end_alone
@@ -55,7 +60,7 @@ class JournaledFeed(Generic[R]):
 
     async def run(self) -> None:
         """Read rows as they are needed; returns when there are no more."""
-        reader, begin, screening = self._reader, self._recorder.begin, self._screening
+        reader, begin = self._reader, self._recorder.begin
         released = self._recorder.released
         try:
             while await self._throttle.wait_while_paused():
@@ -64,8 +69,8 @@ class JournaledFeed(Generic[R]):
                     live: InFlightRow[R] | None
                     if released:
                         live = released.popleft()
-                    elif screening.needed:
-                        live = await screening.next()
+                    elif self._looks_up:
+                        live = await self._read_looked_up()
                     else:
                         live = reader.read_nowait() if reader.at_once else await reader.read()
                     if live is None:
@@ -77,11 +82,11 @@ class JournaledFeed(Generic[R]):
                 await self._push._wait_for_consumer()
                 self._low = most // 2
                 self._hungry.clear()
-                more = not reader.over or screening.needed or released
+                more = not reader.over or self._looks_up or released
                 if more and self._ahead > self._low:
                     await self._hungry.wait()
         finally:
-            for live in await screening.left():
+            for live in await self._left_over():
                 self._finish(live)
             self._exhausted = True
             self._tell_workers()
@@ -178,6 +183,68 @@ class JournaledFeed(Generic[R]):
         if not self._begun:
             for _ in range(len(self._idle)):
                 self._wake_one()
+
+    # --- rows that are looked up before they are written down -----------------------------------
+
+    @property
+    def _looks_up(self) -> bool:
+        return bool(self._looked_up) or self._reading is not None or self._recorder.screens
+
+    async def _read_looked_up(self) -> InFlightRow[R] | None:
+        """The next row, or ``None`` when there are no more, or the push failed.
+
+        Rows are read some at a time, and looked up: by an older copy of a journal, or compared
+        with what other journals have sent.
+        """
+        if not self._looked_up:
+            some: list[InFlightRow[R]] = []
+            try:
+                await self._gather(some)
+                await self._recorder.screen(some)
+            except HelpdeskError as error:
+                self._push._fail(error, "rows could not be looked up before they are sent")
+                return None
+            finally:
+                self._looked_up.extend(some)
+        live = self._looked_up.popleft() if self._looked_up else None
+        if not self._looked_up:
+            self._recorder.all_begun.set()  # it is, before anybody who waits for it continues
+        return live
+
+    async def _left_over(self) -> list[InFlightRow[R]]:
+        """Rows that were read and never written down."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait({self._reading})
+            if not self._reading.cancelled() and self._reading.exception() is None:
+                live = self._reading.result()
+                self._looked_up.extend([] if live is None else [live])
+            self._reading = None
+        left = list(self._looked_up)
+        self._looked_up.clear()
+        self._recorder.all_begun.set()
+        return left
+
+    async def _gather(self, some: list[InFlightRow[R]]) -> None:
+        reader = self._reader
+        if reader.at_once:
+            while len(some) < _LOOKED_UP_AT_ONCE and (live := reader.read_nowait()) is not None:
+                some.append(live)
+            return
+        timeout: float | None = None
+        while len(some) < _LOOKED_UP_AT_ONCE:
+            if self._reading is None:
+                self._reading = asyncio.create_task(reader.read())
+            done, _ = await asyncio.wait({self._reading}, timeout=timeout)
+            if not done:
+                return
+            task, self._reading = self._reading, None
+            live = task.result()
+            if live is None:
+                return
+            some.append(live)
+            self._recorder.all_begun.clear()
+            timeout = _GATHERING
 
 
 def refusal_of(row: InFlightRow[Any], known: Decision, **call: Any) -> HelpdeskError | None:

@@ -27,110 +27,30 @@ from ..errors import DAMAGED, damage_of, path_text, same_again, trouble, trouble
 from ..keys import fold
 from ..marks import Mark, sketch_of
 from ..records import Counts, Job
-from ..reference import DIGEST
-from ..storage import KnownRow, Summary, WriteBatch
+from ..storage import JournalSummary, KnownRow, WriteBatch
 from .integrity import take_seal
 from .lock import Lock, owner_of
 from .schema import WAL_BYTES, connect, disconnect, examine, make, seal
+from .statements import (
+    ANOTHER_RUN,
+    BY_CONTENT,
+    BY_KEYED_CONTENT,
+    KINDS,
+    REPEATS_OF,
+    WITH_CONTENTS,
+    WITH_KEY_AND_CONTENT,
+    WITH_KEYS,
+    WITH_NUMBERS,
+    WITH_SPELLING,
+    WRITE,
+)
 
 logger = logging.getLogger("kapture_async.push")
 
 _MARKS_EVERY = 2.0
 """Seconds between two marks."""
 _DEAD = "its process ended while it was under way"
-_ANOTHER_RUN = "another run has begun"
 _MOST_SPELLINGS = 20
-
-KINDS = "SELECT kind, count(*), max(fact) FROM last_facts GROUP BY kind"
-
-_KNOWN = """
-SELECT r.row, r.key, r.digest, r.occurrence, f.kind, f.attempt, f.ticket_id, f.status, f.error,
-    f.words, (SELECT max(g.attempt) FROM facts AS g WHERE g.row = r.row), r.repeat_of, r.former,
-    r.line, r.changed, r.traits
-FROM {source}
-CROSS JOIN facts AS f
-    ON f.row = r.row AND f.fact = (SELECT max(g.fact) FROM facts AS g WHERE g.row = r.row)
-{where}
-"""
-_AT = "json_extract(value, '$[{}]')".format
-_WITH_KEYS = _KNOWN.format(
-    source="json_each(?) AS w CROSS JOIN rows AS r ON r.key = w.value",
-    where="WHERE r.repeat_of IS NULL",
-)
-_WITH_CONTENTS = _KNOWN.format(
-    source="json_each(?1) AS w CROSS JOIN rows AS r ON r.key IS NULL "
-    f"AND r.digest = substr(?2, 1 + {DIGEST} * w.key, {DIGEST}) AND r.occurrence = w.value",
-    where="",
-)
-_WITH_NUMBERS = _KNOWN.format(
-    source="json_each(?) AS w CROSS JOIN rows AS r ON r.row = w.value", where=""
-)
-_WITH_KEY_AND_CONTENT = _KNOWN.format(
-    source="rows AS r",
-    where="WHERE r.key IS NOT NULL AND r.digest = ? AND r.occurrence >= 0 ORDER BY r.row",
-)
-_REPEATS_OF = _KNOWN.format(source="rows AS r", where="WHERE r.repeat_of = ? ORDER BY r.row")
-_WITH_SPELLING = _KNOWN.format(
-    source="temp.spellings AS s CROSS JOIN rows AS r ON r.row = s.row",
-    where="WHERE s.folded = ? ORDER BY r.row",
-)
-
-# Indexes that are not made before they are needed: of the contents, a new row has a page to
-# itself, and costs a third less without it. The other is for journals whose rows came with keys
-# and then without.
-_BY_CONTENT = (
-    "CREATE UNIQUE INDEX IF NOT EXISTS rows_by_content ON rows (digest, occurrence) "
-    "WHERE key IS NULL"
-)
-_BY_KEYED_CONTENT = (
-    "CREATE INDEX IF NOT EXISTS rows_by_keyed_content ON rows (digest) WHERE key IS NOT NULL"
-)
-
-_PAYLOAD = f"substr(NEW.contents, {_AT(1)}, {_AT(2)})"
-_WRITE = (
-    "CREATE TEMP VIEW IF NOT EXISTS new_batch AS SELECT NULL AS run, NULL AS at, NULL AS fact, "
-    "NULL AS rows, NULL AS contents, NULL AS accepted, NULL AS facts, NULL AS revised, "
-    "NULL AS payloads, NULL AS forgotten",
-    f"""
-    CREATE TEMP TRIGGER IF NOT EXISTS write_batch INSTEAD OF INSERT ON new_batch BEGIN
-        SELECT RAISE(ABORT, '{_ANOTHER_RUN}') WHERE NEW.run IS NOT (SELECT max(run) FROM runs);
-        INSERT INTO rows (row, key, line, digest, occurrence, planned, traits, repeat_of)
-            SELECT {_AT(0)}, {_AT(3)}, {_AT(4)},
-                substr(NEW.contents, {_AT(1)} - {DIGEST}, {DIGEST}), coalesce({_AT(6)}, 0),
-                NEW.at, {_AT(5)}, {_AT(7)}
-            FROM json_each(NEW.rows);
-        INSERT INTO payloads (row, payload)
-            SELECT {_AT(0)}, {_PAYLOAD} FROM json_each(NEW.rows) WHERE {_AT(2)} > 0;
-        INSERT INTO facts (row, fact, kind, attempt, at)
-            SELECT {_AT(0)}, 0, 'intent', 1, NEW.at FROM json_each(NEW.rows)
-            WHERE {_AT(8)} IS NULL;
-        INSERT INTO facts (row, fact, kind, attempt, at, ticket_id)
-            SELECT {_AT(0)}, NEW.fact + key, 'accepted', {_AT(1)}, NEW.at, {_AT(2)}
-            FROM json_each(NEW.accepted);
-        DELETE FROM payloads WHERE row IN (SELECT {_AT(0)} FROM json_each(NEW.accepted));
-        INSERT INTO facts
-            (row, fact, kind, attempt, at, phase, status, ticket_id, error, words, evidence)
-            SELECT {_AT(0)}, NEW.fact + json_array_length(NEW.accepted) + key, {_AT(1)}, {_AT(2)},
-                coalesce({_AT(3)}, NEW.at), {_AT(4)}, {_AT(5)}, {_AT(6)}, {_AT(7)}, {_AT(8)},
-                {_AT(9)}
-            FROM json_each(NEW.facts);
-        INSERT INTO rows
-            SELECT r.row, r.key, substr(NEW.contents, {_AT(1)}, {DIGEST}), {_AT(4)}, {_AT(5)},
-                r.planned, {_AT(6)}, {_AT(7)},
-                CASE WHEN {_AT(3)} > 0 THEN substr(NEW.contents, {_AT(2)}, {_AT(3)}) END, {_AT(8)}
-            FROM json_each(NEW.revised) AS v CROSS JOIN rows AS r
-                ON r.row = json_extract(v.value, '$[0]')
-            WHERE true
-            ON CONFLICT (row) DO UPDATE SET digest = excluded.digest,
-                occurrence = excluded.occurrence, line = excluded.line, traits = excluded.traits,
-                repeat_of = excluded.repeat_of, former = excluded.former,
-                changed = excluded.changed;
-        DELETE FROM payloads WHERE row IN (SELECT value FROM json_each(NEW.forgotten));
-        INSERT OR REPLACE INTO payloads (row, payload)
-            SELECT {_AT(0)}, {_PAYLOAD} FROM json_each(NEW.payloads);
-    END
-    """,  # noqa: S608 - of constants
-)
 
 
 class SQLiteReader:
@@ -283,7 +203,7 @@ class SQLiteStorage(SQLiteReader):
         if execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             raise trouble(self.path, "its file system allows no WAL", "Put it on a local disk.")
         try:
-            for statement in _WRITE:
+            for statement in WRITE:
                 execute(statement)
             execute("SELECT json_extract('[1]', '$[0]') FROM json_each('[1]')").fetchone()
         except sqlite3.OperationalError as error:
@@ -328,7 +248,7 @@ class SQLiteStorage(SQLiteReader):
 
     # --- looking rows up ------------------------------------------------------------------------
 
-    def summary(self) -> Summary:
+    def summary(self) -> JournalSummary:
         """See :meth:`.Storage.summary`."""
         ask = self._connection.execute
         found = ask(KINDS).fetchall()
@@ -337,7 +257,7 @@ class SQLiteStorage(SQLiteReader):
             "EXISTS (SELECT 1 FROM rows WHERE key IS NULL), "
             "EXISTS (SELECT 1 FROM rows WHERE repeat_of IS NOT NULL) FROM rows"
         ).fetchone()
-        return Summary(
+        return JournalSummary(
             {kind: number for kind, number, _ in found},
             last_row or 0,
             max((event for *_, event in found), default=0),
@@ -352,26 +272,26 @@ class SQLiteStorage(SQLiteReader):
 
     def with_keys(self, keys: Sequence[str]) -> list[KnownRow]:
         """See :meth:`.Storage.with_keys`."""
-        return self._known(_WITH_KEYS, _json(keys))
+        return self._known(WITH_KEYS, _json(keys))
 
     def with_contents(self, contents: Sequence[tuple[bytes, int]]) -> list[KnownRow]:
         """See :meth:`.Storage.with_contents`."""
-        self._index(_BY_CONTENT)
+        self._index(BY_CONTENT)
         digests = b"".join(digest for digest, _ in contents)
-        return self._known(_WITH_CONTENTS, _json([number for _, number in contents]), digests)
+        return self._known(WITH_CONTENTS, _json([number for _, number in contents]), digests)
 
     def with_numbers(self, rows: Sequence[int]) -> list[KnownRow]:
         """See :meth:`.Storage.with_numbers`."""
-        return self._known(_WITH_NUMBERS, _json(rows))
+        return self._known(WITH_NUMBERS, _json(rows))
 
     def with_key_and_content(self, digest: bytes) -> list[KnownRow]:
         """See :meth:`.Storage.with_key_and_content`."""
-        self._index(_BY_KEYED_CONTENT)
-        return self._known(_WITH_KEY_AND_CONTENT, digest)
+        self._index(BY_KEYED_CONTENT)
+        return self._known(WITH_KEY_AND_CONTENT, digest)
 
     def repeats_of(self, row: int) -> list[KnownRow]:
         """See :meth:`.Storage.repeats_of`."""
-        return self._known(_REPEATS_OF, row)
+        return self._known(REPEATS_OF, row)
 
     def with_spelling_of(self, key: str) -> list[KnownRow]:
         """See :meth:`.Storage.with_spelling_of`."""
@@ -379,7 +299,7 @@ class SQLiteStorage(SQLiteReader):
             self._list_spellings()
             self._has_index.add("spellings")
         folded = fold(key)
-        found = self._known(_WITH_SPELLING, hash(folded))[:_MOST_SPELLINGS]
+        found = self._known(WITH_SPELLING, hash(folded))[:_MOST_SPELLINGS]
         return [
             known
             for known in found
@@ -527,7 +447,7 @@ class SQLiteStorage(SQLiteReader):
     def _break(self, error: BaseException) -> JournalError:
         """Nothing more can be written, because of this error."""
         self._roll_back()
-        if str(error) == _ANOTHER_RUN:
+        if str(error) == ANOTHER_RUN:
             error = self._not_ours()
         self.broken = trouble_of(self.path, error)
         return self.broken
