@@ -85,23 +85,25 @@ def _demo_number(entry: LedgerEntry) -> int | None:
 
 async def _look_around(client: KaptureClient, accepted: list[Outcome]) -> list[str]:
     """Update a few tickets and pull the day back."""
-    told = []
+    lines = []
     updated = 0
     for ticket_id in [outcome.ticket_id for outcome in accepted if outcome.ticket_id]:
         try:
             await client.tickets.update(ticket_id, sub_status="RS", comment="Solved in the demo.")
             updated += 1
         except HelpdeskError as error:
-            told.append(f"updating {ticket_id}: {error.outcome.replace('_', ' ')}, {error.message}")
-    told.insert(0, f"updated {updated} tickets, each with a comment")
+            lines.append(
+                f"updating {ticket_id}: {error.outcome.replace('_', ' ')}, {error.message}"
+            )
+    lines.insert(0, f"updated {updated} tickets, each with a comment")
     today = datetime.now(INDIA).date()
     patient = client.with_options(timeout=Timeout(total=60.0, read=5.0))
     try:
         rows = await patient.tickets.pull(today - timedelta(days=1), today, limit=20_000).all()
     except HelpdeskError as error:
-        return [*told, f"pulling the day back failed: {error.message}"]
+        return [*lines, f"pulling the day back failed: {error.message}"]
     solved = sum(row.sub_status_code == "RS" for row in rows)
-    return [*told, f"pulled the day back: {len(rows):,} tickets, {solved} of them resolved"]
+    return [*lines, f"pulled the day back: {len(rows):,} tickets, {solved} of them resolved"]
 
 
 @click.command()

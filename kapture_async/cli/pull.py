@@ -203,12 +203,12 @@ def _to_file(options: PullOptions, settings: dict[str, Any]) -> None:
                 )
 
     done = run(export)
-    told = f"{count(done.rows, 'ticket')} to {options.out}"
+    details = f"{count(done.rows, 'ticket')} to {options.out}"
     if done.changed:
-        told += f", {done.changed:,} of them changed since they were last written"
+        details += f", {done.changed:,} of them changed since they were last written"
     if options.since_last is not None and done.newest is not None:
-        told += f"; the newest from {done.newest[:16].replace('T', ' ')}"
-    say(told, style="dim", stderr=True)
+        details += f"; the newest from {done.newest[:16].replace('T', ' ')}"
+    say(details, style="dim", stderr=True)
     sys.exit(_warn_of(done.incomplete, again=options.since_last is not None))
 
 

@@ -1,4 +1,4 @@
-"""Calls from the command line: each with a client of its own, made as the options say."""
+"""Calls from the command line, each with a client of its own."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ Act = Callable[[SupportClient, str], Awaitable[None]]
 async def client_of(
     *, user: UserAndPassword | None = None, **settings: Any
 ) -> AsyncIterator[SupportClient]:
-    """A client by the settings of a target.
+    """A client with the settings of a target.
 
-    A user is logged in first, and once more whenever the token has expired; never again after
-    a refusal, since services lock out those who keep trying.
+    A user is logged in first, and again whenever the token has expired; but never after a failed
+    login, since services lock out users who keep trying.
     """
     refused: RejectedError | None = None
 
@@ -57,11 +57,11 @@ async def client_of(
             yield client
         except AuthenticationError as error:
             if user is None:
-                error.add_note("with --username this program fetches a token whenever it needs one")
+                error.add_note("with --username, a token is fetched whenever one is needed")
             raise
         finally:
             if refused is not None:
-                show_error(refused, about="logging in once more")
+                show_error(refused, about="logging in again")
 
 
 def ask(target: Target, timeout: float, call: Callable[[SupportClient], Awaitable[T]]) -> T:
@@ -78,13 +78,13 @@ def ask(target: Target, timeout: float, call: Callable[[SupportClient], Awaitabl
 def change(
     ticket_ids: tuple[str, ...], target: Target, timeout: float, act: Act, words: tuple[str, str]
 ) -> None:
-    """Change one ticket after the other, and tell of each; ends the program.
+    """Change one ticket after the other, and report each; ends the program.
 
     Args:
         ticket_ids: the tickets.
         target, timeout: of the calls.
         act: changes one.
-        words: for what was done, and for what a ticket can be already.
+        words: for what was done, and for the state that a ticket may already have.
     """
     done, state = words
     codes: list[int] = []
@@ -97,12 +97,12 @@ def change(
                 await act(client, ticket_id)
             except ConflictError as error:
                 codes.append(code_of_error(error))
-                warn(f"ticket {ticket_id} is {state} already; nothing was changed")
+                warn(f"ticket {ticket_id} is already {state}; nothing was changed")
             except HelpdeskError as error:
                 codes.append(code_of_error(error))
                 show_error(error, about=f"ticket {ticket_id}")
                 if left and isinstance(error, (AuthenticationError, NotSentError)):
-                    warn(f"not tried: {', '.join(left)}")  # they would fare no better
+                    warn(f"not tried: {', '.join(left)}")  # they would fail in the same way
                     return
             else:
                 say(f"{done} ticket {ticket_id}", style="green")

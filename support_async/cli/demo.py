@@ -108,41 +108,41 @@ async def _look_around(client: SupportClient, accepted: list[Outcome]) -> list[s
     try:
         await story.go(accepted[0])
     except HelpdeskError as error:
-        story.told.append(f"then: {_words(error)}")
-    return story.told
+        story.lines.append(f"then: {_words(error)}")
+    return story.lines
 
 
 class _Story:
     def __init__(self, client: SupportClient) -> None:
         self._client = client
-        self.told: list[str] = []
+        self.lines: list[str] = []
 
     async def go(self, outcome: Outcome) -> None:
         """Tell of each step; a write whose end is in doubt is looked up, as it should be."""
         ticket_id = await self._find(outcome)
         if ticket_id is None:
-            self.told.append(f"row {outcome.key} is not in the history: this is a bug")
+            self.lines.append(f"row {outcome.key} is not in the history: this is a bug")
             return
         tickets = self._client.tickets
-        self.told.append(f"found row {outcome.key} by its text, since a create returns no id")
+        self.lines.append(f"found row {outcome.key} by its text, since a create returns no id")
         content = random.Random(ticket_id).randbytes(_FILE_BYTES)
         try:
             await tickets.reply(ticket_id, "A file from the demo.", attachment=("d.bin", content))
-            self.told.append(f"replied to ticket {ticket_id} with a file")
+            self.lines.append(f"replied to ticket {ticket_id} with a file")
         except HelpdeskError as error:
-            self.told.append(f"replying to ticket {ticket_id}: {_words(error)}")
+            self.lines.append(f"replying to ticket {ticket_id}: {_words(error)}")
         ticket = await tickets.get(ticket_id)
         there = "the reply is there" if ticket.conversations else "there is no reply"
-        self.told.append(f"read it back: {there}")
+        self.lines.append(f"read it back: {there}")
         for file in ticket.attachments[-1:]:
             await self._compare(file.attachment_id or "", content)
         try:
             await tickets.close(ticket_id)
-            self.told.append("closed it")
+            self.lines.append("closed it")
         except HelpdeskError as error:
-            self.told.append(f"closing it: {_words(error)}")
+            self.lines.append(f"closing it: {_words(error)}")
         ticket = await tickets.get(ticket_id)
-        self.told.append(f"read it back: it is {'' if ticket.is_closed else 'not '}closed")
+        self.lines.append(f"read it back: it is {'' if ticket.is_closed else 'not '}closed")
 
     async def _find(self, outcome: Outcome) -> str | None:
         ticket: NewTicket = outcome.row.value
@@ -157,7 +157,7 @@ class _Story:
             path = await self._client.attachments.download(attachment_id, folder)
             same = await asyncio.to_thread(path.read_bytes) == content
         words = "equal to the last byte" if same else "NOT what was sent: this is a bug"
-        self.told.append(f"downloaded the file again: {len(content):,} bytes, {words}")
+        self.lines.append(f"downloaded the file again: {len(content):,} bytes, {words}")
 
 
 def _words(error: HelpdeskError) -> str:

@@ -1,4 +1,4 @@
-"""What the command line shows of tickets. All of it came from others: it is cleaned first."""
+"""How the command line shows tickets. All text came from others, so it is cleaned first."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ _STATUS_WORDS = {code: word for word, code in STATUSES.items()}
 class Table:
     """Rows in columns, printed as they come.
 
-    On a terminal they have a head and never run over the edge; a pipe gets the rows alone, and
-    whole.
+    A terminal gets a heading, and rows cut to its width; a pipe gets only the rows, uncut.
 
     Args:
         columns: heading and width of each column; the last one takes what is left.
@@ -74,7 +73,7 @@ def show_ticket(ticket: TicketDetail) -> None:
         of_reply.setdefault(file.conversation_id, []).append(_id_of(file))
     replies = ticket.conversations
     known = {reply.conversation_id for reply in replies}
-    # Should a reply of a file be missing, the file must not be missing with it.
+    # A file whose reply is missing must be shown all the same.
     own = [name for place, files in of_reply.items() for name in files if place not in known]
     facts: Mapping[str, str | None] = {
         "status": status_word(ticket.status),
@@ -90,19 +89,19 @@ def show_ticket(ticket: TicketDetail) -> None:
     _show_text(ticket.comment)
     for reply in replies:
         files = of_reply.get(reply.conversation_id, [])
-        told = f"  with {_named(files)}" if files else ""
+        details = f"  with {_named(files)}" if files else ""
         head = f"reply {one_line(reply.conversation_id or '')} by {one_line(reply.author or '?')}"
         print()
-        say(f"  {head}{told}", style="bold")
+        say(f"  {head}{details}", style="bold")
         _show_text(reply.comment)
 
 
 def show_created(created: CreatedTicket, *, on_screen: bool) -> None:
-    """What is known of a ticket after it was created and looked for; doubts go to stderr.
+    """Show what is known of a created ticket; doubts go to stderr.
 
     Args:
         created: what is known.
-        on_screen: tell the good news, too; else stdout is for programs.
+        on_screen: also show success; else stdout is for programs.
     """
     found, many = created.ticket_id, " or ".join(created.candidates)
     if created.doubt is not None:
@@ -113,18 +112,18 @@ def show_created(created: CreatedTicket, *, on_screen: bool) -> None:
         show_error(created.lookup_error, about="its id could not be looked up")
     elif created.doubt is not None:
         warn(
-            f"ticket {many} is new and looks like it; most likely it was created"
+            f"ticket {many} is new and matches; it was most likely created"
             if many
-            else "no new ticket looks like it yet; that does not prove that none will come"
+            else "no new ticket matches yet; one may still appear"
         )
     elif found is None and many:
-        warn(f"its id is not certain: tickets {many} are new and look like it")
+        warn(f"its id is not certain: tickets {many} are new and match")
     elif found is None:
-        warn("its id is not known: the history does not show it yet")
+        warn("its id is unknown: the history does not show it yet")
 
 
 def created_json(created: CreatedTicket | None) -> dict[str, Any]:
-    """The same for programs; ``None`` if nobody looked for it."""
+    """The same for programs; ``None`` if it was not looked for."""
     if created is None:
         return {"outcome": "accepted", "ticket_id": None}
     return {

@@ -186,7 +186,7 @@ def test_a_refused_login_is_not_tried_again(
     support_server.expire_tokens()
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1, errors
-    assert "error: logging in once more: support login: " in errors
+    assert "error: logging in again: support login: " in errors
     assert support_server.requests[LOGIN] == 2
     outcomes = Counter(line["outcome"] for line in report_of(tmp_path / "t.report.csv"))
     assert outcomes["accepted"] == len(support_server.ledger)

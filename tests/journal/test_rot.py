@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from kapture_async import JournalError
-from kapture_async._core.cli.journal_status import standing_of
+from kapture_async._core.cli.journal_status import read_status
 from kapture_async._core.journal.reader import ReadJournal
 from kapture_async._core.journal.records import Identity, State
 from kapture_async._core.journal.sqlite.integrity import is_sealed
@@ -44,7 +44,7 @@ def closed(opened: Open, row: MakeRow, path: Path) -> Path:
 
 
 def all_that_is_read(path: Path) -> list[Any]:
-    standing = standing_of(str(path))
+    standing = read_status(str(path))
     with ReadJournal.open_to_read(path) as journal:
         return [
             standing.as_json(),

@@ -211,8 +211,8 @@ def counted(word: str, number: int, style: str, meaning: str) -> tuple[Renderabl
     from rich.text import Text
 
     shown = style if number else "dim"
-    told = Text(meaning if number else "", "dim")
-    return Text(word, shown), Text(f"{number:,}", shown), told
+    details = Text(meaning if number else "", "dim")
+    return Text(word, shown), Text(f"{number:,}", shown), details
 
 
 def first_of(shown: int, total: int) -> str:

@@ -27,7 +27,7 @@ from ..testing.ledger import LedgerEntry
 from ..testing.runner import EmulatorProcess
 from .console import WORDS, console, count, heading, one_line, say, show_commands, show_error, table
 from .exit_codes import BUG, DONE
-from .journal_status import standing_of
+from .journal_status import read_status
 from .options import Decorator, OptionGroup, with_options
 from .progress import PushDisplay
 from .push_end import show_meanings, show_summary
@@ -356,7 +356,7 @@ def play_demo(options: DemoOptions, service: DemoService) -> int:
                 return [] if pushing.interrupted else await service.look_around(client, first)
 
         with service.emulator(ledger) as emulator:
-            told = run(lambda: main(emulator.url))
+            lines = run(lambda: main(emulator.url))
             executed = [n for n in map(service.number_of, emulator.entries) if n is not None]
         if options.journal:
             beliefs = _beliefs_of(journal)
@@ -367,7 +367,7 @@ def play_demo(options: DemoOptions, service: DemoService) -> int:
     title = f"{count(pushing.summary.rows, 'ticket')}, {options.concurrency} at a time{bad}"
     show_summary(screen, pushing.summary, title)
     show_meanings(screen, pushing.summary)
-    story = [one_line(line) for line in told]
+    story = [one_line(line) for line in lines]
     if options.journal:
         _show_story(screen, "Then, with the journal", story)
     heading(screen, "Compared with the emulator's ledger of what it executed")
@@ -401,15 +401,15 @@ def _show_story(screen: Console, title: str, story: list[str]) -> None:
 
 async def _finish(client: Any, start: Start, journal: Path, settle: float) -> list[str]:
     """Look up the doubts and push what is not there, until there are no doubts left."""
-    told: list[str] = []
+    lines: list[str] = []
     for _ in range(_ROUNDS):
-        before = standing_of(str(journal))
-        if not before.in_doubt and told:
+        before = read_status(str(journal))
+        if not before.in_doubt and lines:
             break
         say(f"Waiting {settle:g} s for late results, then looking up the doubts.")
         found = await patiently(lambda: client.tickets.reconcile(journal, settle=settle))
-        present = present_between(before, standing_of(str(journal)))
-        told.append(
+        present = present_between(before, read_status(str(journal)))
+        lines.append(
             f"looked up {count(before.in_doubt, 'row')} in doubt: {present:,} found, "
             f"{len(found.absent):,} absent"
         )
@@ -420,8 +420,8 @@ async def _finish(client: Any, start: Start, journal: Path, settle: float) -> li
         if not sent:
             break
         words = ", ".join(f"{number:,} {WORDS[name]}" for name, number in sent.items())
-        told.append(f"pushed {count(sent.total(), 'row')} again: {words}")
-    return told
+        lines.append(f"pushed {count(sent.total(), 'row')} again: {words}")
+    return lines
 
 
 def _beliefs_of(journal: Path) -> Beliefs:

@@ -55,14 +55,14 @@ def examine_service(
     found = run(main)
     proven = found.guarantee == _PROVEN
     if as_json:
-        told = {
+        details = {
             "guarantee": found.guarantee,
             "why": found.why,
             "reference": found.reference,
             "ticket_id": found.ticket_id,
             "seconds": found.seconds,
         }
-        print(json_line(told), flush=True)
+        print(json_line(details), flush=True)
         return DONE if proven else UNKNOWN
     screen = console()
     heading(screen, f"Guarantee: {found.guarantee}")

@@ -52,7 +52,7 @@ class Open:
 
 
 @frozen(kw_only=True)
-class Standing:
+class JournalStatus:
     """What is in the helpdesk, what is not, and what is in doubt.
 
     Attributes:
@@ -186,7 +186,7 @@ def moment(at: float | None) -> str | None:
     return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
-def standing_of(path: str, *, restored: bool = False) -> Standing:
+def read_status(path: str, *, restored: bool = False) -> JournalStatus:
     """Read how things stand. Safe during a push.
 
     Args:
@@ -205,7 +205,7 @@ def standing_of(path: str, *, restored: bool = False) -> Standing:
         left = [d for d in doubts if d.absent_looks > 1]
         opened = [*_open(journal), *(Open(d.key, d.line, d.state, ()) for d in left[:1])]
         named = [row for row in opened if row.key is not None or row.line is not None]
-        return Standing(
+        return JournalStatus(
             path=path,
             job=journal.job,
             saved=SavedOptions.read(journal.job.source),

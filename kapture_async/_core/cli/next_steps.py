@@ -10,14 +10,14 @@ from typing import Any
 from attrs import evolve
 
 from .console import count
-from .journal_status import Open, Standing
+from .journal_status import JournalStatus, Open
 from .options import Target
 from .push_options import PushOptions
 from .service import Service
 
 
-def ways_on(
-    standing: Standing,
+def next_steps(
+    status: JournalStatus,
     service: Service,
     *,
     push: Sequence[str] | None = None,
@@ -29,7 +29,7 @@ def ways_on(
     """Commands to type next, each with a few words on it.
 
     Args:
-        standing: how the push stands.
+        status: how the push stands.
         service: what is pushed to.
         push: the arguments of the push that has just ended, if one has.
         target: the arguments that say where to and as whom.
@@ -37,76 +37,76 @@ def ways_on(
         first: what has to be done before pushing.
         refused_too: offer to resend rejected rows as they are, once the cause is fixed.
     """
-    journal, program = standing.path, service.program.split()
-    if standing.owner is not None:
+    journal, program = status.path, service.program.split()
+    if status.owner is not None:
         watch = shlex.join([*program, "status", journal])
         return [("another process is using the journal; check again later:", watch)]
-    ways: list[tuple[str, str]] = []
-    if standing.in_doubt:
-        rows = count(standing.in_doubt, "row")
+    steps: list[tuple[str, str]] = []
+    if status.in_doubt:
+        rows = count(status.in_doubt, "row")
         command = [*program, "reconcile", journal, *target]
-        ways.append((f"look up the {rows} in doubt:", shlex.join(command)))
-    if standing.unlisted:
+        steps.append((f"look up the {rows} in doubt:", shlex.join(command)))
+    if status.unlisted:
         out = f"{os.path.basename(journal).removesuffix('.journal')}.doubts.csv"
         command = [*program, "doubts", journal, "--out", out]
-        what = f"list all {count(standing.unlisted, 'row')} that may or may not be in the helpdesk"
-        ways.append((f"{what}, in a file:", shlex.join(command)))
-    if standing.to_resolve is not None:
-        ways.append(_resolve_way(standing, standing.to_resolve, program))
-    file = None if standing.saved is None else standing.saved.file
-    rest = standing.unread is not None and file is not None  # a pipe cannot be read once more
-    if standing.sendable or unread or rest:
-        what = f"push the {count(standing.sendable, 'row')} that are not in the helpdesk"
+        what = f"list all {count(status.unlisted, 'row')} that may or may not be in the helpdesk"
+        steps.append((f"{what}, in a file:", shlex.join(command)))
+    if status.to_resolve is not None:
+        steps.append(_resolve_step(status, status.to_resolve, program))
+    file = None if status.saved is None else status.saved.file
+    rest = status.unread is not None and file is not None  # a pipe cannot be read once more
+    if status.sendable or unread or rest:
+        what = f"push the {count(status.sendable, 'row')} that are not in the helpdesk"
         if unread or rest:
             what = "push the rest"
         if push is None and rest:
-            what += f" of {standing.unread}"
+            what += f" of {status.unread}"
         if push is not None:
             what = f"{first}{what}"
             words, command = f"{what}, with the same command:", [*program, service.command, *push]
         else:
             words, command = f"{what}:", [*program, "resume", journal]
-        ways.append((words, shlex.join([*command, *target])))
-    if refused_too and push is not None and standing.to_fix > standing.refused:
-        rows = count(standing.to_fix - standing.refused, "row")
+        steps.append((words, shlex.join([*command, *target])))
+    if refused_too and push is not None and status.to_fix > status.refused:
+        rows = count(status.to_fix - status.refused, "row")
         words = f"once the cause is fixed, also resend the {rows} that were rejected:"
         command = [*program, service.command, *push, "--rejected-too", *target]
-        ways.append((words, shlex.join(command)))
-    if standing.to_fix:
-        rows = count(standing.to_fix, "row")
+        steps.append((words, shlex.join(command)))
+    if status.to_fix:
+        rows = count(status.to_fix, "row")
         out = f"{os.path.basename(journal).removesuffix('.journal')}.rejects.csv"
         command = [*program, "rejects", journal, "--out", out]
         what = f"write the {rows} to fix to a file"
-        if standing.to_fix > standing.refused:
+        if status.to_fix > status.refused:
             what += f" (or resend them as they are: {service.command} --rejected-too)"
-        ways.append((f"{what}:", shlex.join(command)))
-    return ways
+        steps.append((f"{what}:", shlex.join(command)))
+    return steps
 
 
-def ways_to_another_address(
-    standing: Standing, service: Service, options: PushOptions, target: Target
+def steps_to_another_address(
+    status: JournalStatus, service: Service, options: PushOptions, target: Target
 ) -> list[tuple[str, str]]:
     """Commands after a push to a wrong address: a journal is for one address, so the right one
     needs another journal."""
-    ways: list[tuple[str, str]] = []
-    if standing.in_doubt:
-        rows = count(standing.in_doubt, "row")
-        ways.append((f"first look up the {rows} in doubt:", service.look_up))
-    number, start = 2, standing.path.removesuffix(".journal")
+    steps: list[tuple[str, str]] = []
+    if status.in_doubt:
+        rows = count(status.in_doubt, "row")
+        steps.append((f"first look up the {rows} in doubt:", service.look_up))
+    number, start = 2, status.path.removesuffix(".journal")
     while os.path.lexists(journal := f"{start}.{number}.journal"):
         number += 1
     where: dict[str, Any] = {**dict.fromkeys(target.where), "base_url": "BASE_URL"}
     again = push_command(service, evolve(options, journal=journal), evolve(target, **where))
-    name = os.path.basename(standing.path)
+    name = os.path.basename(status.path)
     words = f"push to the right base URL with a new journal (or delete {name} first):"
-    return [*ways, (words, again)]
+    return [*steps, (words, again)]
 
 
-def _resolve_way(standing: Standing, row: Open, program: Sequence[str]) -> tuple[str, str]:
+def _resolve_step(status: JournalStatus, row: Open, program: Sequence[str]) -> tuple[str, str]:
     """How to resolve what no lookup could, for one of the rows."""
-    rows = standing.counts.ambiguous + standing.counts.probable + standing.left_open
+    rows = status.counts.ambiguous + status.counts.probable + status.left_open
     ticket = row.ticket_ids[0] if len(set(row.ticket_ids)) == 1 else "TICKET_ID"
-    command = [*program, "resolve", standing.path, "--present", ticket]
+    command = [*program, "resolve", status.path, "--present", ticket]
     if row.key is None:
         command += ["--line", str(row.line)]
     else:

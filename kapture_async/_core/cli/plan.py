@@ -145,13 +145,13 @@ def plan_file(
         show_error(plan.unreadable)
     elif not options.as_json and plan.to_send:
         command = push_command(service, options, target)
-        ways = [("push one row, and check it:", f"{command} --trial"), ("push them all:", command)]
-        show_commands(screen, ways)
+        steps = [("push one row, and check it:", f"{command} --trial"), ("push them all:", command)]
+        show_commands(screen, steps)
     if not options.as_json:
         screen.print()
     if options.as_json:
-        told = {**_json(plan, rows, rate, seconds), "reference": _reference(options)}
-        print(json_line(told), flush=True)
+        details = {**_json(plan, rows, rate, seconds), "reference": _reference(options)}
+        print(json_line(details), flush=True)
     if plan.bad or plan.unreadable:
         return USAGE
     return REJECTED if plan.look_at_keys else DONE
@@ -235,8 +235,8 @@ def _of_keys(plan: _Plan) -> Iterator[tuple[str, int, str, str]]:
     if plan.repeated:
         yield "repeated", plan.repeated, "dim", "the same row again, with the same key"
     if keys.respelled:
-        told = "will not be sent: other spellings of known keys; see --keys-exact"
-        yield "respelled", keys.respelled, "red", told
+        details = "will not be sent: other spellings of known keys; see --keys-exact"
+        yield "respelled", keys.respelled, "red", details
     if keys.changed:
         yield "changed since", keys.changed, "yellow", "already there, with other content"
 
@@ -321,7 +321,7 @@ class _Key:
 class KnownRows:
     """The states of a journal's rows, by what names them: their keys, or else their contents.
 
-    Rows of equal content are told apart by their order, as a push does; so each row of the file
+    Rows of equal content are details apart by their order, as a push does; so each row of the file
     is asked for once, in the order of the file.
 
     Args:

@@ -109,7 +109,7 @@ class PushDisplay(Display):
     Args:
         title: what is being done.
         done: the share of the work that is done, from 0 to 1, by the number of rows that are;
-            ``None`` if it cannot be told.
+            ``None`` if it is not known.
     """
 
     def __init__(self, title: str, done: Callable[[int], float | None] = lambda _: None) -> None:

@@ -296,10 +296,10 @@ def push_one(options: PushOptions, target: Target, service: Service) -> int | No
         show_error(error)
         if outcome.name == "unknown":
             look = [*service.program.split(), "reconcile", journal, *target.as_arguments()]
-            ways = [("before the rest, find out whether it is there:", shlex.join(look))]
+            steps = [("before the rest, find out whether it is there:", shlex.join(look))]
         else:
-            ways = [("once that is fixed, try again:", f"{command} --trial")]
-        show_commands(console(stderr=True), ways)
+            steps = [("once that is fixed, try again:", f"{command} --trial")]
+        show_commands(console(stderr=True), steps)
         return code_of_error(error)
     if sys.stdin.isatty() and sys.stderr.isatty():
         print(file=sys.stderr)

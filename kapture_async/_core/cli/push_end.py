@@ -38,8 +38,8 @@ from .console import (
     warn,
 )
 from .exit_codes import worst_of
-from .journal_status import Standing, counts_json, standing_of
-from .next_steps import ways_on, ways_to_another_address
+from .journal_status import JournalStatus, counts_json, read_status
+from .next_steps import next_steps, steps_to_another_address
 from .options import Target
 from .push_options import PushOptions
 from .push_run import PushRun
@@ -213,13 +213,13 @@ def end_json(pushing: PushRun, options: PushOptions) -> dict[str, Any]:
     the state that earlier runs left them in; ``journal`` is how all of them stand. ``stopped`` is
     why the push ended early, or null.
     """
-    told = pushing.summary.as_json()
-    told["stopped"] = _why_it_stopped(pushing)
-    standing = _standing(options)
-    if standing is None:
-        return told
-    journal = {**counts_json(standing.counts), "path": standing.path}
-    return {**told, "earlier": dict(pushing.earlier), "journal": journal}
+    details = pushing.summary.as_json()
+    details["stopped"] = _why_it_stopped(pushing)
+    status = _status(options)
+    if status is None:
+        return details
+    journal = {**counts_json(status.counts), "path": status.path}
+    return {**details, "earlier": dict(pushing.earlier), "journal": journal}
 
 
 def end_of(pushing: PushRun, options: PushOptions, target: Target, service: Service) -> int:
@@ -231,10 +231,10 @@ def end_of(pushing: PushRun, options: PushOptions, target: Target, service: Serv
         checked, verification = verify_after_push(path, target, service, as_json=options.as_json)
         code = worst_of((code, checked))
     if options.as_json:
-        told = end_json(pushing, options)
+        details = end_json(pushing, options)
         if options.verify:
-            told["verification"] = verification
-        print(json_line(told))
+            details["verification"] = verification
+        print(json_line(details))
     return code
 
 
@@ -253,7 +253,7 @@ def show_end(
         options, target, service: of the push.
     """
     summary = pushing.summary
-    standing = _standing(options)
+    status = _status(options)
     unnamed = pushing.report is None or pushing.report_error is not None
 
     screen = console(stderr=options.as_json)
@@ -262,20 +262,20 @@ def show_end(
         show_summary(screen, summary, title, pushing.earlier)
     else:
         show_nothing_new(screen, title, pushing.earlier)
-    show_meanings(screen, summary, MEANINGS if standing is None else JOURNALED)
+    show_meanings(screen, summary, MEANINGS if status is None else JOURNALED)
     if unnamed:
         failed = summary.rows - summary.counts["accepted"]
         # The journal names the others.
-        show_failures(screen, pushing.failures, failed if standing is None else pushing.bad)
+        show_failures(screen, pushing.failures, failed if status is None else pushing.bad)
     print(file=sys.stderr)
     _say_how_it_ended(pushing, rows, options)
-    if standing is not None:
-        say(f"journal: {standing.path}: {in_words(standing)}", stderr=True)
-        if rows is not None and _went_to_a_wrong_address(pushing, standing):
-            ways = ways_to_another_address(standing, service, options, target)
+    if status is not None:
+        say(f"journal: {status.path}: {in_words(status)}", stderr=True)
+        if rows is not None and _went_to_a_wrong_address(pushing, status):
+            steps = steps_to_another_address(status, service, options, target)
         else:
-            ways = ways_on(
-                standing,
+            steps = next_steps(
+                status,
                 service,
                 push=None if rows is None else _to_go_ahead(options, pushing),
                 target=target.as_arguments(),
@@ -283,11 +283,11 @@ def show_end(
                 first=_first_of_all(pushing),
                 refused_too=isinstance(pushing.stopped, PushStoppedError),
             )
-        if target.headers and ways:
+        if target.headers and steps:
             warn("--header values may be secret and are not shown below")
     else:
-        ways = _ways_without_journal(pushing, service)
-    show_commands(console(stderr=True), ways)
+        steps = _steps_without_journal(pushing, service)
+    show_commands(console(stderr=True), steps)
 
 
 def _why_it_stopped(pushing: PushRun) -> str | None:
@@ -328,32 +328,32 @@ def _to_go_ahead(options: PushOptions, pushing: PushRun) -> list[str]:
     return [*arguments, option]
 
 
-def _went_to_a_wrong_address(pushing: PushRun, standing: Standing) -> bool:
+def _went_to_a_wrong_address(pushing: PushRun, status: JournalStatus) -> bool:
     """Whether nothing of the journal is in the helpdesk, since the address was wrong."""
-    counts, stopped = standing.counts, pushing.stopped
+    counts, stopped = status.counts, pushing.stopped
     wrong = isinstance(stopped, PushStoppedError) and stopped.wrong_address
     return wrong and not (counts.accepted or counts.ambiguous or counts.probable)
 
 
-def _standing(options: PushOptions) -> Standing | None:
+def _status(options: PushOptions) -> JournalStatus | None:
     if options.journal_path is None:
         return None
     try:
-        return standing_of(options.journal_path)
+        return read_status(options.journal_path)
     except JournalError as error:
         warn(error.message)
         return None
 
 
-def in_words(standing: Standing) -> str:
+def in_words(status: JournalStatus) -> str:
     """How many rows are in which state."""
-    counts = standing.counts
+    counts = status.counts
     parts = [f"{counts.accepted:,} of {count(counts.rows, 'row')} in the helpdesk"]
     for number, words in (
         (counts.rejected, "rejected"),
         (counts.not_sent, "not sent"),
-        (standing.changed, "changed since"),
-        (standing.in_doubt, "in doubt"),
+        (status.changed, "changed since"),
+        (status.in_doubt, "in doubt"),
         (counts.ambiguous, "ambiguous"),
         (counts.probable, "probable"),
     ):
@@ -404,12 +404,12 @@ def _say_how_it_ended(pushing: PushRun, rows: FileRows | None, options: PushOpti
         say(f"report: {pushing.report.path}", stderr=True)
 
 
-def _ways_without_journal(pushing: PushRun, service: Service) -> list[tuple[str, str]]:
+def _steps_without_journal(pushing: PushRun, service: Service) -> list[tuple[str, str]]:
     """What is in doubt comes first; to resume takes a journal."""
     doubts = pushing.summary.counts["unknown"]
     reported = pushing.report is not None and pushing.report_error is None
     where = f"marked unknown in {pushing.report.path}" if reported and pushing.report else "above"
-    ways = []
+    steps = []
     if doubts:
-        ways.append((f"first look up the {count(doubts, 'row')} {where}:", service.look_up))
-    return ways
+        steps.append((f"first look up the {count(doubts, 'row')} {where}:", service.look_up))
+    return steps

@@ -38,8 +38,8 @@ from .console import (
     warn,
 )
 from .exit_codes import CONTRADICTION, DONE, RECONCILE_CODES, UNKNOWN
-from .journal_status import Standing, contradiction_json, standing_of
-from .next_steps import ways_on
+from .journal_status import JournalStatus, contradiction_json, read_status
+from .next_steps import next_steps
 from .options import (
     Target,
     journal_argument,
@@ -51,7 +51,7 @@ from .options import (
 from .progress import WaitDisplay
 from .running import run
 from .service import Service, Vendor
-from .status import show_standing
+from .status import show_journal_status
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -97,13 +97,13 @@ def reconcile_journal(
     Raises:
         InvalidInputError: a trial ticket proves nothing about what the journal holds.
     """
-    before = standing_of(path)
+    before = read_status(path)
     if probe and service.resource != "tickets":
         raise InvalidInputError(
             f"a trial ticket proves nothing about {service.resource}",
             next_step="Leave out --probe.",
         )
-    target = target_of(before, target)
+    given, target = target, target_of(before, target)
     if not before.in_doubt:  # there is nothing to ask
         found = Reconciliation()
     else:
@@ -128,15 +128,15 @@ def reconcile_journal(
         except HelpdeskError as error:
             earlier = Reconciliation.before(error)
             if earlier is not None:
-                _show(console(stderr=True), earlier, before, standing_of(path))
+                _show(console(stderr=True), earlier, before, read_status(path))
             raise
-    after = standing_of(path)
+    after = read_status(path)
     left = after.counts.unknown + after.counts.ambiguous + after.counts.probable
     if as_json:
         print(json_line(_json(found, before, after)), flush=True)
     screen = console(stderr=as_json)
     _show(screen, found, before, after)
-    show_commands(screen, ways_on(after, service, target=target.as_arguments()))
+    show_commands(screen, next_steps(after, service, target=given.as_arguments()))
     screen.print()
     if found.contradictions:
         return CONTRADICTION
@@ -144,7 +144,7 @@ def reconcile_journal(
 
 
 def ask_helpdesk(
-    standing: Standing,
+    status: JournalStatus,
     target: Target,
     service: Service,
     timeout: float | None,
@@ -153,16 +153,16 @@ def ask_helpdesk(
     """What a lookup found, with a client of its own.
 
     Args:
-        standing: of the journal.
+        status: of the journal.
         target: where to look.
         service: how to connect.
         timeout: seconds for a request; ``None`` for that of the push.
         look: gets the part of the client, and the place where references travel.
     """
-    if timeout is None and standing.saved is not None:
-        timeout = standing.saved.timeout
+    if timeout is None and status.saved is not None:
+        timeout = status.saved.timeout
     settings = target.settings()
-    place = service.place_in(standing.job.place)
+    place = service.place_in(status.job.place)
 
     async def main() -> Any:
         async with service.connect(settings, 1, timeout or TIMEOUT) as (client, _):
@@ -206,37 +206,37 @@ def found_before_error(
     return found
 
 
-def _json(found: Reconciliation, before: Standing, after: Standing) -> dict[str, Any]:
+def _json(found: Reconciliation, before: JournalStatus, after: JournalStatus) -> dict[str, Any]:
     present = present_between(before, after)
-    told = {**after.as_json(), "present": present, "absent": len(found.absent)}
+    details = {**after.as_json(), "present": present, "absent": len(found.absent)}
     if found.merged:
-        told["merged"] = sorted(found.merged)
+        details["merged"] = sorted(found.merged)
     if found.trial is not None:
-        told["trial_ticket"] = found.trial
-    told["open_because"] = [
+        details["trial_ticket"] = found.trial
+    details["open_because"] = [
         {"reason": reason, "rows": rows} for reason, rows in found.reasons.items()
     ]
-    told["candidates"] = [
+    details["candidates"] = [
         {"key": one.key, "line": one.line, "tickets": list(one.ticket_ids)}
         for one in found.probable
     ]
-    told["still_open"] = len(found.open)
-    told["contradictions_seen"] = [contradiction_json(one) for one in found.contradictions]
-    return told
+    details["still_open"] = len(found.open)
+    details["contradictions_seen"] = [contradiction_json(one) for one in found.contradictions]
+    return details
 
 
-def target_of(standing: Standing, given: Target) -> Target:
+def target_of(status: JournalStatus, given: Target) -> Target:
     """Where the push went, unless the command line says otherwise.
 
     Raises:
         ConfigurationError: see :func:`may_take_address`.
     """
-    saved = standing.saved
+    saved = status.saved
     kind = type(given)
     before: Target = parse([kind], [], {} if saved is None else saved.target)[0]
     who = {"token", "token_file", "username"}
     kept = who if any(getattr(given, name) for name in who) else set()
-    takes = may_take_address(standing.job, given)
+    takes = may_take_address(status.job, given)
     if not takes:
         kept = kept.union(given.where)
     changes = {
@@ -246,7 +246,7 @@ def target_of(standing: Standing, given: Target) -> Target:
     }
     target = evolve(given, **changes)
     if takes and not any(getattr(target, name) for name in target.where):
-        target = evolve(target, base_url=standing.job.target)
+        target = evolve(target, base_url=status.job.target)
     if saved is not None and saved.headers and not given.headers:
         names = ", ".join(saved.headers)
         warn(f"the push had extra headers ({names}); if needed, give --header again")
@@ -273,7 +273,9 @@ def may_take_address(job: Job, given: Target) -> bool:
     )
 
 
-def _show(screen: Console, found: Reconciliation, before: Standing, after: Standing) -> None:
+def _show(
+    screen: Console, found: Reconciliation, before: JournalStatus, after: JournalStatus
+) -> None:
     if not before.in_doubt:
         heading(screen, f"{before.path}: nothing to look up")
     else:
@@ -307,10 +309,10 @@ def _show(screen: Console, found: Reconciliation, before: Standing, after: Stand
         if found.unconfirmed:
             screen.print(f"  {count(found.unconfirmed, 'row')} open: {_UNCONFIRMED}", style="dim")
     heading(screen, f"{after.path} now")
-    show_standing(screen, after)
+    show_journal_status(screen, after)
 
 
-def present_between(before: Standing, after: Standing) -> int:
+def present_between(before: JournalStatus, after: JournalStatus) -> int:
     """Doubts that turned out to be in the helpdesk, also by lookups that failed later on."""
     accepted = after.counts.accepted - before.counts.accepted
     kinds = (Contradicts.REJECTED_PRESENT.value, Contradicts.NOT_SENT_PRESENT.value)
@@ -373,7 +375,7 @@ def resolve_rows(
             say(f"{name}: {one_line(said)}", stderr=True)
 
     run(main)
-    show_commands(console(stderr=True), ways_on(standing_of(path), service))
+    show_commands(console(stderr=True), next_steps(read_status(path), service))
     return DONE
 
 

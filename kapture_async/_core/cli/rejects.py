@@ -82,10 +82,9 @@ def write_rejects(path: str, out: str, service: Service, *, excel: bool = False)
             "move it into the other columns"
         )
     if shape.bare < shape.rows:
-        ways = [
-            _way_on(path, out, SavedOptions.read(job.source), shape, service, flat=format_ == "csv")
-        ]
-        show_commands(console(stderr=True), ways)
+        saved = SavedOptions.read(job.source)
+        steps = [_next_step(path, out, saved, shape, service, flat=format_ == "csv")]
+        show_commands(console(stderr=True), steps)
     return DONE
 
 
@@ -186,7 +185,7 @@ def _write_jsonl(file: TextIO, journal: ReadJournal) -> None:
         file.write(json.dumps(content, ensure_ascii=False) + "\n")
 
 
-def _way_on(
+def _next_step(
     path: str,
     out: str,
     saved: SavedOptions | None,

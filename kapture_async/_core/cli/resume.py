@@ -14,8 +14,8 @@ from ..push.report import Summary
 from .commands import exit_codes
 from .console import console, say, show_commands, warn
 from .exit_codes import EXIT_CODES, code_of_push
-from .journal_status import Standing, counts_json, standing_of
-from .next_steps import push_command, ways_on
+from .journal_status import JournalStatus, counts_json, read_status
+from .next_steps import next_steps, push_command
 from .options import Target, journal_argument, parse
 from .push import push_file, push_held
 from .push_end import in_words
@@ -32,13 +32,13 @@ def resume_push(path: str, again: Sequence[str], work: Work) -> int:
         again: options of the push that override the saved ones.
         work: what it is of.
     """
-    standing = standing_of(path, restored="--restored" in again)
-    saved = standing.saved
+    status = read_status(path, restored="--restored" in again)
+    saved = status.saved
     service = work.service_of(None)
-    if not again and _has_nothing_left(standing):
-        left = Counter(counts_json(standing.counts))
-        say(f"nothing left to send: {in_words(standing)}", stderr=True)
-        show_commands(console(stderr=True), ways_on(standing, service))
+    if not again and _has_nothing_left(status):
+        left = Counter(counts_json(status.counts))
+        say(f"nothing left to send: {in_words(status)}", stderr=True)
+        show_commands(console(stderr=True), next_steps(status, service))
         return code_of_push(Summary(), earlier=left)
     trouble = "it holds no saved options" if saved is None else saved.trouble_with_file()
     options: PushOptions
@@ -51,30 +51,29 @@ def resume_push(path: str, again: Sequence[str], work: Work) -> int:
     )
     if options.journal is None and (saved is None or not _is_beside(saved.file, path)):
         options = evolve(options, journal=path)
-    target = target_of(standing, given)
+    target = target_of(status, given)
     if trouble is None:
-        say(f"resuming the push of {options.file}", stderr=True)
         return push_file(options, target, work.service_of(options))
-    if not standing.job.payloads:
+    if not status.job.payloads:
         raise JournalError(
             f"the journal {path!r} does not hold the content of rows, and {trouble}",
             next_step="Push the file again, with this journal.",
         )
     warn(f"{trouble}; pushing only the rows that the journal itself holds")
-    code = push_held(standing.job, evolve(options, journal=path), target, service)
+    code = push_held(status.job, evolve(options, journal=path), target, service)
     if saved is not None and saved.file is not None and os.path.exists(saved.file):
         command = push_command(service, options, target)
-        ways = [("rows of the file as it is now, which may be new:", command)]
-        show_commands(console(stderr=True), ways, "Also")
+        steps = [("rows of the file as it is now, which may be new:", command)]
+        show_commands(console(stderr=True), steps, "Also")
     return code
 
 
-def _has_nothing_left(standing: Standing) -> bool:
+def _has_nothing_left(status: JournalStatus) -> bool:
     """Whether no row would be sent: none is left, and the file is as it was read to its end."""
-    saved = standing.saved
-    if standing.owner is not None or saved is None or not saved.read_to_end:
+    saved = status.saved
+    if status.owner is not None or saved is None or not saved.read_to_end:
         return False
-    return not standing.sendable and saved.trouble_with_file() is None
+    return not status.sendable and saved.trouble_with_file() is None
 
 
 def _is_beside(file: str | None, journal: str) -> bool:

@@ -24,8 +24,8 @@ from .console import (
     table,
 )
 from .exit_codes import DONE
-from .journal_status import Standing, standing_of
-from .next_steps import ways_on
+from .journal_status import JournalStatus, read_status
+from .next_steps import next_steps
 from .options import journal_argument, one_json_option
 from .running import reading
 from .service import Service, Vendor
@@ -54,24 +54,24 @@ def show_status(path: str, service: Service, *, as_json: bool) -> int:
         service: what was pushed to.
         as_json: one JSON object on stdout instead.
     """
-    standing = standing_of(path)
+    status = read_status(path)
     if as_json:
-        print(json_line(standing.as_json()))
+        print(json_line(status.as_json()))
         return DONE
     screen = console()
-    job = standing.job
+    job = status.job
     heading(screen, f"{path}: {job.service} {job.operation} to {job.target}")
-    show_standing(screen, standing)
-    ways = ways_on(standing, service)
-    if ways:
-        show_commands(screen, ways)
-    elif standing.unread is not None:
-        heading(screen, f"Push {standing.unread} again with this journal, to resume.")
-    elif not standing.counts.rows:
+    show_journal_status(screen, status)
+    steps = next_steps(status, service)
+    if steps:
+        show_commands(screen, steps)
+    elif status.unread is not None:
+        heading(screen, f"Push {status.unread} again with this journal, to resume.")
+    elif not status.counts.rows:
         heading(screen, "Nothing has been pushed yet.")
-    elif standing.changed:
-        rows = count(standing.changed, "row")
-        which = "that ticket" if standing.changed == 1 else "those tickets"
+    elif status.changed:
+        rows = count(status.changed, "row")
+        which = "that ticket" if status.changed == 1 else "those tickets"
         heading(
             screen,
             f"Nothing is left to send. {rows} changed since: update {which} in the helpdesk.",
@@ -82,21 +82,21 @@ def show_status(path: str, service: Service, *, as_json: bool) -> int:
     return DONE
 
 
-def show_standing(screen: Console, standing: Standing) -> None:
+def show_journal_status(screen: Console, status: JournalStatus) -> None:
     """Counts, reasons, doubts and what happened when."""
-    _show_older_copy(screen, standing)
-    _show_counts(screen, standing)
-    show_contradictions(screen, standing.contradictions, sum(standing.contradicted.values()))
-    _show_reasons(screen, standing)
-    _show_doubts(screen, standing)
-    _show_open(screen, standing)
-    _show_times(screen, standing)
+    _show_older_copy(screen, status)
+    _show_counts(screen, status)
+    show_contradictions(screen, status.contradictions, sum(status.contradicted.values()))
+    _show_reasons(screen, status)
+    _show_doubts(screen, status)
+    _show_open(screen, status)
+    _show_times(screen, status)
 
 
-def _show_older_copy(screen: Console, standing: Standing) -> None:
-    if not standing.older_copy:
+def _show_older_copy(screen: Console, status: JournalStatus) -> None:
+    if not status.older_copy:
         return
-    newer, known = standing.newer, standing.counts.rows
+    newer, known = status.newer, status.counts.rows
     words = "This is an older copy of the journal: it does not know what was sent after the copy"
     if newer is not None:
         rows = f"{newer.rows:,} rows, not {known:,}" if newer.rows != known else "more events"
@@ -106,31 +106,31 @@ def _show_older_copy(screen: Console, standing: Standing) -> None:
     screen.print()
 
 
-def _show_counts(screen: Console, standing: Standing) -> None:
-    counts = standing.counts
+def _show_counts(screen: Console, status: JournalStatus) -> None:
+    counts = status.counts
     rows = []
 
     def line(state: State, number: int, meaning: str) -> None:
         word, style = _SHOWN[state]
         rows.append(counted(word, number, style, meaning))
 
-    line(State.ACCEPTED, counts.accepted, _of_all(standing))
-    if standing.changed:
-        told = "in the helpdesk with earlier content; the file has changed since"
-        rows.append(counted("changed since", standing.changed, "yellow", told))
-    if standing.owner is not None:
-        rows.append(counted("in flight", standing.under_way, "bold", "being sent now"))
-    told = "refused by the service, not in the helpdesk"
-    if standing.later:
-        to_fix = counts.rejected - standing.later
-        told += f"; {standing.later:,} will be resent" if to_fix else "; will be resent"
-    line(State.REJECTED, counts.rejected, told)
-    which = "it is" if standing.refused == 1 else "they are"
-    refused = f"; {standing.refused:,} cannot be sent as {which}" if standing.refused else ""
+    line(State.ACCEPTED, counts.accepted, _of_all(status))
+    if status.changed:
+        details = "in the helpdesk with earlier content; the file has changed since"
+        rows.append(counted("changed since", status.changed, "yellow", details))
+    if status.owner is not None:
+        rows.append(counted("in flight", status.under_way, "bold", "being sent now"))
+    details = "refused by the service, not in the helpdesk"
+    if status.later:
+        to_fix = counts.rejected - status.later
+        details += f"; {status.later:,} will be resent" if to_fix else "; will be resent"
+    line(State.REJECTED, counts.rejected, details)
+    which = "it is" if status.refused == 1 else "they are"
+    refused = f"; {status.refused:,} cannot be sent as {which}" if status.refused else ""
     line(State.NOT_SENT, counts.not_sent, f"not in the helpdesk{refused}")
-    since = standing.doubts_since
-    told = "may or may not be in the helpdesk" + ("" if since is None else f"; {_since(since)}")
-    line(State.UNKNOWN, standing.in_doubt, told)
+    since = status.doubts_since
+    details = "may or may not be in the helpdesk" + ("" if since is None else f"; {_since(since)}")
+    line(State.UNKNOWN, status.in_doubt, details)
     if counts.ambiguous:
         line(State.AMBIGUOUS, counts.ambiguous, "several tickets match: check them")
     if counts.probable:
@@ -138,26 +138,26 @@ def _show_counts(screen: Console, standing: Standing) -> None:
     if counts.replaced:
         line(State.REPLACED, counts.replaced, "fixed, and counted as the rows they became")
     screen.print(table("word number text", rows))
-    if standing.unread is not None:
+    if status.unread is not None:
         screen.print()
-        words = f"  {standing.unread} was not read to its end and may hold more rows"
+        words = f"  {status.unread} was not read to its end and may hold more rows"
         screen.print(words, style="yellow")
 
 
-def _of_all(standing: Standing) -> str:
-    rows = standing.counts.rows
-    if standing.unread is not None:
+def _of_all(status: JournalStatus) -> str:
+    rows = status.counts.rows
+    if status.unread is not None:
         return f"of {count(rows, 'row')} read so far"
-    return f"of {count(rows, 'row')}" if standing.counts.accepted < rows else "all of them"
+    return f"of {count(rows, 'row')}" if status.counts.accepted < rows else "all of them"
 
 
-def _show_reasons(screen: Console, standing: Standing) -> None:
+def _show_reasons(screen: Console, status: JournalStatus) -> None:
     from rich.text import Text
 
     # Of each state the most frequent one, and then whatever is frequent.
-    first = {found[0]: found for found in reversed(standing.reasons)}.values()
-    rest = [found for found in standing.reasons if found not in first]
-    shown = [*sorted(first, key=standing.reasons.index), *rest][:_REASONS_SHOWN]
+    first = {found[0]: found for found in reversed(status.reasons)}.values()
+    rest = [found for found in status.reasons if found not in first]
+    shown = [*sorted(first, key=status.reasons.index), *rest][:_REASONS_SHOWN]
     if not shown:
         return
     heading(screen, "Why")
@@ -166,19 +166,19 @@ def _show_reasons(screen: Console, standing: Standing) -> None:
         (Text(*_SHOWN[state]), f"{number:,}", one_line(words, 150))
         for state, words, number in sorted(shown, key=lambda one: (order.index(one[0]), -one[2]))
     ]
-    left = sum(number for _, _, number in standing.reasons) - sum(number for _, _, number in shown)
+    left = sum(number for _, _, number in status.reasons) - sum(number for _, _, number in shown)
     if left:
         rows.append((Text(), f"{left:,}", "for other reasons"))
     screen.print(table("word number text", rows))
 
 
-def _show_doubts(screen: Console, standing: Standing) -> None:
+def _show_doubts(screen: Console, status: JournalStatus) -> None:
     from rich.text import Text
 
-    if not standing.in_doubt or standing.owner is not None:
+    if not status.in_doubt or status.owner is not None:
         return
-    shown = standing.doubts
-    heading(screen, f"In doubt{first_of(len(shown), standing.in_doubt)}")
+    shown = status.doubts
+    heading(screen, f"In doubt{first_of(len(shown), status.in_doubt)}")
     rows = [
         (
             one_line(name_of(doubt.key, doubt.line)),
@@ -189,13 +189,13 @@ def _show_doubts(screen: Console, standing: Standing) -> None:
     screen.print(table("name text", rows))
 
 
-def _show_open(screen: Console, standing: Standing) -> None:
+def _show_open(screen: Console, status: JournalStatus) -> None:
     from rich.text import Text
 
-    if not standing.open:
+    if not status.open:
         return
-    total = standing.counts.ambiguous + standing.counts.probable
-    heading(screen, f"For you to resolve{first_of(len(standing.open), total)}")
+    total = status.counts.ambiguous + status.counts.probable
+    heading(screen, f"For you to resolve{first_of(len(status.open), total)}")
     rows = [
         (
             one_line(name_of(row.key, row.line)),
@@ -204,7 +204,7 @@ def _show_open(screen: Console, standing: Standing) -> None:
             if row.ticket_ids
             else "no ticket recorded",
         )
-        for row in standing.open
+        for row in status.open
     ]
     screen.print(table("name text text", rows))
 
@@ -229,23 +229,23 @@ def show_contradictions(screen: Console, found: Sequence[Contradiction], total: 
     screen.print(table("name text text", rows))
 
 
-def _show_times(screen: Console, standing: Standing) -> None:
+def _show_times(screen: Console, status: JournalStatus) -> None:
     lines = []
-    if (owner := standing.owner) is not None:
+    if (owner := status.owner) is not None:
         who = f"process {owner.pid} on {one_line(owner.host, 40)}" if owner.pid else "a process"
         since = f" {_since(owner.since)}" if owner.since else ""
         lines.append(f"in use by {who}{since}")
-    elif (run := standing.last_run) is not None:
+    elif (run := status.last_run) is not None:
         ended = "was cut off" if run.ended is None else f"ended {_clock(run.ended)}"
         lines.append(f"last run started {_clock(run.began)} and {ended}")
-    if (look := standing.last_look) is not None:
+    if (look := status.last_look) is not None:
         try:
             tickets = f"; {count(int(json.loads(look.evidence)['tickets']), 'ticket')} checked"
         except (ValueError, KeyError, TypeError):
             tickets = ""
         lines.append(f"last lookup in the helpdesk {_clock(look.at)}{tickets}")
-    if standing.proved is not None:
-        share, at = standing.proved
+    if status.proved is not None:
+        share, at = status.proved
         lines.append(f"last verified {_clock(at)}; {percent(share)} proved")
     if lines:
         screen.print()

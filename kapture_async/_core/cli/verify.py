@@ -30,7 +30,7 @@ from .console import (
     warn,
 )
 from .exit_codes import CONTRADICTION, DONE, NOT_SENT, UNKNOWN, VERIFY_CODES
-from .journal_status import contradiction_json, moment, standing_of
+from .journal_status import contradiction_json, moment, read_status
 from .options import Target, journal_argument, lookup_timeout_option, one_json_option, positive
 from .output import format_to_write, new_file, new_output
 from .reconcile import OURS, ask_helpdesk, target_of
@@ -128,7 +128,7 @@ def _verified(
     path: str, target: Target, service: Service, *, settle: float | None, timeout: float | None
 ) -> Verification | int:
     """What was found; or the exit code, if the helpdesk could not be asked."""
-    before = standing_of(path)
+    before = read_status(path)
     target = target_of(before, target)
 
     async def look(resource: Any, place: Any) -> Verification:
@@ -278,9 +278,9 @@ def _show_rows(screen: Console, found: Verification, result: RowResult) -> None:
     heading(screen, f"{_SHOWN[result][0].capitalize()}{more}")
     for row in rows:
         name = one_line(name_of(row.key, row.line), 40)
-        told = [f"tickets {', '.join(map(one_line, row.ticket_ids))}"] if row.ticket_ids else []
-        told += [one_line(row.why)] if row.why else []
-        screen.print(Text.assemble(f"  {name}  ", ("; ".join(told), "dim")))
+        details = [f"tickets {', '.join(map(one_line, row.ticket_ids))}"] if row.ticket_ids else []
+        details += [one_line(row.why)] if row.why else []
+        screen.print(Text.assemble(f"  {name}  ", ("; ".join(details), "dim")))
 
 
 def _show_reasons(screen: Console, found: Verification) -> None:
