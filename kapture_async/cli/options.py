@@ -24,14 +24,14 @@ EXTRA = click.option(
     metavar="OBJECT.FIELD=VALUE",
     help="A field of an object that your tenant defines. Repeatable.",
 )
-extra_shape = click.option(
+extra_shape: Decorator = click.option(
     "--extra-shape",
     type=click.Choice(["array", "object"]),
     default="array",
     show_default=True,
     help="How such an object is sent; most tenants want an array of one.",
 )
-set_option = click.option(
+set_option: Decorator = click.option(
     "--set",
     "extra",
     multiple=True,
@@ -177,26 +177,26 @@ def objects_of(extra: Iterable[str], shape: str) -> dict[str, Any]:
 
 _FLAGS = {"individual", "organization", "channel_partner", "update"}
 
-field_option = click.option(
+field_option: Decorator = click.option(
     "--field",
     "fields",
     multiple=True,
     metavar="FIELD=TEXT",
     help="A further field of customer_info, by its wire name, such as city=Pune. Repeatable.",
 )
-body_option = click.option(
+body_option: Decorator = click.option(
     "--body",
     metavar="FILE.json",
     help="The whole body as a JSON object with the wire names; `-` is standard input.",
 )
-filter_option = click.option(
+filter_option: Decorator = click.option(
     "--filter",
     "filters",
     multiple=True,
     metavar="NAME=TEXT",
     help="A further filter by its wire name, such as attr1=gold. Repeatable.",
 )
-cm_id_option = click.option(
+cm_id_option: Decorator = click.option(
     "--cm-id", required=True, metavar="NUMBER", help="The id of the tenant's account."
 )
 

@@ -100,7 +100,7 @@ class Endpoints:
         self._ticket_id_from = ticket_id_from
         self.open_ticket_limit = open_ticket_limit
         self.downloads: dict[str, Download] = {}
-        self.logins = 0
+        self.logins: int = 0
         self.handlers: Mapping[str, Callable[[EmulatorRequest, str], bytes]] = {
             LIST_CATEGORIES: lambda request, user: success(category_list()),
             LIST_TAGS: lambda request, user: success(tag_list()),

@@ -174,7 +174,7 @@ class FieldError(Exception):
 
     def __init__(self, *texts: str) -> None:
         super().__init__(*texts)
-        self.texts = list(texts)
+        self.texts: list[str] = list(texts)
 
 
 class Fields:

@@ -88,7 +88,7 @@ class TicketStore:
         self.tickets: dict[int, EmulatedTicket] = {}
         self.attachments: dict[int, EmulatedAttachment] = {}
         self._of: dict[str, list[EmulatedTicket]] = {}
-        self.next_id = _FIRST_TICKET
+        self.next_id: int = _FIRST_TICKET
         self._conversation_ids = itertools.count(_FIRST_CONVERSATION)
         self._attachment_ids = itertools.count(_FIRST_ATTACHMENT)
 

@@ -86,7 +86,7 @@ async def test_each_ticket_once_with_what_all_have_in_common(
     story = await update(client, rows, journal, **settings)
     assert story.names == ["accepted"] * 3 + ["not_sent"]
     said = sorted(story.outcomes, key=lambda one: one.index)
-    assert "its key stood in an earlier row" in said[3].reason
+    assert "its key was in an earlier row" in said[3].reason
     assert [one.key for one in said] == [a, b, c, a]
     assert all(one.row is row for one, row in zip(said, rows, strict=True))
     assert said[0].result.ticket_id == a
@@ -115,7 +115,7 @@ async def test_without_a_journal_each_ticket_once_as_well(
     story = await update(client, source(), None)  # type: ignore[arg-type]
     assert story.names == ["accepted", "accepted", "not_sent", "not_sent"]
     reasons = [one.reason for one in sorted(story.outcomes, key=lambda one: one.index)]
-    assert "its ticket id stood in an earlier row" in reasons[2]
+    assert "its ticket id was in an earlier row" in reasons[2]
     assert "ticket_id is missing" in reasons[3]
     assert updated(emulator) == {a: 1, b: 1}
     assert all("[ref" not in entry.payload["comment"] for entry in emulator.ledger)

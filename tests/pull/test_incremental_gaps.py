@@ -314,7 +314,7 @@ async def test_the_hidden_file_of_a_finished_run_has_gone(
     kept = hidden.read_bytes()
     hidden.unlink()
     for _ in range(2):  # it stays so until somebody has done something
-        with pytest.raises(StateError, match="the 4 rows of run 1,") as caught:
+        with pytest.raises(StateError, match="the 4 rows of the finished run 1") as caught:
             await archive.run()
         assert "--from 2024-04-15" in str(caught.value)
     hidden.write_bytes(kept)

@@ -76,7 +76,7 @@ class Commands(click.Group):
         super().__init__(**settings)
         self._sections = sections
         entries = {name: entry for some in sections.values() for name, entry in some.items()}
-        self.commands = _Loaded(entries, vendor)
+        self.commands: MutableMapping[str, click.Command] = _Loaded(entries, vendor)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the sections of the help."""

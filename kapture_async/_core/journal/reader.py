@@ -163,8 +163,8 @@ class ReadJournal:
     """
 
     def __init__(self, storage: ReadStorage) -> None:
-        self.path = storage.path
-        self.job = storage.job
+        self.path: str = storage.path
+        self.job: Job = storage.job
         self._storage = storage
 
     @classmethod

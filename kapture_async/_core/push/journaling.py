@@ -166,7 +166,7 @@ class JournalBridge:
         self._search: RestoredSearch | None = None
         self._other_journals: OtherJournals | None = None
         self._equal: Counter[bytes] = Counter()
-        self.all_begun = asyncio.Event()
+        self.all_begun: asyncio.Event = asyncio.Event()
         """No row that was drawn from the source waits to be screened, or to be begun after it."""
         self.all_begun.set()
 

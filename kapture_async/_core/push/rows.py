@@ -141,26 +141,30 @@ class InFlightRow(Generic[R]):
     )
 
     def __init__(self, index: int, row: Any, started: float) -> None:
-        self.index = index
-        self.row = row
-        self.started = self.ended = started
-        self.value = row
+        self.index: int = index
+        self.row: Any = row
+        self.started: float = started
+        self.ended: float = started
+        self.value: Any = row
         self.key: str | None = None
         self.own_key: str | None = None
         self.problem: InvalidInputError | None = None
         if isinstance(row, Row):
-            self.key, self.problem, self.value = row.key, row.problem, row.value
+            self.key, self.problem = row.key, row.problem
+            self.value = row.value
             self.own_key = row.key if row.keyed else None
-        self.tries = 0
+        self.tries: int = 0
         self.result: R = NOTHING
         self.last: HelpdeskError | None = None
         self.known: Decision | None = None
         self.entry: int | None = None
-        self.attempt = self.deferred = 0
+        self.attempt: int = 0
+        self.deferred: int = 0
         self.sighted: Sighted | None = None
         self.slot: Semaphore | None = None
         self.slowed: Slowed | None = None
-        self.has_turn = self.checked = False
+        self.has_turn: bool = False
+        self.checked: bool = False
         self.sent: Any = None
 
     def release_slot(self) -> None:

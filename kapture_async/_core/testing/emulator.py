@@ -49,8 +49,8 @@ class Emulator(abc.ABC):
         max_body: int = MAX_BODY,
     ) -> None:
         self._own_ledger = not isinstance(ledger, Ledger)
-        self.ledger = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
-        self.faults = faults if faults is not None else FaultPlan()
+        self.ledger: Ledger = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
+        self.faults: FaultPlan = faults if faults is not None else FaultPlan()
         """The plan for the requests to come; may be replaced at any time."""
         self.latency = latency
         """Seconds between executing a request and answering it."""

@@ -44,7 +44,7 @@ class Ledger:
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
-        self.path = None if path is None else Path(path)
+        self.path: Path | None = None if path is None else Path(path)
         self._entries: list[LedgerEntry] = []
         self._changed = threading.Condition()
         self._file: int | None = None

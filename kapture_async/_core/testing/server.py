@@ -50,7 +50,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self.request = EmulatorRequest("", "", "", Headers({}))
+        self.request: EmulatorRequest = EmulatorRequest("", "", "", Headers({}))
         self.fault: Fault | None = None
         self.left_over: EmulatorReply | None = None
         """An answer that goes out again in place of the next one."""
@@ -225,7 +225,9 @@ class Connection(asyncio.Protocol):
             request = self._reader.take_head()
             if request is None:
                 return self._wait_for_more()
-            self.request, self.fault, self._in_head = request, None, False
+            self.request = request
+            self.fault = None
+            self._in_head = False
             self.server.host.on_head(self)
             if self._busy or not self.is_open:
                 return False
@@ -266,10 +268,10 @@ class Server:
 
     def __init__(self, host: Host, *, port: int = 0, max_body: int = MAX_BODY) -> None:
         self.host = host
-        self.port = port
+        self.port: int = port
         self.max_body = max_body
-        self.closing = False
-        self.connections_total = 0
+        self.closing: bool = False
+        self.connections_total: int = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connections: set[Connection] = set()
         self._timers: set[asyncio.TimerHandle] = set()

@@ -243,7 +243,7 @@ class Semaphore:
     __slots__ = ("free", "waiters")
 
     def __init__(self, count: int) -> None:
-        self.free = count
+        self.free: int = count
         self.waiters: deque[asyncio.Future[None]] = deque()
 
     async def acquire(self) -> None:
