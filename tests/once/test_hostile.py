@@ -15,7 +15,7 @@ import random
 import shutil
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -139,15 +139,20 @@ def executed(ledger: Ledger) -> Mapping[str, list[int]]:
     return found
 
 
-def held_against(journal: Path, ledger: Ledger, results: Mapping[str, str]) -> Verdict:
+def held_against(
+    journal: Path, ledger: Ledger, results: Mapping[str, str], unexplained: Collection[str] = ()
+) -> Verdict:
     """The rows of a journal, and what a verification said of them, against the ledger.
 
     Args:
         journal: as it is after the verification.
         ledger: the truth.
         results: by reference.
+        unexplained: tickets that it names because no row explains them, and tickets that are
+            gone without a trace, which nothing can know.
     """
     made, verdict = executed(ledger), Verdict(results=Counter(results.values()))
+    ids = [ticket.ticket_id for ticket in tickets_in(ledger)]
     with ReadJournal.open_to_read(journal) as reader:
         findings = {one.reference for one in reader.contradictions()}
     rows = rows_in(journal)
@@ -158,6 +163,7 @@ def held_against(journal: Path, ledger: Ledger, results: Mapping[str, str]) -> V
         name = f"{row.key or row.row} {row.state.value}, {results.get(row.reference)}: {numbers}"
         told = row.state in DOUBTS or row.reference in findings
         told |= results.get(row.reference) in {"missing", "twice", "contradicted", "not_seen"}
+        told |= len(numbers) > 1 and any(ids[number] in unexplained for number in numbers)
         wrong = False
         if row.state is State.ACCEPTED and not numbers:
             verdict.lost.append(name)
@@ -242,7 +248,11 @@ async def test_whatever_is_wrong_is_said(
         results = {row.reference: row.result for row in found.rows()}
         proved, said = found.proved, Counter(one.kind for one in found.contradictions)
         found.close()
-        verdict = held_against(pusher.journal, emulator.ledger, results)
+        named = {
+            *found.unexplained_ids,
+            *(e.ticket_id for e in emulator.ledger if emulator.ticket(e.ticket_id) is None),
+        }
+        verdict = held_against(pusher.journal, emulator.ledger, results, named)
         print(
             f"\nseed {seed}: {ROWS:,} rows, {emulator.faulted.total():,} faults, {killed} kills,"
             f" {copies.restored} restored, agents {touched.total()},"

@@ -136,6 +136,25 @@ async def test_each_kind_of_row(journal: Path, clock: Clock) -> None:
         assert again.noted == 4
 
 
+async def test_tickets_that_no_row_explains_are_named(journal: Path, clock: Clock) -> None:
+    """A row that was executed twice, and one of its tickets rewritten: by its reference it is there
+    once. What is left over is named; what others make, or the same user at other times, is not."""
+    faults = FaultPlan.script([None, None, "twice"])
+    async with KaptureEmulator(clock=clock.now, faults=faults) as emulator:
+        async with client_of(emulator) as client:
+            await push(client, keyed(a="a", b="b", c="c", d="d"), journal, max_concurrency=1)
+            double, _ = (e.ticket_id for e in emulator.ledger if e.payload["title"] == "c")
+            emulator.ticket(double).detail = "Rewritten by an agent."
+            theirs = emulator.ticket(emulator.seed(title="of another user"))
+            theirs.updated = emulator.timestamp()
+            clock.ahead += 5 * 3600
+            await client.tickets.add(title="later work of the same user")
+            found = await client.tickets.verify(journal, settle=SETTLE)
+        assert results(found) == dict.fromkeys("abcd", "present")
+        assert (found.unexplained, found.unexplained_ids) == (1, [double])
+        assert not found.denied
+
+
 async def test_what_was_refused_and_is_not_there_is_as_it_should_be(
     journal: Path, clock: Clock
 ) -> None:

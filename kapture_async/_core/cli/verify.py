@@ -48,6 +48,7 @@ _TRIES = 3
 _BETWEEN_TRIES = 2.0
 _REASONS = 8
 _LISTS = 12
+_UNEXPLAINED = 20
 _SHOWN: dict[RowResult, tuple[str, str, str]] = {
     "present": ("present", "green", "in the helpdesk, each once"),
     "absent": ("absent", "cyan", "rejected or not sent, and not in the helpdesk"),
@@ -175,6 +176,8 @@ def write_rows(out: str, found: Verification) -> None:
         writer.writerow(COLUMNS)
         for row in found.rows():
             writer.writerow(_cells(row))
+        for ticket_id in found.unexplained_ids:
+            writer.writerow([None, None, "unexplained", None, harmless(ticket_id), None, None])
 
 
 def _cells(row: RowCheck) -> list[str | int | None]:
@@ -200,6 +203,8 @@ def verification_json(found: Verification) -> dict[str, Any]:
         "all_proved": found.all_proved,
         "contradictions": [contradiction_json(one) for one in found.contradictions],
         "contradictions_noted": found.noted,
+        "unexplained": found.unexplained,
+        "unexplained_tickets": found.unexplained_ids,
         "reasons": dict(found.reasons.most_common()),
         "lists": [
             {"day": one.day, "tickets": one.tickets, "total": one.total} for one in found.lists
@@ -231,6 +236,7 @@ def show_verification(screen: Console, found: Verification) -> None:
     for result in _LISTED:
         _show_rows(screen, found, result)
     _show_reasons(screen, found)
+    _show_unexplained(screen, found)
     _show_lists(screen, found)
     earlier = found.noted - len(found.contradictions)
     if earlier > 0:
@@ -291,6 +297,20 @@ def _show_reasons(screen: Console, found: Verification) -> None:
     heading(screen, "Why rows could not be proved")
     for why, rows in found.reasons.most_common(_REASONS):
         screen.print(Text.assemble(f"  {rows:>9,}  ", (one_line(why), "dim")))
+
+
+def _show_unexplained(screen: Console, found: Verification) -> None:
+    if not found.unexplained:
+        return
+    shown = found.unexplained_ids[:_UNEXPLAINED]
+    more = first_of(len(shown), found.unexplained)
+    heading(screen, f"Tickets that no row explains{more}")
+    words = (
+        "made by the same user in hours in which rows were sent, without a reference: other work "
+        "of that user, or a row that was executed twice and then rewritten"
+    )
+    screen.print(f"  {words}", style="dim")
+    screen.print(f"  {', '.join(map(one_line, shown))}")
 
 
 def _show_lists(screen: Console, found: Verification) -> None:

@@ -12,7 +12,7 @@ import json
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from hashlib import blake2b
 from types import TracebackType
@@ -52,7 +52,10 @@ CREATE TABLE rows (
     result TEXT, why TEXT
 );
 """
-_INDEXED = "seen (ticket_id)", "rows (reference)", "rows (own)", "bare (beginning)"
+_INDEXED = (
+    *("seen (ticket_id)", "rows (reference)", "rows (own)", "bare (beginning)"),
+    "bare (made_by, ticket_id)",
+)
 _INDEXED_CONTENT = "bare (title)", "bare (made_by)"
 _COLUMNS = "row, reference, key, line, kind, own, traits, last_at, first_intent_at, sent_at"
 _ROWS = f"SELECT {_COLUMNS}, result, why FROM rows WHERE row > ? ORDER BY row LIMIT ?"  # noqa: S608
@@ -113,7 +116,8 @@ class SeenTickets:
                     one.ticket_id,
                     _digest(one.beginning),
                     one.created_at,
-                    *((made_by(one), *(one.beginning or _NO), _clues(one)) if content else 2 * _NO),
+                    made_by(one),
+                    *((*(one.beginning or _NO), _clues(one)) if content else (None, *_NO)),
                 )
                 for one in tickets
                 if not one.references and (content or one.ticket_id)
@@ -246,6 +250,33 @@ class SeenTickets:
         question = "SELECT ticket_id, target FROM merged WHERE ticket_id = ?"
         return dict(pair for one in ticket_ids for pair in self._all(question, [one]))
 
+    def unexplained(
+        self, makers: Iterable[str], hours: Collection[int], behind: float, ahead: float
+    ) -> Iterator[str]:
+        """Tickets that no row explains: made by one of these, as :func:`made_by` gives them, when
+        rows were sent; without a reference, and no row's own.
+
+        Args:
+            makers: who makes the tickets of the journal.
+            hours: in which rows were sent, since the epoch.
+            behind, ahead: seconds between the service's clock and ours, at least and at most.
+        """
+        self._index_tickets()
+        question = (
+            "SELECT ticket_id, created_at FROM bare WHERE made_by = ? AND ticket_id > ? "
+            "AND created_at IS NOT NULL "
+            "AND NOT EXISTS (SELECT 1 FROM rows WHERE rows.own = bare.ticket_id) "
+            "ORDER BY ticket_id LIMIT ?"
+        )
+        for maker in makers:
+            after = ""
+            while some := self._all(question, [maker, after, _VALUES]):
+                after = some[-1][0]
+                for ticket_id, at in some:
+                    first, last = int((at - ahead) // 3600), int((at - behind) // 3600)
+                    if any(hour in hours for hour in range(first, last + 1)):
+                        yield ticket_id
+
     # --- SQL -------------------------------------------------------------------------------------
 
     def _tickets_of(self, references: Sequence[str]) -> dict[str, dict[str, int]]:
@@ -285,7 +316,7 @@ class SeenTickets:
 
     def _index(self, places: Iterable[str]) -> None:
         for place in places:
-            name = place.replace(" (", "_").rstrip(")")
+            name = place.replace(" (", "_").replace(", ", "_").rstrip(")")
             self._all(f"CREATE INDEX IF NOT EXISTS by_{name} ON {place}", [])
 
 

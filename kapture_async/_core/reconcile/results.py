@@ -140,6 +140,7 @@ ONE_OF_SEVERAL = (
 )
 NAMED = 10
 """Rows of each result that are kept by name."""
+NAMED_UNEXPLAINED = 1_000
 
 
 @frozen
@@ -207,6 +208,10 @@ class Verification:
         contradictions: what this look has shown that the outcomes deny.
         noted: how many contradictions the journal lists, those of earlier looks among them.
         first: the first rows of each result that is no proof.
+        unexplained: tickets without a reference, and no row's own, that were made by the user who
+            makes the journal's tickets in hours in which rows were sent. Each may be a row that
+            was executed twice and then rewritten by an agent, or what else that user makes.
+        unexplained_ids: the first thousand of them.
     """
 
     journal: str
@@ -225,6 +230,8 @@ class Verification:
     contradictions: list[Contradiction] = field(factory=list)
     noted: int = 0
     first: dict[RowResult, list[RowCheck]] = field(factory=dict)
+    unexplained: int = 0
+    unexplained_ids: list[str] = field(factory=list)
     _seen: SeenTickets | None = field(default=None, repr=False, alias="seen")
 
     @property
@@ -324,6 +331,7 @@ class Verification:
             "proved": round(self.proved, 6),
             **{result: self.counts[result] for result in RESULTS},
             "contradictions": len(self.contradictions),
+            "unexplained": self.unexplained,
         }
 
 

@@ -32,7 +32,16 @@ from .contradictions import (
 from .evidence import MARGIN, MINUTE, SPREAD, ConfirmedRow, Evidence, ListTickets, Sample
 from .lookup import AskedRow, AskRows, RowAnswer
 from .reconcile import longest_call, settle_time
-from .results import BY_ID, ONE_OF_SEVERAL, ListCheck, RowCheck, RowResult, Verification, ids_of
+from .results import (
+    BY_ID,
+    NAMED_UNEXPLAINED,
+    ONE_OF_SEVERAL,
+    ListCheck,
+    RowCheck,
+    RowResult,
+    Verification,
+    ids_of,
+)
 
 _ASKED = 500
 """Rows that are asked about before what they told is put away."""
@@ -265,8 +274,22 @@ class _Verifier:
                 seen.note(results)
                 results.clear()
         seen.note(results)
+        self._find_unexplained(session, found)
         found.noted = sum(session.contradicted().values())
         session.note_lookup(self._at, found.evidence())
+
+    def _find_unexplained(self, session: Session, found: Verification) -> None:
+        """Count the tickets that no row explains, where the lists tell who made them."""
+        evidence = self._evidence
+        if evidence is None or not evidence.shown:
+            return
+        hours = frozenset(session.sent_hours())
+        makers = [repr(maker) for maker in evidence.makers if maker is not None]
+        behind, ahead = evidence.behind, evidence.ahead + self._settle
+        for ticket_id in self._recorder.seen.unexplained(makers, hours, behind, ahead):
+            found.unexplained += 1
+            if len(found.unexplained_ids) < NAMED_UNEXPLAINED:
+                found.unexplained_ids.append(ticket_id)
 
     def _result(
         self,
