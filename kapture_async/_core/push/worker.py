@@ -84,6 +84,7 @@ class Worker(Generic[R]):
         self._rand = rand
         self._most = most
         self._spawned = 0
+        self._throttle, self._rules = push._throttle, push._stop_rules
         self._limit = push._throttle.limit
         self._group: TaskGroup
         self._waiting: set[InFlightRow[R]] = set()
@@ -106,7 +107,7 @@ class Worker(Generic[R]):
 
     def _spawn_workers(self) -> None:
         """Have as many workers as may send at a time: more would only queue."""
-        while self._spawned < min(self._push._throttle.limit, self._most):
+        while self._spawned < min(self._throttle.limit, self._most):
             self._spawned += 1
             self._group.start_soon(self.work)
 
@@ -119,9 +120,9 @@ class Worker(Generic[R]):
             apart: a row that was set apart; then this one alone.
         """
         push, send = self._push, self._send
-        feed, throttle, now = push._feed, push._throttle, push._now
+        feed, throttle, now = push._feed, self._throttle, push._now
         unread, most_unread, end = push._unread, push._most_unread, push._end
-        answers, rules = push._answers, push._stop_rules
+        answers, rules = push._answers, self._rules
         while True:
             if apart is not None:
                 row: InFlightRow[R] | None = apart
@@ -209,7 +210,7 @@ class Worker(Generic[R]):
             JournalError: the journal failed between two tries.
         """
         wait = self._leave(row, error, began)
-        stop = self._push._stop_rules.after_try(error)
+        stop = self._rules.after_try(error)
         if stop is not None:
             self._push._stop_with(stop)
             return False
@@ -225,8 +226,8 @@ class Worker(Generic[R]):
         if recorder is not None:
             recorder.defer(row, error)
         if row.slowed is not None and row.slowed.wait:
-            await self._pause(self._push._throttle.stopped, row.slowed.wait)
-        row.has_turn = await self._push._throttle.acquire(again=True)
+            await self._pause(self._throttle.stopped, row.slowed.wait)
+        row.has_turn = await self._throttle.acquire(again=True)
         if recorder is not None and row.has_turn:
             await recorder.again(row)
 
@@ -235,17 +236,13 @@ class Worker(Generic[R]):
         row.has_turn = False
         signal = _signal_of(error)
         if signal is None:
-            self._push._throttle.release_unused()
+            self._throttle.release_unused()
             return 0.0
         if isinstance(error, RateLimitedError) and self._slow(row, error):
             signal = "refused"
-        wait = self._push._throttle.release(signal, self._push._now() - began, error.retry_after)
-        if (
-            signal == "refused"
-            and self._push._stop_rules.keep_going
-            and self._push._throttle.single
-        ):
-            self._push._throttle.allow_concurrency()
+        wait = self._throttle.release(signal, self._push._now() - began, error.retry_after)
+        if signal == "refused" and self._rules.keep_going and self._throttle.single:
+            self._throttle.allow_concurrency()
             self._spawn_workers()
         if wait:
             slow = signal in ("slow_down", "limit")
@@ -260,7 +257,7 @@ class Worker(Generic[R]):
         Returns:
             Whether that was meant for this row alone: others were accepted since it was last asked.
         """
-        slowed, accepted = row.slowed, self._push._stop_rules.accepted
+        slowed, accepted = row.slowed, self._rules.accepted
         if slowed is None:
             row.slowed = slowed = Slowed()
         passed, asked = accepted - slowed.passed, self._slowed - slowed.others
@@ -287,7 +284,7 @@ class Worker(Generic[R]):
         """Whether to send the row again."""
         passed = self._push._now() - row.started
         limited = isinstance(error, RateLimitedError)  # then each row has its own patience
-        if wait and not limited and self._push._throttle.state.down_for > self._patience:
+        if wait and not limited and self._throttle.state.down_for > self._patience:
             self._push._stop_with(Stop(f"the service has not worked for {self._patience:g} s"))
             return False
         if limited:
@@ -304,7 +301,7 @@ class Worker(Generic[R]):
             return passed + max(wait, slowed.wait) <= self._patience
         if isinstance(error, OutcomeUnknownError) or not error.attempts:
             return False
-        if isinstance(error, ConnectError) and self._push._stop_rules.accepted:
+        if isinstance(error, ConnectError) and self._rules.accepted:
             # It worked a moment ago: a restart, most likely. All wait, as for "slow down".
             if passed + wait <= self._patience:
                 return True
@@ -321,7 +318,7 @@ class Worker(Generic[R]):
             rand=self._rand(),
         )
         if isinstance(decision, RetryIn):
-            await self._pause(self._push._throttle.stopped, decision.seconds)
+            await self._pause(self._throttle.stopped, decision.seconds)
             return True
         return False
 

@@ -148,7 +148,7 @@ class SyncPush(Generic[R]):
         """The outcomes as they finish.
 
         Raises:
-            PushStoppedError: after the last outcome: the push gave up.
+            PushStoppedError: after the last outcome: the push stopped early.
             Exception: after the last outcome: what the source raised.
         """
         finished = False
