@@ -94,7 +94,7 @@ async def test_a_redirect_costs_one_row(tmp_path: Path, status: int, journaled: 
     assert "redirect" in stopped.message
     assert "base URL" in stopped.next_step
     assert stopped.wrong_address
-    assert ("give another journal" in stopped.next_step) == journaled
+    assert ("use another journal" in stopped.next_step) == journaled
 
 
 PAGES = [b"<!doctype html><form></form>", b"\n <html><body>It works!</body></html>"]
@@ -108,7 +108,7 @@ async def test_a_page_costs_one_row(page: bytes) -> None:
     assert names(seen)["unknown"] == 1
     assert stopped is not None
     assert stopped.wrong_address
-    assert "the address answers with a page" in stopped.message
+    assert "the address answers with a web page" in stopped.message
 
 
 async def test_a_page_after_an_acceptance_costs_only_its_row() -> None:
