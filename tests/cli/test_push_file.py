@@ -380,7 +380,7 @@ def test_what_keeps_a_push_from_beginning_is_told_to_programs(
     numbered(tmp_path / "u.csv", 1)
     done = run_cli("push", "u.csv", "--map", "title=title", "--json", "--journal", os.devnull)
     assert done.returncode == 2
-    assert "is no ordinary file" in json.loads(done.stdout)["stopped"]
+    assert "is not an ordinary file" in json.loads(done.stdout)["stopped"]
     assert not server.requests
 
 
