@@ -151,9 +151,11 @@ class ReadStorage(Protocol):
         Raises:
             JournalError: it cannot be read.
         """
+        ...
 
     def close(self) -> None:
         """Close it. May be called again."""
+        ...
 
 
 class Storage(ReadStorage, Protocol):
@@ -177,27 +179,35 @@ class Storage(ReadStorage, Protocol):
 
     def summary(self) -> JournalSummary:
         """What stands in it now."""
+        ...
 
     def names(self) -> Iterator[tuple[str | None, bytes]]:
         """Key and digest of every row."""
+        ...
 
     def with_keys(self, keys: Sequence[str]) -> list[KnownRow]:
         """The rows with these keys, without those that repeat one."""
+        ...
 
     def with_contents(self, contents: Sequence[tuple[bytes, int]]) -> list[KnownRow]:
         """The rows without a key that have these digests and occurrence numbers."""
+        ...
 
     def with_numbers(self, rows: Sequence[int]) -> list[KnownRow]:
         """The rows with these numbers."""
+        ...
 
     def with_key_and_content(self, digest: bytes) -> list[KnownRow]:
         """The rows with a key that have this content, in their order."""
+        ...
 
     def repeats_of(self, row: int) -> list[KnownRow]:
         """The rows that have the key of a row, or another spelling of it, in their order."""
+        ...
 
     def with_spelling_of(self, key: str) -> list[KnownRow]:
         """The rows of earlier runs whose keys are other spellings of this one."""
+        ...
 
     def write(self, batch: WriteBatch, first_event: int) -> Iterable[int]:
         """Write a batch: all of it or nothing, durable when this returns, unless inside
@@ -213,6 +223,7 @@ class Storage(ReadStorage, Protocol):
         Raises:
             JournalError: it could not be made durable.
         """
+        ...
 
     def transaction(self) -> AbstractContextManager[None]:
         """What is written inside becomes durable when it is left, or nothing of it.
@@ -220,9 +231,11 @@ class Storage(ReadStorage, Protocol):
         Raises:
             JournalError: it could not be made durable.
         """
+        ...
 
     def note_progress(self, at: float, kinds: Mapping[str, int], last_event: int) -> None:
         """Called every now and then with what has become durable. Never fails a push."""
+        ...
 
     def end(self, at: float, kinds: Mapping[str, int], last_event: int) -> None:
         """Note the end of the run, and close it.
@@ -230,3 +243,4 @@ class Storage(ReadStorage, Protocol):
         Raises:
             JournalError: that did not succeed; closed it is nevertheless.
         """
+        ...
