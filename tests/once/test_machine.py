@@ -34,6 +34,7 @@ from kapture_async._core.journal.reference import append_marker, references_in
 from kapture_async._core.push.journaling import JournalBridge, RowCodec
 from kapture_async._core.push.rows import InFlightRow
 from kapture_async._core.reconcile.evidence import ListedTicket
+from kapture_async._core.reconcile.lookup import LookupMethods
 from kapture_async._core.reconcile.reconcile import reconcile
 
 from ..driven import Driven
@@ -361,9 +362,8 @@ class Lives(RuleBasedStateMachine):
     async def look_up(self, look: Any, sleep: Any, *, assume_complete: bool) -> Any:
         found = await reconcile(
             self.journal,
-            look,
+            LookupMethods(look=look, day_of=lambda at: at // DAY),
             settle=SETTLE,
-            day_of=lambda at: at // DAY,
             assume_complete=assume_complete,
             now=lambda: self.service.now,
             sleep=sleep,

@@ -28,8 +28,9 @@ from kapture_async._core.journal.records import DOUBTS, State
 from kapture_async._core.journal.reference import references_in
 from kapture_async._core.push.rows import InFlightRow
 from kapture_async._core.reconcile.evidence import ListedTicket, ListEnd
+from kapture_async._core.reconcile.lookup import LookupMethods
 from kapture_async._core.reconcile.reconcile import reconcile
-from kapture_async._core.reconcile.restored import LookupMethods, RestoredSearch
+from kapture_async._core.reconcile.restored import RestoredSearch
 from kapture_async._core.reconcile.verify import verify
 
 from ..driven import Driven
@@ -169,9 +170,8 @@ class HostileLives(Lives):
     async def look_up(self, look: Any, sleep: Any, *, assume_complete: bool) -> Any:
         return await reconcile(
             self.journal,
-            look,
+            LookupMethods(look=look, day_of=lambda at: at // DAY),
             settle=SETTLE,
-            day_of=lambda at: at // DAY,
             assume_complete=False,
             now=lambda: self.service.now,
             sleep=sleep,

@@ -32,7 +32,8 @@ from ..journal.session import Session
 from ..journal.traits import traits_of
 from ..journal.writer import Journal, OnWritten
 from ..outcome import Outcome
-from ..reconcile.restored import LookupMethods, OtherJournals, PendingRow, RestoredSearch
+from ..reconcile.lookup import LookupMethods
+from ..reconcile.restored import OtherJournals, PendingRow, RestoredSearch
 from .rows import InFlightRow, Row
 
 V = TypeVar("V")
@@ -132,7 +133,7 @@ class JournalBridge:
         path: the journal's file.
         records: how rows stand in it.
         keys: how it takes new keys.
-        ways: how rows are looked up, if an older copy of the journal must; ``None`` if they
+        methods: how rows are looked up, if an older copy of the journal must; ``None`` if they
             cannot be.
         restored: it is one, as the caller knows.
         new_journal: it may be of rows that another journal has sent.
@@ -144,7 +145,7 @@ class JournalBridge:
         records: RowCodec[Any],
         keys: KeyRules = KeyRules(),
         *,
-        ways: LookupMethods | None = None,
+        methods: LookupMethods | None = None,
         restored: bool = False,
         new_journal: bool = False,
     ) -> None:
@@ -160,7 +161,7 @@ class JournalBridge:
         """Rows that waited, and are to be begun now."""
         self._journal: Journal | None = None
         self._payloads = records.job.payloads
-        self._ways = ways
+        self._methods = methods
         self._restored = restored
         self._new_journal = new_journal
         self._search: RestoredSearch | None = None
@@ -229,7 +230,7 @@ class JournalBridge:
             raise
 
     async def _begin_search(self, tell: Callable[[str], None]) -> None:
-        if self._ways is None:
+        if self._methods is None:
             raise JournalError(
                 f"the journal {self.journal.path!r} is an older copy, and its rows carry no "
                 "reference by which they could be looked up before they are sent",
@@ -240,7 +241,7 @@ class JournalBridge:
             "this journal is an older copy: it does not know what was sent after it was made, so "
             "each row is looked up before it is sent"
         )
-        search = RestoredSearch(self.journal, self._ways, longest=self._records.job.longest_call)
+        search = RestoredSearch(self.journal, self._methods, longest=self._records.job.longest_call)
         await search.begin()
         self._search = search
 

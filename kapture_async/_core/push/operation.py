@@ -21,9 +21,8 @@ from ..journal.writer import Journal
 from ..reconcile.candidates import CluesOf, beginning
 from ..reconcile.doctor import Diagnosis, examine
 from ..reconcile.evidence import ListTickets
-from ..reconcile.lookup import AskRows
+from ..reconcile.lookup import AskRows, LookupMethods
 from ..reconcile.reconcile import ReconcileObserver, longest_call, reconcile, resolve, settle_time
-from ..reconcile.restored import LookupMethods
 from ..reconcile.results import Reconciliation, Resolved, Verification
 from ..reconcile.verify import VerifyObserver, verify
 from ..requestor import ApiRequestor
@@ -107,7 +106,7 @@ class JournaledOperation(Generic[V, R]):
                 journal,
                 self._codec(keys, settings.payloads, longest_call(timeout.total)),
                 KeyRules(exact=settings.keys_exact, new=settings.new_keys),
-                ways=None if self.place == NOWHERE else self._ways(),
+                methods=None if self.place == NOWHERE else self._methods(),
                 restored=settings.restored,
                 new_journal=settings.new_journal,
             )
@@ -154,14 +153,10 @@ class JournaledOperation(Generic[V, R]):
         try:
             return await reconcile(
                 opened,
-                self.lookup,
+                self._methods(),
                 settle=settle,
                 longest=self.requestor.options.timeout.total,
-                content_of=self._content_of if self.place == NOWHERE and self.texts_of else None,
-                beginning_of=self._beginning_of if self._in_text and self.texts_of else None,
-                day_of=self.day_of,
                 assume_complete=assume_complete,
-                clues_of=self.clues_of,
                 trial=self._make_trial if probe else None,
                 on_event=on_event,
             )
@@ -271,9 +266,14 @@ class JournaledOperation(Generic[V, R]):
         self.mark(value, "")  # refused now, before the journal has it as one that can be sent
         return value
 
-    def _ways(self) -> LookupMethods:
-        beginning_of = self._beginning_of if self._in_text and self.texts_of else None
-        return LookupMethods(look=self.lookup, beginning_of=beginning_of, clues_of=self.clues_of)
+    def _methods(self) -> LookupMethods:
+        return LookupMethods(
+            look=self.lookup,
+            content_of=self._content_of if self.place == NOWHERE and self.texts_of else None,
+            beginning_of=self._beginning_of if self._in_text and self.texts_of else None,
+            clues_of=self.clues_of,
+            day_of=self.day_of,
+        )
 
     def _beginning_of(self, payload: bytes) -> tuple[str, str]:
         assert self.texts_of is not None

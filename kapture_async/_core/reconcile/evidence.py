@@ -333,8 +333,7 @@ class Evidence:
             words = "no other row of the journal came back that was sent on the same day"
             return Gap(words, trial=today)
         if number is None and not any(covers(shown, doubt.traits) for shown in self._traits):
-            lacks = lacking(strongest(iter(self._traits)), doubt.traits) or "all that it has"
-            words = f"no row of its kind came back by its reference: with {lacks}"
+            words = no_row_of_its_kind(self._traits, doubt)
             return Gap(words, trial=not doubt.traits & OBJECTS)
         most = max((part.rows for part in self._parts), default=0)
         for part in parts:
@@ -384,6 +383,12 @@ class Evidence:
             found = self._parts
         # A day without a ticket has no end that could be missing: it is the others' that is.
         return [part for part in found if part.rows or part.total] or found
+
+
+def no_row_of_its_kind(shown: set[int], doubt: Doubt) -> str:
+    """That rows which came back have other traits than a doubt, in words."""
+    lacks = lacking(strongest(iter(shown)), doubt.traits) or "all that it has"
+    return f"no row of its kind came back by its reference: with {lacks}"
 
 
 def _number(ticket_id: str | None) -> int | None:

@@ -1,8 +1,8 @@
 """One lookup in the helpdesk, for rows in doubt: in a list of all tickets, or row by row.
 
-A *list lookup* (:mod:`.list_lookup`) reads every ticket of a time, and finds rows among them. A
-*row lookup* asks about each row by itself, where nothing lists them: an update, say, is only to be
-seen in its ticket.
+A *list lookup* reads every ticket of a time, and finds rows among them. A *row lookup* asks about
+each row by itself, where nothing lists them: an update, say, is only to be seen in its ticket.
+What a lookup proves of a row that it did not find stands in :mod:`.evidence`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from attrs import define, field, frozen
 
 from ..journal.records import TOLD, Doubt, RowView, Run, State
 from ..journal.session import Session
-from ..journal.traits import covers, lacking, strongest
+from ..journal.traits import covers
 from ..journal.writer import Journal
 from .candidates import Beginnings, Candidates, CluesOf, MayBe
 from .evidence import (
@@ -29,6 +29,7 @@ from .evidence import (
     ListedTicket,
     ListTickets,
     Sample,
+    no_row_of_its_kind,
 )
 
 Finding = Literal["present", "ambiguous", "probable"]
@@ -36,16 +37,16 @@ Finding = Literal["present", "ambiguous", "probable"]
 
 @frozen(kw_only=True)
 class AskedRow:
-    """A row that a helpdesk is asked about by itself.
+    """A row that the helpdesk is asked about by itself.
 
     Attributes:
         row: its number in the journal.
         key: the row's key, or ``None``.
         reference: what it is known by.
-        payload: what it was sent with. ``None`` if the journal keeps none: of rows that are in
-            the helpdesk for sure, it never does.
-        ticket_id: what the service gave, for a row that is in the helpdesk for sure.
-        marked: whether a reference travels with it; ``None`` if that is for the payload to tell.
+        payload: what it was sent with. ``None`` if the journal keeps none, which is so for every
+            row that is certainly in the helpdesk.
+        ticket_id: what the service gave, for a row that is certainly in the helpdesk.
+        marked: whether a reference travels with it; ``None`` if the payload tells.
     """
 
     row: int
@@ -64,10 +65,10 @@ class RowAnswer:
         row: its number in the journal.
         ticket_ids: where it was found, each place once.
         proven: it was found by its reference, and not only by its content.
-        telling: that it was not found there says that it is not there.
+        telling: that it was not found there proves that it is not there.
         others: references of other rows that were seen on the way, each with where.
         there: what the row made was shown under its own id, without the reference.
-        why: why it does not say so, if it does not.
+        why: why it is not ``telling``.
     """
 
     row: int
@@ -76,36 +77,56 @@ class RowAnswer:
     telling: bool = True
     others: tuple[tuple[str, str], ...] = ()
     there: bool = False
-    why: str = "what was shown of it does not tell"
+    why: str = "what the helpdesk shows of it proves nothing"
 
 
 AskAboutRows = Callable[[Sequence[AskedRow]], AsyncIterator[RowAnswer]]
-"""Asks about rows. Of a row that cannot be asked about, nothing is given."""
+"""Asks about rows. For a row that cannot be asked about, it gives nothing."""
 
 
 @frozen
 class AskRows:
-    """A way to look that asks about each row by itself."""
+    """A way to look rows up that asks about each by itself."""
 
     ask: AskAboutRows
 
 
+@frozen(kw_only=True)
+class LookupMethods:
+    """How the rows of an operation are found in the helpdesk.
+
+    Attributes:
+        look: lists all tickets of a time, or asks about each row.
+        content_of: what lists are compared with, from a row's payload; given only where no
+            reference travels.
+        beginning_of: title and text, from a row's payload, as :func:`.beginning` gives them;
+            given where a reference at the end of a text may be cut off.
+        clues_of: what a ticket may share with a row, from its payload; see :mod:`.candidates`.
+        day_of: the day of the service's calendar that a moment falls on, where the service lists
+            day by day.
+    """
+
+    look: ListTickets | AskRows
+    content_of: Callable[[bytes], str] | None = None
+    beginning_of: Callable[[bytes], tuple[str, str]] | None = None
+    clues_of: CluesOf | None = None
+    day_of: Callable[[float], object] | None = None
+
+
 @define
 class LookupResult:
-    """What one look has shown.
+    """What one lookup has shown.
 
     Attributes:
         tickets: how many it saw.
-        found: rows that it found, by number, each with its tickets.
-        gaps: rows that it did not find, by number, without that saying that they are not there;
-            and why it does not.
-        alike: rows that it did not find, by number, each with tickets that begin as it does and
-            have no reference: it may be one that was cut off.
-        candidates: the same, each with tickets that nothing explains; see :mod:`.candidates`.
-        shared: of those, rows of which there are more than of tickets that may be them.
-        wait: seconds by which the next look should come later, to be as new as what was not
-            found.
-        unseen: rows that are surely in the helpdesk, and that it did not show.
+        found: the rows that it found, by number, each with its tickets.
+        gaps: rows that it did not find, by number, each with why that does not prove them absent.
+        alike: rows that it did not find, by number, each with tickets that begin alike and have
+            no reference: the reference may have been cut off.
+        candidates: the same, each with tickets that no row explains; see :mod:`.candidates`.
+        shared: those of ``candidates`` that are more rows than there are tickets for them.
+        wait: seconds until the next lookup, for its list to be as new as what was not found.
+        unseen: rows that are certainly in the helpdesk, and that it did not show.
     """
 
     tickets: int = 0
@@ -120,30 +141,28 @@ class LookupResult:
 
 KnownElsewhere = Callable[[set[str]], Awaitable[set[str]]]
 """Of some ticket ids those that the journal knows as other rows' tickets."""
+Payloads = Callable[[], Awaitable[Mapping[int, bytes]]]
+"""Gives what rows in doubt were sent with, as far as it is kept."""
 
 
 class Lookup(Protocol):
-    """A way to look for rows."""
+    """A way to look rows up."""
 
     async def look(self, doubts: Sequence[Doubt], since: float, until: float) -> LookupResult:
-        """Look once for rows sent between two moments."""
+        """Look rows up once that were sent between two moments."""
         ...
 
 
-_VOUCHING = 20
-"""Rows that one look found, and by which the next is judged."""
-
-
 class RowLookup:
-    """Asks about each row by itself, and about a few that are there for sure.
+    """Asks about each row by itself, and about a few that are certainly in the helpdesk.
 
-    Which of those carry a reference, nobody knows any more (an update without a comment carries
-    none). So one that shows is enough; but where no reference shows, nothing is taken for absent.
+    The journal does not know which of those carry a reference (an update without a comment
+    carries none). So one that comes back is enough; but where none does, no row is absent.
 
     Args:
-        ask: does it.
-        confirmed: rows that are in the helpdesk for sure.
-        known: tells tickets that are other rows'.
+        ask: asks about rows.
+        confirmed: rows that are certainly in the helpdesk.
+        known: gives the tickets that are other rows'.
     """
 
     def __init__(
@@ -151,216 +170,202 @@ class RowLookup:
     ) -> None:
         self._ask = ask
         self._confirmed = [
-            AskedRow(row=w.row, key=w.key, reference=w.reference, ticket_id=w.ticket_id)
-            for w in confirmed
+            AskedRow(row=one.row, key=one.key, reference=one.reference, ticket_id=one.ticket_id)
+            for one in confirmed
         ]
         self._known = known
-        self._traits = {w.row: w.traits for w in confirmed}
+        self._traits = {one.row: one.traits for one in confirmed}
 
     async def look(self, doubts: Sequence[Doubt], since: float, until: float) -> LookupResult:
         """See :class:`Lookup`."""
-        result = LookupResult()
-        sought = [
+        asked = [
             AskedRow(row=d.row, key=d.key, reference=d.reference, payload=d.payload) for d in doubts
         ]
         self._traits |= {doubt.row: doubt.traits for doubt in doubts}
-        told: dict[int, RowAnswer] = {}
-        async for one in self._ask([*sought, *self._confirmed]):
-            told[one.row] = one
-        result.tickets = len(told)
-        showing = {one.row for one in told.values() if one.proven and one.ticket_ids}
-        shows = bool(showing)
-        kinds = {self._traits[row] for row in showing}
-        asked = sum(row.row in told for row in self._confirmed)
-        if asked and not shows:
-            result.unseen = asked
-        alike = {t for one in told.values() if not one.proven for t in one.ticket_ids}
+        answers = {one.row: one async for one in self._ask([*asked, *self._confirmed])}
+        result = LookupResult(tickets=len(answers))
+        by_reference = {one.row for one in answers.values() if one.proven and one.ticket_ids}
+        traits = {self._traits[row] for row in by_reference}
+        if not by_reference:
+            result.unseen = sum(one.row in answers for one in self._confirmed)
+        alike = {t for one in answers.values() if not one.proven for t in one.ticket_ids}
         known = await self._known(alike) if alike else set[str]()
         for doubt in doubts:
-            found = told.get(doubt.row)
-            ids = () if found is None else found.ticket_ids
-            if found is not None and not found.proven:
+            answer = answers.get(doubt.row)
+            ids = () if answer is None else answer.ticket_ids
+            if answer is not None and not answer.proven:
                 ids = tuple(ticket for ticket in ids if ticket not in known)
-            if found is None or not ids:
-                if found is None or not found.proven or not found.telling or result.unseen:
-                    result.gaps[doubt.row] = self._gap(found, result.unseen)
-                elif not shows:
-                    result.gaps[doubt.row] = Gap("no other row of the journal came back")
-                elif not any(covers(shown, doubt.traits) for shown in kinds):
-                    lacks = lacking(strongest(iter(kinds)), doubt.traits) or "all that it has"
-                    result.gaps[doubt.row] = Gap(
-                        f"no row of its kind came back by its reference: with {lacks}"
-                    )
+            if answer is None or not ids:
+                gap = self._gap(doubt, answer, result.unseen, traits)
+                if gap is not None:
+                    result.gaps[doubt.row] = gap
             elif len(ids) > 1:
                 result.found[doubt.row] = ("ambiguous", ids)
             else:
-                result.found[doubt.row] = ("present" if found.proven else "probable", ids)
-        if len(self._confirmed) < _VOUCHING:  # for the next look
-            self._confirmed += [one for one in sought if one.row in showing][:_VOUCHING]
+                result.found[doubt.row] = ("present" if answer.proven else "probable", ids)
+        if len(self._confirmed) < NEWEST:  # the next lookup asks about these again
+            self._confirmed += [one for one in asked if one.row in by_reference][:NEWEST]
         return result
 
     @staticmethod
-    def _gap(found: RowAnswer | None, unseen: int) -> Gap:
+    def _gap(doubt: Doubt, answer: RowAnswer | None, unseen: int, traits: set[int]) -> Gap | None:
         if unseen:
-            words = f"{unseen:,} rows that are in the helpdesk for sure were not shown, either"
+            words = f"{unseen:,} rows that are certainly in the helpdesk were not shown, either"
             return Gap(words, against=True)
-        if found is None:
-            return Gap("it could not be asked for", against=True)
-        if not found.proven:
+        if answer is None:
+            return Gap("the helpdesk could not be asked about it", against=True)
+        if not answer.proven:
             return Gap("what is like it is another row's", against=True)
-        return Gap(found.why, against=True)
-
-
-Payloads = Callable[[], Awaitable[Mapping[int, bytes]]]
-"""Gives what rows in doubt were sent with, as far as it is kept."""
+        if not answer.telling:
+            return Gap(answer.why, against=True)
+        if not traits:
+            return Gap("no other row of the journal came back")
+        if not any(covers(shown, doubt.traits) for shown in traits):
+            return Gap(no_row_of_its_kind(traits, doubt))
+        return None
 
 
 class ListLookup:
-    """Looks through all tickets of a time.
+    """Reads all tickets of a time, and finds rows among them.
 
-    What it does not find is absent only if there is no :meth:`.Evidence.gap`, and no ticket that
-    may be it: neither one that begins as it does, nor one that nothing else explains.
+    A row that it does not find is absent only if there is no :meth:`.Evidence.gap`, and no ticket
+    that may be the row: neither one that begins alike, nor one that nothing else explains.
 
     Args:
-        look: gives them.
-        content_of: what is compared, from a row's payload; only where no reference travels.
-        confirmed: rows that are in the helpdesk for sure, by which a look is judged.
-        since: a look must show those of them that were sent after this moment,
-        until: and before this one. Any of the others may be shown.
-        day_of: the day of the service's calendar that a moment falls on, where days are listed
-            one by one.
+        look: lists the tickets.
+        methods: how they are compared with rows.
+        confirmed: rows that are certainly in the helpdesk, by which a list is judged.
+        known: gives the tickets that are other rows'.
+        since: a list must show those of ``confirmed`` that were sent after this moment,
+        until: and before this one. It may show any of the others.
         beginnings: of rows in doubt, where a reference may be cut off: their beginnings, as
-            :func:`.beginning` gives them. A row that is missing there proves nothing.
-        known: tells tickets that are other rows'.
+            :func:`.beginning` gives them. A row that is missing there is never absent.
         candidates: collects tickets that nothing explains; ``None`` where no reference travels.
-        clues_of: what a ticket may share with a row, from its payload.
         payloads: gives payloads, where clues are needed.
         now: the wall clock.
-        listed_until: whatever was made before this moment is in the lists, by what the caller
-            knows.
+        listed_until: whatever was made before this moment is in the lists, as the caller knows.
     """
 
     def __init__(
         self,
         look: ListTickets,
-        content_of: Callable[[bytes], str] | None,
+        methods: LookupMethods,
         confirmed: Iterable[RowView],
         known: KnownElsewhere,
         *,
         now: Callable[[], float],
-        since: float = 0.0,
-        until: float = inf,
-        day_of: Callable[[float], object] | None = None,
-        beginnings: Mapping[int, tuple[str, str]] | None = None,
-        candidates: Candidates | None = None,
-        clues_of: CluesOf | None = None,
-        payloads: Payloads | None = None,
-        listed_until: float = -inf,
+        since: float,
+        until: float,
+        beginnings: Mapping[int, tuple[str, str]] | None,
+        candidates: Candidates | None,
+        payloads: Payloads,
+        listed_until: float,
     ) -> None:
         self._look = look
-        self._content_of = content_of
-        self._day_of = day_of or _one_day
+        self._content_of = methods.content_of
+        self._clues_of = methods.clues_of
+        self._day_of = methods.day_of or one_day
         self._confirmed: dict[str, ConfirmedRow] = {}
-        self._shown: dict[str, str | None] = {}
+        self._expected: dict[str, str | None] = {}
         for row in confirmed:
             if row.sent_at is not None:
                 self._confirmed[row.reference] = ConfirmedRow.of_row(row, self._day_of)
-                if content_of is None and since <= row.sent_at and row.at <= until:
-                    self._shown[row.reference] = row.ticket_id
+                if self._content_of is None and since <= row.sent_at and row.at <= until:
+                    self._expected[row.reference] = row.ticket_id
         self._known = known
         self._beginnings = beginnings
         self._candidates = candidates
-        self._clues_of = clues_of
         self._payloads = payloads
         self._now = now
         self._listed_until = listed_until
         self._before: tuple[float, float] | None = None
-        self._whole: tuple[Evidence, int] | None = None
+        """When the lookup before ended, and how new its list was."""
+        self._read: tuple[Evidence, int] | None = None
 
     async def read(self, since: float, until: float) -> None:
-        """Look through all tickets once. Looks after that are to be given only those that concern
+        """Read all tickets once. Lookups after that are to be given only the tickets that concern
         their rows: with one of their references, or with none."""
-        evidence, unseen = self._evidence(), self._unseen()
+        evidence, unseen = self._evidence(), _Unseen(self._expected)
         if self._candidates is not None:
             self._candidates.begin(())
-        async for seen in evidence.read(self._look, since, until):
-            unseen.strike(seen)
-            if self._candidates is not None and not seen.references:
-                self._candidates.add(seen)
+        async for ticket in evidence.read(self._look, since, until):
+            unseen.strike(ticket)
+            if self._candidates is not None and not ticket.references:
+                self._candidates.add(ticket)
         if self._candidates is not None:
             self._candidates.learn(evidence.makers, evidence.ahead, evidence.behind)
-        self._whole = evidence, len(unseen.left)
+        self._read = evidence, len(unseen.left)
 
     @property
     def makers(self) -> frozenset[object]:
         """Who makes the tickets of this journal, after :meth:`read`."""
-        return frozenset() if self._whole is None else frozenset(self._whole[0].makers)
+        return frozenset() if self._read is None else frozenset(self._read[0].makers)
 
     async def look(self, doubts: Sequence[Doubt], since: float, until: float) -> LookupResult:
-        """See :class:`.Lookup`."""
-        result = LookupResult()
+        """See :class:`Lookup`."""
+        result, began = LookupResult(), self._now()
         names = [self._name_of(doubt) for doubt in doubts]
-        wanted: dict[str, set[str | None]] = {name: set() for name in names if name}
+        by_name: dict[str, set[str | None]] = {name: set() for name in names if name}
         new = [doubt for doubt in doubts if doubt.reference not in self._confirmed]
-        for doubt in new:  # found by its reference, it vouches for the others
+        for doubt in new:  # found by its reference, it is evidence for the others
             self._confirmed[doubt.reference] = ConfirmedRow.of_doubt(doubt, self._day_of)
-        began, unseen = self._now(), self._unseen()
+        unseen = _Unseen(self._expected)
         if self._candidates is not None:
             self._candidates.begin(doubts)
-        if self._whole is None:
+        if self._read is None:
             evidence = self._evidence()
             tickets = evidence.read(self._look, since, until)
         else:
-            evidence = self._whole[0]
-            tickets = self._known_tickets(evidence, since, until)
-        cut = Beginnings(doubts, self._beginnings or {})
-        async for seen in tickets:
+            evidence = self._read[0]
+            tickets = self._tickets_read(evidence, since, until)
+        beginnings = Beginnings(doubts, self._beginnings or {})
+        async for ticket in tickets:
             result.tickets += 1
-            unseen.strike(seen)
-            for name in self._names_of(seen):
-                if name in wanted:
-                    wanted[name].add(seen.ticket_id)
-            if not seen.references:
-                if seen.beginning is not None:
-                    cut.compare(seen.beginning, seen.ticket_id)
+            unseen.strike(ticket)
+            for name in self._names_of(ticket):
+                if name in by_name:
+                    by_name[name].add(ticket.ticket_id)
+            if not ticket.references:
+                if ticket.beginning is not None:
+                    beginnings.compare(ticket.beginning, ticket.ticket_id)
                 if self._candidates is not None:
-                    self._candidates.add(seen)
-        if self._whole is None:
-            result.unseen = len(unseen.left)
-        else:
-            result.unseen = self._whole[1]
-            for doubt in new:  # else they all would be kept
+                    self._candidates.add(ticket)
+        result.unseen = len(unseen.left)
+        if self._read is not None:
+            result.unseen = self._read[1]
+            for doubt in new:  # else all of a push would be kept
                 self._confirmed.pop(doubt.reference, None)
-        some = [*wanted.values(), *cut.found.values()]
+        some = [*by_name.values(), *beginnings.found.values()]
         known: set[str | None] = set()
-        if self._content_of is not None or cut.found:
+        if self._content_of is not None or beginnings.found:
             known |= await self._known({t for found in some for t in found if t is not None})
-        times = Counter(names)
-        # What was as old then as the newest that the look before had shown, is shown by now.
+        # By now the list shows what was as old then as the newest that it showed the time before.
         up_to = self._listed_until
         if self._before is not None:
             up_to = max(up_to, began - self._before[0] + self._before[1])
+        times = Counter(names)
         for doubt, name in zip(doubts, names, strict=True):
-            found = wanted.get(name, set())
+            found = by_name.get(name, set())
             if self._content_of is not None:
                 found = found - known
-            ids = tuple(sorted(ticket for ticket in found if ticket is not None))
+            ids = _sorted(found)
             if not found:
-                gap = self._gap(result, doubt, evidence, up_to)
+                gap = self._gap(doubt, evidence, up_to, result.unseen)
                 if gap is not None:
                     result.gaps[doubt.row] = gap
             elif self._content_of is None:
-                # Under an id that cannot be read it is there, but nobody can say where.
-                proven = len(found) == 1 and bool(ids)
-                result.found[doubt.row] = ("present" if proven else "ambiguous", ids)
+                # A ticket whose id cannot be read is there, but cannot be named.
+                once = len(found) == len(ids) == 1
+                result.found[doubt.row] = ("present" if once else "ambiguous", ids)
             else:
-                alone = len(found) == len(ids) == 1 and times[name] == 1
-                result.found[doubt.row] = ("probable" if alone else "ambiguous", ids)
+                once = len(found) == len(ids) == 1 and times[name] == 1
+                result.found[doubt.row] = ("probable" if once else "ambiguous", ids)
         explained = set(known)
-        for row, like in cut.found.items():
-            if row not in result.found and like - known:
-                ids = tuple(sorted(t for t in like - known if t is not None))
-                alone = len(like - known) == len(ids) == 1 and cut.alone(row)
+        for row, like in beginnings.found.items():
+            left = like - known
+            if row not in result.found and left:
+                ids = _sorted(left)
+                alone = len(left) == len(ids) == 1 and beginnings.alone(row)
                 result.alike[row] = ("probable" if alone else "ambiguous", ids)
                 if alone:
                     explained |= like
@@ -372,35 +377,30 @@ class ListLookup:
         result.wait = max(late, default=0.0) if evidence.shown else 0.0
         return result
 
-    async def _known_tickets(
-        self, evidence: Evidence, since: float, until: float
-    ) -> AsyncIterator[ListedTicket]:
-        """Tickets of lists that :meth:`read` has taken in already."""
-        async for seen in self._look(since, until):
-            if isinstance(seen, ListedTicket):
-                evidence.note(seen)
-                yield seen
+    def add_confirmed(self, reference: str, at: float, traits: int) -> None:
+        """A trial ticket was made; it is certainly there if a lookup shows it."""
+        self._confirmed[reference] = ConfirmedRow(at, inf, traits, self._day_of(at))
 
     def _evidence(self) -> Evidence:
         return Evidence(self._confirmed, self._day_of, self._now())
 
-    def _unseen(self) -> _Unseen:
-        return _Unseen(self._shown)
+    async def _tickets_read(
+        self, evidence: Evidence, since: float, until: float
+    ) -> AsyncIterator[ListedTicket]:
+        """Tickets of lists that :meth:`read` has read."""
+        async for ticket in self._look(since, until):
+            if isinstance(ticket, ListedTicket):
+                evidence.note(ticket)
+                yield ticket
 
-    def add_confirmed(self, reference: str, at: float, traits: int) -> None:
-        """A trial ticket was made, and is there for sure if a look shows it."""
-        self._confirmed[reference] = ConfirmedRow(at, inf, traits, self._day_of(at))
-
-    def _gap(
-        self, result: LookupResult, doubt: Doubt, evidence: Evidence, up_to: float
-    ) -> Gap | None:
+    def _gap(self, doubt: Doubt, evidence: Evidence, up_to: float, unseen: int) -> Gap | None:
         if self._content_of is not None:
-            return Gap("without a reference, that nothing was found proves nothing", against=True)
-        if result.unseen:
-            words = f"{result.unseen:,} tickets that are there for sure were not shown, either"
+            return Gap("it has no reference, so not finding it proves nothing", against=True)
+        if unseen:
+            words = f"{unseen:,} tickets that are certainly there were not shown, either"
             return Gap(words, against=True)
         if self._beginnings is not None and doubt.row not in self._beginnings:
-            return Gap("its content is not kept, so a ticket that lost its reference is not told")
+            return Gap("its content is not kept, so a ticket without its reference may be it")
         return evidence.gap(doubt, up_to)
 
     async def _add_candidates(
@@ -410,13 +410,13 @@ class ListLookup:
         doubts: Sequence[Doubt],
         explained: set[str | None],
     ) -> None:
-        """Of rows that have not been found, add those that an unexplained ticket may be."""
+        """Of rows that were not found, add those that an unexplained ticket may be."""
         left = [d for d in doubts if d.row not in result.found and d.row not in result.alike]
         if not left or not candidates.ticket_ids:
             return
         explained |= await self._known(candidates.ticket_ids)
         clues: dict[int, frozenset[str]] = {}
-        if candidates.need_clues and self._payloads is not None and self._clues_of is not None:
+        if candidates.need_clues and self._clues_of is not None:
             kept = await self._payloads()
             clues = {row: self._clues_of(payload) for row, payload in kept.items()}
         found = candidates.of(left, explained, clues)
@@ -431,54 +431,44 @@ class ListLookup:
             return doubt.reference
         return self._content_of(doubt.payload) if doubt.payload is not None else ""
 
-    def _names_of(self, seen: ListedTicket) -> Iterable[str]:
+    def _names_of(self, ticket: ListedTicket) -> Iterable[str]:
         if self._content_of is None:
-            return seen.references
-        return () if seen.content is None else (seen.content,)
+            return ticket.references
+        return () if ticket.content is None else (ticket.content,)
 
 
 class _Unseen:
-    """Tickets that are there for sure, until they are shown."""
+    """Tickets that are certainly there, until they are shown."""
 
-    def __init__(self, shown: Mapping[str, str | None]) -> None:
-        self.left = dict(shown)
-        self._names = {ticket: name for name, ticket in shown.items() if ticket}
+    def __init__(self, expected: Mapping[str, str | None]) -> None:
+        self.left = dict(expected)
+        self._names = {ticket: name for name, ticket in expected.items() if ticket}
 
-    def strike(self, seen: ListedTicket) -> None:
+    def strike(self, shown: ListedTicket) -> None:
         """A ticket was shown."""
-        for reference in seen.references:
+        for reference in shown.references:
             self.left.pop(reference, None)
-        if seen.ticket_id in self._names:  # it is there, whatever became of its text
-            self.left.pop(self._names[seen.ticket_id], None)
-
-
-def surely_shown(doubts: Sequence[Doubt]) -> float:
-    """Since when a survey for these shows every ticket, however the clocks differ."""
-    return min(doubt.first_intent_at for doubt in doubts) - MARGIN / 2
-
-
-def _one_day(at: float) -> object:
-    return None
+        if shown.ticket_id in self._names:  # it is there, whatever happened to its text
+            self.left.pop(self._names[shown.ticket_id], None)
 
 
 async def lookup_for(
     journal: Journal,
     look: ListTickets | AskRows,
-    content_of: Callable[[bytes], str] | None,
+    methods: LookupMethods,
     doubts: list[Doubt],
     settle: float,
-    day_of: Callable[[float], object] | None,
     beginnings: dict[int, tuple[str, str]] | None,
-    clues_of: CluesOf | None,
     now: Callable[[], float],
     *,
     listed_until: float = -inf,
     payloads: Payloads | None = None,
     may_be: MayBe | None = None,
 ) -> Lookup:
-    """How these rows are looked for, and by which others a look is judged.
+    """How these rows are looked up, and by which others the result is judged.
 
-    See :class:`.Candidates` for ``may_be``, and :class:`.ListLookup` for the rest.
+    See :class:`.Candidates` for ``may_be``, and :class:`ListLookup` for the rest. ``look`` is
+    that of ``methods``, recorded.
     """
     until = now() - settle
 
@@ -488,10 +478,11 @@ async def lookup_for(
     if isinstance(look, AskRows):
         some = await journal.call(lambda session: _confirmed(session, 0.0, until, NEWEST, None))
         return RowLookup(look.ask, some, known)
-    since = surely_shown(doubts)
+    # Every list shows tickets since then, however the clocks differ.
+    since, day_of = min(doubt.first_intent_at for doubt in doubts) - MARGIN / 2, methods.day_of
     some = await journal.call(lambda session: _confirmed(session, since, inf, SPREAD, day_of))
     candidates = None
-    if content_of is None:
+    if methods.content_of is None:
         runs = await journal.call(lambda session: _sending(session.runs(), doubts))
         candidates = Candidates(settle, runs, may_be)
 
@@ -500,15 +491,13 @@ async def lookup_for(
 
     return ListLookup(
         look,
-        content_of,
+        methods,
         some,
         known,
         since=since,
         until=until,
-        day_of=day_of,
         beginnings=beginnings,
         candidates=candidates,
-        clues_of=clues_of,
         payloads=payloads or kept,
         now=now,
         listed_until=listed_until,
@@ -516,7 +505,7 @@ async def lookup_for(
 
 
 def _sending(runs: Sequence[Run], doubts: Sequence[Doubt]) -> list[tuple[float, float]]:
-    """When runs may have sent. Of one that was killed, nobody knows when."""
+    """When runs may have sent. When a run that was killed ended is not known."""
     last = max(doubt.last_at for doubt in doubts)
     ends = [*(run.began for run in runs[1:]), last]
     return [
@@ -533,8 +522,8 @@ def _confirmed(
     most: int,
     day_of: Callable[[float], object] | None,
 ) -> list[RowView]:
-    """Rows that came into the helpdesk between two moments, as the service or a look said: spread
-    evenly, some of each day, and those that were sent last, which say how new a list is."""
+    """Rows that came into the helpdesk between two moments, as the service or a lookup said:
+    spread evenly, some of each day, and those that were sent last."""
     sample = Sample[RowView](most, 0 if day_of is None else NEWEST)
     for row in session.rows_in(State.ACCEPTED):
         sent_at = row.sent_at
@@ -542,3 +531,12 @@ def _confirmed(
             continue
         sample.add(row, row.row, sent_at, None if day_of is None else day_of(sent_at))
     return sample.rows()
+
+
+def one_day(at: float) -> object:
+    """The day of every moment, where lists are not by day."""
+    return None
+
+
+def _sorted(ids: set[str | None]) -> tuple[str, ...]:
+    return tuple(sorted(one for one in ids if one is not None))

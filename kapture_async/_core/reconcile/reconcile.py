@@ -1,11 +1,11 @@
-"""Doubts and what becomes of them: look the references up in the helpdesk, and believe only that.
+"""Resolve doubts: look their references up in the helpdesk, and believe only what it shows.
 
 A doubt is a row that was sent, or may have been, and has no clear answer. It becomes *present*
-when a look finds exactly one ticket with its reference, *absent* when two looks find none that
-could not have missed it (see :mod:`.evidence`), *ambiguous* when one finds several, *probable* when
-a ticket without a reference may be it. Looks begin when the settle time
-is over: an answer that was lost says nothing of when the service gets round to the work. It goes
-by the wall clock: one that is put forward between push and look takes of it, unnoticed.
+when a lookup finds exactly one ticket with its reference, *absent* when two lookups that could not
+have missed it find none (see :mod:`.evidence`), *ambiguous* when one finds several, *probable* when
+a ticket without a reference may be it. Lookups begin after the settle time, because a lost answer
+does not tell when the service does the work. The settle time goes by the wall clock: setting the
+clock forward between push and lookup shortens it, unnoticed.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from ..journal.records import TOLD, Doubt, Kind, State
 from ..journal.session import Session
 from ..journal.traits import OBJECTS, covers, strongest
 from ..journal.writer import Journal
-from .candidates import CluesOf
 from .contradictions import LookupRecorder
 from .doctor import MadeTrial, Trial, trial_reference, trials_in
-from .evidence import MARGIN, Gap, ListTickets
+from .evidence import MARGIN, Gap
 from .lookup import (
     AskRows,
     Finding,
     ListLookup,
     Lookup,
+    LookupMethods,
     lookup_for,
 )
 from .results import Reconciliation, Resolved
@@ -41,16 +41,18 @@ from .results import Reconciliation, Resolved
 SETTLE: float = 300.0
 """Seconds. One service was seen to finish a create 222 s after it came."""
 _BETWEEN = 0.2
-"""The pause between two looks, as a part of the settle time."""
+"""The pause between two lookups, as a part of the settle time."""
 _LONGEST = 3.0
 """The longest such pause, likewise: a row that a lookup let go again is newer than the others by
 the time of that lookup, and more."""
-_TRIAL_LOOKS = 3
-"""Looks for a trial ticket."""
+_TRIAL_LOOKUPS = 3
+"""Lookups of a trial ticket."""
 _SHARED = (
-    "more rows than this may be the tickets named, which nothing explains; judge those that are, "
-    "and reconcile again"
+    "more rows than this may be the tickets named, which nothing explains; resolve those that "
+    "are, and reconcile again"
 )
+_BEGINS_ALIKE = "a ticket without a reference begins as it does"
+_UNEXPLAINED = "a ticket without a reference may be it: made by the same user at its time"
 _SEVERAL = "several tickets have its reference or its content, or one that has no id"
 
 
@@ -64,7 +66,7 @@ class Settling:
 
 @frozen
 class Looked:
-    """A look is over: how many tickets it saw, and how many doubts it found among them."""
+    """A lookup has ended: how many tickets it saw, and how many doubts it found among them."""
 
     tickets: int
     found: int
@@ -73,6 +75,7 @@ class Looked:
 
 ReconcileEvent = Settling | Looked
 ReconcileObserver = Callable[[ReconcileEvent], None]
+_Verdict = tuple[Doubt, str, tuple[str, ...]]
 
 
 def longest_call(total: float | None) -> float:
@@ -106,44 +109,35 @@ def settle_time(given: float | None, longest: float | None, *, whose: str = "a c
 
 async def reconcile(
     journal: Journal,
-    look: ListTickets | AskRows,
+    methods: LookupMethods,
     *,
     settle: float | None,
     longest: float | None = 0.0,
-    content_of: Callable[[bytes], str] | None = None,
-    beginning_of: Callable[[bytes], tuple[str, str]] | None = None,
-    day_of: Callable[[float], object] | None = None,
     assume_complete: bool = False,
-    clues_of: CluesOf | None = None,
     trial: Trial | None = None,
     on_event: ReconcileObserver | None = None,
     now: Callable[[], float] = time.time,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Reconciliation:
-    """Resolve the doubts of a journal as far as that can be done, and write down why.
+    """Resolve the doubts of a journal as far as possible, and record why.
 
     Args:
         journal: open for writing, so that nobody pushes meanwhile.
-        look: gives the tickets of a time, or asks about single rows.
-        settle: seconds after the last sign of a doubtful row until the first look; ``None`` for
+        methods: how rows are found.
+        settle: seconds from the last event of a doubtful row to the first lookup; ``None`` for
             the default.
-        longest: the most seconds a call of this client may take. Those of the runs that left
-            the doubts stand in the journal; the most of all counts.
-        content_of: what a survey compares, from a row's payload; given only where no reference
-            travels.
-        beginning_of: title and text, from a row's payload, as :func:`.looks.beginning` gives
-            them; given where a reference may be cut off the end of a text.
-        day_of: see :class:`.looks.ListLookup`.
+        longest: the most seconds a call of this client may take. The journal has those of the
+            runs that left the doubts; the longest of all counts.
         assume_complete: take for absent also what :attr:`Reconciliation.unconfirmed` counts.
-        clues_of: what a ticket may share with a row, from its payload; see :mod:`.candidates`.
-        trial: makes a trial ticket, if that is wanted where nothing else vouches for a row.
-        on_event: told of waits and looks.
+        trial: makes a trial ticket, where no other ticket is evidence for a row; ``None`` to
+            make none.
+        on_event: told of waits and lookups.
         now: the wall clock.
         sleep: waits.
 
     Raises:
         InvalidInputError: ``settle`` is too short.
-        HelpdeskError: a look failed. What was resolved before stands in the journal, and
+        HelpdeskError: a lookup failed. What was resolved before is in the journal, and
             :meth:`Reconciliation.before` gives it.
         JournalError: the journal failed.
     """
@@ -153,8 +147,8 @@ async def reconcile(
         lambda session: list(
             session.doubts(
                 State.UNKNOWN,
-                # A survey by references needs none of them whole.
-                payloads=isinstance(look, AskRows) or content_of is not None,
+                # A list lookup by references needs none of them whole.
+                payloads=isinstance(methods.look, AskRows) or methods.content_of is not None,
             )
         )
     )
@@ -172,6 +166,7 @@ async def reconcile(
         tell(Settling(wait, len(doubts)))
         await sleep(wait)
     beginnings: dict[int, tuple[str, str]] | None = None
+    beginning_of = methods.beginning_of
     if beginning_of is not None:
         beginnings = await journal.call(
             lambda session: {
@@ -179,38 +174,34 @@ async def reconcile(
             }
         )
     recorder = LookupRecorder(journal)
-    look = recorder.record(look)
-    way = await lookup_for(
-        journal, look, content_of, doubts, seconds, day_of, beginnings, clues_of, now
-    )
-    if isinstance(way, ListLookup):
+    look = recorder.record(methods.look)
+    lookup = await lookup_for(journal, look, methods, doubts, seconds, beginnings, now)
+    if isinstance(lookup, ListLookup):
         for made in await journal.call(trials_in):
-            way.add_confirmed(made.reference, made.at, made.traits)
-    looker = _Reconciler(journal, way, now)
+            lookup.add_confirmed(made.reference, made.at, made.traits)
+    run = _Reconciler(journal, lookup, result, tell, now)
     missing = doubts
     try:
-        missing = await looker.resolve(missing, result, tell)
-        missing += await looker.sharing()
+        missing = await run.look(missing)
+        missing += await run.sharing()
         if missing:
             # Longer, if that proves that a list without anything newer is up to date.
-            more = looker.wait if looker.wait <= _LONGEST * seconds else 0.0
+            more = run.wait if run.wait <= _LONGEST * seconds else 0.0
             if more > seconds:
                 tell(Settling(more, len(missing)))
             await sleep(max(seconds * _BETWEEN, more))
-            missing = await looker.resolve(missing, result, tell)
-        if trial is not None and isinstance(way, ListLookup) and looker.to_try(missing):
-            await looker.try_out(trial, way, missing, result, seconds)
-            looks = _TRIAL_LOOKS if result.trial is not None else 0
-            for _ in range(looks):
-                if not looker.to_try(missing):
+            missing = await run.look(missing)
+        if trial is not None and isinstance(lookup, ListLookup) and run.to_try(missing):
+            await run.make_trial(trial, lookup, missing, seconds)
+            for _ in range(0 if result.trial is None else _TRIAL_LOOKUPS):
+                if not run.to_try(missing):
                     break
                 await sleep(seconds * _BETWEEN)
-                missing = await looker.resolve(missing, result, tell)
-        missing = await looker.alike(missing, result)
-        absent = [doubt for doubt in missing if not looker.stays_open(doubt, assume_complete)]
-        await looker.absent(absent)
-        result.absent += map(_resolved, absent)
-        missing = [doubt for doubt in missing if looker.stays_open(doubt, assume_complete)]
+                missing = await run.look(missing)
+        missing = await run.note_alike(missing)
+        absent = [doubt for doubt in missing if not run.stays_open(doubt, assume_complete)]
+        await run.note_absent(absent)
+        missing = [doubt for doubt in missing if run.stays_open(doubt, assume_complete)]
         result.contradictions += await recorder.compare(now())
     except HelpdeskError as error:
         if not isinstance(error, JournalError):
@@ -219,23 +210,32 @@ async def reconcile(
             result.keep_with(error)
         if result.doubts:
             were = "doubt was" if result.doubts == 1 else "doubts were"
-            error.add_note(f"{result.doubts} {were} resolved before; that stands in the journal")
+            error.add_note(f"{result.doubts} {were} resolved before; the journal has them")
         raise
     finally:
         recorder.close()
-        result.unseen = looker.unseen
-        result.unconfirmed = len(looker.unconfirmed(missing))
-        result.open += map(looker.still_open, missing)
+        result.unconfirmed = len(run.unconfirmed(missing))
+        result.open += map(run.still_open, missing)
     return result
 
 
 class _Reconciler:
-    def __init__(self, journal: Journal, way: Lookup, now: Callable[[], float]) -> None:
+    """One reconciliation: lookups, and what they have shown so far of the rows in doubt."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        lookup: Lookup,
+        result: Reconciliation,
+        tell: ReconcileObserver,
+        now: Callable[[], float],
+    ) -> None:
         self._journal = journal
-        self._way = way
+        self._lookup = lookup
+        self._result = result
+        self._tell = tell
         self._now = now
         self._evidence: list[dict[str, Any]] = []
-        self.unseen = 0
         self.wait = 0.0
         self._gaps: dict[int, Gap] = {}
         self._alike: dict[int, tuple[Finding, set[str]]] = {}
@@ -243,12 +243,10 @@ class _Reconciler:
         self._candidates: dict[int, tuple[str, ...]] = {}
         self._shared: set[int] = set()
 
-    async def resolve(
-        self, doubts: list[Doubt], result: Reconciliation, tell: ReconcileObserver
-    ) -> list[Doubt]:
-        """Look once, and write down what was found; returns what was not."""
+    async def look(self, doubts: list[Doubt]) -> list[Doubt]:
+        """Look rows up once, and record what was found; returns those that were not."""
         since = min(doubt.first_intent_at for doubt in doubts) - MARGIN
-        seen = await self._way.look(doubts, since, self._now() + MARGIN)
+        seen = await self._lookup.look(doubts, since, self._now() + MARGIN)
         at = self._now()
         evidence: dict[str, Any] = {
             "at": round(at, 3),
@@ -257,8 +255,8 @@ class _Reconciler:
         }
         if seen.unseen:
             evidence["unseen"] = seen.unseen
-        self.unseen = max(self.unseen, seen.unseen)
-        # What a look has said against it holds; what it could not prove, the next one may.
+        self._result.unseen = max(self._result.unseen, seen.unseen)
+        # What speaks against absence holds; what one lookup could not prove, the next one may.
         self._gaps = {row: gap for row, gap in self._gaps.items() if gap.against}
         self._gaps = {**seen.gaps, **self._gaps}
         self._candidates.update(seen.candidates)
@@ -269,31 +267,25 @@ class _Reconciler:
         for row, (like, tickets) in seen.alike.items():
             before, others = self._alike.get(row, (like, set[str]()))
             both = others.union(tickets)
-            again: Finding = like if before == like and len(both) < 2 else "ambiguous"
-            self._alike[row] = again, both
+            kind: Finding = like if before == like and len(both) < 2 else "ambiguous"
+            self._alike[row] = kind, both
         self._evidence.append(evidence)
-        found: list[tuple[Doubt, str, tuple[str, ...]]] = []
-        missing = []
-        for doubt in doubts:
-            if doubt.row in seen.found:
-                found.append((doubt, *seen.found[doubt.row]))
-            else:
-                missing.append(doubt)
-        written = [*found, *((doubt, "missing", ()) for doubt in missing)]
-        await self._journal.call(lambda session: _write(session, written, evidence, at))
-        for doubt, kind, ids in found:
-            why = "" if kind == "present" else _SEVERAL
-            getattr(result, kind).append(_resolved(doubt, ids, why))
-            if kind == "present":
+        found: list[_Verdict] = [(d, *seen.found[d.row]) for d in doubts if d.row in seen.found]
+        missing = [doubt for doubt in doubts if doubt.row not in seen.found]
+        every = [*found, *((doubt, "missing", ()) for doubt in missing)]
+        await self._write(every, evidence, at)
+        for doubt, verdict, ids in found:
+            self._add(doubt, verdict, ids, "" if verdict == "present" else _SEVERAL)
+            if verdict == "present":
                 self._present[doubt.row] = ids[0]
-        tell(Looked(seen.tickets, len(found), len(missing)))
+        self._tell(Looked(seen.tickets, len(found), len(missing)))
         return missing
 
     async def sharing(self) -> list[Doubt]:
         """Rows that were accepted with the ids of tickets that turned out to be other rows'. From
-        now on they are in doubt: the next look finds them on the same tickets (then they were
+        now on they are in doubt: the next lookup finds them on the same tickets (then they were
         merged), on others, or not at all, which proves nothing yet."""
-        if not self._present or not isinstance(self._way, ListLookup):
+        if not self._present or not isinstance(self._lookup, ListLookup):
             return []
         present, at = self._present, self._now()
         doubts = await self._journal.call(lambda session: _doubt_sharing(session, present, at))
@@ -301,43 +293,62 @@ class _Reconciler:
         self._gaps.update((doubt.row, gap) for doubt in doubts)
         return doubts
 
-    async def alike(self, doubts: list[Doubt], result: Reconciliation) -> list[Doubt]:
-        """Of rows that two looks have not found, write down those of which a ticket has the title
-        and the beginning, and no reference: it may have been cut off. Returns the others."""
-        found: list[tuple[Doubt, Finding, tuple[str, ...]]] = [
-            (doubt, kind, tuple(sorted(ids)))
-            for doubt in doubts
-            if doubt.row in self._alike
-            for kind, ids in [self._alike[doubt.row]]
-        ]
-        likely = self._candidates.keys() - self._alike.keys() - self._shared
-        found.extend(
-            (doubt, "probable", self._candidates[doubt.row])
-            for doubt in doubts
-            if doubt.row in likely
-        )
-        at, looks = self._now(), {"looks": list(self._evidence)}
-        if found:
-            await self._journal.call(lambda session: _write(session, found, looks, at))
-        for doubt, kind, ids in found:
-            getattr(result, kind).append(_resolved(doubt, ids, self._why(doubt)))
-        written = {doubt.row for doubt, _, _ in found}
-        return [doubt for doubt in doubts if doubt.row not in written]
+    async def note_alike(self, doubts: list[Doubt]) -> list[Doubt]:
+        """Of rows that two lookups have not found, record those that a ticket without a reference
+        may be: one that begins alike, or one that nothing explains. Returns the others."""
+        found: list[tuple[_Verdict, str]] = []
+        left = []
+        for doubt in doubts:
+            if doubt.row in self._alike:
+                kind, ids = self._alike[doubt.row]
+                found.append(((doubt, kind, tuple(sorted(ids))), _BEGINS_ALIKE))
+            elif doubt.row in self._candidates and doubt.row not in self._shared:
+                found.append(((doubt, "probable", self._candidates[doubt.row]), _UNEXPLAINED))
+            else:
+                left.append(doubt)
+        await self._write([verdict for verdict, _ in found])
+        for verdict, why in found:
+            self._add(*verdict, why)
+        return left
 
-    def _why(self, doubt: Doubt) -> str:
-        if doubt.row in self._alike:
-            return "a ticket without a reference begins as it does"
-        return "a ticket without a reference may be it: made by the same user at its time"
+    async def note_absent(self, doubts: list[Doubt]) -> None:
+        """Record that two lookups have not found these rows."""
+        await self._write([(doubt, "absent", ()) for doubt in doubts])
+        for doubt in doubts:
+            self._add(doubt, "absent")
+
+    def _add(self, doubt: Doubt, kind: str, ids: tuple[str, ...] = (), why: str = "") -> None:
+        getattr(self._result, kind).append(_resolved(doubt, ids, why))
+
+    async def _write(
+        self,
+        verdicts: Sequence[_Verdict],
+        lookup: dict[str, Any] | None = None,
+        at: float | None = None,
+    ) -> None:
+        """Write verdicts into the journal, with the lookup that gave them, or with all."""
+        when = self._now() if at is None else at
+        evidence = {"looks": list(self._evidence)} if lookup is None else lookup
+
+        def write(session: Session) -> None:
+            for doubt, kind, ids in verdicts:
+                own = {**evidence, "ticket_ids": list(ids)} if ids else evidence
+                ticket_id = ids[0] if kind == "present" else None
+                session.verdict(doubt.row, Kind(kind), when, ticket_id=ticket_id, evidence=own)
+            if lookup is not None:
+                session.note_lookup(when, lookup)
+
+        await self._journal.call(write)
 
     def stays_open(self, doubt: Doubt, assume_complete: bool) -> bool:
-        """Whether that it was not found says too little."""
+        """Whether a row is not proven absent, although it was not found."""
         gap = self._gaps.get(doubt.row)
         if doubt.row in self._shared or (gap is not None and gap.against):
             return True
         return gap is not None and not assume_complete
 
     def unconfirmed(self, doubts: list[Doubt]) -> list[Doubt]:
-        """Those that only lack a proof that the look could not have missed them."""
+        """Those that only lack a proof that the lookup could not have missed them."""
         return [
             doubt
             for doubt in doubts
@@ -348,28 +359,22 @@ class _Reconciler:
         ]
 
     def to_try(self, doubts: list[Doubt]) -> list[Doubt]:
-        """Of those, the ones that a trial ticket may vouch for."""
+        """Of those, the ones that a trial ticket may be evidence for."""
         return [doubt for doubt in self.unconfirmed(doubts) if self._gaps[doubt.row].trial]
 
     def still_open(self, doubt: Doubt) -> Resolved:
         """A row that stays in doubt, and why."""
         if doubt.row in self._shared:
-            ids, why = self._candidates[doubt.row], _SHARED
-            return _resolved(doubt, ids, why)
+            return _resolved(doubt, self._candidates[doubt.row], _SHARED)
         gap = self._gaps.get(doubt.row)
-        return _resolved(doubt, (), "the looks did not come to an end" if gap is None else gap.why)
+        return _resolved(doubt, (), "the lookup did not finish" if gap is None else gap.why)
 
-    async def try_out(
-        self,
-        trial: Trial,
-        way: ListLookup,
-        doubts: list[Doubt],
-        result: Reconciliation,
-        wait: float,
+    async def make_trial(
+        self, trial: Trial, lookup: ListLookup, doubts: list[Doubt], wait: float
     ) -> None:
-        """Make a trial ticket that vouches for all of these, if looks show it. One that was made
-        a short time ago is looked for instead."""
-        rows = self.to_try(doubts)
+        """Make a trial ticket that is evidence for all of these, if lookups show it. One that was
+        made a short time ago is looked up instead."""
+        rows, result = self.to_try(doubts), self._result
         traits = strongest(doubt.traits for doubt in rows)
         now = self._now()
         for before in await self._journal.call(trials_in):
@@ -383,34 +388,14 @@ class _Reconciler:
         try:
             result.trial = await trial(made.reference, traits, like) or made.reference
         except OutcomeUnknownError:
-            pass  # a look will tell
+            pass  # a lookup will tell
         except HelpdeskError as error:
             result.trial = None
             why = f"; and the trial ticket was not made: {error.message}"
             for doubt in rows:
                 self._gaps[doubt.row] = Gap(self._gaps[doubt.row].why + why)
             return
-        way.add_confirmed(made.reference, made.at, made.traits)
-
-    async def absent(self, doubts: list[Doubt]) -> None:
-        """Write down that two looks have not found them."""
-        at, looks = self._now(), list(self._evidence)
-        verdicts: list[tuple[Doubt, str, tuple[str, ...]]] = [(d, "absent", ()) for d in doubts]
-        await self._journal.call(lambda session: _write(session, verdicts, {"looks": looks}, at))
-
-
-def _write(
-    session: Session,
-    verdicts: Sequence[tuple[Doubt, str, tuple[str, ...]]],
-    evidence: dict[str, Any],
-    at: float,
-) -> None:
-    for doubt, kind, ids in verdicts:
-        told = {**evidence, "ticket_ids": list(ids)} if ids else evidence
-        ticket_id = ids[0] if kind == "present" else None
-        session.verdict(doubt.row, Kind(kind), at, ticket_id=ticket_id, evidence=told)
-    if "looks" not in evidence:
-        session.note_lookup(at, evidence)
+        lookup.add_confirmed(made.reference, made.at, made.traits)
 
 
 def _doubt_sharing(session: Session, present: dict[int, str], at: float) -> list[Doubt]:
@@ -429,7 +414,7 @@ def _resolved(doubt: Doubt, ids: tuple[str, ...] = (), reason: str = "") -> Reso
     return Resolved(doubt.key, doubt.line, doubt.reference, ids, reason)
 
 
-_NEXT = "Look which rows of the journal are in doubt."
+_NEXT = "See which rows of the journal are in doubt."
 
 
 async def resolve(
@@ -441,19 +426,19 @@ async def resolve(
     absent: bool,
     now: Callable[[], float] = time.time,
 ) -> Resolved:
-    """Write down what a person has found out of a row in doubt.
+    """Record what a person has found out about a row in doubt.
 
     Args:
         journal: the file.
         key: the row's key.
-        line: where the row stands in its file, for one without a key.
+        line: the row's line in its file, for one without a key.
         present: it is in the helpdesk, under this id.
         absent: it is not there; the next push sends it.
         now: the wall clock.
 
     Raises:
-        InvalidInputError: it is not said which row, or what became of it; or that row is not in
-            doubt. Nothing was written.
+        InvalidInputError: neither the row nor its state is clear from the arguments, or the row
+            is not in doubt. Nothing was written.
         JournalError: the journal cannot be used.
     """
     if (key is None) == (line is None):
@@ -496,12 +481,12 @@ def _find(session: Session, key: str | None, line: int | None) -> Doubt:
         return found[0]
     if found:
         raise InvalidInputError(
-            f"{len(found)} rows in doubt stand under {name}; name one by its key",
+            f"{len(found)} rows in doubt have {name}; name one by its key",
             next_step=_NEXT,
         )
     for row in session.rows_in(*State):
         if named(row.key, row.line):
             raise InvalidInputError(
-                f"the row of {name} is not in doubt: it is {row.state.value}", next_step=_NEXT
+                f"the row with {name} is not in doubt: it is {row.state.value}", next_step=_NEXT
             )
-    raise InvalidInputError(f"the journal has no row of {name}", next_step=_NEXT)
+    raise InvalidInputError(f"the journal has no row with {name}", next_step=_NEXT)

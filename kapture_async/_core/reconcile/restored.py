@@ -20,7 +20,7 @@ from datetime import datetime
 from math import inf
 from typing import NamedTuple
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from ..errors import ConfirmationNeededError
 from ..journal import marks
@@ -28,26 +28,11 @@ from ..journal.marks import TRIED, Mark, is_in, unpacked
 from ..journal.records import Doubt, Job, Sighted, State
 from ..journal.traits import traits_of
 from ..journal.writer import Journal
-from .candidates import CluesOf, addresses_in
+from .candidates import addresses_in
 from .contradictions import LookupRecorder, made_by
 from .evidence import MARGIN, ListedTicket, ListEnd, ListTickets
-from .lookup import AskRows, ListLookup, Lookup, LookupResult, lookup_for
+from .lookup import AskRows, ListLookup, Lookup, LookupMethods, LookupResult, lookup_for
 from .reconcile import longest_call, settle_time
-
-
-@frozen(kw_only=True)
-class LookupMethods:
-    """How the rows of an operation are found in the helpdesk.
-
-    Attributes:
-        look: all of a time, or each by itself.
-        beginning_of: title and text, from a row's payload; see :func:`.reconcile.reconcile`.
-        clues_of: what a ticket may share with a row, from its payload; likewise.
-    """
-
-    look: ListTickets | AskRows
-    beginning_of: Callable[[bytes], tuple[str, str]] | None = None
-    clues_of: CluesOf | None = None
 
 
 class PendingRow(NamedTuple):
@@ -73,7 +58,7 @@ class RestoredSearch:
 
     Args:
         journal: the older copy, open.
-        ways: how rows are found.
+        methods: how rows are found.
         longest: the most seconds a call may take.
         now: the wall clock.
     """
@@ -81,13 +66,13 @@ class RestoredSearch:
     def __init__(
         self,
         journal: Journal,
-        ways: LookupMethods,
+        methods: LookupMethods,
         *,
         longest: float | None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._journal = journal
-        self._ways = ways
+        self._methods = methods
         self._longest = longest
         self._now = now
         self._made = 0.0
@@ -114,9 +99,9 @@ class RestoredSearch:
         noted = await self._journal.call(lambda session: session.longest_call(0.0))
         self._settle = settle_time(None, max(longest_call(self._longest), noted or 0.0))
         self._until = self._now()
-        if isinstance(self._ways.look, AskRows):
+        if isinstance(self._methods.look, AskRows):
             return
-        way = await self._way(self._tickets, [self._doubt(-1, PendingRow(None, None, "", b""))])
+        way = await self._lookup(self._tickets, [self._doubt(-1, PendingRow(None, None, "", b""))])
         assert isinstance(way, ListLookup)
         await way.read(self._made - MARGIN, self._until + MARGIN)
         self._lists = way
@@ -140,19 +125,19 @@ class RestoredSearch:
         if not doubts:
             return []
         self._doubts = doubts
-        beginning_of = self._ways.beginning_of
+        beginning_of = self._methods.beginning_of
         self._beginnings.clear()
         if beginning_of is not None:
             self._beginnings.update({d.row: beginning_of(d.payload or b"{}") for d in doubts})
         self._addresses.clear()
-        clues_of = self._ways.clues_of
+        clues_of = self._methods.clues_of
         if clues_of is not None:
             self._addresses = {d.row: addresses_in(clues_of(d.payload or b"{}")) for d in doubts}
         since, until = self._made - MARGIN, self._until + MARGIN
-        look, lists = self._ways.look, self._lists
+        look, lists = self._methods.look, self._lists
         if lists is None:
             assert isinstance(look, AskRows)
-            way = await self._way(self._recorder.record(look), doubts)
+            way = await self._lookup(self._recorder.record(look), doubts)
             result = await way.look(doubts, since, until)
         else:
             makers = lists.makers
@@ -165,19 +150,17 @@ class RestoredSearch:
         self._found = await self._journal.call(lambda _: self._recorder.seen.note_found(found))
         return [self._sighted(result, doubt.row) for doubt in doubts]
 
-    async def _way(self, look: ListTickets | AskRows, doubts: list[Doubt]) -> Lookup:
+    async def _lookup(self, look: ListTickets | AskRows, doubts: list[Doubt]) -> Lookup:
         async def payloads() -> dict[int, bytes]:
             return {one.row: one.payload for one in self._doubts if one.payload is not None}
 
         return await lookup_for(
             self._journal,
             look,
-            None,
+            evolve(self._methods, day_of=None),
             doubts,
             self._settle,
-            None,
-            None if self._ways.beginning_of is None else self._beginnings,
-            self._ways.clues_of,
+            None if self._methods.beginning_of is None else self._beginnings,
             self._now,
             may_be=self._may_be,
             listed_until=inf,
@@ -216,7 +199,7 @@ class RestoredSearch:
             for one in found:
                 yield one
             return
-        look = self._ways.look
+        look = self._methods.look
         assert not isinstance(look, AskRows)
         async for shown in self._recorder.record_lists(look)(since, until):
             if isinstance(shown, ListedTicket):
