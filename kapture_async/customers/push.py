@@ -61,7 +61,7 @@ def added_customers(
         unpack=lambda payload: CustomerFields.from_mapping(orjson.loads(payload)),
         mark=partial(mark_customer, place=place),
         send=send,
-        lookup=inquiry_of(get, place),
+        lookup=answers_for(get, place),
         answers=SAVED_CUSTOMER,
     )
 
@@ -102,7 +102,7 @@ def mark_customer(
     return evolve(customer, **changes)
 
 
-def inquiry_of(get: Callable[..., Awaitable[Customer]], place: ReferencePlace) -> AskRows:
+def answers_for(get: Callable[..., Awaitable[Customer]], place: ReferencePlace) -> AskRows:
     """How to look up customers: by each id, phone number and e-mail address of a row.
 
     A customer without the reference proves nothing: the service may have merged the row into a
@@ -110,9 +110,9 @@ def inquiry_of(get: Callable[..., Awaitable[Customer]], place: ReferencePlace) -
     customer is found, the row is absent.
     """
 
-    async def ask(sought: Sequence[AskedRow]) -> AsyncIterator[RowAnswer]:
+    async def ask(asked: Sequence[AskedRow]) -> AsyncIterator[RowAnswer]:
         forms: dict[str, None] = {}  # of phone numbers, as they came back; in order
-        nobody: list[tuple[AskedRow, RowAnswer]] = []
+        missing: list[tuple[AskedRow, RowAnswer]] = []
 
         async def seeing(**mark: str) -> Customer:
             customer = await get(**mark)
@@ -120,46 +120,46 @@ def inquiry_of(get: Callable[..., Awaitable[Customer]], place: ReferencePlace) -
                 forms[_form_of(customer.phone)] = None
             return customer
 
-        for start in range(0, len(sought), _AT_ONCE):
-            some = sought[start : start + _AT_ONCE]
-            found = await asyncio.gather(*(_told(one, seeing, place) for one in some))
-            for one, told in zip(some, found, strict=True):
-                if told is None:
+        for start in range(0, len(asked), _AT_ONCE):
+            some = asked[start : start + _AT_ONCE]
+            found = await asyncio.gather(*(_answer_of(one, seeing, place) for one in some))
+            for one, answer in zip(some, found, strict=True):
+                if answer is None:
                     continue
-                if told.telling and not told.ticket_ids and one.ticket_id is None:
-                    nobody.append((one, told))
+                if answer.telling and not answer.ticket_ids and one.ticket_id is None:
+                    missing.append((one, answer))
                 else:
-                    yield told
+                    yield answer
         # Not found as they were sent: the service may store them in a form of its own.
-        for one, told in nobody:
-            yield await _in_other_forms(one, told, get, place, list(forms))
+        for one, answer in missing:
+            yield await _in_other_forms(one, answer, get, place, list(forms))
 
     return AskRows(ask)
 
 
 async def _in_other_forms(
-    sought: AskedRow,
-    told: RowAnswer,
+    asked: AskedRow,
+    answer: RowAnswer,
     get: Callable[..., Awaitable[Customer]],
     place: ReferencePlace,
     forms: Sequence[str],
 ) -> RowAnswer:
     """Look up a row again, in the forms of confirmed rows and in the usual spellings."""
-    info = _info_of(sought)
-    marks = _marks_of(sought, info)
+    info = _info_of(asked)
+    marks = _marks_of(asked, info)
     phone, email = marks.get("phone"), marks.get("email_id")
     others = [("phone", other) for other in spellings(phone, forms)] if phone else []
     if email:
         others += [("email_id", other) for other in {email.strip(), email.strip().casefold()}]
     for name, other in others:
         if other != marks[name]:
-            again = await _told(sought, get, place, {name: other})
+            again = await _answer_of(asked, get, place, {name: other})
             if again is not None and (again.ticket_ids or not again.telling):
                 return again
     if phone and any(sign in "xX*" for form in forms for sign in form):
         why = "phone numbers come back in a form that cannot be asked for"
-        return evolve(told, telling=False, why=why)
-    return told
+        return evolve(answer, telling=False, why=why)
+    return answer
 
 
 def spellings(phone: str, forms: Sequence[str] = ()) -> list[str]:
@@ -191,16 +191,16 @@ def _form_of(phone: str) -> str:
     return "".join(reversed(form))
 
 
-async def _told(
-    sought: AskedRow,
+async def _answer_of(
+    asked: AskedRow,
     get: Callable[..., Awaitable[Customer]],
     place: ReferencePlace,
     marks: Mapping[str, str] | None = None,
 ) -> RowAnswer | None:
     """Look up a row by its own id, phone number and e-mail address, or by these."""
-    info = _info_of(sought)
+    info = _info_of(asked)
     if marks is None:
-        marks = _marks_of(sought, info)
+        marks = _marks_of(asked, info)
     if not marks:
         return None
     seen: dict[str, Customer] = {}
@@ -219,34 +219,34 @@ async def _told(
     carried = {
         customer_id: _references_of(customer, place) for customer_id, customer in seen.items()
     }
-    holding = tuple(who for who, references in carried.items() if sought.reference in references)
+    holding = tuple(who for who, references in carried.items() if asked.reference in references)
     others = tuple(
         (reference, who)
         for who, references in carried.items()
-        for reference in sorted(references - {sought.reference})
+        for reference in sorted(references - {asked.reference})
     )
     if holding:
-        return RowAnswer(row=sought.row, ticket_ids=holding, others=others)
+        return RowAnswer(row=asked.row, ticket_ids=holding, others=others)
     names = {_folded(info.get(name)) for name in ("customer_name", "name")} - {""}
     alike = tuple(key for key, customer in seen.items() if _folded(customer.name) in names)
     if alike:
-        return RowAnswer(row=sought.row, ticket_ids=alike, proven=False, others=others)
-    there = sought.ticket_id is not None and sought.ticket_id in seen
+        return RowAnswer(row=asked.row, ticket_ids=alike, proven=False, others=others)
+    there = asked.ticket_id is not None and asked.ticket_id in seen
     telling = not seen and place is not None
-    return RowAnswer(row=sought.row, telling=telling, others=others, there=there)
+    return RowAnswer(row=asked.row, telling=telling, others=others, there=there)
 
 
-def _info_of(sought: AskedRow) -> Mapping[str, Any]:
-    if sought.payload is None:
+def _info_of(asked: AskedRow) -> Mapping[str, Any]:
+    if asked.payload is None:
         return {}
-    info = orjson.loads(sought.payload).get("customer_info")
+    info = orjson.loads(asked.payload).get("customer_info")
     return info if isinstance(info, Mapping) else {}
 
 
-def _marks_of(sought: AskedRow, info: Mapping[str, Any]) -> dict[str, str]:
+def _marks_of(asked: AskedRow, info: Mapping[str, Any]) -> dict[str, str]:
     """What a row can be looked up by, under the names of Get Customer."""
     found = {
-        _BY_ID: sought.ticket_id or info.get("customer_id"),
+        _BY_ID: asked.ticket_id or info.get("customer_id"),
         "phone": info.get("phone"),
         "email_id": info.get("email_id") or info.get("email"),
     }

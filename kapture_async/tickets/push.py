@@ -77,7 +77,7 @@ def added_tickets(
         unpack=orjson.loads,
         mark=partial(mark, place=place),
         send=send,
-        lookup=look_of(pull, codec, place),
+        lookup=tickets_listed(pull, codec, place),
         texts_of=_packed_texts,
         clues_of=_packed_clues,
         day_of=lambda at: datetime.fromtimestamp(at, codec.zone).date(),
@@ -116,7 +116,7 @@ def updated_tickets(
         unpack=_unpack,
         mark=partial(mark_update, place=place),
         send=send,
-        lookup=inquiry_of(get_many, place, by_ticket=by_ticket),
+        lookup=answers_for(get_many, place, by_ticket=by_ticket),
         answers=UPDATED,
     )
 
@@ -126,12 +126,12 @@ def pack(body: dict[str, Any], codec: Codec) -> bytes:
     return sorted_json(codec.encode(body))
 
 
-def look_of(
+def tickets_listed(
     pull: Callable[[datetime, datetime], Pages[TicketRow]], codec: Codec, place: ReferencePlace
 ) -> ListTickets:
     """How to see every ticket of a time: the days concerned, in the service's calendar."""
 
-    async def look(since: float, until: float) -> AsyncIterator[ListedTicket | ListEnd]:
+    async def list_tickets(since: float, until: float) -> AsyncIterator[ListedTicket | ListEnd]:
         first, last = (datetime.fromtimestamp(moment, codec.zone) for moment in (since, until))
         ends: list[ListEnd] = []
         async with pull(first, last) as rows:
@@ -152,7 +152,7 @@ def look_of(
             for end in ends:
                 yield end
 
-    return look
+    return list_tickets
 
 
 def _seen(row: TicketRow, place: ReferencePlace) -> ListedTicket:
@@ -294,7 +294,7 @@ class GetMany(Protocol):
         ...
 
 
-def inquiry_of(get_many: GetMany, place: ReferencePlace, *, by_ticket: bool) -> AskRows:
+def answers_for(get_many: GetMany, place: ReferencePlace, *, by_ticket: bool) -> AskRows:
     """How to look up updates: by their tickets, with all conversations.
 
     A ticket that the service does not return proves nothing: it may have been merged into another.
@@ -305,11 +305,11 @@ def inquiry_of(get_many: GetMany, place: ReferencePlace, *, by_ticket: bool) -> 
         by_ticket: rows' keys are the ids of their tickets.
     """
 
-    async def ask(sought: Sequence[AskedRow]) -> AsyncIterator[RowAnswer]:
-        told: list[tuple[RowAnswer, bool]] = []
+    async def ask(rows: Sequence[AskedRow]) -> AsyncIterator[RowAnswer]:
+        answers: list[tuple[RowAnswer, bool]] = []
         notes: dict[str, int] = {}
         places: dict[int, str] = {}
-        named = [(one, _ticket_of(one, by_ticket=by_ticket)) for one in sought]
+        named = [(one, _ticket_of(one, by_ticket=by_ticket)) for one in rows]
         asked = [(one, ticket_id) for one, ticket_id in named if ticket_id]
         for start in range(0, len(asked), _AT_ONCE):
             some = asked[start : start + _AT_ONCE]
@@ -324,15 +324,15 @@ def inquiry_of(get_many: GetMany, place: ReferencePlace, *, by_ticket: bool) -> 
             for ticket_id, ticket in lookup.found.items():
                 notes[ticket_id] = max(map(len, _conversations(ticket)), default=0)
             places.update((one.row, ticket_id) for one, ticket_id in some)
-            told += [
-                _told(one, lookup.found[ticket_id], ticket_id, place)
+            answers += [
+                _answer_of(one, lookup.found[ticket_id], ticket_id, place)
                 for one, ticket_id in some
                 if ticket_id in lookup.found
             ]
         # Where references are seen to come back, a ticket without a list of notes has no notes.
-        shows = any(one.proven and one.ticket_ids for one, _ in told)
+        shows = any(one.proven and one.ticket_ids for one, _ in answers)
         most = max(notes.values(), default=0)
-        for one, listed in told:
+        for one, listed in answers:
             count = notes[places[one.row]]
             if not (listed or shows):
                 yield evolve(one, telling=False)
@@ -353,18 +353,18 @@ def _raise_first(failed: Mapping[str, HelpdeskError]) -> None:
             raise error
 
 
-def _ticket_of(sought: AskedRow, *, by_ticket: bool) -> str | None:
-    if sought.payload is not None:
-        ticket_id: str = orjson.loads(sought.payload)["ticket_id"]
+def _ticket_of(asked: AskedRow, *, by_ticket: bool) -> str | None:
+    if asked.payload is not None:
+        ticket_id: str = orjson.loads(asked.payload)["ticket_id"]
         return ticket_id
-    return sought.key if by_ticket else sought.ticket_id
+    return asked.key if by_ticket else asked.ticket_id
 
 
-def _told(
-    sought: AskedRow, ticket: TicketDetail, ticket_id: str, place: ReferencePlace
+def _answer_of(
+    asked: AskedRow, ticket: TicketDetail, ticket_id: str, place: ReferencePlace
 ) -> tuple[RowAnswer, bool]:
     """What a ticket shows of an update, and whether it shows the place of a reference."""
-    row, mine = sought.row, sought.reference
+    row, mine = asked.row, asked.reference
     if isinstance(place, Field):
         values = field_values(ticket.associate_fields, place)
         others = tuple((value, ticket_id) for value in sorted(values - {mine}))
@@ -383,13 +383,13 @@ def _told(
             return RowAnswer(row=row, ticket_ids=(ticket_id,) * times[mine], others=others), True
     else:
         others = ()
-    if sought.payload is None and sought.marked and place == TEXT:
+    if asked.payload is None and asked.marked and place == TEXT:
         return RowAnswer(row=row, others=others), bool(lists)
-    body = {} if sought.payload is None else orjson.loads(sought.payload)
+    body = {} if asked.payload is None else orjson.loads(asked.payload)
     comment = body.get("comment") or ""
     if not has_comment(comment):
         return RowAnswer(row=row, telling=False, others=others), True
-    sent = append_marker(comment, sought.reference) if place == TEXT else comment
+    sent = append_marker(comment, asked.reference) if place == TEXT else comment
     if any(_is_alike(text, comment, sent) for texts in lists for text in texts):
         return RowAnswer(row=row, ticket_ids=(ticket_id,), proven=False, others=others), True
     return RowAnswer(row=row, telling=place == TEXT, others=others), bool(lists)

@@ -55,7 +55,7 @@ def created_tickets(
         unpack=_unpack,
         mark=partial(mark, place=place),
         send=send,
-        lookup=look_of(history, place),
+        lookup=tickets_listed(history, place),
         texts_of=_packed_texts,
         clues_of=lambda payload: clues_in(*_packed_texts(payload)),
         trial=trial_like,
@@ -107,10 +107,10 @@ def _unpack(payload: bytes) -> NewTicket:
     return NewTicket(**fields)
 
 
-def look_of(history: Callable[[], Pages[TicketRow]], place: ReferencePlace) -> ListTickets:
+def tickets_listed(history: Callable[[], Pages[TicketRow]], place: ReferencePlace) -> ListTickets:
     """How to see every ticket: the whole history, since it tells no times (SERVICE.md, B17)."""
 
-    async def look(since: float, until: float) -> AsyncIterator[ListedTicket | ListEnd]:
+    async def list_tickets(since: float, until: float) -> AsyncIterator[ListedTicket | ListEnd]:
         async with history() as rows:
             async for row in rows:
                 yield ListedTicket(
@@ -122,7 +122,7 @@ def look_of(history: Callable[[], Pages[TicketRow]], place: ReferencePlace) -> L
                 )
         yield ListEnd(ended=True)
 
-    return look
+    return list_tickets
 
 
 def _packed_texts(payload: bytes) -> tuple[str, str]:

@@ -86,7 +86,7 @@ async def test_each_ticket_once_with_what_all_have_in_common(
     story = await update(client, rows, journal, **settings)
     assert story.names == ["accepted"] * 3 + ["not_sent"]
     said = sorted(story.outcomes, key=lambda one: one.index)
-    assert "its key was in an earlier row" in said[3].reason
+    assert "its key stood in an earlier row" in said[3].reason
     assert [one.key for one in said] == [a, b, c, a]
     assert all(one.row is row for one, row in zip(said, rows, strict=True))
     assert said[0].result.ticket_id == a

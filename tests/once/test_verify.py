@@ -31,7 +31,7 @@ from kapture_async._core.reconcile.results import BY_ID, ONE_OF_SEVERAL
 from kapture_async._core.reconcile.verify import NO_COMMENT, NOWHERE, YOUNG
 from kapture_async._reference import TEXT
 from kapture_async.testing import FaultPlan, KaptureEmulator
-from kapture_async.tickets.push import look_of
+from kapture_async.tickets.push import tickets_listed
 from support_async import SupportClient, SyncSupportClient, Timeout
 from support_async.testing import SupportEmulator
 
@@ -354,7 +354,7 @@ async def test_a_list_ends_behind_its_own_rows(
     day = datetime(2026, 3, 2, 12, tzinfo=INDIA)
     for number in range(3):
         emulator.seed(title="t", created=day + timedelta(days=2, minutes=number))
-    look = look_of(client.tickets.pull, codec_of(INDIA), TEXT)
+    look = tickets_listed(client.tickets.pull, codec_of(INDIA), TEXT)
     since, until = day.timestamp(), (day + timedelta(days=3)).timestamp()
     told = [one async for one in look(since, until)]
     ends = [(n, one) for n, one in enumerate(told) if isinstance(one, ListEnd)]
