@@ -110,7 +110,7 @@ class JournaledFeed(Generic[R]):
             self._starved = True
             await self._wait()
 
-    def hold_slot(self, live: InFlightRow[R]) -> None:
+    def hold_slot(self, row: InFlightRow[R]) -> None:
         """See :class:`.rows.Feed`; what is written down may wait."""
 
     def stop(self) -> None:

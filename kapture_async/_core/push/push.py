@@ -120,7 +120,8 @@ class Push(Generic[R]):
         self._now = now
         self._recorder = recorder
         self._drop_connections = drop_connections
-        self._tally = dict.fromkeys(("accepted", "rejected", "not_sent", "unknown", "earlier"), 0)
+        outcomes = ("accepted", "rejected", "not_sent", "unknown", "earlier")
+        self._tally: dict[str, int] = dict.fromkeys(outcomes, 0)
         self._unread: deque[AnyOutcome[R]] = deque()
         self._most_unread = 2 * max_concurrency
         self._wake = asyncio.Event()
