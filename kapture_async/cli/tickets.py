@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .._core.cli.console import json_line, one_line, say, show_error, warn
-from .._core.cli.exit_codes import DONE, REJECTED, code_of_error
+from .._core.cli.exit_codes import DONE, REJECTED, code_of_error, worst_of
 from .._core.cli.options import (
     Target,
     json_option,
@@ -166,7 +166,7 @@ def get(
     for error in dict.fromkeys(lookup.failed.values()):
         show_error(error)
     codes = {code_of_error(error) for error in lookup.failed.values()}
-    sys.exit(max(codes | {REJECTED if lookup.missing else DONE}))
+    sys.exit(worst_of(codes | {REJECTED if lookup.missing else DONE}))
 
 
 def show_ticket(ticket_id: str, ticket: TicketDetail) -> None:

@@ -16,6 +16,15 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from kapture_async import (
+    HelpdeskError,
+    InvalidInputError,
+    NoReplyError,
+    NotFoundError,
+    NotSentError,
+    TicketLookup,
+    Tickets,
+)
 from kapture_async._core.cli.console import clean, duration, json_line, one_line
 from kapture_async._core.cli.running import run_commands
 from kapture_async._core.push.report import Histogram
@@ -70,6 +79,32 @@ def test_tickets_that_are_not_there(run_cli: Run, server: KaptureEmulator) -> No
     assert done.returncode == 1
     assert len(done.stdout.splitlines()) == 1
     assert done.stderr == "".join(f"warning: ticket {number} does not exist\n" for number in (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("errors", "missing", "code"),
+    [
+        ((NotSentError("x"), NoReplyError("y")), ("9",), 3),
+        ((NotSentError("x"), InvalidInputError("y")), (), 2),
+        ((NotSentError("x"), NotFoundError("y")), ("9",), 4),
+        ((), ("9",), 1),
+        ((), (), 0),
+    ],
+)
+def test_several_failures_exit_as_the_help_orders_them(
+    monkeypatch: pytest.MonkeyPatch,
+    errors: tuple[HelpdeskError, ...],
+    missing: tuple[str, ...],
+    code: int,
+) -> None:
+    failed = {str(number): error for number, error in enumerate(errors, 1)}
+
+    async def get_many(*_: Any, **__: Any) -> TicketLookup:
+        return TicketLookup(found={}, missing=missing, failed=failed)
+
+    monkeypatch.setattr(Tickets, "get_many", get_many)
+    environment = {"KAPTURE_BASE_URL": "https://example.com", "KAPTURE_TOKEN": "x"}
+    assert CliRunner().invoke(commands, ["get", "1"], env=environment).exit_code == code
 
 
 @pytest.mark.parametrize(
