@@ -252,7 +252,7 @@ async def test_doctor_by_a_field_and_with_another_ticket(
     (payload,) = payloads(emulator).values()
     wanted = {"title": "Trial", "queue": "import", "webform": [{"import_ref": said.reference}]}
     assert payload == wanted
-    with pytest.raises(InvalidInputError, match="nothing to be found"):
+    with pytest.raises(InvalidInputError, match="nothing can be looked up"):
         await client.tickets.doctor(reference=None)
 
 
@@ -311,7 +311,7 @@ async def test_doctor_with_a_long_text() -> None:
         assert [len(text) - len("\n[ref:]") - 20 for text in texts[1:]] == [900, 1200]
         with pytest.raises(InvalidInputError, match="long must be"):
             await client.tickets.doctor(long=0)
-        with pytest.raises(InvalidInputError, match="a trial of your own"):
+        with pytest.raises(InvalidInputError, match="built-in trial ticket"):
             await client.tickets.doctor(NewTicket(title="t"), long=5)
 
 

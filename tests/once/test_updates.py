@@ -515,9 +515,9 @@ async def test_the_longer_time_for_a_call_counts(
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        ({"key": "x", "absent": True}, "has no row of key 'x'"),
+        ({"key": "x", "absent": True}, "has no row with key 'x'"),
         ({"key": "k", "absent": True}, "is not in doubt: it is accepted"),
-        ({"line": 9, "absent": True}, "2 rows in doubt stand under line 9"),
+        ({"line": 9, "absent": True}, "2 rows in doubt have line 9"),
         ({"key": "d"}, "say either present, with the id, or absent"),
         ({"key": "d", "absent": True, "present": "1"}, "say either"),
         ({"absent": True}, "name the row either by its key or by its line"),

@@ -462,7 +462,7 @@ BODIES = [
 
 def told(cls: type[HelpdeskError], error: HelpdeskError) -> type[HelpdeskError]:
     """A 404 in the service's own words is about the thing that was asked for."""
-    missing = error.message.startswith("the service knows no such")
+    missing = error.message.startswith("the service does not know this")
     return NotFoundError if missing and cls is EndpointNotFoundError else cls
 
 

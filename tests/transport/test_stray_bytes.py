@@ -191,7 +191,7 @@ async def test_another_ticket_than_the_one_asked_for() -> None:
             writer.write(reply)
 
     async with serving(handler) as url, KaptureClient(base_url=url, token="t") as client:
-        with pytest.raises(UnreadableReplyError, match="not asked for"):
+        with pytest.raises(UnreadableReplyError, match="not requested"):
             await client.tickets.get("123")
 
 
