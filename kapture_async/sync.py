@@ -393,8 +393,8 @@ class SyncTickets(SyncResource[Tickets]):
     ) -> Resolved:
         """Record by hand what happened to a row that no lookup could resolve.
 
-        For rows that are ambiguous, probable or unconfirmed. Nothing is sent and nobody is asked:
-        the journal records it as your word.
+        For rows that are ambiguous, probable or unconfirmed. No request is made: the journal
+        records it as your word.
 
         Args:
             journal: the file, of any push of this client.
@@ -819,7 +819,7 @@ class SyncTickets(SyncResource[Tickets]):
                 minutes after the last push with one.
             new_journal: start a new journal although another one on this machine has sent these
                 rows to the same place: they are sent once more.
-            keys_exact: with a journal, a key that is another spelling of a key of an earlier run
+            keys_exact: with a journal, a variant spelling of an earlier key
                 (``1`` for ``0001``, upper or lower case, blanks) is another row. Otherwise such a
                 row is not sent if its content equals that of the earlier row, or if the source no
                 longer has the earlier spelling; what the row alone does not decide waits until the
@@ -834,7 +834,7 @@ class SyncTickets(SyncResource[Tickets]):
         Raises:
             InvalidInputError: the source is not iterable, or a setting is out of range.
             JournalError: when it is entered: the journal cannot be used. Nothing was sent.
-            ConfirmationNeededError: another journal has sent these rows; see ``new_journal``. Or,
+            ConfirmationNeededError: another journal sent these rows; see ``new_journal``. Or,
                 from the iteration, after its last outcome: see ``new_keys``.
             PushStoppedError: from the iteration, after its last outcome: the push stopped early.
         """
@@ -905,7 +905,7 @@ class SyncTickets(SyncResource[Tickets]):
         looked up. A row without a comment carries no reference, since an added comment would be a
         change of its own: if its answer is lost, it stays in doubt until you have looked at the
         ticket (see :meth:`resolve`). It is never sent again blindly, as that could undo what
-        somebody did in between. For rows without comments that must be provable, use a
+        was changed in between. For rows without comments that must be provable, use a
         :class:`Field` as ``reference``.
 
         Args:
@@ -933,7 +933,7 @@ class SyncTickets(SyncResource[Tickets]):
         Raises:
             InvalidInputError: the source is not iterable, or a setting is out of range.
             JournalError: when it is entered: the journal cannot be used. Nothing was sent.
-            ConfirmationNeededError: another journal has sent these rows; see ``new_journal``. Or,
+            ConfirmationNeededError: another journal sent these rows; see ``new_journal``. Or,
                 from the iteration, after its last outcome: see ``new_keys``.
             PushStoppedError: from the iteration, after its last outcome: the push stopped early.
         """
@@ -987,7 +987,7 @@ class SyncTickets(SyncResource[Tickets]):
         For the tickets of a :meth:`push` it pulls the days concerned; for an :meth:`update_many` it
         gets each unconfirmed ticket with its conversations. This holds as long as pulls list every
         ticket (or tickets show every note) within the settle time, references come back with them,
-        and nobody else writes them; for pushes, :meth:`doctor` tests that.
+        and nothing else writes them; for pushes, :meth:`doctor` tests that.
 
         Args:
             journal: the file.
@@ -1113,8 +1113,8 @@ class SyncCustomers(SyncResource[Customers]):
     ) -> Resolved:
         """Record by hand what happened to a row that no lookup could resolve.
 
-        For rows that are ambiguous, probable or unconfirmed. Nothing is sent and nobody is asked:
-        the journal records it as your word.
+        For rows that are ambiguous, probable or unconfirmed. No request is made: the journal
+        records it as your word.
 
         Args:
             journal: the file, of any push of this client.
@@ -1410,7 +1410,7 @@ class SyncCustomers(SyncResource[Customers]):
         Raises:
             InvalidInputError: the source is not iterable, or a setting is out of range.
             JournalError: when it is entered: the journal cannot be used. Nothing was sent.
-            ConfirmationNeededError: another journal has sent these rows; see ``new_journal``. Or,
+            ConfirmationNeededError: another journal sent these rows; see ``new_journal``. Or,
                 from the iteration, after its last outcome: see ``new_keys``.
             PushStoppedError: from the iteration, after its last outcome: the push stopped early.
         """

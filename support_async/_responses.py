@@ -205,7 +205,7 @@ def _says_success(body: Any) -> bool:
     if not isinstance(body, dict) or not _is_empty(body.get("errors")):
         return False
     if body.keys() & {"detail", "error"}:
-        return False  # a status of success that somebody's error handler left in place
+        return False  # a status of success that an error handler left in place
     if "status_code" in body:
         code = status_code_of(body)
         return code is not None and 200 <= code < 300

@@ -12,7 +12,7 @@
     │   ├── InvalidCallbackError          (also ValueError) what came in is not a call-back
     │   ├── JournalError                  the journal of a push cannot be opened, read or written
     │   ├── StateError                    the state of an export cannot be used, read or written
-    │   └── PushStoppedError              a push gave up; the rest of its source was not read
+    │   └── PushStoppedError              a push stopped; the rest of its source was not read
     │       └── ConfirmationNeededError       something looks wrong, and you say whether it is
     ├── RejectedError                 the service refused it: it has no effect
     │   ├── AuthenticationError           wrong, expired or missing credentials
@@ -278,8 +278,8 @@ class StateError(NotSentError):
 
 
 class PushStoppedError(NotSentError):
-    """A push gave up: the rest of its source was neither read nor sent. Every
-    row it had taken has an outcome.
+    """A push stopped early: the rest of its source was neither read nor sent. Every row that it
+    had read has an outcome.
 
     Attributes:
         wrong_address: it stopped since the base URL does not seem to be the service's.

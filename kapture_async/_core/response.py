@@ -150,7 +150,7 @@ _MEANINGS: dict[int, tuple[type[HelpdeskError], str]] = {
     405: (RejectedError, "the service takes no such call at this address"),
     406: (RejectedError, "the service cannot answer in JSON"),
     407: (AuthenticationError, "a proxy in front of the service asks for credentials"),
-    408: (ReplyTimeoutError, "the service gave up waiting"),
+    408: (ReplyTimeoutError, "the service timed out waiting for the request"),
     409: (ConflictError, "the service reports a conflict"),
     413: (RequestTooLargeError, "the request is too large for the service"),
     415: (RejectedError, "the service does not take this kind of body"),
@@ -161,8 +161,8 @@ _MEANINGS: dict[int, tuple[type[HelpdeskError], str]] = {
     431: (RejectedError, "the headers of the request are too large for the service"),
     451: (RejectedError, "the call is forbidden for legal reasons"),
     # What proxies answer when the caller seems to have gone: the service may be at work on it.
-    460: (NoReplyError, "a proxy gave up on the answer"),
-    499: (NoReplyError, "a proxy gave up on the answer"),
+    460: (NoReplyError, "a proxy stopped waiting for the answer"),
+    499: (NoReplyError, "a proxy stopped waiting for the answer"),
 }
 """What a 4xx proves by HTTP alone. All others are refusals, too: they are about the request."""
 

@@ -36,7 +36,7 @@ def plain(cell: str) -> str:
 def is_ours(header: Iterable[str]) -> bool:
     """Whether a CSV file with these columns was written by us, so that its cells are guarded.
 
-    Nobody else's file is touched: there, an apostrophe is one.
+    Other files are left alone: an apostrophe in them is part of the text.
     """
     names = set(header)
     return names >= _OF_REJECTS or len(names & _OF_EXPORTS) > 1

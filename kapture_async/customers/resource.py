@@ -386,7 +386,7 @@ class Customers(JournaledResource):
         Raises:
             InvalidInputError: the source is not iterable, or a setting is out of range.
             JournalError: when it is entered: the journal cannot be used. Nothing was sent.
-            ConfirmationNeededError: another journal has sent these rows; see ``new_journal``. Or,
+            ConfirmationNeededError: another journal sent these rows; see ``new_journal``. Or,
                 from the iteration, after its last outcome: see ``new_keys``.
             PushStoppedError: from the iteration, after its last outcome: the push stopped early.
         """

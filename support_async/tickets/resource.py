@@ -124,13 +124,13 @@ class Tickets(JournaledResource):
 
         The history is read before and after; the new ticket is the one that was not there
         before and has the same subject, comment, category and priority (SERVICE.md, B4). This
-        is a race: somebody who creates an equal ticket for the same user in between cannot be
-        told apart, and then no id is given but both as candidates. It takes three calls or more.
+        is a race: an equal ticket that is created for the same user in between cannot be told
+        apart, and then there is no id but both are candidates. It takes three calls or more.
         An id that is given is most likely the right one, and no more than that: where the history
         is read from a copy of the data that lags behind (a replica), it may show an equal ticket
-        of somebody else and not yet this one, or an equal one that was there before.
+        of another origin and not yet this one, or an equal one that was there before.
 
-        The look-up never hides what became of the create: a create in doubt is looked for, too,
+        The look-up never hides the result of the create: a create in doubt is looked for, too,
         and the doubt stands in the result; a look-up that fails leaves ``ticket_id`` empty.
 
         Args:
@@ -506,7 +506,7 @@ class Tickets(JournaledResource):
                 minutes after the last push with one.
             new_journal: start a new journal although another one on this machine has sent these
                 rows to the same place: they are sent once more.
-            keys_exact: with a journal, a key that is another spelling of a key of an earlier run
+            keys_exact: with a journal, a variant spelling of an earlier key
                 (``1`` for ``0001``, upper or lower case, blanks) is another row. Otherwise such a
                 row is not sent if its content equals that of the earlier row, or if the source no
                 longer has the earlier spelling; what the row alone does not decide waits until the
@@ -522,7 +522,7 @@ class Tickets(JournaledResource):
         Raises:
             InvalidInputError: the source is not iterable, or a setting is out of range.
             JournalError: when it is entered: the journal cannot be used. Nothing was sent.
-            ConfirmationNeededError: another journal has sent these rows; see ``new_journal``. Or,
+            ConfirmationNeededError: another journal sent these rows; see ``new_journal``. Or,
                 from the iteration, after its last outcome: see ``new_keys``.
             PushStoppedError: from the iteration, after its last outcome: the push stopped early.
         """
@@ -563,7 +563,7 @@ class Tickets(JournaledResource):
         the same push. A lookup that shows no other row of the journal proves nothing and leaves
         rows open, and so does a ticket without a reference that begins as the row does (the row is
         then probable). This holds as long as the history lists every ticket within the settle time,
-        comments come back whole, and nobody else writes the references; :meth:`doctor` tests that.
+        comments come back whole, and nothing else writes the references; :meth:`doctor` tests that.
 
         Args:
             journal: the file.

@@ -376,7 +376,7 @@ def test_what_keeps_a_push_from_beginning_is_told_to_programs(
     (tmp_path / "t.csv").write_text("name\na\n")
     done = run_cli("push", "t.csv", "--json")
     assert done.returncode == 2
-    assert "no column goes to 'title'" in json.loads(done.stdout)["stopped"]
+    assert "no column is mapped to 'title'" in json.loads(done.stdout)["stopped"]
     numbered(tmp_path / "u.csv", 1)
     done = run_cli("push", "u.csv", "--map", "title=title", "--json", "--journal", os.devnull)
     assert done.returncode == 2

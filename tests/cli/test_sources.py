@@ -118,7 +118,7 @@ def test_the_line_that_excel_writes_for_the_delimiter() -> None:
     [
         ("", "the file is empty"),
         ("\n \n", "the file is empty"),
-        ("a,b\n", "no column goes to 'title'"),
+        ("a,b\n", "no column is mapped to 'title'"),
         ("title,title\n", "more than once"),
         ('"title\n', "never closed"),
     ],

@@ -196,7 +196,7 @@ async def test_rows_that_lose_or_get_keys(journal: Path, keyed_first: bool) -> N
         await push(client, first, journal)
         story = await push(client, [*second, *plain("new")], journal)
         assert story.names == ["rejected"] * 3 + ["accepted"]
-        assert "had a row of this content" in story.outcomes[0].reason + story.outcomes[-1].reason
+        assert "had a row with this content" in story.outcomes[0].reason + story.outcomes[-1].reason
         # Beside each other they are different rows, also in later runs.
         story = await push(client, [*first, *plain("a"), Row(plain("b")[0], "own")], journal)
         each_once(emulator.ledger, ["a", "a", "b", "b", "b", "new"])

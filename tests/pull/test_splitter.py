@@ -206,9 +206,9 @@ def fed_without_end(begin: bytes, again: bytes, row_cap: int = 100_000) -> None:
         (b'{"message":[', b" 1" * 999, "one row"),
         (b'{"message":[', b'[],"a",{}'.join([b"["] * 99), "nested|one row"),
         (b'{"message":[', b"[" * 999, "nested too deeply"),
-        (b'{"message":"', b"x" * 999, "of no row"),
-        (b'{"message":{"a":[', b"1," * 999, "of no row"),
-        (b'{"a":1', b',"a":1' * 99, "of no row"),
+        (b'{"message":"', b"x" * 999, "outside its rows"),
+        (b'{"message":{"a":[', b"1," * 999, "outside its rows"),
+        (b'{"a":1', b',"a":1' * 99, "outside its rows"),
         (b'{"', b"k" * 999, "a key"),
     ],
 )

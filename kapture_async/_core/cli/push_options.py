@@ -230,7 +230,7 @@ class PushOptions(OptionGroup):
             click.option(
                 "--keys-exact",
                 is_flag=True,
-                help="Take another spelling of a known key (1 for 0001, a for A) for another row.",
+                help="Treat a differently spelled key (1 for 0001, a for A) as a new row.",
             ),
             click.option(
                 "--new-keys",

@@ -100,7 +100,7 @@ class PushRun:
         earlier: rows that the journal knew from earlier runs, by their state.
         interrupted: Ctrl-C came.
         cut_off: it came twice: requests in flight were not waited for.
-        stopped: why the push gave up, or could not continue.
+        stopped: why the push stopped early.
         unreadable: why the source could not be read to its end.
         report_error: why the report could not be written.
         unlisted: the rest of the source was not read.

@@ -398,7 +398,7 @@ def resolve_rows(
 @click.option(
     "--assume-complete",
     is_flag=True,
-    help="Take what is not found for absent, even where a lookup could have missed it.",
+    help="Treat rows not found as absent, even if a lookup could have missed them.",
 )
 @one_json_option
 def reconcile(vendor: Vendor, journal: str, target: Target, **how: Any) -> int:

@@ -33,7 +33,7 @@ REPEAT = -1
 _UNSENT = frozenset({State.NOT_SENT, State.REJECTED})
 """Nothing of such a row is in the helpdesk."""
 _OTHER_RESULTS = frozenset(kind.value for kind in OUTCOMES) - {"accepted"}
-_RESPELLED = "its key is another spelling of a key that an earlier run had"
+_RESPELLED = "its key is a variant spelling of an earlier key"
 _NOT_PROVEN = (
     "OutcomeUnknownError",
     "an older copy of the journal came in its place; a lookup has not proven that the row was not "
@@ -538,7 +538,7 @@ class Decisions:
             return
         known = self.row(row)
         if known is not None and STATE_AFTER[known.kind] in _UNSENT and not self.is_open(row):
-            self.note_replaced(known, f"row {decided.row} is what it was corrected to", at)
+            self.note_replaced(known, f"replaced by row {decided.row}", at)
 
     def note_replaced(self, known: KnownRow, words: str, at: float) -> None:
         """A row that was never in the helpdesk needs no further care."""
@@ -585,7 +585,9 @@ class Decisions:
         payload = self._payload_of(held.row)
         if first.digest != held.digest:
             first = self._correct(first, held.digest, held.line, payload)
-        self.note_replaced(held, f"it is row {first.row}, with its key in another spelling", at)
+        self.note_replaced(
+            held, f"replaced by row {first.row}, whose key is spelled differently", at
+        )
         self.batch.payloads[first.row] = payload
         return self._send(first, at, sighted)
 

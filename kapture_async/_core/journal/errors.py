@@ -80,7 +80,7 @@ def trouble_of(path: str, error: BaseException) -> JournalError:
         return error
     made: JournalError
     if _is_unreadable(error):
-        made = trouble(path, "the file is damaged: it contains what no journal does", DAMAGED)
+        made = trouble(path, "the file is damaged: unexpected content", DAMAGED)
     elif isinstance(error, sqlite3.Error):
         name = str(getattr(error, "sqlite_errorname", "") or "")
         family = "_".join(name.split("_")[:2])
@@ -106,7 +106,7 @@ def damage_of(path: str, error: BaseException) -> BaseException:
         return error
     if isinstance(error, (OSError, sqlite3.Error)):
         return trouble_of(path, error)
-    made = trouble(path, "the file is damaged: it contains what no journal does", DAMAGED)
+    made = trouble(path, "the file is damaged: unexpected content", DAMAGED)
     made.__cause__ = error
     return made
 

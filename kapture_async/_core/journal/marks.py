@@ -46,7 +46,7 @@ class Mark:
         rows, events: how many there were.
         path: where it was.
         at: when; then its last events were at most a moment old.
-        closed: nobody had it open any more.
+        closed: no process had it open any more.
         doubts: rows that were under way or in doubt.
         sent: rows that are in the helpdesk, or may be.
         contents: some of its rows; see :func:`sketch_of`.
@@ -102,7 +102,7 @@ def folder() -> str:
 
 @contextmanager
 def kept_in(where: str) -> Iterator[None]:
-    """Keep marks elsewhere meanwhile: those of a demonstration are nobody's."""
+    """Keep marks elsewhere meanwhile, so that a demonstration leaves none."""
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = where
     try:

@@ -29,7 +29,7 @@ rejected the service refused it, and it is the same as then: correct it
 repeated its key and its content came before in this run
 clash    its key came before in this run with other content: two rows, until one gets another key
 renamed  an earlier run had its content with a key and now it has none, or the reverse: report it
-respelled its key is another spelling of a key of an earlier run: report it
+respelled its key is a variant spelling of an earlier key: report it
 held     the same, where only the end of the source can tell; ask again then
 new      it is new; nothing was written, as the caller asked for
 refused  it cannot be sent as it is; the journal holds why

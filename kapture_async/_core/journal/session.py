@@ -223,8 +223,4 @@ class Session(ReadJournal):
         new = list(self._each(_NEW, [state.first_row, known + 1])) if lines else []
         if len(new) > known:
             return {}
-        return {
-            lines[line]: f"row {row} is what it was corrected to"
-            for row, line in new
-            if line in lines
-        }
+        return {lines[line]: f"replaced by row {row}" for row, line in new if line in lines}

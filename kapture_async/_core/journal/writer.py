@@ -84,7 +84,7 @@ class _Batch(WriteBatch):
         self.size += later.size
 
     def not_sent(self, row: int, attempt: int) -> None:
-        """Nobody will send what was about to be sent: so it is not sent, and no doubt."""
+        """A row that was about to be sent will not be: it is not sent, and not in doubt."""
         words = "cancelled before it was sent"
         self.events += (row, "not_sent", attempt, None, None, None, None, None, words, None, None)
 
@@ -466,7 +466,7 @@ class Journal:
         self._batches.put(batch)
 
     def _withdraw(self, decided: Decision) -> None:
-        """Nobody will send what was taken."""
+        """A row that was taken will not be sent."""
         if decided.action == "send":
             self._batch.not_sent(decided.row, decided.attempt)
             self._linger()

@@ -1,4 +1,4 @@
-"""Blocking work of a coroutine, all of it in one thread."""
+"""Exports: pulled rows written to a file, once or incrementally with a watermark."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 
 class OneThread:
-    """A thread for all that blocks: the same one each time, as each has watermark of its own."""
+    """Runs blocking calls, one after another in the same thread."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="export")

@@ -434,7 +434,9 @@ class RowSplitter:
 
     def _check_size(self, more: int) -> None:
         if self._envelope_size + more > self._row_cap:
-            raise ReplyTooLargeError(f"the answer has more than {self._row_cap:,} bytes of no row")
+            raise ReplyTooLargeError(
+                f"the answer has more than {self._row_cap:,} bytes outside its rows"
+            )
 
 
 def _end_of(pattern: re.Pattern[bytes], buffer: bytearray, start: int) -> int:

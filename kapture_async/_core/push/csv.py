@@ -76,7 +76,7 @@ class CsvRows(FileRows):
         missing = [name for name in required if name not in fields]
         if missing:
             raise InvalidInputError(
-                f"no column goes to {missing[0]!r}; the columns are {listed(self.header)}",
+                f"no column is mapped to {missing[0]!r}; the columns are {listed(self.header)}",
                 next_step=f"Name the column for it: {missing[0]}=COLUMN.",
             )
         self._key = None if columns.key is None else self._place(columns.key)

@@ -28,7 +28,7 @@ _GATHERING = 0.05
 
 
 class JournaledFeed(Generic[R]):
-    """Has rows written down ahead of the workers, so that nobody's turn is spent on the disk.
+    """Has rows written down ahead of the workers, so that no worker waits for the disk.
 
     What is ahead stays small, since after a crash each such row is in doubt: one for each request
     that may be out, and up to eight where workers would otherwise wait for the disk.
@@ -153,7 +153,7 @@ class JournaledFeed(Generic[R]):
             await turn
         except BaseException:
             if turn.done() and not turn.cancelled():
-                self._wake_one()  # it was meant for somebody who can take it
+                self._wake_one()  # pass the turn on to a worker that can take it
             raise
 
     def _wake_one(self) -> None:
@@ -271,20 +271,19 @@ _OUT_OF_ORDER = {
         "Change the ticket there, or give the row a key of its own if it is another ticket.",
     ),
     "renamed": (
-        "an earlier run of this journal had a row of this content, with a key where this has "
-        "none, or without one where this has one",
-        "Push with the same keys as before; or, if it is another row, with another journal.",
+        "an earlier run of this journal had a row with this content, but only one of the two has "
+        "a key",
+        "Use the same keys as before; or, if this is a different row, use another journal.",
     ),
     "respelled": (
-        "its key is another spelling of a key of an earlier run, whose row may be in the helpdesk",
-        "Push with the keys as they were. If it is another ticket, go ahead with keys_exact=True "
+        "its key is a variant spelling of an earlier key, whose row may be in the helpdesk",
+        "Use the previous spelling. If this is a new ticket, push with keys_exact=True "
         "(--keys-exact on the command line).",
     ),
     "held": (
-        "its key is another spelling of a key of an earlier run, as with too many rows of this "
-        "push",
-        "Push with the keys as they were. If they are other tickets, go ahead with "
-        "keys_exact=True (--keys-exact on the command line).",
+        "its key, like too many others in this push, is a variant spelling of an earlier key",
+        "Use the previous spelling. If these are new tickets, push with keys_exact=True "
+        "(--keys-exact on the command line).",
     ),
 }
 """Rows that a journaled push refuses to send, why, and what to do. Never "not sent": that would

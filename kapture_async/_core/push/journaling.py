@@ -249,7 +249,7 @@ class JournalBridge:
         """Look at rows before they are begun.
 
         Raises:
-            ConfirmationNeededError: another journal has sent these rows.
+            ConfirmationNeededError: these rows were already sent with another journal.
             HelpdeskError: they could not be looked up.
         """
         wanted: list[PendingRow] = []
@@ -272,7 +272,7 @@ class JournalBridge:
         self, lives: Sequence[InFlightRow[Any]]
     ) -> dict[InFlightRow[Any], PendingRow]:
         """Rows that waited for the end of the source and were not found by their own references:
-        with those under which they go on, which may be of the rows that they are."""
+        with the references they will be sent under, which may be those of earlier rows."""
         held = [live for live in lives if isinstance(live.value, HeldBack) and live.sighted is None]
         if not held:
             return {}
@@ -288,9 +288,9 @@ class JournalBridge:
         assert self._search is not None
         at = datetime.fromtimestamp(self._search.settled_at)
         return NotSentError(
-            "another copy of the journal was pushed with a moment ago, and broke off: what it sent "
-            f"last may come to the helpdesk until {at:%H:%M:%S}",
-            next_step=f"Push again after {at:%H:%M:%S}; nothing has to be decided until then.",
+            "a push with another copy of this journal was just interrupted; its last requests may "
+            f"still arrive until {at:%H:%M:%S}",
+            next_step=f"Push again after {at:%H:%M:%S}; no decision is needed before then.",
         )
 
     def _wanted(self, live: InFlightRow[Any]) -> PendingRow | None:
@@ -495,14 +495,14 @@ class JournalBridge:
         self._begun(lives[PROBED:], None)
 
     def _doubt_of(self, known: int) -> ConfirmationNeededError | None:
-        """Why not to go on with the new rows; ``None`` if there is no reason."""
+        """Why the new rows must not be sent; ``None`` if they may be."""
         if known <= SUSPICIOUS:
             return None
         return ConfirmationNeededError(
             f"the push stopped before it sent any row with a new key: {known} of the first "
-            f"{len(self._new)} such rows hold what the journal has under other keys, as if the "
-            "keys had been changed",
-            next_step="Push with the keys of before. If they are other tickets, go ahead with "
+            f"{len(self._new)} such rows match rows recorded under other keys, as if the keys had "
+            "been changed",
+            next_step="Use the previous keys. If these rows are new tickets, push with "
             "new_keys=True (--new-keys on the command line).",
         )
 
@@ -512,7 +512,7 @@ class JournalBridge:
         return self.journal.has_older_keys
 
     async def rest(self, *, from_journal: bool) -> AsyncIterator[Any]:
-        """What goes on at the end of the source: rows that waited for it; and then, if they are
+        """Rows to send once the source has ended: those that waited for its end, and then, if
         wanted, those that only the journal holds."""
         await self.all_begun.wait()
         await self.journal.call(lambda session: None)  # what came before has been looked up then
@@ -534,7 +534,7 @@ class JournalBridge:
                 yield row
 
     def left(self) -> list[InFlightRow[Any]]:
-        """Rows that still wait, and that nobody will send."""
+        """Rows that still wait, and that will not be sent."""
         lives = [*self.released, *(live for live, _ in self._new), *self._held_back]
         self.released.clear()
         self._new.clear()
@@ -588,12 +588,12 @@ class JournalBridge:
     ) -> None:
         if error is not None:
             live.last = error
-        elif decided is not None and decided.action == "done":  # it was mended, and sent as another
+        elif decided is not None and decided.action == "done":  # corrected, sent as another
             live.known = decided
         self._begun([live], None)
 
     def end(self, live: InFlightRow[Any], outcome: Outcome) -> None:
-        """Write down what became of a row."""
+        """Record the outcome of a row."""
         assert live.entry is not None
         row, attempt, name = live.entry, live.attempt, outcome.name
         error: HelpdeskError | None = getattr(outcome, "error", None)

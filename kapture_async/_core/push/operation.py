@@ -316,8 +316,8 @@ class JournaledResource:
     ) -> Resolved:
         """Record by hand what happened to a row that no lookup could resolve.
 
-        For rows that are ambiguous, probable or unconfirmed. Nothing is sent and nobody is asked:
-        the journal records it as your word.
+        For rows that are ambiguous, probable or unconfirmed. No request is made: the journal
+        records it as your word.
 
         Args:
             journal: the file, of any push of this client.

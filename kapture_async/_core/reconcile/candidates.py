@@ -1,4 +1,4 @@
-"""Tickets that nothing explains: one of them may be a row in doubt, whatever became of its text.
+"""Tickets that nothing explains: one of them may be a row in doubt, even if its text was changed.
 
 An agent may have edited a ticket's text or title, its marker may be gone, another ticket may have
 been merged into it: then no reference finds the row, and no content does. What stays is when it

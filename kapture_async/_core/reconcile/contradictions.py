@@ -496,8 +496,8 @@ def contradictions_of(
 
 
 def is_elsewhere(one: Compared, tickets: dict[str, int], seen: SeenTickets) -> bool:
-    """Whether a row's reference is only on tickets that the service did not name for it, and that
-    nobody merged its own into."""
+    """Whether a row's reference is only on tickets that the service did not name for it, and into
+    which its own was not merged."""
     known = one.own and one.own not in tickets and "" not in tickets
     return bool(known) and not any(seen.is_merger(ticket) for ticket in tickets)
 

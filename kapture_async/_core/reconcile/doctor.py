@@ -54,7 +54,7 @@ def trial_reference() -> str:
 def trial_text(traits: int) -> str:
     """A neutral text with the traits of the rows that it shall vouch for.
 
-    Fields of a tenant's own are left out: nobody knows what they would do.
+    Fields of a tenant's own are left out: what they would trigger is not known.
     """
     text = _TEXT
     if traits & EMOJI:

@@ -281,7 +281,7 @@ class Evidence:
 
     def _compare_clocks(self, at: float, known: ConfirmedRow) -> None:
         most, least = at + MINUTE - known.since, at - known.since - MINUTE
-        sure = known.by < inf  # of a row in doubt, nobody knows when it was made
+        sure = known.by < inf  # when a row in doubt was made is not known
         if self.ahead == inf or (sure and not self._sure):
             self.ahead, self.behind, self._sure = most, least, sure
         elif sure or not self._sure:
@@ -330,10 +330,10 @@ class Evidence:
         day = self._day_of(doubt.sent_at)
         today = day == self._today
         if day not in self._days:
-            words = "no other row of the journal came back that was sent on the same day"
+            words = "no other row of the journal sent on the same day was found"
             return Gap(words, trial=today)
         if number is None and not any(covers(shown, doubt.traits) for shown in self._traits):
-            words = no_row_of_its_kind(self._traits, doubt)
+            words = no_comparable_row(self._traits, doubt)
             return Gap(words, trial=not doubt.traits & OBJECTS)
         most = max((part.rows for part in self._parts), default=0)
         for part in parts:
@@ -344,17 +344,15 @@ class Evidence:
                 newer, older = newer or part.highest > number, older or part.lowest < number
             if not newer and part.order != "falls":
                 return Gap(
-                    "the list tells no count that proves it whole, and shows no ticket that was "
-                    "made later, so it may end before this row",
+                    "the list has no total and no later ticket, so it may stop short of this row",
                     trial=today,
                 )
             if not older and part.order != "rises":
                 return Gap(
-                    "the list tells no count that proves it whole, and shows no ticket that was "
-                    "made earlier, so it may begin after this row"
+                    "the list has no total and no earlier ticket, so it may start after this row"
                 )
         if doubt.last_at > max(up_to, self.freshest):
-            words = "the list shows nothing as new as this row; it may not be up to date"
+            words = "the list has no ticket as new as this row, so it may be out of date"
             return Gap(words, trial=True)
         return None
 
@@ -385,10 +383,10 @@ class Evidence:
         return [part for part in found if part.rows or part.total] or found
 
 
-def no_row_of_its_kind(shown: set[int], doubt: Doubt) -> str:
-    """That rows which came back have other traits than a doubt, in words."""
-    lacks = lacking(strongest(iter(shown)), doubt.traits) or "all that it has"
-    return f"no row of its kind came back by its reference: with {lacks}"
+def no_comparable_row(shown: set[int], doubt: Doubt) -> str:
+    """That no row was found with the traits of a doubt, in words."""
+    lacks = lacking(strongest(iter(shown)), doubt.traits) or "all of its features"
+    return f"no comparable row (with {lacks}) was found by its reference"
 
 
 def _number(ticket_id: str | None) -> int | None:

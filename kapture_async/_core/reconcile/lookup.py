@@ -29,7 +29,7 @@ from .evidence import (
     ListedTicket,
     ListTickets,
     Sample,
-    no_row_of_its_kind,
+    no_comparable_row,
 )
 
 Finding = Literal["present", "ambiguous", "probable"]
@@ -210,18 +210,18 @@ class RowLookup:
     @staticmethod
     def _gap(doubt: Doubt, answer: RowAnswer | None, unseen: int, traits: set[int]) -> Gap | None:
         if unseen:
-            words = f"{unseen:,} rows that are certainly in the helpdesk were not shown, either"
+            words = f"{unseen:,} rows known to be in the helpdesk were not found either"
             return Gap(words, against=True)
         if answer is None:
-            return Gap("the helpdesk could not be asked about it", against=True)
+            return Gap("the helpdesk could not be asked about this row", against=True)
         if not answer.proven:
-            return Gap("what is like it is another row's", against=True)
+            return Gap("the only similar ticket belongs to another row", against=True)
         if not answer.telling:
             return Gap(answer.why, against=True)
         if not traits:
-            return Gap("no other row of the journal came back")
+            return Gap("no other row of the journal was found")
         if not any(covers(shown, doubt.traits) for shown in traits):
-            return Gap(no_row_of_its_kind(traits, doubt))
+            return Gap(no_comparable_row(traits, doubt))
         return None
 
 
@@ -397,7 +397,7 @@ class ListLookup:
         if self._content_of is not None:
             return Gap("it has no reference, so not finding it proves nothing", against=True)
         if unseen:
-            words = f"{unseen:,} tickets that are certainly there were not shown, either"
+            words = f"{unseen:,} tickets known to be in the helpdesk were not found either"
             return Gap(words, against=True)
         if self._beginnings is not None and doubt.row not in self._beginnings:
             return Gap("its content is not kept, so a ticket without its reference may be it")

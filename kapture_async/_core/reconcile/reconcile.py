@@ -48,11 +48,13 @@ the time of that lookup, and more."""
 _TRIAL_LOOKUPS = 3
 """Lookups of a trial ticket."""
 _SHARED = (
-    "more rows than this may be the tickets named, which nothing explains; resolve those that "
-    "are, and reconcile again"
+    "these unexplained tickets could belong to several rows; resolve the ones you recognize, then "
+    "reconcile again"
 )
-_BEGINS_ALIKE = "a ticket without a reference begins as it does"
-_UNEXPLAINED = "a ticket without a reference may be it: made by the same user at its time"
+_BEGINS_ALIKE = "a ticket without a reference starts with the same text"
+_UNEXPLAINED = (
+    "a ticket without a reference, made by the same user at the same time, may be this row"
+)
 _SEVERAL = "several tickets have its reference or its content, or one that has no id"
 
 
@@ -122,7 +124,7 @@ async def reconcile(
     """Resolve the doubts of a journal as far as possible, and record why.
 
     Args:
-        journal: open for writing, so that nobody pushes meanwhile.
+        journal: open for writing, so that no push can run meanwhile.
         methods: how rows are found.
         settle: seconds from the last event of a doubtful row to the first lookup; ``None`` for
             the default.
@@ -289,7 +291,7 @@ class _Reconciler:
             return []
         present, at = self._present, self._now()
         doubts = await self._journal.call(lambda session: _doubt_sharing(session, present, at))
-        gap = Gap("its ticket turned out to be another row's", against=True)
+        gap = Gap("its ticket turned out to belong to another row", against=True)
         self._gaps.update((doubt.row, gap) for doubt in doubts)
         return doubts
 
@@ -403,7 +405,9 @@ def _doubt_sharing(session: Session, present: dict[int, str], at: float) -> list
         row
         for row, ticket_id in session.rows_with(set(present.values()))
         if row not in present
-        and session.doubt(row, ticket_id, at, f"ticket {ticket_id} turned out to be another row's")
+        and session.doubt(
+            row, ticket_id, at, f"ticket {ticket_id} turned out to belong to another row"
+        )
     ]
     if not sharing:
         return []

@@ -107,7 +107,7 @@ class RestoredSearch:
         self._lists = way
 
     async def end(self) -> None:
-        """Note what was seen of rows that the copy knows, and nobody asked for.
+        """Record what the lists showed of rows that the copy has but this run did not look up.
 
         Raises:
             JournalError: it could not be written.
@@ -289,7 +289,7 @@ class OtherJournals:
             ended: there are no more.
 
         Raises:
-            ConfirmationNeededError: another journal has sent them.
+            ConfirmationNeededError: they were already sent with another journal.
         """
         for digest in digests[: TRIED - self._tried]:
             self._tried += 1
@@ -303,20 +303,19 @@ class OtherJournals:
 
     def _error(self, mark: Mark) -> ConfirmationNeededError:
         day = datetime.fromtimestamp(mark.at).strftime("%Y-%m-%d %H:%M")
-        rows = f"{mark.sent:,} row{'s' if mark.sent != 1 else ''}"
+        are = "is, or may be," if mark.sent == 1 else "are, or may be,"
         if mark.path == self._path:
-            what = f"another journal was at {mark.path!r} before"
+            what = f"a different journal was at {mark.path!r} before"
         elif os.path.exists(mark.path):
-            what = f"another journal, {mark.path!r}, has sent these rows"
+            what = f"these rows were already sent with another journal ({mark.path!r})"
         else:
-            what = f"another journal has sent these rows; it was {mark.path!r}, and is not there"
+            what = f"these rows were already sent with another journal ({mark.path!r}, now missing)"
         if mark.path != self._path and os.path.exists(mark.path):
-            way = f"To go on with that push, name its journal (--journal {mark.path})."
+            way = f"To resume that push, use its journal: --journal {mark.path}."
         else:
-            way = "To go on with that push, put its journal back, and push with --restored."
+            way = "To resume that push, restore its journal, and use --restored (restored=True)."
         return ConfirmationNeededError(
-            f"{what}: {rows} of it, last on {day}, are in the helpdesk or may be there, and a new "
+            f"{what}: {mark.sent:,} of its rows (last sent {day}) {are} in the helpdesk, and a new "
             "journal would send them again",
-            next_step=f"{way} To send them once more, push with --new-journal (Python: "
-            "new_journal=True).",
+            next_step=f"{way} To send them again, use --new-journal (Python: new_journal=True).",
         )

@@ -16,14 +16,14 @@ _BEFORE = "_reconciliation"
 
 @frozen
 class Resolved:
-    """A doubt and what became of it.
+    """A row that was in doubt, and its result.
 
     Attributes:
         key: the row's key, or ``None``.
         line: where it stood in its file, if it did.
         reference: what it was looked up by.
         ticket_ids: the tickets that match it, or may be it.
-        reason: why it is not known what became of it; empty for what is present or absent.
+        reason: why it is still in doubt; empty for a row that is present or absent.
     """
 
     key: str | None
@@ -35,7 +35,7 @@ class Resolved:
 
 @define
 class Reconciliation:
-    """What became of the doubts of a journal.
+    """The results for the rows of a journal that were in doubt.
 
     Attributes:
         present: they are in the helpdesk, once.
@@ -45,17 +45,17 @@ class Reconciliation:
             nothing else explains, made by the same user when the row may have been executed.
             Nothing is sent.
         open: still in doubt: not found, in a way that proves nothing. Each has its ``reason``.
-        unseen: tickets that are surely in the helpdesk, and that a look did not show. If there
-            are any, the look saw too little (another user's tickets, a list that was cut short),
-            so nothing is taken for absent and what was not found stays open.
-        unconfirmed: of the open ones, those of which there is no other proof against them but that
-            nothing was found. What a look does not show is absent only if the look could not
-            have missed it; see :mod:`.evidence`. Reconcile again once somebody has made another
-            ticket, or with ``probe``; or look yourself, and :meth:`resolve`; or take an empty look
-            for a proof, by ``assume_complete``.
-        trial: the trial ticket that ``probe`` made, if it was made: please close it.
-        contradictions: what the looks have shown of other rows that the journal denies: rejected
-            or not sent, and there (present from now on); accepted, and there twice, or on another
+        unseen: tickets known to be in the helpdesk that a lookup did not find. If there are any,
+            the lookup missed something (another user's tickets, a list that was cut short), so
+            no row is taken for absent, and rows that were not found stay open.
+        unconfirmed: open rows whose only sign of absence is that the lookup found nothing. They
+            are absent only if the lookup could not have missed them; see :mod:`.evidence`.
+            Reconcile again once another ticket has been made, or with ``probe``; or check
+            yourself, and :meth:`resolve`; or accept the empty lookup as proof, with
+            ``assume_complete``.
+        trial: the trial ticket that ``probe`` made, if it did: please close it.
+        contradictions: what the lookups found of other rows that contradicts the journal: rejected
+            or not sent, but there (present from now on); accepted, but there twice or on another
             ticket. They stay listed in the journal.
     """
 
@@ -133,10 +133,10 @@ unchecked    nothing that could be looked for travels with it
 RESULTS: tuple[RowResult, ...] = get_args(RowResult)
 PROVED: frozenset[RowResult] = frozenset({"present", "absent"})
 BAD: frozenset[RowResult] = frozenset({"twice", "contradicted"})
-BY_ID = "its ticket is there under its id; its text carries no reference any more"
+BY_ID = "found by id; its text no longer has the reference"
 ONE_OF_SEVERAL = (
-    "its ticket is there under its id, without the reference; another without one, made at its "
-    "time, begins alike, so it may be there twice"
+    "found by id without its reference; another ticket from the same time starts the same: a "
+    "possible duplicate"
 )
 NAMED = 10
 """Rows of each result that are kept by name."""

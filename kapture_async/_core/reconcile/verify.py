@@ -48,15 +48,15 @@ _ASKED = 500
 _OF_A_KIND = 3
 """Rows of each day and each kind of content by which lists are judged."""
 
-NOWHERE = "the references of this journal travel nowhere, so there is nothing to look for"
-NO_COMMENT = "it was sent without a comment, so no reference travels with it"
-YOUNG = "not yet visible: it was sent too short a time ago for the settle time"
+NOWHERE = "this push sent no references, so there is nothing to look for"
+NO_COMMENT = "it was sent without a comment, so it carries no reference"
+YOUNG = "not yet visible: it was sent too recently (its settle time is not over)"
 WHENEVER = "not seen: the journal does not know when it was sent"
-_DOUBTFUL = "not found; reconcile finds out"
+_DOUBTFUL = "not found; reconcile to find out"
 _AMBIGUOUS = "check it by hand, then resolve it"
-_NOT_ASKED = "the helpdesk gives nothing of it that could be asked for"
-_ALIKE = "something like it is there, without the reference"
-_NOT_SHOWING = "no row that was asked about at the same time came back by its reference"
+_NOT_ASKED = "the helpdesk returned nothing to look this row up by"
+_ALIKE = "a similar ticket without the reference is there"
+_NOT_SHOWING = "no row looked up at the same time was found by its reference"
 
 
 @frozen
@@ -84,7 +84,7 @@ async def verify(
     """Check every row of a journal by one look, and write down what it shows.
 
     Args:
-        journal: open for writing, so that nobody pushes meanwhile.
+        journal: open for writing, so that no push can run meanwhile.
         way: gives the tickets of a time, or asks about single rows.
         settle: seconds that the service is given until what was sent has to be visible; ``None``
             for the default.
@@ -357,7 +357,7 @@ class _Verifier:
         kind, ids = Contradicts.OTHER_ROW.value, named([one.own or ""])
         session.contradict(one.row, kind, ids, self._at)
         if one.own is not None:
-            words = f"ticket {one.own} turned out to be another row's"
+            words = f"ticket {one.own} turned out to belong to another row"
             session.doubt(one.row, one.own, self._at, words)
         return Contradiction(kind, one.key, one.line, one.reference, ids, self._at)
 

@@ -40,7 +40,7 @@ async def one_round(client: KaptureClient, *, probe: bool) -> bool:
                     tell("accepted", outcome.ticket_id or "", value["title"], outcome.checked)
     except PushStoppedError as stopped:
         tell("stopped", str(stopped).replace("\n", " "))
-        if "another copy of the journal" in str(stopped):  # it says until when to wait
+        if "another copy of this journal" in str(stopped):  # it says until when to wait
             await asyncio.sleep(0.2)
             return True
     except HelpdeskError as error:  # an older copy that could not read the lists

@@ -202,7 +202,7 @@ def check_seal(path: str) -> None:
     after = os.stat(path)
     if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
         return  # another process begins to push with it just now
-    raise trouble(path, "the file is damaged: it is not what was written to it", DAMAGED)
+    raise trouble(path, "the file is damaged: checksum mismatch", DAMAGED)
 
 
 def _check_length(path: str, head: bytes, size: int) -> None:
