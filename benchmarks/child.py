@@ -1,6 +1,6 @@
 """One run, in a process of its own: a job comes in on standard input, a result goes out.
 
-Used by ``python -m benchmarks``; nobody needs to call it.
+Used by ``python -m benchmarks``; not meant to be called directly.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ class Goal:
         case: where it is measured.
         text: what it says.
         bound: the number to reach, or with ``most`` not to exceed.
-        found: takes the number from the table; ``None`` if somebody needed was not there.
+        found: takes the number from the table; ``None`` if a client it needs did not take part.
         cost: the same by the processor's time, which shows what a noisy clock cannot.
         unit: what follows the number.
         timed: it is a matter of speed, so that noise forbids a verdict.
@@ -210,7 +210,7 @@ def judge(goal: Goal, table: Table) -> Judged:
     """Pass or fail, unless the control of the very case shows too much noise to say."""
     found = goal.found(table)
     if found is None:
-        return Judged(goal, "not run", None, "somebody it takes did not take part")
+        return Judged(goal, "not run", None, "a client it compares did not take part")
     why_not = table.refusal if goal.timed else ""
     why_not = why_not or ("" if table.ran.full_size else "not its full size")
     if why_not:

@@ -1,4 +1,4 @@
-"""What ``on_event=`` callbacks are told: of attempts, of a push, and of lookups."""
+"""The events that ``on_event=`` callbacks receive: attempts, pushes, and lookups."""
 
 from .push.events import AnswersDiffer as AnswersDiffer
 from .push.events import PushEvent as PushEvent

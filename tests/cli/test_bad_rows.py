@@ -56,7 +56,7 @@ def test_bad_rows_without_keys_are_listed(
     assert sorted(listed) == [
         ("3", "title is missing"),
         ("4", "has 1 cell where the header has 2"),
-        ("5", "cannot be read as CSV (a quote stands inside a quoted cell)"),
+        ("5", "cannot be read as CSV (unescaped quote inside a quoted cell)"),
         ("6", "title is missing"),
     ]
     assert executed(server) == ["one"]

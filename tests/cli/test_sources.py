@@ -150,7 +150,9 @@ def test_short_and_long_rows_are_named() -> None:
 
 def test_a_stray_quote_costs_no_other_row() -> None:
     rows = list(csv_rows('title,b\n"say "hi" now",1\nx,2\n"y\nz",3\n'))
-    assert bad(rows) == [(2, "line 2: cannot be read as CSV (a quote stands inside a quoted cell)")]
+    assert bad(rows) == [
+        (2, "line 2: cannot be read as CSV (unescaped quote inside a quoted cell)")
+    ]
     assert good(rows) == [{"title": "x"}, {"title": "y\nz"}]
 
 

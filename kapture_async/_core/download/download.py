@@ -195,7 +195,7 @@ async def save(
         begin: makes the download, once per transfer, with the retries that are left.
         file: where it goes.
         service, operation: for errors.
-        options: the time for everything together, and how often a transfer that broke off is
+        options: the time for everything together, and how often an interrupted transfer is
             started again.
         on_progress: called for every piece that arrived.
         sleep: replaceable for tests.

@@ -80,7 +80,7 @@ class Decisions:
         state: of the run.
         batch: what is written in the end. What it holds already counts as written.
         again: class names of refusals after which the same content may be sent again.
-        exact_keys: another spelling of a key is another key.
+        exact_keys: a variant spelling of a key is another key.
 
     Raises:
         JournalError: an attempt ended that was not under way.

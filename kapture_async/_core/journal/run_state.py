@@ -64,7 +64,7 @@ def learn_names(storage: Storage, state: RunState, *, exact_keys: bool) -> SeenN
     Args:
         storage: the journal.
         state: of the run.
-        exact_keys: another spelling of a key is another key.
+        exact_keys: a variant spelling of a key is another key.
     """
     names = SeenNames()
     names.content_counts = state.older_without_key

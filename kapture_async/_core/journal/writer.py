@@ -148,7 +148,7 @@ class Journal:
             now: the wall clock.
             to_push: learn which rows there are, so that new ones need not be looked up.
             restored: it is an older copy, as the caller knows; see :attr:`restored`.
-            exact_keys: another spelling of a key is another key.
+            exact_keys: a variant spelling of a key is another key.
 
         Raises:
             JournalError: another process pushes with it, it belongs to another push, is

@@ -336,5 +336,5 @@ def _csv_words(error: csv.Error) -> str:
     if words == "unexpected end of data":
         return "a quote is opened and never closed"
     if words.endswith("expected after '\"'"):
-        return "a quote stands inside a quoted cell"
+        return "unescaped quote inside a quoted cell"
     return words

@@ -99,7 +99,7 @@ class KeyRules:
     """How a push takes keys that its journal does not have.
 
     Attributes:
-        exact: another spelling of a known key is another key.
+        exact: a variant spelling of a known key is another key.
         new: many new keys with contents that the journal has under other keys are wanted.
     """
 
@@ -199,11 +199,11 @@ class JournalBridge:
         """Open the journal, or make it.
 
         Args:
-            begun: told of rows that :meth:`begin` was asked for: with ``entry`` set the intent is
+            begun: called with the rows given to :meth:`begin`: with ``entry`` set the intent is
                 on the disk, and they are to be sent. With ``known`` the journal says why they
                 are not; with ``last`` they cannot be. With an error none of them may be.
-            ended: told of outcomes that are on the disk, or of what kept them from it.
-            tell: told, in words for a person, that the journal is an older copy.
+            ended: called with outcomes once they are on disk, or with the error that prevented it.
+            tell: called with a message for a person if the journal is an older copy.
 
         Raises:
             JournalError: it cannot be used; nothing was sent.
@@ -321,7 +321,7 @@ class JournalBridge:
         """Say whom to tell of rows that wait, without a turn, for others to come.
 
         Args:
-            set_aside: told of a row that waits, and needs no room meanwhile.
+            set_aside: called for a row that waits and needs no slot meanwhile.
             stop: stops the push.
         """
         self._set_aside, self._stop = set_aside, stop

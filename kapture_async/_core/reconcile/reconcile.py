@@ -130,10 +130,10 @@ async def reconcile(
             the default.
         longest: the most seconds a call of this client may take. The journal has those of the
             runs that left the doubts; the longest of all counts.
-        assume_complete: take for absent also what :attr:`Reconciliation.unconfirmed` counts.
+        assume_complete: also treat as absent what :attr:`Reconciliation.unconfirmed` counts.
         trial: makes a trial ticket, where no other ticket is evidence for a row; ``None`` to
             make none.
-        on_event: told of waits and lookups.
+        on_event: called for waits and lookups.
         now: the wall clock.
         sleep: waits.
 

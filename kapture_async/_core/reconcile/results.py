@@ -49,7 +49,7 @@ class Reconciliation:
             the lookup missed something (another user's tickets, a list that was cut short), so
             no row is taken for absent, and rows that were not found stay open.
         unconfirmed: open rows whose only sign of absence is that the lookup found nothing. They
-            are absent only if the lookup could not have missed them; see :mod:`.evidence`.
+            are absent only if the lookup could not have missed them.
             Reconcile again once another ticket has been made, or with ``probe``; or check
             yourself, and :meth:`resolve`; or accept the empty lookup as proof, with
             ``assume_complete``.
@@ -76,14 +76,14 @@ class Reconciliation:
 
     @property
     def doubts(self) -> int:
-        """How many there were."""
+        """How many rows were in doubt."""
         kinds = (self.present, self.absent, self.ambiguous, self.probable, self.open)
         return sum(map(len, kinds))
 
     @property
     def merged(self) -> dict[str, list[Resolved]]:
-        """Rows that are one ticket, by its id: it carries the references of all of them, as when
-        the helpdesk or an agent has merged theirs. They are in :attr:`present`, too."""
+        """Rows that share a ticket, by its id. The ticket carries all their references, as after
+        the helpdesk or an agent merged their tickets. They are in :attr:`present`, too."""
         rows: dict[str, list[Resolved]] = {}
         for row in self.present:
             rows.setdefault(row.ticket_ids[0], []).append(row)
@@ -91,19 +91,19 @@ class Reconciliation:
 
     @staticmethod
     def before(error: BaseException) -> Reconciliation | None:
-        """What a reconciliation had found before it ended with an error; ``None`` for nothing.
+        """What a reconciliation found before it failed; ``None`` if it had found nothing.
 
-        It stands in the journal already. What was still looked for is ``open`` in it.
+        The journal has these results. Rows that were still being looked for are ``open``.
         """
         found = getattr(error, _BEFORE, None)
         return found if isinstance(found, Reconciliation) else None
 
     def keep_with(self, error: BaseException) -> None:
-        """Let :meth:`before` give it for this error."""
+        """Make :meth:`before` return this for the error."""
         vars(error)[_BEFORE] = self
 
     def found_before(self, earlier: Reconciliation) -> None:
-        """Take in what an earlier try of the same has found."""
+        """Add the results of an earlier attempt."""
         self.present[:0] = earlier.present
         self.absent[:0] = earlier.absent
         self.ambiguous[:0] = earlier.ambiguous
@@ -115,18 +115,18 @@ class Reconciliation:
 RowResult = Literal[
     "present", "absent", "missing", "twice", "contradicted", "not_seen", "in_doubt", "unchecked"
 ]
-"""What was found of a row.
+"""What a verification found for a row.
 
 ============ ======================================================================================
 present      it is in the helpdesk, once
-absent       it is not, as the journal says: it was refused, or not sent
-missing      the journal says that it is there, and it is not
+absent       it is not there, as the journal says: it was rejected, or not sent
+missing      the journal says that it is there, but it is not
 twice        it is there more than once
-contradicted it is there, and the journal says that it is not; or it is on another ticket than the
-             service named
-not_seen     it was not seen, and that proves nothing here
-in_doubt     the journal does not know whether it is there, and it was not seen
-unchecked    nothing that could be looked for travels with it
+contradicted the journal says that it is not there, but it is; or it is on another ticket than the
+             one that the service named
+not_seen     it was not found, which proves nothing here
+in_doubt     the journal does not know whether it is there, and it was not found
+unchecked    it carries nothing to look it up by
 ============ ======================================================================================
 """
 
@@ -145,7 +145,7 @@ NAMED_UNEXPLAINED = 1_000
 
 @frozen
 class RowCheck:
-    """A row, and what a verification has found of it.
+    """A row, and what a verification found for it.
 
     Attributes:
         key: the row's key, or ``None``.
@@ -153,9 +153,9 @@ class RowCheck:
         reference: what it was looked up by.
         state: what the journal said before, as ``accepted``.
         result: what was found; see :data:`RowResult`.
-        ticket_ids: the tickets that carry its reference; or the one that is there under its id,
-            with those without a reference that may be the same row once more.
-        why: a few words, where the result needs them.
+        ticket_ids: the tickets that carry its reference; or the one found by id, with those without
+            a reference that may be duplicates of the row.
+        why: the reason, where the result needs one.
     """
 
     key: str | None
@@ -172,9 +172,9 @@ class ListCheck:
     """A list that was read.
 
     Attributes:
-        day: the day it is of, as ``2024-04-19``; ``None`` for all there is.
-        tickets: how many tickets it gave.
-        total: how many there are by its own count; ``None`` if it tells none.
+        day: the day it covers, such as ``2024-04-19``; ``None`` for all tickets.
+        tickets: how many tickets it returned.
+        total: how many there are by its own count; ``None`` if it has none.
     """
 
     day: str | None
@@ -183,35 +183,35 @@ class ListCheck:
 
     @property
     def incomplete(self) -> bool:
-        """Whether it gave fewer tickets than there are by its own count."""
+        """Whether it returned fewer tickets than its own count says there are."""
         return self.total is not None and self.tickets < self.total
 
 
 @define(eq=False)
 class Verification:
-    """What one look at the helpdesk proves of a journal.
+    """What one lookup of all rows of a journal proves.
 
     The rows are kept in a temporary file until this is closed or dropped.
 
     Attributes:
         journal: the path of the journal.
         service, operation, target: what was pushed where.
-        place: where the references travel.
-        began: when the look began, in seconds since the epoch.
+        place: the field that holds the references.
+        began: when the lookup began, in seconds since the epoch.
         ended: when it ended.
-        row_by_row: each row was asked about by itself; otherwise lists were read.
+        row_by_row: each row was looked up by itself; otherwise lists were read.
         tickets: how many tickets were seen.
-        lists: the lists that were read, a day each where days are listed one by one.
-        counts: how many rows have which result.
-        by_id: of the present rows, those that are there under their ids, without the reference.
-        reasons: why rows could not be proved, with their number.
-        contradictions: what this look has shown that the outcomes deny.
-        noted: how many contradictions the journal lists, those of earlier looks among them.
-        first: the first rows of each result that is no proof.
-        unexplained: tickets without a reference, and no row's own, that were made by the user who
-            makes the journal's tickets in hours in which rows were sent. Each may be a row that
-            was executed twice and then rewritten by an agent, or what else that user makes.
-        unexplained_ids: the first thousand of them.
+        lists: the lists that were read; one per day where the service lists tickets by day.
+        counts: the number of rows with each result.
+        by_id: how many of the present rows were found by id, without their reference.
+        reasons: why rows could not be proved, each with the number of rows.
+        contradictions: what this lookup found that contradicts the journal.
+        noted: how many contradictions the journal lists, including those of earlier lookups.
+        first: the first rows of each result that proves nothing.
+        unexplained: tickets without a reference that belong to no row, made by the journal's own
+            user in hours in which rows were sent. Each may be a row that was executed twice and
+            then rewritten by an agent, or something else that this user made.
+        unexplained_ids: the ids of the first thousand of them.
     """
 
     journal: str
@@ -251,7 +251,7 @@ class Verification:
 
     @property
     def missing(self) -> int:
-        """Rows that the journal says are there, and are not."""
+        """Rows that the journal says are there, but are not."""
         return self.counts["missing"]
 
     @property

@@ -44,7 +44,7 @@ from .results import (
 )
 
 _ASKED = 500
-"""Rows that are asked about before what they told is put away."""
+"""Rows that are looked up before their results are stored."""
 _OF_A_KIND = 3
 """Rows of each day and each kind of content by which lists are judged."""
 
@@ -61,7 +61,7 @@ _NOT_SHOWING = "no row looked up at the same time was found by its reference"
 
 @frozen
 class Checked:
-    """How far a verification is: tickets seen in lists, or rows asked about."""
+    """Progress of a verification: tickets seen in lists, or rows looked up."""
 
     tickets: int
     rows: int
@@ -81,7 +81,7 @@ async def verify(
     on_event: VerifyObserver | None = None,
     now: Callable[[], float] = time.time,
 ) -> Verification:
-    """Check every row of a journal by one look, and write down what it shows.
+    """Check every row of a journal with one lookup, and record what it shows.
 
     Args:
         journal: open for writing, so that no push can run meanwhile.
@@ -89,14 +89,13 @@ async def verify(
         settle: seconds that the service is given until what was sent has to be visible; ``None``
             for the default.
         longest: the most seconds a call of this client may take.
-        day_of: see :class:`.looks.ListLookup`; ``None`` where the lists are not by day.
-        on_event: told how far it is.
+        day_of: see :class:`.lookup.ListLookup`; ``None`` where the lists are not by day.
+        on_event: called with the progress.
         now: the wall clock.
 
     Raises:
         InvalidInputError: ``settle`` is too short.
-        HelpdeskError: the look failed. What it had shown by then that contradicts an outcome
-            stands in the journal.
+        HelpdeskError: the lookup failed. Contradictions found by then are in the journal.
         JournalError: the journal failed.
     """
     noted = await journal.call(lambda session: session.longest_call(0.0))
