@@ -492,7 +492,7 @@ class Tickets(JournaledResource):
                 survives crashes: what was accepted is not sent again, nor is what is in doubt (see
                 :meth:`reconcile`), and everything else resumes. A row is recognized by its key, or
                 by its content if it has none. Attachments must be paths then.
-            reference: where a row's reference travels, by which a lost answer is looked up:
+            reference: where to put a row's reference, by which a lost answer is looked up:
                 ``"text"``, a line at the end of the comment; or ``None``: then a doubt becomes
                 "probable" at best. Used only with a journal.
             payloads: keep in the journal what is needed to send a row again, until the row is in
@@ -505,12 +505,11 @@ class Tickets(JournaledResource):
                 machine sent with another copy is not. Push with no other copy, and wait five
                 minutes after the last push with one.
             new_journal: start a new journal although another one on this machine has sent these
-                rows to the same place: they are sent once more.
-            keys_exact: with a journal, a variant spelling of an earlier key
-                (``1`` for ``0001``, upper or lower case, blanks) is another row. Otherwise such a
-                row is not sent if its content equals that of the earlier row, or if the source no
-                longer has the earlier spelling; what the row alone does not decide waits until the
-                end of the source.
+                rows to the same place: they are sent again.
+            keys_exact: with a journal, a variant spelling of an earlier key (``1`` for ``0001``,
+                upper or lower case, blanks) is a new row. Otherwise such a row is not sent if its
+                content equals that of the earlier row, or if the source no longer has the earlier
+                spelling; a row that cannot be decided alone waits until the end of the source.
             new_keys: with a journal, rows with new keys are sent even if their contents are known
                 under other keys. Otherwise more than 50 of the first 100 such rows stop the push
                 before any of them is sent.
@@ -609,7 +608,7 @@ class Tickets(JournaledResource):
         Nothing is sent. A doubt that is found once is present from then on, and a contradiction of
         an outcome is recorded in the journal, as :meth:`reconcile` does. A row that was not seen is
         *missing* only if the lookup could not have overlooked it (the list was complete, and showed
-        rows of its kind and day); otherwise it was *not seen*, with the reason.
+        comparable rows of the same day); otherwise it is *not seen*, with the reason.
 
         Args:
             journal: the file.
@@ -627,7 +626,7 @@ class Tickets(JournaledResource):
         Raises:
             InvalidInputError: ``settle`` is too short.
             JournalError: the journal cannot be used, or belongs to another push.
-            HelpdeskError: the lookup failed. Contradictions that it had shown by then are in the
+            HelpdeskError: the lookup failed. Contradictions found by then are in the
                 journal. It is safe to verify again.
         """
         return await self._created(reference).verify(journal, settle=settle, on_event=on_event)
