@@ -46,6 +46,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
+from .lazy import say_home
 from .phase import Attempt, Effect, Phase
 
 __all__ = [
@@ -437,3 +438,6 @@ class UnreadableReplyError(OutcomeUnknownError):
 
 class ReplyTooLargeError(UnreadableReplyError):
     """The answer unpacks to more bytes than the client accepts."""
+
+
+say_home(__name__, "kapture_async")

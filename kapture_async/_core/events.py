@@ -1,5 +1,6 @@
 """The events that ``on_event=`` callbacks receive: attempts, pushes, and lookups."""
 
+from .lazy import say_home as _say_home
 from .push.events import AnswersDiffer as AnswersDiffer
 from .push.events import PushEvent as PushEvent
 from .push.events import PushNoticed as PushNoticed
@@ -22,3 +23,5 @@ from .transport.transport import Observer as Observer
 from .transport.transport import RetryScheduled as RetryScheduled
 from .transport.transport import SlotWaiting as SlotWaiting
 from .transport.transport import TransportEvent as TransportEvent
+
+_say_home(__name__, "kapture_async")

@@ -9,6 +9,12 @@ from importlib.util import find_spec
 from types import FunctionType, ModuleType
 from typing import Any
 
+# What says one of these is named for good.
+_HOMES = (
+    *("kapture_async", "kapture_async.testing"),
+    *("support_async", "support_async.testing"),
+)
+
 
 def loaded_when_used(
     package: str, *modules: str
@@ -37,12 +43,10 @@ def loaded_when_used(
     def show(module: str) -> list[str]:
         """Make the names of a module attributes of the package."""
         loaded = import_module(module, package)
+        say_home(loaded.__name__, package)
         found = listed_in(loaded)
         for name in found:
-            value = getattr(loaded, name)
-            if isinstance(value, (type, FunctionType)) and "." in value.__module__:
-                value.__module__ = package
-            setattr(sys.modules[package], name, value)
+            setattr(sys.modules[package], name, getattr(loaded, name))
         return found
 
     def names() -> list[str]:
@@ -50,6 +54,23 @@ def loaded_when_used(
         return sorted(own.union(*map(show, modules)))
 
     return load, names
+
+
+def say_home(module: str, package: str) -> None:
+    """Have the classes and functions that a module lists say a package as their ``__module__``.
+
+    What already says a package keeps it. Modules that users import by themselves, or that both
+    packages show, call this at their end, so that the order of imports makes no difference.
+
+    Args:
+        module: its ``__name__``; it is loaded.
+        package: where users find the names.
+    """
+    loaded = sys.modules[module]
+    for name in listed_in(loaded):
+        value = getattr(loaded, name)
+        if isinstance(value, (type, FunctionType)) and value.__module__ not in _HOMES:
+            value.__module__ = package
 
 
 def listed_in(module: ModuleType) -> list[str]:

@@ -2,6 +2,7 @@
 
 from .journal.reader import ReadJournal as ReadJournal
 from .journal.records import Contradiction as Contradiction
+from .lazy import say_home as _say_home
 from .outcome import Accepted as Accepted
 from .outcome import NotSent as NotSent
 from .outcome import Outcome as Outcome
@@ -26,3 +27,5 @@ from .secret import Secret as Secret
 from .transport.failures import interrupted_by as interrupted_by
 from .transport.retry import RetryPolicy as RetryPolicy
 from .transport.settings import Timeout as Timeout
+
+_say_home(__name__, "kapture_async")

@@ -88,6 +88,8 @@ class SyncPages(Generic[T]):
     once what is being fetched ahead.
     """
 
+    __module__ = "kapture_async"  # also where support_async shows it
+
     def __init__(self, portal: Portal, pages: Pages[T]) -> None:
         self._portal = portal
         self._pages = pages

@@ -52,6 +52,8 @@ _kept: list[object] = []  # alive until the interpreter is gone
 class SyncInAsyncWarning(RuntimeWarning):
     """A blocking call was made in a thread whose own event loop is running, and stops it."""
 
+    __module__ = "kapture_async"  # also where support_async shows it
+
 
 class Portal:
     """Runs coroutines for blocking code, on an event loop of its own in a daemon thread.

@@ -93,6 +93,8 @@ class SyncPush(Generic[R]):
     drawn and not taken when a push is left early is reported ``NotSent``.
     """
 
+    __module__ = "kapture_async"  # also where support_async shows it
+
     def __init__(
         self, portal: Portal, make: Callable[[Any], Push[R]], source: Iterable[Any]
     ) -> None:
