@@ -918,7 +918,7 @@ class SyncTickets(SyncResource[Tickets]):
             max_concurrency, max_rate, patience, give_up_after, keep_going, on_event: as for
                 :meth:`push`.
             journal: the journal's file, created if it does not exist; as for :meth:`push`.
-            reference: where a row's reference travels: ``"text"``, a line at the end of
+            reference: where to put a row's reference: ``"text"``, a line at the end of
                 ``comment``; a :class:`Field` of an associate object; or ``None``. Used only
                 with a journal.
             payloads: keep in the journal what is needed to send a row again, until the ticket is
@@ -981,7 +981,7 @@ class SyncTickets(SyncResource[Tickets]):
         Waits until the settle time is over, then looks for the references; what is not found is
         looked for a second time. Absent rows can be sent again, by the same push. A lookup that
         shows no other row of the journal proves nothing and leaves rows open, and so does a ticket
-        without a reference that begins as the row does (the row is then probable).
+        without a reference that starts with the same text (the row is then probable).
 
         For the tickets of a :meth:`push` it pulls the days concerned; for an :meth:`update_many` it
         gets each unconfirmed ticket with its conversations. This holds as long as pulls list every
@@ -1390,9 +1390,9 @@ class SyncCustomers(SyncResource[Customers]):
             key: returns the row's name for its outcome; a :class:`Row` brings its own.
             max_concurrency, max_rate, patience, give_up_after, keep_going, on_event: as for
                 :meth:`SyncTickets.push`.
-            journal: the file of a journal, made if it is not there; as for
+            journal: the journal's file, created if it does not exist; as for
                 :meth:`SyncTickets.push`.
-            reference: where a row's reference travels: ``"text"``, a line at the end of
+            reference: where to put a row's reference: ``"text"``, a line at the end of
                 ``remarks``, which come back (section 7); a :class:`Field`, of an object of
                 ``customer_info`` that your tenant's Get Customer gives back; or ``None``. Used
                 only with a journal.
@@ -1497,7 +1497,7 @@ class SyncCustomers(SyncResource[Customers]):
         Nothing is sent. A doubt that is found once is present from then on, and a contradiction of
         an outcome is recorded in the journal, as :meth:`reconcile` does. A row that was not seen is
         *missing* only if the lookup could not have overlooked it (the list was complete, and showed
-        rows of its kind and day); otherwise it was *not seen*, with the reason.
+        comparable rows of the same day); otherwise it is *not seen*, with the reason.
 
         Args:
             journal: the file.
@@ -1515,7 +1515,7 @@ class SyncCustomers(SyncResource[Customers]):
         Raises:
             InvalidInputError: ``settle`` is too short.
             JournalError: the journal cannot be used, or belongs to another push.
-            HelpdeskError: the lookup failed. Contradictions that it had shown by then are in the
+            HelpdeskError: the lookup failed. Contradictions found by then are in the
                 journal. It is safe to verify again.
         """
         return self._portal.call(

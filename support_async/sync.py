@@ -875,9 +875,10 @@ class SyncTickets(SyncResource[Tickets]):
         Waits until the settle time is over, reads the user's whole history, and looks for the
         references; what is not found is looked for a second time. Absent rows can be sent again, by
         the same push. A lookup that shows no other row of the journal proves nothing and leaves
-        rows open, and so does a ticket without a reference that begins as the row does (the row is
-        then probable). This holds as long as the history lists every ticket within the settle time,
-        comments come back whole, and nothing else writes the references; :meth:`doctor` tests that.
+        rows open, and so does a ticket without a reference that starts with the same text (the row
+        is then probable). This holds as long as the history lists every ticket within the settle
+        time, comments come back whole, and nothing else writes the references; :meth:`doctor`
+        tests that.
 
         Args:
             journal: the file.

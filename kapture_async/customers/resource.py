@@ -367,9 +367,9 @@ class Customers(JournaledResource):
             key: returns the row's name for its outcome; a :class:`Row` brings its own.
             max_concurrency, max_rate, patience, give_up_after, keep_going, on_event: as for
                 :meth:`Tickets.push`.
-            journal: the file of a journal, made if it is not there; as for
+            journal: the journal's file, created if it does not exist; as for
                 :meth:`Tickets.push`.
-            reference: where a row's reference travels: ``"text"``, a line at the end of
+            reference: where to put a row's reference: ``"text"``, a line at the end of
                 ``remarks``, which come back (section 7); a :class:`Field`, of an object of
                 ``customer_info`` that your tenant's Get Customer gives back; or ``None``. Used
                 only with a journal.
@@ -465,7 +465,7 @@ class Customers(JournaledResource):
         Nothing is sent. A doubt that is found once is present from then on, and a contradiction of
         an outcome is recorded in the journal, as :meth:`reconcile` does. A row that was not seen is
         *missing* only if the lookup could not have overlooked it (the list was complete, and showed
-        rows of its kind and day); otherwise it was *not seen*, with the reason.
+        comparable rows of the same day); otherwise it is *not seen*, with the reason.
 
         Args:
             journal: the file.
@@ -483,7 +483,7 @@ class Customers(JournaledResource):
         Raises:
             InvalidInputError: ``settle`` is too short.
             JournalError: the journal cannot be used, or belongs to another push.
-            HelpdeskError: the lookup failed. Contradictions that it had shown by then are in the
+            HelpdeskError: the lookup failed. Contradictions found by then are in the
                 journal. It is safe to verify again.
         """
         return await self._added(reference).verify(journal, settle=settle, on_event=on_event)

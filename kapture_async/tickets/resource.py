@@ -592,7 +592,7 @@ class Tickets(JournaledResource):
             max_concurrency, max_rate, patience, give_up_after, keep_going, on_event: as for
                 :meth:`push`.
             journal: the journal's file, created if it does not exist; as for :meth:`push`.
-            reference: where a row's reference travels: ``"text"``, a line at the end of
+            reference: where to put a row's reference: ``"text"``, a line at the end of
                 ``comment``; a :class:`Field` of an associate object; or ``None``. Used only
                 with a journal.
             payloads: keep in the journal what is needed to send a row again, until the ticket is
@@ -657,7 +657,7 @@ class Tickets(JournaledResource):
         Waits until the settle time is over, then looks for the references; what is not found is
         looked for a second time. Absent rows can be sent again, by the same push. A lookup that
         shows no other row of the journal proves nothing and leaves rows open, and so does a ticket
-        without a reference that begins as the row does (the row is then probable).
+        without a reference that starts with the same text (the row is then probable).
 
         For the tickets of a :meth:`push` it pulls the days concerned; for an :meth:`update_many` it
         gets each unconfirmed ticket with its conversations. This holds as long as pulls list every

@@ -115,7 +115,7 @@ class PushOptions(OptionGroup):
 
     @property
     def place(self) -> Any:
-        """Where references travel, as the library has it."""
+        """Where references are put, as the library's value."""
         return None if self.reference == "none" else "text"
 
     @property

@@ -84,8 +84,8 @@ class Held(NamedTuple):
 
 
 class HeldBack(NamedTuple):
-    """A row that waits for the end of the source: is it one of an earlier run, with its key in
-    another spelling?"""
+    """A row that waits for the end of the source: is its key a variant spelling of an
+    earlier key?"""
 
     row: int
     ready: Any

@@ -203,7 +203,7 @@ class JournaledOperation(Generic[V, R]):
             patience: the most seconds to wait for the reference.
 
         Raises:
-            InvalidInputError: references do not travel, or a setting is wrong.
+            InvalidInputError: the push sends no references, or a setting is wrong.
             HelpdeskError: the ticket was not created, or that is in doubt.
         """
         if self.place == NOWHERE or isinstance(self.lookup, AskRows):
