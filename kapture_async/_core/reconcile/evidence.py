@@ -38,7 +38,7 @@ from ..journal.traits import OBJECTS, covers, lacking, strongest
 
 @frozen
 class ListedTicket:
-    """A ticket as a survey found it."""
+    """A ticket as a list shows it."""
 
     ticket_id: str | None
     """``None`` if it has none that can be read: then it is there, but cannot be named."""
@@ -75,7 +75,7 @@ class ListEnd:
 
 
 ListTickets = Callable[[float, float], AsyncIterator[ListedTicket | ListEnd]]
-"""A survey: gives every ticket created between two moments, in seconds since the epoch, and
+"""Gives every ticket created between two moments, in seconds since the epoch, and
 perhaps more; and says where each of its lists ends."""
 
 
