@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,7 +25,13 @@ from .._validation import wire_names
 from ..client import KaptureClient
 from ..customers.models import CustomerFields, NewCustomer
 from ..customers.push import mark_customer, pack_customer
-from ..tickets.models import KNOWN_FIELDS, UPDATE_FIELDS, NewTicket, TicketUpdate
+from ..tickets.models import (
+    KNOWN_FIELDS,
+    UPDATE_FIELDS,
+    NewTicket,
+    TicketDetail,
+    TicketUpdate,
+)
 from ..tickets.push import BY_TICKET, mark_update, pack, pack_update
 from .options import KaptureTarget, extra_pairs, extra_shape
 
@@ -110,7 +116,42 @@ def service(_: PushOptions | None = None) -> Service:
         pack=lambda ticket: pack(ticket.to_wire(), codec_of(INDIA)),
         wire=lambda ticket, reference, place: mark(ticket.to_wire(), reference, place),
         answer=_answer("title", "url"),
+        get_tickets=get_tickets,
     )
+
+
+async def get_tickets(
+    client: KaptureClient, ticket_ids: Sequence[str]
+) -> dict[str, dict[str, str | None]]:
+    """What a person recognizes tickets by, of those that exist.
+
+    Raises:
+        HelpdeskError: one of them could not be requested.
+    """
+    lookup = await client.tickets.get_many(ticket_ids)
+    for error in lookup.failed.values():
+        raise error
+    return {ticket_id: _texts_of(ticket) for ticket_id, ticket in lookup.found.items()}
+
+
+def _texts_of(ticket: TicketDetail) -> dict[str, str | None]:
+    fields = {
+        f"{name}.{inner}": str(value)
+        for name, fields in (ticket.associate_fields or {}).items()
+        if isinstance(fields, Mapping)
+        for inner, value in fields.items()
+    }
+    created = ticket.created_at
+    return {
+        "title": ticket.title,
+        "status": " / ".join(filter(None, (ticket.status_label, ticket.sub_status_label))),
+        "created": None if created is None else f"{created:%Y-%m-%d %H:%M %z}",
+        "assignee": ticket.assignee_name,
+        "priority": ticket.priority,
+        "folders": " > ".join(ticket.folders),
+        **fields,
+        "url": ticket.url,
+    }
 
 
 def _answer(*more: str, id: str = "ticket_id") -> Callable[[Outcome], dict[str, str | None]]:

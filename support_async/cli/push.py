@@ -6,6 +6,7 @@ Whatever can be wrong with a row is found before it is sent.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,17 +18,19 @@ from kapture_async._core.cli.push_options import PushOptions
 from kapture_async._core.cli.push_run import connect_by
 from kapture_async._core.cli.running import program_name
 from kapture_async._core.cli.service import Service, Vendor, Work
-from kapture_async._core.errors import InvalidInputError
+from kapture_async._core.errors import InvalidInputError, NotFoundError
 from kapture_async._core.push.sources import Build
 from kapture_async._core.transport.request import form_body
 
 from .._api import Operations
 from .._files import MAX_ATTACHMENT_BYTES
 from .._validation import checked_priority
+from ..client import SupportClient
 from ..tickets.models import WIRE_FIELDS, NewTicket, create_form
 from ..tickets.push import TEXT, ReferencePlace, mark, pack
 from .calls import client_of
 from .options import ID, PRIORITIES, PRIORITY, SupportTarget
+from .show import priority_word, status_word
 
 
 @frozen(kw_only=True)
@@ -106,7 +109,33 @@ def service(options: PushOptions | None = None) -> Service:
         pack=pack,
         wire=wire_of,
         answer=lambda outcome: {"ticket id": "not returned by the service"},
+        get_tickets=get_tickets,
     )
+
+
+async def get_tickets(
+    client: SupportClient, ticket_ids: Sequence[str]
+) -> dict[str, dict[str, str | None]]:
+    """What a person recognizes tickets by, of those that exist.
+
+    Raises:
+        HelpdeskError: one of them could not be requested.
+    """
+    found: dict[str, dict[str, str | None]] = {}
+    for ticket_id in ticket_ids:
+        try:
+            ticket = await client.tickets.get(ticket_id)
+        except NotFoundError:
+            continue
+        found[ticket_id] = {
+            "subject": ticket.subject,
+            "comment": ticket.comment,
+            "author": ticket.author,
+            "status": status_word(ticket.status),
+            "priority": priority_word(ticket.priority),
+            "category": ticket.category,
+        }
+    return found
 
 
 TRIAL_SUBJECT = "Trial ticket, please close"

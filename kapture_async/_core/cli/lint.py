@@ -76,8 +76,10 @@ class Lint:
         """Look at a row's content; :meth:`end_row` says where it stands."""
         self._content = content
 
-    def end_row(self, line: int | None, key: str | None, *, good: bool) -> None:
-        """The row is complete.
+    def end_row(
+        self, line: int | None, key: str | None, *, good: bool
+    ) -> list[tuple[str, str | None]]:
+        """The row is complete; returns what looks wrong in it: words, and the wire name.
 
         Args:
             line: where it begins.
@@ -101,7 +103,7 @@ class Lint:
                     if len(self.clash_lines) < _CLASHES:
                         self.clash_lines.append((first[0], line))
         if content is None or not good:
-            return
+            return []
         for name, text in _texts(content):
             for words in _remarks(name, text):
                 found[words, name] = None
@@ -115,6 +117,7 @@ class Lint:
             remark.rows += 1
             if line is not None and len(remark.lines) < _EXAMPLES:
                 remark.lines.append(line)
+        return list(found)
 
 
 def _texts(content: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:

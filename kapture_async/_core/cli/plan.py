@@ -70,8 +70,28 @@ class KeyTrouble:
     stops: bool = False
 
 
+Finding = tuple[str, str | None]
+"""What looks wrong in a row: words, and the wire name."""
+
+
 @define
-class _Plan:
+class Plan:
+    """What a push of a file would do.
+
+    Attributes:
+        most: so many messages of bad rows are kept.
+        rows: in the file.
+        bad: of them those that cannot be sent.
+        shown: messages of the first of those.
+        unreadable: why the file could not be read to its end.
+        states: rows by the state that the journal has for them; ``None`` without a journal.
+        journal: its path, then.
+        lint: what looks wrong.
+        second, repeated: rows with the key of an earlier one, with other or with the same content.
+        keys: what a push would make of keys that the journal does not have.
+    """
+
+    most: int = _BAD_KEPT
     rows: int = 0
     bad: int = 0
     shown: list[str] = field(factory=list)
@@ -97,6 +117,50 @@ class _Plan:
         """Whether there are keys that a person has to check."""
         return bool(self.second or self.keys.respelled or self.keys.changed or self.keys.stops)
 
+    def read(
+        self,
+        rows: FileRows,
+        options: PushOptions,
+        service: Service,
+        on_row: Callable[[Row[Any], list[Finding]], None] = lambda row, findings: None,
+    ) -> None:
+        """Read the rows to their end; their content must be given to the lint as they come.
+
+        Args:
+            rows: of the file.
+            options: of the push.
+            service: what it goes to.
+            on_row: called with each row, and with what looks wrong in it.
+
+        Raises:
+            JournalError: the journal is of another push.
+        """
+        known = _known(self, rows, options, service)
+        journaled = options.journal_path is not None
+        try:
+            for row in rows:
+                self.rows += 1
+                own_key = row.key if row.keyed else None
+                before = self.lint.repeated_keys, self.lint.clashes
+                on_row(row, self.lint.end_row(row.line, own_key, good=row.problem is None))
+                again, second = self.lint.repeated_keys - before[0], self.lint.clashes - before[1]
+                if row.problem is not None:
+                    self.bad += 1
+                    if len(self.shown) < self.most:
+                        self.shown.append(one_line(row.problem.message))
+                elif journaled and again:
+                    self.second += second
+                    self.repeated += not second
+                elif self.states is not None and known is not None:
+                    self.states[known.state_of(row)] += 1
+        except InvalidInputError as error:
+            self.unreadable = error
+        if self.states is not None and known is not None:
+            self.states["new"] -= known.end()
+            self.states["respelled"] = known.trouble.respelled
+            self.states += Counter()  # without what is 0
+            self.keys = known.trouble
+
 
 def plan_file(
     options: PushOptions,
@@ -109,36 +173,11 @@ def plan_file(
     options.check_together()
     began = time.monotonic()
     screen = console(stderr=options.as_json)
-    plan = _Plan()
-    most = _BAD_SHOWN if screen.is_terminal else _BAD_KEPT
+    plan = Plan(most=_BAD_SHOWN if screen.is_terminal else _BAD_KEPT)
     with opened(options.file) as stream:
         rows = rows_of(stream, options, service, plan.lint.look)
         announce(rows, service)
-        known = _known(plan, rows, options, service)
-        journaled = options.journal_path is not None
-        try:
-            for row in rows:
-                plan.rows += 1
-                own_key = row.key if row.keyed else None
-                before = plan.lint.repeated_keys, plan.lint.clashes
-                plan.lint.end_row(row.line, own_key, good=row.problem is None)
-                again, second = plan.lint.repeated_keys - before[0], plan.lint.clashes - before[1]
-                if row.problem is not None:
-                    plan.bad += 1
-                    if len(plan.shown) < most:
-                        plan.shown.append(one_line(row.problem.message))
-                elif journaled and again:
-                    plan.second += second
-                    plan.repeated += not second
-                elif plan.states is not None and known is not None:
-                    plan.states[known.state_of(row)] += 1
-        except InvalidInputError as error:
-            plan.unreadable = error
-        if plan.states is not None and known is not None:
-            plan.states["new"] -= known.end()
-            plan.states["respelled"] = known.trouble.respelled
-            plan.states += Counter()  # without what is 0
-            plan.keys = known.trouble
+        plan.read(rows, options, service)
     seconds = time.monotonic() - began
     _show(screen, plan, rows, options, rate)
     if plan.unreadable is not None:
@@ -157,7 +196,7 @@ def plan_file(
     return REJECTED if plan.look_at_keys else DONE
 
 
-def _known(plan: _Plan, rows: FileRows, options: PushOptions, service: Service) -> KnownRows | None:
+def _known(plan: Plan, rows: FileRows, options: PushOptions, service: Service) -> KnownRows | None:
     """What the journal has; ``None`` if there is none."""
     path = options.journal_path
     stored = None if path is None else job_in(path)
@@ -175,7 +214,7 @@ def _known(plan: _Plan, rows: FileRows, options: PushOptions, service: Service) 
 
 
 def _show(
-    screen: Console, plan: _Plan, rows: FileRows, options: PushOptions, rate: float | None
+    screen: Console, plan: Plan, rows: FileRows, options: PushOptions, rate: float | None
 ) -> None:
     from rich.text import Text
 
@@ -218,7 +257,7 @@ def _reference(options: PushOptions) -> str | None:
     return options.reference or "text"
 
 
-def _from_journal(plan: _Plan) -> Iterator[tuple[str, int, str, str]]:
+def _from_journal(plan: Plan) -> Iterator[tuple[str, int, str, str]]:
     if (states := plan.states) is None:
         return
     yield "already there", states["accepted"], "green", f"according to {plan.journal}"
@@ -228,7 +267,7 @@ def _from_journal(plan: _Plan) -> Iterator[tuple[str, int, str, str]]:
         yield "in doubt", doubts, "red", "look them up with `reconcile`"
 
 
-def _of_keys(plan: _Plan) -> Iterator[tuple[str, int, str, str]]:
+def _of_keys(plan: Plan) -> Iterator[tuple[str, int, str, str]]:
     keys = plan.keys
     if plan.second:
         yield "second rows", plan.second, "red", "will not be sent: an earlier row has the key"
@@ -241,7 +280,7 @@ def _of_keys(plan: _Plan) -> Iterator[tuple[str, int, str, str]]:
         yield "changed since", keys.changed, "yellow", "already there, with other content"
 
 
-def _show_clashes(screen: Console, plan: _Plan) -> None:
+def _show_clashes(screen: Console, plan: Plan) -> None:
     lines = plan.lint.clash_lines
     shown = lines[: _BAD_SHOWN if screen.is_terminal else len(lines)]
     more = first_of(len(shown), plan.lint.clashes)
@@ -263,7 +302,7 @@ def _time_for(rows: int, rate: float | None) -> str:
     )
 
 
-def _show_remarks(screen: Console, plan: _Plan) -> None:
+def _show_remarks(screen: Console, plan: Plan) -> None:
     from rich.text import Text
 
     remarks = plan.lint.remarks
@@ -282,7 +321,7 @@ def _show_remarks(screen: Console, plan: _Plan) -> None:
         screen.print(f"  and {len(remarks) - _REMARKS_SHOWN} other kinds", style="dim")
 
 
-def _json(plan: _Plan, rows: FileRows, rate: float | None, seconds: float) -> dict[str, Any]:
+def _json(plan: Plan, rows: FileRows, rate: float | None, seconds: float) -> dict[str, Any]:
     return {
         "rows": plan.rows,
         "bad": plan.bad,

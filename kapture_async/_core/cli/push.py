@@ -103,7 +103,7 @@ def push_file(options: PushOptions, target: Target, service: Service) -> int:
 
         pushing = run(main)
     if source is not None and pushing.complete:
-        _save_the_end(options, source)
+        save_the_end(options, source)
     show_end(pushing, rows, options, target, service)
     return end_of(pushing, options, target, service)
 
@@ -242,7 +242,7 @@ def source_for(
     return SourceFile(options.keys, shape, saved.as_text(), options.again, same)
 
 
-def _save_the_end(options: PushOptions, source: SourceFile) -> None:
+def save_the_end(options: PushOptions, source: SourceFile) -> None:
     """Record in the journal that its file was read to its end, and no row of it is missing.
 
     Without that, the journal alone does not show whether there are rows that it has never seen:
@@ -271,19 +271,8 @@ def push_one(options: PushOptions, target: Target, service: Service) -> int | No
         assert source is not None
         assert journal is not None
         settings = target.settings()
-        one = _OneRow(rows)
-
-        async def main() -> None:
-            connection = service.connect(settings, 1, options.timeout)
-            async with connection as (_, start):
-                how = push_settings(options) | {"max_concurrency": 1}
-                push = start(one.rows(), one.on_event, **how)
-                push._describe_source(source)
-                async with push as outcomes:
-                    async for outcome in outcomes:
-                        one.take(outcome)
-
-        run(main)
+        one = OneRow(rows)
+        run(lambda: send_one(one, source, options, settings, service))
     outcome = one.sent
     if outcome is None:
         what = "no row left that can be sent"
@@ -309,7 +298,32 @@ def push_one(options: PushOptions, target: Target, service: Service) -> int | No
     return DONE
 
 
-class _OneRow:
+async def send_one(
+    one: OneRow,
+    source: SourceFile,
+    options: PushOptions,
+    settings: Mapping[str, Any],
+    service: Service,
+) -> None:
+    """Push the first row that can be sent, and no other.
+
+    Args:
+        one: gives it, and has its outcome afterwards.
+        source: what the journal records of the file.
+        options: of the push.
+        settings: of the client.
+        service: what is pushed to.
+    """
+    async with service.connect(settings, 1, options.timeout) as (_, start):
+        how = push_settings(options) | {"max_concurrency": 1}
+        push = start(one.rows(), one.on_event, **how)
+        push._describe_source(source)
+        async with push as outcomes:
+            async for outcome in outcomes:
+                one.take(outcome)
+
+
+class OneRow:
     """Gives one row after the other, until one of them was sent."""
 
     def __init__(self, rows: Iterable[Row[Any]]) -> None:

@@ -34,6 +34,7 @@ from ..push.journaling import SourceFile
 from ..push.push import Push
 from ..push.report import ReportFile, Summary
 from ..push.rows import Row
+from ..push.throttle import ThrottleState
 from .exit_codes import code_of_push
 from .progress import PushDisplay
 from .running import Interrupts
@@ -93,6 +94,7 @@ class PushRun:
 
     Attributes:
         display: how far it is.
+        signals: Ctrl-C and the like stop it; otherwise only :meth:`stop` does.
         report: where each row is written, if anywhere.
         on_outcome: called with each outcome.
         journaled: the journal has what the report would have.
@@ -112,6 +114,7 @@ class PushRun:
     """
 
     display: PushDisplay
+    signals: bool = True
     report: ReportFile | None = None
     on_outcome: Callable[[Outcome], None] | None = None
     journaled: bool = False
@@ -154,6 +157,16 @@ class PushRun:
         # Of those that were not sent, only the bad ones never can be.
         left = self.summary.counts["not_sent"] - self.bad
         return not (broken_off or failed or left)
+
+    @property
+    def throttle(self) -> ThrottleState | None:
+        """The limits that the push has found; ``None`` before it has begun."""
+        return None if self._push is None else self._push._throttle.state
+
+    def stop(self) -> None:
+        """Take no further rows. What is in flight finishes."""
+        self.interrupted = True
+        self._stop("interrupted")
 
     def on_event(self, event: PushEvent) -> None:
         """Note what the push reports."""
@@ -212,18 +225,18 @@ class PushRun:
             push._describe_source(source)
 
         def press(number: int) -> None:
-            self.interrupted = True
             if number == 1:
-                self._stop("interrupted")
+                self.stop()
                 self.display.announce(
                     "stopping once requests in flight have finished; Ctrl-C again cuts them off"
                 )
             else:
-                self.cut_off = True
+                self.interrupted = self.cut_off = True
                 task.cancel()
 
         try:
-            with Interrupts(press), self.display:
+            signals = Interrupts(press) if self.signals else contextlib.nullcontext()
+            with signals, self.display:
                 began = time.monotonic()
                 try:
                     await self._read(push, task)
@@ -275,8 +288,8 @@ class PushRun:
                 second.cancel()
 
     def _stop(self, reason: str) -> None:
-        assert self._push is not None
-        self._push.stop(reason)
+        if self._push is not None:
+            self._push.stop(reason)
         if self._source is not None:
             self._source.end()
 

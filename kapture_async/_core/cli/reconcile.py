@@ -124,7 +124,7 @@ def reconcile_journal(
 
         try:
             with waiting:
-                found = ask_helpdesk(before, target, service, timeout, look)
+                found = run(lambda: ask_helpdesk(before, target, service, timeout, look))
         except HelpdeskError as error:
             earlier = Reconciliation.before(error)
             if earlier is not None:
@@ -143,7 +143,7 @@ def reconcile_journal(
     return UNKNOWN if left else DONE
 
 
-def ask_helpdesk(
+async def ask_helpdesk(
     status: JournalStatus,
     target: Target,
     service: Service,
@@ -161,14 +161,9 @@ def ask_helpdesk(
     """
     if timeout is None and status.saved is not None:
         timeout = status.saved.timeout
-    settings = target.settings()
     place = service.place_in(status.job.place)
-
-    async def main() -> Any:
-        async with service.connect(settings, 1, timeout or TIMEOUT) as (client, _):
-            return await look(getattr(client, service.resource), place)
-
-    return run(main)
+    async with service.connect(target.settings(), 1, timeout or TIMEOUT) as (client, _):
+        return await look(getattr(client, service.resource), place)
 
 
 async def patiently(

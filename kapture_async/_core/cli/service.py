@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attrs import Factory, frozen
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from ..outcome import Outcome
     from ..reconcile.doctor import Diagnosis
     from .push_options import PushOptions
+
+
+TicketTexts = Mapping[str, str | None]
+"""What a person recognizes a ticket by, by names for that person; ``url`` is where to open it."""
 
 
 @frozen(kw_only=True)
@@ -41,6 +45,8 @@ class Service:
         pack: a row without a key, as a journal identifies it.
         wire: a row with a reference at a place, as it is sent, by wire names.
         answer: what the service answered for an accepted row, by names for a person.
+        get_tickets: gets tickets by their ids with a client, as far as they exist; ``None`` if
+            the rows are not tickets.
     """
 
     program: str
@@ -60,6 +66,7 @@ class Service:
     command: str = "push"
     resource: str = "tickets"
     fills: Mapping[str, str | None] = Factory(dict)
+    get_tickets: Callable[[Any, Sequence[str]], Awaitable[Mapping[str, TicketTexts]]] | None = None
 
     @property
     def filled_in(self) -> dict[str, str]:

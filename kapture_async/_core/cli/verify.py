@@ -34,6 +34,7 @@ from .journal_status import contradiction_json, moment, read_status
 from .options import Target, journal_argument, lookup_timeout_option, one_json_option, positive
 from .output import format_to_write, new_file, new_output
 from .reconcile import OURS, ask_helpdesk, target_of
+from .running import run
 from .service import Service, Vendor
 from .status import show_contradictions
 
@@ -147,7 +148,7 @@ def _verified(
 
     say(f"checking {count(before.counts.rows, 'row')} of {path} against the helpdesk", stderr=True)
     try:
-        found: Verification = ask_helpdesk(before, target, service, timeout, look)
+        found: Verification = run(lambda: ask_helpdesk(before, target, service, timeout, look))
     except HelpdeskError as error:
         if isinstance(error, OURS):
             raise
