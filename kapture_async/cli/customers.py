@@ -10,6 +10,7 @@ import click
 from .._core.cli.console import count, json_line, one_line, say
 from .._core.cli.options import (
     Command,
+    Sectioned,
     Target,
     json_option,
     target_options,
@@ -75,7 +76,7 @@ def _row(
     return body_of(body)
 
 
-@customers.command()
+@customers.command(cls=Sectioned)
 @_what_is_said
 def add(timeout: float, as_json: bool, target: Target, **said: Any) -> None:
     """Add one customer: a name, and a phone number or an e-mail address.
@@ -92,7 +93,7 @@ def add(timeout: float, as_json: bool, target: Target, **said: Any) -> None:
     _show_saved("Added", run(call), None, as_json=as_json)
 
 
-@customers.command()
+@customers.command(cls=Sectioned)
 @click.argument("customer_id")
 @_what_is_said
 def update(customer_id: str, timeout: float, as_json: bool, target: Target, **said: Any) -> None:

@@ -17,7 +17,7 @@ from .._core.cli.demo import (
     play_demo,
     run_emulator,
 )
-from .._core.cli.options import gathering
+from .._core.cli.options import Sectioned, gathering
 from .._core.cli.push_run import connect_by
 from .._core.errors import HelpdeskError
 from .._core.outcome import Outcome
@@ -106,7 +106,7 @@ async def _look_around(client: KaptureClient, accepted: list[Outcome]) -> list[s
     return [*lines, f"pulled the day back: {len(rows):,} tickets, {solved} of them resolved"]
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @gathering("options", DemoOptions)
 def demo(options: DemoOptions) -> None:
     """Push tickets into a Kapture emulator on this machine.
@@ -117,7 +117,7 @@ def demo(options: DemoOptions) -> None:
     sys.exit(play_demo(options, demo_service(options, program())))
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @emulator_options(
     click.option(
         "--token",

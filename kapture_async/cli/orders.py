@@ -10,7 +10,14 @@ import click
 from attrs import evolve, frozen
 
 from .._core.cli.console import count, json_line, one_line, say
-from .._core.cli.options import Target, UserAndPassword, json_option, target_options, timeout_option
+from .._core.cli.options import (
+    Sectioned,
+    Target,
+    UserAndPassword,
+    json_option,
+    target_options,
+    timeout_option,
+)
 from .._core.cli.output import listing_options, put_rows, refuse_both, warn_of_short
 from .._core.cli.running import Reading, run
 from .._core.errors import ConfigurationError
@@ -71,7 +78,7 @@ _BODY = click.option(
 )
 
 
-@orders.command()
+@orders.command(cls=Sectioned)
 @_BODY
 @timeout_option
 @json_option
@@ -88,7 +95,7 @@ def add(body: str, timeout: float, as_json: bool, target: Target) -> None:
     _show_saved("Added", run(call), None, as_json=as_json)
 
 
-@orders.command()
+@orders.command(cls=Sectioned)
 @click.argument("order_id")
 @_BODY
 @click.option(

@@ -12,8 +12,7 @@ from attrs import evolve, frozen
 
 from .._api import ADD_CUSTOMER, ADD_TICKET, INDIA, UPDATE_TICKET, codec_of
 from .._core.cli.commands import exit_codes
-from .._core.cli.exit_codes import EXIT_CODES
-from .._core.cli.options import Decorator, Target, gathering, pairs, target_options
+from .._core.cli.options import Decorator, Sectioned, Target, gathering, pairs, target_options
 from .._core.cli.push import push_file
 from .._core.cli.push_options import PushOptions
 from .._core.cli.push_run import connect_by
@@ -227,10 +226,10 @@ class UpdateOptions(KapturePushOptions):
         return needed | {name: value for name, value in given.items() if value is not None}
 
 
-@click.command("update-many")
+@click.command("update-many", cls=Sectioned)
 @gathering("options", UpdateOptions)
 @target_options(KaptureTarget)
-@exit_codes(EXIT_CODES)
+@exit_codes
 def update_many(options: PushOptions, target: Target) -> None:
     """Update the tickets listed in a FILE: comment, sub-status and more.
 
@@ -334,10 +333,10 @@ class CustomerOptions(PushOptions):
         return Field(self.reference, as_list=False)
 
 
-@click.command("push-customers")
+@click.command("push-customers", cls=Sectioned)
 @gathering("options", CustomerOptions)
 @target_options(KaptureTarget)
-@exit_codes(EXIT_CODES)
+@exit_codes
 def push_customers(options: PushOptions, target: Target) -> None:
     """Push a FILE of customers. It works like `push`, with the same kinds of files, journals and
     commands.

@@ -10,6 +10,7 @@ import click
 from .._core.cli.console import json_line, one_line, say, show_error, warn
 from .._core.cli.exit_codes import DONE, REJECTED, code_of_error, worst_of
 from .._core.cli.options import (
+    Sectioned,
     Target,
     json_option,
     one_json_option,
@@ -28,7 +29,7 @@ from .options import EXTRA, KaptureTarget, extra_shape, objects_of, set_option
 from .push import service
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @click.option("--title", required=True)
 @click.option("--details", metavar="TEXT", help="The description.")
 @click.option("--email", metavar="ADDRESS", help="Of the customer.")
@@ -72,7 +73,7 @@ def add(
             say(one_line(added.url), style="dim")
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @click.argument("ticket_id")
 @click.option("--sub-status", required=True, metavar="KEY", help="Such as PS; tenants differ.")
 @click.option("--comment", metavar="TEXT")
@@ -209,7 +210,7 @@ def _entry(entry: object) -> str:
     return " ".join(str(part) for part in (*told, text) if part)
 
 
-@click.command(short_help="Check whether lost answers can be looked up.")
+@click.command(cls=Sectioned, short_help="Check whether lost answers can be looked up.")
 @click.option(
     "--reference",
     metavar="[text|OBJECT.FIELD]",

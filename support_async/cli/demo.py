@@ -18,7 +18,7 @@ from kapture_async._core.cli.demo import (
     play_demo,
     run_emulator,
 )
-from kapture_async._core.cli.options import gathering
+from kapture_async._core.cli.options import Sectioned, gathering
 from kapture_async._core.cli.push_run import connect_by
 from kapture_async._core.errors import HelpdeskError
 from kapture_async._core.outcome import Outcome
@@ -164,7 +164,7 @@ def _words(error: HelpdeskError) -> str:
     return f"{error.outcome.replace('_', ' ')}, {error.message}"
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @gathering("options", DemoOptions)
 def demo(options: DemoOptions) -> None:
     """Push tickets into a Support Ticket emulator on this machine.
@@ -175,7 +175,7 @@ def demo(options: DemoOptions) -> None:
     sys.exit(play_demo(options, demo_service(options, program())))
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @emulator_options(
     click.option(
         "--token-seconds",

@@ -15,6 +15,7 @@ from kapture_async._core.cli.console import count, json_line, labelled, say
 from kapture_async._core.cli.exit_codes import DONE, UNKNOWN, USAGE
 from kapture_async._core.cli.options import (
     Command,
+    Sectioned,
     Target,
     json_option,
     one_json_option,
@@ -45,7 +46,7 @@ from .push import TRIAL_SUBJECT, TRIAL_TEXT, program, service
 from .show import Table, created_json, history_cells, history_table, show_created, show_ticket
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @click.option("--subject", required=True, metavar="TEXT", help="At most 500 characters.")
 @comment_options
 @click.option("--category", **ID, required=True, help="See `categories`.")
@@ -105,7 +106,7 @@ def show(ticket_id: str, timeout: float, as_json: bool, target: Target) -> None:
         show_ticket(ticket)
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @click.argument("ticket_id", **ID)
 @comment_options
 @timeout_option
@@ -124,7 +125,7 @@ def reply(
     say(f"Replied to ticket {ticket_id}", style="green")
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @click.argument("ticket_id", **ID)
 @click.option(
     "--tag",
@@ -149,7 +150,7 @@ def update(
     say(f"Updated ticket {ticket_id}", style="green")
 
 
-@click.command("set-priority")
+@click.command("set-priority", cls=Sectioned)
 @click.argument("ticket_id", **ID)
 @click.argument("priority", **PRIORITY)
 @timeout_option
@@ -169,7 +170,7 @@ def _several(command: Command) -> Command:
     return with_options((argument, timeout_option, target_options(SupportTarget)))(command)
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @_several
 def close(ticket_ids: tuple[str, ...], timeout: float, target: Target) -> None:
     """Close tickets. Exit code 1 if one of them is already closed."""
@@ -182,7 +183,7 @@ def close(ticket_ids: tuple[str, ...], timeout: float, target: Target) -> None:
     )
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @_several
 def reopen(ticket_ids: tuple[str, ...], timeout: float, target: Target) -> None:
     """Reopen closed tickets. Exit code 1 if one of them is already open."""
@@ -195,7 +196,7 @@ def reopen(ticket_ids: tuple[str, ...], timeout: float, target: Target) -> None:
     )
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @click.argument("attachment_id", **ident("ATTACHMENT_ID"))
 @click.option(
     "--to",
@@ -330,7 +331,7 @@ def history(
 # --- doctor ----------------------------------------------------------------------------------
 
 
-@click.command(short_help="Check whether lost answers can be looked up.")
+@click.command(cls=Sectioned, short_help="Check whether lost answers can be looked up.")
 @click.option("--category", **ID, required=True, help="Of the trial ticket; see `categories`.")
 @click.option("--priority", **PRIORITY, required=True, help="Of the trial ticket.")
 @click.option("--subject", metavar="TEXT", default=TRIAL_SUBJECT, help="Instead of the default.")

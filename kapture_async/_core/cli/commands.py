@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from attrs import frozen
+from click.shell_completion import CompletionItem
+
+from .exit_codes import EXIT_CODES
 
 if TYPE_CHECKING:
     from .service import Vendor
@@ -48,14 +51,15 @@ AFTER_A_PUSH: Mapping[str, Entry] = {
 }
 
 
-def exit_codes(text: str) -> Callable[[F], F]:
-    """Give the help of a command its exit codes."""
+MORE: Mapping[str, Entry] = {
+    "completion": _shared("completion", "Complete commands and options in your shell."),
+}
 
-    def decorate(function: F) -> F:
-        function.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\n{text}"
-        return function
 
-    return decorate
+def exit_codes(function: F) -> F:
+    """Give the help of a command the table of exit codes."""
+    function.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\n{EXIT_CODES}"
+    return function
 
 
 class Commands(click.Group):
@@ -77,6 +81,21 @@ class Commands(click.Group):
         self._sections = sections
         entries = {name: entry for some in sections.values() for name, entry in some.items()}
         self.commands: MutableMapping[str, click.Command] = _Loaded(entries, vendor)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table of the exit codes."""
+        formatter.write_paragraph()
+        formatter.write_text(EXIT_CODES)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The names of commands that begin like this; none of them is imported."""
+        commands = (pair for entries in self._sections.values() for pair in entries.items())
+        found = [
+            CompletionItem(name, help=entry.help)
+            for name, entry in commands
+            if name.startswith(incomplete)
+        ]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the sections of the help."""
@@ -129,7 +148,7 @@ def _bound(function: Callable[..., int], name: str, vendor: Vendor) -> click.Com
     def call(**given: Any) -> None:
         sys.exit(function(vendor, **given))
 
-    from .options import gathering, target_options
+    from .options import Sectioned, gathering, target_options
 
     own = call.__dict__.pop("__click_params__", [])
     command: Callable[..., Any] = call
@@ -139,7 +158,7 @@ def _bound(function: Callable[..., int], name: str, vendor: Vendor) -> click.Com
     if "options" in wanted:
         command = gathering("options", vendor.options)(command)
     command.__dict__.setdefault("__click_params__", []).extend(own)
-    kind = getattr(function, "command_class", click.Command)
+    kind = getattr(function, "command_class", Sectioned)
     made: click.Command = click.command(
         name, cls=kind, **getattr(function, "command_settings", {})
     )(command)

@@ -27,44 +27,20 @@ BUG: Final = 70
 
 EXIT_CODES: Final = """\
 \b
-Exit codes:
-  0    all accepted
-  1    some rejected
-  2    wrong usage, or unusable input or journal
-  3    some unknown: they may or may not be in the helpdesk
-  4    some not sent
-  5    with --verify: the helpdesk disagrees with a recorded outcome
+Exit codes, the same for all commands:
+  0    done, and nothing is left open
+  1    rejected; `plan`: keys to check
+  2    wrong usage, or an unusable file, setting or journal
+  3    in doubt: may or may not be in the helpdesk; `verify`: not proved
+  4    not sent, or the helpdesk could not be reached
+  5    the helpdesk disagrees with a recorded outcome
   6    stopped: needs your confirmation
+  70   a bug in this program
   130  interrupted
 If several hold: 130, then 5, 3, 2, 6, 4, 1.
 """
 
-RECONCILE_CODES: Final = """\
-\b
-Exit codes:
-  0    no row is in doubt any more
-  2    wrong usage, or an unusable journal
-  3    doubts remain
-  4    the helpdesk could not be reached
-  5    the helpdesk disagrees with a recorded outcome; see the contradictions
-  130  interrupted; nothing was changed
-If several hold: 130, then 5, 3, 2, 4.
-"""
-
-
 _ORDER = (INTERRUPTED, CONTRADICTION, UNKNOWN, USAGE, CONFIRM, NOT_SENT, REJECTED)
-
-VERIFY_CODES: Final = """\
-\b
-Exit codes:
-  0    every row is proved
-  2    wrong usage, or an unusable journal
-  3    rows are missing, in doubt, or could not be proved
-  4    the helpdesk could not be reached
-  5    rows are there twice, or the helpdesk disagrees with a recorded outcome
-  130  interrupted
-If several hold: 130, then 5, 3, 2, 4.
-"""
 
 
 def code_of_push(

@@ -297,7 +297,8 @@ class Target(OptionGroup):
     @classmethod
     def options(cls) -> tuple[Decorator, ...]:
         """See :class:`OptionGroup`."""
-        return (
+        return section(
+            "Where to, and as whom",
             cls.with_variable("--base-url", "BASE_URL", metavar="URL", help="The whole address."),
             *cls.own_options(),
             cls.with_variable(
@@ -347,6 +348,36 @@ class Target(OptionGroup):
             settings: for click.
         """
         return click.option(option, envvar=f"{cls.prefix}_{name}", show_envvar=True, **settings)
+
+
+class Sectioned(click.Command):
+    """A command whose help shows its options in the sections that :func:`section` gave them."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None and isinstance(param, click.Option):
+                title = getattr(param, "section", "Options")
+                sections.setdefault(title, []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+def section(title: str, *options: Decorator) -> tuple[Decorator, ...]:
+    """Options that stand together in the help, below this title."""
+
+    def titled(option: Decorator) -> Decorator:
+        def decorate(command: Command) -> Command:
+            made = option(command)
+            made.__click_params__[-1].section = title  # type: ignore[attr-defined]
+            return made
+
+        return decorate
+
+    return tuple(titled(option) for option in options)
 
 
 def target_options(target: type[Target]) -> Decorator:

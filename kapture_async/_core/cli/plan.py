@@ -440,17 +440,8 @@ class KnownRows:
         return self._spellings.get(fold(key), [])
 
 
-_PLAN_CODES = """\
-\b
-Exit codes:
-  0    every row can be sent
-  1    some keys need checking: two rows with one key, or changed rows
-  2    some cannot, or the input cannot be read
-"""
-
-
 @reading
-@exit_codes(_PLAN_CODES)
+@exit_codes
 @click.option(
     "--rate", type=positive, metavar="PER_SECOND", help="Tickets per second, to estimate the time."
 )

@@ -38,7 +38,7 @@ from .console import (
     show_commands,
     show_error,
 )
-from .exit_codes import DONE, EXIT_CODES, NOT_SENT, code_of_error
+from .exit_codes import DONE, NOT_SENT, code_of_error
 from .next_steps import push_command
 from .options import Target
 from .plan import plan_file
@@ -54,7 +54,7 @@ from .source_file import KEY, announce, name_of_file, opened, rows_of, size_of
 _LINES_SHOWN = 12
 
 
-@exit_codes(EXIT_CODES)
+@exit_codes
 def push(vendor: Vendor, options: PushOptions, target: Target) -> int:
     """Push a FILE of tickets: CSV with a header line, or JSON Lines; `-` is standard input.
 

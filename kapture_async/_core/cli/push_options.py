@@ -13,7 +13,7 @@ from ..errors import RejectedError
 from ..journal.records import LATER
 from ..push.push import MAX_CONCURRENCY
 from ..push.sources import Columns
-from .options import Decorator, OptionGroup, pairs, typed
+from .options import Decorator, OptionGroup, pairs, section, typed
 
 STDIN = "-"
 SUFFIX = ".journal"
@@ -157,135 +157,151 @@ class PushOptions(OptionGroup):
         """See :class:`.OptionGroup`."""
         return (
             click.argument("file", type=click.Path(allow_dash=True)),
-            click.option(
-                "--map",
-                multiple=True,
-                metavar="WIRE=COLUMN",
-                help="Send COLUMN as the field WIRE. Otherwise columns named like the service's "
-                "documented fields are sent. Repeatable.",
+            *section(
+                "What is sent",
+                click.option(
+                    "--map",
+                    multiple=True,
+                    metavar="WIRE=COLUMN",
+                    help="Send COLUMN as the field WIRE. Otherwise columns named like the "
+                    "service's documented fields are sent. Repeatable.",
+                ),
+                click.option("--key", metavar="COLUMN", help=cls.key_help),
+                *cls.own_options(),
+                click.option(
+                    "--reference",
+                    metavar=f"[{cls.reference_places}]",
+                    help="Where to put the reference by which a lost answer is looked up; text is "
+                    f"a line at the end of {cls.reference_means}.  [default: text]",
+                ),
+                click.option(
+                    "--format",
+                    type=click.Choice(["csv", "jsonl"]),
+                    help="Otherwise by the name of FILE.",
+                ),
+                click.option(
+                    "--delimiter",
+                    metavar="CHAR",
+                    callback=_as_typed,
+                    help="Of a CSV file; otherwise detected from its header.",
+                ),
+                click.option(
+                    "--encoding",
+                    metavar="NAME",
+                    help="Otherwise by a byte order mark, or UTF-8. Excel on Windows: cp1252.",
+                ),
             ),
-            click.option("--key", metavar="COLUMN", help=cls.key_help),
-            *cls.own_options(),
-            click.option(
-                "--max-concurrency",
-                type=click.IntRange(1, 10_000),
-                default=MAX_CONCURRENCY,
-                show_default=True,
-                help="Maximum number of requests in flight; tuned automatically below it.",
+            *section(
+                "How it is sent",
+                click.option(
+                    "--trial",
+                    is_flag=True,
+                    help="Push one row, show it in full, and ask before pushing the rest.",
+                ),
+                click.option("--check", is_flag=True, help="Send nothing: the same as `plan`."),
+                click.option(
+                    "--max-concurrency",
+                    type=click.IntRange(1, 10_000),
+                    default=MAX_CONCURRENCY,
+                    show_default=True,
+                    help="Maximum number of requests in flight; tuned automatically below it.",
+                ),
+                click.option(
+                    "--max-rate",
+                    type=click.FloatRange(min=0, min_open=True),
+                    metavar="PER_SECOND",
+                    help="Maximum requests per second, if you know a limit.",
+                ),
+                click.option(
+                    "--timeout",
+                    type=click.FloatRange(min=0, min_open=True),
+                    default=60.0,
+                    show_default=True,
+                    metavar="SECONDS",
+                    help="For each request.",
+                ),
+                click.option(
+                    "--keep-going",
+                    is_flag=True,
+                    help="Never stop because of rejections. Otherwise 50 like rejections in a row "
+                    "stop the push, unless they concern the rows' data.",
+                ),
             ),
-            click.option(
-                "--max-rate",
-                type=click.FloatRange(min=0, min_open=True),
-                metavar="PER_SECOND",
-                help="Maximum requests per second, if you know a limit.",
+            *section(
+                "The journal",
+                click.option(
+                    "--journal",
+                    metavar="PATH",
+                    help="Where to record what was sent, and the results.  [default: FILE.journal]",
+                ),
+                click.option(
+                    "--no-journal",
+                    is_flag=True,
+                    help="Keep no journal: an interrupted push cannot be fully resumed.",
+                ),
+                click.option(
+                    "--rejected-too",
+                    is_flag=True,
+                    help="Resend, as they are, rows that an earlier run got rejected; none of them "
+                    "is in the helpdesk.",
+                ),
+                click.option(
+                    "--restored",
+                    is_flag=True,
+                    help="The journal is an older copy, from a backup, or lost its -wal file: look "
+                    "each row up in the helpdesk before sending it. On the machine that pushed, an "
+                    "older copy is detected without this; on another machine it is not.",
+                ),
+                click.option(
+                    "--new-journal",
+                    is_flag=True,
+                    help="Send the rows even if another journal on this machine shows that they "
+                    "were sent to the same place: they will be there twice.",
+                ),
+                click.option(
+                    "--keys-exact",
+                    is_flag=True,
+                    help="Treat a differently spelled key (1 for 0001, a for A) as a new row.",
+                ),
+                click.option(
+                    "--new-keys",
+                    is_flag=True,
+                    help="Continue even if many rows with new keys have the content of earlier "
+                    "rows.",
+                ),
+                click.option(
+                    "--no-payload",
+                    is_flag=True,
+                    help="Keep the content of rows out of the journal; resuming then needs FILE.",
+                ),
             ),
-            click.option(
-                "--timeout",
-                type=click.FloatRange(min=0, min_open=True),
-                default=60.0,
-                show_default=True,
-                metavar="SECONDS",
-                help="For each request.",
-            ),
-            click.option(
-                "--journal",
-                metavar="PATH",
-                help="Where to record what was sent, and the results.  [default: FILE.journal]",
-            ),
-            click.option(
-                "--no-journal",
-                is_flag=True,
-                help="Keep no journal: an interrupted push cannot be fully resumed.",
-            ),
-            click.option(
-                "--reference",
-                metavar=f"[{cls.reference_places}]",
-                help="Where to put the reference by which a lost answer is looked up; text is a "
-                f"line at the end of {cls.reference_means}.  [default: text]",
-            ),
-            click.option(
-                "--no-payload",
-                is_flag=True,
-                help="Keep the content of rows out of the journal; resuming then needs FILE.",
-            ),
-            click.option(
-                "--rejected-too",
-                is_flag=True,
-                help="Resend, as they are, rows that an earlier run got rejected; none of them "
-                "is in the helpdesk.",
-            ),
-            click.option(
-                "--restored",
-                is_flag=True,
-                help="The journal is an older copy, from a backup, or lost its -wal file: look "
-                "each row up in the helpdesk before sending it. On the machine that pushed, an "
-                "older copy is detected without this; on another machine it is not.",
-            ),
-            click.option(
-                "--new-journal",
-                is_flag=True,
-                help="Send the rows even if another journal on this machine shows that they were "
-                "sent to the same place: they will be there twice.",
-            ),
-            click.option(
-                "--keys-exact",
-                is_flag=True,
-                help="Treat a differently spelled key (1 for 0001, a for A) as a new row.",
-            ),
-            click.option(
-                "--new-keys",
-                is_flag=True,
-                help="Continue even if many rows with new keys have the content of earlier rows.",
-            ),
-            click.option(
-                "--keep-going",
-                is_flag=True,
-                help="Never stop because of rejections. Otherwise 50 like rejections in a row "
-                "stop the push, unless they concern the rows' data.",
-            ),
-            click.option(
-                "--trial",
-                is_flag=True,
-                help="Push one row, show it in full, and ask before pushing the rest.",
-            ),
-            click.option(
-                "--report",
-                metavar="FILE.csv",
-                help="Write key, outcome, ticket_id and reason of each row.  [default: none with "
-                "a journal; else FILE.report.csv here, numbered if that exists]",
-            ),
-            click.option(
-                "--no-report", is_flag=True, help="Write no report; doubts are only on the screen."
-            ),
-            click.option(
-                "--excel",
-                is_flag=True,
-                help="Start the report with the byte order mark that Excel needs.",
-            ),
-            click.option(
-                "--json", "as_json", is_flag=True, help="End with one JSON object on stdout."
-            ),
-            click.option(
-                "--verify",
-                is_flag=True,
-                help="Finally check every row of the journal against the helpdesk: see `verify`.",
-            ),
-            click.option("--check", is_flag=True, help="Send nothing: the same as `plan`."),
-            click.option(
-                "--format",
-                type=click.Choice(["csv", "jsonl"]),
-                help="Otherwise by the name of FILE.",
-            ),
-            click.option(
-                "--delimiter",
-                metavar="CHAR",
-                callback=_as_typed,
-                help="Of a CSV file; otherwise detected from its header.",
-            ),
-            click.option(
-                "--encoding",
-                metavar="NAME",
-                help="Otherwise by a byte order mark, or UTF-8. Excel on Windows: cp1252.",
+            *section(
+                "At the end",
+                click.option(
+                    "--verify",
+                    is_flag=True,
+                    help="Finally check every row of the journal against the helpdesk: see "
+                    "`verify`.",
+                ),
+                click.option(
+                    "--report",
+                    metavar="FILE.csv",
+                    help="Write key, outcome, ticket_id and reason of each row.  [default: none "
+                    "with a journal; else FILE.report.csv here, numbered if that exists]",
+                ),
+                click.option(
+                    "--no-report",
+                    is_flag=True,
+                    help="Write no report; doubts are only on the screen.",
+                ),
+                click.option(
+                    "--excel",
+                    is_flag=True,
+                    help="Start the report with the byte order mark that Excel needs.",
+                ),
+                click.option(
+                    "--json", "as_json", is_flag=True, help="End with one JSON object on stdout."
+                ),
             ),
         )
 

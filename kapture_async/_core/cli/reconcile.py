@@ -37,7 +37,7 @@ from .console import (
     table,
     warn,
 )
-from .exit_codes import CONTRADICTION, DONE, RECONCILE_CODES, UNKNOWN
+from .exit_codes import CONTRADICTION, DONE, UNKNOWN
 from .journal_status import JournalStatus, contradiction_json, read_status
 from .next_steps import next_steps
 from .options import (
@@ -374,7 +374,7 @@ def resolve_rows(
     return DONE
 
 
-@exit_codes(RECONCILE_CODES)
+@exit_codes
 @journal_argument
 @click.option(
     "--settle",

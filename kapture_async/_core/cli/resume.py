@@ -13,7 +13,7 @@ from ..errors import JournalError
 from ..push.report import Summary
 from .commands import exit_codes
 from .console import console, say, show_commands, warn
-from .exit_codes import EXIT_CODES, code_of_push
+from .exit_codes import code_of_push
 from .journal_status import JournalStatus, counts_json, read_status
 from .next_steps import next_steps, push_command
 from .options import Target, journal_argument, parse
@@ -80,7 +80,7 @@ def _is_beside(file: str | None, journal: str) -> bool:
     return file is not None and os.path.realpath(file + SUFFIX) == os.path.realpath(journal)
 
 
-@exit_codes(EXIT_CODES)
+@exit_codes
 @journal_argument
 @click.argument("again", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF PUSH]...")
 def resume(vendor: Vendor, journal: str, again: tuple[str, ...]) -> int:

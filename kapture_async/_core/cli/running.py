@@ -26,6 +26,7 @@ from .console import (
     warn,
 )
 from .exit_codes import BUG, DONE, REJECTED, USAGE, code_of_error
+from .options import Sectioned
 from .startup import INTERRUPTED, STOPPING, is_ignored, stopping
 
 T = TypeVar("T")
@@ -123,7 +124,7 @@ def _unwritable(error: OSError) -> str:
     return f"standard output could not be written: {error.strerror or 'it is closed'}"
 
 
-class Reading(click.Command):
+class Reading(Sectioned):
     """A command whose output is its work: it fails if that cannot be written."""
 
     def invoke(self, ctx: click.Context) -> Any:

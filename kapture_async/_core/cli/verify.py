@@ -29,7 +29,7 @@ from .console import (
     table,
     warn,
 )
-from .exit_codes import CONTRADICTION, DONE, NOT_SENT, UNKNOWN, VERIFY_CODES
+from .exit_codes import CONTRADICTION, DONE, NOT_SENT, UNKNOWN
 from .journal_status import contradiction_json, moment, read_status
 from .options import Target, journal_argument, lookup_timeout_option, one_json_option, positive
 from .output import format_to_write, new_file, new_output
@@ -332,7 +332,7 @@ def _show_lists(screen: Console, found: Verification) -> None:
         screen.print(f"  and {len(lists) - len(shown):,} more", style="dim")
 
 
-@exit_codes(VERIFY_CODES)
+@exit_codes
 @journal_argument
 @click.option(
     "--settle",
