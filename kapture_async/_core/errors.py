@@ -284,9 +284,12 @@ class PushStoppedError(NotSentError):
 
     Attributes:
         wrong_address: it stopped since the base URL does not seem to be the service's.
+        temporary: what stopped it may pass by itself: the service did not work, or asked to wait.
+            With a journal the same push can be resumed later as it is.
     """
 
     wrong_address: bool = False
+    temporary: bool = False
     _next_step: ClassVar[str] = (
         "Fix the cause; then push the rows without an outcome, and those that were not sent."
     )

@@ -462,7 +462,7 @@ class Push(Generic[R]):
             **self._us,
         )
         error.__cause__ = stop.cause
-        error.wrong_address = stop.wrong_address
+        error.wrong_address, error.temporary = stop.wrong_address, stop.temporary
         self._fail(error, stop.reason)
 
     def _next_step_after(self, stop: Stop) -> str | None:

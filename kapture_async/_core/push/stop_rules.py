@@ -47,6 +47,8 @@ class Stop(NamedTuple):
     cause: HelpdeskError | None = None
     wrong_address: bool = False
     """The base URL is probably wrong."""
+    temporary: bool = False
+    """It may pass by itself."""
 
 
 class StopRules:
@@ -98,7 +100,11 @@ class StopRules:
             return None
         cause: HelpdeskError = getattr(outcome, "error")  # noqa: B009 - only failures get here
         rows = count_of_rows(self.failed_in_row)
-        return Stop(f"{rows} in a row failed, the last with: {cause.message}", cause=cause)
+        return Stop(
+            f"{rows} in a row failed, the last with: {cause.message}",
+            cause=cause,
+            temporary=isinstance(cause, RateLimitedError) or not isinstance(cause, RejectedError),
+        )
 
     def _at_the_start(self, error: HelpdeskError) -> Stop | None:
         """What will fail with every row alike, as long as none was accepted."""

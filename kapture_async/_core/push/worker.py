@@ -285,7 +285,8 @@ class Worker(Generic[R]):
         passed = self._push._now() - row.started
         limited = isinstance(error, RateLimitedError)  # then each row has its own patience
         if wait and not limited and self._throttle.state.down_for > self._patience:
-            self._push._stop_with(Stop(f"the service has not worked for {self._patience:g} s"))
+            reason = f"the service has not worked for {self._patience:g} s"
+            self._push._stop_with(Stop(reason, temporary=True))
             return False
         if limited:
             asked, slowed = error.retry_after, row.slowed
@@ -296,7 +297,7 @@ class Worker(Generic[R]):
                     f"the service asks to wait {asked:g} s, which is more than the patience of "
                     f"{self._patience:g} s"
                 )
-                self._push._stop_with(Stop(reason, retry_after=asked))
+                self._push._stop_with(Stop(reason, retry_after=asked, temporary=True))
                 return False
             return passed + max(wait, slowed.wait) <= self._patience
         if isinstance(error, OutcomeUnknownError) or not error.attempts:
@@ -305,9 +306,8 @@ class Worker(Generic[R]):
             # It worked a moment ago: a restart, most likely. All wait, as for "slow down".
             if passed + wait <= self._patience:
                 return True
-            self._push._stop_with(
-                Stop(f"the service could not be reached for {self._patience:g} s")
-            )
+            reason = f"the service could not be reached for {self._patience:g} s"
+            self._push._stop_with(Stop(reason, temporary=True))
             return False
         decision = decide(
             self._retry,
