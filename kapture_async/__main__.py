@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from ._core.cli.startup import run_program
+import os
+
+from ._core.cli.quick import answered
 
 
 def main() -> None:
     """Run the command line and end the program with its exit code."""
+    if answered("kapture-async", os.path.join(os.path.dirname(__file__), "cli")):
+        return
+    from ._core.cli.startup import run_program
+
     run_program("kapture_async.cli.app")
 
 

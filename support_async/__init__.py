@@ -3,10 +3,9 @@
 No ticket lost, none twice, and a list of every doubt.
 """
 
-from typing import TYPE_CHECKING
-
 from kapture_async._core.version import __version__ as __version__
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._public import *  # noqa: F403
     from .sync import *  # noqa: F403

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from kapture_async._core.cli.startup import run_program
+import os
+
+from kapture_async._core.cli.quick import answered
 
 
 def main() -> None:
     """Run the command line and end the program with its exit code."""
+    if answered("support-async", os.path.join(os.path.dirname(__file__), "cli")):
+        return
+    from kapture_async._core.cli.startup import run_program
+
     run_program("support_async.cli.app")
 
 

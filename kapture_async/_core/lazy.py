@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from importlib import import_module
-from importlib.util import find_spec
-from types import FunctionType, ModuleType
-from typing import Any
+from types import FunctionType
+
+TYPE_CHECKING = False  # importing typing takes as long as all else that `import` of a package does
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+    from typing import Any
 
 # What says one of these is named for good.
 _HOMES = (
@@ -33,6 +35,8 @@ def loaded_when_used(
     def load(name: str) -> Any:
         if name == "__all__":
             return names()
+        from importlib.util import find_spec
+
         # Importing a submodule asks for it as an attribute first, and needs none of the names.
         if not (name.startswith("_") or (name.islower() and find_spec(f"{package}.{name}"))):
             for module in modules:
@@ -42,6 +46,8 @@ def loaded_when_used(
 
     def show(module: str) -> list[str]:
         """Make the names of a module attributes of the package."""
+        from importlib import import_module
+
         loaded = import_module(module, package)
         say_home(loaded.__name__, package)
         found = listed_in(loaded)

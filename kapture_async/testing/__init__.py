@@ -8,8 +8,7 @@ Names are loaded when first used: the pytest plugin lives in this package, and e
 every user imports it.
 """
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._public import *  # noqa: F403
 else:
