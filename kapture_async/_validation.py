@@ -45,8 +45,11 @@ def sent(kind: Kind = "text", *, key: str | None = None) -> Any:
             datetime or text), ``flag``, or ``mapping`` (an object whose keys are the tenant's).
         key: the wire name, where it is not the attribute's own.
     """
-    converter = _frozen_or_none if kind == "mapping" else given
-    return field(default=None, converter=converter, metadata=as_sent(kind, key))
+    if kind == "mapping":  # cannot be hashed itself; equal objects still have equal hashes
+        return field(
+            default=None, converter=_frozen_or_none, metadata=as_sent(kind, key), hash=False
+        )
+    return field(default=None, converter=given, metadata=as_sent(kind, key))
 
 
 def as_sent(kind: Kind = "text", key: str | None = None) -> Mapping[str, Any]:
@@ -78,7 +81,7 @@ class Outgoing:
         InvalidInputError: a field has the wrong type, or ``extra`` repeats a field.
     """
 
-    extra: Mapping[str, Any] = field(default=_NOTHING, converter=frozen_mapping)
+    extra: Mapping[str, Any] = field(default=_NOTHING, converter=frozen_mapping, hash=False)
 
     def __attrs_post_init__(self) -> None:
         self._check()

@@ -68,7 +68,7 @@ class NewOrder(Outgoing):
     customer: CustomerFields | None = field(default=None, converter=_customer)
     order_info: Mapping[str, Any] | None = sent("mapping")
     product_details: tuple[Mapping[str, Any], ...] | Mapping[str, Any] | None = field(
-        default=None, converter=_products
+        default=None, converter=_products, hash=False
     )
 
     @classmethod

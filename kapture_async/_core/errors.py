@@ -42,7 +42,7 @@ The ones below ``NotSentError`` also inherit the builtin a caller would expect. 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
@@ -286,10 +286,13 @@ class PushStoppedError(NotSentError):
         wrong_address: it stopped since the base URL does not seem to be the service's.
         temporary: what stopped it may pass by itself: the service did not work, or asked to wait.
             With a journal the same push can be resumed later as it is.
+        outcomes: the outcomes that :meth:`.Push.all` or :meth:`.Push.run` had kept when it
+            stopped; empty where they were iterated.
     """
 
     wrong_address: bool = False
     temporary: bool = False
+    outcomes: Sequence[Any] = ()
     _next_step: ClassVar[str] = (
         "Fix the cause; then push the rows without an outcome, and those that were not sent."
     )

@@ -68,6 +68,12 @@ class Accepted(Outcome, Generic[R]):
     Without, the answer said "success", and there was nothing to tell by that it was this row's: it
     repeated nothing, or the service has changed all that it repeats."""
 
+    def __repr__(self) -> str:
+        return (
+            f"Accepted(ticket_id={self.ticket_id!r}, index={self.index}, key={self.key!r}, "
+            f"attempts={self.attempts}, elapsed={self.elapsed:.3f}, checked={self.checked})"
+        )
+
     @property
     def ticket_id(self) -> str | None:
         """The id the service gave, where it gives one: of a ticket, or of a customer."""

@@ -14,6 +14,7 @@ from .phase import Phase as Phase
 from .pull.pages import Pages as Pages
 from .push.push import Push as Push
 from .push.push import PushCounts as PushCounts
+from .push.push import PushReport as PushReport
 from .push.rows import Row as Row
 from .push.rows import Source as Source
 from .reconcile.doctor import Diagnosis as Diagnosis

@@ -145,7 +145,7 @@ class CustomerFields(Outgoing):
     update: bool | None = sent("flag")
     contacts: tuple[Contact, ...] | None = field(default=None, converter=_contacts)
     enquiry: Enquiry | None = field(default=None, converter=_enquiry)
-    objects: Mapping[str, Any] = field(factory=dict, converter=frozen_mapping)
+    objects: Mapping[str, Any] = field(factory=dict, converter=frozen_mapping, hash=False)
 
     @classmethod
     def from_mapping(cls, row: Mapping[str, Any]) -> Self:

@@ -450,6 +450,6 @@ class TicketLookup:
         failed: id to the error of its lookup.
     """
 
-    found: Mapping[str, TicketDetail] = field(repr=lambda found: f"<{len(found)}>")
+    found: Mapping[str, TicketDetail] = field(repr=lambda found: f"<{len(found)}>", hash=False)
     missing: tuple[str, ...]
-    failed: Mapping[str, HelpdeskError]
+    failed: Mapping[str, HelpdeskError] = field(hash=False)

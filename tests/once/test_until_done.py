@@ -177,7 +177,7 @@ async def test_rows_that_fail_alone_hold_nothing_up_for_ever(journal: Path) -> N
                 async for _ in outcomes:
                     pass
 
-        until.push = passing  # type: ignore[assignment,method-assign]
+        until.push = passing  # type: ignore[method-assign]
         done = await until.go()
         assert (done.stopped, done.lookups) == (None, 0)
         assert until.steps == ["push", 5.0, "push", 10.0, "push", 20.0, "push"]

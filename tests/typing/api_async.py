@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, assert_never, assert_type
 
 from kapture_async import (
@@ -31,6 +31,8 @@ from kapture_async import (
     OutcomeUnknownError,
     Pages,
     Push,
+    PushReport,
+    PushStoppedError,
     Reconciliation,
     Rejected,
     RejectedError,
@@ -102,6 +104,26 @@ async def iterators(client: KaptureClient) -> None:
                     assert_type(outcome.error, OutcomeUnknownError)
                 case _:
                     assert_never(outcome)
+
+
+async def whole_pushes(client: KaptureClient) -> None:
+    outcomes = await client.tickets.push([{"title": "x"}]).all()
+    assert_type(outcomes, list[Accepted[AddedTicket] | Rejected | NotSent | Unknown])
+    report = await client.tickets.push([{"title": "x"}]).run()
+    assert_type(report, PushReport)
+    assert_type(report.accepted, int)
+    assert_type(report.failures, tuple[Rejected | NotSent | Unknown, ...])
+    assert_type(
+        await client.tickets.update_many([{"ticket_id": "1"}], sub_status="CL").all(),
+        list[Accepted[UpdatedTicket] | Rejected | NotSent | Unknown],
+    )
+    assert_type(
+        await client.customers.push([{"phone": "1"}]).all(),
+        list[Accepted[SavedCustomer] | Rejected | NotSent | Unknown],
+    )
+    assert_type(PushStoppedError("x").outcomes, Sequence[Any])
+    assert_type(PushStoppedError("x").temporary, bool)
+    assert_type({NewTicket(title="x")}, set[NewTicket])
 
 
 async def in_bulk(client: KaptureClient) -> None:

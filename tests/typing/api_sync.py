@@ -21,6 +21,7 @@ from kapture_async import (
     NotSentError,
     OrderRow,
     OutcomeUnknownError,
+    PushReport,
     Reconciliation,
     Rejected,
     RejectedError,
@@ -86,6 +87,22 @@ def iterators(client: SyncKaptureClient) -> None:
                     assert_type(outcome.error, OutcomeUnknownError)
                 case _:
                     assert_never(outcome)
+
+
+def whole_pushes(client: SyncKaptureClient) -> None:
+    outcomes = client.tickets.push([{"title": "x"}]).all()
+    assert_type(outcomes, list[Accepted[AddedTicket] | Rejected | NotSent | Unknown])
+    report = client.tickets.push([{"title": "x"}]).run()
+    assert_type(report, PushReport)
+    assert_type(report.failures, tuple[Rejected | NotSent | Unknown, ...])
+    assert_type(
+        client.tickets.update_many([{"ticket_id": "1"}], sub_status="CL").all(),
+        list[Accepted[UpdatedTicket] | Rejected | NotSent | Unknown],
+    )
+    assert_type(
+        client.customers.push([{"phone": "1"}]).all(),
+        list[Accepted[SavedCustomer] | Rejected | NotSent | Unknown],
+    )
 
 
 def in_bulk(client: SyncKaptureClient) -> None:

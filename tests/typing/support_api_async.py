@@ -25,6 +25,7 @@ from support_async import (
     Pages,
     Priority,
     Push,
+    PushReport,
     Rejected,
     RejectedError,
     Resolved,
@@ -146,6 +147,8 @@ async def iterators(client: SupportClient) -> None:
     ticket = NewTicket(subject="s", comment="c", category=3, priority=1)
     push = client.tickets.push([{"subject": "s"}, ticket, Row(ticket, key="k")])
     assert_type(push, Push[None])
+    assert_type(await push.all(), list[Accepted[None] | Rejected | NotSent | Unknown])
+    assert_type(await push.run(), PushReport)
     async with push as outcomes:
         assert_type(outcomes, Push[None])
         async for outcome in outcomes:

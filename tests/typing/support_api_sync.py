@@ -16,6 +16,7 @@ from support_async import (
     NotSent,
     NotSentError,
     OutcomeUnknownError,
+    PushReport,
     Rejected,
     RejectedError,
     Row,
@@ -96,6 +97,8 @@ def iterators(client: SyncSupportClient) -> None:
     ticket = NewTicket(subject="s", comment="c", category=3, priority=1)
     push = client.tickets.push([{"subject": "s"}, ticket, Row(ticket, key="k")])
     assert_type(push, SyncPush[None])
+    assert_type(push.all(), list[Accepted[None] | Rejected | NotSent | Unknown])
+    assert_type(push.run(), PushReport)
     with push as outcomes:
         assert_type(outcomes, SyncPush[None])
         for outcome in outcomes:

@@ -9,7 +9,7 @@ from attrs import frozen
 from ..outcome import Outcome
 
 
-@frozen
+@frozen(eq=False)
 class RowFinished:
     """A row has its outcome; the consumer may not have read it yet."""
 

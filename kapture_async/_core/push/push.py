@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 import anyio
-from attrs import frozen
+from attrs import asdict, field, frozen
 
 from ..errors import (
     ClientStateError,
@@ -30,7 +30,7 @@ from ..errors import (
     PushStoppedError,
 )
 from ..journal.records import Decision
-from ..outcome import AnyOutcome, NotSent
+from ..outcome import Accepted, AnyOutcome, NotSent, Rejected, Unknown
 from ..runtime import running_loop
 from ..transport.failures import interrupted_by
 from ..transport.retry import RetryPolicy
@@ -46,6 +46,8 @@ from .wait_queue import Pauser, pause_on_clock
 from .worker import Worker
 
 R = TypeVar("R")
+
+Failure = Rejected | NotSent | Unknown
 
 logger = logging.getLogger("kapture_async.push")
 
@@ -75,8 +77,22 @@ class PushCounts:
         return self.rows - ended
 
 
+@frozen
+class PushReport(PushCounts):
+    """The end of a push that was run as a whole: its counts, and the rows to look at.
+
+    Attributes:
+        seconds: how long it took.
+        failures: rows that were not accepted, in the order they ended: every ``Unknown``, and the
+            first 1,000 others.
+    """
+
+    seconds: float = 0.0
+    failures: tuple[Failure, ...] = field(default=(), repr=False, eq=False)
+
+
 class Push(Generic[R]):
-    """A running push: an async context manager, and inside it an iterator over outcomes.
+    """A push: an async context manager, and inside it an iterator over outcomes.
 
     ::
 
@@ -84,13 +100,18 @@ class Push(Generic[R]):
             async for outcome in outcomes:
                 print(outcome.key, outcome.name, outcome.ticket_id, outcome.reason)
 
+    Or in one call: ``await client.tickets.push(rows).all()`` gives all outcomes, and ``.run()``
+    only counts them.
+
     Outcomes come as they finish, not in the order of the rows; each carries its row's index,
     key and the row itself. A consumer that is slow slows the push down, so memory stays flat.
 
     Leaving the ``async with`` early, by ``break`` or by an error, takes no further rows and
     waits for those in flight; what finished but was not read is given by :meth:`unread`.
     A cancellation (Ctrl-C) does the same; a second one cuts off what is in flight, and each
-    such row is reported ``Unknown`` or ``NotSent``, as is true of it.
+    such row is reported ``Unknown`` or ``NotSent``, as is true of it. Leaving it normally without
+    having asked for a single outcome pushes all rows, as :meth:`run` does; :meth:`unread` then
+    gives the failures.
 
     Made by ``tickets.push``; see there for the settings.
     """
@@ -131,6 +152,9 @@ class Push(Generic[R]):
         self._failure: BaseException | None = None
         self._runner: asyncio.Task[None] | None = None
         self._reported = False
+        self._asked_for = False
+        """Somebody reads the outcomes."""
+        self._left = False
         self._throttle = Throttle(
             max_concurrency=max_concurrency,
             max_rate=settings.max_rate,
@@ -173,6 +197,73 @@ class Push(Generic[R]):
         """Why no more rows are taken, if the push was stopped before its source ended."""
         return self._stop_reason
 
+    def __repr__(self) -> str:
+        counts = self.counts
+        ended = (f"{number:,} {name}" for name, number in self._tally.items() if number)
+        if self._runner is None:
+            state = "not begun"
+        elif not self._runner.done():
+            state = f"{counts.in_flight:,} in flight"
+        else:
+            state = "ended" if self._stop_reason is None else "stopped early"
+        parts = [count_of_rows(counts.rows), *ended, state]
+        return f"<Push of {self._us['operation']}: {', '.join(parts)}>"
+
+    async def all(self) -> list[AnyOutcome[R]]:
+        """Push all rows, and give their outcomes, in the order they ended.
+
+        All are in memory then; for very many rows, iterate or :meth:`run`. Inside ``async with``
+        it gives those that were not read yet.
+
+        Raises:
+            PushStoppedError: the push stopped early; its ``outcomes`` are those of the rows that
+                were taken.
+            JournalError: the journal cannot be used. Nothing was sent.
+            Exception: what the source raised. :meth:`unread` of this push gives the outcomes.
+        """
+        outcomes: list[AnyOutcome[R]] = []
+        await self._consume(outcomes, outcomes.extend)
+        return outcomes
+
+    async def run(self) -> PushReport:
+        """Push all rows, and count the outcomes. Memory stays flat.
+
+        Returns:
+            The counts, with the rows that were not accepted.
+
+        Raises:
+            PushStoppedError: the push stopped early; :attr:`counts` has the counts, and the
+                ``outcomes`` of the error are those of rows that were not accepted.
+            JournalError: the journal cannot be used. Nothing was sent.
+            Exception: what the source raised. :meth:`unread` of this push gives the failures.
+        """
+        failures, began = Failures(), self._now()
+        await self._consume(failures, failures.add)
+        return failures.report(self.counts, self._now() - began)
+
+    async def _consume(
+        self,
+        kept: Sequence[AnyOutcome[R]],
+        keep: Callable[[list[AnyOutcome[R]]], object],
+    ) -> None:
+        """Push to the end; if that fails, what was kept is unread again."""
+        self.check_not_left()
+        try:
+            if self._runner is None:
+                async with self:
+                    await self._read_all(keep)
+            else:
+                await self._read_all(keep)
+        except BaseException as error:
+            self._unread.extendleft(reversed(kept))
+            if isinstance(error, PushStoppedError):
+                error.outcomes = tuple(self._unread)
+            raise
+
+    async def _read_all(self, keep: Callable[[list[AnyOutcome[R]]], object]) -> None:
+        while batch := await self.next_batch():
+            keep(batch)
+
     def stop(self, reason: str = "stopped by the caller") -> None:
         """Take no further rows. What is in flight finishes, and its outcomes still come."""
         if self._throttle.stopped.is_set():
@@ -197,9 +288,7 @@ class Push(Generic[R]):
     async def __aenter__(self) -> Push[R]:
         running_loop()
         if self._runner is not None:
-            raise ClientStateError(
-                "a push runs once", next_step="Call push() again for another run."
-            )
+            raise ClientStateError("a push runs once", next_step=_ANOTHER)
         if self._recorder is not None and self._journaled is not None:
             recorder = self._recorder
             recorder.serve(
@@ -226,6 +315,23 @@ class Push(Generic[R]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        try:
+            if exc_type is None and not self._asked_for and not self._throttle.stopped.is_set():
+                failures = Failures()
+                await self._consume(failures, failures.add)
+                self._unread.extend(failures)
+        except BaseException as error:
+            await self.leave(error)
+            raise
+        await self.leave(exc)
+
+    async def leave(self, exc: BaseException | None) -> None:
+        """Wait for the end; before the source has ended, of what is in flight.
+
+        Args:
+            exc: what the caller raised, if anything.
+        """
+        self._left = True
         runner = self._runner
         assert runner is not None
         if not runner.done():
@@ -245,13 +351,14 @@ class Push(Generic[R]):
                     runner.cancel()
         if cut_off is not None:
             raise cut_off
-        if exc_type is None:
+        if exc is None:
             self._raise_failure()  # what the iteration would have raised at its end
 
     def __aiter__(self) -> Push[R]:
         return self
 
     async def __anext__(self) -> AnyOutcome[R]:
+        self._asked_for = True
         while not self._unread:
             if await self.wait_for_change():
                 raise StopAsyncIteration
@@ -266,10 +373,20 @@ class Push(Generic[R]):
             PushStoppedError: the push stopped early; every row taken has had its outcome before.
             Exception: what the source raised, likewise at the end.
         """
+        self._asked_for = True
         while not self._unread:
             if await self.wait_for_change():
                 return []
         return self.unread()
+
+    def check_not_left(self) -> None:
+        """Check that this may still be read.
+
+        Raises:
+            ClientStateError: it was left, so it has nothing more to give but :meth:`unread`.
+        """
+        if self._left:
+            raise ClientStateError("this push has ended", next_step=_ANOTHER)
 
     def report_unsent(self, rows: Iterable[Any]) -> None:
         """Report rows that were read from the source, and never taken by the push, as not sent."""
@@ -498,6 +615,25 @@ class Push(Generic[R]):
             logger.exception("an observer failed; the push continues")
 
 
+class Failures(list[Failure]):
+    """Outcomes that a push without a reader keeps: all doubts, and the first of the others that
+    were not accepted."""
+
+    def add(self, outcomes: Iterable[AnyOutcome[Any]]) -> None:
+        """Keep those of these that are to be kept."""
+        for outcome in outcomes:
+            if isinstance(outcome, Accepted):
+                continue
+            if isinstance(outcome, Unknown) or len(self) < _FAILURES_KEPT:
+                self.append(outcome)
+
+    def report(self, counts: PushCounts, seconds: float) -> PushReport:
+        """The report of a push that took so long."""
+        return PushReport(**asdict(counts), seconds=seconds, failures=tuple(self))
+
+
+_FAILURES_KEPT = 1_000
+_ANOTHER = "Call push() again for another run."
 _OTHER_JOURNAL = (
     "A journal is for one address: with another base URL use another journal (--journal on the "
     "command line), or delete this one: none of its rows is known to be in the helpdesk. Look up "

@@ -56,13 +56,13 @@ class Row(Generic[T]):
             it, so that the row can be fixed.
     """
 
-    value: T = field(repr=False)
+    value: T = field(repr=False, hash=False)
     key: str | None = None
     line: int | None = None
     problem: InvalidInputError | None = None
     keyed: bool = True
     entry: str | None = None
-    content: Any = field(default=None, repr=False)
+    content: Any = field(default=None, repr=False, hash=False)
 
 
 Source = Iterable[T] | AsyncIterable[T]

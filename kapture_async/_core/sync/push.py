@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, PushStoppedError
 from ..outcome import AnyOutcome
-from ..push.push import Push, PushCounts
+from ..push.push import Failures, Push, PushCounts, PushReport
 from .portal import Portal
 
 R = TypeVar("R")
@@ -84,10 +84,15 @@ class SyncPush(Generic[R]):
             for outcome in outcomes:
                 print(outcome.key, outcome.name, outcome.ticket_id, outcome.reason)
 
+    Or in one call: ``client.tickets.push(rows).all()`` gives all outcomes, and ``.run()`` only
+    counts them.
+
     Like the async one in all else: outcomes come as they finish; leaving early, by ``break``
     or by an error, takes no further rows and waits for those in flight; :meth:`unread` gives
     what finished and was not read. Ctrl-C does the same; a second one cuts off what is in
-    flight, and each such row is reported ``Unknown`` or ``NotSent``.
+    flight, and each such row is reported ``Unknown`` or ``NotSent``. Leaving it normally without
+    having asked for a single outcome pushes all rows, as :meth:`run` does; :meth:`unread` then
+    gives the failures.
 
     The source is drawn from in the calling thread, up to 256 rows ahead of the workers. What was
     drawn and not taken when a push is left early is reported ``NotSent``.
@@ -111,6 +116,10 @@ class SyncPush(Generic[R]):
         # Kept here and not in variables, so that nothing is lost when Ctrl-C strikes in between.
         self._drawn: list[Any] = []
         self._ready: deque[AnyOutcome[R]] = deque()
+        self._entered = self._asked_for = False
+
+    def __repr__(self) -> str:
+        return repr(self._push).replace("<Push", "<SyncPush", 1)
 
     @property
     def counts(self) -> PushCounts:
@@ -121,6 +130,60 @@ class SyncPush(Generic[R]):
     def stop_reason(self) -> str | None:
         """Why no more rows are taken, if the push was stopped before its source ended."""
         return self._push.stop_reason
+
+    def all(self) -> list[AnyOutcome[R]]:
+        """Push all rows, and give their outcomes, in the order they ended.
+
+        All are in memory then; for very many rows, iterate or :meth:`run`. Inside ``with`` it
+        gives those that were not read yet.
+
+        Raises:
+            PushStoppedError: the push stopped early; its ``outcomes`` are those of the rows that
+                were taken.
+            JournalError: the journal cannot be used. Nothing was sent.
+            Exception: what the source raised. :meth:`unread` of this push gives the outcomes.
+        """
+        outcomes: list[AnyOutcome[R]] = []
+        self._consume(outcomes, outcomes.extend)
+        return outcomes
+
+    def run(self) -> PushReport:
+        """Push all rows, and count the outcomes. Memory stays flat.
+
+        Returns:
+            The counts, with the rows that were not accepted.
+
+        Raises:
+            PushStoppedError: the push stopped early; :attr:`counts` has the counts, and the
+                ``outcomes`` of the error are those of rows that were not accepted.
+            JournalError: the journal cannot be used. Nothing was sent.
+            Exception: what the source raised. :meth:`unread` of this push gives the failures.
+        """
+        failures, began = Failures(), time.monotonic()
+        self._consume(failures, failures.add)
+        return failures.report(self.counts, time.monotonic() - began)
+
+    def _consume(
+        self, kept: Sequence[AnyOutcome[R]], keep: Callable[[Iterable[AnyOutcome[R]]], object]
+    ) -> None:
+        """Push to the end; if that fails, what was kept is unread again."""
+        self._push.check_not_left()
+        try:
+            if self._entered:
+                self._read_all(keep)
+            else:
+                with self:
+                    self._read_all(keep)
+        except BaseException as error:
+            self._ready.extendleft(reversed(kept))
+            self._ready.extend(self._push.unread())
+            if isinstance(error, PushStoppedError):
+                error.outcomes = tuple(self._ready)
+            raise
+
+    def _read_all(self, keep: Callable[[Iterable[AnyOutcome[R]]], object]) -> None:
+        for outcome in self:
+            keep((outcome,))
 
     def stop(self, reason: str = "stopped by the caller") -> None:
         """Take no further rows. What is in flight finishes, and its outcomes still come."""
@@ -136,6 +199,7 @@ class SyncPush(Generic[R]):
 
     def __enter__(self) -> SyncPush[R]:
         self._portal.call(self._push.__aenter__())
+        self._entered = True
         return self
 
     def __exit__(
@@ -144,7 +208,15 @@ class SyncPush(Generic[R]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._portal.call(self._leave(exc_type, exc, traceback))
+        if exc_type is None and not self._asked_for and self._push.stop_reason is None:
+            failures = Failures()
+            try:
+                self._consume(failures, failures.add)
+            except BaseException as error:
+                self._portal.call(self._leave(error))
+                raise
+            self._ready.extend(failures)
+        self._portal.call(self._leave(exc))
 
     def __iter__(self) -> Iterator[AnyOutcome[R]]:
         """The outcomes as they finish.
@@ -153,7 +225,7 @@ class SyncPush(Generic[R]):
             PushStoppedError: after the last outcome: the push stopped early.
             Exception: after the last outcome: what the source raised.
         """
-        finished = False
+        finished, self._asked_for = False, True
         while not finished:
             while self._ready:
                 yield self._ready.popleft()
@@ -193,14 +265,9 @@ class SyncPush(Generic[R]):
         self._ready.extend(batch)
         return False
 
-    async def _leave(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def _leave(self, exc: BaseException | None) -> None:
         try:
-            await self._push.__aexit__(exc_type, exc, traceback)
+            await self._push.leave(exc)
         finally:
             rows, self._drawn = self._drawn, []
             self._push.report_unsent([*self._feed.drain(), *rows])
