@@ -18,6 +18,12 @@ from kapture_async._core.journal.writer import Journal
 T = TypeVar("T")
 
 
+def sql(session: Session, statement: str, *values: Any) -> list[Any]:
+    """What only SQLite can say or do: for tests of its storage."""
+    found: list[Any] = session._read()._connection.execute(statement, values).fetchall()  # type: ignore[attr-defined]
+    return found
+
+
 class Pusher:
     """Gives rows and results to a journal as a push does: new rows to ``begin``, others to
     ``take``. Each call returns a future."""
@@ -25,7 +31,8 @@ class Pusher:
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.loop = asyncio.get_running_loop()
-        journal.listen(self._begun, self._ended)
+        self._references: dict[asyncio.Future[Decision], str] = {}
+        journal.listen(self._begun, self._ended, self._decided)
 
     def take(
         self,
@@ -41,8 +48,8 @@ class Pusher:
             self.journal.take(identity, payload, self._decided, future, refusal=refusal, new=new)
             return future
         kept = payload if payload is not None and self.journal.job.payloads else b""
-        token: list[Any] = [future, reference_of(self.journal.job.job_id, key, digest)]
-        token.append(self.journal.begin(key, digest, line, kept, token, traits_of(payload or b"")))
+        self._references[future] = reference_of(self.journal.job.job_id, key, digest)
+        self.journal.begin(key, digest, line, kept, future, traits_of(payload or b""))
         return future
 
     def again(self, row: int) -> asyncio.Future[Decision]:
@@ -59,9 +66,11 @@ class Pusher:
             self.journal.end(future, row, attempt, kind, **more)
         return future
 
-    def _begun(self, tokens: Iterable[Any], problem: JournalError | None) -> None:
-        for future, reference, row in tokens:
-            taken = Decision("send", row, reference, 1, State.UNKNOWN)
+    def _begun(
+        self, tokens: Iterable[Any], rows: Iterable[int], problem: JournalError | None
+    ) -> None:
+        for future, row in zip(tokens, rows, strict=True):
+            taken = Decision("send", row, self._references.pop(future), 1, State.UNKNOWN)
             self._decided(future, taken, problem)
 
     def _ended(self, tokens: Iterable[Any], problem: JournalError | None) -> None:

@@ -21,7 +21,7 @@ from kapture_async._core.journal.session import Session
 from kapture_async._core.journal.traits import traits_of
 from kapture_async._core.journal.writer import Journal
 
-from ..driven import Driven, Pusher
+from ..driven import Driven, Pusher, sql
 
 MakeRow = Callable[..., Identity]
 Open = Callable[..., Driven]
@@ -32,16 +32,21 @@ class Told:
 
     def __init__(self) -> None:
         self.begun: list[Any] = []
+        self.rows: list[int] = []
         self.ended: list[Any] = []
         self.problems: list[str] = []
 
-    def begin(self, tokens: Any, problem: JournalError | None) -> None:
+    def begin(self, tokens: Any, rows: Any, problem: JournalError | None) -> None:
         self.begun += tokens
+        self.rows += rows
         self.problems += [] if problem is None else [str(problem)]
 
     def end(self, tokens: Any, problem: JournalError | None) -> None:
         self.ended += tokens
         self.problems += [] if problem is None else [str(problem)]
+
+    def decide(self, token: Any, decided: Any, error: Any) -> None:
+        raise AssertionError("no other run is there")
 
 
 @pytest.fixture
@@ -58,17 +63,18 @@ async def journal(path: Path, job: Job, told: Told) -> AsyncIterator[Journal]:
 
 async def opened_by_a_push(path: Path, job: Job, told: Told) -> Journal:
     journal = await Journal.open(path, job=job, to_push=True)
-    journal.listen(told.begin, told.end)
+    journal.listen(told.begin, told.end, told.decide)
     return journal
 
 
-def begin(journal: Journal, key: str | None, text: str = "hello", token: Any = None) -> int | None:
-    """Its row, if it is surely new."""
+def begin(journal: Journal, key: str | None, text: str = "hello", token: Any = None) -> bool:
+    """Whether it is surely new, and so begun."""
     body = text.encode()
     digest = digest_of(body)
-    if not journal.claim(key, digest):
-        return None
-    return journal.begin(key, digest, 7, body, key if token is None else token)
+    new = journal.claim(key, digest)
+    if new:
+        journal.begin(key, digest, 7, body, key if token is None else token)
+    return new
 
 
 async def written(journal: Journal) -> None:
@@ -155,11 +161,11 @@ def test_what_was_said_stands_there(
 async def test_rows_and_ends_are_told_when_they_are_durable(
     journal: Journal, told: Told, path: Path
 ) -> None:
-    rows = [begin(journal, f"A-{number}", f"text {number}") for number in range(5)]
-    assert rows == [1, 2, 3, 4, 5]
+    assert all(begin(journal, f"A-{number}", f"text {number}") for number in range(5))
     assert told.begun == []
     await written(journal)
     assert told.begun == [f"A-{number}" for number in range(5)]
+    assert told.rows == [1, 2, 3, 4, 5]
     assert on_disk(path)["A-3"] == (State.UNKNOWN, None, b"text 3")
     journal.accept("first", 1, 1, "991")
     journal.end("second", 2, 1, "rejected", status=400, error="RejectedError", words="no")
@@ -176,7 +182,7 @@ async def test_the_time_is_that_of_the_hand_over(path: Path, job: Job, told: Tol
     """Also of what is written last, when the thread is told to end."""
     times = iter(range(100, 200))
     journal = await Journal.open(path, job=job, now=lambda: float(next(times)), to_push=True)
-    journal.listen(told.begin, told.end)
+    journal.listen(told.begin, told.end, told.decide)
     begin(journal, "A-1")
     await written(journal)
     begin(journal, "A-2")
@@ -201,12 +207,12 @@ async def test_ends_need_nobody_to_ask(journal: Journal, told: Told) -> None:
 
 
 async def test_what_may_be_known_is_looked_up(journal: Journal, row: MakeRow, told: Told) -> None:
-    assert begin(journal, "A-1") == 1
-    assert begin(journal, "A-1") is None
+    assert begin(journal, "A-1")
+    assert not begin(journal, "A-1")
     answers: list[Any] = []
     journal.take(row("A-1"), b"x", lambda _, taken, error: answers.append(taken.action))
-    assert begin(journal, None, "ping", token=1) == 2
-    assert begin(journal, None, "ping", token=2) is None
+    assert begin(journal, None, "ping", token=1)
+    assert not begin(journal, None, "ping", token=2)
     journal.take(row(None, "ping"), b"ping", lambda _, taken, error: answers.append(taken.action))
     await written(journal)
     assert answers == ["repeated", "send"]  # equal contents are counted; equal keys are not
@@ -239,7 +245,7 @@ async def test_a_row_that_was_refused_is_no_new_one(
     new = journal.claim(refused.key, refused.digest)
     why = ("InvalidInputError", "no title")
     journal.take(refused, None, lambda *_: None, refusal=why, new=new)
-    assert begin(journal, "A-1") is None
+    assert not begin(journal, "A-1")
     await written(journal)
     assert journal.counts == Counts(not_sent=1)
 
@@ -283,11 +289,11 @@ async def test_a_later_run_knows_the_rows_of_earlier_ones(
         begin(journal, key, "hello", token=key or "none")
     await journal.aclose()
     journal = await opened_by_a_push(path, job, told)
-    assert begin(journal, "A-1", "other") is None
-    assert begin(journal, None, "hello") is None
-    assert begin(journal, "A-2", "hello") is None  # the one without a key, under another name?
-    assert begin(journal, None, "other", token=1) == 3
-    assert begin(journal, "A-3", "another") == 4
+    assert not begin(journal, "A-1", "other")
+    assert not begin(journal, None, "hello")
+    assert not begin(journal, "A-2", "hello")  # the one without a key, under another name?
+    assert begin(journal, None, "other", token=1)
+    assert begin(journal, "A-3", "another")
     assert (await Pusher(journal).take(row("A-2", "hello"), b"hello")).action == "renamed"
     await journal.aclose()
 
@@ -306,7 +312,7 @@ async def test_a_filter_that_is_full_is_only_slow(
     journal: Journal, row: MakeRow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(SeenNames, "add", lambda names, name: False)
-    assert begin(journal, "A-1") is None
+    assert not begin(journal, "A-1")
     pusher = Pusher(journal)
     assert (await pusher.take(row("A-1"), b"x")).action == "send"
     assert (await pusher.take(row("A-1"), b"x")).action == "repeated"
@@ -320,12 +326,10 @@ async def test_a_full_disk(journal: Journal, told: Told, path: Path) -> None:
     await written(journal)
 
     def refuse(session: Session) -> None:
-        list(
-            session._each(
-                "CREATE TEMP TRIGGER full BEFORE DELETE ON main.payloads BEGIN "
-                "SELECT raise(ROLLBACK, 'disk full'); END",
-                [],
-            )
+        sql(
+            session,
+            "CREATE TEMP TRIGGER full BEFORE DELETE ON main.payloads BEGIN "
+            "SELECT raise(ROLLBACK, 'disk full'); END",
         )
 
     await journal.call(refuse)

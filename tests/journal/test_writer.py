@@ -12,7 +12,7 @@ import threading
 import time
 import warnings
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,10 @@ from kapture_async._core.journal.reader import ReadJournal
 from kapture_async._core.journal.records import Counts, Identity, Job, State
 from kapture_async._core.journal.session import Session
 from kapture_async._core.journal.sqlite.storage import SQLiteStorage
+from kapture_async._core.journal.storage import NewRow, WriteBatch
 from kapture_async._core.journal.writer import Journal
 
-from ..driven import Pusher
+from ..driven import Pusher, sql
 
 MakeRow = Callable[..., Identity]
 Program = Callable[..., subprocess.Popen[bytes]]
@@ -52,9 +53,9 @@ def commits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     written: list[int] = []
     write = SQLiteStorage.write
 
-    def noted(storage: SQLiteStorage, batch: Any, first_event: int) -> Any:
-        written.append(batch.count + batch.event_count)
-        return write(storage, batch, first_event)
+    def noted(storage: SQLiteStorage, batch: Any) -> Any:
+        written.append(batch.count + len(batch.accepted) // 4 + len(batch.events) // 11)
+        return write(storage, batch)
 
     monkeypatch.setattr(SQLiteStorage, "write", noted)
     return written
@@ -88,12 +89,10 @@ async def break_commits(journal: Journal) -> None:
     """From now on the disk is full."""
 
     def refuse(session: Session) -> None:
-        list(
-            session._each(
-                "CREATE TEMP TRIGGER full BEFORE INSERT ON main.facts BEGIN "
-                "SELECT raise(ROLLBACK, 'disk full'); END",
-                [],
-            )
+        sql(
+            session,
+            "CREATE TEMP TRIGGER full BEFORE INSERT ON main.facts BEGIN "
+            "SELECT raise(ROLLBACK, 'disk full'); END",
         )
 
     await journal.call(refuse)
@@ -230,32 +229,71 @@ async def test_call(journal: Journal, pusher: Pusher, row: MakeRow) -> None:
     assert journal.counts == Counts(not_sent=1)
 
 
-async def test_a_row_that_another_run_has_begun(
+class Rival:
+    """Another run, which begins rows between the moment at which the first one looks them up and
+    that at which it writes them. As in a storage that several runs share, they are lost then."""
+
+    def __init__(self, rows: dict[str, tuple[str, str | None]]) -> None:
+        self.rows = rows
+        self.write = SQLiteStorage.write
+
+    def __call__(self, storage: SQLiteStorage, batch: WriteBatch) -> Collection[int]:
+        lost = {}
+        for at in range(0, len(batch.rows), WriteBatch.ROW):
+            row, key = batch.rows[at : at + 2]
+            if key in self.rows:
+                lost[row] = key, batch.rows[at + 3]
+        for new in batch.new_rows:
+            if new.key in self.rows:
+                lost[new.row] = new.key, new.digest
+        left = WriteBatch(batch.at)
+        left.accepted, left.revised = batch.accepted, batch.revised
+        left.events = [
+            value
+            for at in range(0, len(batch.events), WriteBatch.EVENT)
+            if batch.events[at] not in lost
+            for value in batch.events[at : at + WriteBatch.EVENT]
+        ]
+        left.payloads = {row: body for row, body in batch.payloads.items() if row not in lost}
+        left.rows = [
+            value
+            for at in range(0, len(batch.rows), WriteBatch.ROW)
+            if batch.rows[at] not in lost
+            for value in batch.rows[at : at + WriteBatch.ROW]
+        ]
+        left.new_rows = [new for new in batch.new_rows if new.row not in lost]
+        for key, digest in lost.values():
+            kind, ticket_id = self.rows.pop(key)
+            (row,) = storage.reserve(1)
+            left.new_rows.append(NewRow(row, key, None, digest, b"", 0))
+            if kind != "intent":
+                left.events += (row, kind, 1, 2.0, None, None, ticket_id, None, None, None, None)
+        if left:
+            self.write(storage, left)
+        return lost
+
+
+async def test_rows_that_another_run_has_before(
     journal: Journal, pusher: Pusher, row: MakeRow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A storage that several runs share says which rows it did not get: they are not sent."""
-    write = SQLiteStorage.write
-
-    def lose(storage: SQLiteStorage, batch: Any, first_event: int) -> Any:
-        write(storage, batch, first_event)
-        return [row for row in (2, 4) if row in batch.rows[::7]] + [
-            new.row for new in batch.new_rows if new.row == 6
-        ]
-
-    monkeypatch.setattr(SQLiteStorage, "write", lose)
+    """They are decided like any other known row: nothing of them is sent."""
+    rival = Rival({"2": ("intent", None), "4": ("accepted", "77"), "6": ("rejected", None)})
+    monkeypatch.setattr(SQLiteStorage, "write", lambda *args: rival(*args))
     taken = [pusher.take(row(str(number)), b"x") for number in range(1, 6)]
-    taken.append(pusher.take(row(None, "a"), b"x"))
-    found = await asyncio.gather(*taken, return_exceptions=True)
-    lost = [number for number, one in enumerate(found, 1) if isinstance(one, JournalError)]
-    assert lost == [2, 4]
-    answers: list[Any] = []
-    journal.take(row("other"), b"x", lambda token, *answer: answers.append(answer), new=False)
-    await journal.call(lambda session: None)
-    assert answers[0][0].row == 7
+    found = await asyncio.gather(*taken)
+    assert [one.action for one in found] == ["send", "elsewhere", "send", "done", "send"]
+    assert found[1].state is State.UNKNOWN
+    assert found[3].ticket_id == "77"
+    journal.claim("6", b"x" * 16)
+    refused = await pusher.take(row("6"), refusal=("InvalidInputError", "no title"))
+    assert (refused.action, refused.words) == ("refused", "no title")
+    # The other run sends the one row, and another refuses it.
+    assert (await pusher.take(row("2"), b"x")).action == "repeated"
     assert journal.broken is None
-    assert journal.counts == Counts(unknown=5)
-    for number in (1, 3, 5, 6, 7):
-        await pusher.end(number, 1, "accepted")
+    assert journal.counts == Counts(accepted=1, unknown=4, not_sent=1)
+    for one in (found[0], found[2], found[4]):
+        await pusher.end(one.row, 1, "accepted")
+    assert await journal.call(ReadJournal.counts) == Counts(accepted=4, unknown=1, not_sent=1)
 
 
 # --- cancellation --------------------------------------------------------------------------------
@@ -284,10 +322,10 @@ async def test_a_retry_cancelled_while_it_is_written(
     inside, go = threading.Event(), threading.Event()
     write = SQLiteStorage.write
 
-    def slow(storage: SQLiteStorage, batch: Any, first_event: int) -> Any:
+    def slow(storage: SQLiteStorage, batch: Any) -> Any:
         inside.set()
         assert go.wait(10)
-        return write(storage, batch, first_event)
+        return write(storage, batch)
 
     monkeypatch.setattr(SQLiteStorage, "write", slow)
     task = asyncio.create_task(journal.attempt_again(deferred))
@@ -448,8 +486,8 @@ def test_a_loop_that_is_closed_while_it_writes(
     inside, go = threading.Event(), threading.Event()
     write = SQLiteStorage.write
 
-    def slow(storage: SQLiteStorage, batch: Any, first_event: int) -> Any:
-        found = write(storage, batch, first_event)
+    def slow(storage: SQLiteStorage, batch: Any) -> Any:
+        found = write(storage, batch)
         if journal.counts.accepted == 0 and not inside.is_set() and waits:
             inside.set()
             assert go.wait(10)
@@ -589,7 +627,7 @@ async def test_a_mistake_in_here_sends_nothing(
     journal: Journal, pusher: Pusher, row: MakeRow, monkeypatch: pytest.MonkeyPatch, path: Path
 ) -> None:
     monkeypatch.setattr(Decisions, "apply", lambda self, lost: 1 / 0)
-    monkeypatch.setattr(SQLiteStorage, "write", lambda self, batch, first_event: ())
+    monkeypatch.setattr(SQLiteStorage, "write", lambda self, batch: ())
     with pytest.raises(JournalError, match="ZeroDivisionError"):
         await pusher.take(row("A-1"), b"x")
     monkeypatch.undo()
@@ -617,8 +655,8 @@ async def test_a_full_disk_as_sqlite_says_it(
     journal: Journal, pusher: Pusher, row: MakeRow
 ) -> None:
     def limit(session: Session) -> None:
-        ((pages,),) = session._each("PRAGMA page_count", [])
-        list(session._each(f"PRAGMA max_page_count = {pages + 5}", []))
+        ((pages,),) = sql(session, "PRAGMA page_count")
+        sql(session, f"PRAGMA max_page_count = {pages + 5}")
 
     await journal.call(limit)
     with pytest.raises(JournalError, match=r"the disk is full .*SQLITE_FULL"):
@@ -630,7 +668,7 @@ async def test_a_full_disk_as_sqlite_says_it(
 async def test_another_program_holds_it_locked(
     journal: Journal, pusher: Pusher, row: MakeRow, path: Path
 ) -> None:
-    await journal.call(lambda session: list(session._each("PRAGMA busy_timeout = 50", [])))
+    await journal.call(lambda session: sql(session, "PRAGMA busy_timeout = 50"))
     other = sqlite3.connect(path, isolation_level=None)
     try:
         other.execute("BEGIN IMMEDIATE")

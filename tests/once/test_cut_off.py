@@ -32,10 +32,10 @@ async def test_outcomes_on_their_way_to_the_disk_are_still_told(
     on_disk, closing = threading.Event(), asyncio.Event()
     write, close_books = SQLiteStorage.write, JournalBridge.close_books
 
-    def slowly(storage: SQLiteStorage, batch: Any, first_event: int) -> Any:
+    def slowly(storage: SQLiteStorage, batch: Any) -> Any:
         if len(emulator.ledger) == ROWS:
             on_disk.wait(10)
-        return write(storage, batch, first_event)
+        return write(storage, batch)
 
     async def noticed(recorder: JournalBridge) -> None:
         closing.set()  # its first call that waits for the journal's thread

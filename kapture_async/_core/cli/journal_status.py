@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,12 +22,12 @@ from ..journal.records import (
     Job,
     Kind,
     Look,
+    Owner,
     Run,
     State,
     goes_again,
     later_of,
 )
-from ..journal.sqlite.lock import Owner, owner_of
 from .saved_options import SavedOptions
 
 _DOUBTS_NAMED = 5
@@ -196,8 +195,8 @@ def read_status(path: str, *, restored: bool = False) -> JournalStatus:
     Raises:
         JournalError: there is no journal, or it cannot be read.
     """
-    owner = owner_of(os.path.realpath(path))
     with ReadJournal.open_to_read(path, restored=restored) as journal:
+        owner = next(iter(journal.writers()), None)  # before what it has under way
         kinds = journal.kinds()
         doubts = list(journal.doubts(State.UNKNOWN, payloads=False))
         reasons, later, refused = _reasons(journal)

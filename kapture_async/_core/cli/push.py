@@ -18,7 +18,7 @@ from attrs import evolve
 from ..errors import HelpdeskError, JournalError
 from ..journal.reader import ReadJournal
 from ..journal.records import Job, State
-from ..journal.sqlite.storage import put_source
+from ..journal.storages import put_source
 from ..outcome import Outcome
 from ..push.events import PushEvent, RowFinished, RowKnown
 from ..push.journaling import SourceFile

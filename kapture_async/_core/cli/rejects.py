@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
@@ -15,7 +14,6 @@ from attrs import define, field
 from ..errors import InvalidInputError
 from ..journal.reader import ReadJournal
 from ..journal.records import DOUBTS, Job, RowView, State, entry_name, goes_again, later_of
-from ..journal.sqlite.lock import owner_of
 from ..push.sources import RAW
 from ..spreadsheet import harmless
 from .console import console, count, say, show_commands, warn
@@ -228,7 +226,7 @@ def write_doubts(path: str, out: str, *, excel: bool = False) -> int:
     """
     format_ = format_to_write(out, excel=excel)
     with ReadJournal.open_to_read(path) as journal:
-        if owner_of(os.path.realpath(path)) is not None:
+        if journal.writers():
             raise click.UsageError(
                 "another process is using the journal; wait until it ends, then list its doubts"
             )

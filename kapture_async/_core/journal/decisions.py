@@ -101,7 +101,6 @@ class Decisions:
         self._again = again
         self._exact = exact_keys
         self._job = storage.job
-        self._events = 0  # numbers that were written already
         self._latest: dict[int, KnownRow] = {}
         self._came: set[int] = set()
         self._next: dict[bytes, int] = {}  # content -> the number of its next occurrence
@@ -343,7 +342,7 @@ class Decisions:
                     self._revise(known._replace(changed=int(action == "changed")))
                 return self._answer(action, known)
         elif before not in _UNSENT:
-            return self._answer(action_for(before, same=same, error=None), known)
+            return self._answer(self._action(known, same=same), known)
         same = known.digest == digest
         if not same:
             # Nothing of the row is in the helpdesk, so it may become another.
@@ -355,6 +354,8 @@ class Decisions:
         return self._refuse(known, refusal, at, same=same)
 
     def _action(self, known: KnownRow, *, same: bool) -> Action:
+        if known.kind == "intent" and not self.is_open(known.row):
+            return "elsewhere"
         return action_for(
             STATE_AFTER[known.kind],
             same=same,
@@ -365,7 +366,7 @@ class Decisions:
 
     def _new(self, one: Incoming, occurrence: int) -> Decision:
         (key, digest, line), payload, at, refusal, _, sighted, *_ = one
-        row = next(self._storage.row_numbers)
+        (row,) = self.state.reserve(self._storage, 1)
         keeps = self._job.payloads and payload is not None and not _is_present(sighted)
         traits = 0 if payload is None else traits_of(payload)
         is_sent = refusal is None and sighted is None
@@ -454,7 +455,7 @@ class Decisions:
     def _repeat(self, one: Incoming, known: KnownRow, action: Action, words: str) -> Decision:
         """A row that is not sent, as another one has its key."""
         (key, digest, line), payload, at, refusal, *_ = one
-        row = next(self._storage.row_numbers)
+        (row,) = self.state.reserve(self._storage, 1)
         traits = 0 if payload is None else traits_of(payload)
         kept = payload if payload is not None and self._job.payloads else b""
         self.batch.new_rows.append(
@@ -597,8 +598,7 @@ class Decisions:
         for new in self.batch.new_rows:
             if new.row == row:
                 return new.payload or None
-        question = "SELECT payload FROM payloads WHERE row = ?"
-        return next((payload for (payload,) in self._storage.ask(question, [row])), None)
+        return self._storage.payloads(row, row).get(row)
 
     def goes_as(self, row: int) -> str:
         """The reference of a row that was held until the end of the source, were it sent now: that
@@ -690,9 +690,7 @@ class Decisions:
 
     def write(self) -> set[int]:
         """Write the batch. Returns the rows that another run has begun before."""
-        lost = set(self._storage.write(self.batch, self.state.next_event + self._events))
-        self._events += self.batch.event_count
-        return lost
+        return set(self._storage.write(self.batch))
 
     def apply(self, lost: set[int]) -> None:
         """It is durable: bring the state of the run up to date.
@@ -701,12 +699,12 @@ class Decisions:
             lost: as :meth:`write` gave it.
         """
         state, batch = self.state, self.batch
-        state.next_event += self._events
         for (old, new), rows in self._moves.items():
             if old is not None:
                 state.kinds[old] -= rows
             state.kinds[new] += rows
-        state.kinds["intent"] -= len(lost)
+        if lost:
+            state.kinds.update(dict.fromkeys(state.kinds, 0) | dict(self._storage.kinds()))
         for row in self._closed:
             del state.open[row]
         if batch.rows:
@@ -714,7 +712,7 @@ class Decisions:
         state.open.update(self._opened)
         for row in lost:
             state.open.pop(row, None)
-        state.mark(row for row in self._came if row < state.first_row)
+        state.mark(row for row in self._came if not state.is_own(row))
         for digest, number in self._next.items():
             if number > 1 or digest in state.equal:
                 state.equal[digest] = number

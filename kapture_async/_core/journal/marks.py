@@ -19,10 +19,9 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
-from typing import Any
 
 from attrs import asdict, field, frozen
 
@@ -67,6 +66,11 @@ class Mark:
     def quiet(self) -> bool:
         """Whether nothing could be executed after it that its journal does not know."""
         return self.closed and not self.doubts
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a file where its journal was."""
+        return os.path.exists(self.path)
 
 
 def is_ahead(mark: Mark, runs: Sequence[tuple[str, int, int]], rows: int, events: int) -> bool:
@@ -189,28 +193,25 @@ def _place_of(job: Job) -> str:
 # --- sketches: some rows that stand for all of a journal
 
 
-_FIRST = 64
-_SMALLEST = 1024
+FIRST, SMALLEST = 64, 1024
+"""Digests in a sketch: of the first rows, and the smallest of all."""
 _SHORT = 8
 """Bytes of a digest: enough that no two are equal by chance."""
 TRIED = 64
 """First rows of a push by which it is decided whether it is of the same rows."""
 
 
-def sketch_of(ask: Callable[[str, Sequence[Any]], Iterable[Any]]) -> str:
+def sketch_of(first: Iterable[bytes], least: Iterable[bytes]) -> str:
     """The sketch of a journal, as text: by it a new journal of the same rows is recognised.
 
-    The first rows, and those whose digests are the smallest of all: whatever order rows come in,
-    two journals of the same rows have the same smallest digests, and of a small journal it is
-    every row.
+    Whatever order rows come in, two journals of the same rows have the same smallest digests, and
+    of a small journal it is every row.
 
     Args:
-        ask: puts a question to the journal; see :meth:`.Storage.ask`.
+        first: the digests of its first rows, :data:`FIRST` of them.
+        least: the :data:`SMALLEST` digests of all.
     """
-    question = "SELECT digest FROM rows ORDER BY {} LIMIT ?"
-    first = ask(question.format("row"), [_FIRST])
-    least = ask(question.format("digest"), [_SMALLEST])
-    found = {bytes(digest[:_SHORT]) for (digest,) in (*first, *least)}
+    found = {bytes(digest[:_SHORT]) for digest in (*first, *least)}
     return b"".join(sorted(found)).hex()
 
 

@@ -15,25 +15,26 @@ from attrs import field, frozen
 from ..errors import InvalidInputError
 
 Action = Literal[
-    "send", "done", "changed", "doubt", "rejected", "repeated", "clash", "renamed", "respelled",
-    "held", "new", "refused",
+    "send", "done", "changed", "doubt", "elsewhere", "rejected", "repeated", "clash", "renamed",
+    "respelled", "held", "new", "refused",
 ]  # fmt: skip
 """What to do with a row. Only ``send`` lets anything leave this machine.
 
-======== ====================================================================================
-send     its intent is on the disk: send it now, once, and write its result
-done     it is in the helpdesk already
-changed  it is in the helpdesk already, but with other content: report it
-doubt    it may be in the helpdesk: reconcile first
-rejected the service refused it, and it is the same as then: correct it
-repeated its key and its content came before in this run
-clash    its key came before in this run with other content: two rows, until one gets another key
-renamed  an earlier run had its content with a key and now it has none, or the reverse: report it
+========= ===================================================================================
+send      its intent is on the disk: send it now, once, and write its result
+done      it is in the helpdesk already
+changed   it is in the helpdesk already, but with other content: report it
+doubt     it may be in the helpdesk: reconcile first
+elsewhere another run is sending it just now: its result will be in the journal
+rejected  the service refused it, and it is the same as then: correct it
+repeated  its key and its content came before in this run
+clash     its key came before in this run with other content: two rows, until one gets another key
+renamed   an earlier run had its content with a key and now it has none, or the reverse: report it
 respelled its key is a variant spelling of an earlier key: report it
-held     the same, where only the end of the source can tell; ask again then
-new      it is new; nothing was written, as the caller asked for
-refused  it cannot be sent as it is; the journal holds why
-======== ====================================================================================
+held      the same, where only the end of the source can tell; ask again then
+new       it is new; nothing was written, as the caller asked for
+refused   it cannot be sent as it is; the journal holds why
+========= ===================================================================================
 """
 
 
@@ -389,6 +390,16 @@ class Run:
     host: str
     longest_call: float | None = None
     """Seconds that one of its calls could take at most, if it sent anything."""
+
+
+@frozen
+class Owner:
+    """A process that has a journal open for writing."""
+
+    pid: int
+    """0 if it could not leave its name."""
+    host: str
+    since: float
 
 
 @frozen(kw_only=True)

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .decisions import Decisions, writable
 from .errors import trouble
 from .reader import ReadJournal
 from .records import DOUBTS, STATE_AFTER, VERDICTS, Kind, State
-from .storage import KnownRow, Storage
+from .storage import KnownRow, Storage, StoredRow, rows_of
 
-_REPEATS = """
-SELECT r.row, r.digest FROM rows AS r JOIN last_facts AS f ON f.row = r.row
-WHERE r.repeat_of IS NOT NULL AND f.kind = 'not_sent'
-"""
-_REFUSED_WITHOUT_KEY = """
-SELECT r.row, r.line FROM rows AS r JOIN last_facts AS f ON f.row = r.row
-WHERE r.key IS NULL AND r.line IS NOT NULL AND r.row < ?
-    AND (f.kind = 'rejected' OR (f.kind = 'not_sent' AND f.attempt = 0))
-"""
-_NEW = "SELECT row, line FROM rows WHERE row >= ? LIMIT ?"
 _NOT_THERE = frozenset({State.REJECTED, State.NOT_SENT})
 
 
@@ -37,9 +27,9 @@ class Session(ReadJournal):
         self._written = storage
         self._decisions = decisions
 
-    def _each(self, question: str, values: Sequence[Any]) -> Iterator[Any]:
+    def _read(self) -> Storage:
         self.flush()
-        return super()._each(question, values)
+        return self._written
 
     def flush(self) -> None:
         """Write what is to be written so far."""
@@ -70,15 +60,19 @@ class Session(ReadJournal):
 
     def rows_with(self, ticket_ids: set[str]) -> list[tuple[int, str]]:
         """The rows that were ever given one of these ids: row and id."""
-        found = self._each("SELECT row, ticket_id FROM facts WHERE ticket_id IS NOT NULL", [])
-        return [(row, ticket_id) for row, ticket_id in found if ticket_id in ticket_ids]
+        return self._read().rows_with_ids(ticket_ids)
 
     def last_ids(self, most: int) -> list[tuple[int, str]]:
         """The ids of the last rows that got one: row and id, the last first."""
-        question = (
-            "SELECT row, ticket_id FROM facts WHERE ticket_id IS NOT NULL ORDER BY row DESC LIMIT ?"
-        )
-        return list(self._each(question, [most]))
+        return self._read().last_ids(most)
+
+    def claim_reconciler(self) -> None:
+        """Become the one run that looks doubts up; see :meth:`.Storage.claim_reconciler`.
+
+        Raises:
+            JournalError: another run is at it just now.
+        """
+        self._written.claim_reconciler()
 
     # --- what lookups and people say ------------------------------------------------------------
 
@@ -204,23 +198,37 @@ class Session(ReadJournal):
     def _repeats_with_own_keys(self) -> dict[int, str]:
         found: dict[int, str] = {}
         taken: set[int] = set()
-        for row, digest in list(self._each(_REPEATS, [])):
-            if self.came(row):
+        for row in list(rows_of(self._read(), kinds=("not_sent",))):
+            if row.repeat_of is None or self.came(row.row):
                 continue
-            for other in self._written.with_key_and_content(digest):
+            for other in self._written.with_key_and_content(row.digest):
                 there = other.kind in ("accepted", "present") and self.came(other.row)
                 if there and other.row not in taken:
                     taken.add(other.row)
-                    found[row] = f"row {other.row} has its content"
+                    found[row.row] = f"row {other.row} has its content"
                     break
         return found
 
     def _corrected_in_their_lines(self) -> dict[int, str]:
         state = self._decisions.state
-        refused = self._each(_REFUSED_WITHOUT_KEY, [state.first_row])
-        lines = {line: row for row, line in refused if not self.came(row)}
-        known = state.known_came
-        new = list(self._each(_NEW, [state.first_row, known + 1])) if lines else []
-        if len(new) > known:
+        lines = {
+            row.line: row.row
+            for row in rows_of(self._read(), kinds=("rejected", "not_sent"))
+            if row.row < state.first_row and _is_refused(row) and not self.came(row.row)
+        }
+        if not lines:
             return {}
-        return {lines[line]: f"replaced by row {row}" for row, line in new if line in lines}
+        new, known = state.new_rows, state.known_came
+        if new > known:
+            return {}
+        own = (
+            row for row in rows_of(self._read(), after=state.first_row - 1) if state.is_own(row.row)
+        )
+        return {lines[row.line]: f"replaced by row {row.row}" for row in own if row.line in lines}
+
+
+def _is_refused(row: StoredRow) -> bool:
+    """Whether it is known by its line alone, and was refused."""
+    if row.key is not None or row.line is None:
+        return False
+    return row.kind == "rejected" or not row.attempt

@@ -1,17 +1,18 @@
 """What a journal asks of the place that keeps it: a protocol, and the values that pass through it.
 
-:mod:`.sqlite` keeps a journal in a file. Nothing above this protocol knows a file, a lock or a
-connection.
+:mod:`.sqlite` keeps a journal in a file. Nothing above this protocol knows a file, a lock, a
+connection or SQL.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 from ..errors import JournalError
-from .records import Job
+from .marks import Mark
+from .records import Contradiction, Job, Look, Owner, Run
 from .reference import DIGEST
 
 
@@ -50,13 +51,72 @@ class KnownRow(NamedTuple):
         return any(former[at : at + DIGEST] == digest for at in range(0, len(former), DIGEST))
 
 
+class StoredRow(NamedTuple):
+    """A row of the journal, with its last event and what its events say together."""
+
+    row: int
+    key: str | None
+    digest: bytes
+    occurrence: int
+    line: int | None
+    traits: int
+    repeat_of: int | None
+    kind: str
+    """Of its last event, as all up to ``evidence``."""
+    attempt: int
+    at: float
+    ticket_id: str | None
+    status: int | None
+    error: str | None
+    words: str | None
+    evidence: str | None
+    attempts: int
+    """The number of its last attempt; 0 if there was none."""
+    first_intent_at: float | None
+    """When it may have been sent first; ``None`` if it never was."""
+    sent_at: float | None
+    """When it may have been sent last."""
+    last_at: float | None
+    """When it was last known to be under way, or its run was found to be over."""
+    missing: int
+    """How many lookups since the last attempt did not find it,"""
+    missing_at: float | None
+    """and when the last of them was."""
+    unknown_error: str | None
+    """Of the last event by which its outcome is unknown."""
+    unknown_words: str | None
+    payload: bytes | None
+    """What it is sent with, if that was asked for and is kept."""
+
+
+class StoredName(NamedTuple):
+    """What a row is found again by, and the kind of its last event."""
+
+    row: int
+    key: str | None
+    digest: bytes
+    occurrence: int
+    kind: str
+
+
+class StoredReason(NamedTuple):
+    """How many rows have a last event that says the same."""
+
+    kind: str
+    error: str | None
+    status: int | None
+    words: str | None
+    never: int
+    """Whether they cannot be sent as they are."""
+    rows: int
+
+
 class JournalSummary(NamedTuple):
     """What a run finds in the journal when it begins."""
 
     kinds: Mapping[str, int]
     """How many rows have which kind of last event."""
     last_row: int
-    last_event: int
     with_key: bool
     """Whether there are rows with a key,"""
     without_key: bool
@@ -132,25 +192,115 @@ class WriteBatch:
         """How many rows of :attr:`rows` there are."""
         return len(self.rows) // self.ROW
 
-    @property
-    def event_count(self) -> int:
-        """How many numbers its events take. First attempts of new rows have number 0."""
-        return len(self.accepted) // self.ACCEPTED + len(self.events) // self.EVENT
-
 
 class ReadStorage(Protocol):
-    """A journal that is open for reading. For one thread at a time."""
+    """A journal that is open for reading. For one thread at a time.
+
+    What is read is what is durable, also while other processes write. Whatever has no bound is
+    read in pages, in the order of the rows: those beyond one of them, so many at most. A page that
+    is shorter than that is the last one.
+
+    Every method raises :class:`.JournalError` where the journal cannot be read.
+
+    Attributes:
+        path: where it is, for messages: never with a password.
+        job: what it is for.
+    """
 
     path: str
-    """Where it is, for messages."""
     job: Job
 
-    def ask(self, question: str, values: Sequence[Any] = ()) -> Iterator[Any]:
-        """Put a ``SELECT`` to the tables; ``?`` for each value.
+    def kinds(self) -> Mapping[str, int]:
+        """How many rows have which kind of last event."""
+        ...
 
-        Raises:
-            JournalError: it cannot be read.
+    def rows(
+        self,
+        after: int,
+        most: int,
+        *,
+        kinds: Collection[str] | None = None,
+        payloads: bool = False,
+    ) -> list[StoredRow]:
+        """A page of rows.
+
+        Args:
+            after: rows beyond this one.
+            most: so many at most.
+            kinds: only those whose last event is of one of these kinds.
+            payloads: with what they are sent with.
         """
+        ...
+
+    def names(self, after: int, most: int) -> list[StoredName]:
+        """A page of all names."""
+        ...
+
+    def payloads(self, first: int, last: int) -> dict[int, bytes]:
+        """What the rows from one to another are sent with, as far as it is kept."""
+        ...
+
+    def reasons(self, kinds: Collection[str]) -> list[StoredReason]:
+        """Why rows have a last event of these kinds: equal reasons together."""
+        ...
+
+    def changed(self) -> int:
+        """How many rows are in the helpdesk and came with other content since."""
+        ...
+
+    def sent_hours(self) -> set[int]:
+        """The hours since the epoch in which anything was sent. Of what an older copy has found,
+        only from when to when is known: all hours of that time."""
+        ...
+
+    def accepted_among(self, ticket_ids: Collection[str]) -> set[str]:
+        """Of some ticket ids, those of rows that are in the helpdesk for sure."""
+        ...
+
+    def rows_with_ids(self, ticket_ids: Collection[str]) -> list[tuple[int, str]]:
+        """The rows that were ever given one of these ids: row and id."""
+        ...
+
+    def last_ids(self, most: int) -> list[tuple[int, str]]:
+        """The ids of the last rows that got one: row and id, the last first."""
+        ...
+
+    def runs(self) -> list[Run]:
+        """Every process's time with the journal, the latest last."""
+        ...
+
+    def lookups(self) -> list[Look]:
+        """Every lookup of many rows, the latest last."""
+        ...
+
+    def contradictions(self) -> list[Contradiction]:
+        """What lookups have shown that the outcomes deny, in the order it was found."""
+        ...
+
+    def contradicted(self) -> Mapping[str, int]:
+        """How many contradictions of which kind were found."""
+        ...
+
+    def made(self) -> float:
+        """When the journal was made."""
+        ...
+
+    def was_restored(self) -> bool:
+        """Whether it was pushed with as an older copy, and so still looks up what it sends."""
+        ...
+
+    def newer_copy(self) -> Mark | None:
+        """What this machine has seen of a newer copy of this journal; ``None`` if it has seen
+        none, or if there can be none."""
+        ...
+
+    def writers(self) -> list[Owner]:
+        """Who has it open for writing now."""
+        ...
+
+    def explain(self, error: BaseException) -> BaseException:
+        """What came of reading it, as our own error where the storage, or what stands in it, is at
+        fault; any other error as it is."""
         ...
 
     def close(self) -> None:
@@ -165,7 +315,8 @@ class Storage(ReadStorage, Protocol):
 
     Attributes:
         broken: why nothing more can be made durable, once that is so.
-        row_numbers: numbers for new rows, each given once; may be drawn in any thread.
+        shared: other runs may write to it at the same time. Then a row's key is all that tells
+            whether another run has it: a row without one cannot be pushed.
         restored: it is, or was, an older copy: rows that it would send may be in the helpdesk.
             Until when they may have been sent, if that may be just now; else 0.
         sent_in_all: how many of its rows are in the helpdesk, as the newer one had it when it was
@@ -173,16 +324,34 @@ class Storage(ReadStorage, Protocol):
     """
 
     broken: JournalError | None
-    row_numbers: Iterator[int]
+    shared: bool
     restored: float | None
     sent_in_all: int | None
+
+    # --- in any thread, without waiting ---------------------------------------------------------
+
+    def now(self) -> float:
+        """The clock that events are written with, in seconds since the epoch: the machine's, or,
+        where several machines write, that of the storage."""
+        ...
+
+    def may_send(self) -> bool:
+        """Whether this run may send: asked directly before the bytes of a row are written.
+
+        A run that shares the journal has a lease. This says no from the moment on at which a call
+        could still be under way when the lease ends: others then take the run for over.
+        """
+        ...
+
+    # --- in the journal's thread ----------------------------------------------------------------
 
     def summary(self) -> JournalSummary:
         """What stands in it now."""
         ...
 
-    def names(self) -> Iterator[tuple[str | None, bytes]]:
-        """Key and digest of every row."""
+    def reserve(self, count: int) -> Sequence[int]:
+        """Numbers for so many new rows, ascending, each given once; those that are not used stay
+        unused."""
         ...
 
     def with_keys(self, keys: Sequence[str]) -> list[KnownRow]:
@@ -209,16 +378,16 @@ class Storage(ReadStorage, Protocol):
         """The rows of earlier runs whose keys are other spellings of this one."""
         ...
 
-    def write(self, batch: WriteBatch, first_event: int) -> Iterable[int]:
+    def write(self, batch: WriteBatch) -> Collection[int]:
         """Write a batch: all of it or nothing, durable when this returns, unless inside
-        :meth:`transaction`.
+        :meth:`transaction`. The storage numbers the events, those of a row in their order.
 
-        Args:
-            batch: what to write.
-            first_event: the number of its first event: of those accepted first.
+        The insert of a new row, and the intent of a known one, is a claim: it is lost if another
+        run has the row's name, or has begun the same attempt, before. Of a row that is lost nothing
+        is written, and the rest of the batch is.
 
         Returns:
-            New rows that another run has begun before: they must not be sent.
+            The rows that are lost: they must not be sent.
 
         Raises:
             JournalError: it could not be made durable.
@@ -233,14 +402,63 @@ class Storage(ReadStorage, Protocol):
         """
         ...
 
-    def note_progress(self, at: float, kinds: Mapping[str, int], last_event: int) -> None:
-        """Called every now and then with what has become durable. Never fails a push."""
+    def claim_reconciler(self) -> None:
+        """Become the one run that looks doubts up and writes verdicts, until the run ends.
+
+        Raises:
+            JournalError: another run is at it just now.
+        """
         ...
 
-    def end(self, at: float, kinds: Mapping[str, int], last_event: int) -> None:
+    def tick(self, kinds: Mapping[str, int]) -> None:
+        """Called after each batch, and about once a second while there is none: to renew what
+        must be renewed, and to note how far the journal is.
+
+        Args:
+            kinds: how many rows have which kind of last event, as this run knows.
+
+        Raises:
+            JournalError: this run is over: nothing more may be sent.
+        """
+        ...
+
+    def end(self, kinds: Mapping[str, int]) -> None:
         """Note the end of the run, and close it.
+
+        Args:
+            kinds: as for :meth:`tick`.
 
         Raises:
             JournalError: that did not succeed; closed it is nevertheless.
         """
         ...
+
+
+_PAGE = 500
+
+
+def rows_of(
+    storage: ReadStorage,
+    *,
+    kinds: Collection[str] | None = None,
+    payloads: bool = False,
+    after: int = 0,
+) -> Iterator[StoredRow]:
+    """All pages of :meth:`.ReadStorage.rows`, one row after the other."""
+    while True:
+        page = storage.rows(after, _PAGE, kinds=kinds, payloads=payloads)
+        yield from page
+        if len(page) < _PAGE:
+            return
+        after = page[-1].row
+
+
+def names_of(storage: ReadStorage) -> Iterator[StoredName]:
+    """All pages of :meth:`.ReadStorage.names`, one name after the other."""
+    after = 0
+    while True:
+        page = storage.names(after, _PAGE)
+        yield from page
+        if len(page) < _PAGE:
+            return
+        after = page[-1].row

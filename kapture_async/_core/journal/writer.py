@@ -17,19 +17,20 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from ..errors import JournalError
 from .decisions import Again, Decisions, Incoming, writable
-from .errors import damage_of, path_text, same_again, trouble, trouble_of
+from .errors import same_again, trouble, trouble_of
 from .keys import SeenNames
 from .records import LATER, Counts, Decision, Identity, Job, Sighted, check_identity, later_of
 from .run_state import RunState, learn_names
 from .session import Session
-from .sqlite.storage import SQLiteStorage
 from .storage import Storage, WriteBatch
+from .storages import is_address, name_of, open_storage
 
 T = TypeVar("T")
 
@@ -45,30 +46,36 @@ waits for a result, so this costs no throughput, and most commits of a busy push
 _MOST_BYTES = 16 * 1024 * 1024
 """Of payloads in one batch, before it is handed over; the database takes no more than a billion."""
 
+OnBegun = Callable[[Sequence[Any], Sequence[int], JournalError | None], None]
+"""Called with the tokens of new rows that shared a commit, with their numbers in the journal, and
+with what went wrong for all of them."""
 OnWritten = Callable[[Sequence[Any], JournalError | None], None]
-"""Called with the tokens of what shared a commit, and with what went wrong for all of them."""
+"""Called with the tokens of results that shared a commit, and with what went wrong for all."""
 OnDecided = Callable[[Any, Decision | None, JournalError | None], None]
 """Called with a token of the caller's, and with the decision or what went wrong."""
 
 _Waiter = asyncio.Future[Any] | OnDecided
+_Take = tuple[_Waiter, Any, Incoming | Again, int]
+"""Who asks, with which token, about which row; and how many new rows of the batch came before."""
 _Result = tuple[_Waiter, Any, Any, BaseException | None, int]
 """Who waits, with which token, for what: a value or an error; and how many new rows are reported
 before."""
+_Begun = tuple[Sequence[Any], Sequence[int]]
+"""New rows whose intent is durable: their tokens, and their numbers."""
 
 
 class _Batch(WriteBatch):
     """What the event loop has collected.
 
     Attributes:
-        takes: rows to decide about: who waits, with which token, the row, and how many new rows
-            of the batch came before it.
+        takes: rows to decide about.
         calls: functions that are to be called in a transaction of their own.
         size: bytes of the payloads.
     """
 
     def __init__(self, at: float = 0.0) -> None:
         super().__init__(at)
-        self.takes: list[tuple[_Waiter, Any, Incoming | Again, int]] = []
+        self.takes: list[_Take] = []
         self.calls: list[tuple[asyncio.Future[Any], Callable[[Session], Any]]] = []
         self.size = 0
 
@@ -100,11 +107,9 @@ class Journal:
         path: where it is, in full.
     """
 
-    def __init__(
-        self, open_storage: Callable[[], Storage], path: str, now: Callable[[], float]
-    ) -> None:
+    def __init__(self, opened: Callable[[], Storage], path: str, now: Callable[[], float]) -> None:
         self.path = path
-        self._open_storage = open_storage
+        self._open_storage = opened
         self._now = now
         self._loop = asyncio.get_running_loop()
         self._pid = os.getpid()
@@ -115,7 +120,8 @@ class Journal:
         self._closing = self._stopping = self._asked = False
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
-        self._on_begun: OnWritten | None = None
+        self._on_begun: OnBegun | None = None
+        self._on_decided: OnDecided | None = None
         self._on_ended: OnWritten | None = None
         self._batch = _Batch()
         self._batches: SimpleQueue[_Batch] = SimpleQueue()
@@ -140,12 +146,12 @@ class Journal:
         """Open a journal, alone, or make it.
 
         Args:
-            path: its file.
+            path: its file, or its address: ``postgresql://...``.
             job: what it must be for. Without it the journal must be there, and is taken as it
                 is.
             create: whether to make it if it is not there.
             again: class names of refusals after which the same content may be sent again.
-            now: the wall clock.
+            now: the clock of this machine; see :meth:`now`.
             to_push: learn which rows there are, so that new ones need not be looked up.
             restored: it is an older copy, as the caller knows; see :attr:`restored`.
             exact_keys: a variant spelling of a key is another key.
@@ -154,12 +160,13 @@ class Journal:
             JournalError: another process pushes with it, it belongs to another push, is
                 damaged, or cannot be written. Nothing was changed.
         """
-        text = path_text(path)
+        name = name_of(path)
+        where = path if is_address(path) else name
 
-        def open_storage() -> Storage:
-            return SQLiteStorage.open(text, job=job, create=create, at=now(), restored=restored)
+        def opened() -> Storage:
+            return open_storage(where, job=job, create=create, now=now, restored=restored)
 
-        journal = cls(open_storage, text, now)
+        journal = cls(opened, name, now)
         journal._again, journal._exact_keys = again, exact_keys
         journal._names = SeenNames() if to_push else None
         journal._thread.start()
@@ -207,17 +214,33 @@ class Journal:
         """Whether earlier runs had rows with keys."""
         return self._state.older_with_key
 
+    @property
+    def shared(self) -> bool:
+        """Whether other runs may write to it at the same time; see :attr:`.Storage.shared`."""
+        return self._storage.shared
+
+    def now(self) -> float:
+        """The clock that its events are written with; see :meth:`.Storage.now`."""
+        return self._storage.now()
+
+    def may_send(self) -> bool:
+        """Whether this run may send: ask directly before the bytes of a row are written. What may
+        not be sent ends as ``not_sent``; see :meth:`.Storage.may_send`."""
+        return self._broken is None and self._storage.may_send()
+
     # --- rows and results -----------------------------------------------------------------------
 
-    def listen(self, begun: OnWritten, ended: OnWritten) -> None:
+    def listen(self, begun: OnBegun, ended: OnWritten, decided: OnDecided) -> None:
         """Be told of what :meth:`begin`, :meth:`accept` and :meth:`end` have said, once it is
         durable: of all that shared a commit, their tokens and ``None``; or the tokens and an error.
 
         Args:
             begun: told of rows whose intent is durable: they may be sent.
             ended: told of results.
+            decided: told of each row given to :meth:`begin` that another run had before, and what
+                to do with it.
         """
-        self._on_begun, self._on_ended = begun, ended
+        self._on_begun, self._on_ended, self._on_decided = begun, ended, decided
 
     def claim(self, key: str | None, digest: bytes) -> bool:
         """A row comes. Returns whether it surely never came before; ask once for each.
@@ -242,7 +265,7 @@ class Journal:
         payload: bytes,
         token: Any,
         traits: int = 0,
-    ) -> int:
+    ) -> None:
         """Have the intent of a row written that was claimed as new; see :meth:`listen`. It is its
         first attempt. Its reference is that of its identity.
 
@@ -251,15 +274,11 @@ class Journal:
             payload: the body it is sent with; empty to keep it out of the journal.
             token: to be told of.
             traits: see :func:`.traits_of`.
-
-        Returns:
-            Its number in the journal.
         """
-        batch, row = self._batch, next(self._storage.row_numbers)
-        batch.rows += (row, key, line, digest, payload, traits, token)
+        batch = self._batch
+        batch.rows += (0, key, line, digest, payload, traits, token)
         batch.size += len(payload)
         self._ask(batch)
-        return row
 
     def take(
         self,
@@ -485,21 +504,19 @@ class Journal:
     def _deliver(
         self,
         results: Sequence[_Result],
-        begun: Sequence[Any],
+        begun: _Begun,
         ended: Sequence[Any],
         problem: JournalError | None,
     ) -> None:
         told = 0
-        self._tell(self._on_ended, ended, problem)
+        if ended:
+            self._tell(self._on_ended, ended, problem)
         for waiter, token, value, error, behind in results:
             if behind > told:  # in the order they came
-                self._tell(self._on_begun, begun[told:behind], problem)
+                self._tell_begun(begun, told, behind, problem)
                 told = behind
             if not isinstance(waiter, asyncio.Future):
-                try:
-                    waiter(token, value, error)  # type: ignore[arg-type]
-                except Exception:
-                    logger.exception("a callback of the journal failed; the push continues")
+                self._tell(waiter, token, value, error)
             elif waiter.done():  # cancelled meanwhile
                 if isinstance(value, Decision):
                     self._withdraw(value)
@@ -507,16 +524,19 @@ class Journal:
                 waiter.set_result(value)
             else:
                 waiter.set_exception(error)
-        self._tell(self._on_begun, begun[told:], problem)
+        self._tell_begun(begun, told, len(begun[0]), problem)
 
-    def _tell(
-        self, done: OnWritten | None, tokens: Sequence[Any], problem: JournalError | None
+    def _tell_begun(
+        self, begun: _Begun, first: int, last: int, problem: JournalError | None
     ) -> None:
-        if not tokens:
-            return
-        assert done is not None, "no listener"
+        tokens, numbers = begun
+        if last > first:
+            self._tell(self._on_begun, tokens[first:last], numbers[first:last], problem)
+
+    def _tell(self, listener: Callable[..., None] | None, *what: Any) -> None:
+        assert listener is not None, "no listener"
         try:
-            done(tokens, problem)
+            listener(*what)
         except Exception:
             logger.exception("a callback of the journal failed; the push continues")
 
@@ -540,7 +560,7 @@ class Journal:
                 listening = not self._loop.is_closed()
             else:
                 listening = self._write(batch) and self._call_all(batch)
-            self._note_progress()
+            self._tick()
         self._finish()
 
     def _open(self) -> None:
@@ -551,12 +571,12 @@ class Journal:
                 self._names = learn_names(storage, state, exact_keys=self._exact_keys)
         except BaseException as error:
             storage.close()
-            made = damage_of(self.path, error)
+            made = storage.explain(error)
             if made is not error:
                 raise made from error
             raise
         self._again = later_of(storage.job.operation, self._again)
-        self._storage, self._state = storage, state
+        self._storage, self._state, self._now = storage, state, storage.now
 
     def _decisions(self, batch: WriteBatch) -> Decisions:
         return Decisions(
@@ -572,24 +592,28 @@ class Journal:
         ]
         if not (takes or batch):
             return True
-        begun = batch.rows[WriteBatch.ROW - 1 :: WriteBatch.ROW]
+        tokens: list[Any] = batch.rows[WriteBatch.ROW - 1 :: WriteBatch.ROW]
+        numbers: Sequence[int] = (0,) * len(tokens)
         ended = batch.accepted[WriteBatch.ACCEPTED - 1 :: WriteBatch.ACCEPTED]
         others = batch.events[WriteBatch.EVENT - 1 :: WriteBatch.EVENT]
         ended += [token for token in others if token is not None]
-        new = batch.rows[:: WriteBatch.ROW]
         problem: JournalError | None = None
-        results: list[_Result] = []
-        lost: set[int] = set()
         try:
             if self._storage.broken is not None:
                 raise same_again(self._storage.broken)
-            decisions = self._decisions(batch)
-            answers = decisions.answer([take[2] for take in takes]) if takes else []
-            if batch:
-                lost = decisions.write()
-            decisions.apply(lost)
-            for (waiter, token, one, behind), answer in zip(takes, answers, strict=True):
-                results.append((waiter, token, *self._checked(one, answer, lost), behind))
+            if tokens:
+                numbers = self._state.reserve(self._storage, len(tokens))
+                batch.rows[:: WriteBatch.ROW] = numbers
+            results, lost, beaten = self._decide(takes, batch)
+            if lost:
+                beaten += self._beaten(batch, lost)
+                kept = [place for place, row in enumerate(numbers) if row not in lost]
+                tokens, numbers = [tokens[at] for at in kept], [numbers[at] for at in kept]
+                results = [(*one[:4], bisect_left(kept, one[4])) for one in results]
+            while beaten:
+                beaten = [(*take[:3], len(tokens)) for take in beaten]
+                more, _, beaten = self._decide(beaten, WriteBatch(batch.at))
+                results += more
         except BaseException as error:
             # Nothing of the batch is durable, whatever it was: so nothing of it is sent.
             problem = self._break(error)
@@ -597,35 +621,48 @@ class Journal:
                 (waiter, token, None, same_again(problem), behind)
                 for waiter, token, _, behind in takes
             ]
-        if lost:
-            self._post(
-                [], [begun[place] for place, row in enumerate(new) if row in lost], (), self._lost()
-            )
-            begun = [begun[place] for place, row in enumerate(new) if row not in lost]
-        if self._post(results, begun, ended, problem):
+        if self._post(results, (tokens, numbers), ended, problem):
             return True
         if problem is None:  # no loop is left that could send what was begun
-            for row in new:
-                if row not in lost:
-                    self._batch.not_sent(row, 1)
+            for row in numbers:
+                self._batch.not_sent(row, 1)
         return False
 
-    def _checked(
-        self, one: Incoming | Again, answer: Decision | None, lost: set[int]
-    ) -> tuple[Decision | None, JournalError | None]:
-        if answer is None:
-            assert isinstance(one, Again)
-            return None, trouble(self.path, f"it has no row {one.row}")
-        if answer.row in lost:
-            return None, self._lost()
-        return answer, None
+    def _decide(
+        self, takes: Sequence[_Take], batch: WriteBatch
+    ) -> tuple[list[_Result], set[int], list[_Take]]:
+        """Write a batch, with what is decided about rows that may be known.
 
-    def _lost(self) -> JournalError:
-        return trouble(
-            self.path,
-            "another process has begun to send this row",
-            "Nothing has to be done: its result will be in the journal.",
-        )
+        Returns:
+            The decisions; the rows that another run had before; and those of the takes that are
+            to be decided again, since their rows are among them.
+        """
+        decisions = self._decisions(batch)
+        answers = decisions.answer([take[2] for take in takes]) if takes else []
+        lost = decisions.write() if batch else set()
+        decisions.apply(lost)
+        results: list[_Result] = []
+        beaten: list[_Take] = []
+        for (waiter, token, one, behind), answer in zip(takes, answers, strict=True):
+            if answer is None:
+                assert isinstance(one, Again)
+                problem = trouble(self.path, f"it has no row {one.row}")
+                results.append((waiter, token, None, problem, behind))
+            elif answer.row not in lost:
+                results.append((waiter, token, answer, None, behind))
+            else:
+                one = one._replace(new=False) if isinstance(one, Incoming) else one
+                beaten.append((waiter, token, one, behind))
+        return results, lost, beaten
+
+    def _beaten(self, batch: WriteBatch, lost: set[int]) -> Iterator[_Take]:
+        """New rows that another run had before: they are decided like any other."""
+        assert self._on_decided is not None, "no listener"
+        for at in range(0, len(batch.rows), WriteBatch.ROW):
+            row, key, line, digest, payload, _, token = batch.rows[at : at + WriteBatch.ROW]
+            if row in lost:
+                one = Incoming(Identity(key, digest, line), payload or None, batch.at)
+                yield self._on_decided, token, one, 0
 
     def _call_all(self, batch: _Batch) -> bool:
         for future, function in batch.calls:
@@ -651,18 +688,17 @@ class Journal:
             self._storage.broken = self._broken
         return self._broken
 
-    def _note_progress(self) -> None:
+    def _tick(self) -> None:
         if self._storage.broken is None:
             try:
-                state = self._state
-                self._storage.note_progress(self._now(), state.kinds, state.next_event - 1)
+                self._storage.tick(self._state.kinds)
             except BaseException as error:
                 self._break(error)
 
     def _post(
         self,
         results: Sequence[_Result],
-        begun: Sequence[Any] = (),
+        begun: _Begun = ((), ()),
         ended: Sequence[Any] = (),
         problem: JournalError | None = None,
     ) -> bool:
@@ -691,7 +727,7 @@ class Journal:
                     decisions = self._decisions(left)
                     decisions.write()
                     decisions.apply(set())
-                storage.end(self._now(), state.kinds, state.next_event - 1)
+                storage.end(state.kinds)
             else:
                 storage.close()
         except BaseException as error:

@@ -331,7 +331,7 @@ class JournalBridge:
         self._journal, self._begun = journal, begun
         self._payloads = journal.job.payloads
         self._probing = journal.has_older_keys and not self._keys.new
-        journal.listen(begun, ended)
+        journal.listen(self._have_begun, ended, self._is_elsewhere)
 
     def begin(self, live: InFlightRow[Any]) -> None:
         """Ask whether a row may be sent, without waiting for the answer; see :meth:`open`."""
@@ -379,8 +379,7 @@ class JournalBridge:
                 reference = reference_of(journal.job.job_id, key, digest)
                 live.value = records.mark(ready, reference)
                 payload = packed if self._payloads else b""
-                live.entry = journal.begin(key, digest, line, payload, live, traits_of(packed))
-                live.attempt = 1
+                journal.begin(key, digest, line, payload, live, traits_of(packed))
                 return
         except JournalError as error:
             live.last = error
@@ -389,6 +388,29 @@ class JournalBridge:
         except Exception as error:
             problem = _problem_of(error)
         self._refuse(live, problem)
+
+    def _have_begun(
+        self,
+        lives: Sequence[InFlightRow[Any]],
+        entries: Sequence[int],
+        problem: JournalError | None,
+    ) -> None:
+        if problem is None:
+            for live, entry in zip(lives, entries, strict=True):
+                live.entry, live.attempt = entry, 1
+        self._begun(lives, problem)
+
+    def _is_elsewhere(
+        self, live: InFlightRow[Any], decided: Decision | None, error: JournalError | None
+    ) -> None:
+        """A row that seemed to be new, and that another run had before."""
+        if decided is None:
+            live.last = error
+        elif decided.action == "send":  # it carries its reference, which is that of its key
+            live.entry, live.attempt = decided.row, decided.attempt
+        else:
+            live.known = decided
+        self._begun([live], None)
 
     def _begin_held(self, live: InFlightRow[Any], held: Held) -> None:
         """A row that only the journal holds: whatever is wrong with it, it stays as it is there."""

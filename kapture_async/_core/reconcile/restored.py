@@ -13,7 +13,6 @@ of their rows, a ticket of another address is not the row's.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
@@ -306,11 +305,11 @@ class OtherJournals:
         are = "is, or may be," if mark.sent == 1 else "are, or may be,"
         if mark.path == self._path:
             what = f"a different journal was at {mark.path!r} before"
-        elif os.path.exists(mark.path):
+        elif mark.is_there:
             what = f"these rows were already sent with another journal ({mark.path!r})"
         else:
             what = f"these rows were already sent with another journal ({mark.path!r}, now missing)"
-        if mark.path != self._path and os.path.exists(mark.path):
+        if mark.path != self._path and mark.is_there:
             way = f"To resume that push, use its journal: --journal {mark.path}."
         else:
             way = "To resume that push, restore its journal, and use --restored (restored=True)."

@@ -21,7 +21,7 @@ ENOUGH = 300
 begun = threading.Semaphore(0)
 
 
-def told(names: Any, problem: Any) -> None:
+def told(names: Any, rows: Any, problem: Any) -> None:
     if problem is None:
         os.write(1, "".join(f"{name}\n" for name in names).encode())
         begun.release(len(names))
@@ -29,7 +29,7 @@ def told(names: Any, problem: Any) -> None:
 
 async def push() -> None:
     journal = await Journal.open(sys.argv[1], job=JOB, to_push=True)
-    journal.listen(told, lambda tokens, problem: None)
+    journal.listen(told, lambda tokens, problem: None, lambda token, decided, error: None)
     number = 0
     while True:
         for _ in range(7):

@@ -14,7 +14,7 @@ from kapture_async import JournalError
 from kapture_async._core.journal.reader import ReadJournal
 from kapture_async._core.journal.records import Counts, State
 
-from ...driven import Driven
+from ...driven import Driven, sql
 from .shared import MakeRow, Open
 
 # --- payloads -------------------------------------------------------------------------------------
@@ -90,8 +90,8 @@ def test_closed_it_is_one_file(opened: Open, row: MakeRow, path: Path) -> None:
 
 def test_every_commit_is_synced(opened: Open) -> None:
     store = opened()
-    assert store.call(lambda session: [*session._each("PRAGMA synchronous", [])]) == [(2,)]  # FULL
-    assert store.call(lambda session: [*session._each("PRAGMA journal_mode", [])]) == [("wal",)]
+    assert store.call(lambda session: sql(session, "PRAGMA synchronous")) == [(2,)]  # FULL
+    assert store.call(lambda session: sql(session, "PRAGMA journal_mode")) == [("wal",)]
 
 
 def test_runs(opened: Open, path: Path) -> None:

@@ -16,10 +16,9 @@ import time
 import weakref
 from datetime import datetime
 
-from attrs import frozen
-
 from ...errors import JournalError
 from ..errors import trouble
+from ..records import Owner
 
 if sys.platform == "win32":
     import msvcrt
@@ -29,15 +28,6 @@ else:
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _PATIENCE = 0.3  # seconds; for a process that is just ending, or one that only looks
 _FAR = 1 << 30  # where Windows locks: what is locked cannot be read there
-
-
-@frozen
-class Owner:
-    """Who has a journal."""
-
-    pid: int
-    host: str
-    since: float
 
 
 class Lock:

@@ -7,8 +7,6 @@ from ..reference import DIGEST
 ANOTHER_RUN = "another run has begun"
 """What writing a batch fails with then."""
 
-KINDS = "SELECT kind, count(*), max(fact) FROM last_facts GROUP BY kind"
-
 _KNOWN = """
 SELECT r.row, r.key, r.digest, r.occurrence, f.kind, f.attempt, f.ticket_id, f.status, f.error,
     f.words, (SELECT max(g.attempt) FROM facts AS g WHERE g.row = r.row), r.repeat_of, r.former,

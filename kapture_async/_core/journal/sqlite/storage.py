@@ -13,29 +13,27 @@ import secrets
 import socket
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import count
 from typing import Any, Self
 
-import orjson
 from attrs import evolve
 
 from ...errors import JournalError
 from .. import marks
 from ..errors import DAMAGED, damage_of, path_text, same_again, trouble, trouble_of
 from ..keys import fold
-from ..marks import Mark, sketch_of
+from ..marks import FIRST, SMALLEST, Mark, sketch_of
 from ..records import Counts, Job
 from ..storage import JournalSummary, KnownRow, WriteBatch
 from .integrity import take_seal
 from .lock import Lock, owner_of
+from .reader import KINDS, SQLiteReader, as_json
 from .schema import WAL_BYTES, connect, disconnect, examine, make, seal
 from .statements import (
     ANOTHER_RUN,
     BY_CONTENT,
     BY_KEYED_CONTENT,
-    KINDS,
     REPEATS_OF,
     WITH_CONTENTS,
     WITH_KEY_AND_CONTENT,
@@ -53,63 +51,14 @@ _DEAD = "its process ended while it was under way"
 _MOST_SPELLINGS = 20
 
 
-class SQLiteReader:
-    """A journal's file, open for reading: see :class:`.ReadStorage`."""
-
-    def __init__(self, path: str, connection: sqlite3.Connection, job: Job) -> None:
-        self.path = path
-        self.job = job
-        self._connection = connection
-        self._closed = False
-
-    @classmethod
-    def open_to_read(cls, path: str | os.PathLike[str], *, restored: bool = False) -> SQLiteReader:
-        """Open a journal for reading. Changes nothing in it.
-
-        Args:
-            path: its file.
-            restored: it is an older copy: without its ``-wal`` file it is read all the same.
-
-        Raises:
-            JournalError: it is not there, is not a journal, or a part of it is lost.
-        """
-        text = path_text(path)
-        connection, job, _ = examine(text, restored=restored)
-        return SQLiteReader(text, connection, job)
-
-    def ask(self, question: str, values: Sequence[Any] = ()) -> Iterator[Any]:
-        """See :meth:`.ReadStorage.ask`."""
-        with self._our_errors():
-            cursor = self._connection.execute(question, values)
-        try:
-            while True:
-                with self._our_errors():
-                    found = cursor.fetchmany(500)
-                if not found:
-                    return
-                yield from found
-        finally:
-            cursor.close()
-
-    def close(self) -> None:
-        """See :meth:`.ReadStorage.close`."""
-        if not self._closed:
-            self._closed = True
-            disconnect(self._connection, self.path)
-
-    @contextmanager
-    def _our_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:
-            made = damage_of(self.path, error)
-            if made is not error:
-                raise made from error
-            raise
-
-
 class SQLiteStorage(SQLiteReader):
-    """A journal's file, open for writing: see :class:`.Storage`."""
+    """A journal's file, open for writing: see :class:`.Storage`.
+
+    The lock on it proves that there is one run at a time: no claim is lost, and every other run is
+    over.
+    """
+
+    shared = False
 
     def __init__(
         self,
@@ -118,8 +67,10 @@ class SQLiteStorage(SQLiteReader):
         job: Job,
         lock: Lock,
         seen: os.stat_result,
+        now: Callable[[], float],
     ) -> None:
         super().__init__(path, connection, job)
+        self.now = now
         self.broken: JournalError | None = None
         self._lock = lock
         self._inode = (seen.st_dev, seen.st_ino)
@@ -128,7 +79,7 @@ class SQLiteStorage(SQLiteReader):
         self._half_through = False
         self._run = 0
         self._first_row = 1
-        self.row_numbers: Iterator[int] = count(1)
+        self._next_row = self._next_event = 1
         self.restored: float | None = None
         self.sent_in_all: int | None = None
         self._nonce = secrets.token_hex(8)
@@ -145,7 +96,7 @@ class SQLiteStorage(SQLiteReader):
         *,
         job: Job | None,
         create: bool,
-        at: float,
+        now: Callable[[], float],
         restored: bool = False,
     ) -> Self:
         """Open a journal, alone.
@@ -157,13 +108,13 @@ class SQLiteStorage(SQLiteReader):
             job: what it must be for; ``None`` takes it as it is. Its payload setting can only
                 take away: what is kept is what both want.
             create: make it if it is not there; needs ``job``.
-            at: the wall clock.
+            now: the wall clock.
             restored: it is an older copy, as the caller knows.
 
         Raises:
             JournalError: see its message; nothing was changed.
         """
-        text = path_text(path)
+        text, at = path_text(path), now()
         lock = Lock(text)
         lock.acquire(at)
         storage: Self | None = None
@@ -176,7 +127,7 @@ class SQLiteStorage(SQLiteReader):
             stored = _agreed(text, stored, job, create=create)
             _check_other_copy(stored, text)
             take_seal(text)
-            storage = cls(text, connect(text, "mode=rw"), stored, lock, seen)
+            storage = cls(text, connect(text, "mode=rw"), stored, lock, seen, now)
             storage._begin_run(at, restored=restored)
         except BaseException as error:
             if storage is not None:
@@ -215,11 +166,11 @@ class SQLiteStorage(SQLiteReader):
             raise trouble(self.path, f"the file is damaged ({problem})", DAMAGED)
         execute("BEGIN IMMEDIATE")
         found = self.summary()
-        self._first_row = found.last_row + 1
-        self.row_numbers = count(self._first_row)
+        self._first_row = self._next_row = found.last_row + 1
+        last_event = self._last_event()
         if not self.job.payloads:  # also those that earlier runs have kept
             execute("DELETE FROM payloads")
-        reached = sum(found.kinds.values()), found.last_event
+        reached = sum(found.kinds.values()), last_event
         self._note_older_copy(*reached, restored=restored)
         cursor = execute(
             "INSERT INTO runs (began, pid, host, longest_call, nonce, rows, events) "
@@ -235,54 +186,59 @@ class SQLiteStorage(SQLiteReader):
             "VALUES (?, ?, 'unknown', ?, ?, ?)",
             (
                 (row, number, attempt, at, _DEAD)
-                for number, (row, attempt) in enumerate(cut_off, found.last_event + 1)
+                for number, (row, attempt) in enumerate(cut_off, last_event + 1)
             ),
         )
+        self._next_event = last_event + len(cut_off) + 1
         execute("COMMIT")
         self._wal_inode = _place_of(f"{self.path}-wal")[0]
         self._write_through()
         self._check_place()
         if reached[0]:
-            after = self.summary()
-            self._leave_mark(at, after.kinds, after.last_event)
+            self._leave_mark(at, self.kinds())
 
     # --- looking rows up ------------------------------------------------------------------------
 
     def summary(self) -> JournalSummary:
         """See :meth:`.Storage.summary`."""
-        ask = self._connection.execute
-        found = ask(KINDS).fetchall()
-        last_row, with_key, without_key, has_repeats = ask(
+        last_row, with_key, without_key, has_repeats = self._connection.execute(
             "SELECT max(row), EXISTS (SELECT 1 FROM rows WHERE key IS NOT NULL), "
             "EXISTS (SELECT 1 FROM rows WHERE key IS NULL), "
             "EXISTS (SELECT 1 FROM rows WHERE repeat_of IS NOT NULL) FROM rows"
         ).fetchone()
         return JournalSummary(
-            {kind: number for kind, number, _ in found},
-            last_row or 0,
-            max((event for *_, event in found), default=0),
-            bool(with_key),
-            bool(without_key),
-            bool(has_repeats),
+            self.kinds(), last_row or 0, bool(with_key), bool(without_key), bool(has_repeats)
         )
 
-    def names(self) -> Iterator[tuple[str | None, bytes]]:
-        """See :meth:`.Storage.names`."""
-        return self.ask("SELECT key, digest FROM rows")
+    def _last_event(self) -> int:
+        return max((last for *_, last in self._all(KINDS)), default=0)
+
+    def may_send(self) -> bool:
+        """See :meth:`.Storage.may_send`."""
+        return self._lock.held
+
+    def claim_reconciler(self) -> None:
+        """See :meth:`.Storage.claim_reconciler`."""
+
+    def reserve(self, count: int) -> Sequence[int]:
+        """See :meth:`.Storage.reserve`."""
+        first = self._next_row
+        self._next_row += count
+        return range(first, first + count)
 
     def with_keys(self, keys: Sequence[str]) -> list[KnownRow]:
         """See :meth:`.Storage.with_keys`."""
-        return self._known(WITH_KEYS, _json(keys))
+        return self._known(WITH_KEYS, as_json(keys))
 
     def with_contents(self, contents: Sequence[tuple[bytes, int]]) -> list[KnownRow]:
         """See :meth:`.Storage.with_contents`."""
         self._index(BY_CONTENT)
         digests = b"".join(digest for digest, _ in contents)
-        return self._known(WITH_CONTENTS, _json([number for _, number in contents]), digests)
+        return self._known(WITH_CONTENTS, as_json([number for _, number in contents]), digests)
 
     def with_numbers(self, rows: Sequence[int]) -> list[KnownRow]:
         """See :meth:`.Storage.with_numbers`."""
-        return self._known(WITH_NUMBERS, _json(rows))
+        return self._known(WITH_NUMBERS, as_json(rows))
 
     def with_key_and_content(self, digest: bytes) -> list[KnownRow]:
         """See :meth:`.Storage.with_key_and_content`."""
@@ -333,21 +289,21 @@ class SQLiteStorage(SQLiteReader):
 
     # --- writing --------------------------------------------------------------------------------
 
-    def write(self, batch: WriteBatch, first_event: int) -> Iterable[int]:
-        """See :meth:`.Storage.write`. There is one run at a time: no row is lost to another."""
+    def write(self, batch: WriteBatch) -> Collection[int]:
+        """See :meth:`.Storage.write`."""
         if self._connection.in_transaction:
-            self._insert(batch, first_event)
+            self._insert(batch)
             return ()
         if self.broken is not None:
             raise same_again(self.broken)
         try:
-            self._insert(batch, first_event)
+            self._insert(batch)
         except BaseException as error:
             raise self._break(error) from error
         self._has_committed()
         return ()
 
-    def _insert(self, batch: WriteBatch, first_event: int) -> None:
+    def _insert(self, batch: WriteBatch) -> None:
         contents = _Contents()
         rows, accepted, events = (
             list(zip(*(flat[at::width] for at in range(width - 1)), strict=True))
@@ -385,16 +341,17 @@ class SQLiteStorage(SQLiteReader):
             (
                 self._run,
                 batch.at,
-                first_event,
-                _json(new),
+                self._next_event,
+                as_json(new),
                 b"".join(contents.parts),
-                _json(accepted),
-                _json(events),
-                _json(revised),
-                _json(payloads),
-                _json(list(batch.payloads)),
+                as_json(accepted),
+                as_json(events),
+                as_json(revised),
+                as_json(payloads),
+                as_json(list(batch.payloads)),
             ),
         )
+        self._next_event += len(accepted) + len(events)
         if batch.contradictions:
             self._connection.executemany(
                 "INSERT OR IGNORE INTO findings (row, kind, ticket_ids, at) VALUES (?, ?, ?, ?)",
@@ -410,6 +367,7 @@ class SQLiteStorage(SQLiteReader):
         """See :meth:`.Storage.transaction`."""
         if self.broken is not None:
             raise same_again(self.broken)
+        before = self._next_event
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             (run,) = self._connection.execute("SELECT max(run) FROM runs").fetchone()
@@ -423,6 +381,7 @@ class SQLiteStorage(SQLiteReader):
             raise self._break(error) from error
         except BaseException:
             self._roll_back()
+            self._next_event = before
             raise
         try:
             self._connection.execute("COMMIT")
@@ -511,27 +470,24 @@ class SQLiteStorage(SQLiteReader):
         self.restored = max(before or 0.0, until)
         self._connection.execute("UPDATE job SET restored = ?", (self.restored,))
 
-    def note_progress(self, at: float, kinds: Mapping[str, int], last_event: int) -> None:
-        """See :meth:`.Storage.note_progress`: leaves a mark, if there is something new, and not
-        too often."""
+    def tick(self, kinds: Mapping[str, int]) -> None:
+        """See :meth:`.Storage.tick`: leaves a mark if there is news, and not too often."""
         last, seen = self._marked
-        reached = sum(kinds.values()), last_event
+        reached = sum(kinds.values()), self._next_event - 1
         if time.monotonic() - last >= _MARKS_EVERY and seen != reached:
-            self._leave_mark(at, kinds, last_event)
+            self._leave_mark(self.now(), kinds)
 
-    def _leave_mark(
-        self, at: float, kinds: Mapping[str, int], last_event: int, *, closed: bool = False
-    ) -> None:
+    def _leave_mark(self, at: float, kinds: Mapping[str, int], *, closed: bool = False) -> None:
         """Note outside the file what is in it. It may fail: no push fails by it."""
         if not self._marking:
             return
-        counts, rows = Counts.of(kinds), sum(kinds.values())
+        counts, rows, last_event = Counts.of(kinds), sum(kinds.values()), self._next_event - 1
         doubts = counts.unknown + counts.ambiguous + counts.probable
         self._marked = time.monotonic(), (rows, last_event)
         if not counts.rows:
             return
         if counts.accepted + doubts and (closed or rows >= 2 * self._sketched):
-            self._contents, self._sketched = sketch_of(self.ask), rows
+            self._contents, self._sketched = self._sketch(), rows
         mark = Mark(
             job_id=self.job.job_id,
             nonce=self._nonce,
@@ -558,16 +514,21 @@ class SQLiteStorage(SQLiteReader):
                 marks.VARIABLE,
             )
 
+    def _sketch(self) -> str:
+        first = self._all("SELECT digest FROM rows ORDER BY row LIMIT ?", (FIRST,))
+        least = self._all("SELECT digest FROM rows ORDER BY digest LIMIT ?", (SMALLEST,))
+        return sketch_of((one for (one,) in first), (one for (one,) in least))
+
     # --- the end --------------------------------------------------------------------------------
 
-    def end(self, at: float, kinds: Mapping[str, int], last_event: int) -> None:
+    def end(self, kinds: Mapping[str, int]) -> None:
         """See :meth:`.Storage.end`: makes the journal one single file."""
-        done = False
+        at, done = self.now(), False
         try:
             self._check_place()
             with self.transaction():
                 self._connection.execute("UPDATE runs SET ended = ? WHERE run = ?", (at, self._run))
-            self._leave_mark(at, kinds, last_event, closed=True)
+            self._leave_mark(at, kinds, closed=True)
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             done = True
         except (OSError, sqlite3.Error) as error:
@@ -606,10 +567,6 @@ class _Contents:
         start, length = self._end + len(digest), len(content)
         self._end = start + length
         return start, length
-
-
-def _json(values: Any) -> str:
-    return orjson.dumps(values).decode()
 
 
 def _agreed(path: str, stored: Job, job: Job | None, *, create: bool) -> Job:
