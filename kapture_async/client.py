@@ -6,7 +6,7 @@ import os
 import ssl
 from collections.abc import Mapping
 from datetime import tzinfo
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -16,7 +16,7 @@ from ._core.arguments import check_flag, check_text, check_whole, is_one_of, pai
 from ._core.base_client import BaseClient, undocumented_operation
 from ._core.errors import ConfigurationError, InvalidInputError
 from ._core.phase import Effect
-from ._core.requestor import ApiRequestor, PageSize
+from ._core.requestor import PageSize
 from ._core.response import Says, VendorWords
 from ._core.secret import Secret
 from ._core.transport.request import Form
@@ -25,13 +25,14 @@ from ._core.transport.settings import Timeout, check_headers, wrapped_headers
 from ._core.transport.transport import Observer
 from ._core.transport.urls import check_path
 from ._responses import check_response, claims_success
-from .customers.resource import Customers
-from .faqs import Faqs
-from .orders import Orders
-from .tickets.resource import Tickets
 
 if TYPE_CHECKING:
     import aiohttp
+
+    from .customers.resource import Customers
+    from .faqs import Faqs
+    from .orders import Orders
+    from .tickets.resource import Tickets
 
 
 class KaptureClient(BaseClient):
@@ -240,32 +241,33 @@ class KaptureClient(BaseClient):
             on_event=on_event,
         )
 
-    def _use(self, requestor: ApiRequestor) -> None:
-        super()._use(requestor)
-        self._tickets = Tickets(requestor)
-        self._customers = Customers(requestor)
-        self._orders = Orders(requestor)
-        self._faqs = Faqs(requestor)
-
-    @property
+    @cached_property
     def tickets(self) -> Tickets:
         """Add, update, get, pull and push tickets."""
-        return self._tickets
+        from . import Tickets  # with all public names, which say whose they are
 
-    @property
+        return Tickets(self._requestor)
+
+    @cached_property
     def customers(self) -> Customers:
         """Add, update, get and pull customers."""
-        return self._customers
+        from . import Customers  # with all public names, which say whose they are
 
-    @property
+        return Customers(self._requestor)
+
+    @cached_property
     def orders(self) -> Orders:
         """Add, update and pull orders."""
-        return self._orders
+        from . import Orders  # with all public names, which say whose they are
 
-    @property
+        return Orders(self._requestor)
+
+    @cached_property
     def faqs(self) -> Faqs:
         """Read the contents and the categories of the FAQs."""
-        return self._faqs
+        from . import Faqs  # with all public names, which say whose they are
+
+        return Faqs(self._requestor)
 
     async def request(
         self,

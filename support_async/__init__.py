@@ -12,4 +12,6 @@ if TYPE_CHECKING:
 else:
     from kapture_async._core.lazy import loaded_when_used as _loaded
 
-    __getattr__, __dir__ = _loaded(__name__, "._public", ".sync")
+    __getattr__, __dir__ = _loaded(
+        __name__, "._public", ".sync", alone={"SupportClient": ".client"}
+    )

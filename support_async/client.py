@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from attrs import frozen
@@ -14,7 +15,6 @@ from kapture_async._core.base_client import BaseClient, undocumented_operation
 from kapture_async._core.codec import Codec
 from kapture_async._core.errors import ConfigurationError, InvalidInputError
 from kapture_async._core.phase import Effect
-from kapture_async._core.requestor import ApiRequestor
 from kapture_async._core.secret import Secret
 from kapture_async._core.transport.auth import TokenProvider, check_printable
 from kapture_async._core.transport.request import Form
@@ -25,10 +25,6 @@ from kapture_async._core.transport.transport import Observer
 from ._api import LOGIN_API, SERVICE, Installation, Operations, TicketIdIn, auth_of, base_url_of
 from ._files import MAX_ATTACHMENT_BYTES
 from ._responses import check_response, claims_success, is_stale_token
-from .attachments import Attachments
-from .categories import Categories
-from .tags import Tags
-from .tickets.resource import Tickets
 
 
 @frozen(kw_only=True)
@@ -46,6 +42,11 @@ class Tokens:
 
 if TYPE_CHECKING:
     import aiohttp
+
+    from .attachments import Attachments
+    from .categories import Categories
+    from .tags import Tags
+    from .tickets.resource import Tickets
 
 
 class SupportClient(BaseClient):
@@ -229,32 +230,33 @@ class SupportClient(BaseClient):
             on_event=on_event,
         )
 
-    def _use(self, requestor: ApiRequestor) -> None:
-        super()._use(requestor)
-        self._categories = Categories(requestor, self._installation)
-        self._tags = Tags(requestor, self._installation)
-        self._tickets = Tickets(requestor, self._installation)
-        self._attachments = Attachments(requestor, self._installation)
-
-    @property
+    @cached_property
     def categories(self) -> Categories:
         """What tickets are about."""
-        return self._categories
+        from . import Categories  # with all public names, which say whose they are
 
-    @property
+        return Categories(self._requestor, self._installation)
+
+    @cached_property
     def tags(self) -> Tags:
         """What tickets are sorted by."""
-        return self._tags
+        from . import Tags  # with all public names, which say whose they are
 
-    @property
+        return Tags(self._requestor, self._installation)
+
+    @cached_property
     def tickets(self) -> Tickets:
         """Create, list, get, update, reply to, close, reopen and push tickets."""
-        return self._tickets
+        from . import Tickets  # with all public names, which say whose they are
 
-    @property
+        return Tickets(self._requestor, self._installation)
+
+    @cached_property
     def attachments(self) -> Attachments:
         """Download the files on tickets."""
-        return self._attachments
+        from . import Attachments  # with all public names, which say whose they are
+
+        return Attachments(self._requestor, self._installation)
 
     async def login(self, username: str | Secret, password: str | Secret) -> Tokens:
         """Log a user in (SERVICE.md, section 2.3); further calls use the new access token.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Mapping
 from copy import copy
+from functools import cached_property
 from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -102,8 +103,11 @@ class BaseClient:
         self._use(ApiRequestor(transport=self._transport, options=options, **vendor))
 
     def _use(self, requestor: ApiRequestor) -> None:
-        """Make every call through this requestor. Subclasses make their resources here."""
+        """Make every call through this requestor, also those of the resources."""
         self._requestor = requestor
+        for name in [*vars(self)]:
+            if isinstance(getattr(type(self), name, None), cached_property):
+                del vars(self)[name]
 
     def with_options(
         self,
@@ -153,9 +157,9 @@ class BaseClient:
 
     async def __aenter__(self) -> Self:
         running_loop()
-        # Loaded here, while a service starts up, and not during its first request.
+        # Loaded here, while a service starts up, and not during its first request. The rest of
+        # the library, which takes less, is loaded with the first resource.
         self._transport.load()
-        _ = self._requestor.codec.converter
         return self
 
     async def __aexit__(

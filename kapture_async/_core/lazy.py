@@ -7,7 +7,7 @@ from types import FunctionType
 
 TYPE_CHECKING = False  # importing typing takes as long as all else that `import` of a package does
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import ModuleType
     from typing import Any
 
@@ -19,7 +19,7 @@ _HOMES = (
 
 
 def loaded_when_used(
-    package: str, *modules: str
+    package: str, *modules: str, alone: Mapping[str, str] | None = None
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """The ``__getattr__`` and the ``__dir__`` of a package whose names are listed in modules of it.
 
@@ -30,13 +30,20 @@ def loaded_when_used(
     Args:
         package: its ``__name__``.
         modules: the modules, relative to the package; the names in the first are looked for first.
+        alone: the names that do not bring all others with them, and the module of each.
     """
 
     def load(name: str) -> Any:
         if name == "__all__":
             return names()
+        from importlib import import_module
         from importlib.util import find_spec
 
+        if alone and name in alone:
+            value = getattr(import_module(alone[name], package), name)
+            value.__module__ = package
+            setattr(sys.modules[package], name, value)
+            return value
         # Importing a submodule asks for it as an attribute first, and needs none of the names.
         if not (name.startswith("_") or (name.islower() and find_spec(f"{package}.{name}"))):
             for module in modules:

@@ -276,9 +276,10 @@ class Writer:
             self._given(node),
         )
         is_async = isinstance(node, ast.AsyncFunctionDef)
+        is_resource = outer in self._sync_names and not is_async
         returns_client = client and outer in {owner, "Self"}
         match decorators:
-            case ["@property\n"] if outer in self._sync_names and not is_async:
+            case ["@property\n" | "@cached_property\n"] if is_resource:
                 self._need(Import("functools", "cached_property", "cached_property"))
                 body = f"return {self._sync_names[outer]}({inner}, self._portal)"
                 return "@cached_property\n" + self._def(source, node, body, {outer})
