@@ -28,7 +28,7 @@ where each further step would cost a pause."""
 _FIRST_HOLD, _SHORT_HOLD, _LONG_HOLD, _QUOTA_HOLD = 1.0, 3.0, 10.0, 120.0
 """Seconds for which the level is held before it is exceeded: while it is a first guess; while it
 is new; once it has settled; and for a quota per minute or longer."""
-_SHORT_PAUSE_HOLD, _COSTLY_SHORT_PAUSE_HOLD, _LONG_PAUSE_HOLD = 5.0, 12.0, 20.0
+_SHORT_PAUSE_HOLD, _COSTLY_SHORT_PAUSE_HOLD, _LONG_PAUSE_HOLD = 5.0, 12.0, 28.0
 """Seconds for which a level is held longer per second of the pause that a probe costs: while it is
 new, where refusals are costly likewise, and once it has settled."""
 _SLOW = 40.0
@@ -36,7 +36,7 @@ _SLOW = 40.0
 _FAR_BELOW = 0.5
 """Below this share of the highest level so far, the limit has probably been lowered for a while,
 and finding the rise early gains more than the pauses cost."""
-_FAR_SHORT_HOLD, _FAR_LONG_HOLD = 3.0, 22.0
+_FAR_SHORT_HOLD, _FAR_LONG_HOLD = 3.0, 35.0
 """Seconds for which such a level is held per second of pause: while new, and once settled."""
 _SETTLED = 30.0
 """Seconds until a level is no longer new."""
@@ -154,7 +154,9 @@ class AdaptiveRateLimit:
             self._too_high = level
             self._set_level(now, _TOO_HIGH_CUT * level)
         elif rate > 1.001 * level:
-            self._raise(now, level, measured, rate)
+            self._raise(
+                now, level, measured, rate, steep=measured > (2.0 if guess else 1.5) * level
+            )
         elif measured <= level or self._costly or now - self._hold_from > _LOOKBACK:
             self._lower(now, level, measured)
         # Else the last second is still full of what a probe sent.
@@ -162,8 +164,10 @@ class AdaptiveRateLimit:
         self._start_hold(now)
         return True
 
-    def _raise(self, now: float, level: float, measured: float, rate: float) -> None:
-        if measured > 1.5 * level:
+    def _raise(
+        self, now: float, level: float, measured: float, rate: float, *, steep: bool
+    ) -> None:
+        if steep:
             self._too_high = inf
             self._guess = self._costly
             found = (_COSTLY_FAST_MARGIN if self._costly else _FAST_MARGIN) * measured
