@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -127,12 +128,51 @@ def test_only_the_transport_imports_aiohttp() -> None:
         assert (module in allowed) == bool(found), module
 
 
-def test_only_the_sqlite_storage_of_a_journal_imports_sqlite() -> None:
-    """Above the storage protocol, all but the words of its errors is for any database."""
+STORAGES = [
+    *("kapture_async._core.journal.sqlite", "kapture_async._core.journal.postgres"),
+    "kapture_async._core.reconcile.seen_tickets",  # a temporary database, for one lookup
+]
+CHOOSES = "kapture_async._core.journal.storages"
+"""Chooses the storage of a journal, and so may name them."""
+SQL = re.compile(
+    r"\b(SELECT\s.+\sFROM|INSERT\s+(OR\s+\w+\s+)?INTO|DELETE\s+FROM|UPDATE\s+\w+\s+SET"
+    r"|CREATE\s+(TEMP\s+)?(TABLE|INDEX|VIEW|TRIGGER)|PRAGMA\s+\w+)\b",
+    re.DOTALL,
+)
+
+
+def is_storage(module: str) -> bool:
+    return any(within(module, name) for name in STORAGES)
+
+
+def test_only_storages_know_a_database() -> None:
+    """Nothing above the storage protocol of a journal knows a file, a connection or SQL."""
     for module, imports in IMPORTS.items():
-        if within(module, "kapture_async._core.journal") and "sqlite3" in imports:
-            allowed = ("kapture_async._core.journal.sqlite", "kapture_async._core.journal.errors")
-            assert any(within(module, name) for name in allowed), module
+        if is_storage(module):
+            continue
+        databases = {name for name in imports if name.split(".")[0] in ("sqlite3", "psycopg")}
+        assert not databases, (module, databases)
+        storages = {name for name in imports if is_storage(name)}
+        if module != CHOOSES and not within(module, "kapture_async._core.reconcile"):
+            assert not storages, (module, storages)
+
+
+def test_only_storages_hold_sql() -> None:
+    for path in FILES:
+        if not is_storage(module_of(path)):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    assert not SQL.search(node.value), (path, node.lineno)
+
+
+def test_the_rule_knows_sql() -> None:
+    for text in (
+        "SELECT row FROM rows", "INSERT OR IGNORE INTO rows", "DELETE FROM rows",
+        "UPDATE job SET source = ?", "CREATE TEMP TABLE x (y)", "PRAGMA synchronous = FULL",
+    ):  # fmt: skip
+        assert SQL.search(text), text
+    for text in ("Select a ticket from the list", "an update of a set", "SELECT"):
+        assert not SQL.search(text), text
 
 
 def test_the_clients_offer_a_session_only_to_type_checkers() -> None:
@@ -197,6 +237,7 @@ LAYERS = [
     ["kapture_async._core.transport.urls"],
     ["kapture_async._core.codec"],
     ["kapture_async._core.secret", "kapture_async._core.atomicfile"],
+    ["kapture_async._core.filelock"],
     ["kapture_async._core.arguments"],
     ["kapture_async._core.outcome", "kapture_async._core.runtime"],
     ["kapture_async._core.errors"],

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from kapture_async import JournalError
+from kapture_async._core import filelock as lock_module
+from kapture_async._core.filelock import FileLock, owner_of
 from kapture_async._core.journal.reader import ReadJournal
 from kapture_async._core.journal.records import Counts, Identity
-from kapture_async._core.journal.sqlite import lock as lock_module
-from kapture_async._core.journal.sqlite.lock import Lock, owner_of
 
 from ..driven import Driven
 
@@ -129,22 +129,26 @@ def test_it_leaves_no_file_and_only_the_owner_reads_it(opened: Open, path: Path)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"pid": "x"}', b"\xff" * 5000])
-def test_a_lock_that_says_nothing(path: Path, content: bytes) -> None:
-    lock = Lock(str(path))
+def test_a_lock_that_says_nothing(opened: Open, path: Path, content: bytes) -> None:
+    lock = FileLock(str(path))
     lock.acquire(1.0)
     Path(lock.path).write_bytes(content)
+    refusal = FileLock(str(path)).acquire(2.0)
+    assert refusal is not None
+    assert refusal.held
+    assert refusal.owner is None
     with pytest.raises(JournalError, match="another process is pushing with it"):
-        Lock(str(path)).acquire(2.0)
+        opened()
     owner = owner_of(str(path))
     assert owner is not None
     assert owner.pid == 0
     lock.release()
     lock.release()
-    Lock(str(path)).acquire(3.0)
+    FileLock(str(path)).acquire(3.0)
 
 
 def test_it_waits_for_one_that_is_just_ending(path: Path, monkeypatch: Any) -> None:
-    first, second = Lock(str(path)), Lock(str(path))
+    first, second = FileLock(str(path)), FileLock(str(path))
     first.acquire(1.0)
     waits: list[float] = []
 

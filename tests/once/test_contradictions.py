@@ -14,7 +14,8 @@ from kapture_async import KaptureClient, Reconciliation, Row, ServerError, SyncK
 from kapture_async._core.journal.reader import Compared, ReadJournal
 from kapture_async._core.journal.records import State
 from kapture_async._core.journal.reference import marker_of
-from kapture_async._core.reconcile.contradictions import SeenTickets, contradictions_of
+from kapture_async._core.reconcile.contradictions import contradictions_of
+from kapture_async._core.reconcile.seen_tickets import SeenTickets
 from kapture_async.testing import KaptureEmulator
 from support_async import SupportClient, Timeout
 from support_async.testing import SupportEmulator

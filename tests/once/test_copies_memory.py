@@ -9,10 +9,10 @@ from pathlib import Path
 from kapture_async._core.journal.records import Job
 from kapture_async._core.journal.reference import reference_of
 from kapture_async._core.journal.writer import Journal
-from kapture_async._core.reconcile.contradictions import SeenTickets
 from kapture_async._core.reconcile.evidence import ListedTicket, ListEnd
 from kapture_async._core.reconcile.lookup import LookupMethods
 from kapture_async._core.reconcile.restored import PendingRow, RestoredSearch
+from kapture_async._core.reconcile.seen_tickets import SeenTickets
 
 JOB = Job(service="s", operation="o", target="https://example.com", place="text")
 TICKETS = 6_000

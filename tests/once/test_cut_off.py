@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kapture_async import KaptureClient
-from kapture_async._core.journal.sqlite.lock import owner_of
+from kapture_async._core.filelock import owner_of
 from kapture_async._core.journal.sqlite.storage import SQLiteStorage
 from kapture_async._core.push.journaling import JournalBridge
 from kapture_async.testing import KaptureEmulator

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from kapture_async import InvalidInputError, PermissionDeniedError, PushStoppedError, Row
+from kapture_async._core.filelock import owner_of
 from kapture_async._core.journal import writer
 from kapture_async._core.journal.reader import ReadJournal
 from kapture_async._core.journal.records import Job, State
 from kapture_async._core.journal.reference import append_marker
-from kapture_async._core.journal.sqlite.lock import owner_of
 from kapture_async._core.push.journaling import JournalBridge, RowCodec
 from kapture_async._core.push.push import Push
 from kapture_async._core.push.settings import PushSettings

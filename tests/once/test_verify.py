@@ -25,9 +25,9 @@ from kapture_async import (
 from kapture_async._api import INDIA, codec_of
 from kapture_async._core.journal.reader import ReadJournal
 from kapture_async._core.journal.records import State
-from kapture_async._core.reconcile.contradictions import SeenTickets
 from kapture_async._core.reconcile.evidence import ListEnd
 from kapture_async._core.reconcile.results import BY_ID, ONE_OF_SEVERAL
+from kapture_async._core.reconcile.seen_tickets import SeenTickets
 from kapture_async._core.reconcile.verify import NO_COMMENT, NOWHERE, YOUNG
 from kapture_async._reference import TEXT
 from kapture_async.testing import FaultPlan, KaptureEmulator

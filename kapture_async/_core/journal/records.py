@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 from attrs import field, frozen
 
 from ..errors import InvalidInputError
+from ..filelock import Owner as Owner
 
 Action = Literal[
     "send", "done", "changed", "doubt", "elsewhere", "rejected", "repeated", "clash", "renamed",
@@ -390,16 +391,6 @@ class Run:
     host: str
     longest_call: float | None = None
     """Seconds that one of its calls could take at most, if it sent anything."""
-
-
-@frozen
-class Owner:
-    """A process that has a journal open for writing."""
-
-    pid: int
-    """0 if it could not leave its name."""
-    host: str
-    since: float
 
 
 @frozen(kw_only=True)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import JournalError
-from .errors import path_text
 from .records import Job
 from .storage import ReadStorage, Storage
 
@@ -94,6 +93,8 @@ def name_of(where: str | os.PathLike[str]) -> str:
     if is_address(where):
         name: str = _postgres().name_of(where)
         return name
+    from .sqlite.errors import path_text
+
     return path_text(where)
 
 

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 from ..errors import JournalError
 from .decisions import Again, Decisions, Incoming, writable
-from .errors import same_again, trouble, trouble_of
+from .errors import same_again, trouble
 from .keys import SeenNames
 from .records import LATER, Counts, Decision, Identity, Job, Sighted, check_identity, later_of
 from .run_state import RunState, learn_names
@@ -684,9 +684,16 @@ class Journal:
 
     def _break(self, error: BaseException) -> JournalError:
         if self._broken is None:
-            self._broken = self._storage.broken or trouble_of(self.path, error)
+            self._broken = self._storage.broken or self._error_of(error)
             self._storage.broken = self._broken
         return self._broken
+
+    def _error_of(self, error: BaseException) -> JournalError:
+        if isinstance(error, JournalError):
+            return error
+        made = trouble(self.path, f"an error of this package, {type(error).__name__}: {error}")
+        made.__cause__ = error
+        return made
 
     def _tick(self) -> None:
         if self._storage.broken is None:

@@ -25,8 +25,8 @@ from attrs import Factory, asdict, define, fields
 
 from ..arguments import check_path_like
 from ..atomicfile import AtomicFile, publish, write_whole
-from ..errors import JournalError, StateError
-from ..journal.sqlite.lock import Lock, owner_of
+from ..errors import StateError
+from ..filelock import FileLock
 
 VERSION: Final = 2
 _KIND = "export state"
@@ -90,7 +90,7 @@ class WatermarkFile:
         self.path = os.path.realpath(os.fspath(path))
         self._bound = bound
         self._place = place
-        self._lock = Lock(self.path)
+        self._lock = FileLock(self.path)
         self.watermark: Watermark | None = None
 
     def __enter__(self) -> Self:
@@ -162,14 +162,10 @@ class WatermarkFile:
     # --- below: no public names -----------------------------------------------------------------
 
     def _acquire(self) -> None:
-        problem = ""
-        try:
-            self._lock.acquire(time.time())
-        except JournalError as error:
-            problem = error.message
-        if not problem:
+        refusal = self._lock.acquire(time.time())
+        if refusal is None:
             return
-        owner = owner_of(self.path)
+        owner = refusal.owner
         if owner is not None:
             since = datetime.fromtimestamp(owner.since).astimezone().isoformat(" ", "seconds")
             raise StateError(
@@ -178,7 +174,7 @@ class WatermarkFile:
                 next_step="Wait until it ends, or stop it: the next run resumes.",
             )
         raise self._error(
-            f"it cannot be locked: {problem}", "Name a file on a disk of this machine."
+            f"it cannot be locked: {refusal.words}", "Name a file on a disk of this machine."
         )
 
     def _read(self) -> Watermark | None:

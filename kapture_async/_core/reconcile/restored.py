@@ -28,10 +28,11 @@ from ..journal.records import Doubt, Job, Sighted, State
 from ..journal.traits import traits_of
 from ..journal.writer import Journal
 from .candidates import addresses_in
-from .contradictions import LookupRecorder, made_by
+from .contradictions import LookupRecorder
 from .evidence import MARGIN, ListedTicket, ListEnd, ListTickets
 from .lookup import AskRows, ListLookup, Lookup, LookupMethods, LookupResult, lookup_for
 from .reconcile import longest_call, settle_time
+from .seen_tickets import made_by
 
 
 class PendingRow(NamedTuple):

@@ -9,7 +9,8 @@ from typing import Literal, get_args
 from attrs import define, field, frozen
 
 from ..journal.records import Contradiction
-from .contradictions import SeenTickets, named
+from .contradictions import named
+from .seen_tickets import SeenTickets
 
 _BEFORE = "_reconciliation"
 

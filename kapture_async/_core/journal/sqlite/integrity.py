@@ -42,7 +42,8 @@ from typing import BinaryIO
 
 from attrs import frozen
 
-from ..errors import DAMAGED, trouble
+from ..errors import trouble
+from .errors import DAMAGED
 
 _WAL_VERSION = 3007000
 _WAL_HEADER, _FRAME_HEADER, _INDEX_HEADER = 32, 24, 48

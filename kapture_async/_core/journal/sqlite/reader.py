@@ -11,13 +11,13 @@ from typing import Any
 
 import orjson
 
+from ...filelock import owner_of
 from .. import marks
-from ..errors import damage_of, path_text
 from ..marks import Mark
 from ..records import STATE_AFTER, Contradiction, Job, Look, Owner, Run
 from ..reference import reference_of
 from ..storage import StoredName, StoredReason, StoredRow
-from .lock import owner_of
+from .errors import damage_of, path_text
 from .schema import disconnect, examine
 
 KINDS = "SELECT kind, count(*), max(fact) FROM last_facts GROUP BY kind"

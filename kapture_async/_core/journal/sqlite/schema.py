@@ -13,8 +13,9 @@ from urllib.parse import quote
 from attrs import evolve
 
 from ...atomicfile import PartFile, publish
-from ..errors import DAMAGED, damage_of, trouble, trouble_of
+from ..errors import trouble
 from ..records import Job
+from .errors import DAMAGED, damage_of, trouble_of
 from .integrity import (
     RESTORE,
     check_file,

@@ -15,19 +15,21 @@ import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from typing import Any, Self
 
 from attrs import evolve
 
 from ...errors import JournalError
+from ...filelock import FileLock, owner_of
 from .. import marks
-from ..errors import DAMAGED, damage_of, path_text, same_again, trouble, trouble_of
+from ..errors import same_again, trouble
 from ..keys import fold
 from ..marks import FIRST, SMALLEST, Mark, sketch_of
-from ..records import Counts, Job
+from ..records import Counts, Job, Owner
 from ..storage import JournalSummary, KnownRow, WriteBatch
+from .errors import DAMAGED, damage_of, path_text, trouble_of
 from .integrity import take_seal
-from .lock import Lock, owner_of
 from .reader import KINDS, SQLiteReader, as_json
 from .schema import WAL_BYTES, connect, disconnect, examine, make, seal
 from .statements import (
@@ -65,7 +67,7 @@ class SQLiteStorage(SQLiteReader):
         path: str,
         connection: sqlite3.Connection,
         job: Job,
-        lock: Lock,
+        lock: FileLock,
         seen: os.stat_result,
         now: Callable[[], float],
     ) -> None:
@@ -115,8 +117,7 @@ class SQLiteStorage(SQLiteReader):
             JournalError: see its message; nothing was changed.
         """
         text, at = path_text(path), now()
-        lock = Lock(text)
-        lock.acquire(at)
+        lock = _locked(text, at)
         storage: Self | None = None
         try:
             if create and job is not None and not os.path.lexists(text):
@@ -281,11 +282,11 @@ class SQLiteStorage(SQLiteReader):
 
     def _index(self, statement: str) -> None:
         if statement not in self._has_index:
-            self._connection.execute(statement)
+            self._all(statement)
             self._has_index.add(statement)
 
     def _known(self, question: str, *values: Any) -> list[KnownRow]:
-        return [KnownRow(*found) for found in self._connection.execute(question, values).fetchall()]
+        return [KnownRow(*found) for found in self._all(question, values)]
 
     # --- writing --------------------------------------------------------------------------------
 
@@ -569,6 +570,34 @@ class _Contents:
         return start, length
 
 
+def _locked(path: str, at: float) -> FileLock:
+    """The lock of a journal, held.
+
+    Raises:
+        JournalError: another process has it, or this one; names which and since when. Or it
+            cannot be made.
+    """
+    lock = FileLock(path)
+    refusal = lock.acquire(at)
+    if refusal is None:
+        return lock
+    if refusal.held:
+        raise trouble(path, *_refusal(refusal.owner))
+    raise trouble(path, refusal.words, refusal.next_step)
+
+
+def _refusal(owner: Owner | None) -> tuple[str, str]:
+    if owner is None:
+        return "another process is pushing with it", "Wait until that process ends."
+    if owner.is_this_process:
+        return "this process is pushing with it already", "Let that push end first."
+    began = datetime.fromtimestamp(owner.since).astimezone().isoformat(" ", "seconds")
+    return (
+        f"process {owner.pid} on {owner.host} is pushing with it since {began}",
+        "Wait until that process ends, or end it; a push can always be resumed.",
+    )
+
+
 def _agreed(path: str, stored: Job, job: Job | None, *, create: bool) -> Job:
     """What the journal is for, and what the caller wants of it.
 
@@ -646,8 +675,7 @@ def put_source(path: str | os.PathLike[str], source: str, *, at: float) -> None:
         JournalError: another process has it, or it cannot be written. It is as it was, then.
     """
     text = path_text(path)
-    lock = Lock(text)
-    lock.acquire(at)
+    lock = _locked(text, at)
     try:
         disconnect(examine(text)[0], text)
         take_seal(text)

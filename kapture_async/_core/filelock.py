@@ -1,8 +1,8 @@
-"""One writer per journal: a lock of the operating system, and the owner's name in it.
+"""One process at a time has a file: a lock of the operating system, and the owner's name in it.
 
-The lock is on a file of its own, ``<journal>-lock``, because SQLite loses its own locks on a
-file when anyone in the process closes it. It frees itself when its process ends, however that
-ends. The file goes away with an orderly end; one that is left behind blocks nothing.
+The lock is on a file of its own, ``<file>-lock``, because SQLite loses its own locks on a file
+when anyone in the process closes it. It frees itself when its process ends, however that ends. The
+file goes away with an orderly end; one that is left behind blocks nothing.
 """
 
 from __future__ import annotations
@@ -14,11 +14,8 @@ import socket
 import sys
 import time
 import weakref
-from datetime import datetime
 
-from ...errors import JournalError
-from ..errors import trouble
-from ..records import Owner
+from attrs import frozen
 
 if sys.platform == "win32":
     import msvcrt
@@ -30,25 +27,54 @@ _PATIENCE = 0.3  # seconds; for a process that is just ending, or one that only 
 _FAR = 1 << 30  # where Windows locks: what is locked cannot be read there
 
 
-class Lock:
-    """The lock of one journal, held from :meth:`acquire` to :meth:`release`."""
+@frozen
+class Owner:
+    """A process that has a file, or a journal, open for writing."""
+
+    pid: int
+    """0 if it could not leave its name."""
+    host: str
+    since: float
+
+    @property
+    def is_this_process(self) -> bool:
+        """Whether it is this process."""
+        return self.pid == os.getpid() and self.host == socket.gethostname()
+
+
+@frozen
+class LockRefusal:
+    """Why a lock could not be taken.
+
+    Attributes:
+        words, next_step: why, and what to do.
+        held: another process has it, or this one.
+        owner: which, if it left its name.
+    """
+
+    words: str
+    next_step: str = ""
+    held: bool = False
+    owner: Owner | None = None
+
+
+class FileLock:
+    """The lock of one file, held from :meth:`acquire` to :meth:`release`."""
 
     def __init__(self, path: str) -> None:
-        self._journal = path
         self.path = f"{path}-lock"
         self._fd: int | None = None
 
-    def acquire(self, at: float) -> None:
-        """Take it.
+    def acquire(self, at: float) -> LockRefusal | None:
+        """Take it. Returns why not, if that is so.
 
-        Raises:
-            JournalError: another process has it, or this one; names which and since when. Or
-                the file cannot be made.
+        Args:
+            at: the wall clock, for the owner's name.
         """
         until = time.monotonic() + _PATIENCE
-        while not self._try():
-            if time.monotonic() > until:
-                raise self._refusal()
+        while (refusal := self._try()) is not None:
+            if not refusal.held or time.monotonic() > until:
+                return refusal
             time.sleep(0.02)
         owner = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": at})
         assert self._fd is not None
@@ -59,51 +85,34 @@ class Lock:
             os.lseek(self._fd, 0, os.SEEK_SET)
             os.write(self._fd, owner.encode())
         _held.add(self)
+        return None
 
-    def _try(self) -> bool:
+    def _try(self) -> LockRefusal | None:
         try:
             fd = os.open(self.path, os.O_RDWR | os.O_CREAT | _NO_FOLLOW, 0o600)
         except OSError as error:
             if not os.path.isdir(os.path.dirname(self.path)):
-                raise trouble(
-                    self._journal,
-                    "there is no such folder",
-                    "Make the folder, or name another file.",
-                ) from None
-            raise trouble(
-                self._journal,
+                return LockRefusal(
+                    "there is no such folder", "Make the folder, or name another file."
+                )
+            return LockRefusal(
                 f"its lock file {self.path!r} cannot be made ({error.strerror})",
                 "Make its folder writable, or name another file.",
-            ) from error
+            )
         try:
-            if not _lock(fd):
-                os.close(fd)
-                return False
             # The last owner may have removed the file between our two steps.
-            if not _is_at(fd, self.path):
-                os.close(fd)
-                return False
+            if _lock(fd) and _is_at(fd, self.path):
+                self._fd = fd
+                return None
         except OSError as error:
             os.close(fd)
-            raise trouble(
-                self._journal,
+            return LockRefusal(
                 f"its file system does not support locks ({error.strerror})",
                 "Put it on a disk of this machine.",
-            ) from error
-        self._fd = fd
-        return True
-
-    def _refusal(self) -> JournalError:
+            )
+        os.close(fd)
         owner = _read_owner(self.path)
-        if owner is None:
-            who, step = "another process is pushing with it", "Wait until that process ends."
-        elif owner.pid == os.getpid() and owner.host == socket.gethostname():
-            who, step = "this process is pushing with it already", "Let that push end first."
-        else:
-            began = datetime.fromtimestamp(owner.since).astimezone().isoformat(" ", "seconds")
-            who = f"process {owner.pid} on {owner.host} is pushing with it since {began}"
-            step = "Wait until that process ends, or end it; a push can always be resumed."
-        return trouble(self._journal, who, step)
+        return LockRefusal("another process has it", held=True, owner=owner)
 
     @property
     def held(self) -> bool:
@@ -130,7 +139,7 @@ class Lock:
 
 
 def owner_of(path: str) -> Owner | None:
-    """Who is pushing with a journal right now; ``None`` if no process is.
+    """Who has the lock of a file right now; ``None`` if no process has.
 
     An owner that could not write its name has pid 0.
     """
@@ -178,7 +187,7 @@ def _lock(fd: int, *, shared: bool = False) -> bool:
     return True
 
 
-_held: weakref.WeakSet[Lock] = weakref.WeakSet()
+_held: weakref.WeakSet[FileLock] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
