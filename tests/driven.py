@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from pathlib import Path
 from typing import Any, TypeVar
 
 from kapture_async import JournalError
@@ -121,7 +120,7 @@ class Driven:
         except BaseException:
             self.loop.close()
             raise
-        self.path, self.job = Path(self.journal.path), self.journal.job
+        self.path, self.job = path, self.journal.job
         self._pusher = self.run(self._push())
 
     async def _push(self) -> Pusher:

@@ -50,9 +50,61 @@ def row() -> Callable[..., Identity]:
     return make
 
 
+STORES = ("file", "postgres")
+CONTRACT = ("test_decisions", "test_ends")
+"""What any place must do that keeps journals: these tests run over each of them."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    name = metafunc.module.__name__.rpartition(".")[2]
+    if "opened" in metafunc.fixturenames and name in CONTRACT:
+        metafunc.parametrize("kept_in", STORES)
+
+
 @pytest.fixture
-def opened(path: Path) -> Iterator[Callable[..., Driven]]:
-    """Opens the journal at ``path``; closes what is left open."""
+def kept_in() -> str:
+    """Which place keeps the journal."""
+    return "file"
+
+
+@pytest.fixture
+def opened(
+    kept_in: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Driven]]:
+    """Opens the journal of the test; closes what is left open."""
+    if kept_in == "postgres":
+        where = request.getfixturevalue("postgres")
+        on_the_clock_of_the_test(monkeypatch)
+    else:
+        where = request.getfixturevalue("path")
+    yield from _opened(where)
+
+
+@pytest.fixture
+def opened_file(path: Path) -> Iterator[Callable[..., Driven]]:
+    """:func:`opened`, whatever the store: a file."""
+    yield from _opened(path)
+
+
+def on_the_clock_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events are written with the time that the test says, and not with the database's."""
+    from kapture_async._core.journal.postgres.storage import PostgresStorage
+
+    begin = PostgresStorage._begin_run
+
+    def _open(cls: Any, *args: Any, now: Any, **more: Any) -> Any:
+        def begun(storage: PostgresStorage, **restored: bool) -> None:
+            monkeypatch.setattr(storage, "now", now, raising=True)
+            begin(storage, **restored)
+
+        monkeypatch.setattr(PostgresStorage, "_begin_run", begun)
+        return original(*args, now=now, **more)
+
+    original = PostgresStorage.open
+    monkeypatch.setattr(PostgresStorage, "open", classmethod(_open))
+
+
+def _opened(path: Path | str) -> Iterator[Callable[..., Driven]]:
     journals: list[Driven] = []
 
     def open_it(where: Path | None = None, *, at: float = 1.0, **changes: Any) -> Driven:

@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import evolve
 
+from ..journal.address import is_address, next_job, stem_of
 from .console import count
 from .journal_status import JournalStatus, Open
 from .options import Target
@@ -47,7 +48,7 @@ def next_steps(
         command = [*program, "reconcile", journal, *target]
         steps.append((f"look up the {rows} in doubt:", shlex.join(command)))
     if status.unlisted:
-        out = f"{os.path.basename(journal).removesuffix('.journal')}.doubts.csv"
+        out = f"{stem_of(journal)}.doubts.csv"
         command = [*program, "doubts", journal, "--out", out]
         what = f"list all {count(status.unlisted, 'row')} that may or may not be in the helpdesk"
         steps.append((f"{what}, in a file:", shlex.join(command)))
@@ -55,6 +56,8 @@ def next_steps(
         steps.append(_resolve_step(status, status.to_resolve, program))
     file = None if status.saved is None else status.saved.file
     rest = status.unread is not None and file is not None  # a pipe cannot be read once more
+    if push is not None and "--shard" in push:
+        rest = False  # the rest of the file is for others
     if status.sendable or unread or rest:
         what = f"push the {count(status.sendable, 'row')} that are not in the helpdesk"
         if unread or rest:
@@ -74,7 +77,7 @@ def next_steps(
         steps.append((words, shlex.join(command)))
     if status.to_fix:
         rows = count(status.to_fix, "row")
-        out = f"{os.path.basename(journal).removesuffix('.journal')}.rejects.csv"
+        out = f"{stem_of(journal)}.rejects.csv"
         command = [*program, "rejects", journal, "--out", out]
         what = f"write the {rows} to fix to a file"
         if status.to_fix > status.refused:
@@ -92,12 +95,19 @@ def steps_to_another_address(
     if status.in_doubt:
         rows = count(status.in_doubt, "row")
         steps.append((f"first look up the {rows} in doubt:", service.look_up))
-    number, start = 2, status.path.removesuffix(".journal")
-    while os.path.lexists(journal := f"{start}.{number}.journal"):
-        number += 1
+    if is_address(status.path):
+        journal: str = next_job(status.path)
+    else:
+        number, start = 2, status.path.removesuffix(".journal")
+        while os.path.lexists(journal := f"{start}.{number}.journal"):
+            number += 1
     where: dict[str, Any] = {**dict.fromkeys(target.where), "base_url": "BASE_URL"}
-    again = push_command(service, evolve(options, journal=journal), evolve(target, **where))
-    name = os.path.basename(status.path)
+    again = push_command(
+        service,
+        evolve(options, journal=journal, job=None, journal_schema=None),
+        evolve(target, **where),
+    )
+    name = stem_of(status.path) if is_address(status.path) else os.path.basename(status.path)
     words = f"push to the right base URL with a new journal (or delete {name} first):"
     return [*steps, (words, again)]
 

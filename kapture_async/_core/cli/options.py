@@ -17,6 +17,7 @@ from attrs import field, fields, frozen
 from click.core import ParameterSource
 
 from ..errors import ConfigurationError
+from ..journal.address import SCHEMA, is_address, with_job
 from ..secret import Secret
 from .console import warn
 
@@ -43,7 +44,54 @@ patience_option = click.option(
 )
 
 
-journal_argument = click.argument("journal", type=click.Path())
+def journal_argument(command: Command) -> Command:
+    """The argument that names a journal: a file, or a URL with the options that belong to it."""
+
+    def keep(context: click.Context, param: click.Parameter, value: str | None) -> None:
+        context.meta[f"{__name__}.{param.name}"] = value
+
+    def placed(context: click.Context, _: click.Parameter, value: str) -> str:
+        return journal_at(value, *(context.meta.get(f"{__name__}.{name}") for name in _PARTS))
+
+    for option in reversed(_JOURNAL_PARTS):
+        command = option(command, is_eager=True, expose_value=False, callback=keep)
+    return click.argument("journal", type=click.Path(), callback=placed)(command)
+
+
+def _part(name: str, metavar: str, text: str) -> Callable[..., Command]:
+    def decorate(command: Command, **settings: Any) -> Command:
+        made: Command = click.option(name, metavar=metavar, help=text, **settings)(command)
+        return made
+
+    return decorate
+
+
+_PARTS = ("job", "journal_schema")
+_JOURNAL_PARTS = (
+    _part("--job", "NAME", "Which job of a journal in PostgreSQL."),
+    _part(
+        "--journal-schema",
+        "NAME",
+        f"Where the tables of a journal in PostgreSQL are.  [default: {SCHEMA}]",
+    ),
+)
+
+
+def journal_at(where: str, job: str | None, schema: str | None) -> str:
+    """Where a journal is: its path, or its URL with its job and its schema, without its password.
+
+    Raises:
+        click.UsageError: a file has neither.
+    """
+    if is_address(where):
+        return with_job(where, job, schema)
+    if job is not None or schema is not None:
+        raise click.UsageError(
+            "--job and --journal-schema are for a journal in PostgreSQL: postgresql://..."
+        )
+    return where
+
+
 positive = click.FloatRange(min=0, min_open=True)
 lookup_timeout_option = click.option(
     "--timeout",

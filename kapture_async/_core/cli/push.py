@@ -102,7 +102,7 @@ def push_file(options: PushOptions, target: Target, service: Service) -> int:
             return pushing
 
         pushing = run(main)
-    if source is not None and pushing.complete:
+    if source is not None and pushing.complete and options.shard is None:
         save_the_end(options, source)
     show_end(pushing, rows, options, target, service)
     return end_of(pushing, options, target, service)

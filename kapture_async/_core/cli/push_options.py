@@ -7,14 +7,16 @@ import stat
 from typing import Any, ClassVar
 
 import click
-from attrs import frozen
+from attrs import field, frozen
 
 from ..errors import RejectedError
+from ..journal.address import SCHEMA, is_address, masked
 from ..journal.records import LATER
 from ..push.push import MAX_CONCURRENCY
 from ..push.sources import Columns
-from .options import Decorator, OptionGroup, pairs, section, typed
+from .options import Decorator, OptionGroup, journal_at, pairs, section, typed
 
+_JOURNAL = ("journal", "job", "journal_schema", "shard", "no_journal")
 STDIN = "-"
 SUFFIX = ".journal"
 
@@ -60,7 +62,10 @@ class PushOptions(OptionGroup):
     max_concurrency: int = MAX_CONCURRENCY
     max_rate: float | None = None
     timeout: float = 60.0
-    journal: str | None = None
+    journal: str | None = field(default=None, converter=masked)
+    job: str | None = None
+    journal_schema: str | None = None
+    shard: str | None = None
     no_journal: bool = False
     reference: str | None = None
     no_payload: bool = False
@@ -101,7 +106,30 @@ class PushOptions(OptionGroup):
         """Where the journal is or will be; ``None`` if there is to be none."""
         if self.no_journal:
             return None
-        return self.journal or (None if self.from_pipe else self.file + SUFFIX)
+        if self.journal:
+            return journal_at(self.journal, self.job, self.journal_schema)
+        return None if self.from_pipe else self.file + SUFFIX
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may push with the same journal at the same time."""
+        return not self.no_journal and is_address(self.journal)
+
+    @property
+    def part(self) -> tuple[int, int] | None:
+        """Which part of how many is pushed; ``None`` for all.
+
+        Raises:
+            click.UsageError: it is not that.
+        """
+        if self.shard is None:
+            return None
+        part, _, parts = self.shard.partition("/")
+        if not (part.isdecimal() and parts.isdecimal() and 0 <= int(part) <= int(parts) > 0):
+            raise click.UsageError(
+                "--shard takes I/N: part I of N, from 1/8 to 8/8 (or from 0/8 to 7/8)"
+            )
+        return int(part) % int(parts), int(parts)
 
     @property
     def from_pipe(self) -> bool:
@@ -136,6 +164,11 @@ class PushOptions(OptionGroup):
         Raises:
             click.UsageError: they do not.
         """
+        if not self.shared and (self.job or self.journal_schema or self.shard):
+            raise click.UsageError(
+                "--job, --journal-schema and --shard need a journal that several processes can "
+                "share: --journal postgresql://..."
+            )
         if self.excel and not self.report and (self.no_report or self.journal_path is not None):
             raise click.UsageError("--excel is for the report: name it with --report FILE.csv")
         if self.no_journal:
@@ -150,7 +183,7 @@ class PushOptions(OptionGroup):
 
     def as_arguments(self) -> list[str]:
         """The file and the options that say what is pushed, as they are typed."""
-        return [self.file, *typed(self.options(), self.values("journal", "no_journal"))]
+        return [self.file, *typed(self.options(), self.values(*_JOURNAL))]
 
     @classmethod
     def options(cls) -> tuple[Decorator, ...]:
@@ -231,8 +264,28 @@ class PushOptions(OptionGroup):
                 "The journal",
                 click.option(
                     "--journal",
-                    metavar="PATH",
-                    help="Where to record what was sent, and the results.  [default: FILE.journal]",
+                    metavar="PATH|URL",
+                    help="Where to record what was sent, and the results: a file, or "
+                    "postgresql://user@host/database, which any number of machines can share.  "
+                    "[default: FILE.journal]",
+                ),
+                click.option(
+                    "--job",
+                    metavar="NAME",
+                    help="With --journal postgresql://...: the name of this push among others in "
+                    "the database.  [default: default]",
+                ),
+                click.option(
+                    "--journal-schema",
+                    metavar="NAME",
+                    help="With the same: the schema of its tables, which are made when they are "
+                    f"first used.  [default: {SCHEMA}]",
+                ),
+                click.option(
+                    "--shard",
+                    metavar="I/N",
+                    help="With the same: push only the rows of part I of N, told by their keys. "
+                    "Any number of processes may push at once.",
                 ),
                 click.option(
                     "--no-journal",

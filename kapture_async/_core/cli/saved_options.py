@@ -15,6 +15,7 @@ from attrs import asdict, evolve, field, frozen
 from ..errors import JournalError
 from ..journal.reader import ReadJournal
 from ..journal.records import Job
+from ..journal.storages import exists
 from ..push.sources import Columns
 
 _VERSION = 2
@@ -108,7 +109,7 @@ def job_in(path: str, *, restored: bool = False) -> Job | None:
     Raises:
         JournalError: it is not a sound journal.
     """
-    if not os.path.lexists(path):
+    if not exists(path):
         return None
     with ReadJournal.open_to_read(path, restored=restored) as journal:
         return journal.job

@@ -72,6 +72,18 @@ def rows_of(
         InvalidInputError: its header cannot be used.
         click.UsageError: the options do not say enough.
     """
+    rows = _rows_of(stream, options, service, watch)
+    if options.shared:
+        rows.share(os.path.basename(options.file) if options.file != STDIN else "-", options.part)
+    return rows
+
+
+def _rows_of(
+    stream: BinaryIO,
+    options: PushOptions,
+    service: Service,
+    watch: Callable[[Mapping[str, Any]], None] | None,
+) -> FileRows:
     format_ = options.format or format_of(options.file)
     if format_ is None:
         _check_start(stream)

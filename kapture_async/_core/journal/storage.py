@@ -6,11 +6,14 @@ connection or SQL.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
+from attrs import evolve
+
 from ..errors import JournalError
+from .errors import trouble
 from .marks import Mark
 from .records import Contradiction, Job, Look, Owner, Run
 from .reference import DIGEST
@@ -193,6 +196,24 @@ class WriteBatch:
         return len(self.rows) // self.ROW
 
 
+class _RunOver(Exception):
+    """This run shares the journal, its lease is over, and others have noticed: it may begin
+    nothing more. The results of what it has under way are written all the same.
+
+    Attributes:
+        problem: that, for the caller.
+    """
+
+    def __init__(self, problem: JournalError) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+class _Interrupted(Exception):
+    """The connection was lost in the middle of a transaction, of which nothing was written. It is
+    back: the same can be tried again."""
+
+
 class ReadStorage(Protocol):
     """A journal that is open for reading. For one thread at a time.
 
@@ -315,6 +336,7 @@ class Storage(ReadStorage, Protocol):
 
     Attributes:
         broken: why nothing more can be made durable, once that is so.
+        tell: called in the journal's thread with a message for a person.
         shared: other runs may write to it at the same time. Then a row's key is all that tells
             whether another run has it: a row without one cannot be pushed.
         restored: it is, or was, an older copy: rows that it would send may be in the helpdesk.
@@ -324,6 +346,7 @@ class Storage(ReadStorage, Protocol):
     """
 
     broken: JournalError | None
+    tell: Callable[[str], None]
     shared: bool
     restored: float | None
     sent_in_all: int | None
@@ -341,6 +364,10 @@ class Storage(ReadStorage, Protocol):
         A run that shares the journal has a lease. This says no from the moment on at which a call
         could still be under way when the lease ends: others then take the run for over.
         """
+        ...
+
+    def hurry(self) -> None:
+        """The run is about to end: nothing is waited for any more, or not for long."""
         ...
 
     # --- in the journal's thread ----------------------------------------------------------------
@@ -390,6 +417,7 @@ class Storage(ReadStorage, Protocol):
             The rows that are lost: they must not be sent.
 
         Raises:
+            _RunOver: this run is over. Of the batch its results are written, and nothing else.
             JournalError: it could not be made durable.
         """
         ...
@@ -398,6 +426,8 @@ class Storage(ReadStorage, Protocol):
         """What is written inside becomes durable when it is left, or nothing of it.
 
         Raises:
+            _RunOver: this run is over.
+            _Interrupted: nothing of it was written, and it can be tried again.
             JournalError: it could not be made durable.
         """
         ...
@@ -418,7 +448,8 @@ class Storage(ReadStorage, Protocol):
             kinds: how many rows have which kind of last event, as this run knows.
 
         Raises:
-            JournalError: this run is over: nothing more may be sent.
+            _RunOver: this run is over: nothing more may be sent.
+            JournalError: nothing more can be made durable.
         """
         ...
 
@@ -462,3 +493,29 @@ def names_of(storage: ReadStorage) -> Iterator[StoredName]:
         if len(page) < _PAGE:
             return
         after = page[-1].row
+
+
+def agreed(path: str, stored: Job, job: Job | None, *, create: bool) -> Job:
+    """What the journal is for, and what the caller wants of it.
+
+    Raises:
+        JournalError: it is for another push.
+    """
+    if job is None:
+        return stored
+    if not create:
+        # Who resumes with what it has brings no rows, so none of another shape.
+        job = evolve(job, keys=stored.keys, shape=stored.shape)
+    differences = stored.differences(job)
+    if differences:
+        raise trouble(
+            path,
+            f"it belongs to another push: its {'; its '.join(differences)}",
+            "Name another journal, or push as before.",
+        )
+    return evolve(
+        stored,
+        payloads=stored.payloads and job.payloads,
+        source=job.source or stored.source,
+        longest_call=job.longest_call,
+    )

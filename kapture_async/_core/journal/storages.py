@@ -8,15 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import JournalError
+from .address import Address, is_address
 from .records import Job
 from .storage import ReadStorage, Storage
-
-_POSTGRES = ("postgresql://", "postgres://")
-
-
-def is_address(where: str | os.PathLike[str]) -> bool:
-    """Whether a journal is in a database that is named by an address, and not in a file."""
-    return isinstance(where, str) and where.startswith(_POSTGRES)
 
 
 def open_storage(
@@ -91,11 +85,21 @@ def put_source(where: str | os.PathLike[str], source: str, *, at: float) -> None
 def name_of(where: str | os.PathLike[str]) -> str:
     """Where a journal is, in full, for messages: never with a password."""
     if is_address(where):
-        name: str = _postgres().name_of(where)
-        return name
+        return Address.of(os.fspath(where)).text
     from .sqlite.errors import path_text
 
     return path_text(where)
+
+
+def exists(where: str | os.PathLike[str]) -> bool:
+    """Whether there is a journal, or something in its place.
+
+    Raises:
+        JournalError: the database cannot be reached, or holds something else there.
+    """
+    if is_address(where):
+        return bool(_postgres().PostgresReader.exists(where))
+    return os.path.lexists(where)
 
 
 def _postgres() -> Any:

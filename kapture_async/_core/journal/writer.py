@@ -19,18 +19,20 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from ..errors import JournalError
+from .address import is_address
 from .decisions import Again, Decisions, Incoming, writable
 from .errors import same_again, trouble
 from .keys import SeenNames
 from .records import LATER, Counts, Decision, Identity, Job, Sighted, check_identity, later_of
 from .run_state import RunState, learn_names
 from .session import Session
-from .storage import Storage, WriteBatch
-from .storages import is_address, name_of, open_storage
+from .storage import Storage, WriteBatch, _Interrupted, _RunOver
+from .storages import name_of, open_storage
 
 T = TypeVar("T")
 
@@ -105,6 +107,7 @@ class Journal:
 
     Attributes:
         path: where it is, in full.
+        on_notice: called in the loop with a message for a person.
     """
 
     def __init__(self, opened: Callable[[], Storage], path: str, now: Callable[[], float]) -> None:
@@ -120,6 +123,7 @@ class Journal:
         self._closing = self._stopping = self._asked = False
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
+        self.on_notice: Callable[[str], None] = lambda words: None
         self._on_begun: OnBegun | None = None
         self._on_decided: OnDecided | None = None
         self._on_ended: OnWritten | None = None
@@ -222,6 +226,10 @@ class Journal:
     def now(self) -> float:
         """The clock that its events are written with; see :meth:`.Storage.now`."""
         return self._storage.now()
+
+    def hurry(self) -> None:
+        """The push is about to end; see :meth:`.Storage.hurry`."""
+        self._storage.hurry()
 
     def may_send(self) -> bool:
         """Whether this run may send: ask directly before the bytes of a row are written. What may
@@ -426,6 +434,7 @@ class Journal:
             return  # the parent of the fork has it, and only the parent
         if not self._closing:
             self._closing = True
+            self._storage.hurry()
             # Behind all that waits; and what becomes of cancelled rows comes before the end.
             self._put_call(lambda session: None).add_done_callback(self._stop_after)
         await asyncio.shield(self._ended)
@@ -576,7 +585,13 @@ class Journal:
                 raise made from error
             raise
         self._again = later_of(storage.job.operation, self._again)
+        storage.tell = self._tell_person
         self._storage, self._state, self._now = storage, state, storage.now
+
+    def _tell_person(self, words: str) -> None:
+        logger.warning("%s", words)
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self.on_notice, words)
 
     def _decisions(self, batch: WriteBatch) -> Decisions:
         return Decisions(
@@ -598,6 +613,7 @@ class Journal:
         others = batch.events[WriteBatch.EVENT - 1 :: WriteBatch.EVENT]
         ended += [token for token in others if token is not None]
         problem: JournalError | None = None
+        over = False
         try:
             if self._storage.broken is not None:
                 raise same_again(self._storage.broken)
@@ -615,12 +631,20 @@ class Journal:
                 more, _, beaten = self._decide(beaten, WriteBatch(batch.at))
                 results += more
         except BaseException as error:
-            # Nothing of the batch is durable, whatever it was: so nothing of it is sent.
-            problem = self._break(error)
+            # Nothing of the batch is durable, whatever it was: so nothing of it is sent. But of a
+            # run that is over the results are; it may have more of them.
+            over = isinstance(error, _RunOver)
+            problem = error.problem if isinstance(error, _RunOver) else self._break(error)
             results = [
                 (waiter, token, None, same_again(problem), behind)
                 for waiter, token, _, behind in takes
             ]
+        if over:
+            for row in batch.accepted[:: WriteBatch.ACCEPTED] + batch.events[:: WriteBatch.EVENT]:
+                self._state.open.pop(row, None)
+            if not self._post([], ended=ended):
+                return False
+            ended = []
         if self._post(results, (tokens, numbers), ended, problem):
             return True
         if problem is None:  # no loop is left that could send what was begun
@@ -668,12 +692,7 @@ class Journal:
         for future, function in batch.calls:
             value, problem = None, None
             try:
-                with self._storage.transaction():
-                    decisions = self._decisions(WriteBatch(self._now()))
-                    session = Session(self._storage, decisions)
-                    value = function(session)
-                    session.flush()
-                decisions.apply(set())
+                value = self._call(function)
             except BaseException as error:
                 problem = error
                 if self._storage.broken is not None:
@@ -681,6 +700,21 @@ class Journal:
             if not self._post([_result(future, value, problem)]):
                 return False
         return True
+
+    def _call(self, function: Callable[[Session], T]) -> T:
+        while True:
+            try:
+                with self._storage.transaction():
+                    decisions = self._decisions(WriteBatch(self._now()))
+                    session = Session(self._storage, decisions)
+                    value = function(session)
+                    session.flush()
+            except _Interrupted:
+                continue
+            except _RunOver as over:
+                raise same_again(over.problem) from None
+            decisions.apply(set())
+            return value
 
     def _break(self, error: BaseException) -> JournalError:
         if self._broken is None:
@@ -699,6 +733,8 @@ class Journal:
         if self._storage.broken is None:
             try:
                 self._storage.tick(self._state.kinds)
+            except _RunOver:
+                pass  # whoever wants to begin anything more is told
             except BaseException as error:
                 self._break(error)
 
@@ -732,8 +768,8 @@ class Journal:
                 left.rows = []  # they will not be sent
                 if left:
                     decisions = self._decisions(left)
-                    decisions.write()
-                    decisions.apply(set())
+                    with suppress(_RunOver):
+                        decisions.apply(decisions.write())
                 storage.end(state.kinds)
             else:
                 storage.close()

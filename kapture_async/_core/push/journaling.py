@@ -47,6 +47,8 @@ SUSPICIOUS = 50
 _HELD_BACK = 1000
 """Rows that may wait for the end of the source, at most."""
 _WORDS = 500
+_LONGEST_KEY = 2000
+"""Bytes, in a journal that is shared: an index holds no longer ones."""
 
 
 @frozen(kw_only=True)
@@ -163,6 +165,7 @@ class JournalBridge:
         self._payloads = records.job.payloads
         self._methods = methods
         self._restored = restored
+        self._tell: Callable[[str], None] = lambda words: None
         self._new_journal = new_journal
         self._search: RestoredSearch | None = None
         self._other_journals: OtherJournals | None = None
@@ -217,6 +220,7 @@ class JournalBridge:
             restored=self._restored,
             exact_keys=self._keys.exact,
         )
+        self._tell = tell
         self.use(journal, begun, ended)
         try:
             if journal.restored is not None:
@@ -313,6 +317,11 @@ class JournalBridge:
             return None
         return PendingRow(key, line, reference, packed)
 
+    def hurry(self) -> None:
+        """The push takes no more rows: a journal that is away is not waited for much longer."""
+        if self._journal is not None:
+            self._journal.hurry()
+
     def serve(
         self,
         set_aside: Callable[[], None],
@@ -331,6 +340,7 @@ class JournalBridge:
         self._journal, self._begun = journal, begun
         self._payloads = journal.job.payloads
         self._probing = journal.has_older_keys and not self._keys.new
+        journal.on_notice = self._tell
         journal.listen(self._have_begun, ended, self._is_elsewhere)
 
     def begin(self, live: InFlightRow[Any]) -> None:
@@ -354,6 +364,8 @@ class JournalBridge:
                 key, digest = live.own_key, digest_of(packed)
                 if key is not None and type(key) is not str:
                     key = live.own_key = _plain(key)
+                if journal.shared:
+                    _check_shared(key)
                 line = replaces = None
                 if isinstance(row, Row):
                     line = row.line
@@ -581,7 +593,7 @@ class JournalBridge:
         line = row.line if isinstance(row, Row) else None
         wrong = problem.message.encode(errors="replace")
         identity = Identity(key, digest_of(wrong), line)
-        if not is_name(key):
+        if not is_name(key) or (self.journal.shared and len(key or "") > _LONGEST_KEY // 4):
             identity = Identity(None, digest_of(b"refused\0%d\0" % (line or 0) + wrong), line)
         live.last = problem
         refusal = (type(problem).__name__, problem.message[:_WORDS])
@@ -713,6 +725,22 @@ def _plain(key: Any) -> str:
     if not isinstance(key, str):
         raise InvalidInputError(f"its key must be text, not {type(key).__name__}")
     return str.__str__(key)
+
+
+def _check_shared(key: str | None) -> None:
+    """Refuse what several processes could not tell apart.
+
+    Raises:
+        InvalidInputError: there is no key, or a very long one.
+    """
+    if key is None:
+        raise InvalidInputError(
+            "it has no key, and this journal is shared: equal contents cannot be counted across "
+            "processes",
+            next_step="Give each row a key: key=... (--key COLUMN on the command line).",
+        )
+    if len(key) > _LONGEST_KEY or len(key.encode()) > _LONGEST_KEY:
+        raise InvalidInputError(f"its key is longer than {_LONGEST_KEY:,} bytes")
 
 
 def _problem_of(error: Exception) -> InvalidInputError:

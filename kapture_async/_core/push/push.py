@@ -276,6 +276,8 @@ class Push(Generic[R]):
         self._reader.stop()
         if self._journaled is not None:
             self._journaled.stop()
+        if self._recorder is not None:
+            self._recorder.hurry()
 
     def unread(self) -> list[AnyOutcome[R]]:
         """Outcomes that finished and were not read from the iterator; each is given once, and makes

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import abc
 import codecs
+import hashlib
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO, Literal
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from ..errors import InvalidInputError
 from .rows import Row
@@ -135,9 +136,30 @@ class FileRows(Iterator[Row[Any]], abc.ABC):
         self._text, self.encoding = _decoded(stream, encoding, self._newline)
         self._seen: set[int] = set()
         self._rows = self._read()
+        self._name: str | None = None
+        self._part: tuple[int, int] | None = None
+        self.others = 0
+        """Rows of other parts, which were left to others."""
+
+    def share(self, name: str, part: tuple[int, int] | None) -> None:
+        """Give rows as several processes share them: each has a key that names it everywhere.
+
+        Args:
+            name: of the file; a row without a key goes by it and by its line.
+            part: give only the rows of a part of so many; see :func:`part_of`.
+        """
+        self._name, self._part = name, part
 
     def __next__(self) -> Row[Any]:
-        return next(self._rows)
+        if self._name is None:
+            return next(self._rows)
+        while True:
+            row = next(self._rows)
+            if not row.keyed:
+                row = evolve(row, key=f"{self._name}:{row.line}", keyed=True)
+            if self._part is None or part_of(row.key or "", self._part[1]) == self._part[0]:
+                return row
+            self.others += 1
 
     @abc.abstractmethod
     def _read(self) -> Iterator[Row[Any]]: ...
@@ -218,6 +240,16 @@ class FileRows(Iterator[Row[Any]], abc.ABC):
             fields={name: ("cannot be decoded",)},
             next_step="Correct the data, or name the file's encoding (often cp1252).",
         )
+
+
+def part_of(key: str, parts: int) -> int:
+    """Which of so many parts a row is in, from 0: always the same for the same key.
+
+    The first 8 bytes of the BLAKE2b hash (of 8 bytes) of the key in UTF-8, as a big-endian number,
+    modulo the number of parts.
+    """
+    digest = hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % parts
 
 
 def written(text: str) -> str:

@@ -26,6 +26,7 @@ from ..errors import (
     ReplyTimeoutError,
 )
 from ..phase import Phase
+from ..transport.call_state import may_send
 from ..transport.retry import Ending, RetryIn, RetryPolicy, decide
 from .answers import Contradiction
 from .events import PushPaused
@@ -93,6 +94,9 @@ class Worker(Generic[R]):
 
     async def run(self, *others: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Send all rows, and run these others beside; returns when all have returned."""
+        recorder = self._push._recorder
+        if recorder is not None and recorder.journal.shared:
+            may_send.set(recorder.journal.may_send)  # in the task of this push, and those below
         try:
             async with anyio.create_task_group() as self._group:
                 for other in others:
@@ -302,6 +306,8 @@ class Worker(Generic[R]):
             return passed + max(wait, slowed.wait) <= self._patience
         if isinstance(error, OutcomeUnknownError) or not error.attempts:
             return False
+        if _was_held(error):  # the database is away; it waits there for its next attempt
+            return row.entry is not None and not self._throttle.stopped.is_set()
         if isinstance(error, ConnectError) and self._rules.accepted:
             # It worked a moment ago: a restart, most likely. All wait, as for "slow down".
             if passed + wait <= self._patience:
@@ -356,4 +362,9 @@ def _signal_of(error: HelpdeskError) -> Signal | None:
         return "slow_down" if error.status == 503 and error.retry_after else "failed"
     if error.status == 425:
         return "slow_down"
-    return "unreachable" if error.attempts else None
+    return "unreachable" if error.attempts and not _was_held(error) else None
+
+
+def _was_held(error: HelpdeskError) -> bool:
+    """Whether nothing was sent because this run might not send just now."""
+    return type(error) is NotSentError and error.status is None

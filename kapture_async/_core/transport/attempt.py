@@ -17,7 +17,7 @@ from aiohttp.http_exceptions import LineTooLong
 from aiohttp.payload import Payload
 
 from ..phase import Phase
-from .call_state import CallState, Failure, OpenAnswer
+from .call_state import CallState, Failure, OpenAnswer, may_send
 from .request import Body, RawReply
 from .session import (
     KeptConnections,
@@ -66,6 +66,7 @@ class MarkedBody(Payload):
         self.taken = False  # aiohttp looked at it, which a mock in its place does not
         self.gone = False  # it is out whole
         self.reused = False  # the connection had been used before
+        self.held = False  # not sent, as its sender may not send just now
         self.avoided = False  # not sent, as kept connections of this server are avoided for now
         self._protocol: Any = None
 
@@ -95,6 +96,13 @@ class MarkedBody(Payload):
                     raise ConnectionError("not sent on a kept connection")
                 protocol.force_close()  # after the answer
             read_in_small_pieces(protocol.transport)
+        # Nothing may wait between this and the first byte.
+        permitted = may_send.get()
+        if permitted is not None and not permitted():
+            self.held = True
+            if protocol is not None:
+                protocol.close()
+            raise ConnectionError("not sent: it may not be sent now")
         self._consumed = True
         if call.phase < Phase.SENDING:
             call.phase = Phase.SENDING
@@ -229,6 +237,8 @@ async def attempt(
             return Failure("lost", "the service answered before it had the whole request")
         return RawReply(status=status, headers=response.headers, body=content)
     except Exception as error:
+        if sent_body is not None and sent_body.held:
+            return Failure("held", "the lease of this run is over, or was about to end", True)
         closed = isinstance(error, (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError))
         if closed and sent_body is not None and sent_body.reused and call.phase < Phase.RECEIVING:
             kept.connection_died(call.now())

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from math import inf
 from typing import Literal, Protocol
 
@@ -16,8 +17,11 @@ from .auth import AuthHeaders
 from .request import Request
 from .settings import CallOptions
 
-FailureKind = Literal["connect", "timeout", "lost", "garbled", "too_large"]
+FailureKind = Literal["connect", "timeout", "lost", "garbled", "too_large", "held"]
 Expiry = Literal["deadline", "silence"]
+
+may_send: ContextVar[Callable[[], bool] | None] = ContextVar("may_send", default=None)
+"""Asked directly before the first byte of a body goes out; if it says no, nothing does."""
 
 IsFile = Callable[[int, Mapping[str, str]], bool]
 """Whether the head of an answer (its status and headers) is that of the requested file."""

@@ -21,6 +21,7 @@ from .request import Request
 _BEFORE_SENDING: dict[str, type[NotSentError]] = {
     "timeout": NotSentTimeoutError,
     "interrupted": NotSentError,
+    "held": NotSentError,
 }
 _AFTER_SENDING: dict[str, type[OutcomeUnknownError]] = {
     "timeout": ReplyTimeoutError,

@@ -172,14 +172,14 @@ def test_equal_contents_keep_their_count(opened: Open, row: MakeRow, size: int) 
 
 
 def test_many_equal_rows_take_no_longer(
-    opened: Open, row: MakeRow, monkeypatch: pytest.MonkeyPatch
+    opened_file: Open, row: MakeRow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = opened(keys=None)
+    store = opened_file(keys=None)
     taken = store.take_many([(row(None, "ping"), None)] * 3000)
     assert [one.row for one in taken] == list(range(1, 3001))
     assert len({one.reference for one in taken}) == 3000
     store.close(5.0)
-    store = opened(keys=None)
+    store = opened_file(keys=None)
     looked: list[Any] = []
     look_up = SQLiteStorage.with_contents
 
@@ -194,10 +194,10 @@ def test_many_equal_rows_take_no_longer(
 
 
 def test_a_first_run_looks_nothing_up(
-    opened: Open, row: MakeRow, monkeypatch: pytest.MonkeyPatch
+    opened_file: Open, row: MakeRow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What cannot have come before is not looked for, and contents need no index till then."""
-    store = opened(keys=None)
+    store = opened_file(keys=None)
     asked: list[Any] = []
     for name in ("with_keys", "with_contents", "with_numbers"):
         look_up = getattr(SQLiteStorage, name)
@@ -218,15 +218,15 @@ def test_a_first_run_looks_nothing_up(
     assert (again.action, again.row) == ("send", 1001)  # the second of its equals
     assert "rows_by_content" in _indexes(store.path)
     store.close(5.0)
-    store = opened(keys=None)
+    store = opened_file(keys=None)
     assert store.take(row(None, "n8")).action == "doubt"
 
 
-def test_an_index_that_was_undone_is_made_again(opened: Open, row: MakeRow) -> None:
-    store = opened()
+def test_an_index_that_was_undone_is_made_again(opened_file: Open, row: MakeRow) -> None:
+    store = opened_file()
     store.take(row("a", "one"))
     store.close(5.0)
-    store = opened()
+    store = opened_file()
 
     def fails(session: Session) -> None:
         assert session.with_other_keys([digest_of(b"one")]) == 1
@@ -245,8 +245,8 @@ def _indexes(path: Path) -> set[str]:
     return {name for (name,) in found}
 
 
-def test_a_call_that_fails_has_written_nothing(opened: Open, row: MakeRow) -> None:
-    store = opened()
+def test_a_call_that_fails_has_written_nothing(opened_file: Open, row: MakeRow) -> None:
+    store = opened_file()
     store.settle(store.take(row("A-1")), "unknown")
     before = _everything(store.path)
 

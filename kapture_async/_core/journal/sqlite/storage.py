@@ -18,8 +18,6 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, Self
 
-from attrs import evolve
-
 from ...errors import JournalError
 from ...filelock import FileLock, owner_of
 from .. import marks
@@ -27,7 +25,7 @@ from ..errors import same_again, trouble
 from ..keys import fold
 from ..marks import FIRST, SMALLEST, Mark, sketch_of
 from ..records import Counts, Job, Owner
-from ..storage import JournalSummary, KnownRow, WriteBatch
+from ..storage import JournalSummary, KnownRow, WriteBatch, agreed
 from .errors import DAMAGED, damage_of, path_text, trouble_of
 from .integrity import take_seal
 from .reader import KINDS, SQLiteReader, as_json
@@ -74,6 +72,7 @@ class SQLiteStorage(SQLiteReader):
         super().__init__(path, connection, job)
         self.now = now
         self.broken: JournalError | None = None
+        self.tell: Callable[[str], None] = logger.warning
         self._lock = lock
         self._inode = (seen.st_dev, seen.st_ino)
         self._wal_inode: tuple[int, int] | None = None
@@ -125,7 +124,7 @@ class SQLiteStorage(SQLiteReader):
             reader, stored, seen = examine(text, restored=restored)
             disconnect(reader, text)
             _check_links(text, seen)
-            stored = _agreed(text, stored, job, create=create)
+            stored = agreed(text, stored, job, create=create)
             _check_other_copy(stored, text)
             take_seal(text)
             storage = cls(text, connect(text, "mode=rw"), stored, lock, seen, now)
@@ -220,6 +219,9 @@ class SQLiteStorage(SQLiteReader):
 
     def claim_reconciler(self) -> None:
         """See :meth:`.Storage.claim_reconciler`."""
+
+    def hurry(self) -> None:
+        """See :meth:`.Storage.hurry`. Nothing is waited for here."""
 
     def reserve(self, count: int) -> Sequence[int]:
         """See :meth:`.Storage.reserve`."""
@@ -595,32 +597,6 @@ def _refusal(owner: Owner | None) -> tuple[str, str]:
     return (
         f"process {owner.pid} on {owner.host} is pushing with it since {began}",
         "Wait until that process ends, or end it; a push can always be resumed.",
-    )
-
-
-def _agreed(path: str, stored: Job, job: Job | None, *, create: bool) -> Job:
-    """What the journal is for, and what the caller wants of it.
-
-    Raises:
-        JournalError: it is for another push.
-    """
-    if job is None:
-        return stored
-    if not create:
-        # Who resumes with what it has brings no rows, so none of another shape.
-        job = evolve(job, keys=stored.keys, shape=stored.shape)
-    differences = stored.differences(job)
-    if differences:
-        raise trouble(
-            path,
-            f"it belongs to another push: its {'; its '.join(differences)}",
-            "Name another journal, or push as before.",
-        )
-    return evolve(
-        stored,
-        payloads=stored.payloads and job.payloads,
-        source=job.source or stored.source,
-        longest_call=job.longest_call,
     )
 
 
