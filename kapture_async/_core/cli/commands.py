@@ -44,7 +44,7 @@ AFTER_A_PUSH: Mapping[str, Entry] = {
     "status": _shared("status", "Show how a push stands."),
     "resume": _shared("resume", "Resume a push."),
     "reconcile": _shared("reconcile", "Look up rows in doubt in the helpdesk."),
-    "resolve": _shared("reconcile", "Record by hand what happened to rows in doubt.", "resolve"),
+    "resolve": _shared("resolve", "Record by hand what happened to rows in doubt."),
     "doubts": _shared("rejects", "Write the rows in doubt to a file.", "doubts"),
     "rejects": _shared("rejects", "Write the rows to fix to a file."),
     "verify": _shared("verify", "Check every row against the helpdesk."),

@@ -154,6 +154,27 @@ class Session(ReadJournal):
         self._say(known, "unknown", at, error="AnswerMismatchError", words=words)
         return True
 
+    def doubt_again(
+        self, row: int, state: State, at: float, words: str, evidence: Mapping[str, Any] | None
+    ) -> None:
+        """Write that a row is in doubt again, as it was before a person's word on it.
+
+        Args:
+            row: the row.
+            state: what it was then, one of :data:`.DOUBTS`.
+            at: the wall clock.
+            words: why.
+            evidence: what that was based on.
+
+        Raises:
+            JournalError: the row is neither in the helpdesk nor unsent by a verdict, or under way.
+        """
+        known = self._known_in(row, {State.ACCEPTED, State.NOT_SENT})
+        if known is None or state not in DOUBTS:
+            raise trouble(self.path, f"row {row} cannot be in doubt again")
+        said = None if evidence is None else json.dumps(evidence)
+        self._say(known, state.value, at, words=words, evidence=said)
+
     def note_lookup(self, at: float, evidence: Mapping[str, Any]) -> None:
         """Note a lookup of many rows, and what it showed."""
         self._decisions.batch.lookups.append((at, json.dumps(evidence)))

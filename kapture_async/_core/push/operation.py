@@ -22,7 +22,8 @@ from ..reconcile.candidates import CluesOf, beginning
 from ..reconcile.doctor import Diagnosis, examine
 from ..reconcile.evidence import ListTickets
 from ..reconcile.lookup import AskRows, LookupMethods
-from ..reconcile.reconcile import ReconcileObserver, longest_call, reconcile, resolve, settle_time
+from ..reconcile.reconcile import ReconcileObserver, longest_call, reconcile, settle_time
+from ..reconcile.resolve import resolve
 from ..reconcile.results import Reconciliation, Resolved, Verification
 from ..reconcile.verify import VerifyObserver, verify
 from ..requestor import ApiRequestor
