@@ -38,6 +38,10 @@ class Session(ReadJournal):
             decisions.write()
             decisions.batch = type(decisions.batch)(decisions.batch.at)
 
+    def _doubtful(self, states: tuple[State, ...]) -> list[str]:
+        kinds = super()._doubtful(states)
+        return [kind for kind in kinds if not (self._written.shared and kind == "intent")]
+
     def came(self, row: int) -> bool:
         """Whether the row came from the source in this run."""
         return self._decisions.came(row)
@@ -183,7 +187,8 @@ class Session(ReadJournal):
         known = self._decisions.row(row)
         if known is None or STATE_AFTER[known.kind] not in states or self._decisions.is_open(row):
             return None
-        return known
+        # Of a run that is not over: of any other it would be unknown by now.
+        return None if self._written.shared and known.kind == "intent" else known
 
     def _say(self, known: KnownRow, kind: str, at: float, **more: str | None) -> None:
         self._decisions.say(known, kind, at, **more)

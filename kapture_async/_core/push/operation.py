@@ -300,7 +300,13 @@ class JournaledOperation(Generic[V, R]):
                 f"{self.name}",
                 next_step=f"Use the {method} method of the resource that pushed it.",
             )
-        return await Journal.open(journal, job=self._job(), create=False)
+        opened = await Journal.open(journal, job=self._job(), create=False)
+        try:
+            await opened.call(lambda session: session.claim_reconciler())
+        except BaseException:
+            await opened.aclose()
+            raise
+        return opened
 
 
 class JournaledResource:

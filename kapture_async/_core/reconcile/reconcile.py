@@ -154,6 +154,7 @@ async def reconcile(
         )
     )
     if not doubts:
+        await _check_others(journal)
         return result
     began = min(doubt.first_intent_at for doubt in doubts)
     noted = await journal.call(lambda session: session.longest_call(began))
@@ -218,6 +219,22 @@ async def reconcile(
         result.unconfirmed = len(run.unconfirmed(missing))
         result.open += map(run.still_open, missing)
     return result
+
+
+async def _check_others(journal: Journal) -> None:
+    """Where there is no doubt: see that none is about to come of a run that has died.
+
+    Raises:
+        JournalError: other runs have rows under way.
+    """
+    kinds = await journal.call(lambda session: session.kinds())
+    under_way = kinds.get(Kind.INTENT, 0) if journal.shared else 0
+    if under_way:
+        raise JournalError(
+            f"no row is in doubt yet, but other runs have {under_way:,} under way",
+            next_step="Reconcile when they have ended. If one of them has died: when its lease is "
+            "over, a short time after the longest request it may have made.",
+        )
 
 
 class _Reconciler:
