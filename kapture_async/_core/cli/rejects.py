@@ -210,19 +210,7 @@ def _next_step(
 # --- doubts ----------------------------------------------------------------------------------
 
 _DOUBT_COLUMNS = (
-    *(
-        "key",
-        "line",
-        "state",
-        "reference",
-        "sent",
-        "sent_last",
-        "tries",
-        "tickets",
-        "why",
-        "verdict",
-        "ticket_id",
-    ),
+    *("key", "line", "state", "reference", "sent", "sent_last", "tries", "tickets", "why"),
 )
 _TEXT = ("key", "tickets", "why")
 """Columns that a spreadsheet might take for formulas."""
@@ -280,8 +268,6 @@ def _doubts_of(journal: ReadJournal) -> Iterator[dict[str, Any]]:
             doubt.attempts,
             " ".join(found) or None,
             LINE.sub("", " ".join((doubt.words or "").split())) or doubt.error,
-            None,
-            None,
         )
         yield dict(zip(_DOUBT_COLUMNS, values, strict=True))
 
@@ -308,6 +294,5 @@ def doubts(vendor: Vendor, journal: str, out: str, excel: bool) -> int:
     when and how often it was sent, the tickets that may be it, and why it is in doubt. The
     content of the row is not written; search the helpdesk for the reference.
 
-    Reads only the journal. Use `reconcile` first. For what it leaves, fill in the last two
-    columns: present and the ticket_id, or absent; `resolve --from FILE` records it."""
+    Reads only the journal. Use `reconcile` first, and `resolve` for what it leaves."""
     return write_doubts(journal, out, excel=excel)
