@@ -73,6 +73,10 @@ class KaptureClient(BaseClient):
         ssl_context: for a private certificate authority. Verification cannot be turned off here.
         keep_alive: reuse connections. ``False`` opens a new one for each request; for servers or
             firewalls that close idle connections without notice.
+        transport: how requests leave. ``"direct"`` writes them straight to a connection, at a
+            third of the cost; ``"session"`` sends each through ``aiohttp.ClientSession``, which
+            is done anyway where a mock, a recorder or a tracer listens in on it, and with a
+            session of your own.
         max_connections: the most connections, and so the most requests in flight.
         max_reply_bytes: the most decoded bytes of one reply; default 8 MiB, more for reads.
         exclusive_end: the ``end_date`` of a ticket pull is not part of its window, as the vendor's
@@ -113,6 +117,7 @@ class KaptureClient(BaseClient):
         proxy: str | Secret | None = None,
         ssl_context: ssl.SSLContext | None = None,
         keep_alive: bool = True,
+        transport: Literal["direct", "session"] = "direct",
         max_connections: int = 100,
         max_reply_bytes: int | None = None,
         exclusive_end: bool = False,
@@ -147,6 +152,7 @@ class KaptureClient(BaseClient):
             proxy=proxy,
             ssl_context=ssl_context,
             keep_alive=keep_alive,
+            transport=transport,
             max_connections=max_connections,
             max_reply_bytes=max_reply_bytes,
             on_event=on_event,
@@ -172,6 +178,7 @@ class KaptureClient(BaseClient):
         proxy: str | Secret | None = None,
         ssl_context: ssl.SSLContext | None = None,
         keep_alive: bool = True,
+        transport: Literal["direct", "session"] = "direct",
         max_connections: int = 100,
         max_reply_bytes: int | None = None,
         exclusive_end: bool = False,
@@ -193,7 +200,7 @@ class KaptureClient(BaseClient):
         Args:
             credentials: as for the class, over the key from the environment.
             headers, timeout, retry, timezone, session, proxy, ssl_context, keep_alive,
-                max_connections, max_reply_bytes, exclusive_end, says_none, says_success,
+                transport, max_connections, max_reply_bytes, exclusive_end, says_none, says_success,
                 says_failed, page_size, allow_http, on_event: as for the class.
 
         Raises:
@@ -230,6 +237,7 @@ class KaptureClient(BaseClient):
             proxy=proxy,
             ssl_context=ssl_context,
             keep_alive=keep_alive,
+            transport=transport,
             max_connections=max_connections,
             max_reply_bytes=max_reply_bytes,
             exclusive_end=exclusive_end,

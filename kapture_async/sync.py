@@ -103,6 +103,10 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         ssl_context: for a private certificate authority. Verification cannot be turned off here.
         keep_alive: reuse connections. ``False`` opens a new one for each request; for servers or
             firewalls that close idle connections without notice.
+        transport: how requests leave. ``"direct"`` writes them straight to a connection, at a
+            third of the cost; ``"session"`` sends each through ``aiohttp.ClientSession``, which
+            is done anyway where a mock, a recorder or a tracer listens in on it, and with a
+            session of your own.
         max_connections: the most connections, and so the most requests in flight.
         max_reply_bytes: the most decoded bytes of one reply; default 8 MiB, more for reads.
         exclusive_end: the ``end_date`` of a ticket pull is not part of its window, as the vendor's
@@ -199,6 +203,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         proxy: str | Secret | None = None,
         ssl_context: ssl.SSLContext | None = None,
         keep_alive: bool = True,
+        transport: Literal["direct", "session"] = "direct",
         max_connections: int = 100,
         max_reply_bytes: int | None = None,
         exclusive_end: bool = False,
@@ -224,6 +229,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
                 proxy=proxy,
                 ssl_context=ssl_context,
                 keep_alive=keep_alive,
+                transport=transport,
                 max_connections=max_connections,
                 max_reply_bytes=max_reply_bytes,
                 exclusive_end=exclusive_end,
@@ -249,6 +255,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         proxy: str | Secret | None = None,
         ssl_context: ssl.SSLContext | None = None,
         keep_alive: bool = True,
+        transport: Literal["direct", "session"] = "direct",
         max_connections: int = 100,
         max_reply_bytes: int | None = None,
         exclusive_end: bool = False,
@@ -270,7 +277,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         Args:
             credentials: as for the class, over the key from the environment.
             headers, timeout, retry, timezone, session, proxy, ssl_context, keep_alive,
-                max_connections, max_reply_bytes, exclusive_end, says_none, says_success,
+                transport, max_connections, max_reply_bytes, exclusive_end, says_none, says_success,
                 says_failed, page_size, allow_http, on_event: as for the class.
 
         Raises:
@@ -287,6 +294,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
                 proxy=proxy,
                 ssl_context=ssl_context,
                 keep_alive=keep_alive,
+                transport=transport,
                 max_connections=max_connections,
                 max_reply_bytes=max_reply_bytes,
                 exclusive_end=exclusive_end,

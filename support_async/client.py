@@ -6,7 +6,7 @@ import os
 import ssl
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from attrs import frozen
 
@@ -95,6 +95,10 @@ class SupportClient(BaseClient):
         ssl_context: for a private certificate authority. Verification cannot be turned off here.
         keep_alive: reuse connections. ``False`` opens a new one for each request; for servers or
             firewalls that close idle connections without notice.
+        transport: how requests leave. ``"direct"`` writes them straight to a connection, at a
+            third of the cost; ``"session"`` sends each through ``aiohttp.ClientSession``, which
+            is done anyway where a mock, a recorder or a tracer listens in on it, and with a
+            session of your own.
         max_connections: the most connections, and so the most requests in flight.
         max_reply_bytes: the most decoded bytes of one reply; default 8 MiB, more for lists.
             Downloads have a limit of their own.
@@ -122,6 +126,7 @@ class SupportClient(BaseClient):
         proxy: str | Secret | None = None,
         ssl_context: ssl.SSLContext | None = None,
         keep_alive: bool = True,
+        transport: Literal["direct", "session"] = "direct",
         max_connections: int = 100,
         max_reply_bytes: int | None = None,
         allow_http: bool = False,
@@ -154,6 +159,7 @@ class SupportClient(BaseClient):
             proxy=proxy,
             ssl_context=ssl_context,
             keep_alive=keep_alive,
+            transport=transport,
             max_connections=max_connections,
             max_reply_bytes=max_reply_bytes,
             on_event=on_event,
@@ -178,6 +184,7 @@ class SupportClient(BaseClient):
         proxy: str | Secret | None = None,
         ssl_context: ssl.SSLContext | None = None,
         keep_alive: bool = True,
+        transport: Literal["direct", "session"] = "direct",
         max_connections: int = 100,
         max_reply_bytes: int | None = None,
         allow_http: bool = False,
@@ -191,8 +198,8 @@ class SupportClient(BaseClient):
         Args:
             token_provider: as for the class; with one, ``SUPPORT_ACCESS_TOKEN`` may be missing.
             headers, timeout, retry, paths, ticket_id_in, max_attachment_bytes, session, proxy,
-                ssl_context, keep_alive, max_connections, max_reply_bytes, allow_http, on_event: as
-                for the class.
+                ssl_context, keep_alive, transport, max_connections, max_reply_bytes, allow_http,
+                on_event: as for the class.
 
         Raises:
             ConfigurationError: a variable is missing or wrong; it names the variables.
@@ -224,6 +231,7 @@ class SupportClient(BaseClient):
             proxy=proxy,
             ssl_context=ssl_context,
             keep_alive=keep_alive,
+            transport=transport,
             max_connections=max_connections,
             max_reply_bytes=max_reply_bytes,
             allow_http=allow_http,

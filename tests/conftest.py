@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from kapture_async import KaptureClient, RetryPolicy
+from kapture_async._core.transport import aiohttp_internals
 from kapture_async.testing import KaptureEmulator
 
 from .postgres import PostgresServer, programs
@@ -85,6 +86,15 @@ async def client(emulator: KaptureEmulator) -> AsyncIterator[KaptureClient]:
         base_url=emulator.url, token=emulator.token, timeout=5.0, retry=QUICK
     ) as client:
         yield client
+
+
+@pytest.fixture(params=["direct", "session"])
+def wire(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Runs a test on each wire, the session's as if the direct one were impossible."""
+    kind: str = request.param
+    if kind == "session":
+        monkeypatch.setattr(aiohttp_internals, "missing_part", lambda: "the test wants the session")
+    return kind
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from .transport.settings import (
     CallOptions,
     Timeout,
     TransportSettings,
+    WireKind,
     check_session,
 )
 from .transport.transport import IsStale, Observer, Transport
@@ -52,6 +53,7 @@ class BaseClient:
         proxy: Secret | None,
         ssl_context: ssl.SSLContext | None,
         keep_alive: bool,
+        transport: WireKind,
         max_connections: int,
         max_reply_bytes: int | None,
         on_event: Observer | None,
@@ -65,8 +67,8 @@ class BaseClient:
             service: the service's name, for errors and journals.
             base_url: the address of the tenant or installation.
             auth: which headers open which API.
-            headers, timeout, retry, session, proxy, ssl_context, keep_alive, max_connections,
-                max_reply_bytes, on_event: as users give them.
+            headers, timeout, retry, session, proxy, ssl_context, keep_alive, transport,
+                max_connections, max_reply_bytes, on_event: as users give them.
             claims_success, is_stale: see :class:`Transport`.
             vendor: the fields of :class:`ApiRequestor` that only the vendor knows.
 
@@ -86,6 +88,7 @@ class BaseClient:
             headers=headers,
             user_agent=f"kapture-async/{__version__}",
             keep_alive=keep_alive,
+            transport=transport,
             max_connections=max_connections,
             max_reply_bytes=max_reply_bytes,
             proxy=check_proxy(proxy),

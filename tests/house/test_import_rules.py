@@ -119,11 +119,9 @@ def test_kapture_does_not_know_support() -> None:
 
 
 def test_only_the_transport_imports_aiohttp() -> None:
-    allowed = {
-        "kapture_async._core.transport.attempt",
-        "kapture_async._core.transport.session",
-        "kapture_async._core.ui.server",  # the server of the page, no client
-    }
+    rooms = ("aiohttp_errors", "aiohttp_internals", "direct_wire", "session", "session_wire")
+    allowed = {f"kapture_async._core.transport.{name}" for name in rooms}
+    allowed.add("kapture_async._core.ui.server")  # the server of the page, no client
     for module, imports in IMPORTS_AT_RUN_TIME.items():
         found = {name for name in imports if within(name, "aiohttp")}
         assert (module in allowed) == bool(found), module
@@ -227,9 +225,14 @@ LAYERS = [
     ["kapture_async._core.requestor"],
     ["kapture_async._core.response"],
     ["kapture_async._core.transport.transport"],
-    ["kapture_async._core.transport.attempt"],
-    ["kapture_async._core.transport.session"],
-    ["kapture_async._core.transport.streaming", "kapture_async._core.transport.failures"],
+    ["kapture_async._core.transport.direct_wire"],
+    ["kapture_async._core.transport.session_wire"],
+    ["kapture_async._core.transport.session", "kapture_async._core.transport.aiohttp_errors"],
+    ["kapture_async._core.transport.aiohttp_internals"],
+    [
+        *("kapture_async._core.transport.streaming", "kapture_async._core.transport.failures"),
+        "kapture_async._core.transport.answer",
+    ],
     ["kapture_async._core.transport.call_state"],
     ["kapture_async._core.transport.settings"],
     [

@@ -45,6 +45,7 @@ async def add(client: KaptureClient, **more: Any) -> Any:
     return await client.tickets.add(title=WORDS, email_id=PERSON, **more)
 
 
+@pytest.mark.usefixtures("wire")
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 async def test_no_fault_makes_it_show(fault: Fault, logs: pytest.LogCaptureFixture) -> None:
     events: list[Any] = []
@@ -123,6 +124,7 @@ async def test_a_password_is_masked_where_a_service_echoes_it() -> None:
     assert_clean(every_word_of(caught.value))
 
 
+@pytest.mark.usefixtures("wire")
 async def test_data_that_cannot_be_encoded_does_not_show() -> None:
     async with KaptureClient("t", token=TOKEN) as client:
         for call in (

@@ -21,6 +21,7 @@ from .pushing import plain
 ROWS = 20
 
 
+@pytest.mark.usefixtures("wire")
 @pytest.mark.parametrize("times", [2, 3, 5])
 async def test_outcomes_on_their_way_to_the_disk_are_still_told(
     times: int,

@@ -113,6 +113,7 @@ async def test_an_async_source(emulator: KaptureEmulator, client: KaptureClient)
     check_against_ledger(emulator, seen, 100)
 
 
+@pytest.mark.usefixtures("wire")
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_faults_at_every_phase_never_make_an_outcome_lie(seed: int) -> None:
     async with (

@@ -107,6 +107,7 @@ FAULTS = [Fault(kind) for kind in KINDS if kind not in HARMLESS]
 SILENT = ("silence_before", "silence_after")
 
 
+@pytest.mark.usefixtures("wire")
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 async def test_no_fault_makes_it_show(
     fault: Fault, net: Net, logs: pytest.LogCaptureFixture, tmp_path: Path
@@ -180,6 +181,7 @@ async def test_a_refusal_shows_nothing(net: Net, name: str, tmp_path: Path) -> N
     net.assert_clean(every_word_of(caught.value))
 
 
+@pytest.mark.usefixtures("wire")
 @pytest.mark.parametrize("name", CALLS)
 async def test_a_cancelled_call_shows_nothing(net: Net, name: str, tmp_path: Path) -> None:
     net.emulator.faults = FaultPlan.rate(1, kinds=[Fault("silence_after")])

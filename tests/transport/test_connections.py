@@ -10,6 +10,7 @@ import pickle
 import socket
 import ssl
 import threading
+import zlib
 from typing import Any
 
 import aiohttp
@@ -392,3 +393,76 @@ async def test_recorders_may_copy_a_body(monkeypatch: pytest.MonkeyPatch) -> Non
         with pytest.raises(NoReplyError):  # and not "nothing was sent"
             await client.tickets.add(title="one")
     assert got == seen == [b"".join(json_body([{"title": "one"}]).segments)]
+
+
+# --- answers of every shape ---------------------------------------------------------------------
+
+BODY = b'{"status":"success","ticket_id":"7"}'
+LENGTH = b"Content-Length: %d\r\n" % len(BODY)
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+HALF = len(BODY) // 2
+IN_CHUNKS = b"%x\r\n%b\r\n%x\r\n%b\r\n0\r\n" % (HALF, BODY[:HALF], len(BODY) - HALF, BODY[HALF:])
+
+
+def packed(how: int) -> bytes:
+    packing = zlib.compressobj(wbits=how)
+    return packing.compress(BODY) + packing.flush()
+
+
+def sized(coding: bytes, body: bytes) -> bytes:
+    return b"Content-Encoding: %b\r\nContent-Length: %d\r\n\r\n%b" % (coding, len(body), body)
+
+
+@pytest.mark.parametrize("pieces", [1, 7], ids=["at once", "in pieces"])
+@pytest.mark.parametrize(
+    ("answer", "kept"),
+    [
+        (b"HTTP/1.1 200 OK\r\n" + LENGTH + b"\r\n" + BODY, True),
+        (b"HTTP/1.1 200 OK\r\n" + LENGTH + b"Connection: close\r\n\r\n" + BODY, False),
+        (b"HTTP/1.1 200 OK\r\n" + CHUNKED + b"\r\n" + IN_CHUNKS + b"\r\n", True),
+        (
+            b"HTTP/1.1 200 OK\r\n" + CHUNKED + b"Trailer: X-Sum\r\n\r\n" + IN_CHUNKS
+            + b"X-Sum: 1\r\n\r\n",
+            True,
+        ),
+        (b"HTTP/1.1 200 OK\r\n" + sized(b"gzip", packed(31)), True),
+        (b"HTTP/1.1 200 OK\r\n" + sized(b"deflate", packed(15)), True),
+        (b"HTTP/1.1 200 OK\r\n" + sized(b"deflate", packed(-15)), True),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + BODY, False),
+        (b"HTTP/1.0 200 OK\r\n\r\n" + BODY, False),
+        (b"HTTP/1.0 200 OK\r\n" + LENGTH + b"\r\n" + BODY, False),
+        (b"HTTP/1.0 200 OK\r\n" + LENGTH + b"Connection: keep-alive\r\n\r\n" + BODY, True),
+        (
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+            b"HTTP/1.1 200 OK\r\n" + LENGTH + b"\r\n" + BODY,
+            True,
+        ),
+    ],
+    ids=[
+        *("length", "close", "chunks", "trailers", "gzip", "deflate", "raw deflate"),
+        *("until the end", "1.0 until the end", "1.0", "1.0 kept", "interim"),
+    ],
+)  # fmt: skip
+async def test_answers_of_every_shape(answer: bytes, kept: bool, pieces: int) -> None:
+    connections = 0
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        while True:
+            await read_request(reader)
+            size = -(-len(answer) // pieces)
+            for start in range(0, len(answer), size):
+                writer.write(answer[start : start + size])
+                for _ in range(3 if pieces > 1 else 0):
+                    await asyncio.sleep(0)  # a turn of the loop reads it
+            if not kept:
+                return
+
+    async with (
+        serving(handler) as url,
+        KaptureClient(base_url=url, token="t", retry=ONCE) as client,
+    ):
+        for _ in range(3):
+            assert (await client.tickets.add(title="one")).ticket_id == "7"
+    assert connections == (1 if kept else 3)

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from kapture_async import KaptureClient
-from kapture_async._core.transport.attempt import read_in_small_pieces
+from kapture_async._core.transport.aiohttp_internals import read_in_small_pieces
 
 OK = b'{"status":"success","ticket_id":"1","title":"' + b"x" * 300_000 + b'"}'
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
@@ -41,8 +41,8 @@ async def serving(context: ssl.SSLContext | None) -> AsyncIterator[int]:
 
 def connections_of(client: KaptureClient) -> list[Any]:
     session: Any = client._requestor.transport._session
-    kept = session.connector._conns.values()
-    return [protocol.transport for pool in kept for protocol, _ in pool]
+    kept = [protocol for pool in session.connector._conns.values() for protocol, _ in pool]
+    return [protocol.transport for protocol in (*kept, *session.connector._acquired)]
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

@@ -179,6 +179,7 @@ async def test_closed_is_closed(emulator: KaptureEmulator) -> None:
         await client.tickets.add(title="two")
 
 
+@pytest.mark.usefixtures("wire")
 def test_another_event_loop_gets_a_clear_error(kapture_emulator: KaptureEmulator) -> None:
     client = KaptureClient(base_url=kapture_emulator.url, token=kapture_emulator.token)
 
@@ -195,6 +196,7 @@ def test_another_event_loop_gets_a_clear_error(kapture_emulator: KaptureEmulator
         first.run(client.aclose())
 
 
+@pytest.mark.usefixtures("wire")
 def test_no_warning_in_normal_use(kapture_emulator: KaptureEmulator) -> None:
     async def main() -> None:
         async with KaptureClient(

@@ -13,11 +13,13 @@ from kapture_async import (
     InvalidInputError,
     KaptureClient,
     NoReplyError,
+    NotSentError,
     OutcomeUnknownError,
     ReplyTimeoutError,
     RetryPolicy,
     UnreadableReplyError,
 )
+from kapture_async._core.transport.call_state import may_send
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 ONCE = RetryPolicy(attempts=1)
@@ -229,3 +231,26 @@ async def test_every_moment_of_a_cancellation_is_truthful() -> None:
                 except HelpdeskError as error:
                     assert isinstance(error, NoReplyError), error  # noqa: PT017
     assert unsent
+
+
+async def test_what_may_not_be_sent_now_is_not_sent() -> None:
+    """The last question before the first byte: a lease may end while a call waits."""
+    seen: list[bytes] = []
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            seen.append((await read_request(reader))[1])
+            writer.write(ok(len(seen)))
+
+    async with (
+        serving(handler) as url,
+        KaptureClient(base_url=url, token="t", retry=RetryPolicy(first_wait=0.001)) as client,
+    ):
+        for _ in range(2):
+            token = may_send.set(lambda: False)
+            with pytest.raises(NotSentError, match="the lease of this run is over") as caught:
+                await client.tickets.add(title="held")
+            assert len(caught.value.attempts) == 1
+            may_send.reset(token)
+            await client.tickets.add(title="sent")
+    assert [b"held" in body for body in seen] == [False, False]

@@ -55,6 +55,10 @@ class Failure:
     permanent: bool = False
 
 
+HELD = Failure("held", "the lease of this run is over, or was about to end", True)
+"""What :data:`may_send` forbade."""
+
+
 class CallState:
     """A call under way: what was given to it, which attempt this is, and how far that got.
 

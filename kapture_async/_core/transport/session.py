@@ -7,27 +7,36 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
-from urllib.parse import urlencode, urlsplit
+from typing import Any, Protocol, cast
+from urllib.parse import urlencode
 
 import aiohttp
 from aiohttp import ThreadedResolver
-from aiohttp.client_proto import ResponseHandler
+from attrs import define
 from multidict import CIMultiDict
 from yarl import URL
 
 from ..runtime import in_daemon_thread
 from ..secret import Secret
+from .aiohttp_internals import never_repeat
 from .auth import AuthHeaders
-from .call_state import CallState
-from .request import Operation, Request
+from .call_state import CallState, Failure, OpenAnswer
+from .request import Operation, RawReply, Request
 from .settings import CallOptions, Timeout, TransportSettings
-from .urls import BaseUrl, proxy_url
+
+KEPT_FOR = 4.0
+"""Seconds that idle connections are kept, which is less than servers usually do.
+
+One that the server closes in the very moment it is used again leaves a write in doubt, and a doubt
+costs more than a handshake.
+"""
 
 
-def open_session(settings: TransportSettings, timeout: Timeout) -> aiohttp.ClientSession:
+def open_session(
+    settings: TransportSettings, timeout: Timeout, proxy: str | None
+) -> aiohttp.ClientSession:
     """A session of our own, in the running loop.
 
     - ``trust_env`` stays off: it costs two thread hops per request (2.9 times the time of a
@@ -37,14 +46,9 @@ def open_session(settings: TransportSettings, timeout: Timeout) -> aiohttp.Clien
       :class:`.call_state.DeadlineTimer`.
     - No limit in the connector: :class:`.transport.Transport` hands out the slots, so that it
       knows the phase.
-    - Idle connections are kept for 4 seconds only, which is less than servers usually do. One
-      that the server closes in the very moment it is used again leaves a write in doubt, and a
-      doubt costs more than a handshake.
     """
-    # First: it may refuse, and a connector would be left behind.
-    proxy = proxy_url(settings.proxy, settings.base_url)
     context = settings.ssl_context
-    keep: dict[str, Any] = {"keepalive_timeout": 4.0}
+    keep: dict[str, Any] = {"keepalive_timeout": KEPT_FOR}
     if not settings.keep_alive:
         keep = {"force_close": True}
     connector = aiohttp.TCPConnector(
@@ -57,30 +61,8 @@ def open_session(settings: TransportSettings, timeout: Timeout) -> aiohttp.Clien
         trust_env=False,
         proxy=proxy,
     )
-    # aiohttp repeats a GET by itself when a kept connection turns out dead, uncounted and unseen.
-    # There is no public switch (aiohttp#10790).
-    session._retry_connection = False
+    never_repeat(session)
     return session
-
-
-def drop_connections(session: aiohttp.ClientSession, base_url: BaseUrl) -> None:
-    """Use no connection to a host again that is open now.
-
-    The idle ones are closed; those that wait for an answer are closed when it is there. aiohttp
-    has no public way to do either.
-    """
-    connector = session.connector
-    if connector is None:
-        return
-    parts = urlsplit(base_url.origin)
-    idle: dict[Any, Any] = getattr(connector, "_conns", {})
-    for key, connections in list(idle.items()):
-        if getattr(key, "host", parts.hostname) == parts.hostname:
-            for protocol, _ in connections:
-                protocol.close()
-    for protocol in list(getattr(connector, "_acquired", ())):
-        if isinstance(protocol, ResponseHandler):  # else it is only being opened
-            protocol.force_close()
 
 
 @lru_cache(16)
@@ -161,16 +143,15 @@ class KeptConnections:
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
 
-def mark_used(protocol: Any) -> bool:
-    """Note that a connection is used, and say whether it was before."""
-    if getattr(protocol, "_kapture_used", False):
-        return True
-    protocol._kapture_used = True
-    return False
+@define(eq=False, repr=False)
+class RequestTemplate:
+    """Where a try goes, with which headers, and within which bounds.
 
-
-class RequestTemplate(NamedTuple):
-    """Where a try goes, with which headers, and within which bounds."""
+    Attributes:
+        limits: those that differ from the session's own.
+        cap: the most bytes of the answer.
+        head: how the request begins on the direct wire, once it is made: all but the length.
+    """
 
     operation: Operation
     options: CallOptions
@@ -178,12 +159,40 @@ class RequestTemplate(NamedTuple):
     url: URL
     headers: Mapping[str, str]
     limits: aiohttp.ClientTimeout | None
-    """Those that differ from the session's own."""
     cap: int
-    """The most bytes of the answer."""
+    head: bytes = b""
 
     def __repr__(self) -> str:
         return f"<RequestTemplate of {self.operation.name}>"  # the headers are secret
+
+
+class Wire(Protocol):
+    """A way to the server. Which one serves a request changes nothing of what becomes of it."""
+
+    def attempt(
+        self, template: RequestTemplate, call: CallState
+    ) -> Awaitable[RawReply | OpenAnswer | Failure]:
+        """Send once and read the whole answer.
+
+        Args:
+            template: where to, with which headers, and within which limits.
+            call: what to send; is moved forward as the attempt proceeds. Its ``is_file`` tells
+                whether the head of an answer is that of the requested file, whose body is
+                then left to be read by the caller. Any other answer is cut, as errors are.
+
+        Raises:
+            asyncio.CancelledError: without the frames of the HTTP library, whose locals hold
+                the headers.
+        """
+
+    def drop_connections(self, host: str | None) -> None:
+        """Use no connection to a host again that is open now.
+
+        The idle ones are closed; those that wait for an answer are closed when it is there.
+        """
+
+    def abort(self) -> None:
+        """Break off requests that are not out yet: closing the session would wait for them."""
 
 
 class RequestTemplates:

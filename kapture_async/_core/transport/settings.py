@@ -6,11 +6,11 @@ import math
 import ssl
 from collections.abc import Mapping
 from types import EllipsisType
-from typing import Any
+from typing import Any, Literal, get_args
 
 from attrs import field, frozen
 
-from ..arguments import check_flag, check_mapping, check_whole
+from ..arguments import check_flag, check_mapping, check_whole, is_one_of
 from ..errors import ConfigurationError
 from ..secret import Secret, check_header
 from .request import MEBI
@@ -19,6 +19,9 @@ from .urls import BaseUrl
 
 # A failure, or an answer that is not the requested file, is cut here: it is only quoted.
 ERROR_BODY_CAP = MEBI // 4
+WireKind = Literal["direct", "session"]
+"""How requests leave: straight on a connection, or each through ``aiohttp.ClientSession``."""
+
 # aiohttp writes these from the body and the URL; a second hand on them breaks the framing.
 _OURS = frozenset({"content-length", "content-type", "host", "transfer-encoding", "connection"})
 
@@ -59,6 +62,14 @@ def _check_ssl_context(_self: object, _attribute: object, value: Any) -> None:
 
 def _check_bool(_self: object, attribute: Any, value: object) -> None:
     check_flag(attribute.name, value, ConfigurationError)
+
+
+def _check_wire(_self: object, _attribute: object, value: object) -> None:
+    if not is_one_of(value, *get_args(WireKind)):
+        raise ConfigurationError(
+            "transport must be 'direct' or 'session'",
+            next_step="Leave it out, unless something must see every request that aiohttp makes.",
+        )
 
 
 def _check_retry(_self: object, _attribute: object, value: object) -> None:
@@ -180,3 +191,4 @@ class TransportSettings:
     proxy: Secret | None = None
     ssl_context: ssl.SSLContext | None = field(default=None, validator=_check_ssl_context)
     keep_alive: bool = field(default=True, validator=_check_bool)
+    transport: WireKind = field(default="direct", validator=_check_wire)

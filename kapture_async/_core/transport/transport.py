@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
 
 from attrs import frozen
 
@@ -28,7 +29,7 @@ from .streaming import OpenReply
 if TYPE_CHECKING:
     import aiohttp
 
-    from .session import KeptConnections, RequestTemplates
+    from .session import RequestTemplates, Wire
 
 
 @frozen
@@ -117,8 +118,8 @@ class Transport:
         self._slots: Semaphore
         self._deadlines: DeadlineTimer
         self._templates: RequestTemplates
-        self._kept: KeptConnections
-        self._wire: ModuleType
+        self._wire: Wire
+        self._http: ModuleType
         self._closed = False
         check_not_patched()
         # Weak: what is held no longer must give its slot back.
@@ -138,9 +139,9 @@ class Transport:
         Not at import: a program that imports this package need not use it, and aiohttp alone
         takes longer to import than the rest.
         """
-        from . import attempt
+        from . import direct_wire
 
-        self._wire = attempt
+        self._http = direct_wire
 
     async def aclose(self) -> None:
         """Close the session if it is ours. Calling it again does nothing."""
@@ -158,6 +159,7 @@ class Transport:
             for call in self._deadlines.calls:
                 if call.abort_body is not None:  # closing the session would wait for it for ever
                     call.abort_body()
+            self._wire.abort()
         try:
             await self._auth.aclose()
         finally:
@@ -172,8 +174,8 @@ class Transport:
 
         The next call opens another.
         """
-        if self._session is not None and not self._session.closed:
-            self._wire.drop_connections(self._session, self.settings.base_url)
+        if self._loop is not None:
+            self._wire.drop_connections(urlsplit(self.settings.base_url.origin).hostname)
 
     def mask(self, text: str, also: Iterable[Secret] = ()) -> str:
         """``text`` without any of the secrets this transport knows, and those in ``also``."""
@@ -261,7 +263,7 @@ class Transport:
                     # The template is bound to no name: it holds the headers, and tracebacks can
                     # show the variables of this frame.
                     last: RawReply | OpenAnswer | Failure = await self._wire.attempt(
-                        self._session, self._templates.of(call, auth), call, self._kept
+                        self._templates.of(call, auth), call
                     )
                     kept = isinstance(last, OpenAnswer)
                 finally:
@@ -407,10 +409,11 @@ class Transport:
         if first:
             check_not_patched()  # it may have been patched since
             self.load()
-        own = None
-        if self._session is None:
-            self._session = self._wire.open_session(self.settings, options.timeout)
-            own = options.timeout
+            borrowed = self._session if self._borrowed else None
+            self._session, self._wire, self._templates = self._http.open_wire(
+                self.settings, options.timeout, borrowed
+            )
+        assert self._session is not None
         if self._session.closed:
             raise ClientStateError("the session the client was given is closed")
         if self._borrowed and getattr(self._session, "_loop", loop) is not loop:
@@ -419,8 +422,6 @@ class Transport:
             self._loop = loop
             self._slots = Semaphore(self.settings.max_connections)
             self._deadlines = DeadlineTimer(loop)
-            self._kept = self._wire.KeptConnections()
-            self._templates = self._wire.RequestTemplates(self.settings, own)
 
     def _finished(self, call: CallState, failure: str | None) -> None:
         record = call.finish_attempt(failure)

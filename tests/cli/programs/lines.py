@@ -25,8 +25,7 @@ from clock import Clock
 IMPORTED = (  # all that command lines import when it comes to that
     "aiohttp",
     "cattrs",
-    "kapture_async._core.transport.attempt",
-    "kapture_async._core.transport.session",
+    "kapture_async._core.transport.direct_wire",
     "kapture_async._core.cli.rejects",
     "kapture_async._core.cli.resume",
     *(
