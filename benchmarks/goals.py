@@ -62,6 +62,10 @@ def _cost(name: str, to: str) -> Callable[[Table], float | None]:
     return found
 
 
+def _ratio_of_cost(name: str, to: str) -> Callable[[Table], float | None]:
+    return lambda table: _middle(table.ratio(name, to, cost_of))
+
+
 def _more(name: str, column: str) -> Callable[[Table], float | None]:
     def found(table: Table) -> float | None:
         line = table.line(name)
@@ -121,6 +125,14 @@ GOALS = [
         unit=" x",
     ),
     *_pushing("push", ""),
+    Goal(
+        "push",
+        "a pushed row takes 1.5 x the processor time of wreq by hand at most",
+        1.5,
+        _ratio_of_cost("plain", "wreq"),
+        most=True,
+        unit=" x",
+    ),
     *_pushing("push-tls", " over TLS"),
     *(
         Goal(
@@ -200,6 +212,14 @@ GOALS = [
         "import takes 0.50 x import requests at most",
         0.50,
         _ratio("kapture", "requests"),
+        most=True,
+        unit=" x",
+    ),
+    Goal(
+        "import",
+        "the first client open takes 2 x import requests at most",
+        2.0,
+        _ratio("client", "requests"),
         most=True,
         unit=" x",
     ),

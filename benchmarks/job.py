@@ -58,6 +58,7 @@ class Job:
         uvloop: run on uvloop's event loop.
         core: the core to stay on.
         folder: where temporary files go.
+        python: the interpreter it runs in; empty for this one.
         options: whatever else that function wants to know.
     """
 
@@ -70,6 +71,7 @@ class Job:
     uvloop: bool = False
     core: int | None = None
     folder: str = ""
+    python: str = ""
     options: dict[str, Any] = field(default_factory=dict)
 
     def run(self, coro: Coroutine[Any, Any, T]) -> T:

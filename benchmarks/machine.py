@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ("aiohttp", "orjson", "attrs", "cattrs", "anyio", "uvloop", "httpx", "requests")
-MORE = ("urllib3", "pydantic")
+MORE = ("urllib3", "pydantic", "wreq", "pyreqwest", "httpx2")
+
+
+def own_python(peer: str) -> str:
+    """The interpreter of a peer that cannot share an environment with the others: what
+    ``BENCH_<PEER>`` names; empty if nothing does."""
+    return os.environ.get(f"BENCH_{peer.upper()}", "")
 
 
 def two_cores() -> tuple[int | None, int | None]:

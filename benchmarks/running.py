@@ -17,6 +17,7 @@ from typing import Any
 from .cases import Case, Contender
 from .figures import order
 from .job import Job, Measured
+from .machine import own_python
 from .serving import ROOT, Server, Told
 
 AGAIN = " again"
@@ -133,7 +134,7 @@ class Plan:
 def run_child(job: Job, timeout: float) -> tuple[Measured | None, str]:
     """Run a job in a process of its own; gives what it measured, or what went wrong."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.child"],
+        [job.python or sys.executable, "-m", "benchmarks.child"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -178,6 +179,8 @@ def _environment() -> dict[str, str]:
 
 def lacks(contender: Contender) -> str:
     """The package that a contender needs and that is not here; empty if there is none."""
+    if contender.own and not own_python(contender.own):
+        return f"a Python of its own (BENCH_{contender.own.upper()})"
     for name in contender.needs:
         if importlib.util.find_spec(name) is None:
             return name
@@ -241,6 +244,7 @@ def run_one(run: Run, contender: Contender, case: Case, plan: Plan, server: Serv
         uvloop=contender.uvloop,
         core=plan.client_core,
         folder=plan.folder,
+        python=own_python(contender.own) if contender.own else "",
         options=dict(contender.options),
     )
     before = server.told() if server is not None and url else None

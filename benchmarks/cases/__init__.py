@@ -21,6 +21,8 @@ class Contender:
         concurrency: how much at a time.
         uvloop: on uvloop's event loop.
         options: whatever else its function wants to know.
+        own: the peer that cannot share an environment with the others, and runs in the Python
+            that :func:`.machine.own_python` gives for it.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Contender:
     concurrency: int = 64
     uvloop: bool = False
     options: dict[str, Any] = field(default_factory=dict)
+    own: str = ""
 
 
 @dataclass(frozen=True)

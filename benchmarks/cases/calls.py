@@ -30,6 +30,23 @@ CASES = [
             Contender(
                 "httpx", "httpx.Client", "httpx_async", "calls", needs=("httpx",), concurrency=1
             ),
+            Contender(
+                "httpx2",
+                "httpx2.Client",
+                "httpx_async",
+                "calls",
+                needs=("httpx2",),
+                concurrency=1,
+                options={"library": "httpx2"},
+            ),
+            Contender(
+                "niquests",
+                "niquests.Session.post",
+                "niquests_calls",
+                "calls",
+                concurrency=1,
+                own="niquests",
+            ),
         ),
         rows=1000,
         quick=200,

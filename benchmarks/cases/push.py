@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from . import Case, Contender
 
 R = Contender("R", "aiohttp + orjson (R)", "aiohttp_raw", "push")
@@ -21,6 +23,17 @@ HTTPX = Contender(
     needs=("httpx",),
     share=0.1,
     concurrency=16,
+)
+HTTPX2 = replace(
+    HTTPX,
+    name="httpx2",
+    title="httpx2.AsyncClient, 16 at a time",
+    needs=("httpx2",),
+    options={"library": "httpx2"},
+)
+WREQ = Contender("wreq", "wreq + orjson, by hand", "wreq_async", "push", needs=("wreq",))
+PYREQWEST = Contender(
+    "pyreqwest", "pyreqwest + orjson, by hand", "pyreqwest_async", "push", needs=("pyreqwest",)
 )
 REQUESTS = Contender(
     "requests",
@@ -69,6 +82,9 @@ CASES = [
             R_UVLOOP,
             REQUESTS,
             HTTPX,
+            HTTPX2,
+            WREQ,
+            PYREQWEST,
             TUNED,
             VENDOR,
             ZENPY,
@@ -80,7 +96,19 @@ CASES = [
     Case(
         name="push-tls",
         title="Push on loopback, TLS",
-        contenders=(R, PLAIN, JOURNAL, UVLOOP, R_UVLOOP, REQUESTS, HTTPX, VENDOR_TLS, ZENPY),
+        contenders=(
+            R,
+            PLAIN,
+            JOURNAL,
+            UVLOOP,
+            R_UVLOOP,
+            REQUESTS,
+            HTTPX,
+            WREQ,
+            PYREQWEST,
+            VENDOR_TLS,
+            ZENPY,
+        ),
         rows=4000,
         quick=300,
         over="tls",

@@ -1,18 +1,24 @@
-"""httpx, with 16 requests at a time: more make it slower, fewer do, too."""
+"""httpx, with 16 requests at a time: more make it slower, fewer do, too. httpx2 is called alike."""
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import ssl
 import time
 from collections.abc import Iterator
+from typing import Any
 
-import httpx
 import orjson
 
 from ..job import ADD, TOKEN, Job, Measured, Moments, rows
 
 HEADERS = {"Authorization": f"Basic {TOKEN}", "Content-Type": "application/json"}
+
+
+def library(job: Job) -> Any:
+    """httpx, or the ``library`` that the options name."""
+    return importlib.import_module(job.options.get("library", "httpx"))
 
 
 def push(job: Job) -> Measured:
@@ -25,6 +31,7 @@ async def _push(job: Job) -> Measured:
     url = job.url + ADD
     source = rows(job.rows)
     moments = Moments(job)
+    httpx = library(job)
     limits = httpx.Limits(
         max_connections=job.concurrency, max_keepalive_connections=job.concurrency
     )
@@ -54,7 +61,7 @@ def calls(job: Job) -> Measured:
     """One blocking call after the other, ``httpx.Client``."""
     measured = Measured(sent=job.rows + 1)
     url = job.url + ADD
-    with httpx.Client(headers=HEADERS, trust_env=False) as client:
+    with library(job).Client(headers=HEADERS, trust_env=False) as client:
         client.post(url, json=[next(rows(1))]).json()
         times = []
         with measured.clocks():

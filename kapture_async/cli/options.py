@@ -127,6 +127,15 @@ class KaptureTarget(Target):
             return settings | {"username": who.username, "password": who.password}
         return settings | {"token": who}
 
+    @property
+    def credentials_from(self) -> str:
+        """See :class:`.Target`."""
+        keys = sorted(name for name in os.environ if name.startswith("KAPTURE_TOKEN_"))
+        keys += list(pairs(self.keys_for, option="--key-for").values())
+        if not keys:
+            return super().credentials_from
+        return f"the key of this API: one of {', '.join(keys)}, or {super().credentials_from}"
+
     def _keys(self) -> dict[str, Credential]:
         """The keys of single APIs."""
         given: dict[str, Credential] = {}

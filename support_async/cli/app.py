@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from kapture_async._core.cli.commands import AFTER_A_PUSH, MORE, PLAN, PUSH, UI, Commands, Entry
+from kapture_async._core.cli.commands import AFTER_A_PUSH, MORE, PLAN, PUSH, Commands, Entry
 from kapture_async._core.cli.running import program_name, run_commands
 from kapture_async._core.version import __version__
 
@@ -28,7 +28,6 @@ _SECTIONS = {
         "doctor": _own("tickets:doctor", "Check whether lost answers can be looked up."),
         "plan": PLAN,
         "push": PUSH,
-        "ui": UI,
     },
     "After a push": AFTER_A_PUSH,
     "Single calls": {

@@ -37,6 +37,8 @@ def test_an_older_copy(run_cli: Run, server: KaptureEmulator, tmp_path: Path) ->
     assert json.loads(run_cli("status", "t.csv.journal", "--json").stdout)["older_copy"] is False
     shutil.copy(tmp_path / "backup", journal)
     told = " ".join(run_cli("status", "t.csv.journal").stdout.split())
+    assert "an older copy: it does not know all that was sent" in told
+    told = " ".join(run_cli("status", "t.csv.journal", "--verbose").stdout.split())
     assert "This is an older copy" in told
     assert "has seen 6 rows, not 3" in told
     assert json.loads(run_cli("status", "t.csv.journal", "--json").stdout)["older_copy"] is True
@@ -45,7 +47,7 @@ def test_an_older_copy(run_cli: Run, server: KaptureEmulator, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     assert "older copy" in done.stderr
     assert executed(server) == each_once(8)
-    told = run_cli("status", "t.csv.journal").stdout
+    told = run_cli("status", "t.csv.journal", "--verbose").stdout
     assert "This is an older copy" in told  # it goes on looking rows up
     assert "has seen" not in told
     again = run_cli("resume", "t.csv.journal", "--restored")
@@ -65,8 +67,8 @@ def test_the_same_rows_under_another_name(
     assert "--new-journal" in done.stderr
     assert executed(server) == each_once(5)
     assert "if you want to send them anyway, push" in done.stderr
-    assert "push u.csv --key id --new-journal\n" in done.stderr
-    assert run_cli("push", "u.csv", "--key", "id", "--new-journal").returncode == 0
+    assert "resume u.csv.journal --new-journal --until-done\n" in done.stderr
+    assert run_cli("resume", "u.csv.journal", "--new-journal", "--until-done").returncode == 0
     assert executed(server) == each_once(5) + each_once(5)
 
 

@@ -17,10 +17,10 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def offered(stderr: str) -> list[str]:
-    """The push command that the screen offers, as arguments."""
-    lines = stderr[stderr.index("Next steps") :].splitlines()
-    words = next(line for line in lines if " push t.csv" in line).split()
-    return words[words.index("push") :]
+    """The command that the screen offers, as arguments."""
+    lines = stderr[stderr.index("Next: ") :].splitlines()
+    words = next(line for line in lines if " resume t.csv.journal" in line).split()
+    return words[words.index("resume") :]
 
 
 def table(path: Path, rows: list[tuple[str, str]]) -> None:
@@ -133,5 +133,5 @@ def test_a_closed_pipe_costs_neither_exit_code_nor_advice(
                 timeout=60,
             )
         assert done.returncode == 4, done.stderr
-        assert "Next steps" in done.stderr
+        assert "Next: " in done.stderr
         assert "a bug" not in done.stderr

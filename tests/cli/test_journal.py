@@ -56,9 +56,14 @@ def told(done: subprocess.CompletedProcess[str]) -> Any:
 
 def offered(text: str, command: str) -> list[str]:
     """The arguments of a command that the screen offers."""
-    lines = text[text.rindex("Next steps") :].splitlines()
-    words = shlex.split(next(line for line in lines if f"_async {command} " in line))
+    lines = [line for line in text.splitlines() if f"_async {command} " in line]
+    words = shlex.split(lines[0])
     return words[words.index(command) :]
+
+
+def steps(run_cli: Run, journal: str = "t.csv.journal") -> str:
+    """All that could be typed next."""
+    return run_cli("status", journal, "--verbose").stdout
 
 
 def wait_for_rows(run_cli: Run, server: KaptureEmulator, number: int) -> None:
@@ -90,7 +95,7 @@ def test_a_killed_push_goes_on_and_nothing_comes_twice(
     done = run_cli(*push, "--json")
     assert done.returncode == 3, done.stderr
     assert told(done)["earlier"]["unknown"] == standing["unknown"]
-    done = run_cli(*offered(done.stderr, "reconcile"), *SOON, "--json")
+    done = run_cli(*offered(steps(run_cli), "reconcile"), *SOON, "--json")
     assert done.returncode == 0, done.stderr
     found = told(done)
     assert found["present"] + found["absent"] == standing["unknown"]
@@ -127,7 +132,7 @@ def test_lost_answers_are_found_and_lost_rows_are_sent(
     words = [line.split() for line in done.stdout.splitlines()]
     assert ["present", "3"] in [line[:2] for line in words]
     assert ["absent", "3"] in [line[:2] for line in words]
-    done = run_cli(*offered(done.stdout, "resume"))
+    done = run_cli(*offered(done.stdout, "resume"), *SOON)
     assert done.returncode == 0, done.stderr
     assert executed(server) == each_once(60)
     assert "Nothing is left to do." in run_cli("status", "t.csv.journal").stdout
@@ -144,7 +149,7 @@ def test_what_is_found_twice_is_for_a_person(
     emulator = server.seed(title="somebody's copy", ticket_details=entry.payload["ticket_details"])
     done = run_cli("reconcile", "t.csv.journal", *SOON)
     assert done.returncode == 3
-    for screen in (done.stdout, run_cli("status", "t.csv.journal").stdout):
+    for screen in (done.stdout, steps(run_cli)):
         assert "k0 (line 2)" in screen
         assert emulator in screen
         assert entry.ticket_id in screen
@@ -229,7 +234,7 @@ def test_every_doubt_is_listed(run_cli: Run, server: KaptureEmulator, tmp_path: 
     assert run_cli("push", "t.csv", "--key", "id", *QUICK).returncode == 3
     server.faults = FaultPlan()
     assert run_cli("doubts", "t.csv.journal", "--out", "d.txt.gz").returncode == 2
-    arguments = offered(run_cli("status", "t.csv.journal").stdout, "doubts")
+    arguments = offered(steps(run_cli), "doubts")
     done = run_cli(*arguments)
     assert done.returncode == 0, done.stderr
     assert done.stderr.startswith(
@@ -307,7 +312,7 @@ def test_one_process_pushes_and_another_looks_on(
     assert json.loads(out.splitlines()[-1])["accepted"] == len(server.ledger) < 400
     assert not list(tmp_path.glob("*.report*"))
     server.latency = 0.0
-    done = run_cli(*offered(errors, "push"))
+    done = run_cli(*offered(errors, "resume"))
     assert done.returncode == 0, done.stderr
     assert executed(server) == each_once(400)
 
@@ -330,7 +335,7 @@ def test_interrupted_twice_the_journal_tells_the_truth(
     assert "Traceback" not in errors
     standing = told(run_cli("status", "t.csv.journal", "--json"))
     assert (standing["unknown"], standing["accepted"], standing["running"]) == (4, 1, None)
-    assert offered(errors, "reconcile") == ["reconcile", "t.csv.journal"]
+    assert offered(errors, "resume") == ["resume", "t.csv.journal", "--until-done"]
     assert len(server.ledger) == 5
 
 
@@ -345,7 +350,7 @@ def test_waiting_to_look_can_be_interrupted(
     process = start_cli("reconcile", "t.csv.journal")
     assert process.stderr is not None
     line = process.stderr.readline()
-    assert line.startswith("waiting until ")
+    assert line[9:].startswith("waiting until ")
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 130
     assert told(run_cli("status", "t.csv.journal", "--json")) == before
@@ -414,7 +419,7 @@ def test_resume_with_a_changed_file_and_from_another_folder(
     assert done.returncode == 0, done.stderr
     assert "has changed since the last push" in done.stderr
     assert executed(server) == each_once(5)
-    done = elsewhere(*offered(done.stderr.replace("Also\n", "Next steps\n"), "push"))
+    done = elsewhere(*offered(done.stderr, "push"))
     assert done.returncode == 0, done.stderr
     assert executed(server) == each_once(8)
     done = elsewhere("resume", journal)
@@ -433,7 +438,7 @@ def test_rejected_rows_are_mended_and_pushed_under_their_keys(
     done = run_cli(*push)
     assert done.returncode == 4
     assert run_cli("rejects", "t.csv.journal", "--out", "bad.txt.gz").returncode == 2
-    arguments = offered(done.stderr, "rejects")
+    arguments = offered(steps(run_cli), "rejects")
     done = run_cli(*arguments[:-1], name)
     assert done.returncode == 0, done.stderr
     assert done.stderr.startswith("3 rows to ")

@@ -48,7 +48,7 @@ def check_closed(run_cli: Run, rows: int) -> None:
     done = run_cli("resume", "t.csv.journal")
     assert done.returncode == 0, done.stdout + done.stderr
     status = run_cli("status", "t.csv.journal")
-    assert f"in the helpdesk  {rows}  all of them" in status.stdout
+    assert f"in the helpdesk  {rows}  100 % all of them" in status.stdout
     assert "Nothing is left to do." in status.stdout
     said = told(run_cli("status", "t.csv.journal", "--json"))
     assert (said["rows"], said["accepted"], said["sendable"]) == (rows, rows, 0)
@@ -73,7 +73,7 @@ def test_two_rows_under_one_key(run_cli: Run, server: KaptureEmulator, tmp_path:
     assert executed(server) == ["first", "x"]
     status = run_cli("status", "t.csv.journal")
     assert "Nothing is left" not in status.stdout
-    assert "not sent         1  not in the helpdesk; 1 cannot be sent as it is" in status.stdout
+    assert "not there        1  1 cannot be sent as it is" in status.stdout
     said = told(run_cli("plan", "t.csv", "--key", "id", "--json"))
     assert (said["to_send"], said["journal"]["accepted"]) == (0, 2)
     run_cli("rejects", "t.csv.journal", "--out", "r.csv")

@@ -54,13 +54,13 @@ def test_after_one_row_of_many_there_is_something_left_to_do(
     assert "Nothing is left" not in screen
     assert "of 1 row read so far" in screen
     assert "t.csv was not read to its end" in screen
-    assert "push the rest of t.csv:" in screen
+    assert "push the rest of t.csv\n" in screen
     assert standing(run_cli)["read_to_end"] is False
     # `reconcile` says so, too; and what is offered does it.
-    assert "push the rest of t.csv:" in run_cli("reconcile", "t.csv.journal").stdout
+    assert "push the rest of t.csv\n" in run_cli("reconcile", "t.csv.journal").stdout
     done = run_cli(*offered(screen))
     assert done.returncode == 0, done.stderr
-    assert "Next steps" not in done.stderr
+    assert "Next: " not in done.stderr
     assert executed(server) == {f"Ticket {n}": 1 for n in range(ROWS)}
     screen = run_cli("status", "t.csv.journal").stdout
     assert "Nothing is left to do." in screen
@@ -88,7 +88,7 @@ def test_what_was_read_to_its_end_stays_so_unless_it_is_changed(
         file.writelines(f"New {n}\n" for n in range(300))
     assert run_cli("push", "t.csv", env=WRONG).returncode != 0
     assert standing(run_cli)["read_to_end"] is False
-    assert "push the rest of t.csv:" in run_cli("status", "t.csv.journal").stdout
+    assert "push the rest of t.csv\n" in run_cli("status", "t.csv.journal").stdout
 
 
 def test_a_pipe_cannot_be_read_again_by_us(

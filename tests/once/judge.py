@@ -49,13 +49,13 @@ def tickets_in(ledger: Ledger) -> list[Ticket]:
     return found
 
 
-def rows_in(journal: Path) -> list[RowView]:
+def rows_in(journal: Path | str) -> list[RowView]:
     """Every row of a journal."""
     with ReadJournal.open_to_read(journal) as reader:
         return list(reader.rows_in(*State))
 
 
-def judge(journal: Path, ledger: Ledger) -> Counts:
+def judge(journal: Path | str, ledger: Ledger) -> Counts:
     """See that the journal says nothing false. Gives its counts.
 
     Accepted rows are in the ledger, once; rejected and unsent ones are not; what is in the ledger

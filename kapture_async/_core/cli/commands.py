@@ -39,15 +39,12 @@ def _shared(module: str, help: str, name: str = "") -> Entry:
 
 
 PUSH = _shared("push", "Push a file of tickets.")
-UI = Entry(
-    "kapture_async._core.ui.command:ui", "Show a page in the browser: map, check, push, resolve."
-)
 PLAN = _shared("plan", "Show what a push would do; sends nothing.")
 AFTER_A_PUSH: Mapping[str, Entry] = {
     "status": _shared("status", "Show how a push stands."),
     "resume": _shared("resume", "Resume a push."),
     "reconcile": _shared("reconcile", "Look up rows in doubt in the helpdesk."),
-    "resolve": _shared("reconcile", "Record by hand what happened to rows in doubt.", "resolve"),
+    "resolve": _shared("resolve", "Record by hand what happened to rows in doubt."),
     "doubts": _shared("rejects", "Write the rows in doubt to a file.", "doubts"),
     "rejects": _shared("rejects", "Write the rows to fix to a file."),
     "verify": _shared("verify", "Check every row against the helpdesk."),

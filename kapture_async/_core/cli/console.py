@@ -111,11 +111,6 @@ MEANINGS = {
     "not_sent": "it never left this machine; safe to send, after fixing it if necessary",
     "unknown": "it may or may not have happened; look it up, never resend it blindly",
 }
-JOURNALED = MEANINGS | {
-    "rejected": "refused by the service or by the journal (see why); it had no effect",
-    "unknown": "it may or may not have happened; it is not resent before `reconcile`",
-}
-"""The same for a push with a journal."""
 
 # --- lines and tables ------------------------------------------------------------------------
 
@@ -184,6 +179,7 @@ _COLUMNS: Mapping[str, Mapping[str, Any]] = {
     "number": {"justify": "right", "no_wrap": True},
     "name": {"no_wrap": True, "overflow": "ellipsis", "max_width": 30},
     "bar": {"no_wrap": True, "overflow": "crop"},
+    "line": {"no_wrap": True, "overflow": "ellipsis"},
     "text": {},
 }
 
@@ -192,7 +188,8 @@ def table(columns: str, rows: Iterable[Sequence[RenderableType]]) -> Table:
     """An indented table without lines.
 
     Args:
-        columns: what they hold: ``word``, ``number``, ``name`` (one line each), ``bar``, ``text``.
+        columns: what they hold: ``word``, ``number``, ``name``, ``bar``, ``line`` (one line each),
+            ``text``.
         rows: a cell for each column; plain text is shown as it is.
     """
     from rich.table import Table

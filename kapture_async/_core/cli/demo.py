@@ -29,7 +29,7 @@ from .console import WORDS, console, count, heading, one_line, say, show_command
 from .exit_codes import BUG, DONE
 from .journal_status import read_status
 from .options import Decorator, OptionGroup, with_options
-from .progress import PushDisplay
+from .progress import PushDisplay, Work
 from .push_end import show_meanings, show_summary
 from .push_run import Connect, PushRun, Start
 from .reconcile import patiently, present_between
@@ -338,10 +338,8 @@ def play_demo(options: DemoOptions, service: DemoService) -> int:
             if outcome.name == "accepted" and len(first) < _LOOKED_AFTER:
                 first.append(outcome)
 
-        def done(finished: int) -> float | None:
-            return finished / number if number else None
-
-        pushing = PushRun(PushDisplay("Pushing tickets", done), on_outcome=on_outcome)
+        display = PushDisplay("Pushing tickets", Work(total=lambda: number))
+        pushing = PushRun(display, on_outcome=on_outcome)
 
         async def main(url: str) -> list[str]:
             settings = service.settings(url)

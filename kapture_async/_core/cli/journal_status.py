@@ -66,6 +66,7 @@ class JournalStatus:
         changed: rows in the helpdesk that came with other content later.
         later: rejected rows that the next push resends as they are.
         refused: rows not sent that cannot be sent as they are.
+        token_refused: of those for later, the ones whose token was refused.
         reasons: why rows are not in the helpdesk, by state, the most frequent first.
         doubts: the first rows in doubt.
         doubts_since: when the first of them was sent.
@@ -91,6 +92,7 @@ class JournalStatus:
     changed: int
     later: int
     refused: int
+    token_refused: int
     reasons: tuple[tuple[State, str, int], ...]
     doubts: tuple[Doubt, ...]
     doubts_since: float | None
@@ -116,6 +118,11 @@ class JournalStatus:
     def in_doubt(self) -> int:
         """Rows without an outcome that are not in flight now."""
         return self.counts.unknown - self.under_way
+
+    @property
+    def to_look_up(self) -> int:
+        """Of those, the ones that lookups may still resolve."""
+        return 0 if self.owner is not None else self.in_doubt - self.left_open
 
     @property
     def unlisted(self) -> int:
@@ -199,7 +206,7 @@ def read_status(path: str, *, restored: bool = False) -> JournalStatus:
         owner = next(iter(journal.writers()), None)  # before what it has under way
         kinds = journal.kinds()
         doubts = list(journal.doubts(State.UNKNOWN, payloads=False))
-        reasons, later, refused = _reasons(journal)
+        reasons, later, refused, token_refused = _reasons(journal)
         runs, looks, newer = journal.runs(), journal.looks(), journal.newer_copy()
         left = [d for d in doubts if d.absent_looks > 1]
         opened = [*_open(journal), *(Open(d.key, d.line, d.state, ()) for d in left[:1])]
@@ -216,6 +223,7 @@ def read_status(path: str, *, restored: bool = False) -> JournalStatus:
             changed=journal.changed(),
             later=later,
             refused=refused,
+            token_refused=token_refused,
             reasons=reasons,
             doubts=tuple(doubts[:_DOUBTS_NAMED]),
             doubts_since=min((d.first_intent_at for d in doubts), default=None),
@@ -243,9 +251,9 @@ def _proved(looks: Sequence[Look]) -> tuple[float, float] | None:
     return None
 
 
-def _reasons(journal: ReadJournal) -> tuple[tuple[tuple[State, str, int], ...], int, int]:
+def _reasons(journal: ReadJournal) -> tuple[tuple[tuple[State, str, int], ...], int, int, int]:
     found: Counter[tuple[State, str]] = Counter()
-    later = refused = 0
+    later = refused = token = 0
     again = later_of(journal.job.operation)
     for reason in journal.reasons(*(set(State) - {State.ACCEPTED, State.REPLACED})):
         if reason.kind is Kind.INTENT:
@@ -253,11 +261,13 @@ def _reasons(journal: ReadJournal) -> tuple[tuple[tuple[State, str, int], ...], 
         found[reason.state, _words(reason)] += reason.rows
         if reason.kind is Kind.REJECTED and goes_again(reason.error, reason.status, again):
             later += reason.rows
+            token += reason.rows if reason.error == "AuthenticationError" else 0
         refused += reason.rows if reason.kind is Kind.NOT_SENT and reason.never else 0
     return (
         tuple((state, words, rows) for (state, words), rows in found.most_common()),
         later,
         refused,
+        token,
     )
 
 

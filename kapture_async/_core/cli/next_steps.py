@@ -1,97 +1,128 @@
-"""What to type next, given how a push stands."""
+"""What to type next, given how a push stands: one command first, and what else is possible."""
 
 from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from ..journal.address import is_address, next_job, stem_of
-from .console import count
+from .console import clean, count, one_line
 from .journal_status import JournalStatus, Open
 from .options import Target
 from .push_options import PushOptions
 from .service import Service
 
+if TYPE_CHECKING:
+    from rich.console import Console
 
-def next_steps(
-    status: JournalStatus,
-    service: Service,
-    *,
-    push: Sequence[str] | None = None,
-    target: Sequence[str] = (),
-    unread: bool = False,
-    first: str = "",
-    refused_too: bool = False,
-) -> list[tuple[str, str]]:
-    """Commands to type next, each with a few words on it.
+Step = tuple[str, str]
+"""A few words, and the command that they are about."""
+
+
+@frozen(kw_only=True)
+class Ended:
+    """What a push that has just ended adds to what its journal says.
+
+    Attributes:
+        push: the arguments of the push, if only the same command can resume it: its rows came
+            from a pipe, or are a part of a file.
+        unread: the source was not read to its end.
+        first: what a person has to do before.
+        options: further options that the next push needs.
+        listed: the file in which the doubts were listed.
+    """
+
+    push: Sequence[str] | None = None
+    unread: bool = False
+    first: str = ""
+    options: Sequence[str] = ()
+    listed: str = ""
+
+
+def next_steps(status: JournalStatus, service: Service, ended: Ended | None = None) -> list[Step]:
+    """What to do next, most urgent first; empty if nothing is left to do.
 
     Args:
         status: how the push stands.
         service: what is pushed to.
-        push: the arguments of the push that has just ended, if one has.
-        target: the arguments that say where to and as whom.
-        unread: the source was not read to its end.
-        first: what has to be done before pushing.
-        refused_too: offer to resend rejected rows as they are, once the cause is fixed.
+        ended: what the push that has just ended adds.
     """
+    ended = ended or Ended()
     journal, program = status.path, service.program.split()
+
+    def command(name: str, *words: str) -> str:
+        return shlex.join([*program, name, *words])
+
+    def push(*options: str) -> str:
+        name, what = ("resume", [journal]) if ended.push is None else (service.command, ended.push)
+        return command(name, *what, *options)
+
     if status.owner is not None:
-        watch = shlex.join([*program, "status", journal])
-        return [("another process is using the journal; check again later:", watch)]
-    steps: list[tuple[str, str]] = []
-    if status.in_doubt:
-        rows = count(status.in_doubt, "row")
-        command = [*program, "reconcile", journal, *target]
-        steps.append((f"look up the {rows} in doubt:", shlex.join(command)))
-    if status.unlisted:
-        out = f"{stem_of(journal)}.doubts.csv"
-        command = [*program, "doubts", journal, "--out", out]
-        what = f"list all {count(status.unlisted, 'row')} that may or may not be in the helpdesk"
-        steps.append((f"{what}, in a file:", shlex.join(command)))
-    if status.to_resolve is not None:
-        steps.append(_resolve_step(status, status.to_resolve, program))
+        words = "another process is using the journal; look again later"
+        return [(words, command("status", journal))]
+    steps: list[Step] = []
     file = None if status.saved is None else status.saved.file
-    rest = status.unread is not None and file is not None  # a pipe cannot be read once more
-    if push is not None and "--shard" in push:
+    rest = ended.unread or (status.unread is not None and file is not None)
+    if ended.push is not None and "--shard" in ended.push:
         rest = False  # the rest of the file is for others
-    if status.sendable or unread or rest:
-        what = f"push the {count(status.sendable, 'row')} that are not in the helpdesk"
-        if unread or rest:
-            what = "push the rest"
-        if push is None and rest:
-            what += f" of {status.unread}"
-        if push is not None:
-            what = f"{first}{what}"
-            words, command = f"{what}, with the same command:", [*program, service.command, *push]
-        else:
-            words, command = f"{what}:", [*program, "resume", journal]
-        steps.append((words, shlex.join([*command, *target])))
-    if refused_too and push is not None and status.to_fix > status.refused:
-        rows = count(status.to_fix - status.refused, "row")
-        words = f"once the cause is fixed, also resend the {rows} that were rejected:"
-        command = [*program, service.command, *push, "--rejected-too", *target]
-        steps.append((words, shlex.join(command)))
+    if status.to_look_up or status.sendable or rest:
+        first = ended.first or ("renew the token, then " if status.token_refused else "")
+        does = []
+        if status.to_look_up:
+            does.append(f"look up the {count(status.to_look_up, 'row')} in doubt")
+        if rest:
+            does.append("push the rest" + (f" of {status.unread}" if status.unread else ""))
+        elif status.sendable:
+            does.append(f"push the {count(status.sendable, 'row')} that are not there")
+        steps.append((first + " and ".join(does), push(*ended.options, "--until-done")))
+    if status.to_resolve is not None:
+        steps += _steps_to_resolve(status, status.to_resolve, command, ended.listed)
     if status.to_fix:
-        rows = count(status.to_fix, "row")
+        words = f"write the {count(status.to_fix, 'row')} to fix to a file"
         out = f"{stem_of(journal)}.rejects.csv"
-        command = [*program, "rejects", journal, "--out", out]
-        what = f"write the {rows} to fix to a file"
-        if status.to_fix > status.refused:
-            what += f" (or resend them as they are: {service.command} --rejected-too)"
-        steps.append((f"{what}:", shlex.join(command)))
+        steps.append((words, command("rejects", journal, "--out", out)))
+    if status.in_doubt:
+        words = f"only look up the {count(status.in_doubt, 'row')} in doubt"
+        steps.append((words, command("reconcile", journal)))
+    if status.unlisted and status.to_resolve is None:
+        words = f"list the {count(status.unlisted, 'row')} that may or may not be there"
+        out = f"{stem_of(journal)}.doubts.csv"
+        steps.append((words, command("doubts", journal, "--out", out)))
+    if status.to_fix > status.refused:
+        rows = count(status.to_fix - status.refused, "row")
+        words = f"once the cause is fixed, resend the {rows} that were rejected, as they are"
+        steps.append((words, push("--rejected-too")))
     return steps
+
+
+def show_next(screen: Console, steps: Sequence[Step], more: str = "") -> None:
+    """The one command to type next.
+
+    Args:
+        screen: where.
+        steps: what could be done, the most urgent first; the others are not shown.
+        more: the command that shows the others.
+    """
+    if not steps:
+        return
+    words, command = steps[0]
+    screen.print()
+    screen.print(one_line(f"Next: {words}"), style="bold")
+    screen.print(f"  {clean(command)}", soft_wrap=True)
+    if len(steps) > 1 and more:
+        screen.print(f"  (other steps: {clean(more)})", style="dim", soft_wrap=True)
 
 
 def steps_to_another_address(
     status: JournalStatus, service: Service, options: PushOptions, target: Target
-) -> list[tuple[str, str]]:
+) -> list[Step]:
     """Commands after a push to a wrong address: a journal is for one address, so the right one
     needs another journal."""
-    steps: list[tuple[str, str]] = []
+    steps: list[Step] = []
     if status.in_doubt:
         rows = count(status.in_doubt, "row")
         steps.append((f"first look up the {rows} in doubt:", service.look_up))
@@ -112,19 +143,30 @@ def steps_to_another_address(
     return [*steps, (words, again)]
 
 
-def _resolve_step(status: JournalStatus, row: Open, program: Sequence[str]) -> tuple[str, str]:
-    """How to resolve what no lookup could, for one of the rows."""
+def _steps_to_resolve(
+    status: JournalStatus, row: Open, command: Callable[..., str], listed: str
+) -> list[Step]:
+    """How to resolve what no lookup could: one row by its name, several by a file."""
+    journal = status.path
     rows = status.counts.ambiguous + status.counts.probable + status.left_open
     ticket = row.ticket_ids[0] if len(set(row.ticket_ids)) == 1 else "TICKET_ID"
-    command = [*program, "resolve", status.path, "--present", ticket]
-    if row.key is None:
-        command += ["--line", str(row.line)]
-    else:
-        command += ["--", row.key] if row.key.startswith("-") else [row.key]
-    each = "the row" if rows == 1 else f"each of the {count(rows, 'row')}"
-    return f"record for {each} that no lookup could resolve: --present or --absent:", (
-        shlex.join(command)
-    )
+    named = ["--line", str(row.line)] if row.key is None else [row.key]
+    if row.key is not None and row.key.startswith("-"):
+        named = ["--", row.key]
+    one = command("resolve", journal, "--present", ticket, *named)
+    if rows == 1:
+        return [("record what you found of the row no lookup could resolve (or --absent)", one)]
+    if listed:
+        words = f"fill in what you find of the {count(rows, 'row')} in {listed}, then record it"
+        return [(words, command("resolve", journal, "--from", listed))]
+    out = f"{stem_of(journal)}.doubts.csv"
+    words = f"list the {count(rows, 'row')} that no lookup could resolve, to fill in what you find"
+    filled = command("resolve", journal, "--from", out)
+    return [
+        (words, command("doubts", journal, "--out", out)),
+        ("record what you filled in there", filled),
+        ("or record one row (--present or --absent)", one),
+    ]
 
 
 def push_command(service: Service, options: PushOptions, target: Target | None) -> str:

@@ -24,6 +24,9 @@ from .console import warn
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
 
+SUFFIX = ".journal"
+"""Of a journal beside the file that it is of."""
+
 timeout_option = click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
@@ -44,18 +47,23 @@ patience_option = click.option(
 )
 
 
-def journal_argument(command: Command) -> Command:
-    """The argument that names a journal: a file, or a URL with the options that belong to it."""
+def journal_argument(command: Command, *, required: bool = True) -> Command:
+    """The argument that names a journal: a file, or a URL with the options that belong to it. A
+    pushed file stands for the journal beside it."""
 
     def keep(context: click.Context, param: click.Parameter, value: str | None) -> None:
         context.meta[f"{__name__}.{param.name}"] = value
 
-    def placed(context: click.Context, _: click.Parameter, value: str) -> str:
+    def placed(context: click.Context, _: click.Parameter, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if not (is_address(value) or value.endswith(SUFFIX)) and os.path.exists(value + SUFFIX):
+            value += SUFFIX
         return journal_at(value, *(context.meta.get(f"{__name__}.{name}") for name in _PARTS))
 
     for option in reversed(_JOURNAL_PARTS):
         command = option(command, is_eager=True, expose_value=False, callback=keep)
-    return click.argument("journal", type=click.Path(), callback=placed)(command)
+    return click.argument("journal", required=required, type=click.Path(), callback=placed)(command)
 
 
 def _part(name: str, metavar: str, text: str) -> Callable[..., Command]:
@@ -331,6 +339,19 @@ class Target(OptionGroup):
         if not password:
             raise ConfigurationError("no password given", next_step=f"Set {self.prefix}_PASSWORD.")
         return UserAndPassword(Secret(username), Secret(password))
+
+    @property
+    def credentials_from(self) -> str:
+        """Where the token or the user came from, never what it is: for a message that it was
+        refused."""
+        if self.token:
+            return "the token of --token"
+        if self.token_file:
+            return f"the token in {self.token_file}"
+        if not self.username and self.environment.get("token"):
+            return f"the token in {self.prefix}_{self.token_name}"
+        given = "--username" if self.username else f"{self.prefix}_USERNAME"
+        return f"the user of {given} with the password in {self.prefix}_PASSWORD"
 
     def _headers(self) -> dict[str, Secret]:
         found = {

@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from attrs import frozen
+
 from ..push.events import PushEvent, PushNoticed, PushPaused, RowFinished, RowKnown
 from .console import STYLES, WORDS, clock, console, count, duration, is_live, one_line
 
@@ -21,14 +23,17 @@ if TYPE_CHECKING:
     from ..pull.export import ExportProgress
     from ..reconcile.reconcile import Looked, Settling
 
-_PLAIN_SECONDS = 5.0
+_HEARTBEAT = 30.0
+"""Seconds between two lines where nothing can be redrawn."""
+_COUNT_AFTER = 1.0
+"""Seconds until the rows of a file are counted: a short push needs no such number."""
 
 
 class Display:
     """Shows a command's progress on stderr while it is entered; nothing of it is left.
 
-    A subclass says what is shown: :meth:`picture` on a terminal, :meth:`line` every few seconds
-    elsewhere.
+    A subclass says what is shown: :meth:`picture` on a terminal, :meth:`line` every 30 seconds
+    elsewhere, after the time of day. It may be entered more than once.
     """
 
     def __init__(self) -> None:
@@ -56,11 +61,14 @@ class Display:
         from rich.text import Text
 
         if everywhere or self._live is None:
-            words = Text.assemble((f"{label}: " if label else "", "yellow"), one_line(text))
+            at = "" if self._live is not None else f"{datetime.now():%H:%M:%S} "
+            label = f"{label}: " if label else ""
+            words = Text.assemble((at, "dim"), (label, "yellow"), one_line(text))
             self._console.print(words, soft_wrap=not self._console.is_terminal)
 
     def __enter__(self) -> Self:
         self._began = time.monotonic()
+        self._over = threading.Event()
         if is_live(self._console):
             from rich.live import Live
 
@@ -72,7 +80,9 @@ class Display:
             )
             self._live.start()
         else:
-            threading.Thread(target=self._print_lines, name="progress", daemon=True).start()
+            threading.Thread(
+                target=self._print_lines, args=[self._over], name="progress", daemon=True
+            ).start()
         return self
 
     def __exit__(
@@ -84,11 +94,12 @@ class Display:
         self._over.set()
         if self._live is not None:
             self._live.stop()
+            self._live = None
 
-    def _print_lines(self) -> None:
-        while not self._over.wait(_PLAIN_SECONDS):
+    def _print_lines(self, over: threading.Event) -> None:
+        while not over.wait(_HEARTBEAT):
             if text := self.line():
-                self._console.print(text, soft_wrap=True)
+                self.say(text)
 
     def _head(self, title: str, share: float | None, *parts: str) -> RenderableType:
         from rich.progress_bar import ProgressBar
@@ -103,23 +114,42 @@ class Display:
         return head
 
 
+@frozen
+class Work:
+    """How much a push has to do, as far as that is known.
+
+    Attributes:
+        total: counts the rows; called once, when the push has lasted for a while, in a thread.
+            Gives ``None`` if that would take too long.
+        share: of the source that was read, from 0 to 1; ``None`` if its size is not known.
+    """
+
+    total: Callable[[], int | None] = lambda: None
+    share: Callable[[], float | None] = lambda: None
+
+
 class PushDisplay(Display):
-    """How far a push is; its observer is :meth:`on_event`.
+    """How far a push is: rows with an outcome, not rows read. Its observer is :meth:`on_event`.
 
     Args:
         title: what is being done.
-        done: the share of the work that is done, from 0 to 1, by the number of rows that are;
-            ``None`` if it is not known.
+        work: how much there is to do.
+
+    Attributes:
+        taken: how many rows were read so far.
     """
 
-    def __init__(self, title: str, done: Callable[[int], float | None] = lambda _: None) -> None:
+    def __init__(self, title: str, work: Work | None = None) -> None:
         super().__init__()
         self._title = title
-        self._done = done
+        self._work = work or Work()
         self._counts: Counter[str] = Counter()
         self._known = 0
         self._note = ""
         self._note_until = 0.0
+        self._total: int | None = None
+        self._counted = False
+        self.taken: Callable[[], int] = lambda: 0
 
     def on_event(self, event: PushEvent) -> None:
         """Count what the push reports."""
@@ -144,37 +174,56 @@ class PushDisplay(Display):
     def _noted(self) -> str:
         return self._note if time.monotonic() < self._note_until else ""
 
-    def _figures(self) -> tuple[int, float, float | None]:
-        rows = self._counts.total()
+    def _far(self) -> tuple[float | None, str, str]:
+        """The share that is done; how many rows of how many; rate and time left."""
         seconds = time.monotonic() - self._began
-        return rows, rows / seconds if seconds > 0 else 0.0, self._done(rows + self._known)
+        if not self._counted and seconds > _COUNT_AFTER:
+            self._counted, self._total = True, self._work.total()
+        tried = self._counts.total()
+        done, taken = tried + self._known, self.taken()
+        share: float | None = None
+        if self._total:
+            share = min(done / self._total, 1.0)
+        elif (read := self._work.share()) is not None and taken:
+            share = read * min(done / taken, 1.0)
+        rows = count(done, "row") if self._total is None else f"{done:,} of {self._total:,} rows"
+        rows += "" if share is None else f" ({int(share * 100)}%)"
+        # Rows that an earlier run has sent pass in no time, and tell nothing of those to come.
+        rate = tried / seconds if seconds > 0 else 0.0
+        speed = f"{rate:,.0f}/s" if rate >= 10 or not rate else f"{rate:.1f}/s"
+        if self._total is not None and tried and seconds > _COUNT_AFTER and done < self._total:
+            speed += f", {clock((self._total - done) / rate)} left"
+        elif self._total is None and share and tried and seconds > _COUNT_AFTER and share < 1:
+            speed += f", about {clock(seconds * (1 - share) / share)} left"
+        return share, rows, speed
 
     def line(self) -> str:
         """The counts, and what is waited for."""
-        rows, rate, done = self._figures()
-        share = "" if done is None else f" ({done:.0%})"
+        _, rows, speed = self._far()
         counts = ", ".join(f"{self._counts[name]:,} {WORDS[name]}" for name in WORDS)
         known = f", {self._known:,} from earlier runs" if self._known else ""
         noted = f"; {note}" if (note := self._noted()) else ""
-        return f"{self._title}: {rows:,} rows{share}: {counts}{known}; {rate:,.0f}/s{noted}"
+        return f"{self._title}: {rows}: {counts}{known}; {speed}{noted}"
 
     def picture(self) -> RenderableType:
         """A bar, the counts, and what is waited for."""
         from rich.console import Group
         from rich.text import Text
 
-        _, rate, done = self._figures()
-        share = "" if done is None else f"{done:.0%}"
+        share, rows, speed = self._far()
         counts = Text("  ")
         for name in WORDS:
             number = self._counts[name]
             counts.append(f"{number:,} {WORDS[name]}   ", STYLES[name] if number else "dim")
         if self._known:
-            counts.append(f"{self._known:,} earlier   ", "dim")
-        counts.append(f"{rate:,.0f}/s", "bold")
-        passed = clock(time.monotonic() - self._began)
-        head = self._head(self._title, done, share, passed)
-        return Group(head, counts, Text(f"  {self._noted()}", "yellow"))
+            counts.append(f"{self._known:,} earlier", "dim")
+        head = self._head(self._title, share, clock(time.monotonic() - self._began))
+        return Group(
+            head,
+            Text.assemble(("  ", ""), (rows, "bold"), (f"   {speed}", "")),
+            counts,
+            Text(f"  {self._noted()}", "yellow"),
+        )
 
 
 class PullDisplay(Display):
@@ -257,6 +306,11 @@ class WaitDisplay(Display):
             seen = count(event.tickets, "ticket")
             self.say(f"checked {seen}: found {event.found:,}, not found {event.missing:,}")
             self._words = "looking again in a moment for what was not found"
+
+    def line(self) -> str:
+        """The time that is left."""
+        left = self._until - time.monotonic()
+        return f"{self._words}; {clock(left)} left" if left > 0 else ""
 
     def picture(self) -> RenderableType:
         """The time that is left, and what for."""

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import shlex
 import sys
-import time
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Any, BinaryIO
+from typing import Any
 
 import click
-from attrs import evolve
 
 from ..errors import HelpdeskError, JournalError
 from ..journal.reader import ReadJournal
 from ..journal.records import Job, State
-from ..journal.storages import put_source
 from ..outcome import Outcome
 from ..push.events import PushEvent, RowFinished, RowKnown
 from ..push.journaling import SourceFile
 from ..push.report import ReportFile
 from ..push.rows import Row
-from ..push.sources import FileRows
 from .commands import exit_codes
 from .console import (
     STYLES,
@@ -39,6 +34,7 @@ from .console import (
     show_error,
 )
 from .exit_codes import DONE, NOT_SENT, code_of_error
+from .hook import calling_hook
 from .next_steps import push_command
 from .options import Target
 from .plan import plan_file
@@ -46,10 +42,11 @@ from .progress import PushDisplay
 from .push_end import end_of, failure_as_json, show_end
 from .push_options import STDIN, PushOptions
 from .push_run import PushRun
+from .push_source import held_push, push_settings, save_the_end, source_for
 from .running import run
-from .saved_options import SavedOptions, check_operation, check_shape, job_in, shape_of
 from .service import Service, Vendor
-from .source_file import KEY, announce, name_of_file, opened, rows_of, size_of
+from .source_file import announce, name_of_file, opened, rows_of, size_of, work_of
+from .until_done import push_to_the_end
 
 _LINES_SHOWN = 12
 
@@ -66,6 +63,7 @@ def push(vendor: Vendor, options: PushOptions, target: Target) -> int:
     A journal records what was sent and the results. Rerun the same command to resume, however
     the push ended: what is in the helpdesk is not resent, and neither is what may be there;
     `reconcile` looks that up. Ctrl-C lets requests in flight finish; a second one cuts them off.
+    With --until-done all of that is one command, and its output is fit for a log file.
     """
     return push_file(options, target, vendor.service(options))
 
@@ -79,15 +77,27 @@ def push_file(options: PushOptions, target: Target, service: Service) -> int:
         code = push_one(options, target, service)
         if code is not None:
             return code
+    with calling_hook(options) as hook:
+        if options.until_done:
+            with failure_as_json(options):
+                code = push_to_the_end(options, target, service)
+        else:
+            code = _push_once(options, target, service)
+        hook.code = code
+    return code
+
+
+def _push_once(options: PushOptions, target: Target, service: Service) -> int:
     with failure_as_json(options), opened(options.file) as stream:
         rows = rows_of(stream, options, service)
         announce(rows, service)
         source = source_for(rows, options, target, service)
         settings = target.settings(may_prompt=options.file != STDIN)
         title = f"Pushing {one_line(name_of_file(options), 40)}"
+        work = work_of(rows, stream, options, service)
 
         async def main() -> PushRun:
-            pushing = PushRun(_display(title, stream), journaled=source is not None)
+            pushing = PushRun(PushDisplay(title, work), journaled=source is not None)
             connection = service.connect(settings, options.max_concurrency, options.timeout)
             async with connection as (_, start):
                 pushing.report = _report_for(options)  # not before there is a client
@@ -117,7 +127,17 @@ def push_held(job: Job, options: PushOptions, target: Target, service: Service) 
         target: where to.
         service: what is pushed to.
     """
-    assert options.journal_path is not None
+    with calling_hook(options) as hook:
+        if options.until_done:
+            with failure_as_json(options):
+                code = push_to_the_end(options, target, service, job)
+        else:
+            code = _push_held_once(job, options, target, service)
+        hook.code = code
+    return code
+
+
+def _push_held_once(job: Job, options: PushOptions, target: Target, service: Service) -> int:
     settings = target.settings()
     source, how = held_push(job, options, service)
 
@@ -132,26 +152,6 @@ def push_held(job: Job, options: PushOptions, target: Target, service: Service) 
         pushing = run(main)
     show_end(pushing, None, options, target, service)
     return end_of(pushing, options, target, service)
-
-
-def held_push(
-    job: Job, options: PushOptions, service: Service
-) -> tuple[SourceFile, dict[str, Any]]:
-    """How the rows are pushed that a journal itself holds: what it records of their file, and the
-    arguments of ``tickets.push``."""
-    source = SourceFile(job.keys, job.shape, job.source, options.again)
-    how = push_settings(options) | {
-        "reference": service.place_in(job.place),
-        "payloads": job.payloads,
-        "from_journal": True,
-        "new_journal": False,
-    }
-    return source, how
-
-
-def _display(title: str, stream: BinaryIO) -> PushDisplay:
-    size = size_of(stream)
-    return PushDisplay(title, lambda _: stream.tell() / size if size else None)
 
 
 def _report_for(options: PushOptions) -> ReportFile | None:
@@ -186,84 +186,6 @@ def _report_for(options: PushOptions) -> ReportFile | None:
                 "--no-report if you do not need it"
             ) from None
     raise click.UsageError("there are a thousand reports here; move some away")
-
-
-# --- the journal -----------------------------------------------------------------------------
-
-
-def push_settings(options: PushOptions) -> dict[str, Any]:
-    """The arguments of ``tickets.push`` beside its rows."""
-    settings: dict[str, Any] = {"max_rate": options.max_rate, "keep_going": options.keep_going}
-    if options.journal_path is not None:
-        settings |= {
-            "journal": options.journal_path,
-            "reference": options.place,
-            "payloads": not options.no_payload,
-            "restored": options.restored,
-            "new_journal": options.new_journal,
-            "keys_exact": options.keys_exact,
-            "new_keys": options.new_keys,
-        }
-    return settings
-
-
-def source_for(
-    rows: FileRows, options: PushOptions, target: Target, service: Service
-) -> SourceFile | None:
-    """What the journal of a push records of its file; ``None`` if there is to be no journal.
-
-    Raises:
-        JournalError: it exists, and is of other rows.
-    """
-    path = options.journal_path
-    if path is None:
-        if not options.no_journal:
-            say(
-                "no journal: a pipe has no place for one; use --journal PATH to be able to resume",
-                stderr=True,
-            )
-        return None
-    shape = shape_of(options.columns, rows.used, service.filled_in, options.shaping)
-    stored = job_in(path, restored=options.restored)
-    if stored is not None:
-        check_operation(path, stored, service.operation)
-    if options.key == KEY:
-        # Rows from a file that `rejects` made keep the names that the journal has for them.
-        if stored is None:
-            raise JournalError(
-                f"there is no journal {path!r}, and --key {KEY} names rows as a journal does",
-                next_step="Name the journal that the rows came from with --journal.",
-            )
-        return SourceFile(stored.keys, stored.shape, again=options.again)
-    if stored is not None:
-        check_shape(path, stored, options.keys, shape)
-        say(f"resuming with {path}", stderr=True)
-    saved = SavedOptions(
-        file=None if options.from_pipe else os.path.abspath(options.file),
-        options=options.to_save(),
-        target=target.to_save(),
-        headers=tuple(pair.partition("=")[0] for pair in target.headers),
-    ).seen_now()
-    before = None if stored is None else SavedOptions.read(stored.source)
-    same = before is not None and before.file is not None and before.file == saved.file
-    if before is not None and before.is_of_same_rows(saved):
-        saved = evolve(saved, read_to_end=before.read_to_end)
-    return SourceFile(options.keys, shape, saved.as_text(), options.again, same)
-
-
-def save_the_end(options: PushOptions, source: SourceFile) -> None:
-    """Record in the journal that its file was read to its end, and no row of it is missing.
-
-    Without that, the journal alone does not show whether there are rows that it has never seen:
-    after a kill, for example. If it cannot be recorded, the next push of the file does it.
-    """
-    saved = SavedOptions.read(source.saved)
-    assert options.journal_path is not None
-    if saved is not None and not saved.read_to_end:
-        with contextlib.suppress(JournalError):
-            put_source(
-                options.journal_path, evolve(saved, read_to_end=True).as_text(), at=time.time()
-            )
 
 
 # --- push --trial ----------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -16,12 +17,12 @@ from ..errors import (
     HelpdeskError,
     JournalError,
     PushStoppedError,
+    RejectedError,
 )
 from ..outcome import Outcome
 from ..push.report import Summary
 from ..push.sources import FileRows
 from .console import (
-    JOURNALED,
     MEANINGS,
     STYLES,
     WORDS,
@@ -39,7 +40,7 @@ from .console import (
 )
 from .exit_codes import worst_of
 from .journal_status import JournalStatus, counts_json, read_status
-from .next_steps import next_steps, steps_to_another_address
+from .next_steps import Ended, next_steps, show_next, steps_to_another_address
 from .options import Target
 from .push_options import PushOptions
 from .push_run import PushRun
@@ -134,16 +135,14 @@ def show_failures(screen: Console, failures: Sequence[Outcome], total: int) -> N
     screen.print(table("name text text", rows))
 
 
-def show_meanings(
-    screen: Console, summary: Summary, meanings: Mapping[str, str] = MEANINGS
-) -> None:
+def show_meanings(screen: Console, summary: Summary) -> None:
     """What the outcomes mean, and what is safe to do next; nothing if all is well."""
     from rich.text import Text
 
     came = [name for name in WORDS if summary.counts[name] and name != "accepted"]
     if came:
         heading(screen, "What this means")
-        rows = [(Text(WORDS[n], STYLES[n]), Text(meanings[n], "dim")) for n in came]
+        rows = [(Text(WORDS[n], STYLES[n]), Text(MEANINGS[n], "dim")) for n in came]
         screen.print(table("word text", rows))
 
 
@@ -214,7 +213,7 @@ def end_json(pushing: PushRun, options: PushOptions) -> dict[str, Any]:
     why the push ended early, or null.
     """
     details = pushing.summary.as_json()
-    details["stopped"] = _why_it_stopped(pushing)
+    details["stopped"] = why_it_stopped(pushing)
     status = _status(options)
     if status is None:
         return details
@@ -262,35 +261,31 @@ def show_end(
         show_summary(screen, summary, title, pushing.earlier)
     else:
         show_nothing_new(screen, title, pushing.earlier)
-    show_meanings(screen, summary, MEANINGS if status is None else JOURNALED)
+    if status is None:  # otherwise the one command to type next says it
+        show_meanings(screen, summary)
     if unnamed:
         failed = summary.rows - summary.counts["accepted"]
         # The journal names the others.
         show_failures(screen, pushing.failures, failed if status is None else pushing.bad)
     print(file=sys.stderr)
-    _say_how_it_ended(pushing, rows, options)
+    say_how_it_ended(pushing, rows, options, target)
     if status is not None:
         say(f"journal: {status.path}: {in_words(status)}", stderr=True)
         if rows is not None and _went_to_a_wrong_address(pushing, status):
-            steps = steps_to_another_address(status, service, options, target)
-        else:
-            steps = next_steps(
-                status,
-                service,
-                push=None if rows is None else _to_go_ahead(options, pushing),
-                target=target.as_arguments(),
-                unread=pushing.unlisted or pushing.stopped is not None,
-                first=_first_of_all(pushing),
-                refused_too=isinstance(pushing.stopped, PushStoppedError),
+            show_commands(
+                console(stderr=True), steps_to_another_address(status, service, options, target)
             )
+            return
+        steps = next_steps(status, service, ended(pushing, rows, options, target))
         if target.headers and steps:
             warn("--header values may be secret and are not shown below")
+        more = f"{service.program} status {shlex.quote(status.path)} --verbose"
+        show_next(console(stderr=True), steps, more)
     else:
-        steps = _steps_without_journal(pushing, service)
-    show_commands(console(stderr=True), steps)
+        show_next(console(stderr=True), _steps_without_journal(pushing, service))
 
 
-def _why_it_stopped(pushing: PushRun) -> str | None:
+def why_it_stopped(pushing: PushRun) -> str | None:
     if pushing.interrupted:
         return "interrupted"
     error = pushing.stopped or pushing.unreadable or pushing.report_error
@@ -309,23 +304,37 @@ def failure_as_json(options: PushOptions) -> Iterator[None]:
         raise
 
 
-def _first_of_all(pushing: PushRun) -> str:
-    """What has to be done before the next command helps."""
-    cause = None if pushing.stopped is None else pushing.stopped.__cause__
-    if isinstance(cause, AuthenticationError):
-        return "renew the token, then "
-    if isinstance(pushing.stopped, ConfirmationNeededError):
-        return "if you want to send them anyway, "
-    return ""
+def ended(
+    pushing: PushRun,
+    rows: FileRows | None,
+    options: PushOptions,
+    target: Target,
+    listed: str = "",
+) -> Ended:
+    """What the journal does not know of how the push ended.
 
-
-def _to_go_ahead(options: PushOptions, pushing: PushRun) -> list[str]:
-    """The arguments of the push; if it stopped to be confirmed, with the option for that."""
-    arguments, error = options.as_arguments(), pushing.stopped
-    if not isinstance(error, ConfirmationNeededError):
-        return arguments
-    option = "--new-journal" if "--new-journal" in error.next_step else "--new-keys"
-    return [*arguments, option]
+    Args:
+        pushing: the push.
+        rows: of the file, if there is one.
+        options, target: of the push.
+        listed: the file in which the doubts were listed, if they were.
+    """
+    error, first, more = pushing.stopped, "", list[str]()
+    again = rows is not None and (options.from_pipe or options.shard is not None)
+    if isinstance(error, ConfirmationNeededError):
+        first = "if you want to send them anyway, "
+        more = ["--new-journal" if "--new-journal" in error.next_step else "--new-keys"]
+    elif isinstance(error, PushStoppedError) and not error.temporary:
+        cause = error.__cause__
+        if isinstance(cause, RejectedError) and not isinstance(cause, AuthenticationError):
+            first, more = "once the cause is fixed, ", ["--rejected-too"]
+    return Ended(
+        push=[*options.as_arguments(), *target.as_arguments()] if again else None,
+        unread=pushing.unlisted or error is not None,
+        first=first,
+        options=more,
+        listed=listed,
+    )
 
 
 def _went_to_a_wrong_address(pushing: PushRun, status: JournalStatus) -> bool:
@@ -362,7 +371,10 @@ def in_words(status: JournalStatus) -> str:
     return ", ".join(parts)
 
 
-def _say_how_it_ended(pushing: PushRun, rows: FileRows | None, options: PushOptions) -> None:
+def say_how_it_ended(
+    pushing: PushRun, rows: FileRows | None, options: PushOptions, target: Target
+) -> None:
+    """Say what else happened, in lines on standard error."""
     if rows is not None:
         if options.journal_path is None:
             warn_of_keys(rows)
@@ -385,6 +397,8 @@ def _say_how_it_ended(pushing: PushRun, rows: FileRows | None, options: PushOpti
         )
     if pushing.stopped is not None:
         lines = [("error", one_line(pushing.stopped.message, 400), "bold red")]
+        if isinstance(pushing.stopped.__cause__, AuthenticationError):
+            lines.append(("refused", target.credentials_from, "bold red"))
         if isinstance(pushing.stopped, JournalError) or pushing.stopped.has_own_next_step:
             lines.append(("next", pushing.stopped.next_step, "bold"))
         labelled(*lines)

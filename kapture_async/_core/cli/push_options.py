@@ -14,11 +14,10 @@ from ..journal.address import SCHEMA, is_address, masked
 from ..journal.records import LATER
 from ..push.push import MAX_CONCURRENCY
 from ..push.sources import Columns
-from .options import Decorator, OptionGroup, journal_at, pairs, section, typed
+from .options import SUFFIX, Decorator, OptionGroup, journal_at, pairs, section, typed
 
 _JOURNAL = ("journal", "job", "journal_schema", "shard", "no_journal")
 STDIN = "-"
-SUFFIX = ".journal"
 
 
 def is_pipe(path: str) -> bool:
@@ -75,6 +74,9 @@ class PushOptions(OptionGroup):
     keys_exact: bool = False
     new_keys: bool = False
     keep_going: bool = False
+    until_done: bool = False
+    settle: float | None = None
+    hook: str | None = None
     trial: bool = False
     report: str | None = None
     no_report: bool = False
@@ -155,7 +157,7 @@ class PushOptions(OptionGroup):
     def needing_journal(self) -> list[str]:
         """Those of the given options that make no sense without a journal."""
         names = ["journal", "reference", "no_payload", "rejected_too", "restored", "new_journal"]
-        names += ["keys_exact", "new_keys", "trial", "verify"]
+        names += ["keys_exact", "new_keys", "trial", "verify", "until_done"]
         return [f"--{name.replace('_', '-')}" for name in names if getattr(self, name)]
 
     def check_together(self) -> None:
@@ -176,6 +178,14 @@ class PushOptions(OptionGroup):
                 raise click.UsageError(f"{option} needs a journal, and --no-journal allows none")
         if self.trial and self.from_pipe:
             raise click.UsageError("--trial needs a file, since it is read twice")
+        if self.until_done and self.journal_path is None:
+            raise click.UsageError("--until-done needs a journal: --journal PATH")
+        if self.until_done and self.report:
+            raise click.UsageError(
+                "--report is of a single push; with --until-done, use `verify --out` afterwards"
+            )
+        if self.settle is not None and not self.until_done:
+            raise click.UsageError("--settle is for --until-done (and for `reconcile`)")
         if self.journal_path is None and (self.reference or self.no_payload or self.verify):
             raise click.UsageError(
                 "--reference, --no-payload and --verify need a journal: --journal PATH"
@@ -226,6 +236,19 @@ class PushOptions(OptionGroup):
             ),
             *section(
                 "How it is sent",
+                click.option(
+                    "--until-done",
+                    is_flag=True,
+                    help="Push, look doubts up and push what is absent, as often as it takes: "
+                    "until each row is in the helpdesk, rejected, or listed.",
+                ),
+                click.option(
+                    "--settle",
+                    type=click.FloatRange(min=0, min_open=True),
+                    metavar="SECONDS",
+                    help="With --until-done: how long to wait for late results after the last "
+                    "attempt; at least twice --timeout.  [default: 300]",
+                ),
                 click.option(
                     "--trial",
                     is_flag=True,
@@ -330,6 +353,12 @@ class PushOptions(OptionGroup):
             ),
             *section(
                 "At the end",
+                click.option(
+                    "--hook",
+                    metavar="COMMAND",
+                    help="Run COMMAND then, without a shell. It gets the exit code in "
+                    "PUSH_EXIT_CODE, and what `status --json` says on standard input.",
+                ),
                 click.option(
                     "--verify",
                     is_flag=True,

@@ -192,6 +192,7 @@ class PushRun:
             self._unreached = None
             words = f"the server could not be reached for the first {_FIRST_UNREACHED} rows"
             self.stopped = PushStoppedError(f"push stopped: {words}: {error.message}")
+            self.stopped.temporary = True
             self._stop(words)
 
     async def go(
@@ -221,6 +222,7 @@ class PushRun:
         if pipe:
             self._source = ReadInThread(iterator)
         push = self._push = start(self._source or iterator, self.on_event, **settings)
+        self.display.taken = lambda: push.counts.rows
         if source is not None:
             push._describe_source(source)
 

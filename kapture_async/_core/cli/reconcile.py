@@ -1,9 +1,9 @@
-"""The commands ``reconcile``, which looks up what is in doubt, and ``resolve``, which records what
-a person found."""
+"""The command ``reconcile``: looks up what is in doubt."""
 
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,7 @@ from ..errors import (
     RejectedError,
 )
 from ..journal import marks
-from ..journal.reader import ReadJournal
 from ..journal.records import Contradicts, Job
-from ..reconcile.reconcile import resolve as record
 from ..reconcile.results import Reconciliation, Resolved
 from .commands import exit_codes
 from .console import (
@@ -32,14 +30,12 @@ from .console import (
     json_line,
     name_of,
     one_line,
-    say,
-    show_commands,
     table,
     warn,
 )
 from .exit_codes import CONTRADICTION, DONE, UNKNOWN
 from .journal_status import JournalStatus, contradiction_json, read_status
-from .next_steps import next_steps
+from .next_steps import next_steps, show_next
 from .options import (
     Target,
     journal_argument,
@@ -51,7 +47,7 @@ from .options import (
 from .progress import WaitDisplay
 from .running import run
 from .service import Service, Vendor
-from .status import show_journal_status
+from .status import show_standing
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -103,7 +99,7 @@ def reconcile_journal(
             f"a trial ticket proves nothing about {service.resource}",
             next_step="Leave out --probe.",
         )
-    given, target = target, target_of(before, target)
+    target = target_of(before, target)
     if not before.in_doubt:  # there is nothing to ask
         found = Reconciliation()
     else:
@@ -136,7 +132,8 @@ def reconcile_journal(
         print(json_line(_json(found, before, after)), flush=True)
     screen = console(stderr=as_json)
     _show(screen, found, before, after)
-    show_commands(screen, next_steps(after, service, target=given.as_arguments()))
+    steps = next_steps(after, service)
+    show_next(screen, steps, f"{service.program} status {shlex.quote(path)} --verbose")
     screen.print()
     if found.contradictions:
         return CONTRADICTION
@@ -303,8 +300,7 @@ def _show(
             screen.print(f"  {words}")
         if found.unconfirmed:
             screen.print(f"  {count(found.unconfirmed, 'row')} open: {_UNCONFIRMED}", style="dim")
-    heading(screen, f"{after.path} now")
-    show_journal_status(screen, after)
+    show_standing(screen, after)
 
 
 def present_between(before: JournalStatus, after: JournalStatus) -> int:
@@ -327,51 +323,6 @@ def _show_rows(screen: Console, rows: Sequence[Resolved]) -> None:
         words = f"tickets {tickets}" if tickets else "no ticket found"
         name = one_line(name_of(row.key, row.line), 40)
         screen.print(Text.assemble(f"  {name}  ", (words, "dim")))
-
-
-def resolve_rows(
-    path: str,
-    keys: Sequence[str],
-    line: int | None,
-    service: Service,
-    *,
-    present: str | None,
-    absent: bool,
-) -> int:
-    """Record what happened to rows, as a person found out; returns the exit code.
-
-    Args:
-        path: of the journal.
-        keys: of the rows.
-        line: of a row without a key.
-        service: what was pushed to.
-        present: the id under which the row is in the helpdesk.
-        absent: they are not there.
-
-    Raises:
-        click.UsageError: the options contradict each other.
-        InvalidInputError: a row is not in doubt; those before it were recorded.
-        JournalError: the journal cannot be used.
-    """
-    if bool(keys) == (line is not None):
-        raise click.UsageError("name the rows by their keys, or one without a key by --line")
-    if (present is None) != absent:
-        raise click.UsageError("give either --present with the ticket's id, or --absent")
-    if present is not None and len(keys) > 1:
-        raise click.UsageError("--present takes one row at a time")
-    with ReadJournal.open_to_read(path):
-        pass  # what is not a journal is refused before anything else
-
-    async def main() -> None:
-        for key in keys or (None,):
-            row = await record(path, key, line=line, present=present, absent=absent)
-            name = one_line(name_of(row.key, row.line), 60)
-            said = "absent; will be sent next time" if absent else f"present, as {present}"
-            say(f"{name}: {one_line(said)}", stderr=True)
-
-    run(main)
-    show_commands(console(stderr=True), next_steps(read_status(path), service))
-    return DONE
 
 
 @exit_codes
@@ -406,16 +357,3 @@ def reconcile(vendor: Vendor, journal: str, target: Target, **how: Any) -> int:
     nothing except the one ticket that --probe asks for. Looks where the push went, unless
     options say otherwise."""
     return reconcile_journal(journal, target, vendor.service_for(journal), **how)
-
-
-@journal_argument
-@click.argument("keys", nargs=-1, metavar="[KEY]...")
-@click.option("--line", type=click.IntRange(1), metavar="N", help="For a row without a key.")
-@click.option("--present", metavar="ID", help="It is in the helpdesk, under this id.")
-@click.option("--absent", is_flag=True, help="It is not there; it will be sent next time.")
-def resolve(
-    vendor: Vendor, journal: str, keys: tuple[str, ...], line: int | None, **found: Any
-) -> int:
-    """Record by hand what happened to the rows with these KEYs: ambiguous or probable rows, or
-    rows that no lookup could resolve. Changes only the journal; sends nothing."""
-    return resolve_rows(journal, keys, line, vendor.service_for(journal), **found)

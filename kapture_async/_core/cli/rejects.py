@@ -210,7 +210,19 @@ def _next_step(
 # --- doubts ----------------------------------------------------------------------------------
 
 _DOUBT_COLUMNS = (
-    *("key", "line", "state", "reference", "sent", "sent_last", "tries", "tickets", "why"),
+    *(
+        "key",
+        "line",
+        "state",
+        "reference",
+        "sent",
+        "sent_last",
+        "tries",
+        "tickets",
+        "why",
+        "verdict",
+        "ticket_id",
+    ),
 )
 _TEXT = ("key", "tickets", "why")
 """Columns that a spreadsheet might take for formulas."""
@@ -268,6 +280,8 @@ def _doubts_of(journal: ReadJournal) -> Iterator[dict[str, Any]]:
             doubt.attempts,
             " ".join(found) or None,
             LINE.sub("", " ".join((doubt.words or "").split())) or doubt.error,
+            None,
+            None,
         )
         yield dict(zip(_DOUBT_COLUMNS, values, strict=True))
 
@@ -294,5 +308,6 @@ def doubts(vendor: Vendor, journal: str, out: str, excel: bool) -> int:
     when and how often it was sent, the tickets that may be it, and why it is in doubt. The
     content of the row is not written; search the helpdesk for the reference.
 
-    Reads only the journal. Use `reconcile` first, and `resolve` for what it leaves."""
+    Reads only the journal. Use `reconcile` first. For what it leaves, fill in the last two
+    columns: present and the ticket_id, or absent; `resolve --from FILE` records it."""
     return write_doubts(journal, out, excel=excel)

@@ -15,11 +15,11 @@ from .commands import exit_codes
 from .console import console, say, show_commands, warn
 from .exit_codes import code_of_push
 from .journal_status import JournalStatus, counts_json, read_status
-from .next_steps import next_steps, push_command
-from .options import Target, journal_argument, parse
+from .next_steps import next_steps, push_command, show_next
+from .options import SUFFIX, Target, journal_argument, parse
 from .push import push_file, push_held
 from .push_end import in_words
-from .push_options import STDIN, SUFFIX, PushOptions
+from .push_options import STDIN, PushOptions
 from .reconcile import target_of
 from .service import Vendor, Work
 
@@ -38,7 +38,7 @@ def resume_push(path: str, again: Sequence[str], work: Work) -> int:
     if not again and _has_nothing_left(status):
         left = Counter(counts_json(status.counts))
         say(f"nothing left to send: {in_words(status)}", stderr=True)
-        show_commands(console(stderr=True), next_steps(status, service))
+        show_next(console(stderr=True), next_steps(status, service))
         return code_of_push(Summary(), earlier=left)
     trouble = "it holds no saved options" if saved is None else saved.trouble_with_file()
     options: PushOptions

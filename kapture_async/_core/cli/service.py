@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attrs import Factory, frozen
+from attrs import Factory, evolve, frozen
 
 from ..journal.reader import job_at
 from ..push.sources import Build
@@ -72,6 +72,10 @@ class Service:
     def filled_in(self) -> dict[str, str]:
         """What is filled into rows that lack it."""
         return {name: value for name, value in self.fills.items() if value is not None}
+
+    def without_models(self) -> Service:
+        """It for counting rows, which are not made then."""
+        return evolve(self, build=lambda content: None)
 
     def build_row(self, content: dict[str, Any]) -> Any:
         """A row with what is filled in."""

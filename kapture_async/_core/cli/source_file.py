@@ -26,6 +26,7 @@ from ..push.sources import (
     no_array,
 )
 from .console import count, say, warn
+from .progress import Work
 from .push_options import STDIN, PushOptions
 
 if TYPE_CHECKING:
@@ -188,3 +189,29 @@ def warn_of_keys(rows: FileRows) -> None:
     """Show how many rows have the key of an earlier one."""
     if rows.repeated_keys:
         warn(f"{count(rows.repeated_keys, 'row')} with the key of an earlier row")
+
+
+_MOST_COUNTED = 32 * 1024 * 1024
+
+
+def work_of(rows: FileRows, stream: BinaryIO, options: PushOptions, service: Service) -> Work:
+    """How much a push of a file has to do.
+
+    Args:
+        rows: of the file.
+        stream: they are read from it.
+        options: how.
+        service: what is pushed to.
+    """
+    size = size_of(stream)
+    if size is None:
+        return Work()
+
+    def total() -> int | None:
+        if size > _MOST_COUNTED:
+            return None
+        with opened(options.file) as again:
+            counted = rows_of(again, options, service.without_models())
+            return sum(1 for _ in counted)
+
+    return Work(total, lambda: stream.tell() / size if size else None)

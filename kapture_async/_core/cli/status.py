@@ -1,13 +1,19 @@
-"""The ``status`` command: how a push stands, on one screen."""
+"""The ``status`` command: how a push stands, on one screen; and the journals of a folder."""
 
 from __future__ import annotations
 
+import functools
+import glob
 import json
+import shlex
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import click
+
+from ..errors import JournalError
 from ..journal.records import Contradiction, State
 from .console import (
     console,
@@ -20,12 +26,13 @@ from .console import (
     name_of,
     one_line,
     percent,
+    say,
     show_commands,
     table,
 )
 from .exit_codes import DONE
 from .journal_status import JournalStatus, read_status
-from .next_steps import next_steps
+from .next_steps import next_steps, show_next
 from .options import journal_argument, one_json_option
 from .running import reading
 from .service import Service, Vendor
@@ -34,6 +41,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _REASONS_SHOWN = 6
+_REASONS_IN_BRIEF = 4
 _CONTRADICTIONS_SHOWN = 10
 _SHOWN = {
     State.ACCEPTED: ("in the helpdesk", "green"),
@@ -46,40 +54,108 @@ _SHOWN = {
 }
 
 
-def show_status(path: str, service: Service, *, as_json: bool) -> int:
+def show_status(path: str, service: Service, *, as_json: bool, verbose: bool = False) -> int:
     """Show how a push stands; returns the exit code.
 
     Args:
         path: of its journal.
         service: what was pushed to.
         as_json: one JSON object on stdout instead.
+        verbose: everything, instead of what fits on a screen of 24 lines.
     """
     status = read_status(path)
     if as_json:
         print(json_line(status.as_json()))
         return DONE
     screen = console()
-    job = status.job
-    heading(screen, f"{path}: {job.service} {job.operation} to {job.target}")
-    show_journal_status(screen, status)
     steps = next_steps(status, service)
-    if steps:
-        show_commands(screen, steps)
-    elif status.unread is not None:
-        heading(screen, f"Push {status.unread} again with this journal, to resume.")
-    elif not status.counts.rows:
-        heading(screen, "Nothing has been pushed yet.")
-    elif status.changed:
-        rows = count(status.changed, "row")
-        which = "that ticket" if status.changed == 1 else "those tickets"
-        heading(
-            screen,
-            f"Nothing is left to send. {rows} changed since: update {which} in the helpdesk.",
-        )
+    if verbose:
+        job = status.job
+        heading(screen, f"{path}: {job.service} {job.operation} to {job.target}")
+        show_journal_status(screen, status)
+        if steps:
+            show_commands(screen, [(f"{words}:", command) for words, command in steps])
+        else:
+            heading(screen, nothing_to_type(status))
     else:
-        heading(screen, "Nothing is left to do.")
+        show_standing(screen, status)
+        if steps:
+            show_next(screen, steps, f"status {shlex.quote(path)} --verbose")
+        else:
+            heading(screen, nothing_to_type(status))
     screen.print()
     return DONE
+
+
+def nothing_to_type(status: JournalStatus) -> str:
+    """What to say where no command is left to type."""
+    if status.unread is not None:
+        return f"Push {status.unread} again with this journal, to resume."
+    if not status.counts.rows:
+        return "Nothing has been pushed yet."
+    if status.changed:
+        rows = count(status.changed, "row")
+        which = "that ticket" if status.changed == 1 else "those tickets"
+        return f"Nothing is left to send. {rows} changed since: update {which} in the helpdesk."
+    return "Nothing is left to do."
+
+
+def show_standing(screen: Console, status: JournalStatus) -> None:
+    """What is in the helpdesk, what is not, what is in doubt, and why: at most 15 lines."""
+    from rich.text import Text
+
+    job, counts = status.job, status.counts
+    wide = max(screen.width, 40)
+    heading(screen, one_line(f"{status.path}: {job.operation} to {job.target}", wide))
+    share = f"{percent(counts.accepted / counts.rows)} " if counts.rows else ""
+    there = [f"{share}{_of_all(status)}" if counts.rows else "nothing was pushed yet"]
+    if status.changed:
+        there.append(f"{status.changed:,} changed in the file since")
+    absent = [f"{status.sendable:,} to send"] if status.sendable else []
+    to_reject = counts.rejected - status.later
+    absent += [f"{to_reject:,} rejected"] if to_reject else []
+    which = "it is" if status.refused == 1 else "they are"
+    absent += [f"{status.refused:,} cannot be sent as {which}"] if status.refused else []
+    doubts = [f"{status.to_look_up:,} to look up"] if status.to_look_up else []
+    to_resolve = counts.ambiguous + counts.probable + status.left_open
+    doubts += [f"{to_resolve:,} for you to resolve"] if to_resolve else []
+    every = status.in_doubt + counts.ambiguous + counts.probable
+    rows = [
+        counted("in the helpdesk", counts.accepted, "green", "; ".join(there)),
+        counted("not there", counts.rejected + counts.not_sent, "yellow", ", ".join(absent)),
+        counted("in doubt", every, "red", ", ".join(doubts)),
+    ]
+    if status.owner is not None:
+        rows.append(counted("in flight", status.under_way, "bold", "being sent now"))
+    if shown := _frequent(status.reasons, _REASONS_IN_BRIEF):
+        rows.append(("", "", ""))
+        rows += [
+            (Text(*_SHOWN[state]), f"{number:,}", Text(one_line(words), "dim"))
+            for state, words, number in shown
+        ]
+    screen.print(table("word number line", rows))
+    notes = []
+    if status.older_copy:
+        notes.append("an older copy: it does not know all that was sent; use the newest one")
+    if status.contradicted:
+        found = sum(status.contradicted.values())
+        notes.append(f"the helpdesk disagrees with what is recorded: {count(found, 'row')}")
+    if status.unread is not None:
+        notes.append(f"{status.unread} was not read to its end and may hold more rows")
+    screen.print()
+    for text in notes:
+        screen.print(Text(f"  {one_line(text, wide - 2)}", "bold yellow"))
+    for text in _times(status)[:2]:
+        screen.print(Text(f"  {one_line(text, wide - 2)}", "dim"))
+
+
+def _frequent(reasons: Sequence[tuple[State, str, int]], most: int) -> list[tuple[State, str, int]]:
+    """Of each state the most frequent reason, and then whatever is frequent; state by state."""
+    first = {found[0]: found for found in reversed(reasons)}.values()
+    rest = [found for found in reasons if found not in first]
+    shown = [*sorted(first, key=reasons.index), *rest][:most]
+    order = list(State)
+    return sorted(shown, key=lambda one: (order.index(one[0]), -one[2]))
 
 
 def show_journal_status(screen: Console, status: JournalStatus) -> None:
@@ -154,17 +230,13 @@ def _of_all(status: JournalStatus) -> str:
 def _show_reasons(screen: Console, status: JournalStatus) -> None:
     from rich.text import Text
 
-    # Of each state the most frequent one, and then whatever is frequent.
-    first = {found[0]: found for found in reversed(status.reasons)}.values()
-    rest = [found for found in status.reasons if found not in first]
-    shown = [*sorted(first, key=status.reasons.index), *rest][:_REASONS_SHOWN]
+    shown = _frequent(status.reasons, _REASONS_SHOWN)
     if not shown:
         return
     heading(screen, "Why")
-    order = list(State)
     rows = [
         (Text(*_SHOWN[state]), f"{number:,}", one_line(words, 150))
-        for state, words, number in sorted(shown, key=lambda one: (order.index(one[0]), -one[2]))
+        for state, words, number in shown
     ]
     left = sum(number for _, _, number in status.reasons) - sum(number for _, _, number in shown)
     if left:
@@ -230,6 +302,13 @@ def show_contradictions(screen: Console, found: Sequence[Contradiction], total: 
 
 
 def _show_times(screen: Console, status: JournalStatus) -> None:
+    if lines := _times(status):
+        screen.print()
+        for text in lines:
+            screen.print(f"  {text}", style="dim")
+
+
+def _times(status: JournalStatus) -> list[str]:
     lines = []
     if (owner := status.owner) is not None:
         who = f"process {owner.pid} on {one_line(owner.host, 40)}" if owner.pid else "a process"
@@ -247,10 +326,7 @@ def _show_times(screen: Console, status: JournalStatus) -> None:
     if status.proved is not None:
         share, at = status.proved
         lines.append(f"last verified {_clock(at)}; {percent(share)} proved")
-    if lines:
-        screen.print()
-        for text in lines:
-            screen.print(f"  {text}", style="dim")
+    return lines
 
 
 def _since(at: float) -> str:
@@ -269,10 +345,58 @@ def _clock(at: float) -> str:
     return f"{then:%Y-%m-%d %H:%M}{ago}"
 
 
+def list_journals(vendor: Vendor, *, as_json: bool) -> int:
+    """List the journals of this folder, those with something left to do first."""
+    from rich.text import Text
+
+    found, others = [], []
+    for path in sorted(glob.glob("*.journal")):
+        try:
+            found.append(read_status(path))
+        except JournalError as error:
+            others.append((path, error.message))
+    if as_json:
+        print(json_line({"journals": [status.as_json() for status in found]}))
+        return DONE
+    if not found and not others:
+        say("no journal in this folder: a push of FILE writes FILE.journal")
+        return DONE
+    screen = console()
+    left = {status.path: next_steps(status, vendor.service_for(status.path)) for status in found}
+    found.sort(key=lambda status: not left[status.path])
+    heading(screen, f"{count(len(found), 'journal')} in this folder")
+    rows: list[tuple[Any, ...]] = []
+    for status in found:
+        counts = status.counts
+        doubts = status.in_doubt + counts.ambiguous + counts.probable
+        parts = [f"{counts.accepted:,} of {count(counts.rows, 'row')} in the helpdesk"]
+        if doubts:
+            parts.append(f"{doubts:,} in doubt")
+        if status.owner is not None:
+            parts.append("running")
+        what, style = ("to do", "yellow") if left[status.path] else ("done", "green")
+        name = Text(one_line(status.path), "bold")
+        rows.append((name, Text(what, style), ", ".join(parts)))
+    rows += [(Text(one_line(path), "bold"), Text("unusable", "red"), why) for path, why in others]
+    screen.print(table("name word line", rows))
+    if found:
+        program = vendor.service().program
+        command = f"{program} status {shlex.quote(found[0].path)}"
+        show_next(screen, [("see how one of them stands", command)])
+    screen.print()
+    return DONE
+
+
 @reading
-@journal_argument
+@functools.partial(journal_argument, required=False)
+@click.option("--verbose", "-v", is_flag=True, help="Everything, also what fits on no screen.")
 @one_json_option
-def status(vendor: Vendor, journal: str, as_json: bool) -> int:
+def status(vendor: Vendor, journal: str | None, as_json: bool, verbose: bool) -> int:
     """Show how a push stands: what is in the helpdesk, what is not and why, what is in doubt,
-    and what to type next. Reads only the journal; safe during a push."""
-    return show_status(journal, vendor.service_for(journal), as_json=as_json)
+    and the one command to type next. Reads only the journal; safe during a push.
+
+    JOURNAL may also be the file that was pushed. Without it, the journals of this folder are
+    listed."""
+    if journal is None:
+        return list_journals(vendor, as_json=as_json)
+    return show_status(journal, vendor.service_for(journal), as_json=as_json, verbose=verbose)

@@ -143,7 +143,7 @@ class ReadJournal:
             states: only those in these states.
             payloads: with what they were sent with. Many rows in doubt need much memory then.
         """
-        kinds = kinds_of(states or tuple(DOUBTS))
+        kinds = self._doubtful(states)
         for found in rows_of(self._read(), kinds=kinds, payloads=payloads):
             if found.first_intent_at is None or found.sent_at is None or found.last_at is None:
                 continue  # it was never sent
@@ -164,6 +164,10 @@ class ReadJournal:
                 last_look_at=found.missing_at,
                 traits=found.traits,
             )
+
+    def _doubtful(self, states: tuple[State, ...]) -> list[str]:
+        """The kinds of the last events of rows that are in doubt."""
+        return kinds_of(states or tuple(DOUBTS))
 
     def payloads_of(self, *states: State) -> Iterator[tuple[int, bytes]]:
         """What rows in these states were sent with, as far as it is kept: row and payload."""

@@ -38,6 +38,10 @@ class Session(ReadJournal):
             decisions.write()
             decisions.batch = type(decisions.batch)(decisions.batch.at)
 
+    def _doubtful(self, states: tuple[State, ...]) -> list[str]:
+        kinds = super()._doubtful(states)
+        return [kind for kind in kinds if not (self._written.shared and kind == "intent")]
+
     def came(self, row: int) -> bool:
         """Whether the row came from the source in this run."""
         return self._decisions.came(row)
@@ -154,6 +158,27 @@ class Session(ReadJournal):
         self._say(known, "unknown", at, error="AnswerMismatchError", words=words)
         return True
 
+    def doubt_again(
+        self, row: int, state: State, at: float, words: str, evidence: Mapping[str, Any] | None
+    ) -> None:
+        """Write that a row is in doubt again, as it was before a person's word on it.
+
+        Args:
+            row: the row.
+            state: what it was then, one of :data:`.DOUBTS`.
+            at: the wall clock.
+            words: why.
+            evidence: what that was based on.
+
+        Raises:
+            JournalError: the row is neither in the helpdesk nor unsent by a verdict, or under way.
+        """
+        known = self._known_in(row, {State.ACCEPTED, State.NOT_SENT})
+        if known is None or state not in DOUBTS:
+            raise trouble(self.path, f"row {row} cannot be in doubt again")
+        said = None if evidence is None else json.dumps(evidence)
+        self._say(known, state.value, at, words=words, evidence=said)
+
     def note_lookup(self, at: float, evidence: Mapping[str, Any]) -> None:
         """Note a lookup of many rows, and what it showed."""
         self._decisions.batch.lookups.append((at, json.dumps(evidence)))
@@ -162,7 +187,8 @@ class Session(ReadJournal):
         known = self._decisions.row(row)
         if known is None or STATE_AFTER[known.kind] not in states or self._decisions.is_open(row):
             return None
-        return known
+        # Of a run that is not over: of any other it would be unknown by now.
+        return None if self._written.shared and known.kind == "intent" else known
 
     def _say(self, known: KnownRow, kind: str, at: float, **more: str | None) -> None:
         self._decisions.say(known, kind, at, **more)

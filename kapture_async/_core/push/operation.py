@@ -22,7 +22,8 @@ from ..reconcile.candidates import CluesOf, beginning
 from ..reconcile.doctor import Diagnosis, examine
 from ..reconcile.evidence import ListTickets
 from ..reconcile.lookup import AskRows, LookupMethods
-from ..reconcile.reconcile import ReconcileObserver, longest_call, reconcile, resolve, settle_time
+from ..reconcile.reconcile import ReconcileObserver, longest_call, reconcile, settle_time
+from ..reconcile.resolve import resolve
 from ..reconcile.results import Reconciliation, Resolved, Verification
 from ..reconcile.verify import VerifyObserver, verify
 from ..requestor import ApiRequestor
@@ -299,7 +300,13 @@ class JournaledOperation(Generic[V, R]):
                 f"{self.name}",
                 next_step=f"Use the {method} method of the resource that pushed it.",
             )
-        return await Journal.open(journal, job=self._job(), create=False)
+        opened = await Journal.open(journal, job=self._job(), create=False)
+        try:
+            await opened.call(lambda session: session.claim_reconciler())
+        except BaseException:
+            await opened.aclose()
+            raise
+        return opened
 
 
 class JournaledResource:

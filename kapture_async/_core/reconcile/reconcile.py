@@ -11,7 +11,6 @@ clock forward between push and lookup shortens it, unnoticed.
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,7 +20,7 @@ from attrs import frozen
 
 from ..arguments import check_seconds
 from ..errors import HelpdeskError, InvalidInputError, JournalError, OutcomeUnknownError
-from ..journal.records import TOLD, Doubt, Kind, State
+from ..journal.records import Doubt, Kind, State
 from ..journal.session import Session
 from ..journal.traits import OBJECTS, covers, strongest
 from ..journal.writer import Journal
@@ -155,6 +154,7 @@ async def reconcile(
         )
     )
     if not doubts:
+        await _check_others(journal)
         return result
     began = min(doubt.first_intent_at for doubt in doubts)
     noted = await journal.call(lambda session: session.longest_call(began))
@@ -219,6 +219,22 @@ async def reconcile(
         result.unconfirmed = len(run.unconfirmed(missing))
         result.open += map(run.still_open, missing)
     return result
+
+
+async def _check_others(journal: Journal) -> None:
+    """Where there is no doubt: see that none is about to come of a run that has died.
+
+    Raises:
+        JournalError: other runs have rows under way.
+    """
+    kinds = await journal.call(lambda session: session.kinds())
+    under_way = kinds.get(Kind.INTENT, 0) if journal.shared else 0
+    if under_way:
+        raise JournalError(
+            f"no row is in doubt yet, but other runs have {under_way:,} under way",
+            next_step="Reconcile when they have ended. If one of them has died: when its lease is "
+            "over, a short time after the longest request it may have made.",
+        )
 
 
 class _Reconciler:
@@ -416,81 +432,3 @@ def _doubt_sharing(session: Session, present: dict[int, str], at: float) -> list
 
 def _resolved(doubt: Doubt, ids: tuple[str, ...] = (), reason: str = "") -> Resolved:
     return Resolved(doubt.key, doubt.line, doubt.reference, ids, reason)
-
-
-_NEXT = "See which rows of the journal are in doubt."
-
-
-async def resolve(
-    journal: str | os.PathLike[str],
-    key: str | None,
-    *,
-    line: int | None,
-    present: str | None,
-    absent: bool,
-    now: Callable[[], float] = time.time,
-) -> Resolved:
-    """Record what a person has found out about a row in doubt.
-
-    Args:
-        journal: the file.
-        key: the row's key.
-        line: the row's line in its file, for one without a key.
-        present: it is in the helpdesk, under this id.
-        absent: it is not there; the next push sends it.
-        now: the wall clock.
-
-    Raises:
-        InvalidInputError: neither the row nor its state is clear from the arguments, or the row
-            is not in doubt. Nothing was written.
-        JournalError: the journal cannot be used.
-    """
-    if (key is None) == (line is None):
-        raise InvalidInputError("name the row either by its key or by its line")
-    if (present is None) != absent:
-        raise InvalidInputError("say either present, with the id, or absent")
-    if present is not None and not present.strip():
-        raise InvalidInputError("present needs the id under which the row is in the helpdesk")
-    opened = await Journal.open(journal, now=now)
-    try:
-        return await opened.call(lambda session: _written(session, key, line, present, now()))
-    finally:
-        await opened.aclose()
-
-
-def _written(
-    session: Session, key: str | None, line: int | None, present: str | None, at: float
-) -> Resolved:
-    doubt = _find(session, key, line)
-    ids = () if present is None else (present.strip(),)
-    session.verdict(
-        doubt.row,
-        Kind.ABSENT if present is None else Kind.PRESENT,
-        at,
-        ticket_id=ids[0] if ids else None,
-        words=TOLD,
-        evidence={"at": round(at, 3), "why": TOLD, "was": doubt.state.value},
-    )
-    return Resolved(doubt.key, doubt.line, doubt.reference, ids)
-
-
-def _find(session: Session, key: str | None, line: int | None) -> Doubt:
-    name = f"key {key!r}" if key is not None else f"line {line}"
-
-    def named(row_key: str | None, row_line: int | None) -> bool:
-        return row_key == key if key is not None else row_line == line
-
-    found = [doubt for doubt in session.doubts() if named(doubt.key, doubt.line)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise InvalidInputError(
-            f"{len(found)} rows in doubt have {name}; name one by its key",
-            next_step=_NEXT,
-        )
-    for row in session.rows_in(*State):
-        if named(row.key, row.line):
-            raise InvalidInputError(
-                f"the row with {name} is not in doubt: it is {row.state.value}", next_step=_NEXT
-            )
-    raise InvalidInputError(f"the journal has no row with {name}", next_step=_NEXT)

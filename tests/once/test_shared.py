@@ -1,0 +1,138 @@
+"""Many processes, one journal in PostgreSQL: whatever dies, each row once, none lost.
+
+`ONCE_ROWS=40000 ONCE_KILLS=20 ONCE_RESTARTS=2 ONCE_SECONDS=3000` makes it as large as you like; see
+the numbers with `-s`.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import kapture_async
+from kapture_async import KaptureClient, Row
+from kapture_async.testing import FaultPlan, KaptureEmulator
+
+from ..postgres import PostgresServer
+from ..weather import HASTY
+from .judge import each_once, judge
+
+ROWS = int(os.environ.get("ONCE_ROWS", "600"))
+KILLS = int(os.environ.get("ONCE_KILLS", "4"))
+RESTARTS = int(os.environ.get("ONCE_RESTARTS", "1"))
+SECONDS = float(os.environ.get("ONCE_SECONDS", "90"))
+SPARE = 1.0
+PROGRAM = Path(__file__).parent / "programs" / "sharer.py"
+ROOT = Path(kapture_async.__file__).parent.parent
+
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts processes that push parts of the rows; ends those that are left."""
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def start(
+        emulator: KaptureEmulator, journal: str, part: str = "0/1", *, count: int = ROWS
+    ) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-W", "error", PROGRAM, emulator.url, emulator.token, journal]
+        with open(tmp_path / f"said-{part.partition('/')[0]}", "ab") as said:
+            process = subprocess.Popen(
+                [*map(str, command), str(count), part, str(SPARE)],
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                stderr=said,
+            )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+        process.wait(10)
+
+
+def titles(count: int) -> list[str]:
+    return [f"row {number}" for number in range(count)]
+
+
+def wait_for(process: subprocess.Popen[bytes], seconds: float = SECONDS) -> None:
+    assert process.wait(seconds) == 0
+
+
+def test_workers_and_the_database_are_killed(
+    start: Start, postgres: str, postgres_server: PostgresServer
+) -> None:
+    dice, workers = random.Random(16), 4
+    began = time.monotonic()
+    with KaptureEmulator(faults=FaultPlan.rate(0.05, seed=16, kinds=HASTY)).in_thread() as emulator:
+        parts = [f"{number}/{workers}" for number in range(workers)]
+        running = {part: start(emulator, postgres, part) for part in parts}
+        victims = ["worker"] * KILLS + ["database"] * RESTARTS
+        dice.shuffle(victims)
+        killed = 0
+        for number, victim in enumerate(victims, 1):
+            emulator.ledger.wait_for(number * ROWS // (len(victims) + 1), SECONDS / 2)
+            time.sleep(dice.uniform(0, 0.1))
+            if victim == "database":
+                postgres_server.kill()
+                postgres_server.start()
+                continue
+            part = dice.choice([part for part in parts if running[part].poll() is None] or parts)
+            running[part].kill()
+            killed += running[part].wait(10) == -signal.SIGKILL
+            running[part] = start(emulator, postgres, part)
+        for process in running.values():
+            wait_for(process)
+        counts = judge(postgres, emulator.ledger)
+        seconds = time.monotonic() - began
+        print(
+            f"\n{workers} workers, {ROWS:,} rows, {killed} killed, {RESTARTS} restarts of the "
+            f"database, {emulator.faulted.total():,} faults, {seconds:.0f} s: {counts}"
+        )
+        assert counts.accepted == counts.rows == ROWS
+        each_once(emulator.ledger, titles(ROWS))
+
+
+def test_two_runs_of_one_job_at_once(start: Start, postgres: str) -> None:
+    count = 300
+    with KaptureEmulator().in_thread() as emulator:
+        for process in [start(emulator, postgres, count=count) for _ in range(2)]:
+            wait_for(process)
+        each_once(emulator.ledger, titles(count))
+        assert judge(postgres, emulator.ledger).accepted == count
+
+
+def test_a_worker_that_slept_past_its_lease(start: Start, postgres: str) -> None:
+    """Its rows are looked after by another; when it wakes, it sends none of them."""
+    count = 200
+    with KaptureEmulator(latency=0.1).in_thread() as emulator:
+        sleeper = start(emulator, postgres, count=count)
+        emulator.ledger.wait_for(20, 30)
+        sleeper.send_signal(signal.SIGSTOP)
+        other = start(emulator, postgres, count=count)
+        wait_for(other)
+        each_once(emulator.ledger, titles(count))
+        sleeper.send_signal(signal.SIGCONT)
+        wait_for(sleeper)
+        each_once(emulator.ledger, titles(count))
+        assert judge(postgres, emulator.ledger).accepted == count
+
+
+async def test_a_row_without_a_key_is_refused(postgres: str, emulator: KaptureEmulator) -> None:
+    async with KaptureClient(base_url=emulator.url, token=emulator.token) as client:
+        rows = [{"title": "nameless"}, Row({"title": "named"}, "k")]
+        async with client.tickets.push(rows, journal=postgres) as outcomes:
+            seen = {outcome.key: outcome async for outcome in outcomes}
+    assert seen["k"].name == "accepted"
+    assert "has no key, and this journal is shared" in str(seen[None].error)
+    each_once(emulator.ledger, ["named"])
