@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .._core.cli.commands import AFTER_A_PUSH, MORE, PLAN, PUSH, Commands, Entry
+from .._core.cli.commands import AFTER_A_PUSH, MORE, PLAN, PUSH, TENANTS, Commands, Entry
 from .._core.cli.running import program_name, run_commands
 from .._core.version import __version__
 
@@ -41,6 +41,7 @@ _SECTIONS = {
         "orders": _own("orders:orders", "Add, update and pull orders."),
         "faqs": _own("faqs:faqs", "Read the FAQs."),
     },
+    "Tenants": TENANTS,
     "This program": MORE,
 }
 

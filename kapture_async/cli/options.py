@@ -12,7 +12,8 @@ import click
 import orjson
 from attrs import frozen
 
-from .._auth import Credential, from_environment
+from .._api import base_url_of
+from .._auth import APIS, ORDERS, Credential, from_environment
 from .._core.cli.options import Decorator, Target, UserAndPassword, pairs
 from .._core.errors import ConfigurationError, InvalidInputError
 from .._core.push.sources import Columns
@@ -44,12 +45,13 @@ set_option: Decorator = click.option(
 class KaptureTarget(Target):
     """A tenant, and a token or a user."""
 
+    program: ClassVar[str] = "kapture-async"
     prefix: ClassVar[str] = "KAPTURE"
     header_example: ClassVar[str] = "x-api-type=TICKET"
     where: ClassVar[tuple[str, ...]] = ("base_url", "subdomain")
     saved: ClassVar[tuple[str, ...]] = (
         *(*Target.saved, "subdomain", "exclusive_end", "says_none", "says_success"),
-        *("says_failed", "page_size", "keys_for"),
+        *("says_failed", "page_size", "keys_for", "time_zone"),
     )
 
     subdomain: str | None = None
@@ -59,6 +61,7 @@ class KaptureTarget(Target):
     says_failed: tuple[str, ...] = ()
     page_size: int | None = None
     keys_for: tuple[str, ...] = ()
+    time_zone: str | None = None
 
     @classmethod
     def own_options(cls) -> tuple[Decorator, ...]:
@@ -96,6 +99,11 @@ class KaptureTarget(Target):
                 help="Rows per page of a pull, for tenants with pagination.",
             ),
             click.option(
+                "--time-zone",
+                metavar="NAME",
+                help="Of the service's dates, such as Asia/Dubai.  [default: Asia/Kolkata]",
+            ),
+            click.option(
                 "--key-for",
                 "keys_for",
                 multiple=True,
@@ -115,12 +123,15 @@ class KaptureTarget(Target):
                 settings[name] = texts
         if size := self.page_size or self.environment.get("page_size"):
             settings["page_size"] = size
+        if self.time_zone:
+            settings["timezone"] = self.time_zone
         keys = self._keys()
         if keys:
             settings["credentials"] = keys
-            if not (self.token or self.token_file or self.username) and not (
-                self.environment.keys() & {"token", "username"}
-            ):
+            general = self.environment.keys() & {"token", "username"}
+            if self.tenant is not None:
+                general = {"token", "password"}.intersection(self.tenant.names)
+            if not (self.token or self.token_file or self.username or general):
                 return settings  # each API has its own
         who = self.credentials(may_prompt=may_prompt)
         if isinstance(who, UserAndPassword):
@@ -128,8 +139,31 @@ class KaptureTarget(Target):
         return settings | {"token": who}
 
     @property
+    def address_text(self) -> str:
+        """See :class:`.Target`."""
+        found = self.address()
+        return str(base_url_of(found.get("subdomain"), found.get("base_url"), allow_http=True))
+
+    def check_for_login(self, apis: tuple[str, ...]) -> None:
+        """See :class:`.Target`."""
+        super().check_for_login(())
+        self.address()
+        if unknown := [api for api in apis if api not in (*APIS, ORDERS)]:
+            raise click.BadParameter(
+                f"unknown API {unknown[0]!r}; they are {', '.join((*APIS, ORDERS))}",
+                param_hint="--api",
+            )
+
+    def secrets_to_ask(self, apis: tuple[str, ...]) -> dict[str, str]:
+        """See :class:`.Target`."""
+        keys = {api: f"Key for {api}" for api in apis}
+        return {**super().secrets_to_ask(apis), **keys}
+
+    @property
     def credentials_from(self) -> str:
         """See :class:`.Target`."""
+        if self.tenant is not None:
+            return super().credentials_from
         keys = sorted(name for name in os.environ if name.startswith("KAPTURE_TOKEN_"))
         keys += list(pairs(self.keys_for, option="--key-for").values())
         if not keys:
@@ -144,6 +178,10 @@ class KaptureTarget(Target):
             if not key:
                 raise ConfigurationError(f"the variable {variable} of --key-for is not set")
             given[api] = Secret(key)
+        if self.tenant is not None:
+            names = [name for name in self.tenant.names if name in (*APIS, ORDERS)]
+            kept = {name: self.tenant.secret(name) for name in names}
+            return {**{name: key for name, key in kept.items() if key}, **given}
         return from_environment(given) or {}
 
     def address(self) -> dict[str, str]:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import click
 
-from kapture_async._core.cli.commands import AFTER_A_PUSH, MORE, PLAN, PUSH, Commands, Entry
+from kapture_async._core.cli.commands import (
+    AFTER_A_PUSH,
+    MORE,
+    PLAN,
+    PUSH,
+    TENANTS,
+    Commands,
+    Entry,
+)
 from kapture_async._core.cli.running import program_name, run_commands
 from kapture_async._core.version import __version__
 
@@ -43,6 +51,7 @@ _SECTIONS = {
         "categories": _own("tickets:categories", "List the categories."),
         "tags": _own("tickets:tags", "List the tags."),
     },
+    "Tenants": TENANTS,
     "This program": MORE,
 }
 

@@ -77,7 +77,9 @@ ID = ident()
 class SupportTarget(Target):
     """An installation, its application key, and a token or a user who logs in."""
 
+    program: ClassVar[str] = "support-async"
     prefix: ClassVar[str] = "SUPPORT"
+    who: ClassVar[tuple[str, ...]] = (*Target.who, "apikey", "apikey_file")
     token_name: ClassVar[str] = "ACCESS_TOKEN"  # noqa: S105 - the name of a variable
     header_example: ClassVar[str] = "Accept-Language=de"
     saved: ClassVar[tuple[str, ...]] = (*Target.saved, "apikey_file", "call_paths", "ticket_id_in")
@@ -137,9 +139,15 @@ class SupportTarget(Target):
             return settings | {"user": who}
         return settings | {"access_token": who}
 
+    def secrets_to_ask(self, apis: tuple[str, ...]) -> dict[str, str]:
+        """See :class:`.Target`."""
+        return {"apikey": "Apikey", **super().secrets_to_ask(apis)}
+
     def _apikey(self) -> Secret:
         if self.apikey and self.apikey_file:
             raise ConfigurationError("give either --apikey or --apikey-file, not both")
+        if self.tenant is not None and (kept := self.tenant.secret("apikey")):
+            return kept
         given = self.given_secret("--apikey", "APIKEY", self.apikey, self.apikey_file)
         if given:
             return given

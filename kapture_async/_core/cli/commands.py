@@ -51,6 +51,12 @@ AFTER_A_PUSH: Mapping[str, Entry] = {
 }
 
 
+TENANTS: Mapping[str, Entry] = {
+    "login": _shared("login", "Keep a tenant's address and token under a name."),
+    "logout": _shared("login", "Remove a profile, and its secrets.", "logout"),
+    "profiles": _shared("login", "List the profiles.", "profiles"),
+    "whoami": _shared("login", "Show where requests would go, and as whom.", "whoami"),
+}
 MORE: Mapping[str, Entry] = {
     "completion": _shared("completion", "Complete commands and options in your shell."),
 }

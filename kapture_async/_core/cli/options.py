@@ -20,6 +20,7 @@ from ..errors import ConfigurationError
 from ..journal.address import SCHEMA, is_address, with_job
 from ..secret import Secret
 from .console import warn
+from .profiles import Profile, profile
 
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
@@ -223,22 +224,31 @@ class Target(OptionGroup):
     what a client makes of it.
 
     Attributes:
+        program: the name of the command line, whose profiles are used.
         prefix: of the environment variables, such as ``"EXAMPLE"``.
         token_name: of the variable that holds the token, after the prefix.
         header_example: a pair for the help of ``--header``.
         where: the attributes that say where to.
+        who: the attributes that say as whom.
         environment: what environment variables give in place of options, by attribute.
+        named: the profile was named by its option, and not by the environment.
+        tenant: the profile, if one is used.
     """
 
+    program: ClassVar[str]
     prefix: ClassVar[str]
     token_name: ClassVar[str] = "TOKEN"  # noqa: S105 - the name of a variable
     header_example: ClassVar[str]
     where: ClassVar[tuple[str, ...]] = ("base_url",)
+    who: ClassVar[tuple[str, ...]] = ("token", "token_file", "username")
     saved: ClassVar[tuple[str, ...]] = (
-        *("base_url", "username", "token_file", "headers_env", "allow_http", "no_keep_alive"),
+        *("profile", "base_url", "username", "token_file", "headers_env", "allow_http"),
+        "no_keep_alive",
     )
     paths: ClassVar[tuple[str, ...]] = ("token_file",)
 
+    profile: str | None = None
+    named: bool = False
     base_url: str | None = None
     username: str | None = None
     token: Secret | None = field(default=None, converter=as_secret)
@@ -249,6 +259,7 @@ class Target(OptionGroup):
     allow_http: bool = False
     no_keep_alive: bool = False
     environment: Mapping[str, Any] = field(factory=dict, repr=False)
+    tenant: Profile | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, values: Mapping[str, Any], context: click.Context) -> Self:
@@ -259,7 +270,33 @@ class Target(OptionGroup):
         for name, value in values.items():
             from_environment = source(name) is ParameterSource.ENVIRONMENT
             (environment if from_environment else given)[name] = value
+        name = given.get("profile") or environment.pop("profile", None)
+        given["profile"] = name
+        given["named"] = source("profile") is ParameterSource.COMMANDLINE
+        if name and context.command.name != "login":
+            fixed = frozenset(
+                option
+                for option in values
+                if source(option) in (ParameterSource.COMMANDLINE, ParameterSource.DEFAULT_MAP)
+            )
+            given |= cls._of_profile(profile(cls.program, name), fixed)
+            environment = {}
         return super().of({**given, "environment": environment}, context)
+
+    @classmethod
+    def _of_profile(cls, tenant: Profile, fixed: frozenset[str]) -> dict[str, Any]:
+        """What a profile gives, where options do not say otherwise. It stands for all that the
+        environment says: a token of one tenant must not go to another's address."""
+        for group in (cls.where, cls.who):
+            if fixed.intersection(group):
+                fixed = fixed.union(group)
+        known = {attribute.name for attribute in fields(cls)}
+        given = {
+            name: value
+            for name, value in tenant.options.items()
+            if name in known and name not in fixed
+        }
+        return given if fixed.intersection(cls.who) else {**given, "tenant": tenant}
 
     @classmethod
     @abc.abstractmethod
@@ -289,9 +326,12 @@ class Target(OptionGroup):
         }
 
     def values(self, *more: str) -> dict[str, Any]:
-        """See :class:`OptionGroup`; a proxy only if it is that of the environment."""
+        """See :class:`OptionGroup`; a proxy only if it is that of the environment, and nothing that
+        the profile says anyway."""
         by_environment = self.proxy is not None and self.proxy.reveal() == "env"
-        return {**super().values(*more), **({"proxy": "env"} if by_environment else {})}
+        found = {**super().values(*more), **({"proxy": "env"} if by_environment else {})}
+        known = {} if self.tenant is None else self.tenant.options
+        return {name: value for name, value in found.items() if known.get(name) != value}
 
     def given_secret(
         self, option: str, name: str, value: Secret | None, file: str | None
@@ -319,6 +359,11 @@ class Target(OptionGroup):
         """
         if sum(map(bool, (self.token, self.token_file, self.username))) > 1:
             raise ConfigurationError("give only one of --token, --token-file and --username")
+        if self.tenant is not None:
+            if self.username and (secret := self.tenant.secret("password")):
+                return UserAndPassword(Secret(self.username), secret)
+            if kept := self.tenant.secret("token"):
+                return kept
         token = self.given_secret("--token", self.token_name, self.token, self.token_file)
         if token:
             return token
@@ -344,6 +389,9 @@ class Target(OptionGroup):
     def credentials_from(self) -> str:
         """Where the token or the user came from, never what it is: for a message that it was
         refused."""
+        if self.tenant is not None:
+            where = self.tenant.secrets_in
+            return f"{', '.join(self.tenant.names)} of profile {self.tenant.name}, in {where}"
         if self.token:
             return "the token of --token"
         if self.token_file:
@@ -352,6 +400,35 @@ class Target(OptionGroup):
             return f"the token in {self.prefix}_{self.token_name}"
         given = "--username" if self.username else f"{self.prefix}_USERNAME"
         return f"the user of {given} with the password in {self.prefix}_PASSWORD"
+
+    @property
+    def address_text(self) -> str:
+        """Where requests go, for a person; without a check."""
+        return self.base_url or self.environment.get("base_url") or ""
+
+    def check_for_login(self, apis: tuple[str, ...]) -> None:
+        """Check that a profile can be made of the options.
+
+        Raises:
+            click.UsageError: it cannot.
+        """
+        if apis:
+            raise click.UsageError("--api: this service has one key for all its APIs")
+        if not any(getattr(self, name) for name in self.where):
+            options = " or ".join(f"--{name.replace('_', '-')}" for name in self.where)
+            raise click.UsageError(f"a profile needs an address: {options}")
+        if self.token or self.token_file:
+            raise click.UsageError("leave out --token and --token-file: `login` asks for the token")
+
+    def secrets_to_ask(self, apis: tuple[str, ...]) -> dict[str, str]:
+        """The names of the secrets that `login` asks for, each with words for it.
+
+        Args:
+            apis: those that have a key of their own.
+        """
+        if self.username:
+            return {"password": f"Password of {self.username}"}
+        return {"token": "Token"}
 
     def _headers(self) -> dict[str, Secret]:
         found = {
@@ -368,6 +445,12 @@ class Target(OptionGroup):
         """See :class:`OptionGroup`."""
         return section(
             "Where to, and as whom",
+            cls.with_variable(
+                "--profile",
+                "PROFILE",
+                metavar="NAME",
+                help="The tenant of this name: its address, token and settings; see `login`.",
+            ),
             cls.with_variable("--base-url", "BASE_URL", metavar="URL", help="The whole address."),
             *cls.own_options(),
             cls.with_variable(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -223,10 +223,15 @@ def target_of(status: JournalStatus, given: Target) -> Target:
     Raises:
         ConfigurationError: see :func:`may_take_address`.
     """
-    saved = status.saved
-    kind = type(given)
-    before: Target = parse([kind], [], {} if saved is None else saved.target)[0]
-    who = {"token", "token_file", "username"}
+    saved, kind = status.saved, type(given)
+    options = {} if saved is None else dict(saved.target)
+    if (name := _profile_for(options, given)) is not None:
+        tenant = _of_profile(name, options, given)
+        _check_same_place(status.job, tenant)
+        return tenant
+    options.pop("profile", None)
+    before: Target = parse([kind], [], options)[0]
+    who = set(kind.who)
     kept = who if any(getattr(given, name) for name in who) else set()
     takes = may_take_address(status.job, given)
     if not takes:
@@ -243,6 +248,46 @@ def target_of(status: JournalStatus, given: Target) -> Target:
         names = ", ".join(saved.headers)
         warn(f"the push had extra headers ({names}); if needed, give --header again")
     return target
+
+
+def _profile_for(saved: Mapping[str, Any], given: Target) -> str | None:
+    """The profile to use: one that was named now, or else that of the push, or else that of the
+    environment; none where an address or a token is given."""
+    if given.named:
+        return given.profile
+    if given.tenant is None and any(getattr(given, n) for n in (*given.where, *given.who)):
+        return None
+    return saved.get("profile") or given.profile
+
+
+def _of_profile(name: str, saved: Mapping[str, Any], given: Target) -> Target:
+    """The target of a profile: its address and its token go together, and what the journal says
+    of them does not count."""
+    of_profile = {*given.where, *given.who, "profile"}
+    options = {option: value for option, value in saved.items() if option not in of_profile}
+    if given.profile == name:
+        made, others = given, given
+    else:
+        made = parse([type(given)], ["--profile", name], {})[0]
+        others = given if given.profile is None else made
+    own = {n: v for n, v in others.values("proxy").items() if n not in of_profile}
+    kept: Target = parse([type(given)], [], options)[0]
+    changes = {n: v for n, v in kept.values().items() if n not in of_profile} | own
+    return evolve(made, **changes, headers=given.headers)
+
+
+def _check_same_place(job: Job, tenant: Target) -> None:
+    """Refuse a profile of another tenant than that of a journal.
+
+    Raises:
+        ConfigurationError: it is.
+    """
+    if tenant.address_text != job.target:
+        raise ConfigurationError(
+            f"the journal is of a push to {job.target}, and profile {tenant.profile} is for "
+            f"{tenant.address_text}",
+            next_step="Name the profile of the tenant that was pushed to with --profile.",
+        )
 
 
 def may_take_address(job: Job, given: Target) -> bool:

@@ -112,6 +112,11 @@ class Vendor:
     fields: str = ""
 
     @property
+    def program(self) -> str:
+        """The name of the command line."""
+        return self.target.program
+
+    @property
     def options(self) -> type[PushOptions]:
         """The options of ``push``."""
         return self.works[0].options
