@@ -26,10 +26,10 @@ from .options import (
     body_of,
     body_option,
     cm_id_option,
-    field_option,
-    fields_of,
+    customer_fields_of,
     filter_option,
     filters_of,
+    set_option,
 )
 
 
@@ -46,7 +46,7 @@ def _what_is_said(command: Command) -> Command:
             click.option("--phone", metavar="NUMBER"),
             click.option("--email", metavar="ADDRESS"),
             click.option("--code", metavar="TEXT", help="Your own code for the customer."),
-            field_option,
+            set_option,
             body_option,
             timeout_option,
             json_option,
@@ -60,13 +60,13 @@ def _row(
     phone: str | None,
     email: str | None,
     code: str | None,
-    fields: tuple[str, ...],
+    extra: tuple[str, ...],
     body: str | None,
 ) -> dict[str, Any]:
     """A customer by wire names: from a file, or from options."""
     given = {"customer_name": name, "phone": phone, "email_id": email, "customer_code": code}
     row = {wire: value for wire, value in given.items() if value is not None}
-    more = fields_of(fields)
+    more = customer_fields_of(extra)
     for wire in row.keys() & more.keys():
         raise click.UsageError(f"{wire} is given twice")
     if body is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,28 +16,23 @@ from .._api import base_url_of
 from .._auth import APIS, ORDERS, Credential, from_environment
 from .._core.cli.options import Decorator, Target, UserAndPassword, pairs
 from .._core.errors import ConfigurationError, InvalidInputError
-from .._core.push.sources import Columns
+from .._core.push.sources.columns import with_objects
 from .._core.secret import Secret
 
-EXTRA = click.option(
-    "--extra",
-    multiple=True,
-    metavar="OBJECT.FIELD=VALUE",
-    help="A field of an object that your tenant defines. Repeatable.",
-)
-extra_shape: Decorator = click.option(
-    "--extra-shape",
-    type=click.Choice(["array", "object"]),
-    default="array",
-    show_default=True,
-    help="How such an object is sent; most tenants want an array of one.",
-)
 set_option: Decorator = click.option(
     "--set",
     "extra",
     multiple=True,
     metavar="FIELD=VALUE",
-    help="A further field of the request, by its wire name. Repeatable.",
+    help="A further field, by its wire name; OBJECT.FIELD for one of an object that your tenant "
+    "defines. Repeatable.",
+)
+object_shape: Decorator = click.option(
+    "--object-shape",
+    type=click.Choice(["array", "object"]),
+    default="array",
+    show_default=True,
+    help="How an object that your tenant defines is sent; most want an array of one.",
 )
 
 
@@ -204,33 +199,15 @@ class KaptureTarget(Target):
         )
 
 
-def extra_pairs(texts: Iterable[str]) -> dict[tuple[str, str], str]:
-    """``OBJECT.FIELD=VALUE`` texts as a mapping; a field's name may contain dots."""
-    found: dict[tuple[str, str], str] = {}
-    for name, value in pairs(texts, option="--extra").items():
-        outer, dot, inner = name.partition(".")
-        if not dot or not outer or not inner:
-            raise click.BadParameter(f"{name!r} is not OBJECT.FIELD", param_hint="--extra")
-        found[outer, inner] = value
-    return found
-
-
-def objects_of(extra: Iterable[str], shape: str) -> dict[str, Any]:
-    """The tenant's own objects, from the values of ``--extra`` and ``--extra-shape``."""
-    return Columns(extra_as_list=shape == "array").objects(extra_pairs(extra))
+def extra_of(fields: Iterable[str], shape: str) -> dict[str, Any]:
+    """The further fields of ``--set``, with objects as ``--object-shape`` says."""
+    return with_objects(pairs(fields, option="--set"), as_list=shape == "array")
 
 
 # --- customers, orders, FAQs -----------------------------------------------------------------
 
 _FLAGS = {"individual", "organization", "channel_partner", "update"}
 
-field_option: Decorator = click.option(
-    "--field",
-    "fields",
-    multiple=True,
-    metavar="FIELD=TEXT",
-    help="A further field of customer_info, by its wire name, such as city=Pune. Repeatable.",
-)
 body_option: Decorator = click.option(
     "--body",
     metavar="FILE.json",
@@ -248,16 +225,25 @@ cm_id_option: Decorator = click.option(
 )
 
 
-def fields_of(texts: Iterable[str]) -> dict[str, Any]:
-    """``FIELD=TEXT`` as a mapping; the documented flags become true or false."""
-    found: dict[str, Any] = {}
-    for name, value in pairs(texts, option="--field").items():
-        if name not in _FLAGS:
-            found[name] = value
-        elif value in ("true", "false"):
-            found[name] = value == "true"
-        else:
-            raise click.BadParameter(f"{name} must be true or false", param_hint="--field")
+def customer_fields_of(fields: Iterable[str]) -> dict[str, Any]:
+    """The further fields of ``--set`` for a customer; the documented flags become true or false."""
+    return with_flags(with_objects(pairs(fields, option="--set"), as_list=False))
+
+
+def with_flags(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a customer, with the documented flags as such.
+
+    Raises:
+        InvalidInputError: the text of one is neither true nor false.
+    """
+    found = dict(content)
+    for name in _FLAGS.intersection(found):
+        if isinstance(found[name], str):
+            text = found[name].strip().lower()
+            if text not in ("true", "false"):
+                problem = "must be true or false"
+                raise InvalidInputError(f"{name} {problem}", fields={name: (problem,)})
+            found[name] = text == "true"
     return found
 
 

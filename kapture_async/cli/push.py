@@ -18,7 +18,7 @@ from .._core.cli.push_options import PushOptions
 from .._core.cli.push_run import connect_by
 from .._core.cli.running import program_name
 from .._core.cli.service import Service, Vendor, Work
-from .._core.push.sources import Columns
+from .._core.push.sources.columns import Columns
 from .._reference import TEXT, Field, ReferencePlace, mark
 from .._validation import wire_names
 from ..client import KaptureClient
@@ -32,7 +32,7 @@ from ..tickets.models import (
     TicketUpdate,
 )
 from ..tickets.push import BY_TICKET, mark_update, pack, pack_update
-from .options import KaptureTarget, extra_pairs, extra_shape
+from .options import KaptureTarget, object_shape, with_flags
 
 if TYPE_CHECKING:
     from .._core.outcome import Outcome
@@ -45,43 +45,51 @@ def program() -> str:
 
 @frozen(kw_only=True)
 class KapturePushOptions(PushOptions):
-    """With the columns that go into objects of the tenant's own."""
+    """With fields in objects of the tenant's own."""
 
     reference_places: ClassVar[str] = "text|none|OBJECT.FIELD"
-    saved: ClassVar[tuple[str, ...]] = (*PushOptions.saved, "extra", "extra_shape")
+    dotted_help: ClassVar[str] = "; OBJECT.FIELD is a field of an object that your tenant defines"
+    saved: ClassVar[tuple[str, ...]] = (*PushOptions.saved, "object_shape")
 
-    extra: tuple[str, ...] = ()
-    extra_shape: str = "array"
+    object_shape: str = "array"
 
     @classmethod
     def own_options(cls) -> tuple[Decorator, ...]:
         """See :class:`.PushOptions`."""
-        return (
-            click.option(
-                "--extra",
-                multiple=True,
-                metavar="OBJECT.FIELD=COLUMN",
-                help="Send COLUMN in an object that your tenant defines. Repeatable.",
-            ),
-            extra_shape,
-        )
+        return (object_shape,)
 
     @property
-    def columns(self) -> Columns:
+    def objects_as_list(self) -> bool:
         """See :class:`.PushOptions`."""
-        return Columns(
-            fields=pairs(self.map, option="--map"),
-            extra=extra_pairs(self.extra),
-            extra_as_list=self.extra_shape == "array",
-            key=self.key,
-        )
+        return self.object_shape == "array"
 
     @property
     def place(self) -> ReferencePlace:
         """See :class:`.PushOptions`."""
         if self.reference is None or self.reference in ("text", "none"):
             return None if self.reference == "none" else TEXT
-        return Field(self.reference, as_list=self.extra_shape == "array")
+        return Field(self.reference, as_list=self.objects_as_list)
+
+
+_USUAL: Mapping[str, tuple[str, ...]] = {
+    "title": ("subject", "summary", "headline", "topic", "issue"),
+    "ticket_details": (
+        *("description", "details", "detail", "message", "text", "body", "comment"),
+        "problem",
+    ),
+    "due_date": ("due", "deadline", "due by", "due on"),
+    "email_id": ("email", "e mail", "mail", "email address"),
+    "ticket_id": ("id", "ticket", "ticket number", "ticket no", "case id"),
+    "sub_status": ("substatus",),
+    "comment": ("note", "remark", "remarks", "reply", "resolution"),
+    "queue": ("team", "group"),
+    "disposition": ("folder", "category"),
+    "callback_time": ("callback", "call back", "follow up"),
+    "customer_name": ("name", "full name", "customer"),
+    "phone": ("mobile", "phone number", "telephone", "contact number", "mobile number"),
+    "customer_code": ("code", "customer id"),
+}
+"""What columns are usually called, by the field they are for."""
 
 
 def place_in(place: str) -> ReferencePlace:
@@ -107,6 +115,8 @@ def service(_: PushOptions | None = None) -> Service:
         target=KaptureTarget,
         wire_fields=KNOWN_FIELDS,
         required=("title",),
+        usual=_USUAL,
+        zone=INDIA,
         build=NewTicket.from_mapping,
         check=lambda ticket: _check_json(ticket.to_wire()),
         connect=connect_by(KaptureClient),
@@ -258,6 +268,8 @@ def update_service(options: PushOptions | None = None) -> Service:
         target=KaptureTarget,
         wire_fields=UPDATE_FIELDS,
         required=(_ID,),
+        usual=_USUAL,
+        zone=INDIA,
         fills=fills,
         build=_update_from(fills),
         check=lambda update: _check_json(update.to_wire(INDIA)),
@@ -285,45 +297,22 @@ def _update_from(fills: Mapping[str, str | None]) -> Callable[[dict[str, Any]], 
 
 # --- push-customers --------------------------------------------------------------------------
 
-_NO_TEXT = frozenset(
-    {"individual", "organization", "channel_partner", "update"}
-    | {"additional_fields", "associate_fields"}
-)
-"""Fields that no cell of a CSV file can hold, since those are texts."""
+_OBJECTS = frozenset({"additional_fields", "associate_fields"})
+"""Fields that no cell holds: their own fields are dotted."""
 
 
 @frozen(kw_only=True)
 class CustomerOptions(PushOptions):
-    """With the columns that go into objects of a customer."""
+    """With fields in objects of a customer."""
 
     reference_places: ClassVar[str] = "text|none|OBJECT.FIELD"
     reference_means: ClassVar[str] = "the remarks"
-    saved: ClassVar[tuple[str, ...]] = (*PushOptions.saved, "extra")
-
-    extra: tuple[str, ...] = ()
-
-    @classmethod
-    def own_options(cls) -> tuple[Decorator, ...]:
-        """See :class:`.PushOptions`."""
-        return (
-            click.option(
-                "--extra",
-                multiple=True,
-                metavar="OBJECT.FIELD=COLUMN",
-                help="Send COLUMN in an object of the customer, such as associate_fields. "
-                "Repeatable.",
-            ),
-        )
+    dotted_help: ClassVar[str] = "; OBJECT.FIELD is a field of an object, as of associate_fields"
 
     @property
-    def columns(self) -> Columns:
+    def objects_as_list(self) -> bool:
         """See :class:`.PushOptions`."""
-        return Columns(
-            fields=pairs(self.map, option="--map"),
-            extra=extra_pairs(self.extra),
-            extra_as_list=False,
-            key=self.key,
-        )
+        return False
 
     @property
     def place(self) -> ReferencePlace:
@@ -357,9 +346,11 @@ def customer_service(_: PushOptions | None = None) -> Service:
         resource="customers",
         options=CustomerOptions,
         target=KaptureTarget,
-        wire_fields=tuple(name for name in wire_names(NewCustomer) if name not in _NO_TEXT),
+        wire_fields=tuple(name for name in wire_names(NewCustomer) if name not in _OBJECTS),
         required=(),
-        build=NewCustomer.from_mapping,
+        usual=_USUAL,
+        zone=INDIA,
+        build=lambda content: NewCustomer.from_mapping(with_flags(content)),
         check=lambda customer: _check_json(customer.to_wire()),
         connect=connect_by(KaptureClient, lambda made: made.customers.push),
         look_up="look up the customers by phone or e-mail address (customers get)",

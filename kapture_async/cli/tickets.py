@@ -25,7 +25,7 @@ from .._reference import TEXT, Field
 from ..client import KaptureClient
 from ..tickets.models import NewTicket, TicketDetail
 from ..tickets.resource import TRIAL_TEXT, TRIAL_TITLE
-from .options import EXTRA, KaptureTarget, extra_shape, objects_of, set_option
+from .options import KaptureTarget, extra_of, object_shape, set_option
 from .push import service
 
 
@@ -34,8 +34,8 @@ from .push import service
 @click.option("--details", metavar="TEXT", help="The description.")
 @click.option("--email", metavar="ADDRESS", help="Of the customer.")
 @click.option("--due", metavar="DATE", help="Such as '2026-01-31 18:00:00'; sent as is.")
-@EXTRA
-@extra_shape
+@set_option
+@object_shape
 @timeout_option
 @json_option
 @target_options(KaptureTarget)
@@ -45,7 +45,7 @@ def add(
     email: str | None,
     due: str | None,
     extra: tuple[str, ...],
-    extra_shape: str,
+    object_shape: str,
     timeout: float,
     as_json: bool,
     target: Target,
@@ -56,7 +56,7 @@ def add(
         ticket_details=details,
         email_id=email,
         due_date=due,
-        extra=objects_of(extra, extra_shape),
+        extra=extra_of(extra, object_shape),
     )
     settings = target.settings()
 
@@ -81,22 +81,22 @@ def add(
 @click.option("--queue", metavar="KEY")
 @click.option("--disposition", metavar="PATH")
 @click.option("--status", metavar="LABEL", help="Such as Complete; undocumented.")
-@EXTRA
-@extra_shape
+@set_option
+@object_shape
 @timeout_option
 @json_option
 @target_options(KaptureTarget)
 def update(
     ticket_id: str,
     extra: tuple[str, ...],
-    extra_shape: str,
+    object_shape: str,
     timeout: float,
     as_json: bool,
     target: Target,
     **fields: Any,
 ) -> None:
     """Change a ticket's sub-status, optionally with a comment."""
-    objects = objects_of(extra, extra_shape)
+    objects = extra_of(extra, object_shape)
     settings = target.settings()
 
     async def call() -> Any:
@@ -225,8 +225,8 @@ def _entry(entry: object) -> str:
     metavar="CHARACTERS",
     help="Length of the trial's text: that of your longest row, to see whether its end survives.",
 )
-@EXTRA
-@extra_shape
+@set_option
+@object_shape
 @patience_option
 @timeout_option
 @one_json_option
@@ -236,7 +236,7 @@ def doctor(
     title: str | None,
     long: int | None,
     extra: tuple[str, ...],
-    extra_shape: str,
+    object_shape: str,
     patience: float,
     timeout: float,
     as_json: bool,
@@ -248,8 +248,8 @@ def doctor(
     """
     from .._core.cli.doctor import examine_service
 
-    place = Field(reference, as_list=extra_shape == "array") if reference != TEXT else TEXT
-    objects = objects_of(extra, extra_shape)
+    place = Field(reference, as_list=object_shape == "array") if reference != TEXT else TEXT
+    objects = extra_of(extra, object_shape)
     trial = None
     if title is not None or objects:
         text = TRIAL_TEXT if long is None else long_text(TRIAL_TEXT, long)

@@ -19,7 +19,7 @@ from kapture_async._core.cli.push_run import connect_by
 from kapture_async._core.cli.running import program_name
 from kapture_async._core.cli.service import Service, Vendor, Work
 from kapture_async._core.errors import InvalidInputError, NotFoundError
-from kapture_async._core.push.sources import Build
+from kapture_async._core.push.sources.rows import Build
 from kapture_async._core.transport.request import form_body
 
 from .._api import Operations
@@ -100,6 +100,8 @@ def service(options: PushOptions | None = None) -> Service:
         target=SupportTarget,
         wire_fields=WIRE_FIELDS,
         required=("subject", "comment"),
+        only_these=True,
+        usual=_USUAL,
         fills={} if options is None else options.fills,
         build=row_builder(None if options is None else options.attachments),
         check=check_encoding,
@@ -138,6 +140,13 @@ async def get_tickets(
     return found
 
 
+_USUAL = {
+    "subject": ("title", "summary", "headline", "topic"),
+    "comment": ("description", "details", "message", "text", "body", "problem"),
+    "category": ("category id",),
+    "attachment": ("file", "attachments"),
+}
+"""What columns are usually called, by the field they are for."""
 TRIAL_SUBJECT = "Trial ticket, please close"
 TRIAL_TEXT = "It was created to see whether tickets can be found by their reference."
 _CORRECT = "Correct the path; it is relative to the folder of --attachments."

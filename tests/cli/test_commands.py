@@ -40,7 +40,7 @@ def test_one_ticket_from_its_adding_to_its_pulling(
 ) -> None:
     added = run_cli(
         *("add", "--title", "Drucker brennt", "--details", "a\nb", "--email", "a@example.com"),
-        *("--due", "2026-01-31 18:00:00", "--extra", "info.n=007", "--json"),
+        *("--due", "2026-01-31 18:00:00", "--set", "info.n=007", "--json"),
     )
     assert added.returncode == 0, added.stderr
     ticket_id = json.loads(added.stdout)["ticket_id"]

@@ -198,7 +198,7 @@ def test_a_journal_of_another_push_is_refused(
         (("--map", "title=id"), "title came from the column 'title', now 'id'"),
         (("--reference", "none"), "its place is 'ticket_details', not 'none'"),
         (("--base-url", "http://127.0.0.1:9"), "its target is"),
-        (("--extra", "a.b=id"), "a.b came from the column none, now 'id'"),
+        (("--map", "a.b=id"), "a.b came from the column none, now 'id'"),
     ):
         done = run_cli("push", "t.csv", *arguments)
         assert done.returncode == 2, done.stderr
@@ -433,7 +433,7 @@ def test_rejected_rows_are_mended_and_pushed_under_their_keys(
     rows = [f'k{n},"Ticket {n}","a\nb, ""c""",00{n}' for n in range(6)]
     (tmp_path / "t.csv").write_text("id,S,D,Phone\n" + "\n".join([*rows, "k6,,,7"]) + "\n")
     server.faults = FaultPlan.script(["failed", None, "failed"])
-    columns = ("--map", "title=S", "--map", "ticket_details=D", "--extra", "info.phone=Phone")
+    columns = ("--map", "title=S", "--map", "ticket_details=D", "--map", "info.phone=Phone")
     push = ("push", "t.csv", *columns, "--key", "id", "--max-concurrency", "1")
     done = run_cli(*push)
     assert done.returncode == 4
@@ -529,7 +529,7 @@ def test_plan_tells_and_sends_nothing(
         "e,\x07bell,,soon,n/a\n"
         "f,one,a@example.com,2026-01-31,0987654321\n"
     )
-    push = ("t.csv", "--key", "id", "--extra", "i.phone=Phone")
+    push = ("t.csv", "--key", "id", "--map", "i.phone=Phone")
     done = run_cli("plan", *push, "--json", "--rate", "2", env={"KAPTURE_BASE_URL": ""})
     assert done.returncode == 2
     plan = told(done)

@@ -78,7 +78,7 @@ def test_what_arrives_is_what_stands_in_the_file(
     path = write_csv(tmp_path / "t.csv", rows)
     done = run_cli(
         *("push", str(path), "--map", "title=Subject", "--map", "ticket_details=Body"),
-        *("--extra", "info.phone no.=Phone", "--key", "Phone", "--json", "--report", "out.csv"),
+        *("--map", "info.phone no.=Phone", "--key", "Phone", "--json", "--report", "out.csv"),
     )
     assert done.returncode == 0, done.stderr
     assert "not sending columns: 'Not sent'" in done.stderr
@@ -326,7 +326,9 @@ def test_a_pipe_that_never_ends_can_be_interrupted(
         (["t.csv", "--map", "title=Nope"], "no column 'Nope'"),
         (["t.csv", "--map", "title"], "is not NAME=VALUE"),
         (["t.csv", "--map", "title=id", "--map", "title=title"], "given twice"),
-        (["t.csv", "--extra", "x=id"], "is not OBJECT.FIELD"),
+        (["t.csv", "--extra", "x=id"], "No such option"),
+        (["t.csv", "--sheet", "x"], "--sheet is for spreadsheets"),
+        (["t.csv", "--date-format", "%d/%m/%Y"], "is not NAME=VALUE"),
         (["t.csv", "--delimiter", "::"], "one character"),
         (["t.csv", "--encoding", "nonsense"], "no encoding 'nonsense'"),
         (["t.csv", "--max-concurrency", "0"], "--max-concurrency"),
@@ -356,11 +358,11 @@ def test_wrong_usage(
     [
         ("t.xlsx", b"PK\x03\x04 and so on", "a spreadsheet"),
         ("t.csv.gz", b"\x1f\x8b and so on", "gzip"),
-        ("t.json", b' [{"title": "a"}]', "a JSON array"),
+        ("t.zip", b"PK\x05\x06" + bytes(18), "an empty zip file"),
         ("t", b"title\na\n", "add --format"),
     ],
 )
-def test_names_that_tell_no_format(
+def test_files_that_hold_no_rows(
     run_cli: Run, server: KaptureEmulator, tmp_path: Path, name: str, data: bytes, words: str
 ) -> None:
     (tmp_path / name).write_bytes(data)

@@ -51,7 +51,7 @@ def test_a_customer_from_its_adding_to_its_pulling(call: Call, server: KaptureEm
     said = done(
         call(
             *("customers", "add", "--name", "Müller \x1b[31m& Co", "--phone", "0123"),
-            *("--code", "c1", "--field", "city=Köln", "--field", "organization=true"),
+            *("--code", "c1", "--set", "city=Köln", "--set", "organization=true"),
         )
     )
     [entry] = server.ledger.of("customers.add")
@@ -135,9 +135,9 @@ def test_a_whole_customer_from_a_file(call: Call, server: KaptureEmulator, tmp_p
         (("customers", "add", "--body", "-"), "[{}, {}]", InvalidInputError),
         (("customers", "add", "--body", "no.json"), None, OSError),
         (("customers", "add", "--name", "x", "--body", "-"), "{}", SystemExit),
-        (("customers", "add", "--name", "x", "--field", "phone"), None, SystemExit),
-        (("customers", "add", "--name", "x", "--field", "update=maybe"), None, SystemExit),
-        (("customers", "add", "--name", "x", "--field", "customer_name=y"), None, SystemExit),
+        (("customers", "add", "--name", "x", "--set", "phone"), None, SystemExit),
+        (("customers", "add", "--name", "x", "--set", "update=maybe"), None, InvalidInputError),
+        (("customers", "add", "--name", "x", "--set", "customer_name=y"), None, SystemExit),
         (("customers", "update", "1"), None, InvalidInputError),
         (("customers", "get"), None, InvalidInputError),
         (("customers", "get", "1"), None, NotFoundError),

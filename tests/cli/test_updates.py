@@ -162,7 +162,7 @@ def test_push_customers(run_cli: Run, server: KaptureEmulator, tmp_path: Path) -
     )
     push = ("push-customers", "p.csv", "--key", "code", "--map", "customer_name=customer_name")
     push += ("--map", "phone=phone", "--map", "email_id=Mail", "--map", "remarks=remarks")
-    push += ("--extra", "associate_fields.tier=tier", *QUICK, *ONE)
+    push += ("--map", "associate_fields.tier=tier", *QUICK, *ONE)
     done = run_cli(*push, "--check")
     assert "line 3: a customer needs a phone or an email_id" in done.stdout
     server.faults = FaultPlan.script(["close_after", "close_before", "failed"])

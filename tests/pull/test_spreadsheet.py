@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from kapture_async import InvalidInputError, KaptureClient
 from kapture_async._api import INDIA, codec_of
 from kapture_async._core.pull.sinks import CsvSink
-from kapture_async._core.push.csv import CsvRows
-from kapture_async._core.push.sources import Columns
+from kapture_async._core.push.sources.columns import Columns
+from kapture_async._core.push.sources.csv import CsvRows
 from kapture_async._core.spreadsheet import harmless, is_ours, plain
 from kapture_async.tickets.export import file_shape
 from kapture_async.tickets.models import TicketRow

@@ -19,10 +19,10 @@ from ..journal.marks import kept_in
 from ..journal.reader import ReadJournal
 from ..journal.records import State
 from ..outcome import Outcome
-from ..push.csv import CsvRows
 from ..push.report import NAMES
 from ..push.rows import Row
-from ..push.sources import Columns
+from ..push.sources.columns import Columns
+from ..push.sources.csv import CsvRows
 from ..testing.ledger import LedgerEntry
 from ..testing.runner import EmulatorProcess
 from .console import WORDS, console, count, heading, one_line, say, show_commands, show_error, table

@@ -33,7 +33,7 @@ from .saved_options import SavedOptions
 _DOUBTS_NAMED = 5
 _OPEN_NAMED = 5
 _CONTRADICTIONS_NAMED = 20
-LINE = re.compile(r"^line \d+: ")
+LINE = re.compile(r"^(?:line|row) \d+: ")
 """Precedes a reason; the line is shown beside it anyway."""
 _LOST = "no outcome was recorded"
 _SAID = "marked absent by you; will be sent next time"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,7 +18,9 @@ from ..journal.records import DOUBTS
 from ..journal.reference import digest_of
 from ..push.journaling import PROBED, SUSPICIOUS, KeyRules
 from ..push.rows import Row
-from ..push.sources import FileRows
+from ..push.sources.columns import listed
+from ..push.sources.mapping import guessed_key, guesses, write_mapping
+from ..push.sources.rows import FileRows
 from .commands import exit_codes
 from .console import (
     console,
@@ -28,6 +31,7 @@ from .console import (
     heading,
     json_line,
     one_line,
+    say,
     show_commands,
     show_error,
     table,
@@ -36,11 +40,20 @@ from .exit_codes import DONE, REJECTED, USAGE
 from .lint import Lint
 from .next_steps import push_command
 from .options import Target, positive
+from .output import new_file
 from .push_options import PushOptions
 from .running import reading
 from .saved_options import check_operation, check_shape, job_in, shape_of
 from .service import Service, Vendor
-from .source_file import KEY, announce, name_of_file, opened, rows_of
+from .source_file import (
+    KEY,
+    announce,
+    constants_of,
+    header_of,
+    name_of_file,
+    opened,
+    rows_of,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -176,7 +189,7 @@ def plan_file(
     plan = Plan(most=_BAD_SHOWN if screen.is_terminal else _BAD_KEPT)
     with opened(options.file) as stream:
         rows = rows_of(stream, options, service, plan.lint.look)
-        announce(rows, service)
+        announce(rows, constants_of(options, service))
         plan.read(rows, options, service)
     seconds = time.monotonic() - began
     _show(screen, plan, rows, options, rate)
@@ -196,6 +209,46 @@ def plan_file(
     return REJECTED if plan.look_at_keys else DONE
 
 
+def propose_mapping(options: PushOptions, service: Service, out: str) -> int:
+    """Write a mapping that the names of a file's columns suggest; returns the exit code.
+
+    Raises:
+        InvalidInputError: the names cannot be read, or the file exists.
+    """
+    header, sheet = header_of(options, service)
+    found = guesses(header, service.wire_fields, service.usual)
+    columns = {guess.field: guess.column for guess in found}
+    key = guessed_key(header)
+    with new_file(out) as file:
+        write_mapping(
+            file,
+            name_of_file(options),
+            header,
+            found,
+            key=key,
+            required=service.required,
+            sheet=sheet,
+            skip_title_rows=options.skip_title_rows,
+        )
+    screen = console()
+    heading(screen, f"Guessed from the names of the columns, and written to {out}")
+    rows = [(guess.field, one_line(guess.column, 40), guess.why) for guess in found]
+    if key is not None:
+        rows.append(("(key)", one_line(key, 40), "identifies each row"))
+    rows += [
+        (name, "?", "required: no column looks like it")
+        for name in service.required
+        if name not in columns
+    ]
+    screen.print(table("name name text", rows))
+    if left := [name for name in header if name and name not in columns.values()]:
+        say(f"not sent: {listed(left)}", style="dim")
+    command = shlex.join([*service.program.split(), "plan", options.file, "--mapping", out])
+    show_commands(screen, [("correct the file, and see what a push would do:", command)])
+    screen.print()
+    return DONE
+
+
 def _known(plan: Plan, rows: FileRows, options: PushOptions, service: Service) -> KnownRows | None:
     """What the journal has; ``None`` if there is none."""
     path = options.journal_path
@@ -205,7 +258,9 @@ def _known(plan: Plan, rows: FileRows, options: PushOptions, service: Service) -
     plan.journal = path
     check_operation(path, stored, service.operation)
     if options.key != KEY:
-        shape = shape_of(options.columns, rows.used, service.filled_in, options.shaping)
+        shape = shape_of(
+            options.columns, rows.used, constants_of(options, service), options.shaping
+        )
         check_shape(path, stored, options.keys, shape)
     plan.states = Counter()
     with ReadJournal.open_to_read(path) as journal:
@@ -445,9 +500,23 @@ class KnownRows:
 @click.option(
     "--rate", type=positive, metavar="PER_SECOND", help="Tickets per second, to estimate the time."
 )
-def plan(vendor: Vendor, options: PushOptions, target: Target, rate: float | None) -> int:
+@click.option(
+    "--write-mapping",
+    metavar="FILE.toml",
+    help="Only read the names of the columns, guess what they are, and write a file for --mapping.",
+)
+def plan(
+    vendor: Vendor,
+    options: PushOptions,
+    target: Target,
+    rate: float | None,
+    write_mapping: str | None,
+) -> int:
     """Show what a push of FILE would do: which rows cannot be sent, what looks wrong, how long
     it takes, and which rows the journal knows already. Sends nothing.
 
     It takes the options of push: change one word to run the push."""
-    return plan_file(options, vendor.service(options), target, rate=rate)
+    service = vendor.service(options)
+    if write_mapping is not None:
+        return propose_mapping(options, service, write_mapping)
+    return plan_file(options, service, target, rate=rate)

@@ -45,7 +45,7 @@ from .push_run import PushRun
 from .push_source import held_push, push_settings, save_the_end, source_for
 from .running import run
 from .service import Service, Vendor
-from .source_file import announce, name_of_file, opened, rows_of, size_of, work_of
+from .source_file import announce, constants_of, name_of_file, opened, rows_of, size_of, work_of
 from .until_done import push_to_the_end
 
 _LINES_SHOWN = 12
@@ -53,11 +53,12 @@ _LINES_SHOWN = 12
 
 @exit_codes
 def push(vendor: Vendor, options: PushOptions, target: Target) -> int:
-    """Push a FILE of tickets: CSV with a header line, or JSON Lines; `-` is standard input.
+    """Push a FILE of tickets: CSV, JSON, a spreadsheet, Parquet or Arrow, also packed; `-` is
+    standard input.
 
     FIELDS
 
-    A CSV cell is sent as the text it is; empty cells and columns that are not mapped are not
+    A cell is sent as the text it shows; empty cells and columns that are not mapped are not
     sent. A row that cannot be sent, or is rejected, never stops the others.
 
     A journal records what was sent and the results. Rerun the same command to resume, however
@@ -90,7 +91,7 @@ def push_file(options: PushOptions, target: Target, service: Service) -> int:
 def _push_once(options: PushOptions, target: Target, service: Service) -> int:
     with failure_as_json(options), opened(options.file) as stream:
         rows = rows_of(stream, options, service)
-        announce(rows, service)
+        announce(rows, constants_of(options, service))
         source = source_for(rows, options, target, service)
         settings = target.settings(may_prompt=options.file != STDIN)
         title = f"Pushing {one_line(name_of_file(options), 40)}"
@@ -196,7 +197,7 @@ def push_one(options: PushOptions, target: Target, service: Service) -> int | No
     wanted, else the exit code."""
     with opened(options.file) as stream:
         rows = rows_of(stream, options, service)
-        announce(rows, service)
+        announce(rows, constants_of(options, service))
         journal = options.journal_path
         source = source_for(rows, options, target, service)
         assert source is not None

@@ -21,7 +21,7 @@ from ..errors import (
 )
 from ..outcome import Outcome
 from ..push.report import Summary
-from ..push.sources import FileRows
+from ..push.sources.rows import FileRows
 from .console import (
     MEANINGS,
     STYLES,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 import click
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from ..errors import RejectedError
 from ..journal.address import SCHEMA, is_address, masked
 from ..journal.records import LATER
 from ..push.push import MAX_CONCURRENCY
-from ..push.sources import Columns
+from ..push.sources.columns import Columns
+from ..push.sources.mapping import MappingFile, read_mapping
 from .options import SUFFIX, Decorator, OptionGroup, journal_at, pairs, section, typed
 
 _JOURNAL = ("journal", "job", "journal_schema", "shard", "no_journal")
@@ -42,6 +44,8 @@ class PushOptions(OptionGroup):
         reference_places: the values of ``--reference``.
         key_help: what ``--key`` is for.
         reference_means: where the text reference stands.
+        dotted_help: what the help of ``--map`` says of dotted fields.
+        from_mapping: what of the options is in the mapping file.
     """
 
     reference_places: ClassVar[str] = "text|none"
@@ -50,13 +54,19 @@ class PushOptions(OptionGroup):
         "are recognized by their content."
     )
     reference_means: ClassVar[str] = "the ticket's text"
+    dotted_help: ClassVar[str] = ""
     saved: ClassVar[tuple[str, ...]] = (
-        *("map", "key", "max_concurrency", "max_rate", "timeout", "reference", "no_payload"),
-        *("keys_exact", "new_keys", "format", "delimiter", "encoding"),
+        *("map", "set", "date_format", "key", "max_concurrency", "max_rate", "timeout"),
+        *("reference", "no_payload", "keys_exact", "new_keys"),
+        *("format", "sheet", "skip_title_rows", "delimiter", "encoding"),
     )
 
     file: str
     map: tuple[str, ...] = ()
+    set: tuple[str, ...] = ()
+    date_format: tuple[str, ...] = ()
+    mapping: str | None = None
+    from_mapping: MappingFile = field(factory=MappingFile)
     key: str | None = None
     max_concurrency: int = MAX_CONCURRENCY
     max_rate: float | None = None
@@ -85,6 +95,8 @@ class PushOptions(OptionGroup):
     verify: bool = False
     check: bool = False
     format: str | None = None
+    sheet: str | None = None
+    skip_title_rows: int = 0
     delimiter: str | None = None
     encoding: str | None = None
 
@@ -93,10 +105,43 @@ class PushOptions(OptionGroup):
         """The options of the subclass."""
         return ()
 
+    @classmethod
+    def of(cls, values: Mapping[str, Any], context: click.Context) -> Self:
+        """See :class:`.OptionGroup`; with what the mapping file adds to the options."""
+        made = super().of(values, context)
+        if made.mapping is None:
+            return made
+        file = read_mapping(made.mapping)
+        return evolve(
+            made,
+            from_mapping=file,
+            map=_with(made.map, file.map),
+            set=_with(made.set, file.set),
+            date_format=_with(made.date_format, file.date_format),
+            key=made.key or file.key,
+            sheet=made.sheet or file.sheet,
+            skip_title_rows=made.skip_title_rows or file.skip_title_rows,
+        )
+
     @property
     def columns(self) -> Columns:
         """Which column goes where."""
-        return Columns(fields=pairs(self.map, option="--map"), key=self.key)
+        return Columns(
+            fields=pairs(self.map, option="--map"),
+            as_list=self.objects_as_list,
+            key=self.key,
+            dates=pairs(self.date_format, option="--date-format"),
+        )
+
+    @property
+    def constants(self) -> dict[str, str]:
+        """What ``--set`` gives to rows that lack it."""
+        return pairs(self.set, option="--set")
+
+    @property
+    def objects_as_list(self) -> bool:
+        """Whether objects that a tenant defines are sent as lists of one."""
+        return True
 
     @property
     def keys(self) -> str | None:
@@ -149,9 +194,13 @@ class PushOptions(OptionGroup):
         return None if self.reference == "none" else "text"
 
     @property
-    def shaping(self) -> dict[str, str | None]:
+    def shaping(self) -> dict[str, Any]:
         """Settings, beside the columns, that change what is sent."""
-        return {"encoding": self.encoding}
+        return {
+            "encoding": self.encoding,
+            "sheet": self.sheet,
+            "dates": pairs(self.date_format, option="--date-format"),
+        }
 
     @property
     def needing_journal(self) -> list[str]:
@@ -193,7 +242,19 @@ class PushOptions(OptionGroup):
 
     def as_arguments(self) -> list[str]:
         """The file and the options that say what is pushed, as they are typed."""
-        return [self.file, *typed(self.options(), self.values(*_JOURNAL))]
+        values = self.values(*_JOURNAL, "mapping")
+        if self.mapping is not None:
+            file = self.from_mapping
+            for name, given in (
+                ("map", file.map),
+                ("set", file.set),
+                ("date_format", file.date_format),
+            ):
+                values[name] = [v for v in values.get(name, ()) if v not in _pairs(given)]
+            for name in ("key", "sheet", "skip_title_rows"):
+                if values.get(name) == getattr(file, name):
+                    values.pop(name, None)
+        return [self.file, *typed(self.options(), values)]
 
     @classmethod
     def options(cls) -> tuple[Decorator, ...]:
@@ -205,9 +266,27 @@ class PushOptions(OptionGroup):
                 click.option(
                     "--map",
                     multiple=True,
-                    metavar="WIRE=COLUMN",
-                    help="Send COLUMN as the field WIRE. Otherwise columns named like the "
-                    "service's documented fields are sent. Repeatable.",
+                    metavar="FIELD=COLUMN",
+                    help=f"Send COLUMN as FIELD{cls.dotted_help}. Otherwise columns named like "
+                    "the service's documented fields are sent. Repeatable.",
+                ),
+                click.option(
+                    "--set",
+                    multiple=True,
+                    metavar="FIELD=VALUE",
+                    help="Send VALUE as FIELD in rows that have none. Repeatable.",
+                ),
+                click.option(
+                    "--date-format",
+                    multiple=True,
+                    metavar="COLUMN=FORMAT",
+                    help="How dates are written in COLUMN, such as 'Due=%d/%m/%Y'; they are sent "
+                    "as YYYY-MM-DD. Repeatable.",
+                ),
+                click.option(
+                    "--mapping",
+                    metavar="FILE.toml",
+                    help="Take all of that from a file; `plan --write-mapping` proposes one.",
                 ),
                 click.option("--key", metavar="COLUMN", help=cls.key_help),
                 *cls.own_options(),
@@ -219,8 +298,18 @@ class PushOptions(OptionGroup):
                 ),
                 click.option(
                     "--format",
-                    type=click.Choice(["csv", "jsonl"]),
-                    help="Otherwise by the name of FILE.",
+                    type=click.Choice(["csv", "jsonl", "json"]),
+                    help="Of text; otherwise by what FILE contains, and its name.",
+                ),
+                click.option(
+                    "--sheet", metavar="NAME", help="Of a spreadsheet with more than one."
+                ),
+                click.option(
+                    "--skip-title-rows",
+                    type=click.IntRange(0),
+                    default=0,
+                    metavar="N",
+                    help="Rows above the one with the names of the columns.",
                 ),
                 click.option(
                     "--delimiter",
@@ -394,3 +483,13 @@ def _names_below(kind: type[Exception]) -> frozenset[str]:
 
 def _as_typed(_: click.Context, __: click.Parameter, given: str | None) -> str | None:
     return "\t" if given == "\\t" else given
+
+
+def _pairs(values: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(f"{name}={value}" for name, value in values.items())
+
+
+def _with(given: tuple[str, ...], file: Mapping[str, str]) -> tuple[str, ...]:
+    """Pairs with those of a file in front that they do not override."""
+    names = {pair.partition("=")[0] for pair in given}
+    return (*_pairs({name: v for name, v in file.items() if name not in names}), *given)

@@ -13,13 +13,13 @@ from ..errors import JournalError
 from ..journal.records import Job
 from ..journal.storages import put_source
 from ..push.journaling import SourceFile
-from ..push.sources import FileRows
+from ..push.sources.rows import FileRows
 from .console import say
 from .options import Target
 from .push_options import PushOptions
 from .saved_options import SavedOptions, check_operation, check_shape, job_in, shape_of
 from .service import Service
-from .source_file import KEY
+from .source_file import KEY, constants_of
 
 
 def push_settings(options: PushOptions) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def source_for(
                 stderr=True,
             )
         return None
-    shape = shape_of(options.columns, rows.used, service.filled_in, options.shaping)
+    shape = shape_of(options.columns, rows.used, constants_of(options, service), options.shaping)
     stored = job_in(path, restored=options.restored)
     if stored is not None:
         check_operation(path, stored, service.operation)

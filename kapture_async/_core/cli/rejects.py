@@ -14,7 +14,7 @@ from attrs import define, field
 from ..errors import InvalidInputError
 from ..journal.reader import ReadJournal
 from ..journal.records import DOUBTS, Job, RowView, State, entry_name, goes_again, later_of
-from ..push.sources import RAW
+from ..push.sources.rows import RAW
 from ..spreadsheet import harmless
 from .console import console, count, say, show_commands, warn
 from .exit_codes import DONE
@@ -26,7 +26,10 @@ from .service import Service, Vendor
 from .source_file import ADDED, KEY
 
 _PATH = "."
-_OF_THE_FILE = ("map", "extra", "key", "format", "delimiter", "encoding")
+_OF_THE_FILE = (
+    *("map", "set", "date_format", "key", "format", "sheet", "skip_title_rows"),
+    *("delimiter", "encoding"),
+)
 """Options that are not for a file that `rejects` made."""
 
 
@@ -196,7 +199,7 @@ def _next_step(
     if flat:
         if set(shape.plain) - set(service.wire_fields):
             command += [part for name in shape.plain for part in ("--map", f"{name}={name}")]
-        command += [part for name in shape.nested for part in ("--extra", f"{name}={name}")]
+        command += [part for name in shape.nested for part in ("--map", f"{name}={name}")]
     command += ["--key", KEY, "--journal", path]
     if saved is not None:
         kept = {name: v for name, v in saved.options.items() if name not in _OF_THE_FILE}

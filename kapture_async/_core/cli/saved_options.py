@@ -16,7 +16,7 @@ from ..errors import JournalError
 from ..journal.reader import ReadJournal
 from ..journal.records import Job
 from ..journal.storages import exists
-from ..push.sources import Columns
+from ..push.sources.columns import Columns
 
 _VERSION = 2
 
@@ -54,7 +54,7 @@ class SavedOptions:
             if said.pop("version") != _VERSION or said.pop("command") != "push":
                 return None
             said["headers"] = tuple(said["headers"])
-            said["options"], said["target"] = dict(said["options"]), dict(said["target"])
+            said["options"], said["target"] = _renamed(said["options"]), dict(said["target"])
             return cls(**said)
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
@@ -99,6 +99,16 @@ class SavedOptions:
         return evolve(self, size=found.st_size, changed=found.st_mtime_ns)
 
 
+def _renamed(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as journals of earlier versions have them, under the names of today."""
+    found = dict(options)
+    if fields := found.pop("extra", ()):
+        found["map"] = [*found.get("map", ()), *fields]
+    if shape := found.pop("extra_shape", None):
+        found["object_shape"] = shape
+    return found
+
+
 def job_in(path: str, *, restored: bool = False) -> Job | None:
     """What the journal at this path is for; ``None`` if it does not exist.
 
@@ -119,7 +129,7 @@ def shape_of(
     columns: Columns,
     used: Mapping[str, str],
     fixed: Mapping[str, str],
-    further: Mapping[str, str | None],
+    further: Mapping[str, Any],
 ) -> str:
     """How rows are made from the columns of a file, as a journal stores and compares it.
 
@@ -130,7 +140,7 @@ def shape_of(
         further: other settings that change what is sent.
     """
     shape: dict[str, Any] = {"columns": dict(used), "fixed": dict(fixed)}
-    if columns.extra and not columns.extra_as_list:
+    if columns.nested and not columns.as_list:
         shape["extra"] = "object"
     shape |= {name: value for name, value in further.items() if value}
     return json.dumps(shape, sort_keys=True, ensure_ascii=False)

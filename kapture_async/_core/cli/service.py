@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from attrs import Factory, evolve, frozen
 
 from ..journal.reader import job_at
-from ..push.sources import Build
+from ..push.sources.rows import Build
 from .options import Target
 from .push_run import Connect
 
@@ -37,6 +38,9 @@ class Service:
         required: fields without which nothing can be pushed.
         fills: further required fields, each with the value of the option of its name, for rows
             that lack it; ``None`` if that was not given.
+        usual: what columns are usually called, by wire name.
+        only_these: rows have no other fields than ``wire_fields``.
+        zone: of the service's dates.
         build: a row from a mapping by wire names.
         check: raises ``InvalidInputError`` for a row that could not be encoded.
         connect: makes a client.
@@ -66,6 +70,9 @@ class Service:
     command: str = "push"
     resource: str = "tickets"
     fills: Mapping[str, str | None] = Factory(dict)
+    usual: Mapping[str, tuple[str, ...]] = Factory(dict)
+    only_these: bool = False
+    zone: tzinfo = UTC
     get_tickets: Callable[[Any, Sequence[str]], Awaitable[Mapping[str, TicketTexts]]] | None = None
 
     @property

@@ -12,19 +12,13 @@ import click
 from attrs import evolve
 
 from ..errors import InvalidInputError
-from ..push.csv import CsvRows
-from ..push.jsonl import JsonlRows
-from ..push.sources import (
-    RAW,
-    Columns,
-    FileRows,
-    check_start,
-    delimiter_of,
-    format_of,
-    is_array,
-    listed,
-    no_array,
-)
+from ..push.sources.arrow import ArrowRows
+from ..push.sources.columns import Columns, filled, listed, nearest
+from ..push.sources.csv import CsvRows
+from ..push.sources.file import Found, found_in
+from ..push.sources.json import JsonRows
+from ..push.sources.rows import RAW, FileRows
+from ..push.sources.sheet import SheetRows
 from .console import count, say, warn
 from .progress import Work
 from .push_options import STDIN, PushOptions
@@ -60,6 +54,8 @@ def rows_of(
     options: PushOptions,
     service: Service,
     watch: Callable[[Mapping[str, Any]], None] | None = None,
+    *,
+    quiet: bool = False,
 ) -> FileRows:
     """The rows of the file, read as the options say.
 
@@ -68,12 +64,13 @@ def rows_of(
         options: what was asked for.
         service: what is pushed to.
         watch: called with the content of each row, by wire names; then encoding is checked, too.
+        quiet: say nothing of how it is read.
 
     Raises:
         InvalidInputError: its header cannot be used.
         click.UsageError: the options do not say enough.
     """
-    rows = _rows_of(stream, options, service, watch)
+    rows = _rows_of(stream, options, service, watch, quiet=quiet)
     if options.shared:
         rows.share(os.path.basename(options.file) if options.file != STDIN else "-", options.part)
     return rows
@@ -84,40 +81,58 @@ def _rows_of(
     options: PushOptions,
     service: Service,
     watch: Callable[[Mapping[str, Any]], None] | None,
+    *,
+    quiet: bool,
 ) -> FileRows:
-    format_ = options.format or format_of(options.file)
-    if format_ is None:
-        _check_start(stream)
-        raise click.UsageError(
-            "cannot tell the format from the file name; add --format csv or jsonl"
-        )
     if options.delimiter is not None and len(options.delimiter) != 1:
         raise click.BadParameter("must be one character, or \\t", param_hint="--delimiter")
-    build = service.build_row
-    if watch is not None:
-        build = functools.partial(_built_and_watched, service, watch)
-    columns = columns_of(options)
-    if format_ == "jsonl":
-        return JsonlRows(
-            stream,
+    found = found_in(stream, options.file, options.encoding)
+    format_ = _format_of(found, options)
+    if found.words and not quiet:
+        what = (*found.words, format_.upper()) if format_ in ("csv", "json") else found.words
+        say(f"reading {name_of_file(options)}: {', '.join(what)}", style="dim", stderr=True)
+    constants = options.constants
+    fill = functools.partial(filled, constants=constants, as_list=options.objects_as_list)
+    build = functools.partial(_built, service, fill if constants else None, watch)
+    columns = evolve(columns_of(options), zone=service.zone)
+    _check_fields((*columns.fields, *constants), service, quiet=quiet)
+    reading: Mapping[str, Any] = {"wire_fields": service.wire_fields}
+    required = tuple(name for name in service.required if name not in constants)
+    table: Mapping[str, Any] = {**reading, "required": required}
+    skip = options.skip_title_rows
+    if options.sheet is not None and format_ != "sheet":
+        raise InvalidInputError("--sheet is for spreadsheets, and the file is none")
+    if skip and format_ in ("json", "arrow"):
+        raise InvalidInputError("--skip-title-rows is for spreadsheets and CSV files")
+    rows: FileRows
+    if format_ == "json":
+        rows = JsonRows(
+            found.stream,
             columns,
             functools.partial(_built_without_added, build),
-            wire_fields=service.wire_fields,
             whole=options.key == KEY,  # what `rejects` wrote
             encoding=options.encoding,
+            **reading,
         )
-    rows = CsvRows(
-        stream,
-        columns,
-        build,
-        wire_fields=service.wire_fields,
-        required=service.required,
-        delimiter=options.delimiter,
-        likely=delimiter_of(options.file),
-        encoding=options.encoding,
-    )
+    elif format_ == "sheet":
+        rows = SheetRows(found.stream, columns, build, sheet=options.sheet, skip=skip, **table)
+    elif format_ == "arrow":
+        rows = ArrowRows(found.stream, columns, build, **table)
+    else:
+        rows = CsvRows(
+            found.stream,
+            columns,
+            build,
+            delimiter=options.delimiter,
+            likely=found.likely_delimiter,
+            encoding=options.encoding,
+            skip=skip,
+            **table,
+        )
+    if isinstance(rows, JsonRows):
+        return rows
     for name, value in service.fills.items():
-        if value is None and name not in rows.used:
+        if value is None and name not in rows.used and name not in constants:
             raise InvalidInputError(
                 f"no column is mapped to {name!r}; the columns are {listed(rows.header)}",
                 next_step=f"Name its column with --map {name}=COLUMN, or set "
@@ -126,14 +141,37 @@ def _rows_of(
     return rows
 
 
-def _check_start(stream: BinaryIO) -> None:
-    """Refuse a file that holds no rows in any format."""
-    if size_of(stream) is None:
-        return  # reading may wait for ever
-    start = stream.read(16)
-    check_start(start)
-    if is_array(start):
-        raise no_array()
+def header_of(options: PushOptions, service: Service) -> tuple[list[str], str | None]:
+    """The names of the columns of a file, and of its sheet.
+
+    Raises:
+        InvalidInputError: they cannot be read.
+    """
+    bare = evolve(options, map=(), set=(), date_format=(), key=None)
+    anything = evolve(service, required=(), fills={})
+    with opened(options.file) as stream:
+        rows = rows_of(stream, bare, anything)
+        return rows.header, getattr(rows, "sheet", None)
+
+
+def _format_of(found: Found, options: PushOptions) -> str:
+    """How the rows are read: as asked for, if the content allows that."""
+    wanted = "json" if options.format == "jsonl" else options.format
+    if found.format in ("sheet", "arrow"):
+        if wanted is not None:
+            raise InvalidInputError(
+                f"the file is no text ({found.words[-1]})", next_step="Leave out --format."
+            )
+    elif wanted is not None:
+        return wanted
+    elif found.format is None:
+        raise click.UsageError("cannot tell the format from the file; add --format csv or json")
+    return found.format
+
+
+def constants_of(options: PushOptions, service: Service) -> dict[str, str]:
+    """What rows get that lack it."""
+    return {**service.filled_in, **options.constants}
 
 
 def columns_of(options: PushOptions) -> Columns:
@@ -143,12 +181,41 @@ def columns_of(options: PushOptions) -> Columns:
     return evolve(columns, entry=ENTRY) if options.key == KEY else columns
 
 
-def _built_and_watched(
-    service: Service, watch: Callable[[Mapping[str, Any]], None], content: dict[str, Any]
+def _check_fields(names: Sequence[str], service: Service, *, quiet: bool) -> None:
+    """See that the service has the fields that are named, or say which may be misspelled.
+
+    Raises:
+        InvalidInputError: it has not, and takes no others.
+    """
+    unknown = [name for name in names if "." not in name and name not in service.wire_fields]
+    for name in unknown:
+        like = nearest(name, service.wire_fields)
+        meant = f"; did you mean {like!r}?" if like else ""
+        if service.only_these:
+            raise InvalidInputError(
+                f"{name!r} is not a field of the service{meant}",
+                next_step=f"Its fields are {', '.join(service.wire_fields)}.",
+            )
+        if like and not quiet:
+            warn(f"{name!r} is not a documented field{meant}")
+    others = [name for name in unknown if not nearest(name, service.wire_fields)]
+    if others and not quiet:
+        say(f"not documented, sent all the same: {_names(others)}", style="dim", stderr=True)
+
+
+def _built(
+    service: Service,
+    fill: Callable[[dict[str, Any]], dict[str, Any]] | None,
+    watch: Callable[[Mapping[str, Any]], None] | None,
+    content: dict[str, Any],
 ) -> Any:
-    watch(content)
+    if watch is not None:
+        watch(content)
+    if fill is not None:
+        content = fill(content)
     row = service.build_row(content)
-    service.check(row)
+    if watch is not None:
+        service.check(row)
     return row
 
 
@@ -157,7 +224,7 @@ def _built_without_added(build: Callable[[dict[str, Any]], Any], content: dict[s
     return build({name: value for name, value in content.items() if name not in added})
 
 
-def announce(rows: FileRows, service: Service) -> None:
+def announce(rows: FileRows, constants: Mapping[str, str]) -> None:
     """Show which columns are sent, before anything is."""
     sent = [n if n == c else f"{n} from {c!r}" for n, c in rows.used.items()]
     if rows.open_ended:
@@ -165,8 +232,8 @@ def announce(rows: FileRows, service: Service) -> None:
         sent += [*first, "and any other documented field of a row"]
     if sent:
         say(f"sending columns: {', '.join(sent)}", stderr=True)
-    if service.filled_in:
-        given = (f"{name} {value}" for name, value in service.filled_in.items())
+    if constants:
+        given = (f"{name} {value}" for name, value in constants.items())
         say(f"filled in where missing: {', '.join(given)}", stderr=True)
     if rows.unused:
         say(f"not sending columns: {_names(rows.unused)}", style="dim", stderr=True)
@@ -204,6 +271,8 @@ def work_of(rows: FileRows, stream: BinaryIO, options: PushOptions, service: Ser
         service: what is pushed to.
     """
     size = size_of(stream)
+    if rows.total is not None:
+        return Work(lambda: rows.total)
     if size is None:
         return Work()
 
@@ -211,7 +280,7 @@ def work_of(rows: FileRows, stream: BinaryIO, options: PushOptions, service: Ser
         if size > _MOST_COUNTED:
             return None
         with opened(options.file) as again:
-            counted = rows_of(again, options, service.without_models())
+            counted = rows_of(again, options, service.without_models(), quiet=True)
             return sum(1 for _ in counted)
 
     return Work(total, lambda: stream.tell() / size if size else None)

@@ -16,7 +16,7 @@ from ..errors import HelpdeskError, JournalError, PushStoppedError
 from ..journal.address import is_address, stem_of
 from ..journal.records import Job
 from ..push.report import Summary
-from ..push.sources import FileRows
+from ..push.sources.rows import FileRows
 from ..push.until_done import UntilDone, WaitingToPush, push_until_done
 from ..reconcile.results import Reconciliation
 from .console import WORDS, clock, console, count, json_line, one_line, say
@@ -33,7 +33,15 @@ from .reconcile import patiently, present_between
 from .rejects import write_doubts
 from .running import run
 from .service import Service
-from .source_file import announce, name_of_file, opened, rows_of, size_of, work_of
+from .source_file import (
+    announce,
+    constants_of,
+    name_of_file,
+    opened,
+    rows_of,
+    size_of,
+    work_of,
+)
 from .startup import INTERRUPTED
 from .status import nothing_to_type, show_standing
 from .verify import verify_after_push
@@ -150,7 +158,7 @@ class Story:
             stream = stack.enter_context(opened(options.file))
             rows = rows_of(stream, options, service)
             if self.passes == 1:
-                announce(rows, service)
+                announce(rows, constants_of(options, service))
             source = source_for(rows, options, self._target, service)
             assert source is not None
             tell(f"pass {self.passes}: pushing {one_line(name_of_file(options), 60)}")

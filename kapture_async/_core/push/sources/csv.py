@@ -8,20 +8,23 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
-from ..errors import InvalidInputError
-from ..spreadsheet import is_ours, plain
-from .rows import Row
-from .sources import LONGEST_LINE, MARK, RAW, UNFIT, Build, Columns, FileRows, listed, written
+from ...errors import InvalidInputError
+from ...spreadsheet import is_ours, plain
+from ..rows import Row
+from .columns import Columns
+from .rows import MARK, RAW, Build, TableRows, written
+from .text import LONGEST_LINE, TextRows
 
 _DELIMITERS = ",;\t|"
 _SEP = re.compile(r'"?sep ?= ?"{0,2}(\\t|[^" \r\n])?"{0,3}[,;\t| ]*[\r\n]*', re.IGNORECASE)
 """Excel's own way to name the delimiter; a program that saves the file again may add its own."""
-_JSON = re.compile(r"(\[\s*(\{.*)?|\{\s*(\".*)?)", re.DOTALL)
+JSON = re.compile(r"(\[\s*(\{.*)?|\{\s*(\".*)?)", re.DOTALL)
+"""How JSON begins, unlike a header that begins with a bracket."""
 _QUOTED = re.compile(r'(?:(?<=[,;\t|])|^)"(?:[^"]|"")*(?:"|\Z)')
 """A quoted cell. A quote anywhere else, as in a size in inches, is an ordinary character."""
 
 
-class CsvRows(FileRows):
+class CsvRows(TextRows, TableRows):
     """The rows of a CSV file with a header line. An empty cell is a field left out.
 
     In a file that we wrote, the apostrophes that guard against formulas come off again.
@@ -36,10 +39,13 @@ class CsvRows(FileRows):
         delimiter: one character; otherwise detected from the header line.
         likely: the delimiter that the file's name suggests. Used if the header has it.
         encoding: otherwise detected from a byte order mark, or UTF-8.
+        skip: lines above the header, such as a title.
 
     Raises:
         InvalidInputError: the header cannot be read, or a column that was named is not there.
     """
+
+    _no_column = "Correct the name, or the delimiter."
 
     def __init__(
         self,
@@ -52,40 +58,24 @@ class CsvRows(FileRows):
         delimiter: str | None = None,
         likely: str | None = None,
         encoding: str | None = None,
+        skip: int = 0,
     ) -> None:
         super().__init__(stream, columns, build, encoding=encoding)
         # Process-wide, as the csv module has it; raised only, never lowered.
         csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
         self._lines = _Lines(self._next_line)
-        self.delimiter, self.header = self._read_header(delimiter, likely)
-        self._guarded = is_ours(self.header)
+        for _ in range(skip):
+            next(self._lines, "")
+            self._lines.begin_record()
+        self.delimiter, header = self._read_header(delimiter, likely)
+        self._guarded = is_ours(header)
         if self._guarded:
-            self.header = [plain(name) for name in self.header]
+            header = [plain(name) for name in header]
         # In a file of one column, a cell with the column's name may well be a cell.
-        self._names = frozenset(
-            name.casefold() for name in self.header if name and len(self.header) > 1
-        )
-        self._longest_name = max(map(len, self.header), default=0) + 2
-        self._least = max((n for n, name in enumerate(self.header, start=1) if name), default=0)
-        fields = dict(columns.fields)
-        if not fields:
-            fields = {name: name for name in wire_fields if name in self.header}
-        self._fields = [(name, self._place(column)) for name, column in fields.items()]
-        self._extra = [(name, self._place(column)) for name, column in columns.extra.items()]
-        self.used = fields | {".".join(name): c for name, c in columns.extra.items()}
-        missing = [name for name in required if name not in fields]
-        if missing:
-            raise InvalidInputError(
-                f"no column is mapped to {missing[0]!r}; the columns are {listed(self.header)}",
-                next_step=f"Name the column for it: {missing[0]}=COLUMN.",
-            )
-        self._key = None if columns.key is None else self._place(columns.key)
-        known = columns.entry is not None and columns.entry in self.header
-        self._entry = self.header.index(columns.entry) if known and columns.entry else None
-        taken = {place for _, place in (*self._fields, *self._extra)}
-        self.unused = tuple(
-            name for place, name in enumerate(self.header) if name and place not in taken
-        )
+        self._names = frozenset(name.casefold() for name in header if name and len(header) > 1)
+        self._longest_name = max(map(len, header), default=0) + 2
+        self._least = max((n for n, name in enumerate(header, start=1) if name), default=0)
+        self._bind(header, wire_fields, required)
 
     def _read(self) -> Iterator[Row[Any]]:
         for line, cells in self._records(self.delimiter):
@@ -164,28 +154,8 @@ class CsvRows(FileRows):
             next_step="Look for a missing or stray quote or delimiter there.",
         )
 
-    def _readable(self, cells: list[str]) -> dict[str, Any]:
-        content: dict[str, Any] = {name: written(cells[n]) for name, n in self._fields if cells[n]}
-        values = {name: written(cells[place]) for name, place in self._extra if cells[place]}
-        return content | self.columns.objects(values)
-
     def _raw(self, cells: list[str]) -> dict[str, Any]:
         return {RAW: written(self._lines.text.rstrip("\r\n"))}
-
-    def _content(self, cells: list[str]) -> dict[str, Any]:
-        content: dict[str, Any] = {}
-        for name, place in self._fields:
-            if text := cells[place]:
-                if UNFIT.search(text):
-                    raise self._unfit(self.header[place])
-                content[name] = text
-        if self._extra:
-            values = {name: cells[place] for name, place in self._extra if cells[place]}
-            for (_, inner), text in values.items():
-                if UNFIT.search(text):
-                    raise self._unfit(inner)
-            content |= self.columns.objects(values)
-        return content
 
     def _records(self, delimiter: str) -> Iterator[tuple[int, list[str] | InvalidInputError]]:
         """Each record with the line it begins on. A broken record does not spoil others:
@@ -227,10 +197,10 @@ class CsvRows(FileRows):
                 next_step="Name the file's encoding: often cp1252, or utf-16-le where a NUL "
                 "follows every letter.",
             )
-        if _JSON.fullmatch(first.strip()):
+        if JSON.fullmatch(first.strip()):
             raise InvalidInputError(
                 "the file is JSON, not CSV",
-                next_step="Name the format: --format jsonl, or format='jsonl'.",
+                next_step="Leave the format out, or name it: json.",
             )
         if delimiter is None:
             delimiter = likely if likely and likely in first else _delimiter_of(first)
@@ -246,21 +216,6 @@ class CsvRows(FileRows):
                         continue
                 raise InvalidInputError(f"the header line: {_csv_words(error)}") from None
             return delimiter, [name.strip() for name in record]
-
-    def _place(self, column: str) -> int:
-        places = [place for place, name in enumerate(self.header) if name == column.strip()]
-        if len(places) == 1:
-            return places[0]
-        if places:
-            numbers = " and ".join(str(place + 1) for place in places)
-            raise InvalidInputError(
-                f"the header has {column!r} more than once (columns {numbers})",
-                next_step="Give each column that is used a name of its own.",
-            )
-        raise InvalidInputError(
-            f"the file has no column {column!r}; it has {listed(self.header)}",
-            next_step="Correct the name, or the delimiter.",
-        )
 
 
 class _Lines(Iterator[str]):
