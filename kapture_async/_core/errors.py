@@ -305,7 +305,12 @@ class ConfirmationNeededError(PushStoppedError):
     """A push stopped because something looks wrong, and only you can say whether it is.
 
     Nothing of what looks wrong was sent. The next step names the setting to go ahead with.
+
+    Attributes:
+        journal: the path of the journal that the same rows were sent with before, if it is there.
     """
+
+    journal: str | None = None
 
 
 # --- the service refused it --------------------------------------------------------------------

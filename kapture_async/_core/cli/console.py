@@ -176,6 +176,7 @@ def heading(screen: Console, text: str) -> None:
 
 _COLUMNS: Mapping[str, Mapping[str, Any]] = {
     "word": {"min_width": 11, "no_wrap": True},
+    "state": {"min_width": 15, "no_wrap": True},
     "number": {"justify": "right", "no_wrap": True},
     "name": {"no_wrap": True, "overflow": "ellipsis", "max_width": 30},
     "bar": {"no_wrap": True, "overflow": "crop"},
@@ -188,8 +189,8 @@ def table(columns: str, rows: Iterable[Sequence[RenderableType]]) -> Table:
     """An indented table without lines.
 
     Args:
-        columns: what they hold: ``word``, ``number``, ``name``, ``bar``, ``line`` (one line each),
-            ``text``.
+        columns: what they hold: ``word``, ``state``, ``number``, ``name``, ``bar``, ``line`` (one
+            line each), ``text``.
         rows: a cell for each column; plain text is shown as it is.
     """
     from rich.table import Table

@@ -33,6 +33,7 @@ class Ended:
         unread: the source was not read to its end.
         first: what a person has to do before.
         options: further options that the next push needs.
+        journal: another one, which has the same rows: what is safe starts there.
         listed: the file in which the doubts were listed.
     """
 
@@ -40,6 +41,7 @@ class Ended:
     unread: bool = False
     first: str = ""
     options: Sequence[str] = ()
+    journal: str | None = None
     listed: str = ""
 
 
@@ -65,6 +67,9 @@ def next_steps(status: JournalStatus, service: Service, ended: Ended | None = No
         words = "another process is using the journal; look again later"
         return [(words, command("status", journal))]
     steps: list[Step] = []
+    if ended.journal is not None:
+        words = "another journal has these rows: see how its push stands"
+        steps.append((words, command("status", ended.journal)))
     file = None if status.saved is None else status.saved.file
     rest = ended.unread or (status.unread is not None and file is not None)
     if ended.push is not None and "--shard" in ended.push:

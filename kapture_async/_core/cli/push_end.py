@@ -14,6 +14,7 @@ import click
 from ..errors import (
     AuthenticationError,
     ConfirmationNeededError,
+    ConnectError,
     HelpdeskError,
     JournalError,
     PushStoppedError,
@@ -322,18 +323,24 @@ def ended(
     error, first, more = pushing.stopped, "", list[str]()
     again = rows is not None and (options.from_pipe or options.shard is not None)
     if isinstance(error, ConfirmationNeededError):
-        first = "if you want to send them anyway, "
-        more = ["--new-journal" if "--new-journal" in error.next_step else "--new-keys"]
+        twice = "--new-journal" in error.next_step
+        first = "only to send them twice, " if twice else "only if they are new tickets, "
+        more = ["--new-journal" if twice else "--new-keys"]
     elif isinstance(error, PushStoppedError) and not error.temporary:
         cause = error.__cause__
         if isinstance(cause, RejectedError) and not isinstance(cause, AuthenticationError):
             first, more = "once the cause is fixed, ", ["--rejected-too"]
+    if isinstance(error, PushStoppedError) and isinstance(error.__cause__, ConnectError):
+        first = "once the server can be reached, "
+    elif isinstance(error, JournalError):  # a full disk, for example
+        first = "once that is fixed, "
     return Ended(
         push=[*options.as_arguments(), *target.as_arguments()] if again else None,
         unread=pushing.unlisted or error is not None,
         first=first,
         options=more,
         listed=listed,
+        journal=getattr(error, "journal", None),
     )
 
 

@@ -192,7 +192,7 @@ class PushRun:
             self._unreached = None
             words = f"the server could not be reached for the first {_FIRST_UNREACHED} rows"
             self.stopped = PushStoppedError(f"push stopped: {words}: {error.message}")
-            self.stopped.temporary = True
+            self.stopped.temporary, self.stopped.__cause__ = True, error
             self._stop(words)
 
     async def go(

@@ -107,7 +107,7 @@ def show_standing(screen: Console, status: JournalStatus) -> None:
     job, counts = status.job, status.counts
     wide = max(screen.width, 40)
     heading(screen, one_line(f"{status.path}: {job.operation} to {job.target}", wide))
-    share = f"{percent(counts.accepted / counts.rows)} " if counts.rows else ""
+    share = f"{100 * counts.accepted // counts.rows} % " if counts.rows else ""
     there = [f"{share}{_of_all(status)}" if counts.rows else "nothing was pushed yet"]
     if status.changed:
         there.append(f"{status.changed:,} changed in the file since")
@@ -133,7 +133,7 @@ def show_standing(screen: Console, status: JournalStatus) -> None:
             (Text(*_SHOWN[state]), f"{number:,}", Text(one_line(words), "dim"))
             for state, words, number in shown
         ]
-    screen.print(table("word number line", rows))
+    screen.print(table("state number line", rows))
     notes = []
     if status.older_copy:
         notes.append("an older copy: it does not know all that was sent; use the newest one")

@@ -314,8 +314,11 @@ class OtherJournals:
             way = f"To resume that push, use its journal: --journal {mark.path}."
         else:
             way = "To resume that push, restore its journal, and use --restored (restored=True)."
-        return ConfirmationNeededError(
+        error = ConfirmationNeededError(
             f"{what}: {mark.sent:,} of its rows (last sent {day}) {are} in the helpdesk, and a new "
             "journal would send them again",
             next_step=f"{way} To send them again, use --new-journal (Python: new_journal=True).",
         )
+        if mark.path != self._path and mark.is_there:
+            error.journal = mark.path
+        return error
