@@ -12,9 +12,9 @@ from .phase import Attempt as Attempt
 from .phase import Effect as Effect
 from .phase import Phase as Phase
 from .pull.pages import Pages as Pages
+from .push.counts import PushCounts as PushCounts
+from .push.counts import PushReport as PushReport
 from .push.push import Push as Push
-from .push.push import PushCounts as PushCounts
-from .push.push import PushReport as PushReport
 from .push.rows import Row as Row
 from .push.rows import Source as Source
 from .reconcile.doctor import Diagnosis as Diagnosis

@@ -38,9 +38,9 @@ async def test_outcomes_on_their_way_to_the_disk_are_still_told(
             on_disk.wait(10)
         return write(storage, batch)
 
-    async def noticed(recorder: JournalBridge) -> None:
+    async def noticed(bridge: JournalBridge[Any]) -> None:
         closing.set()  # its first call that waits for the journal's thread
-        await close_books(recorder)
+        await close_books(bridge)
 
     monkeypatch.setattr(SQLiteStorage, "write", slowly)
     monkeypatch.setattr(JournalBridge, "close_books", noticed)

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from attrs import define, field
+from attrs import define, evolve, field
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -31,11 +31,14 @@ from kapture_async import (
 )
 from kapture_async._core.journal.records import Job, State
 from kapture_async._core.journal.reference import append_marker, references_in
-from kapture_async._core.push.journaling import JournalBridge, RowCodec
+from kapture_async._core.push.push import Push
+from kapture_async._core.push.row_codec import RowCodec
 from kapture_async._core.push.rows import InFlightRow
+from kapture_async._core.push.settings import PushSettings
 from kapture_async._core.reconcile.evidence import ListedTicket
 from kapture_async._core.reconcile.lookup import LookupMethods
 from kapture_async._core.reconcile.reconcile import reconcile
+from kapture_async._core.transport.retry import NO_RETRY
 
 from ..driven import Driven
 
@@ -57,6 +60,10 @@ ENDINGS = (
     "late",  # no answer; it is executed at some time within the settle time
 )
 DEATHS = ("before it is sent", "after it was executed", "and it is executed late")
+
+
+async def never(row: str) -> Any:
+    raise AssertionError("the engine is not run: the rules below send")
 
 
 class Died(Exception):
@@ -93,7 +100,7 @@ class Service:
 
 @define
 class Ended:
-    """As much of an outcome as a recorder wants to know."""
+    """As much of an outcome as the bridge wants to know."""
 
     name: str
     error: HelpdeskError | None = None
@@ -110,8 +117,6 @@ class Lives(RuleBasedStateMachine):
         self.source: list[Row[str]] = []
         self.left: list[Any] = []
         self.in_flight: list[InFlightRow[Any]] = []
-        self.waiting = 0
-        """Rows that the recorder keeps until the source is at its end."""
         self.accepted: set[str] = set()
 
     @initialize()
@@ -123,26 +128,27 @@ class Lives(RuleBasedStateMachine):
 
     def use_journal(self) -> None:
         self.journal = self.store.journal
-        self.recorder = JournalBridge(self.store.path, RECORDS)
-        self.recorder.use(self.journal, lambda lives, problem: None, lambda ended, problem: None)
-        self.recorder.serve(self.one_more_waits, self.must_not_stop)
-        self.waiting = 0
+        settings = PushSettings(journal=self.store.path, keep_going=True, give_up_after=None)
+        self.push = Push(
+            (), never, settings, service="s", operation="o", retry=NO_RETRY, codec=RECORDS
+        )
+        assert self.push._bridge is not None
+        self.bridge = self.push._bridge
+        self.bridge.use(self.journal)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return self.store.run(coroutine)
 
     def end(self, live: InFlightRow[Any], how: Ended) -> None:
         async def work() -> None:
-            self.recorder.end(live, how)  # type: ignore[arg-type]
+            self.bridge.end(live, how)  # type: ignore[arg-type]
             await self.journal.call(lambda session: None)
 
         self.run(work())
 
-    def one_more_waits(self) -> None:
-        self.waiting += 1
-
-    def must_not_stop(self, error: HelpdeskError) -> None:
-        raise AssertionError("nothing here stops a push") from error
+    @invariant()
+    def nothing_stops_the_push(self) -> None:
+        assert not hasattr(self, "push") or self.push.stop_reason is None
 
     def teardown(self) -> None:
         try:
@@ -219,20 +225,22 @@ class Lives(RuleBasedStateMachine):
         self.left = self.run(self.rest(True))
 
     async def rest(self, from_journal: bool) -> list[Any]:
-        return [row async for row in self.recorder.rest(from_journal=from_journal)]
+        self.bridge.settings = evolve(self.bridge.settings, from_journal=from_journal)
+        return [row async for row in self.bridge.rest()]
 
     def intend(self, row: Any) -> InFlightRow[Any] | None:
         """What the engine does before it sends; ``None`` if it shall not, or not yet."""
         live: InFlightRow[Any] = row if isinstance(row, InFlightRow) else InFlightRow(0, row, 0.0)
-        waiting = self.waiting
+        waiting = self.bridge.waiting
 
         async def work() -> None:
-            self.recorder.begin(live)
+            self.bridge.begin(live)
             await self.journal.call(lambda session: None)
 
         self.run(work())
         if live.entry is None:
-            assert (live.known is None) == (self.waiting > waiting), "no reason is given"
+            told = live.known is not None or live.last is not None
+            assert told != (self.bridge.waiting > waiting), "no reason is given"
             return None
         self.check_unsent(live)
         return live
@@ -250,10 +258,10 @@ class Lives(RuleBasedStateMachine):
         elif ending == "put off":
 
             async def defer() -> None:
-                self.recorder.defer(live, RateLimitedError("wait"))
+                self.bridge.defer(live, RateLimitedError("wait"))
                 await self.journal.call(lambda session: None)
                 self.service.pass_time(1.0)
-                await self.recorder.again(live)
+                await self.bridge.again(live)
 
             self.run(defer())
             self.check_unsent(live)

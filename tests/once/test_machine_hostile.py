@@ -90,14 +90,14 @@ class HostileLives(Lives):
             ways = LookupMethods(look=self.service.look)
             search = RestoredSearch(self.journal, ways, longest=None, now=lambda: self.service.now)
             self.run(search.begin())
-            self.recorder._search = search
+            self.bridge._screening.search = search
 
     def intend(self, row: Any) -> InFlightRow[Any] | None:
-        if self.recorder._search is None:
+        if self.bridge._screening.search is None:
             return super().intend(row)
         live: InFlightRow[Any] = row if isinstance(row, InFlightRow) else InFlightRow(0, row, 0.0)
-        self.run(self.recorder.screen([live]))
-        if live.sighted is not None and live.sighted.kind == "unsettled":
+        self.run(self.bridge._screening.look_at([live]))
+        if live.found is not None and live.found.kind == "unsettled":
             return None
         return super().intend(live)
 

@@ -15,8 +15,8 @@ from kapture_async._core.journal import writer
 from kapture_async._core.journal.reader import ReadJournal
 from kapture_async._core.journal.records import Job, State
 from kapture_async._core.journal.reference import append_marker
-from kapture_async._core.push.journaling import JournalBridge, RowCodec
 from kapture_async._core.push.push import Push
+from kapture_async._core.push.row_codec import RowCodec
 from kapture_async._core.push.settings import PushSettings
 from kapture_async._core.transport.retry import RetryPolicy
 
@@ -43,7 +43,7 @@ def push_of(rows: Any, journal: Path, *, send: Any = None, **more: Any) -> Push[
         service="s",
         operation="o",
         retry=RetryPolicy(),
-        recorder=JournalBridge(journal, records),
+        codec=records,
     )
 
 

@@ -28,7 +28,7 @@ from kapture_async import (
 )
 from kapture_async._core.journal.records import LATER
 from kapture_async._core.push import throttle
-from kapture_async._core.push.journaling import SourceFile
+from kapture_async._core.push.row_codec import SourceFile
 from kapture_async._core.push.stop_rules import MOST_ALIKE, StopRules, kind_of
 from kapture_async.testing import Fault, FaultPlan, KaptureEmulator
 from support_async import SupportClient

@@ -16,7 +16,7 @@ from ..journal.keys import fold
 from ..journal.reader import ReadJournal
 from ..journal.records import DOUBTS
 from ..journal.reference import digest_of
-from ..push.journaling import PROBED, SUSPICIOUS, KeyRules
+from ..push.keys import PROBED, SUSPICIOUS, KeyRules
 from ..push.rows import Row
 from ..push.sources.columns import listed
 from ..push.sources.mapping import guessed_key, guesses, write_mapping

@@ -17,8 +17,8 @@ from ..journal.reader import ReadJournal
 from ..journal.records import Job, State
 from ..outcome import Outcome
 from ..push.events import PushEvent, RowFinished, RowKnown
-from ..push.journaling import SourceFile
 from ..push.report import ReportFile
+from ..push.row_codec import SourceFile
 from ..push.rows import Row
 from .commands import exit_codes
 from .console import (

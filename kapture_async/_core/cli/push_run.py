@@ -30,9 +30,9 @@ from ..push.events import (
     RowFinished,
     RowKnown,
 )
-from ..push.journaling import SourceFile
 from ..push.push import Push
 from ..push.report import ReportFile, Summary
+from ..push.row_codec import SourceFile
 from ..push.rows import Row
 from ..push.throttle import ThrottleState
 from .exit_codes import code_of_push

@@ -12,7 +12,7 @@ from attrs import evolve
 from ..errors import JournalError
 from ..journal.records import Job
 from ..journal.storages import put_source
-from ..push.journaling import SourceFile
+from ..push.row_codec import SourceFile
 from ..push.sources.rows import FileRows
 from .console import say
 from .options import Target

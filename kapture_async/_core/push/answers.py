@@ -268,8 +268,8 @@ class Answers:
             logger.warning(
                 "an accepted row is in doubt: another row was given its id, %s", found.ticket_id
             )
-            if push._recorder is not None:
-                push._recorder.doubt(found.earlier, found.ticket_id, found.words)
+            if push._bridge is not None:
+                push._bridge.doubt(found.earlier, found.ticket_id, found.words)
             push._tell(RowDoubted(found.index, found.key, found.ticket_id, found.words))
         # An answer that contradicts itself, or names another thing than was asked for, need not be
         # that of another row: of two tickets that were merged, one may answer so, too.

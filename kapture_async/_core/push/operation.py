@@ -29,8 +29,8 @@ from ..reconcile.verify import VerifyObserver, verify
 from ..requestor import ApiRequestor
 from ..transport.retry import NO_RETRY
 from .answers import AnswerRule
-from .journaling import JournalBridge, KeyRules, RowCodec
 from .push import Push
+from .row_codec import RowCodec
 from .rows import Source
 from .settings import PushSettings
 
@@ -100,17 +100,10 @@ class JournaledOperation(Generic[V, R]):
         def send_row(row: Any) -> Awaitable[R]:
             return send(once, read(row))
 
-        recorder = None
+        codec = None
         if journal is not None:
             keys = "key" if settings.keys is None and settings.key is not None else settings.keys
-            recorder = JournalBridge(
-                journal,
-                self._codec(keys, settings.payloads, longest_call(timeout.total)),
-                KeyRules(exact=settings.keys_exact, new=settings.new_keys),
-                methods=None if self.place == NOWHERE else self._methods(),
-                restored=settings.restored,
-                new_journal=settings.new_journal,
-            )
+            codec = self._codec(keys, settings.payloads, longest_call(timeout.total))
         return Push(
             source,
             send_row if journal is None else send_packed,
@@ -119,7 +112,8 @@ class JournaledOperation(Generic[V, R]):
             operation=self.name,
             retry=requestor.options.retry,
             max_concurrency=transport.settings.max_connections,
-            recorder=recorder,
+            codec=codec,
+            methods=None if self.place == NOWHERE else self._methods(),
             rule=self.answers,
             drop_connections=transport.drop_connections,
         )

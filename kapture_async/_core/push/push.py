@@ -19,7 +19,6 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 import anyio
-from attrs import asdict, field, frozen
 
 from ..errors import (
     ClientStateError,
@@ -30,14 +29,17 @@ from ..errors import (
     PushStoppedError,
 )
 from ..journal.records import Decision
-from ..outcome import Accepted, AnyOutcome, NotSent, Rejected, Unknown
+from ..outcome import AnyOutcome, NotSent
+from ..reconcile.lookup import LookupMethods
 from ..runtime import running_loop
 from ..transport.failures import interrupted_by
 from ..transport.retry import RetryPolicy
 from .answers import MISMATCHED, AnswerRule, Answers
-from .events import PushEvent, PushNoticed, PushStopped, RowFinished, RowKnown
-from .journaled import JournaledFeed, refusal_of
-from .journaling import JournalBridge, SourceFile
+from .counts import Failures, PushCounts, PushReport
+from .events import PushEvent, PushStopped, RowFinished, RowKnown
+from .journaling import JournalBridge
+from .keys import refusal_of
+from .row_codec import RowCodec, SourceFile
 from .rows import NOTHING, Feed, InFlightRow, Row, RowReader, Source
 from .settings import PushSettings
 from .stop_rules import Stop, StopRules, count_of_rows
@@ -47,48 +49,10 @@ from .worker import Worker
 
 R = TypeVar("R")
 
-Failure = Rejected | NotSent | Unknown
-
 logger = logging.getLogger("kapture_async.push")
 
 MAX_CONCURRENCY = 100
 """As many as a client has connections by default. The throttle finds out how many are of use."""
-
-
-@frozen
-class PushCounts:
-    """How many rows were taken from the source, and how they ended so far.
-
-    ``earlier`` counts those that a journal knew and that were skipped: from earlier runs, or
-    as the same row again, under the same key.
-    """
-
-    rows: int = 0
-    accepted: int = 0
-    rejected: int = 0
-    not_sent: int = 0
-    unknown: int = 0
-    earlier: int = 0
-
-    @property
-    def in_flight(self) -> int:
-        """Rows that were taken and have no outcome yet."""
-        ended = self.accepted + self.rejected + self.not_sent + self.unknown + self.earlier
-        return self.rows - ended
-
-
-@frozen
-class PushReport(PushCounts):
-    """The end of a push that was run as a whole: its counts, and the rows to look at.
-
-    Attributes:
-        seconds: how long it took.
-        failures: rows that were not accepted, in the order they ended: every ``Unknown``, and the
-            first 1,000 others.
-    """
-
-    seconds: float = 0.0
-    failures: tuple[Failure, ...] = field(default=(), repr=False, eq=False)
 
 
 class Push(Generic[R]):
@@ -126,7 +90,8 @@ class Push(Generic[R]):
         operation: str,
         retry: RetryPolicy,
         max_concurrency: int = MAX_CONCURRENCY,
-        recorder: JournalBridge | None = None,
+        codec: RowCodec[Any] | None = None,
+        methods: LookupMethods | None = None,
         rule: AnswerRule | None = None,
         drop_connections: Callable[[], None] = lambda: None,
         now: Callable[[], float] = time.monotonic,
@@ -139,7 +104,6 @@ class Push(Generic[R]):
         self._settings = settings
         self._on_event = settings.on_event
         self._now = now
-        self._recorder = recorder
         self._drop_connections = drop_connections
         outcomes = ("accepted", "rejected", "not_sent", "unknown", "earlier")
         self._tally: dict[str, int] = dict.fromkeys(outcomes, 0)
@@ -168,8 +132,10 @@ class Push(Generic[R]):
         )
         self._answers = None if rule is None else Answers(self, rule, most=max_concurrency)
         self._reader: RowReader[R] = RowReader(self, source, settings.key)
-        self._journaled = None if recorder is None else JournaledFeed(self, recorder)
-        self._feed: Feed[R] = self._journaled or self._reader
+        self._bridge: JournalBridge[R] | None = None
+        if settings.journal is not None and codec is not None:
+            self._bridge = JournalBridge(self, settings.journal, codec, methods)
+        self._feed: Feed[R] = self._reader if self._bridge is None else self._bridge.ahead
         self._worker: Worker[R] = Worker(
             self,
             send,
@@ -182,8 +148,8 @@ class Push(Generic[R]):
 
     def _describe_source(self, source: SourceFile) -> None:
         """Have the journal record which file the rows come from; before the push is entered."""
-        assert self._recorder is not None
-        self._recorder.describe_source(source)
+        assert self._bridge is not None
+        self._bridge.describe_source(source)
 
     # --- for the caller ------------------------------------------------------------------------
 
@@ -274,10 +240,8 @@ class Push(Generic[R]):
             self._tell(PushStopped(reason))
         self._room.set()
         self._reader.stop()
-        if self._journaled is not None:
-            self._journaled.stop()
-        if self._recorder is not None:
-            self._recorder.hurry()
+        if self._bridge is not None:
+            self._bridge.stop()
 
     def unread(self) -> list[AnyOutcome[R]]:
         """Outcomes that finished and were not read from the iterator; each is given once, and makes
@@ -291,23 +255,14 @@ class Push(Generic[R]):
         running_loop()
         if self._runner is not None:
             raise ClientStateError("a push runs once", next_step=_ANOTHER)
-        if self._recorder is not None and self._journaled is not None:
-            recorder = self._recorder
-            recorder.serve(
-                self._journaled.set_aside,
-                lambda error: self._fail(error, error.message),
-            )
-            await recorder.open(
-                self._journaled.have_begun,
-                self._written,
-                lambda words: self._tell(PushNoticed(words)),
-            )
+        bridge = self._bridge
+        if bridge is not None:
+            await bridge.open()
             if self._answers is not None and self._answers.gives_ids:
-                for row, ticket_id in await recorder.given():
+                for row, ticket_id in await bridge.given():
                     self._answers.know(ticket_id, row)
-            from_journal = self._settings.from_journal
-            if from_journal or recorder.has_rest:
-                self._reader.then(recorder.rest(from_journal=from_journal))
+            if bridge.has_rest:
+                self._reader.then(bridge.rest())
         self._runner = asyncio.create_task(self._run(), name="push")
         return self
 
@@ -442,10 +397,8 @@ class Push(Generic[R]):
 
     async def _run(self) -> None:
         try:
-            if self._journaled is not None:
-                await self._worker.run(self._journaled.run)
-            else:
-                await self._worker.run()
+            others = () if self._bridge is None else (self._bridge.run,)
+            await self._worker.run(*others)
         finally:
             try:
                 await self._reader.aclose()
@@ -493,8 +446,8 @@ class Push(Generic[R]):
             if isinstance(row.last, JournalError):
                 self._fail(row.last, "the journal failed")
         outcome = row.outcome(self._now)
-        if row.entry is not None and self._recorder is not None:
-            self._recorder.end(row, outcome)
+        if row.entry is not None and self._bridge is not None:
+            self._bridge.end(row, outcome)
         else:
             self._finish(outcome)
 
@@ -529,22 +482,21 @@ class Push(Generic[R]):
 
     async def _close_books(self) -> None:
         """If the source was read to its end, have the journal settle rows of earlier runs."""
-        if self._recorder is None or not self._reader.exhausted or self._throttle.stopped.is_set():
+        if self._bridge is None or not self._reader.exhausted or self._throttle.stopped.is_set():
             return
         with contextlib.suppress(JournalError):  # which the next run sees to
-            await self._recorder.close_books()
+            await self._bridge.close_books()
 
     async def _close_journal(self) -> None:
         """Close the journal, also while the push is being cut off, however often: the caller must
         get the last outcomes, and whoever resumes must not find the journal locked."""
-        if self._journaled is not None:
-            self._journaled.leave()
-        if self._recorder is None:
+        if self._bridge is None:
             return
+        self._bridge.leave()
         cut_off: asyncio.CancelledError | None = None
         while True:
             try:
-                await self._recorder.aclose()
+                await self._bridge.aclose()
                 break
             except asyncio.CancelledError as error:  # ends the waiting, not the closing
                 cut_off = error
@@ -586,7 +538,7 @@ class Push(Generic[R]):
 
     def _next_step_after(self, stop: Stop) -> str | None:
         """What is safe next. A journal of the wrong address is of no use for the right one."""
-        if not stop.wrong_address or self._recorder is None or self._recorder.has_tickets:
+        if not stop.wrong_address or self._bridge is None or self._bridge.has_tickets:
             return stop.next_step
         return f"{stop.next_step} {_OTHER_JOURNAL}"
 
@@ -594,7 +546,7 @@ class Push(Generic[R]):
         """Why the push was stopped, now that all that was in flight has its outcome."""
         doubts = self._tally["unknown"] + (self._answers.doubted if self._answers else 0)
         look = "look these rows up in the helpdesk before you push again"
-        if self._recorder is not None:
+        if self._bridge is not None:
             look = "`reconcile` the journal, then run the same push again"
         return PushStoppedError(
             f"the push stopped after {count_of_rows(self._reader.taken)}: {stopped.message}; "
@@ -617,24 +569,6 @@ class Push(Generic[R]):
             logger.exception("an observer failed; the push continues")
 
 
-class Failures(list[Failure]):
-    """Outcomes that a push without a reader keeps: all doubts, and the first of the others that
-    were not accepted."""
-
-    def add(self, outcomes: Iterable[AnyOutcome[Any]]) -> None:
-        """Keep those of these that are to be kept."""
-        for outcome in outcomes:
-            if isinstance(outcome, Accepted):
-                continue
-            if isinstance(outcome, Unknown) or len(self) < _FAILURES_KEPT:
-                self.append(outcome)
-
-    def report(self, counts: PushCounts, seconds: float) -> PushReport:
-        """The report of a push that took so long."""
-        return PushReport(**asdict(counts), seconds=seconds, failures=tuple(self))
-
-
-_FAILURES_KEPT = 1_000
 _ANOTHER = "Call push() again for another run."
 _OTHER_JOURNAL = (
     "A journal is for one address: with another base URL use another journal (--journal on the "

@@ -12,7 +12,7 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from attrs import define, field, frozen
 
@@ -65,6 +65,17 @@ class Row(Generic[T]):
     content: Any = field(default=None, repr=False, hash=False)
 
 
+class Held(NamedTuple):
+    """A row that only the journal holds."""
+
+    row: int
+    payload: bytes
+    reference: str = ""
+
+    def __repr__(self) -> str:
+        return f"<Held row {self.row}>"  # the payload is the caller's
+
+
 Source = Iterable[T] | AsyncIterable[T]
 
 
@@ -108,9 +119,9 @@ class InFlightRow(Generic[R]):
         entry: its row in the journal, once its intent is there, or on its way.
         attempt: the number of that intent.
         deferred: its row in the journal, while it waits to be tried again.
-        sighted: what a lookup found of it, before it could be sent.
         slowed: set once it was asked to slow down.
         slot: the slot that it holds until its turn comes.
+        found: what a lookup said of it, before it could be sent.
         has_turn: it counts as in flight for the throttle.
         sent: what its answer is compared with; see :mod:`.answers`.
         checked: its answer repeats something of the row.
@@ -122,6 +133,7 @@ class InFlightRow(Generic[R]):
         "deferred",
         "ended",
         "entry",
+        "found",
         "has_turn",
         "index",
         "key",
@@ -132,7 +144,6 @@ class InFlightRow(Generic[R]):
         "result",
         "row",
         "sent",
-        "sighted",
         "slot",
         "slowed",
         "started",
@@ -160,7 +171,7 @@ class InFlightRow(Generic[R]):
         self.entry: int | None = None
         self.attempt: int = 0
         self.deferred: int = 0
-        self.sighted: Sighted | None = None
+        self.found: Sighted | None = None
         self.slot: Semaphore | None = None
         self.slowed: Slowed | None = None
         self.has_turn: bool = False
@@ -198,6 +209,11 @@ class InFlightRow(Generic[R]):
             return NotSent(error=self.last, **common)
         assert isinstance(self.last, OutcomeUnknownError)
         return Unknown(error=self.last, **common)
+
+
+def line_of(row: InFlightRow[Any]) -> int | None:
+    """Where a row began in its file, if it came from one."""
+    return row.row.line if isinstance(row.row, Row) else None
 
 
 class Feed(Protocol[R]):

@@ -94,9 +94,9 @@ class Worker(Generic[R]):
 
     async def run(self, *others: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Send all rows, and run these others beside; returns when all have returned."""
-        recorder = self._push._recorder
-        if recorder is not None and recorder.journal.shared:
-            may_send.set(recorder.journal.may_send)  # in the task of this push, and those below
+        bridge = self._push._bridge
+        if bridge is not None and bridge.journal.shared:
+            may_send.set(bridge.journal.may_send)  # in the task of this push, and those below
         try:
             async with anyio.create_task_group() as self._group:
                 for other in others:
@@ -226,14 +226,14 @@ class Worker(Generic[R]):
         return True
 
     async def _enter_again(self, row: InFlightRow[R], error: HelpdeskError) -> None:
-        recorder = self._push._recorder if row.entry is not None else None
-        if recorder is not None:
-            recorder.defer(row, error)
+        bridge = self._push._bridge if row.entry is not None else None
+        if bridge is not None:
+            bridge.defer(row, error)
         if row.slowed is not None and row.slowed.wait:
             await self._pause(self._throttle.stopped, row.slowed.wait)
         row.has_turn = await self._throttle.acquire(again=True)
-        if recorder is not None and row.has_turn:
-            await recorder.again(row)
+        if bridge is not None and row.has_turn:
+            await bridge.again(row)
 
     def _leave(self, row: InFlightRow[R], error: HelpdeskError, began: float) -> float:
         """Give the turn back; returns how many seconds all rows wait because of this try."""

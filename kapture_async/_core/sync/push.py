@@ -16,7 +16,8 @@ from typing import Any, Generic, TypeVar
 
 from ..errors import InvalidInputError, PushStoppedError
 from ..outcome import AnyOutcome
-from ..push.push import Failures, Push, PushCounts, PushReport
+from ..push.counts import Failures, PushCounts, PushReport
+from ..push.push import Push
 from .portal import Portal
 
 R = TypeVar("R")

@@ -1,0 +1,135 @@
+"""Rows that are written down, or about to be, ahead of the workers that send them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from .rows import InFlightRow
+
+if TYPE_CHECKING:
+    from .push import Push
+
+R = TypeVar("R")
+
+_FARTHEST = 8.0
+"""Rows ahead at most, for each request that may be out."""
+
+
+class RowsAhead(Generic[R]):
+    """Where the workers of a journaled push get their rows; none of them waits for the disk.
+
+    What is ahead stays small, since after a crash each such row is in doubt: one for each request
+    that may be out, and up to eight where workers would otherwise wait for the disk.
+
+    Args:
+        push: whose workers they are.
+
+    Attributes:
+        begun: rows on their way to the disk.
+        ended: no more rows will be begun.
+    """
+
+    def __init__(self, push: Push[R]) -> None:
+        self._throttle = push._throttle
+        self._ready: deque[InFlightRow[R]] = deque()
+        self._idle: deque[asyncio.Future[None]] = deque()
+        self._hungry = asyncio.Event()
+        self._reach = 2.0
+        self._starved = False
+        self._low = 0
+        """With so few rows ahead it is time for more."""
+        self.begun = 0
+        self.ended = False
+
+    # --- for the workers ------------------------------------------------------------------------
+
+    def get_nowait(self) -> InFlightRow[R] | None:
+        """See :class:`.rows.Feed`."""
+        ready = self._ready
+        if not ready:
+            return None
+        row = ready.popleft()
+        if self.begun + len(ready) <= self._low:
+            self._hungry.set()
+        return row
+
+    async def get(self) -> InFlightRow[R] | None:
+        """See :class:`.rows.Feed`."""
+        while True:
+            row = self.get_nowait()
+            if row is not None or (self.ended and not self.begun):
+                return row
+            self._starved = True
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._idle.append(turn)
+            try:
+                await turn
+            except BaseException:
+                if turn.done() and not turn.cancelled():
+                    self._wake(1)  # pass the turn on to a worker that can take it
+                raise
+
+    def hold_slot(self, row: InFlightRow[R]) -> None:
+        """See :class:`.rows.Feed`; what is written down may wait."""
+
+    # --- for the bridge -------------------------------------------------------------------------
+
+    def wanted(self) -> int:
+        """How many more rows may be begun. More are ahead if workers had to wait for one, else
+        less and less."""
+        if self._starved:
+            self._starved = False
+            self._reach = min(1.25 * self._reach, _FARTHEST)
+        else:
+            self._reach = max(0.98 * self._reach, 1.0)
+        most = max(2, int(self._reach * self._throttle.limit))
+        self._low = most // 2
+        return most - self.begun - len(self._ready)
+
+    async def wait_until_low(self) -> None:
+        """Wait until it is time for more rows."""
+        self._hungry.clear()
+        if self.begun + len(self._ready) > self._low:
+            await self._hungry.wait()
+
+    def put(self, rows: Sequence[InFlightRow[R]]) -> None:
+        """These are written down: workers may have them."""
+        self.begun -= len(rows)
+        self._ready.extend(rows)
+        if self._idle:
+            self._wake(len(rows))
+        if self.ended:
+            self.end()
+
+    def take_out(self) -> None:
+        """A row needs no worker, or none for now."""
+        self.begun -= 1
+        self._hungry.set()
+        if self.ended:
+            self.end()
+
+    def hurry(self) -> None:
+        """Let :meth:`wait_until_low` return."""
+        self._hungry.set()
+
+    def end(self) -> None:
+        """No more rows will be begun; once none is under way, idle workers may go."""
+        self.ended = True
+        if not self.begun:
+            self._wake(len(self._idle))
+
+    def left(self) -> list[InFlightRow[R]]:
+        """What no worker took."""
+        rows = list(self._ready)
+        self._ready.clear()
+        return rows
+
+    def _wake(self, most: int) -> None:
+        while self._idle and most > 0:
+            turn = self._idle.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                most -= 1
