@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .._core.cli.commands import AFTER_A_PUSH, MORE, PLAN, PUSH, TENANTS, Commands, Entry
+from .._core.cli.commands import AFTER_A_PUSH, MORE, PLAN, PUSH, TENANTS, UI, Commands, Entry
 from .._core.cli.running import program_name, run_commands
 from .._core.version import __version__
 
@@ -28,6 +28,7 @@ _SECTIONS = {
         "doctor": _own("tickets:doctor", "Check whether lost answers can be looked up."),
         "plan": PLAN,
         "push": PUSH,
+        "ui": UI,
         "update-many": _own("push:update_many", "Update the tickets of a file."),
         "push-customers": _own("push:push_customers", "Push a file of customers."),
     },

@@ -10,6 +10,7 @@ from kapture_async._core.cli.commands import (
     PLAN,
     PUSH,
     TENANTS,
+    UI,
     Commands,
     Entry,
 )
@@ -36,6 +37,7 @@ _SECTIONS = {
         "doctor": _own("tickets:doctor", "Check whether lost answers can be looked up."),
         "plan": PLAN,
         "push": PUSH,
+        "ui": UI,
     },
     "After a push": AFTER_A_PUSH,
     "Single calls": {

@@ -39,6 +39,9 @@ def _shared(module: str, help: str, name: str = "") -> Entry:
 
 
 PUSH = _shared("push", "Push a file of tickets.")
+UI = Entry(
+    "kapture_async._core.ui.command:ui", "Show a page in the browser: map, check, push, resolve."
+)
 PLAN = _shared("plan", "Show what a push would do; sends nothing.")
 AFTER_A_PUSH: Mapping[str, Entry] = {
     "status": _shared("status", "Show how a push stands."),

@@ -157,6 +157,18 @@ def of_same_target(job: Job) -> Iterator[Mark]:
                 yield mark
 
 
+def every() -> Iterator[Mark]:
+    """The marks of all journals."""
+    try:
+        names = os.listdir(folder())
+    except OSError:
+        return
+    for name in names:
+        mark = _read(os.path.join(folder(), name)) if name.endswith(_END) else None
+        if mark is not None:
+            yield mark
+
+
 def tidy() -> None:
     """Remove marks that are too old, and the oldest where there are too many."""
     now = time.time()
