@@ -20,26 +20,31 @@ from ..storage import StoredName, StoredReason, StoredRow
 from .errors import damage_of, path_text
 from .schema import disconnect, examine
 
-KINDS = "SELECT kind, count(*), max(fact) FROM last_facts GROUP BY kind"
-
-_OF_KINDS = "f.kind IN (SELECT value FROM json_each(?))"
-_PAGE = """
-SELECT r.row, f.fact FROM rows AS r
-CROSS JOIN facts AS f
-    ON f.row = r.row AND f.fact = (SELECT max(g.fact) FROM facts AS g WHERE g.row = r.row)
-WHERE r.row > ? AND {of_kinds}
-ORDER BY r.row LIMIT ?
+_KINDS = """
+SELECT kind, count(*) FROM unaccepted GROUP BY kind
+UNION ALL
+SELECT 'accepted', (SELECT count(*) FROM rows) - (SELECT count(*) FROM unaccepted)
+"""
+_PAGE = "SELECT row FROM rows WHERE row > ? ORDER BY row LIMIT ?"
+_PAGE_OF_KINDS = """
+SELECT row FROM unaccepted
+WHERE row > ? AND kind IN (SELECT value FROM json_each(?)) ORDER BY row LIMIT ?
+"""
+_PAGE_OF_ACCEPTED = """
+SELECT row FROM rows LEFT JOIN unaccepted USING (row)
+WHERE row > ? AND coalesce(kind, 'accepted') IN (SELECT value FROM json_each(?))
+ORDER BY row LIMIT ?
 """
 _ROWS = """
 WITH page AS MATERIALIZED ({page}),
 said AS (
-    SELECT g.row, p.fact, max(g.attempt) AS attempts,
+    SELECT g.row, max(g.fact) AS fact, max(g.attempt) AS attempts,
         max(g.fact) FILTER (WHERE g.kind = 'intent') AS intent,
         max(g.fact) FILTER (WHERE g.kind = 'unknown') AS unknown,
         min(g.at) FILTER (WHERE g.kind = 'intent') AS first_intent_at,
         max(g.at) FILTER (WHERE g.kind = 'intent') AS sent_at,
         max(g.at) FILTER (WHERE g.kind IN ('intent', 'unknown')) AS last_at
-    FROM page AS p CROSS JOIN facts AS g ON g.row = p.row GROUP BY g.row, p.fact
+    FROM page AS p CROSS JOIN facts AS g ON g.row = p.row GROUP BY g.row
 )
 SELECT r.row, r.key, r.digest, r.occurrence, r.line, r.traits, r.repeat_of, f.kind, f.attempt,
     f.at, f.ticket_id, f.status, f.error, f.words, f.evidence, s.attempts, s.first_intent_at,
@@ -57,18 +62,26 @@ ORDER BY s.row
 """
 _PAYLOAD = "(SELECT payload FROM payloads AS p WHERE p.row = s.row)"
 _NAMES = """
-SELECT r.row, r.key, r.digest, r.occurrence, f.kind FROM rows AS r
-CROSS JOIN facts AS f
-    ON f.row = r.row AND f.fact = (SELECT max(g.fact) FROM facts AS g WHERE g.row = r.row)
+SELECT r.row, r.key, r.digest, r.occurrence, coalesce(u.kind, 'accepted')
+FROM rows AS r LEFT JOIN unaccepted AS u ON u.row = r.row
 WHERE r.row > ? ORDER BY r.row LIMIT ?
 """
 _REASONS = """
-SELECT kind, error, status, words, attempt = 0, count(*) FROM last_facts
-WHERE kind IN (SELECT value FROM json_each(?)) GROUP BY kind, error, status, words, attempt = 0
+SELECT u.kind, f.error, f.status, f.words, f.attempt = 0, count(*)
+FROM unaccepted AS u CROSS JOIN facts AS f
+    ON f.row = u.row AND f.fact = (SELECT max(g.fact) FROM facts AS g WHERE g.row = u.row)
+WHERE u.kind IN (SELECT value FROM json_each(?))
+GROUP BY u.kind, f.error, f.status, f.words, f.attempt = 0
 """
 _CHANGED = """
-SELECT count(*) FROM rows AS r JOIN last_facts AS f ON f.row = r.row
-WHERE r.changed AND f.kind IN ('accepted', 'present')
+SELECT count(*) FROM rows AS r LEFT JOIN unaccepted AS u ON u.row = r.row
+WHERE r.changed AND coalesce(u.kind, 'accepted') IN ('accepted', 'present')
+"""
+_ACCEPTED_AMONG = """
+SELECT DISTINCT f.ticket_id FROM facts AS f LEFT JOIN unaccepted AS u ON u.row = f.row
+WHERE f.ticket_id IN (SELECT value FROM json_each(?))
+    AND coalesce(u.kind, 'accepted') IN ('accepted', 'present')
+    AND f.fact = (SELECT max(g.fact) FROM facts AS g WHERE g.row = f.row)
 """
 _SENT = "SELECT DISTINCT CAST(at / 3600 AS INTEGER) FROM facts WHERE kind = 'intent'"
 _FOUND_BY_COPIES = """
@@ -76,12 +89,12 @@ SELECT min(i.at), max(f.at) FROM facts AS f
 JOIN facts AS i ON i.row = f.row AND i.attempt = f.attempt AND i.kind = 'intent'
 WHERE f.evidence LIKE '%"older_copy"%'
 """
-_FINDINGS = """
+_CONTRADICTIONS = """
 SELECT r.key, r.digest, r.occurrence, r.line, c.kind, c.ticket_ids, c.at
-FROM findings AS c JOIN rows AS r ON r.row = c.row ORDER BY c.finding
+FROM contradictions AS c JOIN rows AS r ON r.row = c.row ORDER BY c.contradiction
 """
-_IDS = "SELECT row, ticket_id FROM facts WHERE ticket_id IS NOT NULL"
-_AT_ONCE = 500
+_WITH_IDS = "SELECT row, ticket_id FROM facts WHERE ticket_id IN (SELECT value FROM json_each(?))"
+_LAST_IDS = "SELECT row, ticket_id FROM facts WHERE ticket_id IS NOT NULL ORDER BY row DESC LIMIT ?"
 
 
 class SQLiteReader:
@@ -110,9 +123,15 @@ class SQLiteReader:
 
     def kinds(self) -> Mapping[str, int]:
         """See :meth:`.ReadStorage.kinds`."""
-        found = self._all(KINDS)
+        found = self._all(_KINDS)
         with self._our_errors():
-            return {_kind(kind): count for kind, count, _ in found}
+            return {check_kind(kind): count for kind, count in found if count}
+
+    def last_event(self) -> int:
+        """The number of the last event."""
+        ((found,),) = self._all("SELECT events FROM job")
+        with self._our_errors():
+            return int(found)
 
     def rows(
         self,
@@ -123,8 +142,11 @@ class SQLiteReader:
         payloads: bool = False,
     ) -> list[StoredRow]:
         """See :meth:`.ReadStorage.rows`."""
-        page = _PAGE.format(of_kinds="true" if kinds is None else _OF_KINDS)
-        values = [after, most] if kinds is None else [after, as_json(list(kinds)), most]
+        page = _PAGE
+        values: list[Any] = [after, most]
+        if kinds is not None:
+            page = _PAGE_OF_ACCEPTED if "accepted" in kinds else _PAGE_OF_KINDS
+            values = [after, as_json(list(kinds)), most]
         question = _ROWS.format(page=page, payload=_PAYLOAD if payloads else "NULL")
         with self._our_errors():
             found = [StoredRow(*one) for one in self._connection.execute(question, values)]
@@ -137,7 +159,7 @@ class SQLiteReader:
         with self._our_errors():
             found = [StoredName(*one) for one in self._connection.execute(_NAMES, (after, most))]
             for one in found:
-                _kind(one.kind)
+                check_kind(one.kind)
         return found
 
     def payloads(self, first: int, last: int) -> dict[int, bytes]:
@@ -165,16 +187,15 @@ class SQLiteReader:
 
     def accepted_among(self, ticket_ids: Collection[str]) -> set[str]:
         """See :meth:`.ReadStorage.accepted_among`."""
-        question = "SELECT ticket_id FROM last_facts WHERE kind IN ('accepted', 'present')"
-        return {ticket for (ticket,) in self._each(question) if ticket in ticket_ids}
+        return {found for (found,) in self._all(_ACCEPTED_AMONG, (as_json(list(ticket_ids)),))}
 
     def rows_with_ids(self, ticket_ids: Collection[str]) -> list[tuple[int, str]]:
         """See :meth:`.ReadStorage.rows_with_ids`."""
-        return [(row, ticket) for row, ticket in self._each(_IDS) if ticket in ticket_ids]
+        return self._all(_WITH_IDS, (as_json(list(ticket_ids)),))
 
     def last_ids(self, most: int) -> list[tuple[int, str]]:
         """See :meth:`.ReadStorage.last_ids`."""
-        return self._all(f"{_IDS} ORDER BY row DESC LIMIT ?", (most,))
+        return self._all(_LAST_IDS, (most,))
 
     def runs(self) -> list[Run]:
         """See :meth:`.ReadStorage.runs`."""
@@ -186,13 +207,13 @@ class SQLiteReader:
 
     def lookups(self) -> list[Look]:
         """See :meth:`.ReadStorage.lookups`."""
-        found = self._all("SELECT look, at, evidence FROM looks ORDER BY look")
+        found = self._all("SELECT lookup, at, evidence FROM lookups ORDER BY lookup")
         return [Look(look=look, at=at, evidence=evidence) for look, at, evidence in found]
 
     def contradictions(self) -> list[Contradiction]:
         """See :meth:`.ReadStorage.contradictions`."""
         found = []
-        for key, digest, occurrence, line, kind, ticket_ids, at in self._all(_FINDINGS):
+        for key, digest, occurrence, line, kind, ticket_ids, at in self._all(_CONTRADICTIONS):
             with self._our_errors():
                 reference = reference_of(self.job.job_id, key, digest, occurrence)
                 tickets = tuple(map(str, json.loads(ticket_ids)))
@@ -201,7 +222,7 @@ class SQLiteReader:
 
     def contradicted(self) -> Mapping[str, int]:
         """See :meth:`.ReadStorage.contradicted`."""
-        return dict(self._all("SELECT kind, count(*) FROM findings GROUP BY kind"))
+        return dict(self._all("SELECT kind, count(*) FROM contradictions GROUP BY kind"))
 
     def made(self) -> float:
         """See :meth:`.ReadStorage.made`."""
@@ -219,11 +240,9 @@ class SQLiteReader:
         mark = marks.read(self.job)  # before what it is compared with, which may grow meanwhile
         if mark is None:
             return None
-        tally = self._all(KINDS)
-        rows = sum(number for _, number, _ in tally)
-        events = max((last for *_, last in tally), default=0)
+        ((rows,),) = self._all("SELECT count(*) FROM rows")
         runs = self._all("SELECT nonce, rows, events FROM runs ORDER BY run")
-        return mark if marks.is_ahead(mark, runs, rows, events) else None
+        return mark if marks.is_ahead(mark, runs, rows, self.last_event()) else None
 
     def writers(self) -> list[Owner]:
         """See :meth:`.ReadStorage.writers`."""
@@ -244,19 +263,6 @@ class SQLiteReader:
         with self._our_errors():
             return self._connection.execute(question, values).fetchall()
 
-    def _each(self, question: str) -> Iterator[Any]:
-        with self._our_errors():
-            cursor = self._connection.execute(question)
-        try:
-            while True:
-                with self._our_errors():
-                    found = cursor.fetchmany(_AT_ONCE)
-                if not found:
-                    return
-                yield from found
-        finally:
-            cursor.close()
-
     @contextmanager
     def _our_errors(self) -> Iterator[None]:
         try:
@@ -273,15 +279,16 @@ def as_json(values: Any) -> str:
     return orjson.dumps(values).decode()
 
 
-def _kind(kind: str) -> str:
+def check_kind(kind: str) -> str:
+    """Refuse an event of a kind there is not; SQLite takes any value in any column."""
     if kind not in STATE_AFTER:
         raise ValueError("an event of a kind there is not")
     return kind
 
 
 def _check(row: StoredRow) -> None:
-    """Refuse what no journal holds; SQLite takes any value in any column."""
-    _kind(row.kind)
+    """Refuse what no journal holds."""
+    check_kind(row.kind)
     for at in (row.at, row.first_intent_at, row.sent_at, row.last_at):
         if at is not None:
             float(at)

@@ -26,7 +26,7 @@ from .integrity import (
     wal_is_there,
 )
 
-VERSION = 4
+VERSION = 5
 """Of the tables. Another number is refused: a journal is for one push, not for years."""
 APPLICATION = 0x706A726E
 """Stands in the file's header: tells a journal from other SQLite databases."""
@@ -39,7 +39,7 @@ _TABLES = """
 CREATE TABLE job (
     job_id TEXT NOT NULL, service TEXT NOT NULL, operation TEXT NOT NULL, target TEXT NOT NULL,
     place TEXT NOT NULL, keys TEXT, shape TEXT, payloads INTEGER NOT NULL, source TEXT,
-    made REAL NOT NULL, whole INTEGER NOT NULL, restored REAL
+    made REAL NOT NULL, whole INTEGER NOT NULL, restored REAL, events INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE runs (
     run INTEGER PRIMARY KEY, began REAL NOT NULL, ended REAL, pid INTEGER NOT NULL,
@@ -53,21 +53,22 @@ CREATE TABLE rows (
 );
 CREATE UNIQUE INDEX rows_by_key ON rows (key) WHERE key IS NOT NULL AND repeat_of IS NULL;
 CREATE INDEX repeats ON rows (repeat_of, digest) WHERE repeat_of IS NOT NULL;
+CREATE INDEX rows_changed ON rows (row) WHERE changed;
 CREATE TABLE payloads (row INTEGER PRIMARY KEY, payload BLOB NOT NULL);
 CREATE TABLE facts (
     row INTEGER NOT NULL, fact INTEGER NOT NULL, kind TEXT NOT NULL, attempt INTEGER NOT NULL,
     at REAL NOT NULL, phase INTEGER, status INTEGER, ticket_id TEXT, error TEXT, words TEXT,
     evidence TEXT, PRIMARY KEY (row, fact)
 ) WITHOUT ROWID;
-CREATE TABLE looks (look INTEGER PRIMARY KEY, at REAL NOT NULL, evidence TEXT NOT NULL);
-CREATE TABLE findings (
-    finding INTEGER PRIMARY KEY, row INTEGER NOT NULL, kind TEXT NOT NULL,
+CREATE TABLE unaccepted (row INTEGER PRIMARY KEY, kind TEXT NOT NULL);
+CREATE TABLE lookups (lookup INTEGER PRIMARY KEY, at REAL NOT NULL, evidence TEXT NOT NULL);
+CREATE TABLE contradictions (
+    contradiction INTEGER PRIMARY KEY, row INTEGER NOT NULL, kind TEXT NOT NULL,
     ticket_ids TEXT NOT NULL, at REAL NOT NULL, UNIQUE (row, kind, ticket_ids)
 );
-CREATE VIEW last_facts AS
-    SELECT * FROM facts AS f
-    WHERE f.fact = (SELECT max(g.fact) FROM facts AS g WHERE g.row = f.row);
 """
+# facts: the events. unaccepted: the rows whose last event is not "accepted", with its kind; of
+# most journals they are few, so that to count and to list them takes no look at all the others.
 
 
 # Closing any file descriptor of a file gives up all locks this process has on it, also those of
@@ -170,7 +171,7 @@ def _fill(connection: sqlite3.Connection, job: Job, at: float) -> None:
         f"BEGIN; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; {_TABLES}"
     )
     connection.execute(
-        "INSERT INTO job VALUES (?,?,?,?,?,?,?,?,?,?,1,NULL)",
+        "INSERT INTO job VALUES (?,?,?,?,?,?,?,?,?,?,1,NULL,0)",
         (
             job.job_id,
             job.service,

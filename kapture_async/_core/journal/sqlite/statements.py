@@ -71,13 +71,20 @@ WRITE = (
         INSERT INTO facts (row, fact, kind, attempt, at, ticket_id)
             SELECT {_AT(0)}, NEW.fact + key, 'accepted', {_AT(1)}, NEW.at, {_AT(2)}
             FROM json_each(NEW.accepted);
+        INSERT INTO unaccepted (row, kind)
+            SELECT {_AT(0)}, 'intent' FROM json_each(NEW.rows) WHERE {_AT(8)} IS NULL;
         DELETE FROM payloads WHERE row IN (SELECT {_AT(0)} FROM json_each(NEW.accepted));
+        DELETE FROM unaccepted WHERE row IN (SELECT {_AT(0)} FROM json_each(NEW.accepted));
         INSERT INTO facts
             (row, fact, kind, attempt, at, phase, status, ticket_id, error, words, evidence)
             SELECT {_AT(0)}, NEW.fact + json_array_length(NEW.accepted) + key, {_AT(1)}, {_AT(2)},
                 coalesce({_AT(3)}, NEW.at), {_AT(4)}, {_AT(5)}, {_AT(6)}, {_AT(7)}, {_AT(8)},
                 {_AT(9)}
             FROM json_each(NEW.facts);
+        INSERT OR REPLACE INTO unaccepted (row, kind)
+            SELECT {_AT(0)}, {_AT(1)} FROM json_each(NEW.facts) ORDER BY key;
+        UPDATE job SET events =
+            NEW.fact - 1 + json_array_length(NEW.accepted) + json_array_length(NEW.facts);
         INSERT INTO rows
             SELECT r.row, r.key, substr(NEW.contents, {_AT(1)}, {DIGEST}), {_AT(4)}, {_AT(5)},
                 r.planned, {_AT(6)}, {_AT(7)},

@@ -28,7 +28,7 @@ from ..records import Counts, Job, Owner
 from ..storage import JournalSummary, KnownRow, WriteBatch, agreed
 from .errors import DAMAGED, damage_of, path_text, trouble_of
 from .integrity import take_seal
-from .reader import KINDS, SQLiteReader, as_json
+from .reader import SQLiteReader, as_json, check_kind
 from .schema import WAL_BYTES, connect, disconnect, examine, make, seal
 from .statements import (
     ANOTHER_RUN,
@@ -167,7 +167,7 @@ class SQLiteStorage(SQLiteReader):
         execute("BEGIN IMMEDIATE")
         found = self.summary()
         self._first_row = self._next_row = found.last_row + 1
-        last_event = self._last_event()
+        last_event = self.last_event()
         if not self.job.payloads:  # also those that earlier runs have kept
             execute("DELETE FROM payloads")
         reached = sum(found.kinds.values()), last_event
@@ -180,7 +180,10 @@ class SQLiteStorage(SQLiteReader):
         assert cursor.lastrowid is not None
         self._run = cursor.lastrowid
         execute("UPDATE job SET source = ?", (self.job.source,))
-        cut_off = execute("SELECT row, attempt FROM last_facts WHERE kind = 'intent'").fetchall()
+        cut_off = execute(
+            "SELECT row, (SELECT max(attempt) FROM facts AS f WHERE f.row = u.row) "
+            "FROM unaccepted AS u WHERE kind = 'intent'"
+        ).fetchall()
         self._connection.executemany(
             "INSERT INTO facts (row, fact, kind, attempt, at, words) "
             "VALUES (?, ?, 'unknown', ?, ?, ?)",
@@ -189,7 +192,9 @@ class SQLiteStorage(SQLiteReader):
                 for number, (row, attempt) in enumerate(cut_off, last_event + 1)
             ),
         )
+        execute("UPDATE unaccepted SET kind = 'unknown' WHERE kind = 'intent'")
         self._next_event = last_event + len(cut_off) + 1
+        execute("UPDATE job SET events = ?", (self._next_event - 1,))
         execute("COMMIT")
         self._wal_inode = _place_of(f"{self.path}-wal")[0]
         self._write_through()
@@ -209,9 +214,6 @@ class SQLiteStorage(SQLiteReader):
         return JournalSummary(
             self.kinds(), last_row or 0, bool(with_key), bool(without_key), bool(has_repeats)
         )
-
-    def _last_event(self) -> int:
-        return max((last for *_, last in self._all(KINDS)), default=0)
 
     def may_send(self) -> bool:
         """See :meth:`.Storage.may_send`."""
@@ -288,7 +290,11 @@ class SQLiteStorage(SQLiteReader):
             self._has_index.add(statement)
 
     def _known(self, question: str, *values: Any) -> list[KnownRow]:
-        return [KnownRow(*found) for found in self._all(question, values)]
+        found = [KnownRow(*one) for one in self._all(question, values)]
+        with self._our_errors():
+            for one in found:
+                check_kind(one.kind)
+        return found
 
     # --- writing --------------------------------------------------------------------------------
 
@@ -357,12 +363,13 @@ class SQLiteStorage(SQLiteReader):
         self._next_event += len(accepted) + len(events)
         if batch.contradictions:
             self._connection.executemany(
-                "INSERT OR IGNORE INTO findings (row, kind, ticket_ids, at) VALUES (?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO contradictions (row, kind, ticket_ids, at) "
+                "VALUES (?, ?, ?, ?)",
                 batch.contradictions,
             )
         if batch.lookups:
             self._connection.executemany(
-                "INSERT INTO looks (at, evidence) VALUES (?, ?)", batch.lookups
+                "INSERT INTO lookups (at, evidence) VALUES (?, ?)", batch.lookups
             )
 
     @contextmanager
