@@ -43,6 +43,9 @@ _SECTIONS = {
         "faqs": _own("faqs:faqs", "Read the FAQs."),
     },
     "Tenants": TENANTS,
+    "Other programs": {
+        "mcp": _own("mcp:mcp", "Serve agents over MCP: read, and write if allowed."),
+    },
     "This program": MORE,
 }
 

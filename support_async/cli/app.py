@@ -54,6 +54,9 @@ _SECTIONS = {
         "tags": _own("tickets:tags", "List the tags."),
     },
     "Tenants": TENANTS,
+    "Other programs": {
+        "mcp": _own("mcp:mcp", "Serve agents over MCP: read, and write if allowed."),
+    },
     "This program": MORE,
 }
 

@@ -215,6 +215,7 @@ LAYERS = [
     ["kapture_async.events", "support_async.events"],
     ["kapture_async._core.ui"],
     ["kapture_async._core.cli"],
+    ["kapture_async._core.mcp"],
     ["kapture_async._core.testing"],
     ["kapture_async._core.sync"],
     ["kapture_async._core.events", "kapture_async._core.types"],
