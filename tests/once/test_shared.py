@@ -19,7 +19,7 @@ import pytest
 
 import kapture_async
 from kapture_async import KaptureClient, Row
-from kapture_async.testing import FaultPlan, KaptureEmulator
+from kapture_async.testing import Fault, FaultPlan, KaptureEmulator
 
 from ..postgres import PostgresServer
 from ..weather import HASTY
@@ -27,6 +27,8 @@ from .judge import each_once, judge
 
 ROWS = int(os.environ.get("ONCE_ROWS", "600"))
 KILLS = int(os.environ.get("ONCE_KILLS", "4"))
+LIMITED = int(os.environ.get("ONCE_LIMITED", "12"))
+"""Seconds at the limit of the service."""
 RESTARTS = int(os.environ.get("ONCE_RESTARTS", "1"))
 SECONDS = float(os.environ.get("ONCE_SECONDS", "90"))
 SPARE = 1.0
@@ -136,3 +138,46 @@ async def test_a_row_without_a_key_is_refused(postgres: str, emulator: KaptureEm
     assert seen["k"].name == "accepted"
     assert "has no key, and this journal is shared" in str(seen[None].error)
     each_once(emulator.ledger, ["named"])
+
+
+class HiddenLimit:
+    """At most so many requests in any second; one more is refused, with or without a pause."""
+
+    def __init__(self, limit: int, retry_after: str = "") -> None:
+        self.limit = limit
+        self.fault = Fault("status", status=429, retry_after=retry_after)
+        self.taken: list[float] = []
+        self.refused: list[float] = []
+
+    def __call__(self) -> Fault | None:
+        now = time.monotonic()
+        if len(self.taken) >= self.limit and self.taken[-self.limit] > now - 1.0:
+            self.refused.append(now)
+            return self.fault
+        self.taken.append(now)
+        return None
+
+
+RETRY_AFTER = os.environ.get("ONCE_RETRY_AFTER", "")
+
+
+def test_the_limit_of_the_service_is_obeyed_together(start: Start, postgres: str) -> None:
+    """Nearly all of it is used, and little refused: in a minute at least 90 %, and 2 % at most.
+    Here only a few seconds, in which the limit is found."""
+    workers, count, limit = 4, 50 * LIMITED, 50
+    hidden = HiddenLimit(limit, RETRY_AFTER)
+    with KaptureEmulator(faults=FaultPlan(hidden)).in_thread() as emulator:
+        parts = [f"{number}/{workers}" for number in range(workers)]
+        for process in [start(emulator, postgres, part, count=count) for part in parts]:
+            wait_for(process)
+        each_once(emulator.ledger, titles(count))
+    # The processes start and end one after the other.
+    first, last = hidden.taken[0] + 5, hidden.taken[-1] - 3
+    used = sum(first <= at < last for at in hidden.taken) / (limit * (last - first))
+    refused = len(hidden.refused) / (len(hidden.refused) + len(hidden.taken))
+    print(
+        f"\nlimit {limit}/s, Retry-After {RETRY_AFTER or 'not said'}, {count:,} rows: "
+        f"{used:.1%} of it used, {refused:.1%} answered 429"
+    )
+    assert used >= 0.6
+    assert refused <= 0.12

@@ -196,6 +196,23 @@ class WriteBatch:
         return len(self.rows) // self.ROW
 
 
+class PaceState(NamedTuple):
+    """What all processes know together of the pace of a target. Times are those of the storage."""
+
+    rate: str = ""
+    """The learned rate, as text."""
+    next_at: float = 0.0
+    """When the next turn is that nobody has drawn."""
+    paused_until: float = 0.0
+    """Nothing is sent before."""
+    drawn_at: float = 0.0
+    """When anybody last drew turns."""
+
+
+PaceChange = Callable[[PaceState | None, float], tuple[PaceState, Any]]
+"""The new state, and a value for the caller, from the state and the storage's time."""
+
+
 class _RunOver(Exception):
     """This run shares the journal, its lease is over, and others have noticed: it may begin
     nothing more. The results of what it has under way are written all the same.
@@ -438,6 +455,11 @@ class Storage(ReadStorage, Protocol):
         Raises:
             JournalError: another run is at it just now.
         """
+        ...
+
+    def change_pace(self, change: PaceChange) -> Any:
+        """Change what all runs to the same target know of its pace; see
+        :meth:`.Journal.change_pace`. Where nobody shares it there is nothing to change."""
         ...
 
     def tick(self, kinds: Mapping[str, int]) -> None:

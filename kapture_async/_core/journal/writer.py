@@ -72,6 +72,7 @@ class _Batch(WriteBatch):
     Attributes:
         takes: rows to decide about.
         calls: functions that are to be called in a transaction of their own.
+        paces: functions that change the shared pace.
         size: bytes of the payloads.
     """
 
@@ -79,6 +80,7 @@ class _Batch(WriteBatch):
         super().__init__(at)
         self.takes: list[_Take] = []
         self.calls: list[tuple[asyncio.Future[Any], Callable[[Session], Any]]] = []
+        self.paces: list[tuple[asyncio.Future[Any], Callable[[Any, float], Any]]] = []
         self.size = 0
 
     def join(self, later: _Batch) -> None:
@@ -90,6 +92,7 @@ class _Batch(WriteBatch):
         self.events += later.events
         self.takes += [(*take[:3], take[3] + before) for take in later.takes]
         self.calls += later.calls
+        self.paces += later.paces
         self.size += later.size
 
     def not_sent(self, row: int, attempt: int) -> None:
@@ -409,6 +412,25 @@ class Journal:
         self._check_usable()
         return await self._put_call(function)
 
+    async def change_pace(self, change: Callable[[Any, float], tuple[Any, T]]) -> T:
+        """Change what all processes that share the journal know of the pace of its target.
+
+        Args:
+            change: called in the journal's thread, perhaps more than once, with the state
+                (``None`` at first) and the database's time; gives the new state, and a value.
+
+        Returns:
+            That value.
+
+        Raises:
+            JournalError: the journal can be used no more.
+        """
+        self._check_usable()
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._batch.paces.append((future, change))
+        self._ask(self._batch)
+        return await future
+
     def call_soon(
         self,
         function: Callable[[Session], T],
@@ -689,6 +711,14 @@ class Journal:
                 yield self._on_decided, token, one, 0
 
     def _call_all(self, batch: _Batch) -> bool:
+        for pace, change in batch.paces:
+            found, failure = None, None
+            try:
+                found = self._storage.change_pace(change)
+            except BaseException as error:
+                failure = error
+            if not self._post([_result(pace, found, failure)]):
+                return False
         for future, function in batch.calls:
             value, problem = None, None
             try:

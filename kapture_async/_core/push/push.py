@@ -396,11 +396,17 @@ class Push(Generic[R]):
     # --- the workers ---------------------------------------------------------------------------
 
     async def _run(self) -> None:
+        pace: asyncio.Task[None] | None = None
+        if self._bridge is not None and self._bridge.journal.shared:
+            shared = self._throttle.share(self._bridge.journal.change_pace)
+            pace = asyncio.create_task(shared.run(), name="push-pace")
         try:
             others = () if self._bridge is None else (self._bridge.run,)
             await self._worker.run(*others)
         finally:
             try:
+                if pace is not None:
+                    pace.cancel()
                 await self._reader.aclose()
                 await self._close_books()
             finally:

@@ -11,6 +11,7 @@ from attrs import frozen
 
 from .circuit_breaker import CircuitBreaker
 from .concurrency import AdaptiveConcurrency
+from .pace import Exchange, SharedPace
 from .rate import AdaptiveRateLimit
 from .wait_queue import Pauser, WaitQueue
 
@@ -166,6 +167,8 @@ class Throttle:
         self._in_flight = 0
         self.concurrency = AdaptiveConcurrency(max_concurrency)
         self._rate = AdaptiveRateLimit(start)
+        self.pace: SharedPace | None = None
+        """That of other processes as well, instead of the rate learned here."""
         self._breaker = CircuitBreaker(longest=_LONGEST_WAIT, rand=rand)
         self._budget = RetryBudget(start, floor=float(max(10, max_concurrency)))
         self._queue = WaitQueue(
@@ -325,6 +328,8 @@ class Throttle:
         """The current limits."""
         now = self._now()
         rate = min(self._max_rate, self._rate.at(now))
+        if self.pace is not None:
+            rate = self.pace.rate
         paused = self._breaker.wait_for(now)
         cause = self._breaker.cause
         concurrency = self.concurrency
@@ -333,7 +338,7 @@ class Throttle:
             mode = "probing"
         elif paused > 0 or cause is not None:
             mode = "paused"
-        elif self._rate.level is not None:
+        elif self._rate.level is not None or (self.pace is not None and not self.pace.unlimited):
             mode = "holding back"
         elif concurrency.ramping:
             mode = "ramping"
@@ -353,6 +358,29 @@ class Throttle:
             retries_left=int(self._budget.tokens),
         )
 
+    def share(self, exchange: Exchange) -> SharedPace:
+        """Send at a pace that other processes share, from now on.
+
+        Args:
+            exchange: how its state is changed; see :mod:`.pace`.
+        """
+
+        def changed(paused_until: float) -> None:
+            if paused_until > self._breaker.paused_until:
+                self._breaker.paused_until = paused_until
+            self._update_unrestricted(self._now())
+            self._queue.advance()
+
+        self.pace = SharedPace(
+            exchange,
+            now=self._now,
+            most=self._max_rate,
+            wanted=lambda: int(self.concurrency.limit),
+            changed=changed,
+        )
+        self._update_unrestricted(self._now())
+        return self.pace
+
     # --- admission -----------------------------------------------------------------------------
 
     async def _wait_for_budget(self) -> bool:
@@ -364,7 +392,8 @@ class Throttle:
         if self._in_flight + 1.0 > (1.0 if self.single else self.concurrency.limit):
             return inf
         wait = self._breaker.wait_for(now)
-        until_next = self._next_at - now
+        pace = self.pace
+        until_next = self._next_at - now if pace is None else pace.wait_for(now)
         if until_next <= wait:
             return wait
         self._rate_limited = True
@@ -375,7 +404,9 @@ class Throttle:
         if self._unrestricted:
             return
         rate = min(self._max_rate, self._rate.at(now))
-        if rate < inf:
+        if self.pace is not None:
+            self.pace.take()
+        elif rate < inf:
             next_at = self._next_at
             self._next_at = (next_at if next_at > now - _CREDIT else now) + 1.0 / rate
         if self._breaker.acquired(now):
@@ -396,6 +427,7 @@ class Throttle:
             not self.single
             and self._max_rate == inf
             and self._rate.level is None
+            and (self.pace is None or self.pace.unlimited)
             and self._breaker.cause is None
             and self._breaker.wait_for(now) <= 0.0
         )
@@ -436,6 +468,10 @@ class Throttle:
             breaker.probing = False
             return max(wait, breaker.wait_for(now))
         self._report_accepted(now)
+        if self.pace is not None:
+            self.pace.refused(sent_at, retry_after or 0.0)
+            self._unrestricted = False
+            return wait
         changed = self._rate.refused(now, sent_at, retry_after or 0.0)
         if retry_after:
             if wait:
@@ -468,6 +504,8 @@ class Throttle:
 
     def _report_accepted(self, now: float) -> None:
         self._rate.accepted(now, self._accepted)
+        if self.pace is not None:
+            self.pace.accepted(self._accepted)
         self._accepted = 0
 
     def _tick(self, now: float, in_use: bool) -> None:
@@ -479,3 +517,6 @@ class Throttle:
         self._rate_limited = False
         self.concurrency.tick(now, passed)
         self._rate.round_trip = self.concurrency.usual_latency
+        if self.pace is not None:
+            self.pace.round_trip = self.concurrency.usual_latency
+            self._update_unrestricted(now)

@@ -20,7 +20,7 @@ RUN_IS_OVER = "KJ001"
 
 Trouble = Literal["away", "again", "over", "final"]
 
-_AWAY = ("08", "53", "57", "58", "25006", "XX")
+_AWAY = ("08", "53", "57", "58", "25006", "25P03", "XX")
 """Classes of SQLSTATE that pass: no connection, no room, being shut down or started, a failing
 disk, a server that is only a copy just now."""
 _AGAIN = ("40", "55P03")

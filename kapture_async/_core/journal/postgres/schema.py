@@ -24,6 +24,8 @@ from .connection import RUN_IS_OVER
 
 VERSION = 1
 """Of the tables. Another number is refused: a journal is for one push, not for years."""
+IDLE = 10_000
+"""Milliseconds that a transaction may wait for its process."""
 _OLDEST_SERVER = 120000
 _LOCK = 0x6B6A726E
 """The first half of the advisory lock under which tables are made; the other names the schema."""
@@ -77,8 +79,9 @@ CREATE TABLE {s}.findings (
     at double precision NOT NULL, UNIQUE (job, row, kind, ticket_ids)
 );
 CREATE TABLE {s}.paces (
-    target text PRIMARY KEY, state text, next_at double precision NOT NULL DEFAULT 0,
-    paused_until double precision NOT NULL DEFAULT 0
+    target text PRIMARY KEY, version bigint NOT NULL, rate text NOT NULL,
+    next_at double precision NOT NULL, paused_until double precision NOT NULL,
+    drawn_at double precision NOT NULL
 );
 CREATE VIEW {s}.last_facts AS
     SELECT * FROM {s}.facts AS f WHERE f.fact = (
@@ -94,6 +97,8 @@ CREATE FUNCTION {s}.begin_batch(job_ integer, run_ bigint, number_ bigint) RETUR
 LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM set_config('synchronous_commit', 'on', true);
+    -- A process that is stopped in a transaction must not hold others up.
+    PERFORM set_config('idle_in_transaction_session_timeout', '{idle}', true);
     UPDATE {s}.runs AS r SET batch = number_, lost = NULL, late = NULL
         WHERE run = run_ AND batch = number_ - 1 AND NOT over AND ended IS NULL;
     IF FOUND THEN RETURN true; END IF;
@@ -232,6 +237,25 @@ BEGIN
             FROM {s}.runs AS r WHERE r.run = run_;
     END IF;
     RETURN NEXT;
+END $$;
+
+-- The pace need not be durable; who was faster has another version.
+CREATE FUNCTION {s}.put_pace(
+    target_ text, version_ bigint, rate_ text, next_ double precision, paused_ double precision,
+    drawn_ double precision
+) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);
+    IF version_ = 0 THEN
+        INSERT INTO {s}.paces VALUES (target_, 1, rate_, next_, paused_, drawn_)
+            ON CONFLICT DO NOTHING;
+    ELSE
+        UPDATE {s}.paces SET version = version + 1, rate = rate_, next_at = next_,
+                paused_until = paused_, drawn_at = drawn_
+            WHERE target = target_ AND version = version_;
+    END IF;
+    RETURN FOUND;
 END $$;
 
 -- Runs whose lease is over stay so, and what they had under way is in doubt from now on.
@@ -374,6 +398,7 @@ def _functions(address: Address) -> Composed:
         s=schema,
         over=sql.SQL(RUN_IS_OVER),
         digest=sql.SQL(str(DIGEST)),
+        idle=sql.SQL(str(IDLE)),
         events=sql.Literal(f"{schema.as_string(None)}.events"),
     )
 

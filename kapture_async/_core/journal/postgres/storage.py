@@ -25,12 +25,21 @@ from ..address import Address
 from ..errors import same_again, trouble
 from ..keys import fold
 from ..records import OUTCOMES, Job
-from ..storage import JournalSummary, KnownRow, WriteBatch, _Interrupted, _RunOver, agreed
+from ..storage import (
+    JournalSummary,
+    KnownRow,
+    PaceChange,
+    PaceState,
+    WriteBatch,
+    _Interrupted,
+    _RunOver,
+    agreed,
+)
 from .connection import connect, kind_of, trouble_of
 from .late import Past, place
 from .lease import Lease
 from .reader import KINDS, PostgresReader
-from .schema import composed, find_job, make_job, no_job, prepare
+from .schema import IDLE, composed, find_job, make_job, no_job, prepare
 
 logger = logging.getLogger("kapture_async.push")
 
@@ -69,6 +78,14 @@ _BY_KEYED_CONTENT = (
 )
 _COMMIT = "SELECT lost, late FROM {s}.commit_batch(%s, %s, %s, %s, %s::jsonb, %b)"
 _WRITE = "SELECT lost, late FROM {s}.write_batch(%s, %s, %s, %s::jsonb, %b)"
+_SAFE = (
+    "SELECT set_config('synchronous_commit', 'on', true), "
+    f"set_config('idle_in_transaction_session_timeout', '{IDLE}', true)"
+)
+_PACE = """
+SELECT (SELECT ARRAY[version::text, rate, next_at::text, paused_until::text, drawn_at::text]
+        FROM {s}.paces WHERE target = %s), extract(epoch FROM clock_timestamp())::float8
+"""
 _END = "SELECT {s}.end_run(%s, %s, %s, %s::bigint[], %s)"
 _RENEW = """
 UPDATE {s}.runs SET lease_until = extract(epoch FROM clock_timestamp()) + %s
@@ -160,7 +177,7 @@ class PostgresStorage(PostgresReader):
     def _begin_run(self, *, restored: bool) -> None:
         asked = self.lease.ask()
         with self._connection.transaction():
-            self._execute("SELECT set_config('synchronous_commit', 'on', true)")
+            self._execute(_SAFE)
             self._execute("SELECT 1 FROM {s}.job WHERE job = %s FOR UPDATE", [self._number])
             self._execute("SELECT {s}.end_leases(%s, %s, %s)", [self._number, self.now(), DEAD])
             if not self.job.payloads:  # also those that earlier runs have kept
@@ -442,7 +459,7 @@ class PostgresStorage(PostgresReader):
         while True:
             try:
                 with self._connection.transaction():
-                    self._execute("SELECT set_config('synchronous_commit', 'on', true)")
+                    self._execute(_SAFE)
                     self._place(results, batch.at)
                 return
             except psycopg.Error as error:
@@ -562,6 +579,23 @@ class PostgresStorage(PostgresReader):
                 "another process is reconciling or verifying it just now",
                 "Wait until that is done.",
             )
+
+    def change_pace(self, change: PaceChange) -> Any:
+        """See :meth:`.Storage.change_pace`: read, changed, and written if nobody was faster."""
+        target = f"{self.job.service} {self.job.target}"
+        while True:
+            ((found, at),) = self._try(_PACE, [target])
+            version, state = 0, None
+            if found is not None:
+                version = int(found[0])
+                state = PaceState(found[1], *map(float, found[2:]))
+            state, value = change(state, at)
+            values = [target, version, state.rate, state.next_at, state.paused_until]
+            ((written,),) = self._try(
+                "SELECT {s}.put_pace(%s, %s, %s, %s, %s, %s)", [*values, state.drawn_at]
+            )
+            if written:
+                return value
 
     def tick(self, kinds: Mapping[str, int]) -> None:
         """See :meth:`.Storage.tick`: renews the lease, and sees which others are over.

@@ -25,7 +25,7 @@ from ..errors import same_again, trouble
 from ..keys import fold
 from ..marks import FIRST, SMALLEST, Mark, sketch_of
 from ..records import Counts, Job, Owner
-from ..storage import JournalSummary, KnownRow, WriteBatch, agreed
+from ..storage import JournalSummary, KnownRow, PaceChange, WriteBatch, agreed
 from .errors import DAMAGED, damage_of, path_text, trouble_of
 from .integrity import take_seal
 from .reader import SQLiteReader, as_json, check_kind
@@ -479,6 +479,10 @@ class SQLiteStorage(SQLiteReader):
             self.sent_in_all = mark.sent
         self.restored = max(before or 0.0, until)
         self._connection.execute("UPDATE job SET restored = ?", (self.restored,))
+
+    def change_pace(self, change: PaceChange) -> Any:
+        """See :meth:`.Storage.change_pace`. Nobody shares this one."""
+        return change(None, self.now())[1]
 
     def tick(self, kinds: Mapping[str, int]) -> None:
         """See :meth:`.Storage.tick`: leaves a mark if there is news, and not too often."""
