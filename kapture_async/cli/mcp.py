@@ -8,6 +8,7 @@ import click
 
 from .._core.cli.mcp import Agents, mcp_options, serve
 from .._core.cli.options import Sectioned, Target, target_options
+from .._reference import TEXT
 from ..client import KaptureClient
 from .options import KaptureTarget
 
@@ -20,8 +21,18 @@ def _tools(client: Any, references: Any, allowed: frozenset[str]) -> Any:
     return server_of(client, references, allowed)
 
 
+def look_of(client: KaptureClient) -> Any:
+    """Lists the tickets of a time, with the references in them."""
+    return client.tickets._added(TEXT).lookup
+
+
 _AGENTS = Agents(
-    program="kapture", prefix="KAPTURE", connect=KaptureClient, tools=_tools, writes=WRITES
+    program="kapture",
+    prefix="KAPTURE",
+    connect=KaptureClient,
+    look=look_of,
+    tools=_tools,
+    writes=WRITES,
 )
 
 

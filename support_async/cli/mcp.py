@@ -10,6 +10,7 @@ from kapture_async._core.cli.mcp import Agents, mcp_options, serve
 from kapture_async._core.cli.options import Sectioned, Target, target_options
 
 from ..client import SupportClient
+from ..tickets.push import TEXT
 from .options import SupportTarget
 
 WRITES = ("create", "update", "reply", "status")
@@ -21,8 +22,18 @@ def _tools(client: Any, references: Any, allowed: frozenset[str]) -> Any:
     return server_of(client, references, allowed)
 
 
+def look_of(client: SupportClient) -> Any:
+    """Lists the tickets of a time, with the references in them."""
+    return client.tickets._created(TEXT).lookup
+
+
 _AGENTS = Agents(
-    program="support", prefix="SUPPORT", connect=SupportClient, tools=_tools, writes=WRITES
+    program="support",
+    prefix="SUPPORT",
+    connect=SupportClient,
+    look=look_of,
+    tools=_tools,
+    writes=WRITES,
 )
 
 

@@ -62,6 +62,16 @@ class Desk:
             command=sys.executable, args=self.command(*options), env=self.environment
         )
 
+    def references(self, client: Any, folder: Path) -> Any:
+        """The creates of a client, with a journal in a folder."""
+        from kapture_async._core.mcp.references import References
+        from kapture_async.cli import mcp as kapture
+        from support_async.cli import mcp as support
+
+        look = (kapture if self.package == "kapture_async" else support).look_of(client)
+        journal = str(folder / "mcp.journal")
+        return References(client.tickets, journal, look=look, settle=SETTLE, longest=TIMEOUT)
+
     @property
     def created(self) -> int:
         """How many tickets were really made."""
@@ -79,14 +89,12 @@ async def agent(desk: Desk, tmp_path: Path, *allowed: str) -> AsyncIterator[Any]
     """The SDK's client and the server, in this process."""
     from mcp import Client
 
-    from kapture_async._core.mcp.references import References
-
     if desk.package == "kapture_async":
         from kapture_async.cli.mcp_tools import server_of
     else:
         from support_async.cli.mcp_tools import server_of  # type: ignore[assignment]
     async with desk.client() as client:
-        kept = References(client.tickets, str(tmp_path / "j"), settle=SETTLE, longest=TIMEOUT)
+        kept = desk.references(client, tmp_path)
         async with Client(server_of(client, kept, frozenset(allowed))) as made:
             yield made
         await kept.aclose()

@@ -16,10 +16,9 @@ from mcp import Client
 
 from kapture_async import InvalidInputError
 from kapture_async._core.mcp import references
-from kapture_async._core.mcp.references import References
-from kapture_async.testing import FaultPlan
+from kapture_async.testing import FaultPlan, Lists
 
-from .conftest import SETTLE, TIMEOUT, Desk, agent
+from .conftest import Desk, agent
 
 
 async def call(client: Client, tool: str, **given: Any) -> dict[str, Any]:
@@ -41,23 +40,37 @@ async def checked(client: Client, reference: str) -> dict[str, Any]:
 
 
 async def test_the_story_of_a_lost_answer(desk: Desk) -> None:
-    """Executed, the answer lost: unknown; asked again: not sent; looked up: there, and once."""
+    """Executed, the answer lost: unknown. Checked: there. Asked again: not sent. Once, then."""
     desk.emulator.faults = FaultPlan.script(["close_after"])
-    async with Client(desk.start("--allow-writes", "create")) as client:
+    async with Client(desk.start("--allow-writes", "create", "--settle", "300")) as client:
         first = await call(client, "create_ticket", reference="order 17", **desk.ticket)
         assert (first["outcome"], first["reference"]) == ("unknown", "order 17")
         assert "check_reference" in first["next"]
-        again = await call(client, "create_ticket", reference="order 17", **desk.ticket)
-        assert (again["outcome"], again["sent_now"]) == ("unknown", False)
-        early = await call(client, "check_reference", reference="order 17")
-        assert early["outcome"] == "unknown"
-        found = await checked(client, "order 17")
+        found = await call(client, "check_reference", reference="order 17")
         assert found["outcome"] == "created"
-        assert found["ticket_id"]
-        last = await call(client, "create_ticket", reference="order 17", **desk.ticket)
-        assert (last["outcome"], last["sent_now"]) == ("created", False)
-        assert last["ticket_id"] == found["ticket_id"]
+        again = await call(client, "create_ticket", reference="order 17", **desk.ticket)
+        assert (again["outcome"], again["sent_now"]) == ("created", False)
+        assert again["ticket_id"] == found["ticket_id"] != ""
     assert desk.created == 1
+
+
+async def test_a_ticket_that_does_not_show_yet_is_never_made_again(
+    kapture: Desk, tmp_path: Path
+) -> None:
+    kapture.emulator.lists = Lists(delay=3600.0)
+    kapture.emulator.faults = FaultPlan.script(["close_after"])
+    async with agent(kapture, tmp_path, "create") as client:
+        for _ in range(2):
+            answer = await call(client, "create_ticket", reference="A", **kapture.ticket)
+            assert answer["outcome"] == "unknown"
+        early = await call(client, "check_reference", reference="A")
+        assert early["check_again_in_seconds"] > 0
+        found = await checked(client, "A")
+        assert found["outcome"] == "unknown"  # no lookup has proved anything
+        assert "resolve" in found["next"]
+        kapture.emulator.lists = None
+        assert (await checked(client, "A"))["outcome"] == "created"
+    assert kapture.created == 1
 
 
 async def test_what_was_never_executed_is_found_out_and_made_once(
@@ -103,7 +116,7 @@ async def test_a_server_that_dies_in_the_middle_leaves_a_doubt_to_the_next(kaptu
     await process.communicate()
     async with Client(kapture.start("--allow-writes", "create")) as client:
         again = await call(client, "create_ticket", reference="A", **kapture.ticket)
-        assert (again["outcome"], again["sent_now"]) == ("unknown", False)
+        assert (again["outcome"], again["sent_now"]) == ("created", False)
     assert kapture.created == 1
 
 
@@ -137,9 +150,9 @@ async def test_a_journal_that_another_process_holds_is_told(
     kapture: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(references, "_PATIENCE", 0.2)
-    journal = tmp_path / "shared.journal"
+    journal = tmp_path / "mcp.journal"
     async with kapture.client() as client:
-        kept = References(client.tickets, str(journal), settle=SETTLE, longest=TIMEOUT)
+        kept = kapture.references(client, tmp_path)
         assert (await kept.create("A", kapture.ticket))["outcome"] == "created"
         code = (
             "import sys; from kapture_async._core.filelock import FileLock\n"
@@ -163,7 +176,7 @@ async def test_a_journal_that_another_process_holds_is_told(
 async def test_who_stops_waiting_does_not_stop_a_create(kapture: Desk, tmp_path: Path) -> None:
     kapture.emulator.latency = 0.1
     async with kapture.client() as client:
-        kept = References(client.tickets, str(tmp_path / "j"), settle=SETTLE, longest=TIMEOUT)
+        kept = kapture.references(client, tmp_path)
         waiting = asyncio.ensure_future(kept.create("A", kapture.ticket))
         async with asyncio.timeout(30):
             while not kapture.emulator.requests:
@@ -177,7 +190,7 @@ async def test_who_stops_waiting_does_not_stop_a_create(kapture: Desk, tmp_path:
 @pytest.mark.parametrize("reference", ["", " ", "x" * 201, "a\nb"])
 async def test_a_reference_is_a_name(kapture: Desk, tmp_path: Path, reference: str) -> None:
     async with kapture.client() as client:
-        kept = References(client.tickets, str(tmp_path / "j"), settle=SETTLE, longest=TIMEOUT)
+        kept = kapture.references(client, tmp_path)
         with pytest.raises(InvalidInputError, match="a reference is 1 to 200"):
             await kept.create(reference, kapture.ticket)
     assert kapture.created == 0

@@ -164,7 +164,7 @@ async def test_over_http_the_story_is_the_same(kapture: Desk) -> None:
         ):
             first = await call(client, "create_ticket", reference="A", **kapture.ticket)
             again = await call(client, "create_ticket", reference="A", **kapture.ticket)
-        assert (first["outcome"], again["outcome"]) == ("unknown", "unknown")
+        assert (first["outcome"], again["outcome"]) == ("unknown", "created")
         process.send_signal(signal.SIGINT)
         assert await asyncio.wait_for(process.wait(), 30) == 130
     assert kapture.created == 1

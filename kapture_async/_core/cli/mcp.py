@@ -28,6 +28,7 @@ class Agents:
         program: what its MCP server is called.
         prefix: of its environment variables.
         connect: makes a client.
+        look: lists the tickets of a time with a client, for their references.
         tools: makes the server of a client, the references of its creates, and the allowed writes.
         writes: the short names of its writes.
     """
@@ -35,6 +36,7 @@ class Agents:
     program: str
     prefix: str
     connect: Callable[..., Any]
+    look: Callable[[Any], Any]
     tools: Callable[[Any, Any, frozenset[str]], Any]
     writes: tuple[str, ...]
 
@@ -89,7 +91,7 @@ def mcp_options(writes: tuple[str, ...]) -> Decorator:
                 "--settle",
                 type=positive,
                 metavar="SECONDS",
-                help="Until a lost answer is looked up.  [default: 300]",
+                help="Until a lookup may prove that there is no ticket.  [default: 300]",
             ),
         )
     )
@@ -138,7 +140,9 @@ def serve(
     async def main() -> None:
         async with agents.connect(**settings, timeout=timeout) as client:
             where = journal or creates.default_journal(folder(), agents.program, client.base_url)
-            kept = creates.References(client.tickets, where, settle=settle, longest=timeout)
+            kept = creates.References(
+                client.tickets, where, look=agents.look(client), settle=settle, longest=timeout
+            )
             async with servers.closing(kept):
                 server = agents.tools(client, kept, allowed)
                 if listening is not None:

@@ -26,6 +26,7 @@ from ..journal.records import RowView, State
 from ..journal.storages import exists
 from ..outcome import Accepted, NotSent, Outcome, Rejected
 from ..push.rows import Row
+from ..reconcile.evidence import ListedTicket, ListTickets
 from ..reconcile.reconcile import settle_time
 from ..reconcile.results import Reconciliation
 
@@ -35,6 +36,8 @@ _MOST = 200
 """Characters of a reference."""
 _PATIENCE = 10.0
 """Seconds to wait for a server that is down, and for a journal that another process uses."""
+_CLOCKS = 3600.0
+"""Seconds by which the service's clock may differ in a first look; a wrong one only finds less."""
 _WAIT = 20.0
 """Seconds that a check waits for a lookup; MCP clients give up after a minute or so."""
 
@@ -63,14 +66,23 @@ class References:
         tickets: the client's tickets: its ``push`` and its ``reconcile``.
         journal: a file, or the URL of a PostgreSQL database. Server processes may share it; a file
             is used by one of them at a time.
-        settle: seconds until a lookup of a lost answer begins; see ``reconcile``.
+        look: lists the tickets of a time, with the references in them.
+        settle: seconds until a lookup of a lost answer may prove that there is no ticket; see
+            ``reconcile``.
         longest: the most seconds that one call may take.
     """
 
     def __init__(
-        self, tickets: Any, journal: str, *, settle: float | None, longest: float | None
+        self,
+        tickets: Any,
+        journal: str,
+        *,
+        look: ListTickets,
+        settle: float | None,
+        longest: float | None,
     ) -> None:
         self._tickets = tickets
+        self._look = look
         self._journal = journal
         self._settle = settle_time(settle, longest)
         self._longest = longest or 0.0
@@ -104,7 +116,7 @@ class References:
             found = await self._find(reference)
             if found is None:
                 return _answer("unknown", reference, next=_UNKNOWN)
-            return {**_of_row(found), "sent_now": False}
+            return {**await self._seen(found), "sent_now": False}
         if isinstance(outcome, Accepted):
             return _answer("created", reference, ticket_id=outcome.ticket_id, next=_CREATED)
         if isinstance(outcome, Rejected):
@@ -149,8 +161,9 @@ class References:
                 reference,
                 next="No ticket was created with this reference by this journal.",
             )
-        if found.state is not State.UNKNOWN:
-            return _of_row(found)
+        seen = await self._seen(found)
+        if seen["outcome"] != "unknown" or found.state is not State.UNKNOWN:
+            return seen
         wait = (found.sent_at or found.at) + self._settle + self._longest - time.time()
         if wait > 0 and self._lookup is None:
             return {
@@ -174,6 +187,25 @@ class References:
         answer = _of_row(found)
         reasons = [row.reason for row in result.open if row.key == reference]
         return {**answer, "why": reasons[0], "next": _OPEN} if reasons else answer
+
+    async def _seen(self, row: RowView) -> Answer:
+        """What is known of a row. One in doubt is looked for: a ticket with its reference proves
+        that it is there, at any time; that there is none proves nothing yet."""
+        answer = _of_row(row)
+        if row.state is not State.UNKNOWN:
+            return answer
+        ids: set[str | None] = set()
+        try:
+            async for ticket in self._look(
+                (row.sent_at or row.at) - _CLOCKS, time.time() + _CLOCKS
+            ):
+                if isinstance(ticket, ListedTicket) and row.reference in ticket.references:
+                    ids.add(ticket.ticket_id)
+        except HelpdeskError as error:
+            return {**answer, "why": f"the lookup failed: {error}"}
+        if len(ids) != 1:
+            return answer
+        return _answer("created", answer["reference"], ticket_id=ids.pop(), next=_CREATED)
 
     async def _reconcile(self) -> Reconciliation:
         async with self._one:

@@ -105,8 +105,8 @@ class Toolbox:
         async def check_reference(reference: str) -> Answer:
             """Find out what became of a create_ticket: created, rejected, not_sent or unknown.
 
-            A lost answer is looked up in the helpdesk once the service can no longer be working on
-            it; until then the answer says when to check again.
+            Looks in the helpdesk. A ticket that shows was created. That none was is only said once
+            the service can no longer be working on it; until then, when to check again.
             """
             return await references.check(reference)
 
