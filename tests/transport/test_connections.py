@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import trustme
 
 from kapture_async import (
     ConfigurationError,
@@ -201,6 +202,59 @@ async def test_a_refused_connect_was_not_sent(status: int, tries: int) -> None:
             await client.tickets.add(title="one")
     assert len(seen) == tries
     assert all(head.startswith(b"CONNECT ") for head in seen)
+
+
+async def test_through_a_proxy_s_tunnel() -> None:
+    """The proxy gets its password, and nothing else; the connection through it is kept."""
+    authority = trustme.CA()
+    there = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(there)
+    here = ssl.create_default_context()
+    authority.configure_trust(here)
+    heads: list[bytes] = []
+    asked: list[bytes] = []
+
+    async def service(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                heads.append((await read_request(reader))[0])
+                writer.write(ok(len(heads)))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        host, port = asked[-1].split()[1].decode().split(":")
+        there_reader, there_writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 Go\r\n\r\n")
+        try:
+            await asyncio.gather(pump(reader, there_writer), pump(there_reader, writer))
+        finally:
+            there_writer.close()
+
+    server = await asyncio.start_server(service, "127.0.0.1", 0, ssl=there)
+    port = server.sockets[0].getsockname()[1]
+    async with server, serving(proxy) as url:
+        async with KaptureClient(
+            base_url=f"https://127.0.0.1:{port}",
+            token="t",
+            proxy=url.replace("//", "//user:canary@"),
+            ssl_context=here,
+            retry=ONCE,
+        ) as client:
+            for _ in range(3):
+                await client.tickets.add(title="one")
+    assert len(asked) == 1
+    assert b"Proxy-Authorization: Basic " in asked[0]
+    assert b"\r\nAuthorization:" not in asked[0]
+    assert len(heads) == 3
+    assert all(head.startswith(b"POST /add-ticket") for head in heads)
+    assert not any(b"proxy-" in head.lower() for head in heads)
 
 
 async def test_a_502_to_the_write_itself_stays_a_doubt() -> None:

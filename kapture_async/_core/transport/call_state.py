@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -202,19 +203,26 @@ class DeadlineTimer:
             self._set(due)
 
     def remove(self, call: CallState) -> None:
-        """The call is over."""
+        """The call is over.
+
+        The timer stays: to set another one for the next call would take longer than the rest.
+        """
         del self.calls[call]
-        if not self.calls and self._timer is not None:  # a timer would keep the client alive
+
+    def close(self) -> None:
+        """There will be no more calls."""
+        if self._timer is not None:
             self._timer.cancel()
-            self._timer, self._fires_at = None, inf
 
     def _set(self, at: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._fires_at = at
-        self._timer = self._loop.call_at(at, self._fire)
+        # By a weak reference, as it must not keep alive what nobody uses any more.
+        self._timer = self._loop.call_at(at, _fire, weakref.ref(self))
 
-    def _fire(self) -> None:
+    def fire(self) -> None:
+        """Interrupt those whose time has run out, and find out when to look again."""
         self._timer, self._fires_at = None, inf
         now = self._loop.time()
         due = inf
@@ -228,6 +236,12 @@ class DeadlineTimer:
                 due = min(due, call.deadline, call.silence_deadline, now + call.max_silence)
         if due < inf:
             self._set(due)
+
+
+def _fire(timer: weakref.ref[DeadlineTimer]) -> None:
+    found = timer()
+    if found is not None:
+        found.fire()
 
 
 class Semaphore:

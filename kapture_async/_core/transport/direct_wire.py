@@ -35,6 +35,7 @@ from .aiohttp_internals import (
     listener,
     mark_used,
     read_in_small_pieces,
+    whole_body,
 )
 from .answer import ArrivingBody, never_whole, read_body, too_large
 from .call_state import HELD, CallState, Failure, OpenAnswer, may_send
@@ -242,8 +243,9 @@ class DirectWire:
                 return OpenAnswer(status, headers, arriving)
             quoted = is_file is not None or status >= 300
             found: bytes | None
-            if not quoted and content.is_eof() and content.total_bytes <= cap:
-                found = content.read_nowait()  # all of it is here already, unpacked
+            complete = content.is_eof() and content.exception() is None
+            if complete and not quoted and content.total_bytes <= cap:
+                found = whole_body(content)  # all of it is here already, unpacked
             else:
                 found = await read_body(content, headers, call, cap, quoted=quoted)
             whole = content.is_eof()

@@ -163,6 +163,8 @@ class Transport:
         try:
             await self._auth.aclose()
         finally:
+            if self._loop is not None and not self._deadlines.calls:
+                self._deadlines.close()
             if self._session is not None and not self._borrowed:
                 await self._session.close()
                 # The loop releases closed sockets in its next turn; without it, a loop that ends
