@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ._auth import Credential
 from ._core.phase import Effect
+from ._core.pull.arrow import ArrowStream
 from ._core.pull.export import Exported, PullObserver
 from ._core.push.events import PushObserver
 from ._core.push.rows import Row
@@ -750,9 +751,10 @@ class SyncTickets(SyncResource[Tickets]):
 
     def push(
         self,
-        source: Iterable[NewTicket | Mapping[str, Any] | Row[Any]],
+        source: Iterable[NewTicket | Mapping[str, Any] | Row[Any]] | ArrowStream,
         *,
-        key: Callable[[Any], str] | None = None,
+        key: str | Callable[[Any], str] | None = None,
+        map: Mapping[str, str] | None = None,
         max_concurrency: int | None = None,
         max_rate: float | None = None,
         patience: float = 300.0,
@@ -790,8 +792,15 @@ class SyncTickets(SyncResource[Tickets]):
         Args:
             source: any iterable of :class:`NewTicket`, of mappings by wire names,
                 or of :class:`Row` around either. It is read as fast as the service takes the rows,
-                never ahead of that.
-            key: returns the row's name for its outcome; a :class:`Row` brings its own.
+                never ahead of that. Or a data frame: anything with an ``__arrow_c_stream__``, as
+                polars, pandas, pyarrow and duckdb have it (the extra ``arrow``); a null or ``NaN``
+                is not given, and a number is sent as text.
+            key: returns the row's name for its outcome; a :class:`Row` brings its own. Of a data
+                frame also the name of a column.
+            map: of a data frame, which column is sent as which field, such as
+                ``{"title": "Subject"}``; ``"object.field"`` is a field of an object
+                that your tenant defines. No other column is sent. Without it, every column must
+                have the name of a documented field.
             max_concurrency: the most requests in flight; by default the client's number of
                 connections. Up to that, the push finds the best number by itself.
             max_rate: the most requests per second, for a service whose limit is known.
@@ -850,6 +859,7 @@ class SyncTickets(SyncResource[Tickets]):
             lambda source: self._inner.push(
                 source,
                 key=key,
+                map=map,
                 max_concurrency=max_concurrency,
                 max_rate=max_rate,
                 patience=patience,
@@ -870,7 +880,7 @@ class SyncTickets(SyncResource[Tickets]):
 
     def update_many(
         self,
-        source: Iterable[TicketUpdate | Mapping[str, Any] | Row[Any]],
+        source: Iterable[TicketUpdate | Mapping[str, Any] | Row[Any]] | ArrowStream,
         *,
         sub_status: str | None = None,
         comment: str | None = None,
@@ -879,7 +889,8 @@ class SyncTickets(SyncResource[Tickets]):
         disposition: str | None = None,
         status: str | None = None,
         extra: Mapping[str, Any] | None = None,
-        key: Callable[[Any], str] | None = None,
+        key: str | Callable[[Any], str] | None = None,
+        map: Mapping[str, str] | None = None,
         max_concurrency: int | None = None,
         max_rate: float | None = None,
         patience: float = 300.0,
@@ -918,11 +929,13 @@ class SyncTickets(SyncResource[Tickets]):
         Args:
             source: any iterable of :class:`TicketUpdate`, of mappings by wire
                 names (``ticket_id``, ``sub_status``, ``comment``, ...), or of :class:`Row`
-                around either.
+                around either; or a data frame, as for :meth:`push`.
             sub_status, comment, callback_time, queue, disposition, status, extra: what each row
                 gets that lacks it; see :meth:`update`. Every row needs a sub-status.
             key: returns a row's name, by which a journal recognizes it. By default it is the ticket
-                id, unless a :class:`Row` brings a key of its own.
+                id, unless a :class:`Row` brings a key of its own. Of a data frame also the name
+                of a column.
+            map: of a data frame, which column is sent as which field, as for :meth:`push`.
             max_concurrency, max_rate, patience, give_up_after, keep_going, on_event: as for
                 :meth:`push`.
             journal: the journal's file, created if it does not exist; as for :meth:`push`.
@@ -956,6 +969,7 @@ class SyncTickets(SyncResource[Tickets]):
                 status=status,
                 extra=extra,
                 key=key,
+                map=map,
                 max_concurrency=max_concurrency,
                 max_rate=max_rate,
                 patience=patience,
@@ -1359,9 +1373,10 @@ class SyncCustomers(SyncResource[Customers]):
 
     def push(
         self,
-        source: Iterable[CustomerFields | Mapping[str, Any] | Row[Any]],
+        source: Iterable[CustomerFields | Mapping[str, Any] | Row[Any]] | ArrowStream,
         *,
-        key: Callable[[Any], str] | None = None,
+        key: str | Callable[[Any], str] | None = None,
+        map: Mapping[str, str] | None = None,
         max_concurrency: int | None = None,
         max_rate: float | None = None,
         patience: float = 300.0,
@@ -1394,8 +1409,14 @@ class SyncCustomers(SyncResource[Customers]):
 
         Args:
             source: any iterable of :class:`NewCustomer`, of mappings by wire
-                names (see :meth:`NewCustomer.from_mapping`), or of :class:`Row` around either.
-            key: returns the row's name for its outcome; a :class:`Row` brings its own.
+                names (see :meth:`NewCustomer.from_mapping`), or of :class:`Row` around either; or
+                a data frame, as for :meth:`SyncTickets.push`.
+            key: returns the row's name for its outcome; a :class:`Row` brings its own. Of a data
+                frame also the name of a column.
+            map: of a data frame, which column is sent as which field, such as
+                ``{"title": "Subject"}``; ``"object.field"`` is a field of an object
+                that your tenant defines. No other column is sent. Without it, every column must
+                have the name of a documented field.
             max_concurrency, max_rate, patience, give_up_after, keep_going, on_event: as for
                 :meth:`SyncTickets.push`.
             journal: the journal's file, created if it does not exist; as for
@@ -1426,6 +1447,7 @@ class SyncCustomers(SyncResource[Customers]):
             lambda source: self._inner.push(
                 source,
                 key=key,
+                map=map,
                 max_concurrency=max_concurrency,
                 max_rate=max_rate,
                 patience=patience,

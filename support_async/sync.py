@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from kapture_async._core.download.download import ProgressObserver
 from kapture_async._core.phase import Effect
+from kapture_async._core.pull.arrow import ArrowStream
 from kapture_async._core.push.events import PushObserver
 from kapture_async._core.push.rows import Row
 from kapture_async._core.reconcile.doctor import Diagnosis
@@ -753,9 +754,10 @@ class SyncTickets(SyncResource[Tickets]):
 
     def push(
         self,
-        source: Iterable[NewTicket | Mapping[str, Any] | Row[Any]],
+        source: Iterable[NewTicket | Mapping[str, Any] | Row[Any]] | ArrowStream,
         *,
-        key: Callable[[Any], str] | None = None,
+        key: str | Callable[[Any], str] | None = None,
+        map: Mapping[str, str] | None = None,
         max_concurrency: int | None = None,
         max_rate: float | None = None,
         patience: float = 300.0,
@@ -791,8 +793,14 @@ class SyncTickets(SyncResource[Tickets]):
         Args:
             source: any iterable of :class:`NewTicket`, of mappings by wire names,
                 or of :class:`Row` around either. It is read as fast as the service takes the rows,
-                never ahead of that.
-            key: returns the row's name for its outcome; a :class:`Row` brings its own.
+                never ahead of that. Or a data frame: anything with an ``__arrow_c_stream__``, as
+                polars, pandas, pyarrow and duckdb have it (the extra ``arrow``); a null or ``NaN``
+                is not given, and a number is sent as text.
+            key: returns the row's name for its outcome; a :class:`Row` brings its own. Of a data
+                frame also the name of a column.
+            map: of a data frame, which column is sent as which field, such as
+                ``{"title": "Subject"}``; No other column is sent. Without it, every column must
+                have the name of a documented field.
             max_concurrency: the most requests in flight; by default the client's number of
                 connections. Up to that, the push finds the best number by itself.
             max_rate: the most requests per second, for a service whose limit is known.
@@ -850,6 +858,7 @@ class SyncTickets(SyncResource[Tickets]):
             lambda source: self._inner.push(
                 source,
                 key=key,
+                map=map,
                 max_concurrency=max_concurrency,
                 max_rate=max_rate,
                 patience=patience,

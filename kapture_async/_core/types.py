@@ -11,6 +11,7 @@ from .outcome import Unknown as Unknown
 from .phase import Attempt as Attempt
 from .phase import Effect as Effect
 from .phase import Phase as Phase
+from .pull.arrow import ArrowStream as ArrowStream
 from .pull.pages import Pages as Pages
 from .push.counts import PushCounts as PushCounts
 from .push.counts import PushReport as PushReport

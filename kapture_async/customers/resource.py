@@ -20,12 +20,14 @@ from .._api import (
 from .._core.arguments import Payload, check_words
 from .._core.errors import InvalidInputError, NotFoundError, RejectedError, UnreadableReplyError
 from .._core.jsontext import dumps
+from .._core.pull.arrow import ArrowStream
 from .._core.pull.pages import LEARNED_LIMIT, Pages, days_between
 from .._core.push.events import PushObserver
 from .._core.push.operation import JournaledOperation, JournaledResource
 from .._core.push.push import Push
 from .._core.push.rows import Row, Source
 from .._core.push.settings import PushSettings
+from .._core.push.sources.arrow import as_rows
 from .._core.reconcile.reconcile import ReconcileObserver
 from .._core.reconcile.results import Reconciliation, Verification
 from .._core.reconcile.verify import VerifyObserver
@@ -52,6 +54,7 @@ from .._validation import (
     merge_given,
     number_of,
     says_something,
+    wire_names,
 )
 from .models import (
     Contact,
@@ -328,9 +331,10 @@ class Customers(JournaledResource):
 
     def push(
         self,
-        source: Source[CustomerFields | Mapping[str, Any] | Row[Any]],
+        source: Source[CustomerFields | Mapping[str, Any] | Row[Any]] | ArrowStream,
         *,
-        key: Callable[[Any], str] | None = None,
+        key: str | Callable[[Any], str] | None = None,
+        map: Mapping[str, str] | None = None,
         max_concurrency: int | None = None,
         max_rate: float | None = None,
         patience: float = 300.0,
@@ -363,8 +367,14 @@ class Customers(JournaledResource):
 
         Args:
             source: any iterable or async iterable of :class:`NewCustomer`, of mappings by wire
-                names (see :meth:`NewCustomer.from_mapping`), or of :class:`Row` around either.
-            key: returns the row's name for its outcome; a :class:`Row` brings its own.
+                names (see :meth:`NewCustomer.from_mapping`), or of :class:`Row` around either; or
+                a data frame, as for :meth:`Tickets.push`.
+            key: returns the row's name for its outcome; a :class:`Row` brings its own. Of a data
+                frame also the name of a column.
+            map: of a data frame, which column is sent as which field, such as
+                ``{"title": "Subject"}``; ``"object.field"`` is a field of an object
+                that your tenant defines. No other column is sent. Without it, every column must
+                have the name of a documented field.
             max_concurrency, max_rate, patience, give_up_after, keep_going, on_event: as for
                 :meth:`Tickets.push`.
             journal: the journal's file, created if it does not exist; as for
@@ -390,8 +400,10 @@ class Customers(JournaledResource):
                 from the iteration, after its last outcome: see ``new_keys``.
             PushStoppedError: from the iteration, after its last outcome: the push stopped early.
         """
+        fields = tuple(wire_names(NewCustomer))
+        rows, key = as_rows(source, map, key, fields=fields, as_list=False)
         return self._added(reference).push(
-            source,
+            rows,
             PushSettings(
                 journal=journal,
                 payloads=payloads,

@@ -19,6 +19,7 @@ from .._core.arguments import (
     check_words,
 )
 from .._core.errors import InvalidInputError, NotFoundError
+from .._core.pull.arrow import ArrowStream
 from .._core.pull.export import Exported, PullObserver
 from .._core.pull.pages import Pages
 from .._core.push.events import PushObserver
@@ -26,6 +27,7 @@ from .._core.push.operation import JournaledOperation, JournaledResource
 from .._core.push.push import Push
 from .._core.push.rows import Row, Source
 from .._core.push.settings import PushSettings
+from .._core.push.sources.arrow import as_rows
 from .._core.reconcile.doctor import Diagnosis, long_text
 from .._core.reconcile.reconcile import ReconcileObserver
 from .._core.reconcile.results import Reconciliation, Verification
@@ -38,6 +40,8 @@ from .._responses import older_names
 from .._validation import checked_id, checked_text, merge_extra, merge_given
 from .export import export_tickets, pull_windows, windows_between
 from .models import (
+    KNOWN_FIELDS,
+    UPDATE_FIELDS,
     AddedTicket,
     NewTicket,
     TicketDetail,
@@ -419,9 +423,10 @@ class Tickets(JournaledResource):
 
     def push(
         self,
-        source: Source[NewTicket | Mapping[str, Any] | Row[Any]],
+        source: Source[NewTicket | Mapping[str, Any] | Row[Any]] | ArrowStream,
         *,
-        key: Callable[[Any], str] | None = None,
+        key: str | Callable[[Any], str] | None = None,
+        map: Mapping[str, str] | None = None,
         max_concurrency: int | None = None,
         max_rate: float | None = None,
         patience: float = 300.0,
@@ -459,8 +464,15 @@ class Tickets(JournaledResource):
         Args:
             source: any iterable or async iterable of :class:`NewTicket`, of mappings by wire names,
                 or of :class:`Row` around either. It is read as fast as the service takes the rows,
-                never ahead of that.
-            key: returns the row's name for its outcome; a :class:`Row` brings its own.
+                never ahead of that. Or a data frame: anything with an ``__arrow_c_stream__``, as
+                polars, pandas, pyarrow and duckdb have it (the extra ``arrow``); a null or ``NaN``
+                is not given, and a number is sent as text.
+            key: returns the row's name for its outcome; a :class:`Row` brings its own. Of a data
+                frame also the name of a column.
+            map: of a data frame, which column is sent as which field, such as
+                ``{"title": "Subject"}``; ``"object.field"`` is a field of an object
+                that your tenant defines. No other column is sent. Without it, every column must
+                have the name of a documented field.
             max_concurrency: the most requests in flight; by default the client's number of
                 connections. Up to that, the push finds the best number by itself.
             max_rate: the most requests per second, for a service whose limit is known.
@@ -514,8 +526,9 @@ class Tickets(JournaledResource):
                 from the iteration, after its last outcome: see ``new_keys``.
             PushStoppedError: from the iteration, after its last outcome: the push stopped early.
         """
+        rows, key = as_rows(source, map, key, fields=KNOWN_FIELDS)
         return self._added(reference).push(
-            source,
+            rows,
             PushSettings(
                 journal=journal,
                 payloads=payloads,
@@ -536,7 +549,7 @@ class Tickets(JournaledResource):
 
     def update_many(
         self,
-        source: Source[TicketUpdate | Mapping[str, Any] | Row[Any]],
+        source: Source[TicketUpdate | Mapping[str, Any] | Row[Any]] | ArrowStream,
         *,
         sub_status: str | None = None,
         comment: str | None = None,
@@ -545,7 +558,8 @@ class Tickets(JournaledResource):
         disposition: str | None = None,
         status: str | None = None,
         extra: Mapping[str, Any] | None = None,
-        key: Callable[[Any], str] | None = None,
+        key: str | Callable[[Any], str] | None = None,
+        map: Mapping[str, str] | None = None,
         max_concurrency: int | None = None,
         max_rate: float | None = None,
         patience: float = 300.0,
@@ -584,11 +598,13 @@ class Tickets(JournaledResource):
         Args:
             source: any iterable or async iterable of :class:`TicketUpdate`, of mappings by wire
                 names (``ticket_id``, ``sub_status``, ``comment``, ...), or of :class:`Row`
-                around either.
+                around either; or a data frame, as for :meth:`push`.
             sub_status, comment, callback_time, queue, disposition, status, extra: what each row
                 gets that lacks it; see :meth:`update`. Every row needs a sub-status.
             key: returns a row's name, by which a journal recognizes it. By default it is the ticket
-                id, unless a :class:`Row` brings a key of its own.
+                id, unless a :class:`Row` brings a key of its own. Of a data frame also the name
+                of a column.
+            map: of a data frame, which column is sent as which field, as for :meth:`push`.
             max_concurrency, max_rate, patience, give_up_after, keep_going, on_event: as for
                 :meth:`push`.
             journal: the journal's file, created if it does not exist; as for :meth:`push`.
@@ -620,11 +636,13 @@ class Tickets(JournaledResource):
         )
         check_mapping("extra", extra)
         defaults = Defaults(given, Payload(extra or {}), self._requestor.codec.zone)
-        updated = self._updated(reference, read=defaults.apply, by_ticket=key is None)
+        by_ticket = key is None
+        rows, key = as_rows(source, map, key, fields=UPDATE_FIELDS)
+        updated = self._updated(reference, read=defaults.apply, by_ticket=by_ticket)
         return updated.push(
-            source if key is not None else EachOnce(remember=journal is None).of(source),
+            EachOnce(remember=journal is None).of(rows) if by_ticket else rows,
             PushSettings(
-                keys=BY_TICKET if key is None else None,
+                keys=BY_TICKET if by_ticket else None,
                 journal=journal,
                 payloads=payloads,
                 from_journal=from_journal,
@@ -632,7 +650,7 @@ class Tickets(JournaledResource):
                 new_journal=new_journal,
                 keys_exact=keys_exact,
                 new_keys=new_keys,
-                key=ticket_of if key is None else key,
+                key=ticket_of if by_ticket else key,
                 max_concurrency=max_concurrency,
                 max_rate=max_rate,
                 patience=patience,

@@ -8,12 +8,14 @@ from typing import Any
 
 from kapture_async._core.arguments import Payload, query_of
 from kapture_async._core.errors import InvalidInputError, UnreadableReplyError
+from kapture_async._core.pull.arrow import ArrowStream
 from kapture_async._core.pull.pages import OffsetPaginator, Pages
 from kapture_async._core.push.events import PushObserver
 from kapture_async._core.push.operation import JournaledOperation, JournaledResource
 from kapture_async._core.push.push import Push
 from kapture_async._core.push.rows import Row, Source
 from kapture_async._core.push.settings import PushSettings
+from kapture_async._core.push.sources.arrow import as_rows
 from kapture_async._core.reconcile.doctor import Diagnosis
 from kapture_async._core.reconcile.reconcile import ReconcileObserver
 from kapture_async._core.reconcile.results import Reconciliation, Verification
@@ -36,6 +38,7 @@ from .._validation import (
 )
 from .create_and_find import find_created
 from .models import (
+    WIRE_FIELDS,
     CreatedTicket,
     NewTicket,
     Status,
@@ -433,9 +436,10 @@ class Tickets(JournaledResource):
 
     def push(
         self,
-        source: Source[NewTicket | Mapping[str, Any] | Row[Any]],
+        source: Source[NewTicket | Mapping[str, Any] | Row[Any]] | ArrowStream,
         *,
-        key: Callable[[Any], str] | None = None,
+        key: str | Callable[[Any], str] | None = None,
+        map: Mapping[str, str] | None = None,
         max_concurrency: int | None = None,
         max_rate: float | None = None,
         patience: float = 300.0,
@@ -471,8 +475,14 @@ class Tickets(JournaledResource):
         Args:
             source: any iterable or async iterable of :class:`NewTicket`, of mappings by wire names,
                 or of :class:`Row` around either. It is read as fast as the service takes the rows,
-                never ahead of that.
-            key: returns the row's name for its outcome; a :class:`Row` brings its own.
+                never ahead of that. Or a data frame: anything with an ``__arrow_c_stream__``, as
+                polars, pandas, pyarrow and duckdb have it (the extra ``arrow``); a null or ``NaN``
+                is not given, and a number is sent as text.
+            key: returns the row's name for its outcome; a :class:`Row` brings its own. Of a data
+                frame also the name of a column.
+            map: of a data frame, which column is sent as which field, such as
+                ``{"title": "Subject"}``; No other column is sent. Without it, every column must
+                have the name of a documented field.
             max_concurrency: the most requests in flight; by default the client's number of
                 connections. Up to that, the push finds the best number by itself.
             max_rate: the most requests per second, for a service whose limit is known.
@@ -525,8 +535,9 @@ class Tickets(JournaledResource):
                 from the iteration, after its last outcome: see ``new_keys``.
             PushStoppedError: from the iteration, after its last outcome: the push stopped early.
         """
+        rows, key = as_rows(source, map, key, fields=WIRE_FIELDS)
         return self._created(reference).push(
-            source,
+            rows,
             PushSettings(
                 journal=journal,
                 payloads=payloads,

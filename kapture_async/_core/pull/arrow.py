@@ -27,6 +27,11 @@ class ArrowStream(Protocol):
         ...
 
 
+def is_frame(source: object) -> bool:
+    """Whether rows are a data frame, a table, or a stream of record batches."""
+    return hasattr(source, "__arrow_c_stream__") and not hasattr(source, "__aiter__")
+
+
 class Frame:
     """The columns of one kind of rows, fixed by its model.
 
@@ -56,7 +61,7 @@ class Frame:
         Raises:
             ConfigurationError: pyarrow is not installed.
         """
-        pa = _pyarrow()
+        pa = load_pyarrow()
         types = {
             "integer": pa.int64(),
             "flag": pa.bool_(),
@@ -69,7 +74,7 @@ class Frame:
 
     def batch(self, rows: Sequence[Any]) -> Any:
         """Rows as a ``pyarrow.RecordBatch``."""
-        pa, schema = _pyarrow(), self.schema
+        pa, schema = load_pyarrow(), self.schema
         extras: list[dict[str, Any]] = [self._extra(row) for row in rows]
         arrays = []
         for number, (name, key, kind) in enumerate(self._fields):
@@ -88,16 +93,16 @@ class Frame:
 
     def table(self, batches: Sequence[Any]) -> Any:
         """Record batches as a ``pyarrow.Table``."""
-        table = _pyarrow().Table.from_batches(batches, self.schema)
+        table = load_pyarrow().Table.from_batches(batches, self.schema)
         return table.combine_chunks()
 
     def reader(self, blocks: Iterable[Sequence[Any]]) -> Any:
         """Rows as a ``pyarrow.RecordBatchReader``, which takes them as it is read."""
-        return _pyarrow().RecordBatchReader.from_batches(self.schema, self._batches(blocks))
+        return load_pyarrow().RecordBatchReader.from_batches(self.schema, self._batches(blocks))
 
     def parquet_writer(self, file: BinaryIO) -> Any:
         """A ``pyarrow.parquet.ParquetWriter`` for these columns."""
-        _pyarrow()
+        load_pyarrow()
         from pyarrow import parquet
 
         return parquet.ParquetWriter(file, self.schema, compression="zstd")
@@ -141,7 +146,12 @@ def _json(value: Any) -> str:
 _MAKE: dict[Kind, Callable[[Any], Any]] = {"mapping": _json, "items": _json}
 
 
-def _pyarrow() -> Any:
+def load_pyarrow() -> Any:
+    """The module, which is imported when it is first needed.
+
+    Raises:
+        ConfigurationError: it is not installed.
+    """
     try:
         import pyarrow
     except ImportError:

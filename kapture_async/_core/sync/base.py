@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterator
 from types import TracebackType
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Generic, Never, Protocol, Self, TypeVar
 
 from ..download.download import Download
 from ..errors import ClientStateError
@@ -137,6 +137,18 @@ class SyncPages(Generic[T]):
         reader = frame_for(self._pages).reader(self._blocks())
         stream: object = reader.__arrow_c_stream__(requested_schema)
         return stream
+
+    def __array__(self, *args: object, **named: object) -> Never:
+        """Refused: ``pandas.DataFrame(...)`` would make one column of objects of the rows.
+
+        Raises:
+            TypeError: always; it says what to call instead.
+        """
+        raise TypeError(
+            "pandas.DataFrame(...) would make one column of objects of these rows: use "
+            "pandas.DataFrame.from_arrow(...) (pandas 3), or "
+            "pyarrow.RecordBatchReader.from_stream(...).read_pandas()"
+        )
 
     def _blocks(self) -> Iterator[list[T]]:
         if rest := list(self._page):

@@ -344,6 +344,9 @@ class Writer:
         return [item for item in names if node.name == "__init__" and item[1] == "session"]
 
     def _parameter(self, source: Source, node: ast.expr) -> ast.expr:
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+            left, right = (self._parameter(source, part) for part in (node.left, node.right))
+            return ast.BinOp(left, node.op, right)
         if not isinstance(node, ast.Subscript) or outer_name(node) != "Source":
             self._check_type(source, node, "a parameter may not be")
             return node

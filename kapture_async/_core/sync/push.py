@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from ..errors import InvalidInputError, PushStoppedError
 from ..outcome import AnyOutcome
+from ..pull.arrow import ArrowStream, is_frame
 from ..push.counts import Failures, PushCounts, PushReport
 from ..push.push import Push
 from .portal import Portal
@@ -96,23 +97,25 @@ class SyncPush(Generic[R]):
     gives the failures.
 
     The source is drawn from in the calling thread, up to 256 rows ahead of the workers. What was
-    drawn and not taken when a push is left early is reported ``NotSent``.
+    drawn and not taken when a push is left early is reported ``NotSent``. (A data frame is read in
+    the client's own thread, as its rows are due.)
     """
 
     __module__ = "kapture_async"  # also where support_async shows it
 
     def __init__(
-        self, portal: Portal, make: Callable[[Any], Push[R]], source: Iterable[Any]
+        self, portal: Portal, make: Callable[[Any], Push[R]], source: Iterable[Any] | ArrowStream
     ) -> None:
         if isinstance(source, AsyncIterable) and not isinstance(source, Iterable):
             raise InvalidInputError("the sync client takes a plain iterable, not an async one")
         self._portal = portal
         self._feed = _Feed()
-        self._push = make(self._feed)
+        frame = is_frame(source)  # bound to no thread
+        self._push = make(source if frame else self._feed)
         self._feed.on_hungry = self._push.wake
         # Only now: a source that is refused above is left as it was.
-        self._source = iter(_checked(source))
-        self._source_ended = False
+        self._source = iter(() if frame else _checked(source))
+        self._source_ended = frame
         self._source_error: Exception | None = None
         # Kept here and not in variables, so that nothing is lost when Ctrl-C strikes in between.
         self._drawn: list[Any] = []

@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, BinaryIO
 
-from ...errors import ConfigurationError, InvalidInputError
+from ...arguments import check_callable, check_mapping
+from ...errors import InvalidInputError
+from ...pull.arrow import is_frame, load_pyarrow
 from ..rows import Row
 from .columns import Columns, date_text, listed, number_text, split
 from .rows import Build, TableRows
@@ -22,11 +24,6 @@ _SLICE = 1024
 _INDEX = re.compile(r"__index_level_\d+__")
 """What pandas calls an index that has no name."""
 _COLUMN = re.compile(r"[Cc]onversion failed for column (.{1,80}?) with type")
-
-
-def is_frame(source: object) -> bool:
-    """Whether a source is a data frame, a table, or a stream of record batches."""
-    return hasattr(source, "__arrow_c_stream__") and not hasattr(source, "__aiter__")
 
 
 class ArrowRows(TableRows):
@@ -90,48 +87,61 @@ class ArrowRows(TableRows):
         return date_text(value, self.columns.zone) if isinstance(value, date) else value
 
 
-def rows_of_frame(
+def as_rows(
     source: Any,
     map: Mapping[str, str] | None,
     key: str | Callable[[Any], str] | None,
     *,
     fields: Sequence[str],
     as_list: bool = True,
-) -> Iterator[Row[dict[str, Any]]]:
-    """The rows of a data frame, as mappings by wire names.
+) -> tuple[Any, Callable[[Any], str] | None]:
+    """The source of a push as rows, and what gives their keys: a data frame becomes mappings.
 
     Args:
-        source: what has an ``__arrow_c_stream__``.
+        source: rows, or what has an ``__arrow_c_stream__``.
         map: wire name to column, also ``object.field``; ``None`` if the columns have wire names.
-        key: the column with the rows' keys, if it names one.
+        key: the column with the rows' keys, or a function.
         fields: the documented fields, which may go without a map.
         as_list: how objects of the tenant are sent.
 
     Raises:
         ConfigurationError: pyarrow is not installed.
         InvalidInputError: a column is not there, is not documented and not mapped, or holds what
-            cannot be sent.
+            cannot be sent; or there is a map, or a column as the key, and no frame.
     """
+    if not is_frame(source):
+        for name, given in (("map", map), ("key", key)):
+            if given is not None and not callable(given):
+                raise InvalidInputError(
+                    f"{name} names columns, and the source is not a data frame",
+                    fields={name: ("needs a data frame",)},
+                )
+        return source, key if callable(key) else None
+    check_mapping("map", map)
+    if key is not None and not isinstance(key, str):
+        check_callable("key", key)
+    column = key if isinstance(key, str) else None
     reader = _reader(source)
     names = [name for name in reader.schema.names if not _INDEX.fullmatch(name)]
-    column = key if isinstance(key, str) else None
     if map is None:
         others = [name for name in names if name not in fields and name != column]
         if others:
             raise InvalidInputError(
                 f"columns of the frame are not fields of the service: {listed(others)}",
+                fields={"map": ("is missing",)},
                 next_step="Say what is to be sent, and as what: map={FIELD: COLUMN, ...}.",
             )
         map = {name: name for name in names if name in fields}
     for name in (*map.values(), *([column] if column is not None else [])):
         if names.count(name) != 1:
-            times = "more than once" if name in names else "not at all"
+            found = f"more than one column {name!r}" if name in names else f"no column {name!r}"
             raise InvalidInputError(
-                f"the frame has a column {name!r} {times}; its columns are {listed(names)}",
+                f"the frame has {found}; its columns are {listed(names)}",
                 next_step="Correct the name in map= or key=.",
             )
         _check_type(name, reader.schema.field(name).type)
-    return _rows(reader, map, column, as_list=as_list)
+    rows = _rows(reader, map, column, as_list=as_list)
+    return rows, key if callable(key) else None
 
 
 def _rows(
@@ -146,7 +156,7 @@ def _rows(
         keys = values_of(batch.column(key)) if key is not None else None
         for place, cells in enumerate(zip(*values, strict=True) if values else [()] * len(batch)):
             line += 1
-            body = {n: v for n, v in zip(flat, cells, strict=True) if v is not None}
+            body: dict[str, Any] = {n: v for n, v in zip(flat, cells, strict=True) if v is not None}
             for outer, name, column in inner:
                 if (value := column[place]) is not None:
                     held = body.setdefault(outer, [{}] if as_list else {})
@@ -161,7 +171,7 @@ def _rows(
 
 def values_of(array: Any) -> list[Any]:
     """The cells of a column: ``None`` where there is none, numbers as texts."""
-    pa = _pyarrow()
+    pa = load_pyarrow()
     kind = array.type
     types = pa.types
     try:
@@ -188,8 +198,7 @@ def values_of(array: Any) -> list[Any]:
 
 
 def _check_type(name: str, kind: Any) -> None:
-    types = _pyarrow().types
-    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_duration(kind):
+    if "binary" in str(kind) or load_pyarrow().types.is_duration(kind):
         raise InvalidInputError(
             f"the column {name!r} holds {kind}, which cannot be sent",
             next_step="Turn it into text.",
@@ -203,7 +212,7 @@ def _slices(batches: Iterator[Any]) -> Iterator[Any]:
 
 
 def _reader(source: Any) -> Any:
-    pa = _pyarrow()
+    pa = load_pyarrow()
     try:
         return pa.RecordBatchReader.from_stream(source)
     except Exception as error:  # what a library raises that cannot give its frame to another
@@ -223,7 +232,7 @@ def _read(reader: Any) -> Iterator[Any]:
 
 def _opened(stream: BinaryIO) -> tuple[Any, Callable[[], Iterator[Any]], int | None]:
     """The schema of a file, its record batches, and how many rows they have."""
-    pa = _pyarrow()
+    pa = load_pyarrow()
     try:
         start = stream.read(6)
         stream.seek(0)
@@ -261,14 +270,3 @@ def _unreadable(what: str, error: Exception) -> InvalidInputError:
         f"{what} cannot be read as columns{where} ({type(error).__name__})",
         next_step="Give each column one type, such as text." if column else "",
     )
-
-
-def _pyarrow() -> Any:
-    try:
-        import pyarrow
-    except ImportError:
-        raise ConfigurationError(
-            "data frames, Parquet and Arrow files need pyarrow, which is not installed",
-            next_step="pip install 'kapture-async[arrow]' brings it.",
-        ) from None
-    return pyarrow
