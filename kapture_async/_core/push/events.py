@@ -7,6 +7,20 @@ from collections.abc import Callable
 from attrs import frozen
 
 from ..outcome import Outcome
+from .counts import PushCounts
+
+
+@frozen
+class PushStarted:
+    """A push begins to read its source: the first event of a push.
+
+    Attributes:
+        service: ``"kapture"`` or ``"support"``.
+        operation: such as ``"tickets.add"``.
+    """
+
+    service: str
+    operation: str
 
 
 @frozen(eq=False)
@@ -78,8 +92,35 @@ class PushNoticed:
     words: str
 
 
+@frozen
+class PushFinished:
+    """A push has ended, and all its rows have their outcomes. The last event of a push.
+
+    Attributes:
+        service: ``"kapture"`` or ``"support"``.
+        operation: such as ``"tickets.add"``.
+        counts: how many rows, by outcome.
+        seconds: from start to end.
+        stop_reason: why it stopped before its source ended, if it did.
+    """
+
+    service: str
+    operation: str
+    counts: PushCounts
+    seconds: float
+    stop_reason: str | None
+
+
 PushEvent = (
-    RowFinished | RowKnown | RowDoubted | AnswersDiffer | PushPaused | PushStopped | PushNoticed
+    PushStarted
+    | RowFinished
+    | RowKnown
+    | RowDoubted
+    | AnswersDiffer
+    | PushPaused
+    | PushStopped
+    | PushNoticed
+    | PushFinished
 )
 PushObserver = Callable[[PushEvent], None]
 """Called in the event loop, synchronously: it must not block. What it raises is logged and

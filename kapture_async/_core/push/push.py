@@ -36,7 +36,14 @@ from ..transport.failures import interrupted_by
 from ..transport.retry import RetryPolicy
 from .answers import MISMATCHED, AnswerRule, Answers
 from .counts import Failures, PushCounts, PushReport
-from .events import PushEvent, PushStopped, RowFinished, RowKnown
+from .events import (
+    PushEvent,
+    PushFinished,
+    PushStarted,
+    PushStopped,
+    RowFinished,
+    RowKnown,
+)
 from .journaling import JournalBridge
 from .keys import refusal_of
 from .row_codec import RowCodec, SourceFile
@@ -400,6 +407,9 @@ class Push(Generic[R]):
         if self._bridge is not None and self._bridge.journal.shared:
             shared = self._throttle.share(self._bridge.journal.change_pace)
             pace = asyncio.create_task(shared.run(), name="push-pace")
+        began = self._now()
+        if self._on_event is not None:
+            self._tell(PushStarted(**self._us))
         try:
             others = () if self._bridge is None else (self._bridge.run,)
             await self._worker.run(*others)
@@ -411,6 +421,13 @@ class Push(Generic[R]):
                 await self._close_books()
             finally:
                 await self._close_journal()
+                if self._on_event is not None:
+                    seconds, stopped = self._now() - began, self._stop_reason
+                    self._tell(
+                        PushFinished(
+                            **self._us, counts=self.counts, seconds=seconds, stop_reason=stopped
+                        )
+                    )
                 # Readers look at the runner only after this turn of the loop, when it is done.
                 asyncio.get_running_loop().call_soon(self._wake.set)
 

@@ -65,7 +65,30 @@ class RetryScheduled:
     delay: float
 
 
-TransportEvent = AttemptStarted | AttemptFinished | SlotWaiting | RetryScheduled
+@frozen
+class CallFinished:
+    """A call ended: with an answer, whatever that says, or with an error.
+
+    Attributes:
+        operation: such as ``"tickets.add"``.
+        method: its HTTP verb.
+        path: its path, with placeholders for ids.
+        host: of the service, without the port.
+        port: of the service; ``None`` for the usual one.
+        attempts: all attempts, in their order; none if the call ended before the first.
+        error: the name of the error's class; ``None`` if a whole answer came.
+    """
+
+    operation: str
+    method: str
+    path: str
+    host: str
+    port: int | None
+    attempts: tuple[Attempt, ...]
+    error: str | None
+
+
+TransportEvent = AttemptStarted | AttemptFinished | SlotWaiting | RetryScheduled | CallFinished
 Observer = Callable[[TransportEvent], None]
 """Called in the event loop, synchronously: it must not block. What it raises is logged and
 otherwise ignored, since an observer's bug must not turn a sent ticket into a lost one."""
@@ -298,12 +321,16 @@ class Transport:
             self._deadlines.remove(call)
             # Checked even if the cancellation was swallowed on its way here.
             ours = call.expired is not None and call.has_expired()
-        if isinstance(result, RawReply):
-            result.attempts, result.cause = tuple(call.attempts), call.cause
+        if isinstance(result, (RawReply, OpenAnswer)):
+            if observer is not None:
+                self._notify(self._end_of(call, None))
+            if isinstance(result, RawReply):
+                result.attempts, result.cause = tuple(call.attempts), call.cause
             return result
-        if isinstance(result, OpenAnswer):
-            return result
-        raise self._error_of(call, result, None if ours else interrupted, late=ours)
+        failure = self._error_of(call, result, None if ours else interrupted, late=ours)
+        if observer is not None:
+            self._notify(self._end_of(call, failure))
+        raise failure
 
     def _error_of(
         self,
@@ -440,6 +467,18 @@ class Transport:
             )
         if self._observer is not None:
             self._notify(AttemptFinished(call.request.operation.name, record))
+
+    def _end_of(self, call: CallState, error: BaseException | None) -> CallFinished:
+        operation, url = call.request.operation, urlsplit(self.settings.base_url.origin)
+        return CallFinished(
+            operation=operation.name,
+            method=operation.method,
+            path=operation.path,
+            host=url.hostname or "",
+            port=url.port,
+            attempts=tuple(call.attempts),
+            error=None if error is None else type(error).__name__,
+        )
 
     def _notify(self, event: TransportEvent) -> None:
         assert self._observer is not None
