@@ -13,6 +13,7 @@ import pytest
 
 import kapture_async
 import kapture_async.events
+import kapture_async.otel
 import kapture_async.testing
 import support_async
 import support_async.testing
@@ -23,6 +24,7 @@ MODULES = (
     kapture_async,
     kapture_async.testing,
     kapture_async.events,
+    kapture_async.otel,
     support_async,
     support_async.testing,
 )
