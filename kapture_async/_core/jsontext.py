@@ -86,12 +86,15 @@ def oddities_of(value: Any) -> tuple[str, ...]:
     return value.oddities if value.__class__ is OddObject else ()
 
 
-def loads(data: bytes | bytearray, charset: str = "", *, own: bool = False) -> Any:
+def loads(
+    data: bytes | bytearray, charset: str = "", *, content_type: str = "", own: bool = False
+) -> Any:
     """One JSON value, tolerantly.
 
     Args:
         data: the whole text, in UTF-8 or in a charset that its mark or ``charset`` names.
         charset: what the answer's header declares; used only if the bytes are not UTF-8.
+        content_type: that header, where its charset is not yet known.
         own: an object keeps the bytes that it was read from; see :attr:`OddObject.own`.
 
     Raises:
@@ -100,9 +103,9 @@ def loads(data: bytes | bytearray, charset: str = "", *, own: bool = False) -> A
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError:
-        return _tolerant(bytes(data), charset, own)
+        return _tolerant(bytes(data), charset or charset_in(content_type), own)
     if not says_the_same(data, value) and (has_long_numbers(data) or repeats_keys(data, value)):
-        return _tolerant(bytes(data), charset, own)
+        return _tolerant(bytes(data), charset or charset_in(content_type), own)
     return keeping(value, bytes(data).strip()) if own else value
 
 

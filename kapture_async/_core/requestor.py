@@ -108,7 +108,9 @@ class ApiRequestor:
         _ = self.codec.converter  # if it cannot load, that must show before anything is sent
         request = self._request(operation, data, path, query, headers)
         reply = await self.transport.send(request, self.options)
-        return self._check(request, reply, secrets)
+        context = self._context(request, reply, secrets)
+        context.body = self.check_response(context)
+        return context
 
     def decode(self, response: ResponseContext, value: Mapping[str, Any], cls: type[M]) -> M:
         """The typed view over an object of a response.
@@ -145,9 +147,10 @@ class ApiRequestor:
         reply = await self.transport.open(request, self.options, is_file=is_file)
         if isinstance(reply, OpenReply):
             return reply
+        context = self._context(request, reply)
         if reply.status >= 300:
-            self._check(request, reply)  # raises: a status of failure is never success
-        raise self._context(request, reply).no_file()
+            self.check_response(context)  # raises: a status of failure is never success
+        raise context.no_file()
 
     async def stream(
         self,
@@ -183,8 +186,9 @@ class ApiRequestor:
                 lambda raw: self._context(request, raw),
                 operation.reply_cap,
             )
-        self._check(request, reply)  # raises: a status of failure is never success
-        raise self._context(request, reply).unreadable()
+        context = self._context(request, reply)
+        self.check_response(context)  # raises: a status of failure is never success
+        raise context.unreadable()
 
     def _request(
         self,
@@ -210,13 +214,6 @@ class ApiRequestor:
         return Request(
             operation=operation, path=path, body=body, query=query, headers=headers or {}
         )
-
-    def _check(
-        self, request: Request, reply: RawReply, secrets: tuple[Secret, ...] = ()
-    ) -> ResponseContext:
-        context = self._context(request, reply, secrets)
-        context.body = self.check_response(context)
-        return context
 
     def _context(
         self, request: Request, reply: RawReply, secrets: tuple[Secret, ...] = ()

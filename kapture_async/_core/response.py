@@ -191,7 +191,7 @@ def json_of(body: bytes, content_type: str = "") -> Any:
     What is odd in one text does not make the rest unreadable; see :mod:`.jsontext`.
     """
     try:
-        return loads(body, charset_in(content_type))
+        return loads(body, content_type=content_type)
     except ValueError:
         return NOT_JSON
 
@@ -237,7 +237,11 @@ class ResponseContext:
 
     def json(self) -> Any:
         """The body of the reply as JSON; :data:`NOT_JSON` if it is not JSON."""
-        return json_of(self.reply.body, self.reply.headers.get("Content-Type", ""))
+        reply = self.reply
+        try:
+            return loads(reply.body, content_type=reply.headers.get("Content-Type", ""))
+        except ValueError:
+            return NOT_JSON
 
     def error(
         self,

@@ -24,7 +24,7 @@ from .._core.errors import (
     UnreadableReplyError,
 )
 from .._core.journal.reference import append_marker, references_in
-from .._core.push.answers import AnswerRule, Texts, short
+from .._core.push.answers import AnswerRule, Texts
 from .._core.push.operation import JournaledOperation, read_row
 from .._core.reconcile.lookup import AskedRow, AskRows, RowAnswer
 from .._core.requestor import ApiRequestor
@@ -269,21 +269,21 @@ def _customer_sent(value: Any) -> Texts:
     info = value.get("customer_info")
     get = (value if info is None else info).get
     return (
-        short(get("customer_name") or get("name")),
-        short(get("phone")),
-        short(get("email_id") or get("email")),
-        short(get("customer_code")),
-        short(get("customer_id")),
+        get("customer_name") or get("name"),
+        get("phone"),
+        get("email_id") or get("email"),
+        get("customer_code"),
+        get("customer_id"),
     )
 
 
 def _customer_told(saved: SavedCustomer) -> Texts:
     get = saved.raw.get
     return (
-        short(get("customer_name") or get("name")),
-        short(get("phone")),
-        short(get("email_id") or get("email")),
-        short(get("customer_code")),
+        get("customer_name") or get("name"),
+        get("phone"),
+        get("email_id") or get("email"),
+        get("customer_code"),
         None,
     )
 

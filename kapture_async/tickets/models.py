@@ -75,7 +75,8 @@ class NewTicket(Outgoing):
         Raises:
             InvalidInputError: as for the class.
         """
-        body = _as_dict(row)
+        # A mapping may have values of its own making.
+        body = row.copy() if type(row) is dict else {name: row[name] for name in row}
         for name, value in body.items():
             if value.__class__ is not str or name.__class__ is not str:
                 body = members(body)
@@ -92,12 +93,6 @@ class NewTicket(Outgoing):
     def _check(self) -> None:
         _check(self.title, self.ticket_details, self.due_date, self.email_id, ())
         check_names("extra", self.extra, self._taken())
-
-
-def _as_dict(row: Mapping[str, Any]) -> dict[str, Any]:
-    if type(row) is dict:
-        return row.copy()
-    return {name: row[name] for name in row}  # a mapping may have values of its own making
 
 
 def _check(title: Any, details: Any, due: Any, email: Any, names: Iterable[Any]) -> None:

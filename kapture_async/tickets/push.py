@@ -37,7 +37,7 @@ from .._core.errors import (
 )
 from .._core.journal.reference import append_marker, references_in
 from .._core.pull.pages import Pages
-from .._core.push.answers import AnswerRule, Texts, short
+from .._core.push.answers import AnswerRule, Texts
 from .._core.push.operation import JournaledOperation, build_row, content_of, read_row
 from .._core.push.rows import Row
 from .._core.reconcile.candidates import beginning, clues_in
@@ -200,6 +200,8 @@ def ticket_body(row: Any) -> dict[str, Any]:
     """
     if isinstance(row, NewTicket):
         return row.to_wire()
+    if row.__class__ is dict:
+        return NewTicket.wire_of(row)
     if isinstance(row, Mapping):
         return build_row(row, NewTicket.wire_of)
     raise InvalidInputError(f"a row must be a NewTicket or a mapping, not {type(row).__name__}")
@@ -514,13 +516,7 @@ def _ticket_sent(value: Any) -> Texts:
     fields = None
     if not _KNOWN.issuperset(value):
         fields = {name: value[name] for name in value if name not in _KNOWN}
-    return (
-        short(get("title")),
-        short(get("ticket_details")),
-        short(get("email_id")),
-        short(get("phone")),
-        fields,
-    )
+    return get("title"), get("ticket_details"), get("email_id"), get("phone"), fields
 
 
 def _ticket_told(added: AddedTicket) -> Texts:
@@ -533,7 +529,7 @@ def _ticket_told(added: AddedTicket) -> Texts:
         title = title or get("taskTitle")
     if fields.__class__ is not dict:
         fields = None
-    return short(title), short(detail), short(email), short(phone), fields
+    return title, detail, email, phone, fields
 
 
 def _no_id(answer: Any) -> None:
@@ -544,10 +540,7 @@ def ids_of(body: Mapping[str, Any]) -> set[str]:
     """The ids that an answer to Add Ticket has in its three places: one, if all is well."""
     ticket = body.get("ticket")
     within = ticket.get("ticketId") if isinstance(ticket, dict) else None
-    one = body.get("ticket_id")
-    if one and one == body.get("Ticket Id") == within:
-        return {str(one)}  # nearly always
-    given = (one, body.get("Ticket Id"), within)
+    given = (body.get("ticket_id"), body.get("Ticket Id"), within)
     return {str(one).strip() for one in given if one} - {""}
 
 

@@ -832,7 +832,16 @@ class Tickets(JournaledResource):
     ) -> AddedTicket:
         codec = caller.codec
         response = await caller.call(ADD_TICKET, body, headers=headers)
-        added = codec.decode(response.body, AddedTicket)
+        body = response.body
+        added = codec.decode(body, AddedTicket)
+        ticket, given = body.get("ticket"), body.get("ticket_id")
+        if (
+            given.__class__ is str
+            and given.strip()
+            and ticket.__class__ is dict
+            and given == body.get("Ticket Id") == ticket.get("ticketId")
+        ):
+            return added  # nearly always
         if not added.ticket_id:
             added = codec.decode(older_names(response.body), AddedTicket)
         if not added.ticket_id:

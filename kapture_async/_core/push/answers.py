@@ -27,7 +27,7 @@ from attrs import frozen
 
 from ..errors import AnswerMismatchError, PushStoppedError
 from .events import AnswersDiffer, RowDoubted
-from .rows import NOTHING, InFlightRow, Row
+from .rows import NOTHING, InFlightRow
 
 if TYPE_CHECKING:
     from .push import Push
@@ -49,6 +49,7 @@ NONE, CUT, SAME = 0, 1, 2
 """How well a text that came back fits one that was sent; ``CUT``: it is the beginning of it."""
 
 _HEAD, _TAIL = 200, 100
+_WHOLE = _HEAD + _TAIL
 _DEEP = 5
 _TAG = re.compile(r"<[^<>]*>")
 _DOTS = " .…"
@@ -64,7 +65,7 @@ class AnswerRule:
 
     Attributes:
         names: the fields, as a person calls them; the title comes first.
-        sent: the fields of what is sent.
+        sent: the fields of what is sent; what is neither a text nor an object is not compared.
         answered: the fields of an answer, in the same order.
         id_of: the id an answer gives.
         by_id: the first field is the id of what is changed: it is there before, and several rows
@@ -141,45 +142,6 @@ class Ids:
         return None
 
 
-class _Sent:
-    """A row that was sent."""
-
-    __slots__ = ("_folded", "given", "index", "key", "line", "number", "texts")
-
-    def __init__(self, number: int, row: InFlightRow[Any], texts: Texts) -> None:
-        self.number = number
-        self.index = row.index
-        self.key = row.key
-        given = row.row
-        self.line = given.line if given.__class__ is Row else None
-        self.texts = texts
-        self.given: str | None = None
-        """The id it was accepted with, or nothing, if its answer gave none."""
-        self._folded: Texts | None = None
-
-    @property
-    def folded(self) -> Texts:
-        """Its fields as :func:`fold` makes them."""
-        if self._folded is None:
-            self._folded = tuple(
-                fold(text) if text.__class__ is str else None for text in self.texts
-            )
-        return self._folded
-
-    def may_match(self, wanted: list[tuple[int, Any]]) -> bool:
-        """Whether one of these fields, by their places, is its own."""
-        texts = self.folded
-        return any(
-            texts[place] == text if text.__class__ is str else self.texts[place] is not None
-            for place, text in wanted
-        )
-
-    def __str__(self) -> str:
-        """How a person finds it again."""
-        name = f"row {self.index}" if self.line is None else f"line {self.line}"
-        return name if self.key is None else f"{name}, key {self.key!r}"
-
-
 class Answers:
     """Compares the answers of a push with its rows.
 
@@ -201,7 +163,7 @@ class Answers:
         self.gives_ids = not rule.by_id
         """The answers give each row an id of its own."""
         self.contradictions = self.doubted = 0
-        self._recent: deque[_Sent] = deque(maxlen=max(RECENT, 2 * most))
+        self._recent: deque[InFlightRow[Any]] = deque(maxlen=max(RECENT, 2 * most))
         self._ids = Ids()
         self._nothing: Texts = (None,) * len(rule.names)
         self._odd = [0] * len(rule.names)
@@ -214,45 +176,53 @@ class Answers:
 
     def note(self, row: InFlightRow[Any]) -> None:
         """A row is about to be sent for the first time."""
-        number = row.index if row.entry is None else row.entry
+        row.number = row.index if row.entry is None else row.entry
         try:
-            texts = self._sent_of(row.value)
+            row.sent = texts = _shortened(self._sent_of(row.value))
         except Exception:  # a row that cannot be sent; the call says why
-            texts = self._nothing
-        row.sent = sent = _Sent(number, row, texts)
-        self._recent.append(sent)
-        if self._by_id and sent.texts[0]:
-            self._ids.claim(sent.texts[0], number)
+            row.sent = texts = self._nothing
+        self._recent.append(row)
+        if self._by_id and texts[0]:
+            self._ids.claim(texts[0], row.number)
 
     def check(self, row: InFlightRow[Any]) -> Contradiction | None:
         """An answer says "success"; does anything speak against its being this row's?"""
-        sent, result = row.sent, row.result
+        result = row.result
         answered, strange = self._answered_of(result), False
-        for text, mine in zip(answered, sent.texts):  # noqa: B905 - both follow the rule's names
+        for text, mine in zip(answered, row.sent):  # noqa: B905 - both follow the rule's names
             if text and mine:
                 if text == mine:
                     row.checked = True
                 else:
                     strange = True
+        if strange:
+            answered = _shortened(answered)
+            strange = False
+            for text, mine in zip(answered, row.sent):  # noqa: B905
+                if text and mine:
+                    if text == mine:
+                        row.checked = True
+                    else:
+                        strange = True
         given = self._id_of(result)
         if given:
-            earlier = self._ids.claim(given, sent.number)
+            earlier = self._ids.claim(given, row.number)
             if earlier is not None:
-                return self._same_id(sent, given, earlier, answered)
+                return self._same_id(row, given, earlier, _shortened(answered))
         if not strange:
             if self._odd_one:
                 self._odd, self._odd_one = [0] * len(self._odd), False
-        elif (other := self._other(row, sent, given, answered)) is not None:
+        elif (other := self._other(row, given, answered)) is not None:
             if given:
                 self._ids.give(given, other.number)
             words = (
                 "the answer says success and carries the content of another row "
-                f"({other}), not of this one"
+                f"({_name_of(other)}), not of this one"
             )
             return Contradiction(
                 self._error(f"{words}; it gives the id {given}" if given else words)
             )
-        sent.given = given or ""
+        row.given = given or ""
         return None
 
     def contradicted(self, row: InFlightRow[Any], found: Contradiction) -> None:
@@ -284,16 +254,16 @@ class Answers:
         self._push._tell(AnswersDiffer(field, ALIKE))
 
     def _same_id(
-        self, sent: _Sent, given: str, earlier: int, answered: Texts
+        self, row: InFlightRow[Any], given: str, earlier: int, answered: Texts
     ) -> Contradiction | None:
         before = next((one for one in reversed(self._recent) if one.number == earlier), None)
         same = self._rule.same
-        if same is not None and (before is None or same(before.texts, sent.texts)):
-            sent.given = given
+        if same is not None and (before is None or same(before.sent, row.sent)):
+            row.given = given
             return None
-        name = f"the row with number {earlier}" if before is None else str(before)
+        name = f"the row with number {earlier}" if before is None else _name_of(before)
         words = f"the answer says success and gives the id {given}, which another row has ({name})"
-        if before is not None and explains_better(before.texts, sent.texts, answered):
+        if before is not None and explains_better(before.sent, row.sent, answered):
             # It is that row's own answer, given twice: nothing speaks against that row.
             return Contradiction(self._error(f"{words}; it carries the content of that row"))
         return Contradiction(
@@ -302,18 +272,18 @@ class Answers:
             None if before is None else before.index,
             None if before is None else before.key,
             given,
-            f"the id {given} was given to another row, too ({sent}): both are in doubt until they "
-            "are looked up",
+            f"the id {given} was given to another row, too ({_name_of(row)}): both are in doubt "
+            "until they are looked up",
         )
 
     def _other(
-        self, row: InFlightRow[Any], sent: _Sent, given: str | None, answered: Texts
-    ) -> _Sent | None:
+        self, row: InFlightRow[Any], given: str | None, answered: Texts
+    ) -> InFlightRow[Any] | None:
         """The row whose answer this seems to be. If there is none, the service has changed what
         it repeats."""
         levels = [
             fits(mine, text) if text and mine else SAME
-            for text, mine in zip(answered, sent.texts, strict=True)
+            for text, mine in zip(answered, row.sent, strict=True)
         ]
         wanted = [
             (place, fold(text) if text.__class__ is str else text)
@@ -321,12 +291,13 @@ class Answers:
             if text and level < SAME and self._odd[place] < ALIKE
         ]
         if wanted:
+            one: InFlightRow[Any]
             for one in reversed(self._recent):
-                if one is sent or (one.given is not None and one.given != given):
+                if one is row or (one.given is not None and one.given != given):
                     continue  # it has had an answer of its own
-                if one.may_match(wanted) and explains_better(one.texts, sent.texts, answered):
+                if _may_match(one, wanted) and explains_better(one.sent, row.sent, answered):
                     return one
-        for place, (text, mine) in enumerate(zip(answered, sent.texts, strict=True)):
+        for place, (text, mine) in enumerate(zip(answered, row.sent, strict=True)):
             if not text or not mine:
                 continue
             if levels[place]:
@@ -344,11 +315,36 @@ class Answers:
         return AnswerMismatchError(words, status=200, effect="write", **self._push._us)
 
 
-def short(text: Any) -> str | None:
-    """What is kept of a text to compare it by: all of it, or beginning and end."""
-    if text.__class__ is not str:
-        return None
-    return text if len(text) <= _HEAD + _TAIL else text[:_HEAD] + text[-_TAIL:]
+def _shortened(texts: Texts) -> Texts:
+    """What is kept of fields to compare them by: of a long text, its beginning and its end."""
+    return tuple(
+        [
+            text
+            if text is None or (text.__class__ is str and len(text) <= _WHOLE)
+            else text[:_HEAD] + text[-_TAIL:]
+            if text.__class__ is str
+            else text
+            if text.__class__ is dict
+            else None
+            for text in texts
+        ]
+    )
+
+
+def _may_match(row: InFlightRow[Any], wanted: list[tuple[int, Any]]) -> bool:
+    """Whether one of these fields, by their places, is a row's own."""
+    if row.folded is None:
+        row.folded = tuple(fold(text) if text.__class__ is str else None for text in row.sent)
+    return any(
+        row.folded[place] == text if text.__class__ is str else row.sent[place] is not None
+        for place, text in wanted
+    )
+
+
+def _name_of(row: InFlightRow[Any]) -> str:
+    """How a person finds a row again."""
+    name = f"row {row.index}" if row.line is None else f"line {row.line}"
+    return name if row.key is None else f"{name}, key {row.key!r}"
 
 
 def fold(text: str) -> str:

@@ -36,7 +36,7 @@ from .row_codec import (
     problem_of,
     rest_of,
 )
-from .rows import Held, InFlightRow, Row, line_of
+from .rows import Held, InFlightRow, Row
 from .screening import Screening
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ class JournalBridge(Generic[R]):
         self._is_open = False
         self._payloads = True
         self._job_id = ""
+        self._shared = False
         self._keys = KeyCheck(self)
         self._screening = Screening(self)
         self.ahead: RowsAhead[R] = RowsAhead(push)
@@ -121,6 +122,7 @@ class JournalBridge(Generic[R]):
         """:meth:`open` with a journal that is open."""
         self.journal, self._is_open = journal, True
         self._job_id, self._payloads = journal.job.job_id, journal.job.payloads
+        self._shared = journal.shared
         self._keys.probing = journal.has_older_keys and not self.settings.new_keys
         journal.on_notice = self.notice
         journal.listen(self._have_begun, self._push._written, self._is_elsewhere)
@@ -139,14 +141,16 @@ class JournalBridge(Generic[R]):
         """Read rows as they are needed; returns when there are no more."""
         push, reader, ahead = self._push, self.reader, self.ahead
         screening, released = self._screening, self._keys.released
+        screens = screening.needed
         try:
             while await push._throttle.wait_while_paused():
                 for _ in range(ahead.wanted()):
                     row: InFlightRow[R] | None
                     if released:
                         row = released.popleft()
-                    elif screening.needed:
+                    elif screens:
                         row = await screening.read()
+                        screens = screening.needed
                     else:
                         row = reader.read_nowait() if reader.at_once else await reader.read()
                     if row is None:
@@ -156,7 +160,7 @@ class JournalBridge(Generic[R]):
                     ahead.begun += 1
                     self.begin(row)
                 await push._wait_for_consumer()
-                if not reader.over or screening.needed or released:
+                if not reader.over or screens or released:
                     await ahead.wait_until_low()
         finally:
             for row in await screening.left_over():
@@ -238,13 +242,11 @@ class JournalBridge(Generic[R]):
                 key, digest = row.own_key, digest_of(packed)
                 if key is not None and type(key) is not str:
                     key = row.own_key = plain_key(key)
-                if journal.shared:
+                if self._shared:
                     check_shared(key)
-                line = replaces = None
-                if isinstance(row.row, Row):
-                    line = row.row.line
-                    if row.row.entry is not None:
-                        replaces = entry_of(row.row.entry, journal.job)
+                replaces = None
+                if isinstance(row.row, Row) and row.row.entry is not None:
+                    replaces = entry_of(row.row.entry, journal.job)
                 new = journal.claim(key, digest)
                 probe = self._keys.probing and key is not None
                 if new and probe:
@@ -252,7 +254,7 @@ class JournalBridge(Generic[R]):
                     return
                 if not new or self._screening.search is not None or replaces is not None:
                     journal.take(
-                        Identity(key, digest, line),
+                        Identity(key, digest, row.line),
                         packed,
                         self._has_decided,
                         (row, ready),
@@ -264,7 +266,7 @@ class JournalBridge(Generic[R]):
                     return
                 row.value = codec.mark(ready, reference_of(self._job_id, key, digest))
                 payload = packed if self._payloads else b""
-                journal.begin(key, digest, line, payload, row, traits_of(packed))
+                journal.begin(key, digest, row.line, payload, row, traits_of(packed))
                 return
         except JournalError as error:
             self.give_up(row, error)
@@ -339,10 +341,10 @@ class JournalBridge(Generic[R]):
         journal, given, key = self.journal, row.row, row.own_key
         if not isinstance(key, str):
             key = row.own_key = None
-        line = line_of(row)
+        line = row.line
         wrong = problem.message.encode(errors="replace")
         identity = Identity(key, digest_of(wrong), line)
-        if not is_name(key) or (journal.shared and len(key or "") > LONGEST_KEY // 4):
+        if not is_name(key) or (self._shared and len(key or "") > LONGEST_KEY // 4):
             identity = Identity(None, digest_of(b"refused\0%d\0" % (line or 0) + wrong), line)
         row.last = problem
         replaces = None
@@ -379,7 +381,7 @@ class JournalBridge(Generic[R]):
         assert row.entry is not None
         error: HelpdeskError | None = getattr(outcome, "error", None)
         if error is None:
-            self.journal.accept(outcome, row.entry, row.attempt, outcome.ticket_id)
+            self.journal.accept(outcome, row.entry, row.attempt, row.given or outcome.ticket_id)
             return
         self.journal.end(
             outcome,

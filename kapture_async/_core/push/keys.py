@@ -24,7 +24,7 @@ from ..errors import (
 )
 from ..journal.records import Decision
 from ..journal.session import Session
-from .rows import InFlightRow, Row
+from .rows import InFlightRow
 
 if TYPE_CHECKING:
     from .journaling import JournalBridge
@@ -193,8 +193,7 @@ def refusal_of(row: InFlightRow[Any], known: Decision, **call: Any) -> HelpdeskE
         call: what the error says of the call: service, operation, effect.
     """
     if known.action == "clash":
-        line = row.row.line if isinstance(row.row, Row) else None
-        where = "" if line is None else f"line {line}: "
+        where = "" if row.line is None else f"line {row.line}: "
         return InvalidInputError(f"{where}{known.words}", next_step=_CLASH, **call)
     if known.action in _OUT_OF_ORDER:
         words, next_step = _OUT_OF_ORDER[known.action]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from attrs import frozen
@@ -94,9 +95,6 @@ class JournaledOperation(Generic[V, R]):
         once = requestor.with_retry(NO_RETRY)  # what comes next is the push's decision
         journal = settings.journal
 
-        def send_packed(value: V) -> Awaitable[R]:
-            return send(once, value)
-
         def send_row(row: Any) -> Awaitable[R]:
             return send(once, read(row))
 
@@ -106,7 +104,7 @@ class JournaledOperation(Generic[V, R]):
             codec = self._codec(keys, settings.payloads, longest_call(timeout.total))
         return Push(
             source,
-            send_row if journal is None else send_packed,
+            send_row if journal is None else partial(send, once),
             settings,
             service=transport.settings.service,
             operation=self.name,

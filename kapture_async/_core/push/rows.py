@@ -123,7 +123,10 @@ class InFlightRow(Generic[R]):
         slot: the slot that it holds until its turn comes.
         found: what a lookup said of it, before it could be sent.
         has_turn: it counts as in flight for the throttle.
-        sent: what its answer is compared with; see :mod:`.answers`.
+        line: where it began in its file, if it came from one.
+        sent, folded, number, given: what its answer is compared with, the same without what
+            services change, the number that its id is kept under, and the id that it was accepted
+            with (empty if its answer gave none); see :mod:`.answers`.
         checked: its answer repeats something of the row.
     """
 
@@ -133,12 +136,16 @@ class InFlightRow(Generic[R]):
         "deferred",
         "ended",
         "entry",
+        "folded",
         "found",
+        "given",
         "has_turn",
         "index",
         "key",
         "known",
         "last",
+        "line",
+        "number",
         "own_key",
         "problem",
         "result",
@@ -159,9 +166,10 @@ class InFlightRow(Generic[R]):
         self.value: Any = row
         self.key: str | None = None
         self.own_key: str | None = None
+        self.line: int | None = None
         self.problem: InvalidInputError | None = None
         if isinstance(row, Row):
-            self.key, self.problem = row.key, row.problem
+            self.key, self.line, self.problem = row.key, row.line, row.problem
             self.value = row.value
             self.own_key = row.key if row.keyed else None
         self.tries: int = 0
@@ -177,6 +185,9 @@ class InFlightRow(Generic[R]):
         self.has_turn: bool = False
         self.checked: bool = False
         self.sent: Any = None
+        self.folded: Any = None
+        self.number: int = 0
+        self.given: str | None = None
 
     def release_slot(self) -> None:
         """Let another row be read: this one has had its turn, or needs none."""
@@ -185,21 +196,24 @@ class InFlightRow(Generic[R]):
             self.slot = None
 
     def outcome(self, now: Callable[[], float]) -> AnyOutcome[R]:
-        """Its outcome, once it was tried for the last time."""
-        if self.result is not NOTHING:
+        """Its outcome, once it was tried for the last time; its content is that of the outcome."""
+        row, result = self.row, self.result
+        self.row = self.value = None
+        self.result = NOTHING
+        if result is not NOTHING:
             return Accepted(
                 index=self.index,
                 key=self.key,
-                row=self.row,
+                row=row,
                 attempts=self.tries,
                 elapsed=self.ended - self.started,
-                result=self.result,
+                result=result,
                 checked=self.checked,
             )
         common: dict[str, Any] = {
             "index": self.index,
             "key": self.key,
-            "row": self.row,
+            "row": row,
             "attempts": self.tries,
             "elapsed": now() - self.started,
         }
@@ -209,11 +223,6 @@ class InFlightRow(Generic[R]):
             return NotSent(error=self.last, **common)
         assert isinstance(self.last, OutcomeUnknownError)
         return Unknown(error=self.last, **common)
-
-
-def line_of(row: InFlightRow[Any]) -> int | None:
-    """Where a row began in its file, if it came from one."""
-    return row.row.line if isinstance(row.row, Row) else None
 
 
 class Feed(Protocol[R]):
@@ -263,6 +272,8 @@ class RowReader(Generic[R]):
             raise InvalidInputError(
                 f"a push takes an iterable of rows, not a single {type(source).__name__}"
             )
+        self.at_once = self._sync is not None
+        """The source never blocks, so that :meth:`read_nowait` may be used."""
         self._turn = asyncio.Lock()
         self._waiting: set[asyncio.Task[Any]] = set()
         self._ahead = Semaphore(_READ_AHEAD)
@@ -274,15 +285,11 @@ class RowReader(Generic[R]):
         self.exhausted = False
         """Because the source is at its end."""
 
-    @property
-    def at_once(self) -> bool:
-        """Whether the source never blocks, so that :meth:`read_nowait` may be used."""
-        return self._sync is not None
-
     def then(self, rows: AsyncIterator[Any]) -> None:
         """Continue with these rows at the end of the source."""
         if self._sync is not None:
             self._async, self._sync = _awaited(self._sync), None
+            self.at_once = False
         self._then = rows
 
     def get_nowait(self) -> InFlightRow[R] | None:

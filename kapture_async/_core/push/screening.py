@@ -15,7 +15,7 @@ from ..journal.reference import digest_of, reference_of
 from ..reconcile.lookup import LookupMethods
 from ..reconcile.restored import OtherJournals, PendingRow, RestoredSearch
 from .keys import HeldBack
-from .rows import Held, InFlightRow, line_of
+from .rows import Held, InFlightRow
 
 if TYPE_CHECKING:
     from .journaling import JournalBridge
@@ -157,7 +157,7 @@ class Screening:
         references = await self._bridge.journal.call(lambda session: session.goes_as(numbers))
         pack = self._bridge.codec.pack
         return {
-            row: PendingRow(row.own_key, line_of(row), reference, pack(row.value.ready))
+            row: PendingRow(row.own_key, row.line, reference, pack(row.value.ready))
             for row, reference in zip(held, references, strict=True)
         }
 
@@ -165,7 +165,7 @@ class Screening:
         """A row that may be sent, as it would be; whatever is wrong with it, the bridge says."""
         value, codec, job_id = row.value, self._bridge.codec, self._bridge.journal.job.job_id
         if isinstance(value, Held):
-            return PendingRow(row.key, line_of(row), value.reference, value.payload)
+            return PendingRow(row.key, row.line, value.reference, value.payload)
         if row.problem is not None or isinstance(value, HeldBack):
             return None
         try:
@@ -179,7 +179,7 @@ class Screening:
                 reference = reference_of(job_id, str.__str__(key), digest)
         except Exception:
             return None
-        return PendingRow(key, line_of(row), reference, packed)
+        return PendingRow(key, row.line, reference, packed)
 
     def unsettled(self, row: InFlightRow[Any]) -> NotSentError | None:
         """Why a row cannot be sent yet, if another copy has just been pushed with."""
