@@ -109,7 +109,7 @@ class KaptureClient(BaseClient):
         username: str | Secret | None = None,
         password: str | Secret | None = None,
         credentials: Mapping[str, Credential] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
         timeout: Timeout | float | None = Timeout(),  # noqa: B008 - immutable
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
         timezone: tzinfo | str | None = None,
@@ -170,7 +170,7 @@ class KaptureClient(BaseClient):
         cls,
         *,
         credentials: Mapping[str, Credential] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
         timeout: Timeout | float | None = Timeout(),  # noqa: B008 - immutable
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
         timezone: tzinfo | str | None = None,
@@ -289,7 +289,7 @@ class KaptureClient(BaseClient):
         marks_success: bool = True,
         query: Mapping[str, Any] | None = None,
         form: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> Any:
         """Call any path of the service, with the same retries and checks.
 

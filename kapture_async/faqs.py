@@ -59,7 +59,7 @@ class Faqs:
         end_date: date | datetime | str | None = None,
         page_size: int = 20,
         extra: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> Pages[FaqContent]:
         """All contents of a category, read window by window (SERVICE.md, section 12).
 
@@ -122,7 +122,7 @@ class Faqs:
         )
 
     async def categories(
-        self, *, headers: Mapping[str, str | Secret] | None = None
+        self, *, headers: Mapping[str, str | Secret | None] | None = None
     ) -> list[FaqCategory]:
         """All categories (SERVICE.md, section 13: known from two public scripts).
 

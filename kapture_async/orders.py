@@ -224,7 +224,7 @@ class Orders:
         order_info: Mapping[str, Any] | None = None,
         product_details: Iterable[Mapping[str, Any]] | Mapping[str, Any] | None = None,
         extra: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> SavedOrder:
         """Add one order, given whole or by its parts (SERVICE.md, section 9).
 
@@ -265,7 +265,7 @@ class Orders:
         order_info: Mapping[str, Any] | None = None,
         product_details: Iterable[Mapping[str, Any]] | Mapping[str, Any] | None = None,
         extra: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> SavedOrder:
         """Change one order (SERVICE.md, section 10).
 
@@ -313,7 +313,7 @@ class Orders:
         order_ids: str | None = None,
         erp_order_id: str | None = None,
         extra: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> Pages[OrderRow]:
         """Pull orders by filters (SERVICE.md, section 11).
 

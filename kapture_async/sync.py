@@ -138,7 +138,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         *,
         timeout: Timeout | float | EllipsisType | None = ...,
         retry: RetryPolicy | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> Self:
         """A client with other options that shares this one's connections and credentials. Cheap.
 
@@ -197,7 +197,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         username: str | Secret | None = None,
         password: str | Secret | None = None,
         credentials: Mapping[str, Credential] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
         timeout: Timeout | float | None = Timeout(),
         retry: RetryPolicy = RetryPolicy(),
         timezone: tzinfo | str | None = None,
@@ -248,7 +248,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         cls,
         *,
         credentials: Mapping[str, Credential] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
         timeout: Timeout | float | None = Timeout(),
         retry: RetryPolicy = RetryPolicy(),
         timezone: tzinfo | str | None = None,
@@ -340,7 +340,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         marks_success: bool = True,
         query: Mapping[str, Any] | None = None,
         form: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> Any:
         """Call any path of the service, with the same retries and checks.
 
@@ -434,7 +434,7 @@ class SyncTickets(SyncResource[Tickets]):
         due_date: str | date | datetime | None = None,
         email_id: str | None = None,
         extra: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> AddedTicket:
         """Add one ticket, given whole or by its fields.
 
@@ -484,7 +484,7 @@ class SyncTickets(SyncResource[Tickets]):
         disposition: str | None = None,
         status: str | None = None,
         extra: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> UpdatedTicket:
         """Change a ticket, and add a comment to it.
 
@@ -534,7 +534,7 @@ class SyncTickets(SyncResource[Tickets]):
         conversation_type: str | None = None,
         history_type: str | None = None,
         extra: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> TicketDetail:
         """Get one ticket.
 
@@ -567,7 +567,7 @@ class SyncTickets(SyncResource[Tickets]):
         conversation_type: str | None = None,
         history_type: str | None = None,
         extra: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
         concurrency: int = 4,
     ) -> TicketLookup:
         """Get many tickets: 50 ids a call, several calls at once.
@@ -609,7 +609,7 @@ class SyncTickets(SyncResource[Tickets]):
         customer_code: str | None = None,
         status: str | None = None,
         extra: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
         ahead: int = 4,
     ) -> SyncPages[TicketRow]:
         """Pull the tickets created on the days from ``start`` to ``end``, both included.
@@ -678,7 +678,7 @@ class SyncTickets(SyncResource[Tickets]):
         customer_code: str | None = None,
         status: str | None = None,
         extra: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
         ahead: int = 4,
         excel: bool = False,
         on_progress: PullObserver | None = None,
@@ -1168,7 +1168,7 @@ class SyncCustomers(SyncResource[Customers]):
         contacts: Contacts | None = None,
         enquiry: Enquiry | Mapping[str, Any] | None = None,
         extra: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> SavedCustomer:
         """Add one customer, given whole or by its fields (SERVICE.md, section 5).
 
@@ -1225,7 +1225,7 @@ class SyncCustomers(SyncResource[Customers]):
         contacts: Contacts | None = None,
         enquiry: Enquiry | Mapping[str, Any] | None = None,
         extra: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> SavedCustomer:
         """Change one customer (SERVICE.md, section 6). Only what is given is sent.
 
@@ -1276,7 +1276,7 @@ class SyncCustomers(SyncResource[Customers]):
         phone: str | None = None,
         customer_id: str | None = None,
         extra: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> Customer:
         """Get one customer by id, e-mail address or phone number (SERVICE.md, section 7).
 
@@ -1320,7 +1320,7 @@ class SyncCustomers(SyncResource[Customers]):
         limit: int | str | None = None,
         offset: int | str | None = None,
         extra: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
         ahead: int = 4,
     ) -> SyncPages[CustomerRow]:
         """Pull the customers created on the days from ``start`` to ``end``, both included.
@@ -1570,7 +1570,7 @@ class SyncOrders(SyncResource[Orders]):
         order_info: Mapping[str, Any] | None = None,
         product_details: Iterable[Mapping[str, Any]] | Mapping[str, Any] | None = None,
         extra: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> SavedOrder:
         """Add one order, given whole or by its parts (SERVICE.md, section 9).
 
@@ -1618,7 +1618,7 @@ class SyncOrders(SyncResource[Orders]):
         order_info: Mapping[str, Any] | None = None,
         product_details: Iterable[Mapping[str, Any]] | Mapping[str, Any] | None = None,
         extra: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> SavedOrder:
         """Change one order (SERVICE.md, section 10).
 
@@ -1674,7 +1674,7 @@ class SyncOrders(SyncResource[Orders]):
         order_ids: str | None = None,
         erp_order_id: str | None = None,
         extra: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> SyncPages[OrderRow]:
         """Pull orders by filters (SERVICE.md, section 11).
 
@@ -1733,7 +1733,7 @@ class SyncFaqs(SyncResource[Faqs]):
         end_date: date | datetime | str | None = None,
         page_size: int = 20,
         extra: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> SyncPages[FaqContent]:
         """All contents of a category, read window by window (SERVICE.md, section 12).
 
@@ -1770,7 +1770,9 @@ class SyncFaqs(SyncResource[Faqs]):
             ),
         )
 
-    def categories(self, *, headers: Mapping[str, str | Secret] | None = None) -> list[FaqCategory]:
+    def categories(
+        self, *, headers: Mapping[str, str | Secret | None] | None = None
+    ) -> list[FaqCategory]:
         """All categories (SERVICE.md, section 13: known from two public scripts).
 
         Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from kapture_async._core.arguments import given, is_missing
@@ -10,6 +10,9 @@ from kapture_async._core.errors import InvalidInputError
 
 SUBJECT_CHARACTERS: Final = 500
 """By code points, after outer blanks are trimmed (SERVICE.md, section 3.2)."""
+
+PRIORITIES: Final[Mapping[str, str]] = {"low": "1", "medium": "2", "high": "3"}
+"""The words for the documented codes (SERVICE.md, section 2.6); other codes have none."""
 
 _LONGEST_ID: Final = 100
 """Digits. No database numbers its rows any further."""
@@ -58,8 +61,17 @@ def checked_code(name: str, value: Any) -> str:
 
 
 def checked_priority(value: str | int) -> str:
-    """A code of a priority; see :func:`checked_code`."""
-    return checked_code("priority", value)
+    """A code of a priority, from the code itself or from the word for it, in any case.
+
+    Raises:
+        InvalidInputError: it is neither. The service decides which codes exist.
+    """
+    word = value.strip().lower() if isinstance(value, str) else ""
+    try:
+        return checked_code("priority", PRIORITIES.get(word, value))
+    except InvalidInputError:
+        words = f"must be {', '.join(PRIORITIES)} or a code such as '1', not {_shown(value)}"
+        raise _wrong("priority", words) from None
 
 
 def checked_comment(value: str) -> str:

@@ -51,7 +51,7 @@ class Attachments:
         overwrite: bool = False,
         max_bytes: int = MAX_DOWNLOAD_BYTES,
         on_progress: ProgressObserver | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> Path:
         """Download one file to the disk (SERVICE.md, section 3.7).
 
@@ -108,7 +108,7 @@ class Attachments:
         attachment_id: str | int,
         *,
         max_bytes: int = MAX_DOWNLOAD_BYTES,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> Download:
         """Read one file as it arrives (SERVICE.md, section 3.7).
 
@@ -136,7 +136,10 @@ class Attachments:
         return begin(self._requestor.options.retry)
 
     def _beginner(
-        self, attachment_id: str | int, max_bytes: int, headers: Mapping[str, str | Secret] | None
+        self,
+        attachment_id: str | int,
+        max_bytes: int,
+        headers: Mapping[str, str | Secret | None] | None,
     ) -> Callable[[RetryPolicy], Download]:
         file_id = checked_id("attachment_id", attachment_id)
         checked_count("max_bytes", max_bytes, least=1)

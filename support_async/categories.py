@@ -35,7 +35,7 @@ class Categories:
         return f"<Categories of {self._requestor.transport.settings.base_url}>"
 
     async def list(
-        self, *, headers: Mapping[str, str | Secret] | None = None
+        self, *, headers: Mapping[str, str | Secret | None] | None = None
     ) -> builtins.list[Category]:
         """All categories (SERVICE.md, section 3.1).
 

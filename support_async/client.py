@@ -116,7 +116,7 @@ class SupportClient(BaseClient):
         apikey: str | Secret,
         access_token: str | Secret | None = None,
         token_provider: TokenProvider | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
         timeout: Timeout | float | None = Timeout(),  # noqa: B008 - immutable
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
         paths: Mapping[str, str] | None = None,
@@ -174,7 +174,7 @@ class SupportClient(BaseClient):
         cls,
         *,
         token_provider: TokenProvider | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
         timeout: Timeout | float | None = Timeout(),  # noqa: B008 - immutable
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
         paths: Mapping[str, str] | None = None,
@@ -272,7 +272,7 @@ class SupportClient(BaseClient):
         Needs only the apikey. As a token provider, so that a long run outlives its token::
 
             async def provider():
-                return (await client.login(username, password)).access
+                return await client.login(username, password)
 
         Args:
             username, password: of the user.
@@ -316,7 +316,7 @@ class SupportClient(BaseClient):
         effect: Effect = "write",
         authenticated: bool = True,
         marks_success: bool = True,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> Any:
         """Call any path of the service, with the same retries and checks.
 

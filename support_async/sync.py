@@ -128,7 +128,7 @@ class SyncSupportClient(SyncClient[SupportClient]):
         *,
         timeout: Timeout | float | EllipsisType | None = ...,
         retry: RetryPolicy | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> Self:
         """A client with other options that shares this one's connections and credentials. Cheap.
 
@@ -185,7 +185,7 @@ class SyncSupportClient(SyncClient[SupportClient]):
         apikey: str | Secret,
         access_token: str | Secret | None = None,
         token_provider: TokenProvider | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
         timeout: Timeout | float | None = Timeout(),
         retry: RetryPolicy = RetryPolicy(),
         paths: Mapping[str, str] | None = None,
@@ -228,7 +228,7 @@ class SyncSupportClient(SyncClient[SupportClient]):
         cls,
         *,
         token_provider: TokenProvider | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
         timeout: Timeout | float | None = Timeout(),
         retry: RetryPolicy = RetryPolicy(),
         paths: Mapping[str, str] | None = None,
@@ -305,7 +305,7 @@ class SyncSupportClient(SyncClient[SupportClient]):
         Needs only the apikey. As a token provider, so that a long run outlives its token::
 
             def provider():
-                return (client.login(username, password)).access
+                return client.login(username, password)
 
         Args:
             username, password: of the user.
@@ -332,7 +332,7 @@ class SyncSupportClient(SyncClient[SupportClient]):
         effect: Effect = "write",
         authenticated: bool = True,
         marks_success: bool = True,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> Any:
         """Call any path of the service, with the same retries and checks.
 
@@ -383,7 +383,9 @@ class SyncSupportClient(SyncClient[SupportClient]):
 class SyncCategories(SyncResource[Categories]):
     """The categories that tickets can have: ``client.categories``."""
 
-    def list(self, *, headers: Mapping[str, str | Secret] | None = None) -> builtins.list[Category]:
+    def list(
+        self, *, headers: Mapping[str, str | Secret | None] | None = None
+    ) -> builtins.list[Category]:
         """All categories (SERVICE.md, section 3.1).
 
         Args:
@@ -398,7 +400,9 @@ class SyncCategories(SyncResource[Categories]):
 class SyncTags(SyncResource[Tags]):
     """The tags that tickets can have: ``client.tags``."""
 
-    def list(self, *, headers: Mapping[str, str | Secret] | None = None) -> builtins.list[Tag]:
+    def list(
+        self, *, headers: Mapping[str, str | Secret | None] | None = None
+    ) -> builtins.list[Tag]:
         """All tags (SERVICE.md, section 3.4).
 
         Args:
@@ -456,7 +460,7 @@ class SyncTickets(SyncResource[Tickets]):
         category: str | int | None = None,
         priority: str | int | None = None,
         attachment: AttachmentLike | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> None:
         """Create one ticket, given whole or by its fields.
 
@@ -469,7 +473,7 @@ class SyncTickets(SyncResource[Tickets]):
             subject: at most 500 characters.
             comment: the text.
             category: a category's id, from ``client.categories.list()``.
-            priority: a code; see :class:`Priority`.
+            priority: a code, see :class:`Priority`; or ``"low"``, ``"medium"`` or ``"high"``.
             attachment: one file of at most 2 MiB: a path, bytes, an open binary file, or a pair
                 of a name and one of these.
             headers: headers of this call only.
@@ -504,7 +508,7 @@ class SyncTickets(SyncResource[Tickets]):
         category: str | int | None = None,
         priority: str | int | None = None,
         attachment: AttachmentLike | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> CreatedTicket:
         """Create one ticket, and search the history for its id.
 
@@ -550,7 +554,7 @@ class SyncTickets(SyncResource[Tickets]):
         subject: str | None = None,
         category: str | int | None = None,
         status: str | int | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> list[TicketRow]:
         """One page of the user's tickets, newest first as it seems (SERVICE.md, B5).
 
@@ -585,7 +589,7 @@ class SyncTickets(SyncResource[Tickets]):
         category: str | int | None = None,
         status: str | int | None = None,
         limit: int = PAGE,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> SyncPages[TicketRow]:
         """All of the user's tickets, page by page, each once.
 
@@ -617,7 +621,7 @@ class SyncTickets(SyncResource[Tickets]):
         )
 
     def get(
-        self, ticket_id: str | int, *, headers: Mapping[str, str | Secret] | None = None
+        self, ticket_id: str | int, *, headers: Mapping[str, str | Secret | None] | None = None
     ) -> TicketDetail:
         """One ticket with its replies and the ids of its files (SERVICE.md, section 3.6).
 
@@ -638,7 +642,7 @@ class SyncTickets(SyncResource[Tickets]):
         *,
         tags: Iterable[str | int],
         priority: str | int | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> None:
         """Replace a ticket's tags, and perhaps change its priority (SERVICE.md, section 3.5).
 
@@ -646,8 +650,8 @@ class SyncTickets(SyncResource[Tickets]):
             ticket_id: the ticket.
             tags: the ids of all tags it shall have, one at least; most likely they replace
                 those it has (B2a). From ``client.tags.list()``.
-            priority: a code; see :class:`Priority`. Left out, it stays. The service takes none
-                without tags; see :meth:`set_priority`.
+            priority: a code or its word, as for :meth:`create`. Left out, it stays. The service
+                takes none without tags; see :meth:`set_priority`.
             headers: headers of this call only.
 
         Raises:
@@ -667,7 +671,7 @@ class SyncTickets(SyncResource[Tickets]):
         ticket_id: str | int,
         priority: str | int,
         *,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> None:
         """Change only a ticket's priority: read its tags, and send them back with it.
 
@@ -677,7 +681,7 @@ class SyncTickets(SyncResource[Tickets]):
 
         Args:
             ticket_id: the ticket.
-            priority: a code; see :class:`Priority`.
+            priority: a code, see :class:`Priority`; or ``"low"``, ``"medium"`` or ``"high"``.
             headers: headers of both calls.
 
         Raises:
@@ -692,7 +696,7 @@ class SyncTickets(SyncResource[Tickets]):
         comment: str,
         *,
         attachment: AttachmentLike | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> None:
         """Add a reply to a ticket (SERVICE.md, section 3.8). The service does not return the
         reply's id.
@@ -717,7 +721,7 @@ class SyncTickets(SyncResource[Tickets]):
         )
 
     def close(
-        self, ticket_id: str | int, *, headers: Mapping[str, str | Secret] | None = None
+        self, ticket_id: str | int, *, headers: Mapping[str, str | Secret | None] | None = None
     ) -> None:
         """Close a ticket (SERVICE.md, sections 3.9 and 4.2).
 
@@ -737,7 +741,7 @@ class SyncTickets(SyncResource[Tickets]):
         self._portal.call(self._inner.close(ticket_id, headers=headers))
 
     def reopen(
-        self, ticket_id: str | int, *, headers: Mapping[str, str | Secret] | None = None
+        self, ticket_id: str | int, *, headers: Mapping[str, str | Secret | None] | None = None
     ) -> None:
         """Open a closed ticket again: it then counts as being processed
         (SERVICE.md, sections 3.9 and 4.2).
@@ -1011,7 +1015,7 @@ class SyncAttachments(SyncResource[Attachments]):
         overwrite: bool = False,
         max_bytes: int = MAX_DOWNLOAD_BYTES,
         on_progress: ProgressObserver | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> Path:
         """Download one file to the disk (SERVICE.md, section 3.7).
 
@@ -1067,7 +1071,7 @@ class SyncAttachments(SyncResource[Attachments]):
         attachment_id: str | int,
         *,
         max_bytes: int = MAX_DOWNLOAD_BYTES,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> SyncDownload:
         """Read one file as it arrives (SERVICE.md, section 3.7).
 

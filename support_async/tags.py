@@ -35,7 +35,7 @@ class Tags:
         return f"<Tags of {self._requestor.transport.settings.base_url}>"
 
     async def list(
-        self, *, headers: Mapping[str, str | Secret] | None = None
+        self, *, headers: Mapping[str, str | Secret | None] | None = None
     ) -> builtins.list[Tag]:
         """All tags (SERVICE.md, section 3.4).
 

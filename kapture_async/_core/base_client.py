@@ -117,7 +117,7 @@ class BaseClient:
         *,
         timeout: Timeout | float | EllipsisType | None = ...,
         retry: RetryPolicy | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> Self:
         """A client with other options that shares this one's connections and credentials. Cheap.
 

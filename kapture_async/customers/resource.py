@@ -88,7 +88,7 @@ class Customers(JournaledResource):
         contacts: Contacts | None = None,
         enquiry: Enquiry | Mapping[str, Any] | None = None,
         extra: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> SavedCustomer:
         """Add one customer, given whole or by its fields (SERVICE.md, section 5).
 
@@ -144,7 +144,7 @@ class Customers(JournaledResource):
         contacts: Contacts | None = None,
         enquiry: Enquiry | Mapping[str, Any] | None = None,
         extra: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> SavedCustomer:
         """Change one customer (SERVICE.md, section 6). Only what is given is sent.
 
@@ -194,7 +194,7 @@ class Customers(JournaledResource):
         phone: str | None = None,
         customer_id: str | None = None,
         extra: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> Customer:
         """Get one customer by id, e-mail address or phone number (SERVICE.md, section 7).
 
@@ -239,7 +239,7 @@ class Customers(JournaledResource):
         limit: int | str | None = None,
         offset: int | str | None = None,
         extra: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
         ahead: int = 4,
     ) -> Pages[CustomerRow]:
         """Pull the customers created on the days from ``start`` to ``end``, both included.

@@ -81,7 +81,7 @@ class Tickets(JournaledResource):
         due_date: str | date | datetime | None = None,
         email_id: str | None = None,
         extra: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> AddedTicket:
         """Add one ticket, given whole or by its fields.
 
@@ -139,7 +139,7 @@ class Tickets(JournaledResource):
         disposition: str | None = None,
         status: str | None = None,
         extra: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> UpdatedTicket:
         """Change a ticket, and add a comment to it.
 
@@ -188,7 +188,7 @@ class Tickets(JournaledResource):
         conversation_type: str | None = None,
         history_type: str | None = None,
         extra: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> TicketDetail:
         """Get one ticket.
 
@@ -224,7 +224,7 @@ class Tickets(JournaledResource):
         conversation_type: str | None = None,
         history_type: str | None = None,
         extra: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
         concurrency: int = 4,
     ) -> TicketLookup:
         """Get many tickets: 50 ids a call, several calls at once.
@@ -265,7 +265,7 @@ class Tickets(JournaledResource):
         customer_code: str | None = None,
         status: str | None = None,
         extra: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
         ahead: int = 4,
     ) -> Pages[TicketRow]:
         """Pull the tickets created on the days from ``start`` to ``end``, both included.
@@ -337,7 +337,7 @@ class Tickets(JournaledResource):
         customer_code: str | None = None,
         status: str | None = None,
         extra: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
         ahead: int = 4,
         excel: bool = False,
         on_progress: PullObserver | None = None,

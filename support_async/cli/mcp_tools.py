@@ -10,9 +10,10 @@ from kapture_async._core.errors import InvalidInputError
 from kapture_async._core.mcp.references import Answer, References
 from kapture_async._core.mcp.server import Toolbox, chosen, outcome_of, untrusted
 
+from .._validation import PRIORITIES
 from ..client import SupportClient
 from ..tickets.models import NewTicket
-from .options import PRIORITIES, STATUSES
+from .options import STATUSES
 
 TicketId = Annotated[str, Field(description="The ticket's id.")]
 Reference = Annotated[

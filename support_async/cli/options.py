@@ -22,15 +22,9 @@ from kapture_async._core.cli.options import (
 from kapture_async._core.errors import ConfigurationError, InvalidInputError
 from kapture_async._core.secret import Secret
 
-from .._validation import checked_code, checked_id
-from ..tickets.models import Priority, Status
+from .._validation import PRIORITIES, checked_code, checked_id
+from ..tickets.models import Status
 
-PRIORITIES: Mapping[str, str] = {
-    "low": Priority.LOW,
-    "medium": Priority.MEDIUM,
-    "high": Priority.HIGH,
-}
-"""The words for codes, as people type and read them; other codes have none."""
 STATUSES: Mapping[str, str] = {
     "open": Status.OPEN,
     "processing": Status.PROCESSING,

@@ -24,12 +24,11 @@ from kapture_async._core.transport.request import form_body
 
 from .._api import Operations
 from .._files import MAX_ATTACHMENT_BYTES
-from .._validation import checked_priority
 from ..client import SupportClient
 from ..tickets.models import WIRE_FIELDS, NewTicket, create_form
 from ..tickets.push import TEXT, ReferencePlace, mark, pack
 from .calls import client_of
-from .options import ID, PRIORITIES, PRIORITY, SupportTarget
+from .options import ID, PRIORITY, SupportTarget
 from .show import priority_word, status_word
 
 
@@ -182,23 +181,13 @@ def wire_of(ticket: NewTicket, reference: str, place: ReferencePlace) -> dict[st
 def _ticket_in(folder: Path | None, content: dict[str, Any]) -> NewTicket:
     """A row as a ticket; its file is checked now, before anything is sent."""
     row = dict(content)
-    priority, path = row.get("priority"), row.get("attachment")
-    if isinstance(priority, str):
-        row["priority"] = _code_of(priority)
+    path = row.get("attachment")
     if isinstance(path, str) and path:
         row["attachment"] = file = _file_in(folder, path)
         ticket = NewTicket.from_mapping(row)
         _check_file(file)
         return ticket
     return NewTicket.from_mapping(row)
-
-
-def _code_of(priority: str) -> str:
-    try:
-        return checked_priority(PRIORITIES.get(priority.strip().lower(), priority))
-    except InvalidInputError:
-        problem = f"must be {', '.join(PRIORITIES)} or a code such as '1'"
-        raise InvalidInputError(f"priority {problem}", fields={"priority": (problem,)}) from None
 
 
 def _file_in(folder: Path | None, path: str) -> Path:

@@ -7,8 +7,9 @@ from typing import Any
 
 from kapture_async._core.cli.console import clean, console, one_line, say, show_error, warn
 
+from .._validation import PRIORITIES
 from ..tickets.models import CreatedTicket, TicketAttachment, TicketDetail, TicketRow
-from .options import PRIORITIES, STATUSES
+from .options import STATUSES
 
 _PRIORITY_WORDS = {code: word for word, code in PRIORITIES.items()}
 _STATUS_WORDS = {code: word for word, code in STATUSES.items()}

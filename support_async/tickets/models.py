@@ -54,7 +54,7 @@ class NewTicket:
         subject: at most 500 characters, outer blanks aside (SERVICE.md, section 3.2).
         comment: the text; no limit is documented.
         category: a category's id, from :meth:`Categories.list`.
-        priority: a code; see :class:`Priority`.
+        priority: a code, see :class:`Priority`; or ``"low"``, ``"medium"`` or ``"high"``.
         attachment: one file, at most 2 MiB: a path, bytes, an open binary file, or a pair of a
             name and one of these. A path is read when the ticket is sent.
 

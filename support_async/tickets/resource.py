@@ -76,7 +76,7 @@ class Tickets(JournaledResource):
         category: str | int | None = None,
         priority: str | int | None = None,
         attachment: AttachmentLike | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> None:
         """Create one ticket, given whole or by its fields.
 
@@ -89,7 +89,7 @@ class Tickets(JournaledResource):
             subject: at most 500 characters.
             comment: the text.
             category: a category's id, from ``client.categories.list()``.
-            priority: a code; see :class:`Priority`.
+            priority: a code, see :class:`Priority`; or ``"low"``, ``"medium"`` or ``"high"``.
             attachment: one file of at most 2 MiB: a path, bytes, an open binary file, or a pair
                 of a name and one of these.
             headers: headers of this call only.
@@ -121,7 +121,7 @@ class Tickets(JournaledResource):
         category: str | int | None = None,
         priority: str | int | None = None,
         attachment: AttachmentLike | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> CreatedTicket:
         """Create one ticket, and search the history for its id.
 
@@ -174,7 +174,7 @@ class Tickets(JournaledResource):
         subject: str | None = None,
         category: str | int | None = None,
         status: str | int | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> list[TicketRow]:
         """One page of the user's tickets, newest first as it seems (SERVICE.md, B5).
 
@@ -204,7 +204,7 @@ class Tickets(JournaledResource):
         category: str | int | None = None,
         status: str | int | None = None,
         limit: int = PAGE,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> Pages[TicketRow]:
         """All of the user's tickets, page by page, each once.
 
@@ -259,7 +259,7 @@ class Tickets(JournaledResource):
         self,
         ticket_id: str | int,
         *,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> TicketDetail:
         """One ticket with its replies and the ids of its files (SERVICE.md, section 3.6).
 
@@ -291,7 +291,7 @@ class Tickets(JournaledResource):
         *,
         tags: Iterable[str | int],
         priority: str | int | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> None:
         """Replace a ticket's tags, and perhaps change its priority (SERVICE.md, section 3.5).
 
@@ -299,8 +299,8 @@ class Tickets(JournaledResource):
             ticket_id: the ticket.
             tags: the ids of all tags it shall have, one at least; most likely they replace
                 those it has (B2a). From ``client.tags.list()``.
-            priority: a code; see :class:`Priority`. Left out, it stays. The service takes none
-                without tags; see :meth:`set_priority`.
+            priority: a code or its word, as for :meth:`create`. Left out, it stays. The service
+                takes none without tags; see :meth:`set_priority`.
             headers: headers of this call only.
 
         Raises:
@@ -324,7 +324,7 @@ class Tickets(JournaledResource):
         ticket_id: str | int,
         priority: str | int,
         *,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> None:
         """Change only a ticket's priority: read its tags, and send them back with it.
 
@@ -334,7 +334,7 @@ class Tickets(JournaledResource):
 
         Args:
             ticket_id: the ticket.
-            priority: a code; see :class:`Priority`.
+            priority: a code, see :class:`Priority`; or ``"low"``, ``"medium"`` or ``"high"``.
             headers: headers of both calls.
 
         Raises:
@@ -369,7 +369,7 @@ class Tickets(JournaledResource):
         comment: str,
         *,
         attachment: AttachmentLike | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> None:
         """Add a reply to a ticket (SERVICE.md, section 3.8). The service does not return the
         reply's id.
@@ -399,7 +399,7 @@ class Tickets(JournaledResource):
         await self._requestor.call(operation, form, headers=checked)
 
     async def close(
-        self, ticket_id: str | int, *, headers: Mapping[str, str | Secret] | None = None
+        self, ticket_id: str | int, *, headers: Mapping[str, str | Secret | None] | None = None
     ) -> None:
         """Close a ticket (SERVICE.md, sections 3.9 and 4.2).
 
@@ -419,7 +419,7 @@ class Tickets(JournaledResource):
         await self._set_status(ticket_id, Status.CLOSED, headers)
 
     async def reopen(
-        self, ticket_id: str | int, *, headers: Mapping[str, str | Secret] | None = None
+        self, ticket_id: str | int, *, headers: Mapping[str, str | Secret | None] | None = None
     ) -> None:
         """Open a closed ticket again: it then counts as being processed
         (SERVICE.md, sections 3.9 and 4.2).
@@ -703,7 +703,7 @@ class Tickets(JournaledResource):
         return [decode(response, row, TicketRow) for row in rows_of(response, "TicketList")]
 
     async def _set_status(
-        self, ticket_id: str | int, status: str, headers: Mapping[str, str | Secret] | None
+        self, ticket_id: str | int, status: str, headers: Mapping[str, str | Secret | None] | None
     ) -> None:
         form = status_form(checked_ticket(ticket_id), status)
         operation = self._installation.operations.set_status

@@ -91,10 +91,27 @@ def test_times(name: str, value: Any) -> None:
         Timeout(**{name: value})
 
 
-@pytest.mark.parametrize("headers", [[("a", "b")], {5: "b"}, {"a": 5}, {"a": None}, "a: b", {"a"}])
+@pytest.mark.parametrize("headers", [[("a", "b")], {5: "b"}, {"a": 5}, "a: b", {"a"}])
 def test_headers(headers: Any) -> None:
     with pytest.raises(ConfigurationError, match="headers"):
         KaptureClient("t", token="t", headers=headers)
+
+
+async def test_a_header_without_a_value_is_left_out() -> None:
+    seen: list[set[str]] = []
+
+    class Seeing(KaptureEmulator):
+        def on_request(self, connection: Any) -> None:
+            seen.append({name.lower() for name in connection.request.headers})
+            super().on_request(connection)
+
+    headers = {"X-A": None, "X-B": "1"}
+    async with Seeing() as emulator:
+        url, token = emulator.url, emulator.token
+        async with KaptureClient(base_url=url, token=token, headers=headers) as client:
+            await client.tickets.add(title="x", headers={"X-C": None, "X-D": "2"})
+    assert {"x-b", "x-d"} <= seen[0]
+    assert not {"x-a", "x-c"} & seen[0]
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from support_async import (
     Secret,
     SupportClient,
     SyncSupportClient,
+    Tokens,
 )
 from support_async.events import AttemptFinished
 from support_async.testing import SupportEmulator
@@ -256,6 +257,15 @@ async def test_what_is_cancelled_within_a_provider_cancels_no_call(
 
 
 # --- what a provider may call ------------------------------------------------------------------
+
+
+async def test_a_provider_may_give_what_a_login_returns(support_emulator: SupportEmulator) -> None:
+    async def provider() -> Tokens:
+        return await client.login(MEMBER, PASSWORD)
+
+    async with client_of(support_emulator, token_provider=provider, access_token="old") as client:
+        await client.tickets.create(**TICKET)
+    assert len(support_emulator.ledger) == 1
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["first", "another"])

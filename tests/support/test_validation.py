@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support_async import InvalidInputError
+from support_async import InvalidInputError, Priority
 from support_async._validation import (
     SUBJECT_CHARACTERS,
     checked_category,
@@ -104,9 +104,14 @@ def test_a_refused_value_is_not_shown() -> None:
 def test_a_code_is_called_a_code() -> None:
     with pytest.raises(InvalidInputError, match="status must be a code such as '1', not any"):
         checked_code("status", "open")
-    with pytest.raises(InvalidInputError, match="priority must be a code"):
-        checked_priority("high")
     assert checked_code("status", 99) == "99"  # a deployment may have further ones
+    with pytest.raises(InvalidInputError, match="priority must be low, medium, high or a code"):
+        checked_priority("urgent")
+
+
+def test_a_priority_may_be_its_word() -> None:
+    words = ("low", " Medium ", "HIGH", Priority.HIGH, "3", 3)
+    assert [checked_priority(word) for word in words] == ["1", "2", "3", "3", "3", "3"]
 
 
 def test_texts_are_not_changed() -> None:

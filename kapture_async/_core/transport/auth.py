@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 from ..errors import ClientStateError, ConfigurationError, HelpdeskError, NotSentError
 from ..runtime import in_daemon_thread
@@ -161,13 +161,24 @@ class KeyPerApi(Auth):
         return tuple(found)
 
 
-TokenProvider = Callable[[], Awaitable[str | Secret] | str | Secret]
+class HasAccess(Protocol):
+    """What a login returns: an object that holds an access token."""
+
+    @property
+    def access(self) -> Secret:
+        """The token."""
+        ...
+
+
+Token = str | Secret | HasAccess
+TokenProvider = Callable[[], Awaitable[Token] | Token]
 """Fetches an access token.
 
 An async function, or an object whose ``__call__`` is one, runs in the client's event loop. Any
 other callable is called in a thread of its own, where it may block; there is no event loop in
-that thread. It returns the token, or a coroutine that returns it, which is awaited in the client's
-loop (``lambda: fetch(user)``). So a task has to be made by an async function.
+that thread. It returns the token, or what a login returned, or a coroutine that returns one of the
+two, which is awaited in the client's loop (``lambda: fetch(user)``). So a task has to be made by an
+async function.
 """
 
 _MASKED_STILL = 4
@@ -318,6 +329,7 @@ async def _given_by(provider: TokenProvider) -> Secret:
         )
     if inspect.isawaitable(given):
         given = await given
+    given = getattr(given, "access", given)
     if isinstance(given, (str, Secret)):
         return Secret.wrap(given)
     kind = type(given).__name__

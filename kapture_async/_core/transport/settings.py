@@ -119,7 +119,7 @@ class CallOptions:
         *,
         timeout: Timeout | float | EllipsisType | None = ...,
         retry: RetryPolicy | None = None,
-        headers: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret | None] | None = None,
     ) -> CallOptions:
         """The same with other options; what is left out stays, and headers come on top.
 
@@ -133,8 +133,8 @@ class CallOptions:
         )
 
 
-def wrapped_headers(headers: Mapping[str, str | Secret] | None) -> dict[str, Secret]:
-    """Headers whose values no log, repr or traceback shows.
+def wrapped_headers(headers: Mapping[str, str | Secret | None] | None) -> dict[str, Secret]:
+    """Headers whose values no log, repr or traceback shows; one that is ``None`` is left out.
 
     Raises:
         ConfigurationError: they are no mapping of texts. Values are not shown.
@@ -142,14 +142,12 @@ def wrapped_headers(headers: Mapping[str, str | Secret] | None) -> dict[str, Sec
     check_mapping("headers", headers, ConfigurationError)
     found = {}
     for name, value in (headers or {}).items():
-        what = f"the value of header {name[:40]!r} in headers"
-        if value is None:
-            raise ConfigurationError(f"{what} must be text, not None")
-        found[name] = Secret.wrap(value, what)
+        if value is not None:
+            found[name] = Secret.wrap(value, f"the value of header {name[:40]!r} in headers")
     return found
 
 
-def check_headers(headers: Mapping[str, str | Secret] | None) -> dict[str, Secret]:
+def check_headers(headers: Mapping[str, str | Secret | None] | None) -> dict[str, Secret]:
     """Extra headers, wrapped and checked.
 
     Raises:
