@@ -6,19 +6,21 @@ the numbers with `-s`.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import kapture_async
 from kapture_async import KaptureClient, Row
+from kapture_async.events import PushNoticed
 from kapture_async.testing import Fault, FaultPlan, KaptureEmulator
 
 from ..postgres import PostgresServer
@@ -181,3 +183,43 @@ def test_the_limit_of_the_service_is_obeyed_together(start: Start, postgres: str
     )
     assert used >= 0.6
     assert refused <= 0.12
+
+
+async def test_a_database_that_goes_away(
+    postgres: str, postgres_server: PostgresServer, emulator: KaptureEmulator
+) -> None:
+    """Sending stops, it is said, and continues when it is back."""
+    notices: list[str] = []
+    seen: list[str] = []
+
+    def on_event(event: object) -> None:
+        if isinstance(event, PushNoticed):
+            notices.append(event.words)
+
+    async def rows() -> AsyncIterator[Row[dict[str, str]]]:
+        for number in range(60):
+            if number == 30:
+                postgres_server.kill()
+            yield Row({"title": f"row {number}"}, f"k{number}")
+
+    async with KaptureClient(base_url=emulator.url, token=emulator.token) as client:
+        async with client.tickets.push(rows(), journal=postgres, on_event=on_event) as outcomes:
+            async with asyncio.TaskGroup() as group:
+
+                async def read() -> None:
+                    seen.extend([outcome.name async for outcome in outcomes])
+
+                reading = group.create_task(read())
+                while not notices:
+                    assert not reading.done()
+                    await asyncio.sleep(0.02)
+                sent = len(emulator.ledger)
+                await asyncio.sleep(0.3)
+                assert len(emulator.ledger) <= sent + 1
+                await asyncio.to_thread(postgres_server.start)
+    assert seen == ["accepted"] * 60
+    each_once(emulator.ledger, titles(60))
+    assert [notice.split(":")[0].split(" after")[0] for notice in notices] == [
+        "the journal's database cannot be reached",
+        "the journal's database is back",
+    ]

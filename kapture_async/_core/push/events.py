@@ -87,7 +87,7 @@ class AnswersDiffer:
 
 @frozen
 class PushNoticed:
-    """Something to know before rows are sent: the journal is an older copy."""
+    """Something to know: the journal is an older copy; or its database is away, or back."""
 
     words: str
 
