@@ -7,12 +7,12 @@ and the call changes nothing; the resource then checks the reply itself.
 
 from __future__ import annotations
 
-import re
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from typing import Any, Final
 
 from ._core.codec import Codec
 from ._core.errors import AuthenticationError, ConfigurationError, InvalidInputError
+from ._core.lazy import lazy_pattern
 from ._core.response import Advice
 from ._core.transport.request import MEBI, Operation
 from ._core.transport.urls import BaseUrl, check_subdomain, parse_base_url
@@ -96,7 +96,7 @@ _MONTHS = {
         ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), 1
     )
 }
-_ENGLISH = re.compile(
+_ENGLISH = lazy_pattern(
     r"([A-Za-z]{3})[a-z]* (\d{1,2}), (\d{4}),? (\d{1,2}):(\d{2}):(\d{2}) ([AaPp])\.?[Mm]\.?"
 )
 
@@ -134,7 +134,7 @@ def parse_moment(value: Any, zone: tzinfo) -> datetime | None:
     raise ValueError("not a date")
 
 
-_COMPACT = re.compile(r"(?:19|20|21)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
+_COMPACT = lazy_pattern(r"(?:19|20|21)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
 _YEARS = range(1970, 2200)
 """Of an epoch. Beyond them, a number counts something else."""
 

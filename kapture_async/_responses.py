@@ -25,6 +25,7 @@ from ._core.errors import (
     ValidationError,
 )
 from ._core.jsontext import OddObject
+from ._core.lazy import lazy_pattern
 from ._core.pull.window import FetchedWindow
 from ._core.response import (
     DOCUMENTED,
@@ -39,30 +40,32 @@ from ._core.transport.request import Operation
 
 # --- the rule of success (section 0) -------------------------------------------------------------
 
-_CLAIMS_SUCCESS = re.compile(rb'"status"\s*:\s*"\s*success\s*"', re.IGNORECASE)
+_CLAIMS_SUCCESS = lazy_pattern(rb'"status"\s*:\s*"\s*success\s*"', re.IGNORECASE)
 _FAILED = frozenset({"failed", "failure", "fail"})
-_MISSING = re.compile(r"(?P<field>[a-z_]+) (?:is|are) missing", re.IGNORECASE)
+_MISSING = lazy_pattern(r"(?P<field>[a-z_]+) (?:is|are) missing", re.IGNORECASE)
 
 # Matched against the whole message, without case and closing points: the documented texts, and
 # the error names of the older pages (section 0). Anything else stays a plain refusal.
 _MEANINGS: tuple[tuple[re.Pattern[str], type[RejectedError], str], ...] = (
     (
-        re.compile(r"invalid auth key|authkeyinvalid|apiexpired"),
+        lazy_pattern(r"invalid auth key|authkeyinvalid|apiexpired"),
         AuthenticationError,
         "the key is missing, wrong, expired or disabled",
     ),
     (
-        re.compile(r"no data found/ticket_id is missing|information given by you does not exist.*"),
+        lazy_pattern(
+            r"no data found/ticket_id is missing|information given by you does not exist.*"
+        ),
         NotFoundError,
         "the service does not know this id",
     ),
     (
-        re.compile(r"lead already exists.*|duplicate enquiry.*"),
+        lazy_pattern(r"lead already exists.*|duplicate enquiry.*"),
         ConflictError,
         "the service already has it",
     ),
     (
-        re.compile(
+        lazy_pattern(
             r"[a-z_]+ (is|are) missing|reqfieldmissing|either [a-z_]+ is null or blank"
             r"|name, email id, and phone number(, or enquiry id)? required"
         ),
@@ -70,13 +73,13 @@ _MEANINGS: tuple[tuple[re.Pattern[str], type[RejectedError], str], ...] = (
         "the service says that data is missing",
     ),
     (
-        re.compile(r"invalid format\..*|invalid json"),
+        lazy_pattern(r"invalid format\..*|invalid json"),
         ValidationError,
         "the service refused the data",
     ),
 )
 # Not documented, but about the key itself.
-_OF_CREDENTIALS = re.compile(
+_OF_CREDENTIALS = lazy_pattern(
     r"\b(auth\w*|api|access|security)[ _-]?(key|token)\b.*"
     r"\b(expired|invalid|wrong|unknown|missing|disabled|inactive|revoked|blocked|incorrect)\b"
     r"|\b(expired|invalid|wrong|unknown|missing|disabled|inactive|revoked|incorrect)"
@@ -87,7 +90,7 @@ _OF_CREDENTIALS = re.compile(
 # answers was not seen, so there both are read.
 _MARKED_LISTS = frozenset({"request", "orders.add", "orders.update"})
 # A service that broke down on the way says "failed", but it may have done the work by then.
-_BROKE_DOWN = re.compile(
+_BROKE_DOWN = lazy_pattern(
     r"internal|exception|time[d ]*[- ]?out|try again|unavailable|serverfailure|server error|later"
 )
 
@@ -337,7 +340,7 @@ _WHAT = (
 )
 _THERE = r"(?:found|available|present|returned|matched|to (?:show|display)|exists?|existing)"
 _IS = r"(?:(?:is|are|was|were|has been|have been|could be) )"
-_SAYS_NONE = re.compile(
+_SAYS_NONE = lazy_pattern(
     rf"(?:sorry, ?)?(?:there {_IS})?(?:no|0|zero) (?:such )?{_WHAT}(?: {_IS}?{_THERE})?"
     rf"|no {_WHAT} match(?:es|ed)? (?:your|the|this) (?:search |selected )?"
     r"(?:search|query|criteria|filters?)"
@@ -345,7 +348,7 @@ _SAYS_NONE = re.compile(
     rf"|(?:could not|couldn't|did not|unable to) find (?:any )?{_WHAT}"
     r"|nothing(?: (?:was|is))?(?: found| to (?:show|display))|none(?: found)?",
 )
-_OF_WHEN = re.compile(
+_OF_WHEN = lazy_pattern(
     r" (?:for|in|within|between|on|of|during|with|matching|against)"
     r" (?:the |this |that |these |your )?"
     r"(?:given |selected |specified |requested |provided |chosen |search |above |entered )?"
@@ -408,9 +411,9 @@ PAGE = 100
 Found = tuple[list[R], int]
 """Rows of one reply, and how many there are by its own count; 0 if it has none."""
 
-_NO_ROWS = re.compile(r"error|warning|fail|problem", re.IGNORECASE)
-_BAD = re.compile(r"error|exception|fail", re.IGNORECASE)
-_ASIDE = re.compile(r"pag(e|ing|ination)|meta|links|filter|sort", re.IGNORECASE)
+_NO_ROWS = lazy_pattern(r"error|warning|fail|problem", re.IGNORECASE)
+_BAD = lazy_pattern(r"error|exception|fail", re.IGNORECASE)
+_ASIDE = lazy_pattern(r"pag(e|ing|ination)|meta|links|filter|sort", re.IGNORECASE)
 _IDS = frozenset({"id", "leadid", "customer_id", "customerid", "order_id", "orderid", "ticketid"})
 _NOTHING: tuple[Any, ...] = (None, "", 0, [], {})  # ``False == 0``
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from datetime import tzinfo
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ._api import ADVICE, INDIA, SERVICE, base_url_of, codec_of
 from ._auth import Credential, auth_of, from_environment, wrapped
@@ -344,6 +343,8 @@ def _zone(zone: tzinfo | str | None) -> tzinfo:
     if zone is None:
         return INDIA
     if isinstance(zone, str):
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
         try:
             return ZoneInfo(zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -362,6 +363,8 @@ def _zone(zone: tzinfo | str | None) -> tzinfo:
 
 
 def _has_zones() -> bool:
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
     try:
         ZoneInfo("Etc/UTC")
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -7,7 +7,6 @@ hint (section 6.3): a service in another language ends in the more general class
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -23,6 +22,7 @@ from kapture_async._core.errors import (
     PermissionDeniedError,
     ValidationError,
 )
+from kapture_async._core.lazy import lazy_pattern
 from kapture_async._core.response import meaning_of, says_limit
 from kapture_async._core.transport.request import Operation
 
@@ -131,19 +131,19 @@ _AUTH_CODES = frozenset(
         *("not_authenticated", "authentication_failed", "password_changed", "no_active_account"),
     }
 )
-_LIMIT = re.compile(r"\blimits?\b")
+_LIMIT = lazy_pattern(r"\blimits?\b")
 _MAY_MEAN_LIMIT = frozenset({400, 402, 403})
 """Statuses that gateways use for a limit, which only the words tell then. (401 has its own.)"""
-_CLEAR_LIMIT = re.compile(r"\blimit|exceed|maximum|too many")
-_OF_CREDENTIALS = re.compile(r"\btoken|credential|authenticat")
-_APIKEY = re.compile(r"\bapi[ _-]?key\b")
-_TOO_BIG = re.compile(
+_CLEAR_LIMIT = lazy_pattern(r"\blimit|exceed|maximum|too many")
+_OF_CREDENTIALS = lazy_pattern(r"\btoken|credential|authenticat")
+_APIKEY = lazy_pattern(r"\bapi[ _-]?key\b")
+_TOO_BIG = lazy_pattern(
     r"too (big|large)|\bmax(imum)?\W+((allowed|upload|file|attachment)\W*)*size"
     r"|(larger|bigger) than|size limit|exceed[^.]{0,40}\b(size|bytes|[km]i?b)\b"
 )
-_FOREIGN = re.compile(r"not the owner|open or close this ticket")
-_UNKNOWN = re.compile(r"\bnot valid\b|object does not exist|incorrect type")
-_ALREADY = re.compile(r"\balready\b")
+_FOREIGN = lazy_pattern(r"not the owner|open or close this ticket")
+_UNKNOWN = lazy_pattern(r"\bnot valid\b|object does not exist|incorrect type")
+_ALREADY = lazy_pattern(r"\balready\b")
 
 
 def status_of(status: int, refusal: Refusal | None) -> int:

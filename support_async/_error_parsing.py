@@ -7,12 +7,13 @@ Nothing here raises, whatever the body holds, and nothing here grows with the bo
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
 from attrs import define, field, frozen
+
+from kapture_async._core.lazy import lazy_pattern
 
 ENVELOPE: Final = frozenset({"status_code", "errors", "data", "message", "error_type"})
 """The keys an envelope may have; ``errors`` it must have (section 6.3)."""
@@ -32,9 +33,9 @@ _NAME_CAP = 60
 _TEXT_CAP = 500
 _TOTAL_CAP = 8_000
 
-_BLANKS = re.compile(r"\s+")
-_CODE = re.compile(r"[\w.-]{1,64}")
-_JWT = re.compile(r"\beyJ[\w-]{8,}(?:\.[\w-]*){0,2}")
+_BLANKS = lazy_pattern(r"\s+")
+_CODE = lazy_pattern(r"[\w.-]{1,64}")
+_JWT = lazy_pattern(r"\beyJ[\w-]{8,}(?:\.[\w-]*){0,2}")
 
 
 @frozen(repr=False)

@@ -6,11 +6,11 @@ refusal becomes is in :mod:`._error_mapping`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from kapture_async._core.errors import HelpdeskError, UnreadableReplyError
+from kapture_async._core.lazy import lazy_pattern
 from kapture_async._core.response import NOT_JSON, ResponseContext, json_of
 from kapture_async._core.transport.request import Operation
 
@@ -24,8 +24,8 @@ _EXPLAINS = frozenset(
 _NO_FILE_BY_ITSELF = frozenset(
     {"text/html", "application/xhtml+xml", "application/json", "application/problem+json"}
 )
-_CLAIMS_SUCCESS = re.compile(rb'"status_code"\s*:\s*"?2\d\d\b')
-_SAYS_401 = re.compile(rb'"status_code"\s*:\s*"?401\b')
+_CLAIMS_SUCCESS = lazy_pattern(rb'"status_code"\s*:\s*"?2\d\d\b')
+_SAYS_401 = lazy_pattern(rb'"status_code"\s*:\s*"?401\b')
 
 
 def check_response(response: ResponseContext) -> Any:

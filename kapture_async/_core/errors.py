@@ -41,12 +41,11 @@ The ones below ``NotSentError`` also inherit the builtin a caller would expect. 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
-from .lazy import say_home
+from .lazy import lazy_pattern, say_home
 from .phase import Attempt, Effect, Phase
 
 __all__ = [
@@ -84,7 +83,7 @@ __all__ = [
 
 OutcomeName = Literal["not_sent", "rejected", "unknown"]
 
-_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNSEEN = lazy_pattern(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _NO_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 

@@ -19,6 +19,8 @@ from typing import Any, Final
 
 import orjson
 
+from .lazy import lazy_pattern
+
 _LONG_RUN: Final = 20
 """Digits, points and minus signs from which on a number may not be what the fast parser says: it
 keeps integers from -2**63 to 2**64 - 1."""
@@ -26,16 +28,16 @@ _DIGITS = bytes.maketrans(b"123456789.-", b"0" * 11)
 _RUN = b"0" * _LONG_RUN
 _STRIDE = 4
 _SAMPLED_RUN = b"0" * (_LONG_RUN // _STRIDE)
-_LONG_NUMBER = re.compile(rb"[:,\[\s](?:-[0-9]{%d}|-?[0-9.]{%d})" % (_LONG_RUN - 1, _LONG_RUN))
+_LONG_NUMBER = lazy_pattern(rb"[:,\[\s](?:-[0-9]{%d}|-?[0-9.]{%d})" % (_LONG_RUN - 1, _LONG_RUN))
 _SKIPPED = b" \t\r\n\\"
-_TEXT_IN_BYTES = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_TEXT_IN_BYTES = lazy_pattern(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _LONGEST_INT = 4000  # digits; Python refuses to write more than 4,300
 
-_TEXT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-_ODD_IN_TEXT = re.compile(r'[\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}|(.))', re.DOTALL)
+_TEXT = lazy_pattern(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_ODD_IN_TEXT = lazy_pattern(r'[\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}|(.))', re.DOTALL)
 _CONTROL, _ESCAPE = "\ufdd0", "\ufdd1"  # no characters: marks for what follows
-_MARKED = re.compile("[\ufdd0\ufdd1\ud800-\udfff]")
-_BAD_BYTE = re.compile("[\udc80-\udcff]")
+_MARKED = lazy_pattern("[\ufdd0\ufdd1\ud800-\udfff]")
+_BAD_BYTE = lazy_pattern("[\udc80-\udcff]")
 
 _MARKS: Final = (
     (b"\xef\xbb\xbf", "utf-8"),
@@ -44,7 +46,7 @@ _MARKS: Final = (
     (b"\xff\xfe", "utf-16-le"),
     (b"\xfe\xff", "utf-16-be"),
 )
-_GUARD = re.compile(
+_GUARD = lazy_pattern(
     rb"(?:\s|\xc2\xa0|\xef\xbb\xbf)*+"
     rb"(?:(?:\)\]\}'?,?|while ?\(1\);|for ?\(;;\);)[ \t\r]*+\n?)?\s*+"
 )

@@ -35,6 +35,7 @@ from .errors import (
     ValidationError,
 )
 from .jsontext import charset_in, loads
+from .lazy import lazy_pattern
 from .phase import Phase
 from .secret import Secret
 from .transport.request import Operation, RawReply
@@ -138,8 +139,8 @@ _AFTER_REDIRECT = (
     "base URL to the address that really serves the API."
 )
 
-_MARKUP = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
-_BLANKS = re.compile(r"\s+")
+_MARKUP = lazy_pattern(r"<(script|style|head)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_BLANKS = lazy_pattern(r"\s+")
 
 _MEANINGS: dict[int, tuple[type[HelpdeskError], str]] = {
     400: (ValidationError, "the service refused the data"),
@@ -169,7 +170,7 @@ _MEANINGS: dict[int, tuple[type[HelpdeskError], str]] = {
 _MAY_MEAN_LIMIT = frozenset({400, 401, 402, 403, 409, 420})
 """Statuses of refusals that gateways use for a limit, which only the words tell then."""
 # Words by which a service says "too many": it took none of it, and takes it later.
-_SAYS_LIMIT = re.compile(
+_SAYS_LIMIT = lazy_pattern(
     r"too many (requests|calls|hits|attempts|connections)|too fast|slow down|throttl"
     r"|\brate[ _-]?limit|\bquota\b"
     r"|\b(requests?|calls?|api|hits|usage|daily|hourly|monthly|minute|transactions?)\b"
@@ -178,7 +179,7 @@ _SAYS_LIMIT = re.compile(
     r"|^(you have |you've )?(exceeded|reached|exhausted|hit) (the |your )?(\w+ ){0,2}limit\W*$"
 )
 # Limits of a text, a file, an account: waiting does not help.
-_OF_CONTENT = re.compile(
+_OF_CONTENT = lazy_pattern(
     r"\b(char(acter)?s?|length|long|size|bytes?|[kmg]i?b|attachments?|files?|digits?|words?|text"
     r"|titles?|subjects?|comments?|details?|tags?|fields?|open tickets?|credit)\b"
 )
@@ -209,7 +210,7 @@ def meaning_of(status: int) -> tuple[type[HelpdeskError], str]:
     return _MEANINGS.get(status, (RejectedError, "the service refused the request"))
 
 
-_PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!--|[!?]?[a-z])", re.IGNORECASE)
+_PAGE = lazy_pattern(rb"(?:\xef\xbb\xbf)?\s*<(?:!--|[!?]?[a-z])", re.IGNORECASE)
 """How a page begins, or anything else in mark-up."""
 
 
