@@ -132,8 +132,12 @@ async def test_one_reference_with_two_contents_makes_one_ticket(
     assert kapture.created == 1
 
 
-async def test_two_servers_with_one_journal_make_one_ticket(kapture: Desk) -> None:
-    start = kapture.start("--allow-writes", "create")
+@pytest.mark.parametrize("kept", ["in a file", "in PostgreSQL"])
+async def test_two_servers_with_one_journal_make_one_ticket(
+    kapture: Desk, request: pytest.FixtureRequest, kept: str
+) -> None:
+    where = [] if kept == "in a file" else ["--journal", request.getfixturevalue("postgres")]
+    start = kapture.start("--allow-writes", "create", *where)
     async with Client(start) as one, Client(start) as two:
         found = await asyncio.gather(
             *(

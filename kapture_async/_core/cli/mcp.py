@@ -15,7 +15,7 @@ from attrs import frozen
 from ..errors import ConfigurationError
 from ..journal.marks import folder
 from .console import say
-from .options import Decorator, Target, positive, with_options
+from .options import Decorator, Target, journal_at, positive, with_options
 from .running import run
 from .startup import INTERRUPTED
 
@@ -139,7 +139,11 @@ def serve(
 
     async def main() -> None:
         async with agents.connect(**settings, timeout=timeout) as client:
-            where = journal or creates.default_journal(folder(), agents.program, client.base_url)
+            where = (
+                journal_at(journal, None, None)
+                if journal
+                else creates.default_journal(folder(), agents.program, client.base_url)
+            )
             kept = creates.References(
                 client.tickets, where, look=agents.look(client), settle=settle, longest=timeout
             )
