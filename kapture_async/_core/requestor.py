@@ -201,7 +201,18 @@ class ApiRequestor:
         problem: InvalidInputError | None = None
         body: Body | None = None
         try:
-            body = _body(operation, data if isinstance(data, Form) else self.codec.encode(data))
+            wrap = operation.wrap
+            if wrap == "array":
+                body = json_body([self.codec.encode(data)])
+            elif wrap == "object":
+                body = json_body(self.codec.encode(data))
+            elif wrap == "form" and isinstance(data, Form):
+                body = form_body(data)
+            elif wrap == "none" and data is None:
+                # A GET has no body at all; the others get one that can be marked.
+                body = None if operation.method in ("GET", "HEAD") else NOTHING
+            else:
+                raise InvalidInputError(f"{operation.name} does not take this kind of data")
         except InvalidInputError as error:
             problem = error
         except Exception as error:
@@ -229,17 +240,3 @@ class ApiRequestor:
             request.body is not None and request.body.has_file,
             self.words,
         )
-
-
-def _body(operation: Operation, data: Any) -> Body | None:
-    wrap = operation.wrap
-    if wrap == "array":
-        return json_body([data])
-    if wrap == "object":
-        return json_body(data)
-    if wrap == "form" and isinstance(data, Form):
-        return form_body(data)
-    if wrap == "none" and data is None:
-        # A GET has no body at all; the others get one that can be marked.
-        return None if operation.method in ("GET", "HEAD") else NOTHING
-    raise InvalidInputError(f"{operation.name} does not take this kind of data")

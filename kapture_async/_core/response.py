@@ -86,6 +86,8 @@ class VendorWords:
         Raises:
             ConfigurationError: a setting is neither texts nor a function.
         """
+        if none is None and success is None and failed is None:
+            return DOCUMENTED
         return cls(
             none=_rule("says_none", none),
             success=_rule("says_success", success),

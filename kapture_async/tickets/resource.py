@@ -838,8 +838,9 @@ class Tickets(JournaledResource):
         if (
             given.__class__ is str
             and given.strip()
+            and body.get("Ticket Id", given) == given
             and ticket.__class__ is dict
-            and given == body.get("Ticket Id") == ticket.get("ticketId")
+            and ticket.get("ticketId", given) == given
         ):
             return added  # nearly always
         if not added.ticket_id:
