@@ -297,6 +297,19 @@ async def test_columns_are_guessed_by_their_names_and_any_file_is_read(
     assert first["details"] == [{"kind": "x"}]
 
 
+async def test_other_columns_are_guessed_anew(served: Served, tmp_path: Path) -> None:
+    file = tmp_path / "tickets.csv"
+    file.write_text("Export of 1 April,\nSubject,Id\nFirst,1\n")
+    bench = served.bench
+    await bench.open(str(file))
+    await bench.map_columns({"column": "Export of 1 April", "field": "title"})
+    await bench.map_columns({"skip_title_rows": "1"})
+    state = (await idle(bench))["file"]
+    assert state["mapping"] == {"title": "Subject"}  # type: ignore[index]
+    assert state["key"] == "Id"  # type: ignore[index]
+    assert state["plan"]["to_send"] == 1  # type: ignore[index]
+
+
 async def test_without_a_helpdesk_a_file_can_be_checked_and_not_sent(
     served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

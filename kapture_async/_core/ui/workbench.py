@@ -400,7 +400,18 @@ class Workbench:
                 one.head = await asyncio.to_thread(head_of, options, one.service)
             except EXPECTED as error:
                 one.trouble = trouble_of(error)
+            else:
+                self._forget_missing(one, one.head)
         self._plan(one)
+
+    def _forget_missing(self, one: Opened, head: Head) -> None:
+        """Take out choices of columns that the file, as it is read now, does not have."""
+        mapped = pairs(one.options.map, option="--map")
+        kept = {name: column for name, column in mapped.items() if column in head.columns}
+        key = one.options.key if one.options.key in head.columns else None
+        one.options = evolve(one.options, map=_as_pairs(kept), key=key)
+        one.service = one.work.service_of(one.options)
+        self._guess(one)
 
     def _guess(self, one: Opened) -> None:
         """Map columns by their names, as far as they tell what they are; a person sees it."""

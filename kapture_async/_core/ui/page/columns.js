@@ -235,7 +235,7 @@ function reading(one, still) {
             field("Encoding", h("select", { id: "encoding", disabled: still, onchange: change("encoding") }, options(ENCODINGS, one.encoding))),
             field("Between columns", h("select", { id: "delimiter", disabled: still, onchange: change("delimiter") }, options(DELIMITERS, one.delimiter))),
           ],
-      field("Rows above the names of the columns", h("input", { type: "text", inputmode: "numeric", id: "skip", value: one.skip_title_rows, disabled: still, onchange: change("skip_title_rows") })),
+      field("Rows above the names of the columns", h("input", { type: "text", inputmode: "numeric", id: "title-rows", value: one.skip_title_rows, disabled: still, onchange: change("skip_title_rows") })),
     ),
   );
 }
