@@ -26,7 +26,7 @@ TOKEN = "the-token-of-this-run"
 ROUTES = (
     *(("GET", path) for path in ("events", "rows", "doubts", "doubts/1")),
     ("PUT", "file?name=a.csv"),
-    *(("POST", name) for name in ("open", "close", "columns", "trial", "push", "stop")),
+    *(("POST", name) for name in ("open", "close", "columns", "unlock", "trial", "push", "stop")),
     *(("POST", name) for name in ("lookup", "resolve", "undo", "rejects")),
 )
 
@@ -308,6 +308,33 @@ async def test_other_columns_are_guessed_anew(served: Served, tmp_path: Path) ->
     assert state["mapping"] == {"title": "Subject"}  # type: ignore[index]
     assert state["key"] == "Id"  # type: ignore[index]
     assert state["plan"]["to_send"] == 1  # type: ignore[index]
+
+
+async def test_columns_can_be_changed_while_nothing_is_in_the_helpdesk(
+    served: Served, emulator: KaptureEmulator, tmp_path: Path
+) -> None:
+    """A trial that was refused must not fix the columns for ever; one that may be there must."""
+    file = tmp_path / "tickets.csv"
+    file.write_text("title,other\nFirst,x\nSecond,y\n")
+    bench = served.bench
+    await bench.open(str(file))
+    emulator.faults = FaultPlan.script(["failed", "reset_after"])
+    await bench.try_one()
+    await idle(bench)
+    assert (tmp_path / "tickets.csv.journal").exists()
+    await bench.change_columns()
+    assert not (tmp_path / "tickets.csv.journal").exists()
+    assert (tmp_path / "tickets.csv.journal.unsent-1").exists()
+    await bench.map_columns({"column": "other", "field": "ticket_details"})
+    await bench.try_one()
+    await idle(bench)
+    with pytest.raises(InvalidInputError, match="or may be"):
+        await bench.change_columns()
+    await bench.push()
+    await idle(bench)
+    with pytest.raises(InvalidInputError, match="or may be"):
+        await bench.change_columns()
+    assert [e.payload["title"] for e in emulator.ledger.entries] == ["First", "Second"]
 
 
 async def test_without_a_helpdesk_a_file_can_be_checked_and_not_sent(

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import os
 import re
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, BinaryIO
 
@@ -19,7 +20,8 @@ from attrs import frozen
 from ..cli.journal_status import counts_json
 from ..cli.options import SUFFIX
 from ..cli.saved_options import SavedOptions, job_in
-from ..errors import HelpdeskError, InvalidInputError
+from ..errors import HelpdeskError, InvalidInputError, JournalError
+from ..filelock import FileLock
 from ..journal import marks
 from ..journal.address import is_address
 from ..journal.reader import ReadJournal
@@ -160,6 +162,42 @@ class Shelf:
             if not os.path.lexists(path) and not os.path.lexists(path + SUFFIX):
                 return path
             number += 1
+
+
+def set_aside(journal: str) -> str:
+    """Give a journal another name, so that its file can be pushed anew with other columns; returns
+    that name. Only if no row of it is in the helpdesk, or may be.
+
+    Raises:
+        InvalidInputError: a row is or may be there.
+        JournalError: another process has it, or it cannot be read.
+        OSError: it cannot be renamed.
+    """
+    path = os.path.realpath(journal)
+    lock = FileLock(path)
+    if (refusal := lock.acquire(time.time())) is not None:
+        raise JournalError(
+            f"the journal {journal!r}: {refusal.words}", next_step="Try again later."
+        )
+    try:
+        with ReadJournal.open_to_read(path) as read:
+            counts = summary_of(counts_json(read.counts()))
+            unsure = read.newer_copy() is not None or read.was_restored()
+        if counts["there"] or counts["doubt"] or unsure:
+            raise InvalidInputError(
+                "rows of this journal are in the helpdesk, or may be: with other columns they "
+                "would be sent again",
+                next_step="Push the rest with these columns.",
+            )
+        number = 1
+        while os.path.lexists(aside := f"{path}.unsent-{number}"):
+            number += 1
+        for more in ("-wal", "-shm", ""):  # the journal last: without it the others are nothing
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(path + more, aside + more)
+        return aside
+    finally:
+        lock.release()
 
 
 def digest_of(path: str) -> str:

@@ -93,6 +93,7 @@ class Server:
             "open": self._open,
             "close": lambda said: bench.close_file(),
             "columns": bench.map_columns,
+            "unlock": lambda said: bench.change_columns(),
             "trial": lambda said: bench.try_one(),
             "push": lambda said: bench.push(),
             "stop": _at_once(bench.stop),

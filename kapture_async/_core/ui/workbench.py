@@ -33,7 +33,7 @@ from ..reconcile.resolve import Answer, take_back
 from ..reconcile.resolve import resolve as record
 from ..reconcile.results import Reconciliation
 from .doubts import content_of, doubt_in, doubts_in
-from .files import Shelf, summary_of
+from .files import Shelf, set_aside, summary_of
 from .live import LivePush
 from .preview import Head, PlannedRows, head_of, texts_in
 
@@ -412,6 +412,17 @@ class Workbench:
         one.options = evolve(one.options, map=_as_pairs(kept), key=key)
         one.service = one.work.service_of(one.options)
         self._guess(one)
+
+    async def change_columns(self) -> None:
+        """Free the columns of a file of which nothing is in the helpdesk, nor may be: its journal
+        is kept under another name."""
+        one = self._need()
+        self._idle()
+        await asyncio.to_thread(set_aside, one.journal)
+        one.trial = one.push = one.found = None
+        await self._read_status(one)
+        self._plan(one)
+        await self.refresh()
 
     def _guess(self, one: Opened) -> None:
         """Map columns by their names, as far as they tell what they are; a person sees it."""

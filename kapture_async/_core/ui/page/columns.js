@@ -27,6 +27,7 @@ export function parts(state) {
             : ["Choose for each column of ", h("strong", {}, one.name), " what it is in the helpdesk. What you do not choose is not sent."],
         ),
     ],
+    one.locked && !one.status.there && !one.status.doubt && !one.status.running && ["unlock", busy, () => unlock(busy)],
     one.trouble && !isMissing(one, missing) && ["trouble", one.trouble, () => trouble(one.trouble)],
     one.columns && ["columns", [one.columns, one.mapping, one.guessed, one.date_format, one.fields, still, [...asking]], () => table(one, still)],
     one.columns && ["key", [one.key, one.columns, still], () => keyChoice(one, still)],
@@ -144,6 +145,14 @@ function otherField(column, place) {
     },
   });
 }
+
+const unlock = (busy) =>
+  h(
+    "div",
+    { class: "note row" },
+    h("span", {}, "Nothing of this file is in the helpdesk, so the columns can still be changed. The journal so far is kept under another name."),
+    button("Change the columns", () => act("unlock"), { id: "unlock", disabled: busy }),
+  );
 
 const isDate = (field) => /date|deadline|time$|_at$|_on$/i.test(field);
 

@@ -35,6 +35,7 @@ export function parts(state) {
             class: result?.outcome === "accepted" ? "" : "main",
             disabled: busy || Boolean(state.target.trouble) || (one.plan?.done && !one.plan.to_send),
           }),
+          result && result.outcome !== "accepted" && button("Back to the columns", () => go("columns"), { id: "back-to-columns" }),
           !result && button("Skip", () => go("push"), { id: "skip-trial" }),
         ),
     ],
