@@ -19,8 +19,9 @@ class Date(float):
     """The serial number of a day or a moment, in a cell that is formatted as a date."""
 
 
-def xlsx(sheets: Mapping[str, Sheet], *, hidden: Sequence[str] = ()) -> bytes:
+def xlsx(sheets: Mapping[str, Sheet], *, hidden: Sequence[str] = (), extent: str = "") -> bytes:
     """A workbook; of cells, texts are inline and numbers are numbers."""
+    dimension = f'<dimension ref="{extent}"/>' if extent else ""
     names = "".join(
         f'<sheet name="{name}" sheetId="{number}" r:id="rId{number}"'
         + (' state="hidden"/>' if name in hidden else "/>")
@@ -45,7 +46,9 @@ def xlsx(sheets: Mapping[str, Sheet], *, hidden: Sequence[str] = ()) -> bytes:
     }
     for number, rows in enumerate(sheets.values(), 1):
         lines = "".join(_row(place, cells) for place, cells in enumerate(rows, 1))
-        content = f'<worksheet xmlns="{_MAIN}"><sheetData>{lines}</sheetData></worksheet>'
+        content = (
+            f'<worksheet xmlns="{_MAIN}">{dimension}<sheetData>{lines}</sheetData></worksheet>'
+        )
         parts[f"xl/worksheets/sheet{number}.xml"] = content
     return packed(parts)
 

@@ -211,6 +211,13 @@ def test_spreadsheets_that_cannot_be_read(data: bytes, words: str) -> None:
     assert found_in(io.BytesIO(data), "t.csv").format == "sheet"
 
 
+def test_a_cell_far_out_is_named() -> None:
+    book = xlsx({"T": [["title"], ["a"]]}, extent="A1:XFD1048576")
+    with pytest.raises(InvalidInputError, match="has 1,048,576 rows and 16,384 columns"):
+        sheet_rows(book)
+    assert len(list(sheet_rows(xlsx({"T": [["title"], ["a"]]}, extent="A1:CV1000000")))) == 1
+
+
 def test_other_documents_are_named() -> None:
     data = packed({"[Content_Types].xml": "", "word/document.xml": ""})
     with pytest.raises(InvalidInputError, match="no spreadsheet"):

@@ -200,13 +200,13 @@ def _in_zip(stream: BinaryIO) -> tuple[BinaryIO, str] | None:
                 next_step="Unpack it, and name the one with the rows.",
             )
         return _Unpacked(archive.open(members[0]), "zip"), members[0]  # type: ignore[return-value]
-    except RuntimeError:
-        raise InvalidInputError("the zip file is encrypted", next_step=_UNPACK) from None
     except (zipfile.BadZipFile, NotImplementedError, OSError, EOFError, zlib.error) as error:
         raise InvalidInputError(
             f"the file is a zip file or a spreadsheet that is damaged ({type(error).__name__})",
             next_step="Get the whole file, or save it again.",
         ) from None
+    except RuntimeError:
+        raise InvalidInputError("the zip file is encrypted", next_step=_UNPACK) from None
 
 
 class _Copy(tempfile.SpooledTemporaryFile[bytes]):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import re
+import zipfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, BinaryIO
@@ -14,6 +17,11 @@ from .rows import Build, TableRows
 
 _DIGITS = 15
 """Significant digits of a number that a spreadsheet keeps."""
+
+
+_MOST_CELLS = 100_000_000
+"""Of a sheet, with those that are empty: each takes memory."""
+_EXTENT = re.compile(rb'<dimension ref="[A-Z]+\d+:([A-Z]+)(\d+)"')
 
 
 class SheetRows(TableRows):
@@ -144,11 +152,37 @@ def _workbook(stream: BinaryIO) -> Any:
         ) from None
     name = getattr(stream, "name", None)
     try:
+        _check_extent(stream)
         if isinstance(name, str) and os.path.isfile(name):  # else it is read into memory whole
             return CalamineWorkbook.from_path(name)
         return CalamineWorkbook.from_filelike(stream)
+    except InvalidInputError:
+        raise
     except Exception as error:
         raise _unreadable(error) from None
+
+
+def _check_extent(stream: BinaryIO) -> None:
+    """See that no sheet of an .xlsx file says that it is larger than memory: the library that
+    reads it makes room for every cell, and takes the whole process down if there is none."""
+    if not zipfile.is_zipfile(stream):
+        return
+    archive = zipfile.ZipFile(stream)
+    for name in archive.namelist():
+        if name.startswith("xl/worksheets/"):
+            with archive.open(name) as part:
+                found = _EXTENT.search(part.read(4096))
+            if found is None:
+                continue
+            letters, rows = found[1].decode(), int(found[2])
+            columns = functools.reduce(lambda sum, one: sum * 26 + ord(one) - 64, letters, 0)
+            if rows * columns > _MOST_CELLS:
+                raise InvalidInputError(
+                    f"a sheet of the workbook has {rows:,} rows and {columns:,} columns",
+                    next_step="Most likely a single cell stands far out (Ctrl+End goes there): "
+                    "delete its row and its column, and save the file.",
+                )
+    stream.seek(0)
 
 
 def _visible(book: Any) -> list[str]:
