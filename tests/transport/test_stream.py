@@ -256,6 +256,26 @@ async def test_silence_is_noticed(leap: Callable[[float], None]) -> None:
         (await opened(transport)).close()
 
 
+@pytest.mark.parametrize("opened_file", [True, False], ids=["a file", "an answer"])
+async def test_who_waits_for_more_hears_of_the_close(opened_file: bool) -> None:
+    server = Server(head("Content-Length: 10") + b"12345")
+    async with serving(server) as transport:
+        if opened_file:
+            reply = await opened(transport)
+            assert await reply.next_chunk() == b"12345"
+            waiting: asyncio.Future[Any] = asyncio.ensure_future(reply.next_chunk())
+        else:
+            waiting = asyncio.ensure_future(transport.send(a_read(), ONCE))
+            while not server.requests:
+                await asyncio.sleep(0)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            await transport.aclose()
+            with pytest.raises(HelpdeskError):
+                await waiting
+
+
 async def test_closing_gives_back_slot_and_connection_once() -> None:
     server = Server(whole())
     async with serving(server) as transport:

@@ -238,7 +238,7 @@ class DeadlineTimer:
             self._set(due)
 
 
-def _fire(timer: weakref.ref[DeadlineTimer]) -> None:
+def _fire(timer: Callable[[], DeadlineTimer | None]) -> None:
     found = timer()
     if found is not None:
         found.fire()

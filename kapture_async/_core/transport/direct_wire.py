@@ -16,7 +16,7 @@ import logging
 import re
 import select
 import weakref
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from math import inf
 from typing import Any
 
@@ -70,11 +70,12 @@ class Connection:
         lease: the connector's own.
         protocol: reads the answers.
         transport: sends the bytes.
+        content: the body of an answer that is arriving.
         used: a request went out on it before.
         idle_since: by the loop's clock.
     """
 
-    __slots__ = ("_poll", "idle_since", "lease", "protocol", "transport", "used")
+    __slots__ = ("_poll", "content", "idle_since", "lease", "protocol", "transport", "used")
 
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
@@ -83,6 +84,7 @@ class Connection:
         self.transport: asyncio.Transport = protocol.transport
         read_in_small_pieces(self.transport)
         self.used = mark_used(protocol)  # a large body may have left on it, through the session
+        self.content: aiohttp.StreamReader | None = None
         self.idle_since = 0.0
         socket = self.transport.get_extra_info("socket")
         self._poll: Any = None
@@ -108,6 +110,9 @@ class Connection:
         self._poll = None
         self.transport.abort()
         self.lease.close()
+        if self.content is not None and not self.content.is_eof():
+            # A protocol that was closed does not tell whoever waits for the rest of a body.
+            self.content.set_exception(aiohttp.ClientConnectionError("closed"))
 
 
 class DirectWire:
@@ -151,7 +156,7 @@ class DirectWire:
     def attempt(
         self, template: RequestTemplate, call: CallState
     ) -> Awaitable[RawReply | OpenAnswer | Failure]:
-        """See :class:`.transport.Wire`."""
+        """See :class:`.session.Wire`."""
         body = call.request.body
         if body is not None and body.size > _LARGEST:
             return self._by_session.attempt(template, call)
@@ -162,7 +167,7 @@ class DirectWire:
         return self._attempt(template, call)
 
     def drop_connections(self, host: str | None) -> None:
-        """See :class:`.transport.Wire`."""
+        """See :class:`.session.Wire`."""
         idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
@@ -171,10 +176,11 @@ class DirectWire:
         self._by_session.drop_connections(host)
 
     def abort(self) -> None:
-        """See :class:`.transport.Wire`."""
-        for connection in self._busy:
-            if connection.transport.get_write_buffer_size():
-                connection.transport.abort()
+        """See :class:`.session.Wire`."""
+        for connection in tuple(self._busy):
+            if connection.content is not None or connection.transport.get_write_buffer_size():
+                connection.abort()
+        self._by_session.abort()
 
     async def _attempt(
         self, template: RequestTemplate, call: CallState
@@ -226,6 +232,7 @@ class DirectWire:
             call.phase = Phase.RECEIVING
             call.status = status = message.code
             headers = message.headers
+            connection.content = content
             early = connection.transport.get_write_buffer_size() > 0
             if early:
                 # It has not read the rest, and will close, whatever it says.
@@ -315,7 +322,9 @@ class DirectWire:
         self._busy.discard(connection)
         if not whole:
             connection.abort()
-        elif not self._keeps or not connection.is_clean() or self._connector.closed:
+            return
+        connection.content = None
+        if not self._keeps or not connection.is_clean() or self._connector.closed:
             connection.close()
         else:
             expect_nothing(connection.protocol)
@@ -374,7 +383,7 @@ def _message(head: bytes, body: Body | None) -> bytes:
     )
 
 
-def _sweep(wire: weakref.ref[DirectWire]) -> None:
+def _sweep(wire: Callable[[], DirectWire | None]) -> None:
     found = wire()
     if found is not None:
         found.sweep()

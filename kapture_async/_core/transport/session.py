@@ -184,6 +184,7 @@ class Wire(Protocol):
             asyncio.CancelledError: without the frames of the HTTP library, whose locals hold
                 the headers.
         """
+        ...
 
     def drop_connections(self, host: str | None) -> None:
         """Use no connection to a host again that is open now.
@@ -192,7 +193,11 @@ class Wire(Protocol):
         """
 
     def abort(self) -> None:
-        """Break off requests that are not out yet: closing the session would wait for them."""
+        """Break off what is on its way, as the session is about to be closed.
+
+        A request that does not get out would hold the close; whoever waits for the rest of an
+        answer would not hear of it.
+        """
 
 
 class RequestTemplates:

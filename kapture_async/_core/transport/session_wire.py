@@ -169,19 +169,22 @@ class SessionWire:
     def __init__(self, session: aiohttp.ClientSession, kept: KeptConnections) -> None:
         self._session = session
         self._kept = kept
+        self._arriving: set[aiohttp.ClientResponse] = set()
 
     def drop_connections(self, host: str | None) -> None:
-        """See :class:`.transport.Wire`."""
+        """See :class:`.session.Wire`."""
         if not self._session.closed:
             drop_connections(self._session, host)
 
     def abort(self) -> None:
-        """See :class:`.transport.Wire`."""
+        """See :class:`.session.Wire`."""
+        for response in tuple(self._arriving):
+            response.close()
 
     async def attempt(
         self, template: RequestTemplate, call: CallState
     ) -> RawReply | OpenAnswer | Failure:
-        """See :class:`.transport.Wire`."""
+        """See :class:`.session.Wire`."""
         body, is_file, cap = call.request.body, call.is_file, template.cap
         sent_body = None if body is None else MarkedBody(body, call, self._kept)
         call.abort_body = None if sent_body is None else sent_body.abort_body
@@ -218,10 +221,13 @@ class SessionWire:
                 if not quoted and arrived.is_eof() and arrived.total_bytes <= cap:
                     content = await response.read()  # all of it is here already, unpacked
                 else:
+                    self._arriving.add(response)
                     content = await read_body(arrived, headers, call, cap, quoted=quoted)
             except BaseException:
                 response.close()
                 raise
+            finally:
+                self._arriving.discard(response)
             if not arrived.is_eof():
                 response.close()
             if content is None:
