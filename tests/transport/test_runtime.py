@@ -87,7 +87,7 @@ def test_a_machine_without_time_zones(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(key: str) -> None:
         raise zoneinfo.ZoneInfoNotFoundError(f"No time zone found with key {key}")
 
-    monkeypatch.setattr("kapture_async.client.ZoneInfo", missing)
+    monkeypatch.setattr(zoneinfo, "ZoneInfo", missing)
     with pytest.raises(ConfigurationError, match="pip install tzdata"):
         KaptureClient("t", token="t", timezone="Europe/Berlin")
     assert KaptureClient("t", token="t")  # the default needs none

@@ -26,7 +26,13 @@ from kapture_async import (
     Timeout,
     UnreadableReplyError,
 )
-from kapture_async.events import AttemptFinished, AttemptStarted, RetryScheduled, SlotWaiting
+from kapture_async.events import (
+    AttemptFinished,
+    AttemptStarted,
+    CallFinished,
+    RetryScheduled,
+    SlotWaiting,
+)
 from kapture_async.testing import Fault, KaptureEmulator
 
 OK = b'{"status":"success","ticket_id":"713516551148"}'
@@ -242,6 +248,7 @@ async def test_events_tell_the_story(emulator: KaptureEmulator) -> None:
             RetryScheduled,
             AttemptStarted,
             AttemptFinished,
+            CallFinished,
         ]
         assert events[1].attempt.status == 429  # type: ignore[attr-defined]
         assert events[2].delay == 0.01  # type: ignore[attr-defined]
