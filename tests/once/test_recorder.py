@@ -123,7 +123,7 @@ async def test_a_push_that_does_not_open_lets_go_of_its_journal(
 async def test_a_bug_while_one_outcome_is_told_keeps_no_other_back(
     journal: Path, monkeypatch: pytest.MonkeyPatch, which: str
 ) -> None:
-    rows = [Row(f"text {number}", str(number % 150)) for number in range(200)]
+    rows = [Row(f"text {number}", str(number % 150)) for number in range(1500)]
     push = push_of(rows, journal)
     finish, failed = push._finish, []
 

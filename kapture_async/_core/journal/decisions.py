@@ -42,6 +42,10 @@ _NOT_PROVEN = (
 """Of a row that was not found and may be there: the error's class name, and words."""
 
 
+_NOTHING = Decision("new", 0, "", 0, State.NOT_SENT)
+"""Nothing was written, as the caller asked for."""
+
+
 class Incoming(NamedTuple):
     """A row that comes from the source."""
 
@@ -59,6 +63,8 @@ class Incoming(NamedTuple):
     """The row whose place it takes: one that was refused, and corrected."""
     probe: bool = False
     """If it is new, nothing is written, and the answer is ``new``."""
+    look: bool = False
+    """The same if it is known, and would be sent, or written in any other form."""
 
     def __repr__(self) -> str:
         return f"<Incoming at {self.at}>"  # key, payload and words are the caller's
@@ -301,7 +307,7 @@ class Decisions:
         return decided
 
     def _decide(self, one: Incoming) -> Decision:
-        identity, payload, at, refusal, _, sighted, _, probe = one
+        identity, payload, at, refusal, _, sighted, _, probe, look = one
         key, digest, line = identity
         state, occurrence = self.state, 0
         if key is not None:
@@ -309,6 +315,10 @@ class Decisions:
             known = None if known is None else self._now(known)
         else:
             occurrence, known = self._find_equal(digest)
+        if look and not self._is_settled(known, digest):
+            if key is None:  # it has not come yet
+                self._next[digest] = occurrence
+            return _NOTHING
         if known is None:
             other = self._under_another_name(identity) if state.older else None
             if other is not None:
@@ -320,7 +330,7 @@ class Decisions:
                 if decided is not None:
                     return decided
             if probe and key is not None and refusal is None:
-                return Decision("new", 0, "", 0, State.NOT_SENT)
+                return _NOTHING
             return self._new(one, occurrence)
         if key is not None and not known.has_content(digest):
             clash = self._clash(one, known)
@@ -352,6 +362,12 @@ class Decisions:
         if refusal is None:
             return self._send(known, at, sighted)
         return self._refuse(known, refusal, at, same=same)
+
+    def _is_settled(self, known: KnownRow | None, digest: bytes) -> bool:
+        """Whether the answer to a row is that nothing is sent, and nothing is to be written."""
+        if known is None or not known.has_content(digest):
+            return False
+        return self.came(known.row) or self._action(known, same=known.digest == digest) != "send"
 
     def _action(self, known: KnownRow, *, same: bool) -> Action:
         if known.kind == "intent" and not self.is_open(known.row):

@@ -66,9 +66,10 @@ class Session(ReadJournal):
         """The rows that were ever given one of these ids: row and id."""
         return self._read().rows_with_ids(ticket_ids)
 
-    def last_ids(self, most: int) -> list[tuple[int, str]]:
-        """The ids of the last rows that got one: row and id, the last first."""
-        return self._read().last_ids(most)
+    def last_ids(self, most: int, before: int | None = None) -> list[tuple[int, str]]:
+        """The ids of the last rows that got one, or of the last before a row: row and id, the last
+        first."""
+        return self._read().last_ids(most, before)
 
     def claim_reconciler(self) -> None:
         """Become the one run that looks doubts up; see :meth:`.Storage.claim_reconciler`.

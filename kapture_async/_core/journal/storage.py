@@ -299,8 +299,9 @@ class ReadStorage(Protocol):
         """The rows that were ever given one of these ids: row and id."""
         ...
 
-    def last_ids(self, most: int) -> list[tuple[int, str]]:
-        """The ids of the last rows that got one: row and id, the last first."""
+    def last_ids(self, most: int, before: int | None = None) -> list[tuple[int, str]]:
+        """The ids of the last rows that got one, or of the last before a row: row and id, the last
+        first."""
         ...
 
     def runs(self) -> list[Run]:

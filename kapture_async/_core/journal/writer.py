@@ -303,6 +303,7 @@ class Journal:
         sighted: Sighted | None = None,
         replaces: int | None = None,
         probe: bool = False,
+        look: bool = False,
     ) -> None:
         """Ask what to do with a row that may be known, or that cannot be sent.
 
@@ -320,13 +321,15 @@ class Journal:
             sighted: why it is not to be sent, if a lookup says so.
             replaces: the row whose place it takes.
             probe: if it is new, write nothing, and answer ``new``.
+            look: the same if it would be sent, or is to be written in any other form: so many may
+                be asked about at once, and after a crash none of them is in doubt.
 
         Raises:
             JournalError: the journal can be used no more.
         """
         self._check_usable()
         batch = self._batch
-        one = Incoming(identity, payload, self._now(), refusal, new, sighted, replaces, probe)
+        one = Incoming(identity, payload, self._now(), refusal, new, sighted, replaces, probe, look)
         batch.takes.append((done, token, one, batch.count))
         batch.size += len(payload or b"")
         self._ask(batch)

@@ -16,6 +16,8 @@ R = TypeVar("R")
 
 _FARTHEST = 8.0
 """Rows ahead at most, for each request that may be out."""
+LOOKED_UP = 512
+"""Rows that the journal is asked about at a time, without writing them down."""
 
 
 class RowsAhead(Generic[R]):
@@ -29,6 +31,8 @@ class RowsAhead(Generic[R]):
 
     Attributes:
         begun: rows on their way to the disk.
+        looking: of these, rows that the journal is only asked about. After a crash none of them
+            is in doubt, so they take up no room.
         ended: no more rows will be begun.
     """
 
@@ -41,7 +45,7 @@ class RowsAhead(Generic[R]):
         self._starved = False
         self._low = 0
         """With so few rows ahead it is time for more."""
-        self.begun = 0
+        self.begun = self.looking = 0
         self.ended = False
 
     # --- for the workers ------------------------------------------------------------------------
@@ -52,7 +56,7 @@ class RowsAhead(Generic[R]):
         if not ready:
             return None
         row = ready.popleft()
-        if self.begun + len(ready) <= self._low:
+        if self.begun - self.looking + len(ready) <= self._low:
             self._hungry.set()
         return row
 
@@ -87,12 +91,19 @@ class RowsAhead(Generic[R]):
             self._reach = max(0.98 * self._reach, 1.0)
         most = max(2, int(self._reach * self._throttle.limit))
         self._low = most // 2
-        return most - self.begun - len(self._ready)
+        return most - self.begun + self.looking - len(self._ready)
 
     async def wait_until_low(self) -> None:
         """Wait until it is time for more rows."""
         self._hungry.clear()
-        if self.begun + len(self._ready) > self._low:
+        ahead = self.begun - self.looking + len(self._ready)
+        if ahead > self._low or self.looking > LOOKED_UP // 2:
+            await self._hungry.wait()
+
+    async def wait_for_answers(self) -> None:
+        """Wait until the journal has said something of the rows it is asked about."""
+        self._hungry.clear()
+        if self.looking:
             await self._hungry.wait()
 
     def put(self, rows: Sequence[InFlightRow[R]]) -> None:

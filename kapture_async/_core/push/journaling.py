@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -24,7 +25,7 @@ from ..journal.traits import traits_of
 from ..journal.writer import Journal
 from ..outcome import Outcome
 from ..reconcile.lookup import LookupMethods
-from .ahead import RowsAhead
+from .ahead import LOOKED_UP, RowsAhead
 from .events import PushNoticed
 from .keys import HeldBack, KeyCheck
 from .row_codec import (
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 _HELD_AT_ONCE = 500
-_IDS = 200_000
+_IDS, _IDS_AT_ONCE = 200_000, 5_000
 _WORDS = 500
 
 
@@ -88,6 +89,8 @@ class JournalBridge(Generic[R]):
         self._screening = Screening(self)
         self.ahead: RowsAhead[R] = RowsAhead(push)
         self._left = False
+        self._unsent: deque[InFlightRow[R]] = deque()
+        """Rows that were looked up, and are to be begun now."""
 
     def describe_source(self, source: SourceFile) -> None:
         """Say which file the rows come from, before :meth:`open`."""
@@ -140,13 +143,16 @@ class JournalBridge(Generic[R]):
     async def run(self) -> None:
         """Read rows as they are needed; returns when there are no more."""
         push, reader, ahead = self._push, self.reader, self.ahead
-        screening, released = self._screening, self._keys.released
+        screening, released, unsent = self._screening, self._keys.released, self._unsent
         screens = screening.needed
         try:
             while await push._throttle.wait_while_paused():
-                for _ in range(ahead.wanted()):
+                room, at_end = ahead.wanted(), False
+                while room > 0 and ahead.looking < LOOKED_UP:
                     row: InFlightRow[R] | None
-                    if released:
+                    if unsent:
+                        row = unsent.popleft()
+                    elif released:
                         row = released.popleft()
                     elif screens:
                         row = await screening.read()
@@ -154,13 +160,20 @@ class JournalBridge(Generic[R]):
                     else:
                         row = reader.read_nowait() if reader.at_once else await reader.read()
                     if row is None:
-                        if released:
-                            break
-                        return
+                        if not (released or unsent or ahead.looking):
+                            return
+                        at_end = True
+                        break
                     ahead.begun += 1
+                    room -= 1
+                    looking = ahead.looking
                     self.begin(row)
+                    room += ahead.looking - looking
                 await push._wait_for_consumer()
-                if not reader.over or screens or released:
+                if at_end:
+                    if not (released or unsent):
+                        await ahead.wait_for_answers()
+                elif not push._throttle.stopped.is_set():
                     await ahead.wait_until_low()
         finally:
             for row in await screening.left_over():
@@ -181,13 +194,14 @@ class JournalBridge(Generic[R]):
     @property
     def waiting(self) -> int:
         """How many rows are set aside."""
-        return self._keys.waiting
+        return self._keys.waiting + len(self._unsent)
 
     def leave(self) -> None:
         """No worker will take any more: finish what is ready, and what will be."""
         self._left = True
-        for row in self._keys.left():
+        for row in (*self._keys.left(), *self._unsent):
             self._push._end_alone(row)
+        self._unsent.clear()
         for row in self.ahead.left():
             self._push._end_alone(row)
 
@@ -252,7 +266,13 @@ class JournalBridge(Generic[R]):
                 if new and probe:
                     self._keys.probe(row, digest)
                     return
-                if not new or self._screening.search is not None or replaces is not None:
+                must_take = self._screening.search is not None or replaces is not None
+                if not new and not must_take and not row.looked_up:
+                    identity = Identity(key, digest, row.line)
+                    journal.take(identity, None, self._has_looked, row, look=True)
+                    self.ahead.looking += 1
+                    return
+                if not new or must_take:
                     journal.take(
                         Identity(key, digest, row.line),
                         packed,
@@ -285,6 +305,20 @@ class JournalBridge(Generic[R]):
         except Exception as error:
             words = f"the journal's data of it cannot be read ({type(error).__name__})"
             self.give_up(row, InvalidInputError(words))
+
+    def _has_looked(
+        self, row: InFlightRow[R], decided: Decision | None, error: JournalError | None
+    ) -> None:
+        self.ahead.looking -= 1
+        if decided is not None and decided.action == "new" and not self._left:
+            row.looked_up = True
+            self._unsent.append(row)
+            self.ahead.take_out()
+            return
+        row.last = error
+        if decided is not None and decided.action != "new":
+            row.known = decided
+        self._decided(row)
 
     def _has_decided(
         self,
@@ -438,11 +472,18 @@ class JournalBridge(Generic[R]):
         counts = self.journal.counts
         return bool(counts.accepted or counts.ambiguous or counts.probable)
 
-    async def given(self) -> list[tuple[int, str]]:
+    async def given(self) -> AsyncIterator[tuple[int, str]]:
         """The rows that got into the helpdesk last in earlier runs, with their ids."""
-        if not self.journal.counts.accepted:
-            return []
-        return await self.journal.call(lambda session: session.last_ids(_IDS))
+        before = None
+        for _ in range(0, _IDS if self.journal.counts.accepted else 0, _IDS_AT_ONCE):
+            found = await self.journal.call(
+                lambda session, before=before: session.last_ids(_IDS_AT_ONCE, before)  # type: ignore[misc]
+            )
+            for row, ticket_id in found:
+                yield row, ticket_id
+            if len(found) < _IDS_AT_ONCE:
+                return
+            before = found[-1][0]
 
     @property
     def has_rest(self) -> bool:
@@ -453,6 +494,9 @@ class JournalBridge(Generic[R]):
         """Rows to send once the source has ended: those that waited for its end, and then, if
         wanted, those that only the journal holds."""
         await self._screening.all_begun.wait()
+        await self.journal.call(lambda session: None)  # what came before has been looked up then
+        while self._unsent:
+            yield self._unsent.popleft()
         async for row in self._keys.rest():
             yield row
         if self.settings.from_journal and not self._keys.stopped:

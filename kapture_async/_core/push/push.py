@@ -266,7 +266,7 @@ class Push(Generic[R]):
         if bridge is not None:
             await bridge.open()
             if self._answers is not None and self._answers.gives_ids:
-                for row, ticket_id in await bridge.given():
+                async for row, ticket_id in bridge.given():
                     self._answers.know(ticket_id, row)
             if bridge.has_rest:
                 self._reader.then(bridge.rest())

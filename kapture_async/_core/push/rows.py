@@ -116,6 +116,7 @@ class InFlightRow(Generic[R]):
         result: what the call returned.
         last: how the last try ended, if not well.
         known: what the journal knows of it, if it is not to be sent.
+        looked_up: the journal was asked about it, and it may be sent.
         entry: its row in the journal, once its intent is there, or on its way.
         attempt: the number of that intent.
         deferred: its row in the journal, while it waits to be tried again.
@@ -145,6 +146,7 @@ class InFlightRow(Generic[R]):
         "known",
         "last",
         "line",
+        "looked_up",
         "number",
         "own_key",
         "problem",
@@ -176,6 +178,7 @@ class InFlightRow(Generic[R]):
         self.result: R = NOTHING
         self.last: HelpdeskError | None = None
         self.known: Decision | None = None
+        self.looked_up = False
         self.entry: int | None = None
         self.attempt: int = 0
         self.deferred: int = 0

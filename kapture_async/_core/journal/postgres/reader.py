@@ -214,9 +214,12 @@ class PostgresReader:
         """See :meth:`.ReadStorage.rows_with_ids`."""
         return self._all(f"{_IDS} AND ticket_id = ANY (%s)", [self._number, list(ticket_ids)])
 
-    def last_ids(self, most: int) -> list[tuple[int, str]]:
+    def last_ids(self, most: int, before: int | None = None) -> list[tuple[int, str]]:
         """See :meth:`.ReadStorage.last_ids`."""
-        return self._all(f"{_IDS} ORDER BY row DESC LIMIT %s", [self._number, most])
+        if before is None:
+            return self._all(f"{_IDS} ORDER BY row DESC LIMIT %s", [self._number, most])
+        question = f"{_IDS} AND row < %s ORDER BY row DESC LIMIT %s"
+        return self._all(question, [self._number, before, most])
 
     def runs(self) -> list[Run]:
         """See :meth:`.ReadStorage.runs`."""

@@ -94,7 +94,11 @@ SELECT r.key, r.digest, r.occurrence, r.line, c.kind, c.ticket_ids, c.at
 FROM contradictions AS c JOIN rows AS r ON r.row = c.row ORDER BY c.contradiction
 """
 _WITH_IDS = "SELECT row, ticket_id FROM facts WHERE ticket_id IN (SELECT value FROM json_each(?))"
-_LAST_IDS = "SELECT row, ticket_id FROM facts WHERE ticket_id IS NOT NULL ORDER BY row DESC LIMIT ?"
+_LAST_IDS = (
+    "SELECT row, ticket_id FROM facts WHERE ticket_id IS NOT NULL AND row < ? "
+    "ORDER BY row DESC LIMIT ?"
+)
+_LAST_ROW = (1 << 63) - 1
 
 
 class SQLiteReader:
@@ -193,9 +197,9 @@ class SQLiteReader:
         """See :meth:`.ReadStorage.rows_with_ids`."""
         return self._all(_WITH_IDS, (as_json(list(ticket_ids)),))
 
-    def last_ids(self, most: int) -> list[tuple[int, str]]:
+    def last_ids(self, most: int, before: int | None = None) -> list[tuple[int, str]]:
         """See :meth:`.ReadStorage.last_ids`."""
-        return self._all(_LAST_IDS, (most,))
+        return self._all(_LAST_IDS, (_LAST_ROW if before is None else before, most))
 
     def runs(self) -> list[Run]:
         """See :meth:`.ReadStorage.runs`."""
