@@ -102,7 +102,7 @@ class Shelf:
 
     def same(self, size: int, digest: str) -> Known | None:
         """The known file with this content: one that has a journal, else one that was kept."""
-        found = list(self._known())
+        found = list(self._known(everywhere=True))
         for known in sorted(found, key=lambda one: not os.path.lexists(one.journal)):
             try:
                 if os.path.getsize(known.file) == size and digest_of(known.file) == digest:
@@ -114,10 +114,7 @@ class Shelf:
     def listed(self) -> list[dict[str, Any]]:
         """What was pushed before, or kept: the latest first."""
         found: dict[str, dict[str, Any]] = {}
-        here = (os.getcwd(), self.folder)
         for known in self._known():
-            if known.journal in found or os.path.dirname(known.journal) not in here:
-                continue
             entry = _entry(known)
             if entry is not None:
                 found[known.journal] = entry
@@ -127,16 +124,21 @@ class Shelf:
         """Whether the page may open this file or journal: it names only what it was shown."""
         return any(path in (known.file, known.journal) for known in self._known())
 
-    def _known(self) -> Iterator[Known]:
-        """Every journal in these folders, or that this machine remembers, with its file; then the
-        files that were kept and have none yet."""
+    def _known(self, *, everywhere: bool = False) -> Iterator[Known]:
+        """The journals of the two folders with their files, then the files that were kept and have
+        none yet.
+
+        Args:
+            everywhere: also the journals that this machine remembers, wherever they are.
+        """
         journals: dict[str, None] = {}
         for folder in dict.fromkeys((os.getcwd(), self.folder)):
             for name in _names_in(folder):
                 if name.endswith(SUFFIX):
                     journals[os.path.join(folder, name)] = None
-        paths = (mark.path for mark in marks.every())
-        journals |= dict.fromkeys(path for path in paths if not is_address(path))
+        if everywhere:
+            paths = (mark.path for mark in marks.every())
+            journals |= dict.fromkeys(path for path in paths if not is_address(path))
         for journal in journals:
             try:
                 job = job_in(journal)

@@ -47,7 +47,7 @@ export function parts(state) {
     state.target.trouble && ["target", state.target.trouble, () => trouble(state.target.trouble)],
     one.status?.running && !busy && ["other", one.status.running, () => h("div", { class: "note warn" }, "Another program is using this journal. Wait until it has finished, and open the file again.")],
     !one.readable && ["gone", 1, () => h("div", { class: "note warn" }, "The file is not there any more: only the rows that the journal holds can be pushed.")],
-    live && ["speed", [live.seconds, live.rate, live.limit, running, at], () => speed(live, at, running)],
+    live && ["speed", [live.seconds, live.rate, live.limit, running, at], () => speed(live, at, running, one.max_rate)],
     live && live.points.length > 1 && ["chart", live.points, () => chart(live.points)],
     live && live.notices.length > 0 && ["notices", live.notices, () => notices(live.notices)],
     !running && one.status && ["after", one.status, () => after(one)],
@@ -108,14 +108,14 @@ function actions(state) {
 
 const MODES = { ramping: "finding the limit", steady: "at full speed", "holding back": "just below a limit of the helpdesk", paused: "paused", probing: "trying whether the helpdesk works again" };
 
-function speed(live, at, running) {
+function speed(live, at, running, asked) {
   const limit = live.limit;
   const left = at.total - at.there - at.absent - at.doubt;
   const list = [
     [running ? "now" : "on average", `${rate(live.rate)}`, "rows a second"],
     running && at.total !== null && live.rate > 0.5 && left > 0 ? ["left", duration(left / live.rate), ""] : ["took", duration(live.seconds), ""],
     limit && ["limit found", num(limit.concurrency), "requests at once"],
-    limit && limit.rate !== null && ["", rate(limit.rate), "a second"],
+    limit && limit.rate !== null && ["", rate(limit.rate), asked && limit.rate >= 0.99 * asked ? "a second, as you asked" : "a second"],
   ].filter(Boolean);
   return h(
     "section",
@@ -128,7 +128,7 @@ function speed(live, at, running) {
 /** Outcomes over time as areas, one upon the other, with the rate as a line. */
 function chart(points) {
   const [width, height] = [720, 180];
-  const end = Math.max(points[points.length - 1][0], 1);
+  const end = points[points.length - 1][0] || 1;
   const most = Math.max(...points.map((p) => p[1] + p[2] + p[3] + p[4]), 1);
   const x = (t) => (width * t) / end;
   const y = (value) => height - (height - 8) * (value / most);
