@@ -149,6 +149,11 @@ def test_a_frame_of_support_tickets(support_emulator: SupportEmulator) -> None:
         (polars.DataFrame({"title": [b"a"]}), {}, "the column 'title' holds binary"),
         (polars.DataFrame({"title": ["a"]}), {"map": ["title"]}, "map must be a mapping"),
         (polars.DataFrame({"title": ["a"]}), {"key": 7}, "key must be a function"),
+        (
+            polars.DataFrame({"title": ["a"]}),
+            {"map": {"title": "title", "info": "title", "info.a": "title"}},
+            "'info' is given twice",
+        ),
         ([{"title": "a"}], {"key": "title"}, "key names columns, and the source is not a data fr"),
         ([{"title": "a"}], {"map": {"title": "a"}}, "map names columns"),
     ],

@@ -16,7 +16,7 @@ from ...arguments import check_callable, check_mapping
 from ...errors import InvalidInputError
 from ...pull.arrow import is_frame, load_pyarrow
 from ..rows import Row
-from .columns import Columns, date_text, listed, number_text, split
+from .columns import Columns, check_objects, date_text, listed, number_text, split
 from .rows import Build, TableRows
 
 _SLICE = 1024
@@ -132,6 +132,7 @@ def as_rows(
                 next_step="Say what is to be sent, and as what: map={FIELD: COLUMN, ...}.",
             )
         map = {name: name for name in names if name in fields}
+    check_objects(map)
     for name in (*map.values(), *([column] if column is not None else [])):
         if names.count(name) != 1:
             found = f"more than one column {name!r}" if name in names else f"no column {name!r}"
@@ -154,19 +155,24 @@ def _rows(
         values = [values_of(batch.column(map[name])) for name in flat]
         inner = [(outer, name, values_of(batch.column(of))) for outer, name, of in nested]
         keys = values_of(batch.column(key)) if key is not None else None
+        whole = not any(None in column for column in values)  # the usual case, and quicker
         for place, cells in enumerate(zip(*values, strict=True) if values else [()] * len(batch)):
             line += 1
-            body: dict[str, Any] = {n: v for n, v in zip(flat, cells, strict=True) if v is not None}
+            body: dict[str, Any] = dict(zip(flat, cells))  # noqa: B905 - of one length
+            if not whole:
+                body = {name: value for name, value in body.items() if value is not None}
             for outer, name, column in inner:
                 if (value := column[place]) is not None:
-                    held = body.setdefault(outer, [{}] if as_list else {})
+                    held: Any = body.get(outer)
+                    if held is None:
+                        held = body[outer] = [{}] if as_list else {}
                     (held[0] if as_list else held)[name] = value
             own = None if keys is None else keys[place]
             problem = None
-            if own is not None and not isinstance(own, str):
+            if own is not None and own.__class__ is not str:
                 problem = InvalidInputError("its key is neither text nor a number")
                 own = None
-            yield Row(body, own, line, problem, keyed=own is not None)
+            yield Row(body, own, line, problem, own is not None)
 
 
 def values_of(array: Any) -> list[Any]:

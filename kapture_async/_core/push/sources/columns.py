@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from functools import cached_property
@@ -30,6 +30,9 @@ class Columns:
         entry: the column that names the journal row that a row replaces, if there is one.
         dates: columns that hold dates, with their formats as ``strptime`` takes them.
         zone: of the service's dates, for moments that have a zone of their own.
+
+    Raises:
+        InvalidInputError: an object is mapped as a whole and by its fields.
     """
 
     fields: Mapping[str, str] = field(factory=dict)
@@ -38,6 +41,9 @@ class Columns:
     entry: str | None = None
     dates: Mapping[str, str] = field(factory=dict)
     zone: tzinfo = UTC
+
+    def __attrs_post_init__(self) -> None:
+        check_objects(self.fields)
 
     @cached_property
     def flat(self) -> Mapping[str, str]:
@@ -69,6 +75,18 @@ class Columns:
             raise InvalidInputError(f"{column!r} {problem}", fields={column: (problem,)}) from None
         timed = _TIME_OF_DAY.search(how.replace("%%", ""))
         return date_text(moment if timed else moment.date(), self.zone)
+
+
+def check_objects(names: Collection[str]) -> None:
+    """See that no object is given both as a whole and by its fields.
+
+    Raises:
+        InvalidInputError: one is.
+    """
+    for name in names:
+        outer, inner = split(name)
+        if inner and outer in names:
+            raise InvalidInputError(f"{outer!r} is given twice: as itself and by its fields")
 
 
 def split(name: str) -> tuple[str, str]:
