@@ -236,6 +236,9 @@ class Lives(RuleBasedStateMachine):
         async def work() -> None:
             self.bridge.begin(live)
             await self.journal.call(lambda session: None)
+            while self.bridge.unsent:  # it was looked up first
+                self.bridge.begin(self.bridge.unsent.popleft())
+                await self.journal.call(lambda session: None)
 
         self.run(work())
         if live.entry is None:

@@ -63,6 +63,7 @@ class JournalBridge(Generic[R]):
     Attributes:
         journal: the journal, once it is open.
         ahead: rows for the workers.
+        unsent: rows that were looked up, and are to be begun now.
     """
 
     journal: Journal
@@ -89,8 +90,7 @@ class JournalBridge(Generic[R]):
         self._screening = Screening(self)
         self.ahead: RowsAhead[R] = RowsAhead(push)
         self._left = False
-        self._unsent: deque[InFlightRow[R]] = deque()
-        """Rows that were looked up, and are to be begun now."""
+        self.unsent: deque[InFlightRow[R]] = deque()
 
     def describe_source(self, source: SourceFile) -> None:
         """Say which file the rows come from, before :meth:`open`."""
@@ -143,7 +143,7 @@ class JournalBridge(Generic[R]):
     async def run(self) -> None:
         """Read rows as they are needed; returns when there are no more."""
         push, reader, ahead = self._push, self.reader, self.ahead
-        screening, released, unsent = self._screening, self._keys.released, self._unsent
+        screening, released, unsent = self._screening, self._keys.released, self.unsent
         screens = screening.needed
         try:
             while await push._throttle.wait_while_paused():
@@ -194,14 +194,14 @@ class JournalBridge(Generic[R]):
     @property
     def waiting(self) -> int:
         """How many rows are set aside."""
-        return self._keys.waiting + len(self._unsent)
+        return self._keys.waiting + len(self.unsent)
 
     def leave(self) -> None:
         """No worker will take any more: finish what is ready, and what will be."""
         self._left = True
-        for row in (*self._keys.left(), *self._unsent):
+        for row in (*self._keys.left(), *self.unsent):
             self._push._end_alone(row)
-        self._unsent.clear()
+        self.unsent.clear()
         for row in self.ahead.left():
             self._push._end_alone(row)
 
@@ -312,7 +312,7 @@ class JournalBridge(Generic[R]):
         self.ahead.looking -= 1
         if decided is not None and decided.action == "new" and not self._left:
             row.looked_up = True
-            self._unsent.append(row)
+            self.unsent.append(row)
             self.ahead.take_out()
             return
         row.last = error
@@ -495,8 +495,8 @@ class JournalBridge(Generic[R]):
         wanted, those that only the journal holds."""
         await self._screening.all_begun.wait()
         await self.journal.call(lambda session: None)  # what came before has been looked up then
-        while self._unsent:
-            yield self._unsent.popleft()
+        while self.unsent:
+            yield self.unsent.popleft()
         async for row in self._keys.rest():
             yield row
         if self.settings.from_journal and not self._keys.stopped:
