@@ -190,6 +190,8 @@ LAYERS = [
         *("kapture_async.errors", "kapture_async.types"),
         *("support_async.errors", "support_async.types"),
     ],
+    ["kapture_async.spark", "kapture_async.ray"],
+    ["kapture_async._partitions"],
     ["kapture_async.sync", "support_async.sync"],
     ["kapture_async.client", "support_async.client"],
     # The rooms of the two services: neither knows the other, which a test above sees to.
