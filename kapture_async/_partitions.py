@@ -142,12 +142,12 @@ class PartitionPush:
         return {name: getattr(report, name) for name in COUNTED}
 
 
-COUNTED = ("rows", "accepted", "rejected", "not_sent", "unknown", "earlier")
+COUNTED: tuple[str, ...] = ("rows", "accepted", "rejected", "not_sent", "unknown", "earlier")
 
 
 def added_up(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     """The counts of several partitions together."""
-    total = dict.fromkeys(COUNTED, 0)
+    total: dict[str, int] = dict.fromkeys(COUNTED, 0)
     for one in counts:
         for name in COUNTED:
             total[name] += one.get(name, 0)

@@ -9,13 +9,13 @@ from typing import Any
 from ._partitions import PartitionPush, added_up, in_words
 
 try:
-    from ray.data import Datasink
-    from ray.data.block import BlockAccessor
-except ImportError as error:
-    words = "this needs Ray Data (the extra ray): pip install 'ray[data]'"
-    raise ImportError(words) from error
+    from ray.data import Datasink  # pyright: ignore[reportMissingImports]
+    from ray.data.block import BlockAccessor  # pyright: ignore[reportMissingImports]
+except ImportError as _error:
+    _words = "this needs Ray Data (the extra ray): pip install 'ray[data]'"
+    raise ImportError(_words) from _error
 
-logger = logging.getLogger("kapture_async.push")
+_logger = logging.getLogger("kapture_async.push")
 
 
 class KaptureDatasink(Datasink[dict[str, int]]):
@@ -84,8 +84,8 @@ class KaptureDatasink(Datasink[dict[str, int]]):
     def on_write_complete(self, write_result: Any) -> None:
         """Add up what the tasks report."""
         self.counts = added_up(write_result.write_returns)
-        logger.warning("all tasks ended. %s", in_words(self.counts, self._push.journal))
+        _logger.warning("all tasks ended. %s", in_words(self.counts, self._push.journal))
 
     def on_write_failed(self, error: Exception) -> None:
         """Say what a failed write leaves."""
-        logger.warning("the write failed; what was sent stays sent, and is in the journal")
+        _logger.warning("the write failed; what was sent stays sent, and is in the journal")

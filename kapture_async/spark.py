@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 from ._partitions import PartitionPush, added_up, in_words
 
 try:
-    from pyspark.sql.datasource import (
+    from pyspark.sql.datasource import (  # pyright: ignore[reportMissingImports]
         DataSource,
         DataSourceArrowWriter,
         WriterCommitMessage,
     )
-except ImportError as error:
-    words = "this needs Spark 4 (the extra spark): pip install 'pyspark>=4.0' pyarrow"
-    raise ImportError(words) from error
+except ImportError as _error:
+    _words = "this needs Spark 4 (the extra spark): pip install 'pyspark>=4.0' pyarrow"
+    raise ImportError(_words) from _error
 
 if TYPE_CHECKING:
     from pyarrow import RecordBatch
-    from pyspark.sql.types import StructType
+    from pyspark.sql.types import StructType  # pyright: ignore[reportMissingImports]
 
-logger = logging.getLogger("kapture_async.push")
+_logger = logging.getLogger("kapture_async.push")
 
 
 class KaptureDataSource(DataSource):
@@ -84,10 +84,10 @@ class _Writer(DataSourceArrowWriter):
         return _Counts(self._push.run(iterator))
 
     def commit(self, messages: list[WriterCommitMessage | None]) -> None:
-        logger.warning("all tasks ended. %s", self._words(messages))
+        _logger.warning("all tasks ended. %s", self._words(messages))
 
     def abort(self, messages: list[WriterCommitMessage | None]) -> None:
-        logger.warning("a task failed; what was sent stays sent. %s", self._words(messages))
+        _logger.warning("a task failed; what was sent stays sent. %s", self._words(messages))
 
     def _words(self, messages: Any) -> str:
         counts = added_up(one.counts for one in messages if isinstance(one, _Counts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -76,10 +77,23 @@ def helpdesk(
     slow = FaultPlan.rate(0.3, seed=4, kinds=[Fault("slow", duration=0.05)])
     with KaptureEmulator(faults=slow).in_thread() as emulator:
         monkeypatch.setenv("KAPTURE_BASE_URL", emulator.url)
-        monkeypatch.setenv("KAPTURE_TOKEN", emulator.token)
+        monkeypatch.setenv("KAPTURE_TOKEN", emulator.token or "")
         monkeypatch.setenv("PGPASSWORD", PASSWORD)
         monkeypatch.setenv("PYTHONPATH", str(ROOT))
         yield Helpdesk(emulator, postgres.replace(f":{PASSWORD}@", "@"))
+
+
+def kill_one_of(find: Callable[[], list[int]]) -> int:
+    """Kill a process of those that are there, and give its number."""
+    until = time.monotonic() + 60.0
+    while True:
+        for pid in find():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:  # it has just ended
+                continue
+            return pid
+        assert time.monotonic() < until
 
 
 def processes() -> dict[int, tuple[int, str]]:

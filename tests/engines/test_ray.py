@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from .conftest import ROOT, ROWS, Helpdesk, descendants
+from .conftest import ROOT, ROWS, Helpdesk, descendants, kill_one_of
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'ray[data]'")
 
@@ -33,6 +32,11 @@ def cluster(helpdesk: Helpdesk) -> Iterator[None]:
     ray.shutdown()
 
 
+def workers() -> list[int]:
+    """Ray names a process after the task that it has."""
+    return [pid for pid, command in descendants().items() if "Write" in command]
+
+
 async def test_a_worker_that_is_killed_costs_no_ticket_and_makes_none_twice(
     cluster: None, helpdesk: Helpdesk
 ) -> None:
@@ -46,9 +50,7 @@ async def test_a_worker_that_is_killed_costs_no_ticket_and_makes_none_twice(
 
     def kill() -> None:
         helpdesk.wait_for(ROWS // 4)
-        workers = [pid for pid, command in descendants().items() if "Write" in command]
-        os.kill(workers[0], signal.SIGKILL)
-        killed.append(workers[0])
+        killed.append(kill_one_of(workers))
 
     killer = threading.Thread(target=kill)
     killer.start()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import ROWS, Helpdesk, descendants
+from .conftest import ROWS, Helpdesk, descendants, kill_one_of
 
 pytest.importorskip("pyspark", reason="Spark is not installed: pip install 'pyspark>=4.0'")
 
@@ -57,6 +56,12 @@ def push(spark: SparkSession, helpdesk: Helpdesk, **more: Any) -> None:
     frame.write.format("kapture").options(**options).mode("append").save()
 
 
+def workers() -> list[int]:
+    """A daemon of Spark's forks one for each task."""
+    python = {pid for pid, command in descendants().items() if "pyspark.daemon" in command}
+    return [pid for pid in python if not set(descendants(pid)) & python]
+
+
 async def test_a_worker_that_is_killed_costs_no_ticket_and_makes_none_twice(
     spark: SparkSession, helpdesk: Helpdesk
 ) -> None:
@@ -64,11 +69,7 @@ async def test_a_worker_that_is_killed_costs_no_ticket_and_makes_none_twice(
 
     def kill() -> None:
         helpdesk.wait_for(ROWS // 4)
-        # A daemon forks a worker for each task.
-        python = {pid for pid, command in descendants().items() if "pyspark.daemon" in command}
-        workers = [pid for pid in python if not set(descendants(pid)) & python]
-        os.kill(workers[0], signal.SIGKILL)
-        killed.append(workers[0])
+        killed.append(kill_one_of(workers))
 
     killer = threading.Thread(target=kill)
     killer.start()
