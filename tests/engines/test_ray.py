@@ -16,6 +16,8 @@ import ray
 
 from kapture_async.ray import KaptureDatasink
 
+pytestmark = pytest.mark.filterwarnings("default")  # many are Ray's own
+
 
 @pytest.fixture
 def cluster(helpdesk: Helpdesk) -> Iterator[None]:

@@ -49,10 +49,10 @@ def spark(java_home: None, helpdesk: Helpdesk) -> Iterator[SparkSession]:
     session.stop()
 
 
-def push(spark: SparkSession, helpdesk: Helpdesk, **more: Any) -> None:
+def push(spark: SparkSession, helpdesk: Helpdesk, parts: int = 4, **more: Any) -> None:
     options = {**helpdesk.options, **more}
     options["map"] = json.dumps(options["map"])
-    frame = spark.createDataFrame(helpdesk.rows()).repartition(4)
+    frame = spark.createDataFrame(helpdesk.rows()).repartition(parts)
     frame.write.format("kapture").options(**options).mode("append").save()
 
 
@@ -98,5 +98,5 @@ def test_what_is_wrong_with_a_job_is_said_before_anything_is_sent(
 def test_a_refused_token_fails_the_job_and_says_so(spark: SparkSession, helpdesk: Helpdesk) -> None:
     helpdesk.emulator.token = "another"
     with pytest.raises(PySparkException, match="PushStoppedError"):
-        push(spark, helpdesk)
+        push(spark, helpdesk, parts=1)
     assert not helpdesk.executed()
