@@ -47,7 +47,7 @@ def test_bad_rows_without_keys_are_listed(
     for _ in range(2):
         assert run_cli("push", "t.csv").returncode == 4
     screen = run_cli("status", "t.csv.journal").stdout
-    assert "not sent         4  not in the helpdesk; 4 cannot be sent as they are" in screen
+    assert "not there        4  4 cannot be sent as they are" in screen
     assert "title is missing" in screen
     done = run_cli("rejects", "t.csv.journal", "--out", "mend.csv")
     assert done.returncode == 0, done.stderr

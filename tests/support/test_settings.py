@@ -25,7 +25,7 @@ from support_async import (
     Timeout,
     ValidationError,
 )
-from support_async.events import AttemptFinished, AttemptStarted
+from support_async.events import AttemptFinished, AttemptStarted, CallFinished
 from support_async.testing import SupportEmulator
 
 from .made import QUICK, TICKET, client_of, sent
@@ -380,9 +380,11 @@ async def test_observers_see_every_attempt(support_emulator: SupportEmulator) ->
     events: list[Any] = []
     async with client_of(support_emulator, on_event=events.append) as client:
         await client.tickets.create(**TICKET)
-    started, finished = events
+    started, finished, call = events
     assert isinstance(started, AttemptStarted)
     assert isinstance(finished, AttemptFinished)
+    assert isinstance(call, CallFinished)
+    assert (call.attempts, call.error) == ((finished.attempt,), None)
     assert (started.operation, finished.attempt.status) == ("tickets.create", 200)
 
 
