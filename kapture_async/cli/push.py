@@ -190,6 +190,7 @@ _FILLED: Mapping[str, tuple[str, str]] = {
 class UpdateOptions(KapturePushOptions):
     """With values for rows that lack them. The ticket id identifies a row."""
 
+    takes_mapping_of_tenant: ClassVar[bool] = False
     key_help: ClassVar[str] = (
         "The column that identifies each row, if a ticket is to be updated more than once.  "
         "[default: the column of the ticket id]"
@@ -305,6 +306,7 @@ _OBJECTS = frozenset({"additional_fields", "associate_fields"})
 class CustomerOptions(PushOptions):
     """With fields in objects of a customer."""
 
+    takes_mapping_of_tenant: ClassVar[bool] = False
     reference_places: ClassVar[str] = "text|none|OBJECT.FIELD"
     reference_means: ClassVar[str] = "the remarks"
     dotted_help: ClassVar[str] = "; OBJECT.FIELD is a field of an object, as of associate_fields"

@@ -123,6 +123,23 @@ def test_what_is_kept_and_where(run_cli: Run, tmp_path: Path) -> None:
         assert run_cli(*wrong, env=NONE, input="").returncode == 2, wrong
 
 
+def test_the_mapping_of_a_tenant(run_cli: Run, server: KaptureEmulator, tmp_path: Path) -> None:
+    (tmp_path / "m.toml").write_text('[map]\ntitle = "Subject"\n')
+    (tmp_path / "t.csv").write_text("Subject,Other\none,two\n")
+    login = ("login", "--profile", "acme", "--base-url", server.url, "--keep-in", "file")
+    done = run_cli(*login, "--mapping", "m.toml", env=NONE, input=f"{server.token}\n")
+    assert done.returncode == 0, done.stderr
+    assert run_cli("plan", "t.csv", "--profile", "acme", env=NONE).returncode == 0
+    done = run_cli("push", "t.csv", env=NONE | {"KAPTURE_PROFILE": "acme"})
+    assert done.returncode == 0, done.stderr
+    # What is given on the command line counts alone; and a journal has its own columns.
+    more = ("--map", "title=Other", "--journal", "o.journal", "--profile", "acme")
+    assert run_cli("push", "t.csv", *more, env=NONE).returncode == 0
+    (tmp_path / "m.toml").unlink()
+    assert run_cli("resume", "t.csv", env=NONE).returncode == 0
+    assert set(executed(server)) == {"one", "two"}
+
+
 def test_one_key_per_api(run_cli: Run, tmp_path: Path) -> None:
     keys = {
         "/add-ticket-from-other-source.html/v.2.0": "key-of-add",

@@ -25,6 +25,7 @@ from .profiles import Profile, profile
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
 
+_PROGRAM = f"{__name__}.program"
 SUFFIX = ".journal"
 """Of a journal beside the file that it is of."""
 
@@ -449,6 +450,7 @@ class Target(OptionGroup):
                 "--profile",
                 "PROFILE",
                 metavar="NAME",
+                callback=cls._note_program,
                 help="The tenant of this name: its address, token and settings; see `login`.",
             ),
             cls.with_variable("--base-url", "BASE_URL", metavar="URL", help="The whole address."),
@@ -491,6 +493,13 @@ class Target(OptionGroup):
         )
 
     @classmethod
+    def _note_program(
+        cls, context: click.Context, _: click.Parameter, value: str | None
+    ) -> str | None:
+        context.meta[_PROGRAM] = cls.program
+        return value
+
+    @classmethod
     def with_variable(cls, option: str, name: str, **settings: Any) -> Decorator:
         """An option that an environment variable can stand for.
 
@@ -530,6 +539,20 @@ def section(title: str, *options: Decorator) -> tuple[Decorator, ...]:
         return decorate
 
     return tuple(titled(option) for option in options)
+
+
+def default_of_tenant(context: click.Context, name: str) -> Any:
+    """What the profile that a command names has for an option of another group; ``None`` if
+    nothing, and where the options are those of an earlier push.
+
+    Args:
+        context: of the command.
+        name: of the setting.
+    """
+    tenant, program = context.params.get("profile"), context.meta.get(_PROGRAM)
+    if not tenant or not program or not isinstance(context.command, Sectioned):
+        return None
+    return profile(program, tenant).options.get(name)
 
 
 def target_options(target: type[Target]) -> Decorator:

@@ -16,7 +16,16 @@ from ..journal.records import LATER
 from ..push.push import MAX_CONCURRENCY
 from ..push.sources.columns import Columns
 from ..push.sources.mapping import MappingFile, read_mapping
-from .options import SUFFIX, Decorator, OptionGroup, journal_at, pairs, section, typed
+from .options import (
+    SUFFIX,
+    Decorator,
+    OptionGroup,
+    default_of_tenant,
+    journal_at,
+    pairs,
+    section,
+    typed,
+)
 
 _JOURNAL = ("journal", "job", "journal_schema", "shard", "no_journal")
 STDIN = "-"
@@ -45,6 +54,7 @@ class PushOptions(OptionGroup):
         key_help: what ``--key`` is for.
         reference_means: where the text reference stands.
         dotted_help: what the help of ``--map`` says of dotted fields.
+        takes_mapping_of_tenant: a profile's mapping is for such rows.
         from_mapping: what of the options is in the mapping file.
     """
 
@@ -55,6 +65,7 @@ class PushOptions(OptionGroup):
     )
     reference_means: ClassVar[str] = "the ticket's text"
     dotted_help: ClassVar[str] = ""
+    takes_mapping_of_tenant: ClassVar[bool] = True
     saved: ClassVar[tuple[str, ...]] = (
         *("map", "set", "date_format", "key", "max_concurrency", "max_rate", "timeout"),
         *("reference", "no_payload", "keys_exact", "new_keys"),
@@ -109,6 +120,10 @@ class PushOptions(OptionGroup):
     def of(cls, values: Mapping[str, Any], context: click.Context) -> Self:
         """See :class:`.OptionGroup`; with what the mapping file adds to the options."""
         made = super().of(values, context)
+        if made.mapping is None and cls.takes_mapping_of_tenant and not made.map:
+            # Rows that `rejects` wrote have the names of fields already.
+            mapping = None if made.key == "_key" else default_of_tenant(context, "mapping")
+            made = evolve(made, mapping=mapping)
         if made.mapping is None:
             return made
         file = read_mapping(made.mapping)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _REASONS_SHOWN = 6
+_CONTRADICTIONS_IN_BRIEF = 3
 _REASONS_IN_BRIEF = 4
 _CONTRADICTIONS_SHOWN = 10
 _SHOWN = {
@@ -97,6 +98,8 @@ def nothing_to_type(status: JournalStatus) -> str:
         rows = count(status.changed, "row")
         which = "that ticket" if status.changed == 1 else "those tickets"
         return f"Nothing is left to send. {rows} changed since: update {which} in the helpdesk."
+    if status.contradicted:
+        return "Nothing is left to send. Look at the contradictions in the helpdesk."
     return "Nothing is left to do."
 
 
@@ -137,15 +140,15 @@ def show_standing(screen: Console, status: JournalStatus) -> None:
     notes = []
     if status.older_copy:
         notes.append("an older copy: it does not know all that was sent; use the newest one")
-    if status.contradicted:
-        found = sum(status.contradicted.values())
-        notes.append(f"the helpdesk disagrees with what is recorded: {count(found, 'row')}")
     if status.unread is not None:
         notes.append(f"{status.unread} was not read to its end and may hold more rows")
+    contradicted = sum(status.contradicted.values())
+    show_contradictions(screen, status.contradictions[:_CONTRADICTIONS_IN_BRIEF], contradicted)
     screen.print()
     for text in notes:
         screen.print(Text(f"  {one_line(text, wide - 2)}", "bold yellow"))
-    for text in _times(status)[:2]:
+    times = _times(status)
+    for text in (times[0], times[-1]) if len(times) > 1 else times:
         screen.print(Text(f"  {one_line(text, wide - 2)}", "dim"))
 
 
