@@ -32,7 +32,8 @@ def test_help(command: str) -> None:
 def test_the_commands_are_complete() -> None:
     names = (
         "demo emulator categories tags create history show update set-priority reply close reopen "
-        "download push plan status doubts reconcile verify resume rejects resolve doctor"
+        "download push plan status doubts reconcile verify resume rejects resolve doctor "
+        "login logout profiles whoami completion ui mcp"
     )
     assert set(commands.commands) == set(names.split())
 

@@ -163,6 +163,7 @@ class HiddenLimit:
 RETRY_AFTER = os.environ.get("ONCE_RETRY_AFTER", "")
 
 
+@pytest.mark.skipif("ONCE_LIMITED" not in os.environ, reason="measures: set ONCE_LIMITED=60")
 def test_the_limit_of_the_service_is_obeyed_together(start: Start, postgres: str) -> None:
     """Nearly all of it is used, and little refused: in a minute at least 90 %, and 2 % at most.
     Here only a few seconds, in which the limit is found."""

@@ -90,6 +90,7 @@ class JournalBridge(Generic[R]):
         self._screening = Screening(self)
         self.ahead: RowsAhead[R] = RowsAhead(push)
         self._left = False
+        self._reading = False
         self.unsent: deque[InFlightRow[R]] = deque()
 
     def describe_source(self, source: SourceFile) -> None:
@@ -155,10 +156,16 @@ class JournalBridge(Generic[R]):
                     elif released:
                         row = released.popleft()
                     elif screens:
+                        self._reading = True
                         row = await screening.read()
+                        self._reading = False
                         screens = screening.needed
+                    elif reader.at_once:
+                        row = reader.read_nowait()
                     else:
-                        row = reader.read_nowait() if reader.at_once else await reader.read()
+                        self._reading = True
+                        row = await reader.read()
+                        self._reading = False
                     if row is None:
                         if not (released or unsent or ahead.looking):
                             return
@@ -312,6 +319,9 @@ class JournalBridge(Generic[R]):
         self.ahead.looking -= 1
         if decided is not None and decided.action == "new" and not self._left:
             row.looked_up = True
+            if self._reading:  # the source may wait for this very row before it gives another
+                self.begin(row)
+                return
             self.unsent.append(row)
             self.ahead.take_out()
             return

@@ -83,6 +83,8 @@ WRITE = (
             FROM json_each(NEW.facts);
         INSERT OR REPLACE INTO unaccepted (row, kind)
             SELECT {_AT(0)}, {_AT(1)} FROM json_each(NEW.facts) ORDER BY key;
+        DELETE FROM unaccepted
+            WHERE kind = 'accepted' AND row IN (SELECT {_AT(0)} FROM json_each(NEW.facts));
         UPDATE job SET events =
             NEW.fact - 1 + json_array_length(NEW.accepted) + json_array_length(NEW.facts);
         INSERT INTO rows
