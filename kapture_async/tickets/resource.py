@@ -837,10 +837,10 @@ class Tickets(JournaledResource):
         ticket, given = body.get("ticket"), body.get("ticket_id")
         if (
             given.__class__ is str
-            and given.strip()
+            and given.strip()  # pyright: ignore[reportOptionalMemberAccess]
             and body.get("Ticket Id", given) == given
             and ticket.__class__ is dict
-            and ticket.get("ticketId", given) == given
+            and ticket.get("ticketId", given) == given  # pyright: ignore[reportOptionalMemberAccess]
         ):
             return added  # nearly always
         if not added.ticket_id:

@@ -305,8 +305,8 @@ END $$;
 def composed(address: Address, text: str, **more: Any) -> Composed:
     """A statement with the names of the schema in place of ``{s}``."""
     schema = sql.Identifier(address.schema)
-    values = {name: sql.SQL(str(value)) for name, value in more.items()}
-    return sql.SQL(text).format(s=schema, **values)
+    values = {name: sql.SQL(str(value)) for name, value in more.items()}  # pyright: ignore[reportArgumentType]
+    return sql.SQL(text).format(s=schema, **values)  # pyright: ignore[reportArgumentType]
 
 
 def prepare(connection: psycopg.Connection[Any], address: Address, *, create: bool) -> None:
@@ -397,8 +397,8 @@ def _functions(address: Address) -> Composed:
     return sql.SQL(plain).format(
         s=schema,
         over=sql.SQL(RUN_IS_OVER),
-        digest=sql.SQL(str(DIGEST)),
-        idle=sql.SQL(str(IDLE)),
+        digest=sql.SQL(str(DIGEST)),  # pyright: ignore[reportArgumentType]
+        idle=sql.SQL(str(IDLE)),  # pyright: ignore[reportArgumentType]
         events=sql.Literal(f"{schema.as_string(None)}.events"),
     )
 
