@@ -13,19 +13,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import kapture_async
 from kapture_async import KaptureClient, Row
-from kapture_async.events import PushNoticed
+from kapture_async._core.journal.records import State
+from kapture_async.events import PushNoticed, PushPaused, RowKnown
 from kapture_async.testing import Fault, FaultPlan, KaptureEmulator
 
 from ..postgres import PostgresServer
 from ..weather import HASTY
-from .judge import each_once, judge
+from .judge import each_once, judge, rows_in
 
 ROWS = int(os.environ.get("ONCE_ROWS", "600"))
 KILLS = int(os.environ.get("ONCE_KILLS", "4"))
@@ -70,7 +72,7 @@ def titles(count: int) -> list[str]:
 
 
 def wait_for(process: subprocess.Popen[bytes], seconds: float = SECONDS) -> None:
-    assert process.wait(seconds) == 0
+    assert process.wait(seconds) == 0, "it says why on its standard error"
 
 
 def test_workers_and_the_database_are_killed(
@@ -85,7 +87,7 @@ def test_workers_and_the_database_are_killed(
         dice.shuffle(victims)
         killed = 0
         for number, victim in enumerate(victims, 1):
-            emulator.ledger.wait_for(number * ROWS // (len(victims) + 1), SECONDS / 2)
+            assert emulator.ledger.wait_for(number * ROWS // (len(victims) + 1), SECONDS / 2)
             time.sleep(dice.uniform(0, 0.1))
             if victim == "database":
                 postgres_server.kill()
@@ -103,8 +105,10 @@ def test_workers_and_the_database_are_killed(
             f"\n{workers} workers, {ROWS:,} rows, {killed} killed, {RESTARTS} restarts of the "
             f"database, {emulator.faulted.total():,} faults, {seconds:.0f} s: {counts}"
         )
-        assert counts.accepted == counts.rows == ROWS
-        each_once(emulator.ledger, titles(ROWS))
+        assert counts.accepted + counts.rejected == counts.rows == ROWS
+        refused = {row.key for row in rows_in(postgres) if row.state is State.REJECTED}
+        wanted = [f"row {n}" for n in range(ROWS) if f"key-{n}" not in refused]
+        each_once(emulator.ledger, wanted)
 
 
 def test_two_runs_of_one_job_at_once(start: Start, postgres: str) -> None:
@@ -130,6 +134,35 @@ def test_a_worker_that_slept_past_its_lease(start: Start, postgres: str) -> None
         wait_for(sleeper)
         each_once(emulator.ledger, titles(count))
         assert judge(postgres, emulator.ledger).accepted == count
+
+
+async def test_a_row_that_another_run_sent_while_it_was_deferred(
+    postgres: str, emulator: KaptureEmulator
+) -> None:
+    """It was asked to slow down. Meanwhile another run of the job had its turn."""
+    rows = [Row({"title": "row 0"}, "k0")]
+    emulator.faults = FaultPlan.script([Fault("status", status=429, retry_after="0.5")])
+    paused, known = asyncio.Event(), list[RowKnown]()
+
+    def on_event(event: object) -> None:
+        if isinstance(event, PushPaused):
+            paused.set()
+        elif isinstance(event, RowKnown):
+            known.append(event)
+
+    async with KaptureClient(base_url=emulator.url, token=emulator.token) as client:
+
+        def push() -> Coroutine[Any, Any, Sequence[object]]:
+            return client.tickets.push(rows, journal=postgres, on_event=on_event).all()
+
+        async with asyncio.TaskGroup() as group:
+            deferred = group.create_task(push())
+            await paused.wait()
+            other = group.create_task(push())
+    # Both wait for the same moment; whoever is second finds it sent, or under way.
+    assert sorted(len(task.result()) for task in (deferred, other)) == [0, 1]
+    assert [event.key for event in known] == ["k0"]
+    each_once(emulator.ledger, ["row 0"])
 
 
 async def test_a_row_without_a_key_is_refused(postgres: str, emulator: KaptureEmulator) -> None:

@@ -452,16 +452,19 @@ class JournalBridge(Generic[R]):
         )
         row.deferred, row.entry = row.entry, None
 
-    async def again(self, row: InFlightRow[R]) -> None:
-        """A new attempt of a row that was deferred.
+    async def again(self, row: InFlightRow[R]) -> bool:
+        """Whether a row that was deferred may be sent once more. In a shared journal another run
+        may have had it meanwhile.
 
         Raises:
             JournalError: the journal failed: the row must not be sent.
         """
         decided = await self.journal.attempt_again(row.deferred)
-        if decided.action != "send":  # sent now, it would be sent twice
-            raise JournalError(f"a deferred row was sent meanwhile ({decided.action})")
+        if decided.action != "send":
+            row.known = decided
+            return False
         row.entry, row.attempt = decided.row, decided.attempt
+        return True
 
     def doubt(self, entry: int, ticket_id: str, words: str) -> None:
         """Write down that an accepted row is in doubt after all; see :meth:`.Session.doubt`."""

@@ -232,8 +232,9 @@ class Worker(Generic[R]):
         if row.slowed is not None and row.slowed.wait:
             await self._pause(self._throttle.stopped, row.slowed.wait)
         row.has_turn = await self._throttle.acquire(again=True)
-        if bridge is not None and row.has_turn:
-            await bridge.again(row)
+        if bridge is not None and row.has_turn and not await bridge.again(row):
+            row.has_turn = False
+            self._throttle.release_unused()
 
     def _leave(self, row: InFlightRow[R], error: HelpdeskError, began: float) -> float:
         """Give the turn back; returns how many seconds all rows wait because of this try."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from kapture_async import HelpdeskError, JournalError, KaptureClient, PushStoppedError, Row, Timeout
 from kapture_async._core.journal.postgres import lease
-from kapture_async._core.push.sources import part_of
+from kapture_async._core.push.sources.rows import part_of
 from kapture_async.events import RowKnown
 
 URL, TOKEN, JOURNAL, COUNT, PART, SPARE = sys.argv[1:]

@@ -77,6 +77,8 @@ def kind_of(error: BaseException) -> Trouble:
         return "over"
     if state.startswith(_AGAIN):
         return "again"
+    if state == "23505" and error.diag.schema_name == "pg_catalog":
+        return "again"  # two runs made one index at a time, which IF NOT EXISTS does not prevent
     if state.startswith(_AWAY):
         return "away"
     if not state and isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
