@@ -244,7 +244,7 @@ class InvalidInputError(NotSentError, ValueError):
 
 
 class ClientStateError(NotSentError, RuntimeError):
-    """The client is closed, belongs to another event loop, or was made before a fork."""
+    """The client is closed, belongs to another event loop, or was used before a fork."""
 
     _next_step: ClassVar[str] = "Make a new client here and use that one."
 

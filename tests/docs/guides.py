@@ -1,7 +1,8 @@
 """The examples of the guides, taken from their text.
 
 An example stands alone, or says by a comment before it how it is meant: ``pytest`` (a file of
-tests), ``webhook`` (a web application), ``command: …`` (for a fresh machine), ``not run, …``.
+tests), ``webhook`` (a web application), ``recipe NAME`` (see ``test_recipes.py``), ``command: …``
+(for a fresh machine), ``not run, …``.
 
 ``python tests/docs/guides.py FOLDER`` writes them there, for type checkers.
 """
@@ -18,7 +19,8 @@ from pathlib import Path
 from attrs import frozen
 
 ROOT = Path(__file__).parents[2]
-GUIDES = ("README.md", "kapture_async/README.md", "support_async/README.md")
+RECIPES = "kapture_async/RECIPES.md"
+GUIDES = ("README.md", "kapture_async/README.md", "support_async/README.md", RECIPES)
 
 _BLOCK = re.compile(
     r"(?:^<!-- (?:example: )?(?P<mark>[^\n]*?) -->\n)?"
@@ -73,13 +75,17 @@ def write_for_type_checkers(folder: Path) -> None:
     """Each session and each file of the guides, as a module of its own."""
     for guide in GUIDES:
         stem = guide.replace("/", "_").removesuffix(".md")
-        session = "".join(example.code for example in examples(guide, "python", ""))
-        lines = textwrap.indent(session, "    ")
-        (folder / f"{stem}.py").write_text(f"async def session() -> None:\n{lines}", "utf-8")
-        for mark in ("pytest", "webhook"):
-            for example in examples(guide, "python", mark):
-                name = f"{stem}_{mark}_{example.line}.py"
-                (folder / name).write_text(example.code, "utf-8")
+        sessions = {"session": "".join(e.code for e in examples(guide, "python", ""))}
+        for example in examples(guide, "python"):
+            kind, _, name = example.mark.partition(" ")
+            if kind in ("pytest", "webhook"):
+                (folder / f"{stem}_{kind}_{example.line}.py").write_text(example.code, "utf-8")
+            elif kind == "recipe":
+                sessions[name] = sessions.get(name, "") + example.code
+        for name, code in sessions.items():
+            if not code or Example(guide, 0, "python", name, code).awaits:
+                code = f"async def session() -> None:\n{textwrap.indent(code or 'pass', '    ')}"
+            (folder / f"{stem}_{name.replace('-', '_')}.py").write_text(code, "utf-8")
 
 
 if __name__ == "__main__":

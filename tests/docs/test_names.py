@@ -67,7 +67,7 @@ def test_options(guide: str) -> None:
         for option in parameter.opts
     } | {"--help"}
     text = re.sub(r"<!-- command.*?^```$", "", prose(guide), flags=re.M | re.S)  # pip's and uv's
-    text = re.sub(r"`[^`\n]*\b(?:uv|pip|mypy) [^`\n]*`", "", text)
+    text = re.sub(r"`[^`\n]*\b(?:uv|pip|mypy|gunicorn) [^`\n]*`", "", text)
     for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", text):
         assert option in known, f"{guide} speaks of {option}"
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -17,6 +14,7 @@ from kapture_async import KaptureClient
 from kapture_async.testing import KaptureEmulator
 
 from .guides import examples
+from .serving import listening, under_uvicorn
 
 SECRET = "a-long-word-that-nobody-guesses"
 
@@ -30,32 +28,14 @@ def receiver(framework: str) -> Any:
     return names["app"]
 
 
-@contextlib.contextmanager
-def listening() -> Any:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        yield sock, f"http://127.0.0.1:{sock.getsockname()[1]}"
+@asynccontextmanager
+async def with_fastapi() -> AsyncIterator[str]:
+    async with under_uvicorn(receiver("fastapi")) as (url, _):
+        yield url
 
 
 @asynccontextmanager
-async def under_uvicorn() -> AsyncIterator[str]:
-    import uvicorn
-
-    app = receiver("fastapi")
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", ws="none")
-    )
-    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
-    with listening() as (sock, url):
-        serving = asyncio.create_task(server.serve(sockets=[sock]))
-        try:
-            yield url
-        finally:
-            server.should_exit = True
-            await serving
-
-
-@asynccontextmanager
-async def under_aiohttp() -> AsyncIterator[str]:
+async def with_aiohttp() -> AsyncIterator[str]:
     runner = web.AppRunner(receiver("aiohttp"), access_log=None)
     await runner.setup()
     with listening() as (sock, url):
@@ -79,7 +59,7 @@ async def ticket_id(
     return (await client.tickets.add(title="Printer on fire")).ticket_id
 
 
-@pytest.mark.parametrize("served", [under_uvicorn, under_aiohttp])
+@pytest.mark.parametrize("served", [with_fastapi, with_aiohttp])
 async def test_a_receiver(
     served: Served, ticket_id: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

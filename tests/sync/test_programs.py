@@ -59,13 +59,14 @@ def test_leaving_with_a_task_that_refuses_to_end(run_program, loop):
         (
             "call",
             [
-                "the client was made before the fork: create the client after the fork. "
-                "Nothing was sent. Make a new client here and use that one."
+                "the client was used before this process was forked, so its connections are "
+                "the parent's. Nothing was sent. Make a new client here and use that one."
             ],
         ),
         ("close", ["close did nothing"]),
         ("drop", []),
         ("new", ["hello", "closed by child"]),
+        ("unused", ["hello", "closed by child"]),
     ],
 )
 def test_fork(run_program, server, case, printed, loop):

@@ -41,7 +41,7 @@ _GRACE = 1.0  # for tasks that the close cancels, and the margin when joining th
 _POLL = 0.1 if sys.platform == "win32" else 1.0
 
 _CLOSED = "the client is closed"
-_FORKED = "the client was made before the fork: create the client after the fork"
+_FORKED = "the client was used before this process was forked, so its connections are the parent's"
 _DEADLOCK = (
     "a blocking call was made on the client's own event loop thread (from a hook or a "
     "callback?), where it would wait for itself for ever"
@@ -103,7 +103,7 @@ class Portal:
             coro: the coroutine; closed here if it cannot be run.
 
         Raises:
-            ClientStateError: closed; made before a fork; or called on the loop's own thread.
+            ClientStateError: closed; used before a fork; or called on the loop's own thread.
                 Nothing was started.
             OutcomeUnknownError: the client was closed by another thread during the call.
             KeyboardInterrupt: Ctrl-C (as any exception raised in the waiting thread). The
@@ -170,7 +170,7 @@ class Portal:
             Exception: what the closing coroutine raised; the loop is stopped all the same.
         """
         thread = self._thread
-        if thread.pid != os.getpid():
+        if thread.is_of_parent:
             return
         if threading.get_ident() == thread.ident:
             raise ClientStateError(_DEADLOCK)
@@ -189,7 +189,7 @@ class Portal:
 
     def _check_caller(self, what: str) -> None:
         thread = self._thread
-        if thread.pid != os.getpid():  # before any lock: the fork may have copied it locked
+        if thread.is_of_parent:  # before any lock: the fork may have copied it locked
             raise ClientStateError(_FORKED)
         if thread.closing:
             raise ClientStateError(_CLOSED)
@@ -204,7 +204,7 @@ class Portal:
 
 def _forgotten(thread: LoopThread) -> None:
     """No one can make calls any more, or the interpreter is leaving: close what was forgotten."""
-    if thread.pid != os.getpid():
+    if thread.is_of_parent:
         # Taking the parent's session apart would take its sockets out of the epoll set both
         # processes share, so it must not even be freed.
         _kept.append(thread)
@@ -352,7 +352,7 @@ class LoopThread:
 
     def __init__(self, name: str, aclose: AsyncClose | None, use_uvloop: bool) -> None:
         self.name = name
-        self.pid = os.getpid()
+        self.pid: int | None = None  # of the process that used it first
         self.lock = threading.Lock()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.thread: threading.Thread | None = None
@@ -368,12 +368,19 @@ class LoopThread:
         self._new_loop = _uvloop_or_asyncio() if use_uvloop else asyncio.new_event_loop
 
     @property
+    def is_of_parent(self) -> bool:
+        """Whether it was used before this process was forked. One that was not is free to use."""
+        return self.pid is not None and self.pid != os.getpid()
+
+    @property
     def runs_here(self) -> bool:
         """Whether the loop runs, in this process."""
-        return self.pid == os.getpid() and self.loop is not None and not self.closing
+        return self.loop is not None and not self.closing and not self.is_of_parent
 
     def start(self) -> asyncio.AbstractEventLoop:
         check_not_patched()
+        if self.pid is None:  # before the lock: a child forked meanwhile gets it locked
+            self.pid = os.getpid()
         with self.lock:
             if self.loop is not None:
                 return self.loop

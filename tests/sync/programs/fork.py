@@ -35,6 +35,8 @@ client = Client()
 loop = Portal(use_uvloop=loop_kind == "uvloop", aclose=client.aclose)
 loop.call(client.open())
 loop.call(client.get())
+unused = Client()
+unused_loop = Portal(use_uvloop=loop_kind == "uvloop", aclose=unused.aclose)
 child = os.fork()
 if child == 0:
     if case == "call":
@@ -54,6 +56,10 @@ if child == 0:
         with_fresh.call(fresh.open())
         print(with_fresh.call(fresh.get()), flush=True)
         with_fresh.close()
+    elif case == "unused":
+        unused_loop.call(unused.open())
+        print(unused_loop.call(unused.get()), flush=True)
+        unused_loop.close()
     else:
         assert case == "leave"
     sys.exit(7)
