@@ -13,6 +13,7 @@ PAGES = {
     "README.md",
     "SERVICE.md",
     "CHANGELOG.md",
+    "kapture_async/RECIPES.md",
     *(
         f"{folder}/README.md"
         for folder in ("kapture_async", "support_async", "benchmarks", "tests")
