@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import json
+import logging
 import os
 import signal
 import subprocess
@@ -20,7 +23,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from kapture_async import AddedTicket, ClientStateError, KaptureClient, OutcomeUnknownError
+from kapture_async import AddedTicket, ClientStateError, KaptureClient, OutcomeUnknownError, Row
 from kapture_async.testing import Fault, FaultPlan, KaptureEmulator
 
 from .guides import RECIPES, examples
@@ -343,3 +346,42 @@ async def test_vcr(kapture_emulator: KaptureEmulator, desk: Path) -> None:
     assert "cookie" not in cassette.lower()
     assert str(kapture_emulator.token) not in cassette
     assert "authorization" not in cassette.lower()
+
+
+# --- logs --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """What the handler of the recipe writes."""
+    handler, said = recipe("logging")["handler"], io.StringIO()
+    handler.setStream(said)
+    yield said
+    logging.getLogger("kapture_async").removeHandler(handler)
+    logging.getLogger("kapture_async").setLevel(logging.NOTSET)
+
+
+async def test_logging(kapture_emulator: KaptureEmulator, log: io.StringIO) -> None:
+    lost, slow = "reset_after", Fault("status", status=503)
+    rows = [Row({"title": "canary", "ticket_details": "canary"}, key="canary")]
+    async with KaptureClient.from_env() as client:
+        kapture_emulator.faults = FaultPlan.script([lost])
+        await client.tickets.push(rows, journal="one.journal").run()
+        kapture_emulator.faults = FaultPlan.script([slow])
+        logging.getLogger("kapture_async").setLevel(logging.DEBUG)
+        await client.tickets.get_many(["700000000000"])
+    sent = kapture_emulator.ledger.entries[0].payload["ticket_details"]
+    doubt, ended, *_, again, last = map(json.loads, log.getvalue().splitlines())
+    assert doubt.pop("duration") > 0
+    assert doubt.pop("reference") in sent
+    assert doubt == {
+        **{"level": "INFO", "operation": "tickets.add", "status": None, "attempt": 1},
+        "said": "tickets.add: row 0 is in doubt: the connection was lost",
+    }
+    assert "accepted 0, rejected 0, not sent 0, unknown 1" in ended["said"]
+    common = {"operation": "tickets.get", "host": "127.0.0.1"}
+    assert common.items() <= again.items()
+    assert (again["level"], again["status"], again["attempt"]) == ("INFO", 503, 1)
+    assert (last["level"], last["status"], last["attempt"]) == ("DEBUG", 200, 2)
+    assert "canary" not in log.getvalue()
+    assert str(kapture_emulator.token) not in log.getvalue()

@@ -291,7 +291,8 @@ class JournalBridge(Generic[R]):
                         probe=probe,
                     )
                     return
-                row.value = codec.mark(ready, reference_of(self._job_id, key, digest))
+                row.reference = reference_of(self._job_id, key, digest)
+                row.value = codec.mark(ready, row.reference)
                 payload = packed if self._payloads else b""
                 journal.begin(key, digest, row.line, payload, row, traits_of(packed))
                 return
@@ -348,7 +349,8 @@ class JournalBridge(Generic[R]):
             row.known = decided
         else:
             try:
-                row.value = self.codec.mark(ready, decided.reference)
+                row.reference = decided.reference
+                row.value = self.codec.mark(ready, row.reference)
             except Exception as failure:
                 problem = row.last = problem_of(failure)
                 self.journal.end(

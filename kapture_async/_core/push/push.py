@@ -29,7 +29,7 @@ from ..errors import (
     PushStoppedError,
 )
 from ..journal.records import Decision
-from ..outcome import AnyOutcome, NotSent
+from ..outcome import AnyOutcome, NotSent, Unknown
 from ..reconcile.lookup import LookupMethods
 from ..runtime import running_loop
 from ..transport.failures import interrupted_by
@@ -421,6 +421,7 @@ class Push(Generic[R]):
                 await self._close_books()
             finally:
                 await self._close_journal()
+                self._log_end(self._now() - began)
                 if self._on_event is not None:
                     seconds, stopped = self._now() - began, self._stop_reason
                     self._tell(
@@ -469,6 +470,8 @@ class Push(Generic[R]):
             if isinstance(row.last, JournalError):
                 self._fail(row.last, "the journal failed")
         outcome = row.outcome(self._now)
+        if isinstance(outcome, Unknown):
+            self._log_doubt(outcome, row.reference)
         if row.entry is not None and self._bridge is not None:
             self._bridge.end(row, outcome)
         else:
@@ -582,6 +585,35 @@ class Push(Generic[R]):
         if self._failure is None:
             self._failure = error
         self.stop(reason)
+
+    def _log_doubt(self, outcome: Unknown, reference: str) -> None:
+        error = outcome.error
+        logger.info(
+            "%s: row %d is in doubt: %s",
+            self._us["operation"],
+            outcome.index,
+            error.message,
+            extra={
+                **self._us,
+                "reference": reference or None,
+                "status": error.status,
+                "attempt": outcome.attempts,
+                "duration": outcome.elapsed,
+            },
+        )
+
+    def _log_end(self, seconds: float) -> None:
+        counts = self.counts
+        logger.info(
+            "%s: the push ended: accepted %d, rejected %d, not sent %d, unknown %d, earlier %d",
+            self._us["operation"],
+            counts.accepted,
+            counts.rejected,
+            counts.not_sent,
+            counts.unknown,
+            counts.earlier,
+            extra={**self._us, "duration": seconds},
+        )
 
     def _tell(self, event: PushEvent) -> None:
         if self._on_event is None:

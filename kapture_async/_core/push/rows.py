@@ -119,6 +119,7 @@ class InFlightRow(Generic[R]):
         looked_up: the journal was asked about it, and it may be sent.
         entry: its row in the journal, once its intent is there, or on its way.
         attempt: the number of that intent.
+        reference: what finds it again in the helpdesk; empty without a journal.
         deferred: its row in the journal, while it waits to be tried again.
         slowed: set once it was asked to slow down.
         slot: the slot that it holds until its turn comes.
@@ -150,6 +151,7 @@ class InFlightRow(Generic[R]):
         "number",
         "own_key",
         "problem",
+        "reference",
         "result",
         "row",
         "sent",
@@ -182,6 +184,7 @@ class InFlightRow(Generic[R]):
         self.entry: int | None = None
         self.attempt: int = 0
         self.deferred: int = 0
+        self.reference: str = ""
         self.found: Sighted | None = None
         self.slot: Semaphore | None = None
         self.slowed: Slowed | None = None

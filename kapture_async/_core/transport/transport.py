@@ -9,7 +9,7 @@ import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from attrs import frozen
@@ -311,6 +311,7 @@ class Transport:
                 if isinstance(decision, GiveUp):
                     result = last
                     break
+                self._log_retry(call, last, decision.seconds)
                 if observer is not None:
                     self._notify(RetryScheduled(operation.name, call.number, decision.seconds))
                 call.phase = Phase.WAITING  # an interruption from here on finds nothing under way
@@ -464,9 +465,34 @@ class Transport:
                 record.status,
                 record.phase.label,
                 record.elapsed,
+                extra=self._facts(operation, record),
             )
         if self._observer is not None:
             self._notify(AttemptFinished(call.request.operation.name, record))
+
+    def _log_retry(self, call: CallState, last: RawReply | Failure, seconds: float) -> None:
+        if logger.isEnabledFor(logging.INFO):
+            operation, record = call.request.operation, call.attempts[-1]
+            why = last.words if isinstance(last, Failure) else f"HTTP {last.status}"
+            logger.info(
+                "%s will be sent again in %.2f s: %s",
+                operation.name,
+                seconds,
+                why,
+                extra=self._facts(operation, record),
+            )
+
+    def _facts(self, operation: Operation, record: Attempt) -> dict[str, Any]:
+        """The fields of a log record; the guide lists them."""
+        return {
+            "service": self.settings.service,
+            "operation": operation.name,
+            "host": urlsplit(self.settings.base_url.origin).hostname,
+            "status": record.status,
+            "attempt": record.number,
+            "duration": record.elapsed,
+            "phase": record.phase.label,
+        }
 
     def _end_of(self, call: CallState, error: BaseException | None) -> CallFinished:
         operation, url = call.request.operation, urlsplit(self.settings.base_url.origin)
