@@ -46,7 +46,7 @@ settings.load_profile("same")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Runs at another size than the suite's (`ONCE_ROWS=100000 pytest ...`) take their time."""
-    if any(name.startswith(("ONCE_", "PULL_")) for name in os.environ):
+    if any(name.startswith(("MANY_", "ONCE_", "PULL_")) for name in os.environ):
         for item in items:
             item.add_marker(pytest.mark.timeout(0))
 

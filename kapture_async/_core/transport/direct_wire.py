@@ -177,6 +177,9 @@ class DirectWire:
 
     def abort(self) -> None:
         """See :class:`.session.Wire`."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            self._sweeping = None
         for connection in tuple(self._busy):
             if connection.content is not None or connection.transport.get_write_buffer_size():
                 connection.abort()
