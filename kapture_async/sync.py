@@ -23,6 +23,7 @@ from ._core.pull.arrow import ArrowStream
 from ._core.pull.export import Exported, PullObserver
 from ._core.push.events import PushObserver
 from ._core.push.rows import Row
+from ._core.received import ReceivedResponse
 from ._core.reconcile.doctor import Diagnosis
 from ._core.reconcile.reconcile import ReconcileObserver
 from ._core.reconcile.results import Reconciliation, Resolved, Verification
@@ -139,6 +140,7 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
         timeout: Timeout | float | EllipsisType | None = ...,
         retry: RetryPolicy | None = None,
         headers: Mapping[str, str | Secret | None] | None = None,
+        on_response: Callable[[ReceivedResponse], object] | None = None,
     ) -> Self:
         """A client with other options that shares this one's connections and credentials. Cheap.
 
@@ -147,6 +149,10 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
                 out, it stays as it is.
             retry: another retry policy.
             headers: further headers; they override this client's.
+            on_response: called with the :class:`ReceivedResponse` that each call ends with, be it
+                a success or not, before it is read. Of a push, each row's. A plain function; it
+                runs in the client's event loop, and must not block. If it raises, that is logged,
+                and the call continues.
 
         Returns:
             A client that need not be closed; closing it does nothing.
@@ -155,7 +161,10 @@ class SyncKaptureClient(SyncClient[KaptureClient]):
             ConfigurationError: an option is wrong.
         """
         return self._wrap(
-            self._inner.with_options(timeout=timeout, retry=retry, headers=headers), self._portal
+            self._inner.with_options(
+                timeout=timeout, retry=retry, headers=headers, on_response=on_response
+            ),
+            self._portal,
         )
 
     @property

@@ -109,6 +109,9 @@ def is_stale_token(
     return may_renew(operation, headers, refusal)
 
 
+_STATUS_CAP = 40
+
+
 def _confirmed(response: ResponseContext, body: Any) -> Any:
     if body is NOT_JSON:
         raise _not_json(response)
@@ -123,7 +126,9 @@ def _confirmed(response: ResponseContext, body: Any) -> Any:
     if not _is_empty(body.get("errors")):
         raise _reports_errors(response, body)
     if "status_code" in body and (code is None or not 200 <= code < 300):
-        raise _unclear(response, body, "the answer's 'status_code' is no status of success")
+        shown = response.mask(str(body["status_code"]))[:_STATUS_CAP]
+        why = f"the answer's 'status_code' is {shown!r}, which is no status of success"
+        raise _unclear(response, body, why)
     if response.operation.name == LOGIN:
         holder = _tokens_in(body)
         if holder is None:

@@ -23,6 +23,7 @@ from kapture_async._core.phase import Effect
 from kapture_async._core.pull.arrow import ArrowStream
 from kapture_async._core.push.events import PushObserver
 from kapture_async._core.push.rows import Row
+from kapture_async._core.received import ReceivedResponse
 from kapture_async._core.reconcile.doctor import Diagnosis
 from kapture_async._core.reconcile.reconcile import ReconcileObserver
 from kapture_async._core.reconcile.results import Reconciliation, Resolved, Verification
@@ -129,6 +130,7 @@ class SyncSupportClient(SyncClient[SupportClient]):
         timeout: Timeout | float | EllipsisType | None = ...,
         retry: RetryPolicy | None = None,
         headers: Mapping[str, str | Secret | None] | None = None,
+        on_response: Callable[[ReceivedResponse], object] | None = None,
     ) -> Self:
         """A client with other options that shares this one's connections and credentials. Cheap.
 
@@ -137,6 +139,10 @@ class SyncSupportClient(SyncClient[SupportClient]):
                 out, it stays as it is.
             retry: another retry policy.
             headers: further headers; they override this client's.
+            on_response: called with the :class:`ReceivedResponse` that each call ends with, be it
+                a success or not, before it is read. Of a push, each row's. A plain function; it
+                runs in the client's event loop, and must not block. If it raises, that is logged,
+                and the call continues.
 
         Returns:
             A client that need not be closed; closing it does nothing.
@@ -145,7 +151,10 @@ class SyncSupportClient(SyncClient[SupportClient]):
             ConfigurationError: an option is wrong.
         """
         return self._wrap(
-            self._inner.with_options(timeout=timeout, retry=retry, headers=headers), self._portal
+            self._inner.with_options(
+                timeout=timeout, retry=retry, headers=headers, on_response=on_response
+            ),
+            self._portal,
         )
 
     @property

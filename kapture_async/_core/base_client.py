@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from .arguments import check_callable, check_flag, check_text, is_one_of
 from .errors import ConfigurationError, InvalidInputError
 from .phase import Effect
+from .received import ReceivedResponse
 from .requestor import ApiRequestor
 from .runtime import running_loop
 from .secret import Secret
@@ -118,6 +119,7 @@ class BaseClient:
         timeout: Timeout | float | EllipsisType | None = ...,
         retry: RetryPolicy | None = None,
         headers: Mapping[str, str | Secret | None] | None = None,
+        on_response: Callable[[ReceivedResponse], object] | None = None,
     ) -> Self:
         """A client with other options that shares this one's connections and credentials. Cheap.
 
@@ -126,6 +128,10 @@ class BaseClient:
                 out, it stays as it is.
             retry: another retry policy.
             headers: further headers; they override this client's.
+            on_response: called with the :class:`ReceivedResponse` that each call ends with, be it
+                a success or not, before it is read. Of a push, each row's. A plain function; it
+                runs in the client's event loop, and must not block. If it raises, that is logged,
+                and the call continues.
 
         Returns:
             A client that need not be closed; closing it does nothing.
@@ -133,7 +139,9 @@ class BaseClient:
         Raises:
             ConfigurationError: an option is wrong.
         """
-        options = self._requestor.options.changed(timeout=timeout, retry=retry, headers=headers)
+        options = self._requestor.options.changed(
+            timeout=timeout, retry=retry, headers=headers, on_response=on_response
+        )
         other = copy(self)
         other._owns_transport = False
         other._use(self._requestor.with_options(options))

@@ -43,10 +43,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from .lazy import lazy_pattern, say_home
 from .phase import Attempt, Effect, Phase
+
+if TYPE_CHECKING:
+    from .received import ReceivedResponse
 
 __all__ = [
     "AnswerMismatchError",
@@ -106,12 +109,15 @@ class HelpdeskError(Exception):
         fields: what the service says of single fields: name to texts.
         next_step: the safe next step, in one sentence.
         about_data: the service documents this refusal, as one of the very data that was sent.
+        response: the answer that the error is about, if one came whole: its status, its headers,
+            and the first 64 KiB of its body. No text of the error shows it, and it is not pickled.
     """
 
     outcome: ClassVar[OutcomeName] = "not_sent"
     """Which outcome this error stands for; decided by its class."""
     _next_step: ClassVar[str] = "See the message."
     about_data: bool = False
+    response: ReceivedResponse | None = None
 
     message: str
     service: str
@@ -204,6 +210,7 @@ class HelpdeskError(Exception):
     def __reduce__(self) -> Any:
         state = dict(self.__dict__)
         state["fields"] = dict(self.fields)  # a mapping proxy does not pickle
+        state.pop("response", None)  # it may hold what customers wrote: not for a queue's database
         return _rebuild, (type(self), self.message, state)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -9,6 +10,7 @@ from attrs import define, evolve, field, frozen
 
 from .codec import Codec, WireModel
 from .errors import InvalidInputError, UnreadableReplyError
+from .received import ReceivedResponse
 from .response import DOCUMENTED, Advice, ResponseContext, StreamedResponse, VendorWords
 from .secret import Secret
 from .transport.call_state import IsFile
@@ -26,6 +28,8 @@ from .transport.retry import RetryPolicy
 from .transport.settings import CallOptions
 from .transport.streaming import OpenReply, SelfDelimiting
 from .transport.transport import Transport
+
+logger = logging.getLogger("kapture_async.transport")
 
 M = TypeVar("M", bound=WireModel)
 
@@ -108,6 +112,8 @@ class ApiRequestor:
         _ = self.codec.converter  # if it cannot load, that must show before anything is sent
         request = self._request(operation, data, path, query, headers)
         reply = await self.transport.send(request, self.options)
+        if self.options.on_response is not None:
+            self._tell_response(reply.status, reply.headers, reply.body)
         context = self._context(request, reply, secrets)
         context.body = self.check_response(context)
         return context
@@ -145,6 +151,7 @@ class ApiRequestor:
         """
         request = self._request(operation, None, path, (), headers)
         reply = await self.transport.open(request, self.options, is_file=is_file)
+        self._tell_opened(reply)
         if isinstance(reply, OpenReply):
             return reply
         context = self._context(request, reply)
@@ -179,6 +186,7 @@ class ApiRequestor:
             operation = evolve(operation, reply_cap=most)
         request = self._request(operation, data, None, (), headers)
         reply = await self.transport.open(request, self.options, is_file=SelfDelimiting())
+        self._tell_opened(reply)
         if isinstance(reply, OpenReply):
             return StreamedResponse(
                 reply,
@@ -225,6 +233,20 @@ class ApiRequestor:
         return Request(
             operation=operation, path=path, body=body, query=query, headers=headers or {}
         )
+
+    def _tell_opened(self, reply: OpenReply | RawReply) -> None:
+        if self.options.on_response is not None:
+            body = b"" if isinstance(reply, OpenReply) else reply.body
+            self._tell_response(reply.status, reply.headers, body)
+
+    def _tell_response(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        assert self.options.on_response is not None
+        try:
+            self.options.on_response(ReceivedResponse(status, headers, body))
+        except Exception as error:
+            # As of any observer: its bug must not turn a sent ticket into a lost one. Its words
+            # may hold the body.
+            logger.error("on_response raised %s; the call continues", type(error).__name__)
 
     def _context(
         self, request: Request, reply: RawReply, secrets: tuple[Secret, ...] = ()

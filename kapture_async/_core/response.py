@@ -37,6 +37,7 @@ from .errors import (
 from .jsontext import charset_in, loads
 from .lazy import lazy_pattern
 from .phase import Phase
+from .received import ReceivedResponse
 from .secret import Secret
 from .transport.request import Operation, RawReply
 from .transport.retry import parse_retry_after
@@ -135,6 +136,9 @@ NOT_JSON: Any = object()
 
 WORDS_CAP = 500
 """The most characters of a service's own words that an error carries."""
+
+_KEPT = 64 * 1024
+"""The most bytes of a body that an error keeps: a push may keep many errors."""
 
 _AFTER_REDIRECT = (
     "Look it up in the helpdesk first: a redirect may follow what was carried out. Then set the "
@@ -282,6 +286,7 @@ class ResponseContext:
             },
             next_step=next_step or self.advice.get(cls),
         )
+        error.response = ReceivedResponse(reply.status, reply.headers, reply.body[:_KEPT])
         error.__cause__ = reply.cause
         return error
 

@@ -18,6 +18,7 @@ from .push.counts import PushReport as PushReport
 from .push.push import Push as Push
 from .push.rows import Row as Row
 from .push.rows import Source as Source
+from .received import ReceivedResponse as ReceivedResponse
 from .reconcile.doctor import Diagnosis as Diagnosis
 from .reconcile.doctor import Guarantee as Guarantee
 from .reconcile.results import ListCheck as ListCheck

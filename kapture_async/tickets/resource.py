@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import evolve
 
-from .._api import ADD_TICKET, GET_TICKET, UPDATE_TICKET, WINDOW_KEYS, service_day
+from .._api import ADD_TICKET, UPDATE_TICKET, WINDOW_KEYS, service_day
 from .._core.arguments import (
     Payload,
     check_callable,
@@ -18,7 +18,7 @@ from .._core.arguments import (
     check_whole,
     check_words,
 )
-from .._core.errors import InvalidInputError, NotFoundError
+from .._core.errors import InvalidInputError
 from .._core.pull.arrow import ArrowStream
 from .._core.pull.export import Exported, PullObserver
 from .._core.pull.pages import Pages
@@ -207,15 +207,7 @@ class Tickets(JournaledResource):
         switches = switches_of(conversation_type, history_type, extra)
         headers = check_headers(headers)
         ticket_id = checked_id(ticket_id)
-        found = await search(self._requestor, [ticket_id], switches, headers)
-        if not found:
-            raise NotFoundError(
-                f"the service returned no ticket for the id {ticket_id!r}",
-                service=self._requestor.transport.settings.service,
-                operation=GET_TICKET.name,
-                effect="read",
-            )
-        return found[0]
+        return (await search(self._requestor, [ticket_id], switches, headers))[0]
 
     async def get_many(
         self,

@@ -41,6 +41,7 @@ async def search(
 
     Raises:
         UnreadableReplyError: the reply holds something else than tickets that were asked for.
+        NotFoundError: the only one that was asked for is not there.
         HelpdeskError: the call failed.
     """
     body = Payload(switches, ticket_ids=",".join(ids))
@@ -52,6 +53,8 @@ async def search(
     tickets = [requestor.codec.decode(element, TicketDetail) for element in response.body]
     if any(ticket.ticket_id and ticket.ticket_id not in ids for ticket in tickets):
         raise response.unreadable("the answer holds a ticket that was not requested")
+    if not tickets and len(ids) == 1:
+        raise response.error(NotFoundError, f"the service returned no ticket for the id {ids[0]!r}")
     return tickets
 
 

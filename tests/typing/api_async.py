@@ -33,6 +33,7 @@ from kapture_async import (
     Push,
     PushReport,
     PushStoppedError,
+    ReceivedResponse,
     Reconciliation,
     Rejected,
     RejectedError,
@@ -58,6 +59,11 @@ async def calls() -> None:
     async with KaptureClient("tenant", token="t") as client:
         assert_type(client, KaptureClient)
         assert_type(client.with_options(timeout=5), KaptureClient)
+        seen: list[ReceivedResponse] = []
+        assert_type(client.with_options(on_response=seen.append), KaptureClient)
+        assert_type(HelpdeskError("x").response, ReceivedResponse | None)
+        assert_type(seen[0].headers.get("x-request-id"), str | None)
+        assert_type((seen[0].status, seen[0].body), tuple[int, bytes])
         assert_type(KaptureClient.from_env(), KaptureClient)
         assert_type(client.tickets, Tickets)
         assert_type(await client.tickets.add(title="x"), AddedTicket)

@@ -22,6 +22,7 @@ from kapture_async import (
     OrderRow,
     OutcomeUnknownError,
     PushReport,
+    ReceivedResponse,
     Reconciliation,
     Rejected,
     RejectedError,
@@ -58,6 +59,8 @@ def calls() -> None:
         assert_type(client.tickets.get("1"), TicketDetail)
         assert_type(client.tickets.get_many(["1"]), TicketLookup)
         assert_type(client.request("/x"), Any)
+        seen: list[ReceivedResponse] = []
+        assert_type(client.with_options(on_response=seen.append), SyncKaptureClient)
 
 
 def iterators(client: SyncKaptureClient) -> None:

@@ -347,7 +347,7 @@ class Worker(Generic[R]):
             effect="write",
             **self._push._us,
         )
-        error.__cause__ = last
+        error.response, error.__cause__ = last.response, last
         return error
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import EllipsisType
 from typing import Any, Literal, get_args
 
 from attrs import field, frozen
 
-from ..arguments import check_flag, check_mapping, check_whole, is_one_of
+from ..arguments import check_callable, check_flag, check_mapping, check_whole, is_one_of
 from ..errors import ConfigurationError
+from ..received import ReceivedResponse
 from ..secret import Secret, check_header
 from .request import MEBI
 from .retry import RetryPolicy
@@ -113,6 +114,7 @@ class CallOptions:
     timeout: Timeout = Timeout()
     retry: RetryPolicy = field(default=RetryPolicy(), validator=_check_retry)
     headers: Mapping[str, Secret] = field(factory=dict)
+    on_response: Callable[[ReceivedResponse], object] | None = None
 
     def changed(
         self,
@@ -120,16 +122,19 @@ class CallOptions:
         timeout: Timeout | float | EllipsisType | None = ...,
         retry: RetryPolicy | None = None,
         headers: Mapping[str, str | Secret | None] | None = None,
+        on_response: Callable[[ReceivedResponse], object] | None = None,
     ) -> CallOptions:
         """The same with other options; what is left out stays, and headers come on top.
 
         Raises:
             ConfigurationError: one is wrong.
         """
+        check_callable("on_response", on_response, ConfigurationError)
         return CallOptions(
             timeout=self.timeout if isinstance(timeout, EllipsisType) else Timeout.of(timeout),
             retry=self.retry if retry is None else retry,
             headers={**self.headers, **check_headers(headers)} if headers else self.headers,
+            on_response=self.on_response if on_response is None else on_response,
         )
 
 
