@@ -251,7 +251,10 @@ LAYERS = [
     ["kapture_async._core.arguments"],
     ["kapture_async._core.outcome", "kapture_async._core.runtime"],
     ["kapture_async._core.errors"],
-    ["kapture_async._core.phase", "kapture_async._core.version"],
+    [
+        *("kapture_async._core.phase", "kapture_async._core.version"),
+        "kapture_async._core.received",
+    ],
     [
         *("kapture_async._core.lazy", "kapture_async._core.jsontext"),
         "kapture_async._core.spreadsheet",
