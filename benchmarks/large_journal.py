@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from kapture_async._api import INDIA, codec_of
+from kapture_async._core.journal.records import Identity
 from kapture_async._core.journal.reference import digest_of
 from kapture_async._core.journal.writer import Journal
 from kapture_async.tickets.push import pack
@@ -51,24 +52,21 @@ async def fill(path: Path, count: int) -> None:
     codec, written = codec_of(INDIA), asyncio.Event()
     waiting = 0
 
-    def begun(tokens: Any, numbers: Any, problem: Any) -> None:
+    def begun(tokens: Any, answers: Any) -> None:
         nonlocal waiting
-        assert problem is None, problem
-        for number, row in zip(tokens, numbers, strict=True):
+        for number, answer in zip(tokens, answers, strict=True):
             if number % EVERY:
-                journal.accept(None, row, 1, str(1_000_000 + number))
+                journal.accept(None, answer.row, 1, str(1_000_000 + number))
             else:
-                journal.end(None, row, 1, "rejected", status=400, error="RejectedError")
+                journal.end(None, answer.row, 1, "rejected", status=400, error="RejectedError")
         waiting -= len(tokens)
         written.set()
 
-    journal.listen(begun, lambda tokens, problem: None, lambda token, decided, error: None)
+    journal.listen(begun, lambda tokens, problem: None)
     for number, (key, title, details) in enumerate(rows(count)):
         if number:
             packed = pack({"title": title, "ticket_details": details}, codec)
-            digest = digest_of(packed)
-            journal.claim(key, digest)
-            journal.begin(key, digest, number + 2, packed, number)
+            journal.submit(number, Identity(key, digest_of(packed), number + 2), packed)
             waiting += 1
             while waiting >= 512:
                 written.clear()

@@ -8,11 +8,9 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any, TypeVar
 
 from kapture_async import JournalError
-from kapture_async._core.journal.records import LATER, Counts, Decision, Identity, Job, State
-from kapture_async._core.journal.reference import reference_of
+from kapture_async._core.journal.records import LATER, Counts, Decision, Identity, Job
 from kapture_async._core.journal.session import Session
-from kapture_async._core.journal.traits import traits_of
-from kapture_async._core.journal.writer import Journal
+from kapture_async._core.journal.writer import Answer, Journal
 
 T = TypeVar("T")
 
@@ -24,36 +22,18 @@ def sql(session: Session, statement: str, *values: Any) -> list[Any]:
 
 
 class Pusher:
-    """Gives rows and results to a journal as a push does: new rows to ``begin``, others to
-    ``take``. Each call returns a future."""
+    """Gives rows and results to a journal as a push does. Each call returns a future."""
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.loop = asyncio.get_running_loop()
-        self._references: dict[asyncio.Future[Decision], str] = {}
-        journal.listen(self._begun, self._ended, self._decided)
+        journal.listen(self._answered, self._ended)
 
     def take(
-        self,
-        identity: Identity,
-        payload: bytes | None = b"body",
-        *,
-        refusal: tuple[str, str] | None = None,
+        self, which: Identity | int, payload: bytes | None = b"body", **more: Any
     ) -> asyncio.Future[Decision]:
-        key, digest, line = identity
         future: asyncio.Future[Decision] = self.loop.create_future()
-        new = self.journal.claim(key, digest)
-        if not new or refusal is not None:
-            self.journal.take(identity, payload, self._decided, future, refusal=refusal, new=new)
-            return future
-        kept = payload if payload is not None and self.journal.job.payloads else b""
-        self._references[future] = reference_of(self.journal.job.job_id, key, digest)
-        self.journal.begin(key, digest, line, kept, future, traits_of(payload or b""))
-        return future
-
-    def again(self, row: int) -> asyncio.Future[Decision]:
-        future: asyncio.Future[Decision] = self.loop.create_future()
-        self.journal.take_again(row, self._decided, future)
+        self.journal.submit(future, which, payload, **more)
         return future
 
     def end(self, row: int, attempt: int, kind: str, **more: Any) -> asyncio.Future[None]:
@@ -65,12 +45,12 @@ class Pusher:
             self.journal.end(future, row, attempt, kind, **more)
         return future
 
-    def _begun(
-        self, tokens: Iterable[Any], rows: Iterable[int], problem: JournalError | None
-    ) -> None:
-        for future, row in zip(tokens, rows, strict=True):
-            taken = Decision("send", row, self._references.pop(future), 1, State.UNKNOWN)
-            self._decided(future, taken, problem)
+    def _answered(self, tokens: Iterable[Any], answers: Iterable[Answer]) -> None:
+        for future, answer in zip(tokens, answers, strict=True):
+            if isinstance(answer, JournalError):
+                self._decided(future, None, answer)
+            else:
+                self._decided(future, answer, None)
 
     def _ended(self, tokens: Iterable[Any], problem: JournalError | None) -> None:
         for future in tokens:
@@ -167,7 +147,7 @@ class Driven:
 
     def take_again(self, row: int, at: float = 3.0) -> Decision:
         async def work() -> Decision:
-            return await self._pusher.again(row)
+            return await self._pusher.take(row)
 
         self.at = at
         return self.run(work())
@@ -193,7 +173,7 @@ class Driven:
 
         async def work() -> Decision:
             self._pusher.end(row, attempt, "not_sent")
-            return await self._pusher.again(row)
+            return await self._pusher.take(row)
 
         return self.run(work())
 

@@ -33,20 +33,22 @@ class Told:
     def __init__(self) -> None:
         self.begun: list[Any] = []
         self.rows: list[int] = []
+        self.actions: list[str] = []
         self.ended: list[Any] = []
         self.problems: list[str] = []
 
-    def begin(self, tokens: Any, rows: Any, problem: JournalError | None) -> None:
+    def answer(self, tokens: Any, answers: Any) -> None:
         self.begun += tokens
-        self.rows += rows
-        self.problems += [] if problem is None else [str(problem)]
+        for answer in answers:
+            if isinstance(answer, JournalError):
+                self.problems.append(str(answer))
+            else:
+                self.rows.append(answer.row)
+                self.actions.append(answer.action)
 
     def end(self, tokens: Any, problem: JournalError | None) -> None:
         self.ended += tokens
         self.problems += [] if problem is None else [str(problem)]
-
-    def decide(self, token: Any, decided: Any, error: Any) -> None:
-        raise AssertionError("no other run is there")
 
 
 @pytest.fixture
@@ -63,18 +65,14 @@ async def journal(path: Path, job: Job, told: Told) -> AsyncIterator[Journal]:
 
 async def opened_by_a_push(path: Path, job: Job, told: Told) -> Journal:
     journal = await Journal.open(path, job=job, to_push=True)
-    journal.listen(told.begin, told.end, told.decide)
+    journal.listen(told.answer, told.end)
     return journal
 
 
 def begin(journal: Journal, key: str | None, text: str = "hello", token: Any = None) -> bool:
-    """Whether it is surely new, and so begun."""
+    """Whether it is surely new."""
     body = text.encode()
-    digest = digest_of(body)
-    new = journal.claim(key, digest)
-    if new:
-        journal.begin(key, digest, 7, body, key if token is None else token)
-    return new
+    return journal.submit(key if token is None else token, Identity(key, digest_of(body), 7), body)
 
 
 async def written(journal: Journal) -> None:
@@ -119,8 +117,9 @@ def test_what_was_said_stands_there(
     path = tmp_path_factory.mktemp("journals") / "journal"
     job = Job(service="s", operation="o", target="t", place="none", payloads=payloads)
     journal = Driven(path, job=job)
+    patch = pytest.MonkeyPatch()
     if known:
-        journal.journal.claim = lambda key, digest: False  # type: ignore[method-assign]
+        patch.setattr(SeenNames, "claim", lambda names, key, digest: False)
     try:
         identities = [(Identity(key, digest_of(body), line), body) for key, body, line, _ in rows]
         taken = journal.take_many(identities, at=2.25)
@@ -138,6 +137,7 @@ def test_what_was_said_stands_there(
             assert reader.counts() == journal.counts()
             traits = {one.row: one.traits for one in reader.compared(0, 100)}
     finally:
+        patch.undo()
         journal.close()
     for view, decided, (key, body, line, end) in zip(views, taken, rows, strict=True):
         kept = payloads and body and (end is None or end[0] != "accepted")
@@ -182,7 +182,7 @@ async def test_the_time_is_that_of_the_hand_over(path: Path, job: Job, told: Tol
     """Also of what is written last, when the thread is told to end."""
     times = iter(range(100, 200))
     journal = await Journal.open(path, job=job, now=lambda: float(next(times)), to_push=True)
-    journal.listen(told.begin, told.end, told.decide)
+    journal.listen(told.answer, told.end)
     begin(journal, "A-1")
     await written(journal)
     begin(journal, "A-2")
@@ -206,47 +206,40 @@ async def test_ends_need_nobody_to_ask(journal: Journal, told: Told) -> None:
 # --- which rows go which way ---------------------------------------------------------------------
 
 
-async def test_what_may_be_known_is_looked_up(journal: Journal, row: MakeRow, told: Told) -> None:
+async def test_what_may_be_known_is_looked_up(journal: Journal, told: Told) -> None:
     assert begin(journal, "A-1")
     assert not begin(journal, "A-1")
-    answers: list[Any] = []
-    journal.take(row("A-1"), b"x", lambda _, taken, error: answers.append(taken.action))
     assert begin(journal, None, "ping", token=1)
     assert not begin(journal, None, "ping", token=2)
-    journal.take(row(None, "ping"), b"ping", lambda _, taken, error: answers.append(taken.action))
     await written(journal)
-    assert answers == ["repeated", "send"]  # equal contents are counted; equal keys are not
+    assert told.begun == ["A-1", "A-1", 1, 2]
+    # Equal contents are counted; equal keys are not.
+    assert told.actions == ["send", "repeated", "send", "send"]
     assert journal.counts == Counts(unknown=3)
 
 
 async def test_rows_are_told_in_the_order_they_came(
     journal: Journal, row: MakeRow, told: Told
 ) -> None:
-    def hear(token: Any, decided: Any, error: Any) -> None:
-        told.begun.append(token)
-
     for turn in range(3):
         for number in range(4):
             name = f"{turn}-{number}"
-            if number in {0, 2}:
-                journal.take(row(name), b"x", hear, name)
-            else:
-                assert begin(journal, name)
+            why = ("InvalidInputError", "no title") if number in {0, 2} else None
+            journal.submit(name, row(name), b"x", refusal=why)
         if turn != 1:  # batches that are joined, too
             await asyncio.sleep(0)
     await written(journal)
     assert told.begun == [f"{turn}-{number}" for turn in range(3) for number in range(4)]
+    assert told.actions == 6 * ["refused", "send"]
 
 
 async def test_a_row_that_was_refused_is_no_new_one(
     journal: Journal, row: MakeRow, told: Told
 ) -> None:
-    refused = row("A-1")
-    new = journal.claim(refused.key, refused.digest)
-    why = ("InvalidInputError", "no title")
-    journal.take(refused, None, lambda *_: None, refusal=why, new=new)
+    journal.submit("token", row("A-1"), refusal=("InvalidInputError", "no title"))
     assert not begin(journal, "A-1")
     await written(journal)
+    assert told.actions == ["refused", "repeated"]
     assert journal.counts == Counts(not_sent=1)
 
 
@@ -273,7 +266,7 @@ async def test_words_that_are_no_unicode(journal: Journal) -> None:
 
 async def test_a_digest_of_another_length(journal: Journal, told: Told, path: Path) -> None:
     """The ones behind it would be cut at the wrong places."""
-    journal.begin("A-1", b"short", None, b"x", "token")
+    journal.submit("token", Identity("A-1", b"short"), b"x")
     while not told.begun:
         await asyncio.sleep(0.001)
     assert "length" in told.problems[0]
@@ -281,20 +274,19 @@ async def test_a_digest_of_another_length(journal: Journal, told: Told, path: Pa
     assert on_disk(path) == {}
 
 
-async def test_a_later_run_knows_the_rows_of_earlier_ones(
-    path: Path, job: Job, row: MakeRow, told: Told
-) -> None:
+async def test_a_later_run_knows_the_rows_of_earlier_ones(path: Path, job: Job, told: Told) -> None:
     journal = await opened_by_a_push(path, job, told)
     for key in ("A-1", None):
         begin(journal, key, "hello", token=key or "none")
     await journal.aclose()
     journal = await opened_by_a_push(path, job, told)
-    assert not begin(journal, "A-1", "other")
-    assert not begin(journal, None, "hello")
     assert not begin(journal, "A-2", "hello")  # the one without a key, under another name?
+    assert not begin(journal, "A-1", "other")
+    assert not begin(journal, None, "hello", token=0)
     assert begin(journal, None, "other", token=1)
     assert begin(journal, "A-3", "another")
-    assert (await Pusher(journal).take(row("A-2", "hello"), b"hello")).action == "renamed"
+    await written(journal)
+    assert told.actions[2:] == ["renamed", "doubt", "doubt", "send", "send"]
     await journal.aclose()
 
 
@@ -312,7 +304,6 @@ async def test_a_filter_that_is_full_is_only_slow(
     journal: Journal, row: MakeRow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(SeenNames, "add", lambda names, name: False)
-    assert not begin(journal, "A-1")
     pusher = Pusher(journal)
     assert (await pusher.take(row("A-1"), b"x")).action == "send"
     assert (await pusher.take(row("A-1"), b"x")).action == "repeated"
@@ -339,7 +330,7 @@ async def test_a_full_disk(journal: Journal, told: Told, path: Path) -> None:
     while not told.ended:
         await asyncio.sleep(0.001)
     assert told.begun == ["kept", "0", "1", "2"]
-    assert len(told.problems) == 2
+    assert len(told.problems) == 4
     assert all("disk full" in problem for problem in told.problems)
     with pytest.raises(JournalError, match="disk full"):
         begin(journal, "later")

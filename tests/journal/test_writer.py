@@ -152,7 +152,7 @@ async def test_one_turn_of_the_loop_is_one_commit(
         *(pusher.take(row(str(n)), b"x") for n in range(5, 15)),
         pusher.take(row("refused"), None, refusal=("InvalidInputError", "no title")),
         *(pusher.end(one.row, 1, "not_sent") for one in taken),
-        *(pusher.again(one.row) for one in taken),
+        *(pusher.take(one.row) for one in taken),
     )
     assert len(commits) == 2
 
@@ -174,7 +174,7 @@ async def test_large_rows_are_handed_over_by_themselves(
 async def test_results_come_before_rows(journal: Journal, pusher: Pusher, row: MakeRow) -> None:
     taken = await pusher.take(row("A-1"), b"x")
     async with Held(journal):
-        again = asyncio.create_task(journal.attempt_again(taken.row))
+        again = asyncio.create_task(journal.submit_and_wait(taken.row))
         await asyncio.sleep(0)
         pusher.end(taken.row, 1, "not_sent")
     assert (await again).attempt == 2
@@ -189,7 +189,7 @@ async def test_the_order_holds_over_several_turns(
     async with Held(journal):
         pusher.end(taken.row, 1, "not_sent")
         await asyncio.sleep(0.02)
-        again = asyncio.create_task(journal.attempt_again(taken.row))
+        again = asyncio.create_task(journal.submit_and_wait(taken.row))
         await asyncio.sleep(0.001)
         call = asyncio.create_task(journal.call(lambda session: states.append(session.counts())))
         await asyncio.sleep(0.001)
@@ -204,7 +204,7 @@ async def test_a_wrong_row_harms_no_other(journal: Journal, pusher: Pusher, row:
         with pytest.raises(InvalidInputError):
             pusher.take(row(key), b"x")
     with pytest.raises(JournalError, match="no row 99"):
-        await journal.attempt_again(99)
+        await journal.submit_and_wait(99)
     assert (await good).action == "send"
     assert journal.broken is None
     assert journal.counts == Counts(unknown=1)
@@ -213,7 +213,11 @@ async def test_a_wrong_row_harms_no_other(journal: Journal, pusher: Pusher, row:
 async def test_an_observer_that_fails(
     journal: Journal, pusher: Pusher, row: MakeRow, caplog: pytest.LogCaptureFixture
 ) -> None:
-    journal.take(row("A-1"), b"x", lambda *_: 1 / 0)  # type: ignore[arg-type, return-value]
+    told = pusher._answered
+    journal.listen(lambda *_: 1 / 0, pusher._ended)  # type: ignore[arg-type, return-value]
+    pusher.take(row("A-1"))
+    await journal.call(lambda session: None)
+    journal.listen(told, pusher._ended)
     assert (await pusher.take(row("A-2"), b"x")).action == "send"
     assert "a callback of the journal failed" in caplog.text
 
@@ -284,7 +288,6 @@ async def test_rows_that_another_run_has_before(
     assert [one.action for one in found] == ["send", "elsewhere", "send", "done", "send"]
     assert found[1].state is State.UNKNOWN
     assert found[3].ticket_id == "77"
-    journal.claim("6", b"x" * 16)
     refused = await pusher.take(row("6"), refusal=("InvalidInputError", "no title"))
     assert (refused.action, refused.words) == ("refused", "no title")
     # The other run sends the one row, and another refuses it.
@@ -309,11 +312,11 @@ async def deferred(pusher: Pusher, row: MakeRow) -> int:
 
 async def test_a_retry_cancelled_before_it_was_written(journal: Journal, deferred: int) -> None:
     async with Held(journal):
-        task = asyncio.create_task(journal.attempt_again(deferred))
+        task = asyncio.create_task(journal.submit_and_wait(deferred))
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait({task})
-    assert (await journal.attempt_again(deferred)).attempt == 2
+    assert (await journal.submit_and_wait(deferred)).attempt == 2
 
 
 async def test_a_retry_cancelled_while_it_is_written(
@@ -328,7 +331,7 @@ async def test_a_retry_cancelled_while_it_is_written(
         return write(storage, batch)
 
     monkeypatch.setattr(SQLiteStorage, "write", slow)
-    task = asyncio.create_task(journal.attempt_again(deferred))
+    task = asyncio.create_task(journal.submit_and_wait(deferred))
     while not inside.is_set():
         await asyncio.sleep(0.001)
     task.cancel()
@@ -344,10 +347,11 @@ async def test_a_retry_cancelled_when_its_answer_is_there(
 ) -> None:
     """The answer stands in the future, and the task is cancelled before it can read it."""
     async with Held(journal):
-        task = asyncio.create_task(journal.attempt_again(deferred))
+        task = asyncio.create_task(journal.submit_and_wait(deferred))
         await asyncio.sleep(0)
         # Answers come in the order of the rows: this one behind it, in the same turn.
-        journal.take_again(deferred, lambda *_: task.cancel())
+        journal.listen(lambda *_: task.cancel(), pusher._ended)
+        journal.submit("token", deferred)
     await asyncio.wait({task})
     assert task.cancelled()
     await journal.aclose()
@@ -367,7 +371,7 @@ async def test_cancelled_anywhere(
             name = f"{worker}-{number}"
             taken = await pusher.take(row(name), b"x")
             await pusher.end(taken.row, taken.attempt, "not_sent")
-            again = await journal.attempt_again(taken.row)
+            again = await journal.submit_and_wait(taken.row)
             sent.add(name)
             await asyncio.sleep(0)
             await pusher.end(again.row, again.attempt, "accepted")
@@ -411,12 +415,11 @@ async def test_closing_writes_what_waits(
 async def test_closed_it_takes_nothing(journal: Journal, pusher: Pusher, row: MakeRow) -> None:
     taken = await pusher.take(row("A-1"), b"x")
     await journal.aclose()
-    for attempt in (journal.attempt_again(1), journal.call(lambda session: None)):
+    for attempt in (journal.submit_and_wait(1), journal.call(lambda session: None)):
         with pytest.raises(JournalError, match="it is closed"):
             await attempt
-    for use in (pusher.take, lambda identity: journal.take(identity, b"x", lambda *_: None)):
-        with pytest.raises(JournalError, match="it is closed"):
-            use(row("A-2"))
+    with pytest.raises(JournalError, match="it is closed"):
+        pusher.take(row("A-2"))
     with pytest.raises(JournalError, match="it is closed"):
         await pusher.end(taken.row, 1, "accepted")
     journal.accept(None, taken.row, 1, None)  # and nobody to be told

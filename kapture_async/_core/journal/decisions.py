@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from ..errors import JournalError
 from .errors import trouble
 from .records import (
     OUTCOMES,
@@ -167,8 +168,8 @@ class Decisions:
             else:
                 self._by_content[digest, 0] = known
 
-    def answer(self, incoming: Sequence[Incoming | Again]) -> list[Decision | None]:
-        """Decide for each, in order; ``None`` where the journal has no such row."""
+    def answer(self, incoming: Sequence[Incoming | Again]) -> list[Decision | JournalError]:
+        """Decide for each, in order; an error where the journal has no such row."""
         self._note_what_came()
         self._look_ahead(incoming)
         return [
@@ -564,12 +565,12 @@ class Decisions:
 
     # --- rows of the journal --------------------------------------------------------------------
 
-    def _take_again(self, one: Again) -> Decision | None:
+    def _take_again(self, one: Again) -> Decision | JournalError:
         """For a row the journal has, as it has it: to send it once more in this run, or from its
         payload without the source."""
         known = self.row(one.row)
         if known is None:
-            return None
+            return trouble(self._storage.path, f"it has no row {one.row}")
         if known.repeat_of is not None:
             return self._take_held(known, one.at, one.sighted)
         if known.kind == "not_sent" and known.attempt == 0:

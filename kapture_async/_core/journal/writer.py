@@ -17,8 +17,7 @@ import logging
 import os
 import threading
 import time
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -28,11 +27,23 @@ from .address import is_address
 from .decisions import Again, Decisions, Incoming, writable
 from .errors import same_again, trouble
 from .keys import SeenNames
-from .records import LATER, Counts, Decision, Identity, Job, Sighted, check_identity, later_of
+from .records import (
+    LATER,
+    Counts,
+    Decision,
+    Identity,
+    Job,
+    Sighted,
+    State,
+    check_identity,
+    later_of,
+)
+from .reference import reference_of
 from .run_state import RunState, learn_names
 from .session import Session
 from .storage import Storage, WriteBatch, _Interrupted, _RunOver
 from .storages import name_of, open_storage
+from .traits import traits_of
 
 T = TypeVar("T")
 
@@ -48,29 +59,28 @@ waits for a result, so this costs no throughput, and most commits of a busy push
 _MOST_BYTES = 16 * 1024 * 1024
 """Of payloads in one batch, before it is handed over; the database takes no more than a billion."""
 
-OnBegun = Callable[[Sequence[Any], Sequence[int], JournalError | None], None]
-"""Called with the tokens of new rows that shared a commit, with their numbers in the journal, and
-with what went wrong for all of them."""
+Answer = Decision | JournalError
+"""What to do with a row that was submitted, or why it must not be sent."""
+OnAnswers = Callable[[Sequence[Any], Sequence[Answer]], None]
+"""Called with the tokens of rows that were submitted, in their order, and the answers."""
 OnWritten = Callable[[Sequence[Any], JournalError | None], None]
 """Called with the tokens of results that shared a commit, and with what went wrong for all."""
-OnDecided = Callable[[Any, Decision | None, JournalError | None], None]
-"""Called with a token of the caller's, and with the decision or what went wrong."""
 
-_Waiter = asyncio.Future[Any] | OnDecided
-_Take = tuple[_Waiter, Any, Incoming | Again, int]
-"""Who asks, with which token, about which row; and how many new rows of the batch came before."""
-_Result = tuple[_Waiter, Any, Any, BaseException | None, int]
-"""Who waits, with which token, for what: a value or an error; and how many new rows are reported
-before."""
-_Begun = tuple[Sequence[Any], Sequence[int]]
-"""New rows whose intent is durable: their tokens, and their numbers."""
+_Asked = tuple[Any, Incoming | Again, int]
+"""A token, the row it stands for, and how many new rows of the batch came before."""
+_Done = tuple[asyncio.Future[Any], Any, BaseException | None]
+"""Who waits, and for what: a value or an error."""
+
+
+class _Waiter(asyncio.Future[Decision]):
+    """The token of a row whose answer one coroutine waits for."""
 
 
 class _Batch(WriteBatch):
     """What the event loop has collected.
 
     Attributes:
-        takes: rows to decide about.
+        asked: rows to decide about.
         calls: functions that are to be called in a transaction of their own.
         paces: functions that change the shared pace.
         size: bytes of the payloads.
@@ -78,7 +88,7 @@ class _Batch(WriteBatch):
 
     def __init__(self, at: float = 0.0) -> None:
         super().__init__(at)
-        self.takes: list[_Take] = []
+        self.asked: list[_Asked] = []
         self.calls: list[tuple[asyncio.Future[Any], Callable[[Session], Any]]] = []
         self.paces: list[tuple[asyncio.Future[Any], Callable[[Any, float], Any]]] = []
         self.size = 0
@@ -90,7 +100,7 @@ class _Batch(WriteBatch):
         self.rows += later.rows
         self.accepted += later.accepted
         self.events += later.events
-        self.takes += [(*take[:3], take[3] + before) for take in later.takes]
+        self.asked += [(token, one, behind + before) for token, one, behind in later.asked]
         self.calls += later.calls
         self.paces += later.paces
         self.size += later.size
@@ -104,9 +114,8 @@ class _Batch(WriteBatch):
 class Journal:
     """A journal that is open for writing, for one event loop. Made by :meth:`open`.
 
-    A row that :meth:`claim` calls new goes in by :meth:`begin`, any other by :meth:`take`; rows
-    of the journal by :meth:`take_again`. Every attempt that is begun must get its result, by
-    :meth:`accept` or :meth:`end`, whatever happens.
+    Every row goes in by :meth:`submit`, and the answer says whether it may be sent. Every attempt
+    that may be made must get its result, by :meth:`accept` or :meth:`end`, whatever happens.
 
     Attributes:
         path: where it is, in full.
@@ -121,14 +130,14 @@ class Journal:
         self._pid = os.getpid()
         self._again: frozenset[str] = LATER
         self._exact_keys = False
+        self._keeps = True
         self._names: SeenNames | None = None
         self._broken: JournalError | None = None
         self._closing = self._stopping = self._asked = False
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self.on_notice: Callable[[str], None] = lambda words: None
-        self._on_begun: OnBegun | None = None
-        self._on_decided: OnDecided | None = None
+        self._on_answers: OnAnswers | None = None
         self._on_ended: OnWritten | None = None
         self._batch = _Batch()
         self._batches: SimpleQueue[_Batch] = SimpleQueue()
@@ -241,126 +250,101 @@ class Journal:
 
     # --- rows and results -----------------------------------------------------------------------
 
-    def listen(self, begun: OnBegun, ended: OnWritten, decided: OnDecided) -> None:
-        """Be told of what :meth:`begin`, :meth:`accept` and :meth:`end` have said, once it is
-        durable: of all that shared a commit, their tokens and ``None``; or the tokens and an error.
+    def listen(self, answers: OnAnswers, ended: OnWritten) -> None:
+        """Set who is told of what was given to :meth:`submit`, :meth:`accept` and :meth:`end`.
 
         Args:
-            begun: told of rows whose intent is durable: they may be sent.
-            ended: told of results.
-            decided: told of each row given to :meth:`begin` that another run had before, and what
-                to do with it.
+            answers: told what to do with each row. What is to be sent is durable then.
+            ended: told of results once they are durable, or could not be made so.
         """
-        self._on_begun, self._on_ended, self._on_decided = begun, ended, decided
+        self._on_answers, self._on_ended = answers, ended
 
-    def claim(self, key: str | None, digest: bytes) -> bool:
-        """A row comes. Returns whether it surely never came before; ask once for each.
+    def submit(
+        self,
+        token: Any,
+        which: Identity | int,
+        payload: bytes | None = None,
+        *,
+        refusal: tuple[str, str] | None = None,
+        sighted: Sighted | None = None,
+        replaces: int | None = None,
+        probe: bool = False,
+        look: bool = False,
+    ) -> bool:
+        """Ask whether a row may be sent; :meth:`listen` gets the answer.
+
+        With ``send``, the intent is durable: also when the answer comes after :meth:`aclose` was
+        called, which waits for the result.
 
         Args:
-            key, digest: as :class:`.Identity` has them.
+            token: the caller's own; the answer comes with it.
+            which: the row by its key or content; or its number in the journal, to send it once
+                more, from its payload perhaps. A digest is taken as it is.
+            payload: the body it is sent with; ``None`` to keep it out of the journal.
+            refusal: why it cannot be sent at all: the error's class name, and words.
+            sighted: why it is not to be sent, if a lookup says so.
+            replaces: the row whose place it takes.
+            probe: if it is new, write nothing, and answer ``new``.
+            look: if it is not surely new, and would be sent, or written in any other form: write
+                nothing, and answer ``new``. So many may be asked about at once, and after a crash
+                none of them is in doubt.
+
+        Returns:
+            Whether it is surely new, so that it need not be looked up.
 
         Raises:
             InvalidInputError: its key is empty or unreadable.
             JournalError: the journal can be used no more.
         """
-        self._check_usable()
-        if key is not None and not (key and key.isascii() and "\0" not in key):
-            check_identity(Identity(key, digest))
-        return self._names is not None and self._names.claim(key, digest)
-
-    def begin(
-        self,
-        key: str | None,
-        digest: bytes,
-        line: int | None,
-        payload: bytes,
-        token: Any,
-        traits: int = 0,
-    ) -> None:
-        """Have the intent of a row written that was claimed as new; see :meth:`listen`. It is its
-        first attempt. Its reference is that of its identity.
-
-        Args:
-            key, digest, line: as :class:`.Identity` has them.
-            payload: the body it is sent with; empty to keep it out of the journal.
-            token: to be told of.
-            traits: see :func:`.traits_of`.
-        """
-        batch = self._batch
-        batch.rows += (0, key, line, digest, payload, traits, token)
-        batch.size += len(payload)
+        if self._broken is not None or self._closing or os.getpid() != self._pid:
+            raise self._unusable()
+        batch, new = self._batch, False
+        if isinstance(which, int):
+            batch.asked.append((token, Again(which, self._now(), sighted), batch.count))
+        else:
+            key, digest, line = which
+            if key is not None and not (key and key.isascii() and "\0" not in key):
+                check_identity(which)
+            new = self._names is not None and self._names.claim(key, digest)
+            if (
+                not new
+                or probe
+                or refusal
+                or sighted
+                or replaces is not None
+                or type(token) is _Waiter
+            ):
+                one = Incoming(
+                    which, payload, self._now(), refusal, new, sighted, replaces, probe,
+                    look and not new,
+                )  # fmt: skip
+                batch.asked.append((token, one, batch.count))
+            elif payload is None:
+                batch.rows += (0, key, line, digest, b"", 0, token)
+            else:
+                kept = payload if self._keeps else b""
+                batch.rows += (0, key, line, digest, kept, traits_of(payload), token)
+        if payload:
+            batch.size += len(payload)
         self._ask(batch)
+        return new
 
-    def take(
-        self,
-        identity: Identity,
-        payload: bytes | None,
-        done: OnDecided,
-        token: Any = None,
-        *,
-        refusal: tuple[str, str] | None = None,
-        new: bool = False,
-        sighted: Sighted | None = None,
-        replaces: int | None = None,
-        probe: bool = False,
-        look: bool = False,
-    ) -> None:
-        """Ask what to do with a row that may be known, or that cannot be sent.
-
-        With ``send``, its intent is durable: also when the answer comes after :meth:`aclose` was
-        called, which waits for the result.
-
-        Args:
-            identity: which row it is. Its digest is taken as it is.
-            payload: the body it is sent with; ``None`` to keep it out of the journal.
-            done: called in the loop with the token, the answer and ``None``, or with the token,
-                ``None`` and an error: then it must not be sent.
-            token: the caller's own; saves it a callback for each row.
-            refusal: why it cannot be sent at all: the error's class name, and words.
-            new: what :meth:`claim` said of it.
-            sighted: why it is not to be sent, if a lookup says so.
-            replaces: the row whose place it takes.
-            probe: if it is new, write nothing, and answer ``new``.
-            look: the same if it would be sent, or is to be written in any other form: so many may
-                be asked about at once, and after a crash none of them is in doubt.
-
-        Raises:
-            JournalError: the journal can be used no more.
-        """
-        self._check_usable()
-        batch = self._batch
-        one = Incoming(identity, payload, self._now(), refusal, new, sighted, replaces, probe, look)
-        batch.takes.append((done, token, one, batch.count))
-        batch.size += len(payload or b"")
-        self._ask(batch)
-
-    def take_again(
-        self, row: int, done: OnDecided, token: Any = None, *, sighted: Sighted | None = None
-    ) -> None:
-        """:meth:`take` for a row the journal has: to send it once more in this run, or from its
-        payload without the source."""
-        self._check_usable()
-        batch = self._batch
-        batch.takes.append((done, token, Again(row, self._now(), sighted), batch.count))
-        self._ask(batch)
-
-    async def attempt_again(self, row: int) -> Decision:
-        """:meth:`take_again`, waiting for the answer. A cancellation leaves no intent behind.
+    async def submit_and_wait(
+        self, which: Identity | int, payload: bytes | None = None
+    ) -> Decision:
+        """:meth:`submit`, waiting for the answer. A cancellation leaves no intent behind.
 
         Raises:
             JournalError: the intent could not be made durable: the row must not be sent. Or there
                 is no such row.
         """
-        self._check_usable()
-        future: asyncio.Future[Decision] = self._loop.create_future()
-        batch = self._batch
-        batch.takes.append((future, None, Again(row, self._now()), batch.count))
-        self._ask(batch)
+        waiter = _Waiter(loop=self._loop)
+        self.submit(waiter, which, payload)
         try:
-            return await future
+            return await waiter
         except asyncio.CancelledError:
-            if future.done() and not future.cancelled() and future.exception() is None:
-                self._withdraw(future.result())
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self._withdraw(waiter.result())
             raise
 
     def accept(self, token: Any, row: int, attempt: int, ticket_id: str | None) -> None:
@@ -387,7 +371,7 @@ class Journal:
 
         Args:
             token: to be told of; ``None`` for nothing.
-            row, attempt: from :class:`.Decision`, or from :meth:`begin`.
+            row, attempt: from :class:`.Decision`.
             kind: ``rejected``, ``not_sent`` or ``unknown``.
             phase: the furthest point it reached.
             status: the HTTP status.
@@ -468,12 +452,15 @@ class Journal:
     # --- in the loop ----------------------------------------------------------------------------
 
     def _check_usable(self) -> None:
+        if self._broken is not None or self._closing or os.getpid() != self._pid:
+            raise self._unusable()
+
+    def _unusable(self) -> JournalError:
         if self._broken is not None:
-            raise same_again(self._broken)
+            return same_again(self._broken)
         if self._closing:
-            raise trouble(self.path, "it is closed", "Open it again.")
-        if os.getpid() != self._pid:
-            raise trouble(self.path, "it was opened before a fork", "Open it in this process.")
+            return trouble(self.path, "it is closed", "Open it again.")
+        return trouble(self.path, "it was opened before a fork", "Open it in this process.")
 
     def _takes_results(self, token: Any) -> bool:
         """What was begun before the closing may end while that is under way."""
@@ -537,35 +524,24 @@ class Journal:
 
     def _deliver(
         self,
-        results: Sequence[_Result],
-        begun: _Begun,
+        done: Sequence[_Done],
+        tokens: Sequence[Any],
+        answers: Sequence[Answer],
         ended: Sequence[Any],
         problem: JournalError | None,
     ) -> None:
-        told = 0
         if ended:
             self._tell(self._on_ended, ended, problem)
-        for waiter, token, value, error, behind in results:
-            if behind > told:  # in the order they came
-                self._tell_begun(begun, told, behind, problem)
-                told = behind
-            if not isinstance(waiter, asyncio.Future):
-                self._tell(waiter, token, value, error)
-            elif waiter.done():  # cancelled meanwhile
+        for waiter, value, error in done:
+            if waiter.done():  # cancelled meanwhile
                 if isinstance(value, Decision):
                     self._withdraw(value)
             elif error is None:
                 waiter.set_result(value)
             else:
                 waiter.set_exception(error)
-        self._tell_begun(begun, told, len(begun[0]), problem)
-
-    def _tell_begun(
-        self, begun: _Begun, first: int, last: int, problem: JournalError | None
-    ) -> None:
-        tokens, numbers = begun
-        if last > first:
-            self._tell(self._on_begun, tokens[first:last], numbers[first:last], problem)
+        if tokens:
+            self._tell(self._on_answers, tokens, answers)
 
     def _tell(self, listener: Callable[..., None] | None, *what: Any) -> None:
         assert listener is not None, "no listener"
@@ -582,9 +558,9 @@ class Journal:
         except BaseException as error:
             self._closing = True
             atexit.unregister(self._at_exit)
-            self._post([_result(self._opened, error=error), _result(self._ended)])
+            self._post([(self._opened, None, error), (self._ended, None, None)])
             return
-        listening = self._post([_result(self._opened)])
+        listening = self._post([(self._opened, None, None)])
         while listening and not (self._stopping and self._batches.empty()):
             try:
                 batch = self._batches.get(timeout=_POLL)
@@ -612,106 +588,109 @@ class Journal:
         self._again = later_of(storage.job.operation, self._again)
         storage.tell = self._tell_person
         self._storage, self._state, self._now = storage, state, storage.now
+        self._keeps = storage.job.payloads
 
     def _tell_person(self, words: str) -> None:
         logger.warning("%s", words)
         with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self.on_notice, words)
 
-    def _decisions(self, batch: WriteBatch) -> Decisions:
-        return Decisions(
-            self._storage, self._state, batch, self._again, exact_keys=self._exact_keys
-        )
-
     def _write(self, batch: _Batch) -> bool:
         """One batch. False if the loop is gone."""
-        takes = [
-            take
-            for take in batch.takes
-            if not (isinstance(take[0], asyncio.Future) and take[0].cancelled())
+        asked = [
+            one for one in batch.asked if not (isinstance(one[0], _Waiter) and one[0].cancelled())
         ]
-        if not (takes or batch):
+        if not (asked or batch):
             return True
         tokens: list[Any] = batch.rows[WriteBatch.ROW - 1 :: WriteBatch.ROW]
-        numbers: Sequence[int] = (0,) * len(tokens)
+        places = [(place, 1) for place in range(len(tokens))] if asked else []
+        tokens += [token for token, _, _ in asked]
         ended = batch.accepted[WriteBatch.ACCEPTED - 1 :: WriteBatch.ACCEPTED]
         others = batch.events[WriteBatch.EVENT - 1 :: WriteBatch.EVENT]
         ended += [token for token in others if token is not None]
+        answers: list[Answer]
         problem: JournalError | None = None
-        over = False
         try:
             if self._storage.broken is not None:
                 raise same_again(self._storage.broken)
-            if tokens:
-                numbers = self._state.reserve(self._storage, len(tokens))
-                batch.rows[:: WriteBatch.ROW] = numbers
-            results, lost, beaten = self._decide(takes, batch)
-            if lost:
-                beaten += self._beaten(batch, lost)
-                kept = [place for place, row in enumerate(numbers) if row not in lost]
-                tokens, numbers = [tokens[at] for at in kept], [numbers[at] for at in kept]
-                results = [(*one[:4], bisect_left(kept, one[4])) for one in results]
-            while beaten:
-                beaten = [(*take[:3], len(tokens)) for take in beaten]
-                more, _, beaten = self._decide(beaten, WriteBatch(batch.at))
-                results += more
-        except BaseException as error:
-            # Nothing of the batch is durable, whatever it was: so nothing of it is sent. But of a
-            # run that is over the results are; it may have more of them.
-            over = isinstance(error, _RunOver)
-            problem = error.problem if isinstance(error, _RunOver) else self._break(error)
-            results = [
-                (waiter, token, None, same_again(problem), behind)
-                for waiter, token, _, behind in takes
-            ]
-        if over:
+            if batch.rows:
+                batch.rows[:: WriteBatch.ROW] = self._state.reserve(self._storage, batch.count)
+            answers = self._decide(batch, [one for _, one, _ in asked])
+        except _RunOver as over:
+            # What has ended is durable, and nothing else. This run may have more results.
             for row in batch.accepted[:: WriteBatch.ACCEPTED] + batch.events[:: WriteBatch.EVENT]:
                 self._state.open.pop(row, None)
-            if not self._post([], ended=ended):
+            if not self._post(ended=ended):
                 return False
-            ended = []
-        if self._post(results, (tokens, numbers), ended, problem):
-            return True
-        if problem is None:  # no loop is left that could send what was begun
-            for row in numbers:
-                self._batch.not_sent(row, 1)
-        return False
+            ended, answers = [], [same_again(over.problem) for _ in tokens]
+        except BaseException as error:
+            # Nothing of the batch is durable, whatever it was: so nothing of it is sent.
+            problem = self._break(error)
+            answers = [same_again(problem) for _ in tokens]
+        done: list[_Done] = []
+        if asked:
+            places += [(behind, 0) for _, _, behind in asked]
+            tokens, answers = self._in_order(places, tokens, answers, done)
+        return self._post(done, tokens, answers, ended, problem)
 
-    def _decide(
-        self, takes: Sequence[_Take], batch: WriteBatch
-    ) -> tuple[list[_Result], set[int], list[_Take]]:
+    def _decide(self, batch: WriteBatch, asked: Sequence[Incoming | Again]) -> list[Answer]:
         """Write a batch, with what is decided about rows that may be known.
 
         Returns:
-            The decisions; the rows that another run had before; and those of the takes that are
-            to be decided again, since their rows are among them.
+            The answers for its new rows, and then for those.
         """
-        decisions = self._decisions(batch)
-        answers = decisions.answer([take[2] for take in takes]) if takes else []
+        decisions = Decisions(
+            self._storage, self._state, batch, self._again, exact_keys=self._exact_keys
+        )
+        decided = decisions.answer(asked) if asked else []
         lost = decisions.write() if batch else set()
         decisions.apply(lost)
-        results: list[_Result] = []
-        beaten: list[_Take] = []
-        for (waiter, token, one, behind), answer in zip(takes, answers, strict=True):
-            if answer is None:
-                assert isinstance(one, Again)
-                problem = trouble(self.path, f"it has no row {one.row}")
-                results.append((waiter, token, None, problem, behind))
-            elif answer.row not in lost:
-                results.append((waiter, token, answer, None, behind))
-            else:
-                one = one._replace(new=False) if isinstance(one, Incoming) else one
-                beaten.append((waiter, token, one, behind))
-        return results, lost, beaten
+        rows, width, job_id = batch.rows, WriteBatch.ROW, self._storage.job.job_id
+        answers: list[Answer] = [
+            Decision("send", row, reference_of(job_id, key, digest), 1, State.UNKNOWN)
+            for row, key, digest in zip(rows[::width], rows[1::width], rows[3::width], strict=True)
+        ]
+        new = len(answers)
+        answers += decided
+        if lost:  # another run had these rows before: they are decided like any other
+            beaten = [
+                at
+                for at, answer in enumerate(answers)
+                if isinstance(answer, Decision) and answer.row in lost
+            ]
+            once_more: list[Incoming | Again] = []
+            for at in beaten:
+                if at < new:
+                    _, key, line, digest, payload, *_ = rows[at * width : (at + 1) * width]
+                    identity = Identity(key, digest, line)
+                    once_more.append(Incoming(identity, payload or None, batch.at))
+                else:
+                    one = asked[at - new]
+                    once_more.append(one._replace(new=False) if isinstance(one, Incoming) else one)
+            found = self._decide(WriteBatch(batch.at), once_more)
+            for at, answer in zip(beaten, found, strict=True):
+                answers[at] = answer
+        return answers
 
-    def _beaten(self, batch: WriteBatch, lost: set[int]) -> Iterator[_Take]:
-        """New rows that another run had before: they are decided like any other."""
-        assert self._on_decided is not None, "no listener"
-        for at in range(0, len(batch.rows), WriteBatch.ROW):
-            row, key, line, digest, payload, _, token = batch.rows[at : at + WriteBatch.ROW]
-            if row in lost:
-                one = Incoming(Identity(key, digest, line), payload or None, batch.at)
-                yield self._on_decided, token, one, 0
+    @staticmethod
+    def _in_order(
+        places: Sequence[tuple[int, int]],
+        tokens: Sequence[Any],
+        answers: Sequence[Answer],
+        done: list[_Done],
+    ) -> tuple[list[Any], list[Answer]]:
+        """The answers in the order of the rows; those that one coroutine waits for are done."""
+        kept: tuple[list[Any], list[Answer]] = [], []
+        for place in sorted(range(len(tokens)), key=places.__getitem__):
+            token, answer = tokens[place], answers[place]
+            if not isinstance(token, _Waiter):
+                kept[0].append(token)
+                kept[1].append(answer)
+            elif isinstance(answer, JournalError):
+                done.append((token, None, answer))
+            else:
+                done.append((token, answer, None))
+        return kept
 
     def _call_all(self, batch: _Batch) -> bool:
         for pace, change in batch.paces:
@@ -720,7 +699,7 @@ class Journal:
                 found = self._storage.change_pace(change)
             except BaseException as error:
                 failure = error
-            if not self._post([_result(pace, found, failure)]):
+            if not self._post([(pace, found, failure)]):
                 return False
         for future, function in batch.calls:
             value, problem = None, None
@@ -730,7 +709,7 @@ class Journal:
                 problem = error
                 if self._storage.broken is not None:
                     problem = same_again(self._break(self._storage.broken))
-            if not self._post([_result(future, value, problem)]):
+            if not self._post([(future, value, problem)]):
                 return False
         return True
 
@@ -738,7 +717,9 @@ class Journal:
         while True:
             try:
                 with self._storage.transaction():
-                    decisions = self._decisions(WriteBatch(self._now()))
+                    decisions = Decisions(
+                        self._storage, self._state, WriteBatch(self._now()), self._again
+                    )
                     session = Session(self._storage, decisions)
                     value = function(session)
                     session.flush()
@@ -773,17 +754,18 @@ class Journal:
 
     def _post(
         self,
-        results: Sequence[_Result],
-        begun: _Begun = ((), ()),
+        done: Sequence[_Done] = (),
+        tokens: Sequence[Any] = (),
+        answers: Sequence[Answer] = (),
         ended: Sequence[Any] = (),
         problem: JournalError | None = None,
     ) -> bool:
         """Wake the loop, once for all of these. False if it is gone."""
         try:
-            self._loop.call_soon_threadsafe(self._deliver, results, begun, ended, problem)
+            self._loop.call_soon_threadsafe(self._deliver, done, tokens, answers, ended, problem)
         except RuntimeError:
             # The loop is closed: what was decided will not be sent.
-            for _, _, value, _, _ in results:
+            for value in (*answers, *(value for _, value, _ in done)):
                 if isinstance(value, Decision) and value.action == "send":
                     self._batch.not_sent(value.row, value.attempt)
             return False
@@ -800,9 +782,8 @@ class Journal:
                 left.at = self._now()
                 left.rows = []  # they will not be sent
                 if left:
-                    decisions = self._decisions(left)
                     with suppress(_RunOver):
-                        decisions.apply(decisions.write())
+                        self._decide(left, ())
                 storage.end(state.kinds)
             else:
                 storage.close()
@@ -812,7 +793,7 @@ class Journal:
         finally:
             atexit.unregister(self._at_exit)
             self._closing = True
-            self._post([_result(self._ended)])
+            self._post([(self._ended, None, None)])
 
     def _at_exit(self) -> None:
         try:
@@ -823,12 +804,6 @@ class Journal:
             self._stop()
         if self._pid == os.getpid():
             self._thread.join(_AT_EXIT)
-
-
-def _result(
-    waiter: asyncio.Future[Any], value: Any = None, error: BaseException | None = None
-) -> _Result:
-    return waiter, None, value, error, 0
 
 
 def _ignore(future: asyncio.Future[Any]) -> None:

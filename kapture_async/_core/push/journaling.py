@@ -18,11 +18,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from attrs import evolve
 
 from ..errors import HelpdeskError, InvalidInputError, JournalError
-from ..journal.errors import same_again
 from ..journal.records import Decision, Identity, entry_of, is_name
-from ..journal.reference import digest_of, reference_of
-from ..journal.traits import traits_of
-from ..journal.writer import Journal
+from ..journal.reference import digest_of
+from ..journal.writer import Answer, Journal
 from ..outcome import Outcome
 from ..reconcile.lookup import LookupMethods
 from .ahead import LOOKED_UP, RowsAhead
@@ -84,7 +82,6 @@ class JournalBridge(Generic[R]):
         self._source = SourceFile()
         self._is_open = False
         self._payloads = True
-        self._job_id = ""
         self._shared = False
         self._keys = KeyCheck(self)
         self._screening = Screening(self)
@@ -125,11 +122,11 @@ class JournalBridge(Generic[R]):
     def use(self, journal: Journal) -> None:
         """:meth:`open` with a journal that is open."""
         self.journal, self._is_open = journal, True
-        self._job_id, self._payloads = journal.job.job_id, journal.job.payloads
+        self._payloads = journal.job.payloads
         self._shared = journal.shared
         self._keys.probing = journal.has_older_keys and not self.settings.new_keys
         journal.on_notice = self.notice
-        journal.listen(self._have_begun, self._push._written, self._is_elsewhere)
+        journal.listen(self._answered, self._push._written)
 
     def notice(self, words: str) -> None:
         """Tell a person something before rows are sent."""
@@ -212,25 +209,66 @@ class JournalBridge(Generic[R]):
         for row in self.ahead.left():
             self._push._end_alone(row)
 
-    def _have_begun(
-        self,
-        rows: Sequence[InFlightRow[R]],
-        entries: Sequence[int],
-        problem: JournalError | None,
-    ) -> None:
-        """Rows that shared a commit: each of them may be sent, or none."""
-        if problem is not None:
-            for row in rows:
-                row.last = same_again(problem)
-                self._decided(row)
+    def _answered(self, rows: Sequence[InFlightRow[R]], answers: Sequence[Answer]) -> None:
+        """What the journal says of rows: each is written down and may be sent, or need not be."""
+        ready: list[InFlightRow[R]] = []
+        for row, answer in zip(rows, answers, strict=True):
+            looked = row.looking
+            if looked:
+                row.looking = False
+                self.ahead.looking -= 1
+            if isinstance(answer, JournalError):
+                row.last = answer
+            elif row.last is not None:  # it was refused
+                if answer.action == "done":  # corrected, sent as another
+                    row.known = answer
+            elif answer.action == "send":
+                if self._mark(row, answer) and not self._left:
+                    ready.append(row)
+                    continue
+            elif answer.action == "new":
+                if not self._left:
+                    self._begin_new(row, looked=looked)
+                    continue
+            elif answer.action != "held" or self._left or not self._keys.hold_back(row, answer.row):
+                row.known = answer
+            else:
+                continue
+            self._decided(row)
+        if ready:
+            self.ahead.put(ready)
+
+    def _begin_new(self, row: InFlightRow[R], *, looked: bool) -> None:
+        """A row of which the journal was only asked, and that it would have sent."""
+        if not looked:
+            self._keys.probe(row, digest_of(self.codec.pack(row.ready)))
             return
-        for row, entry in zip(rows, entries, strict=True):
-            row.entry, row.attempt = entry, 1
-        if self._left:
-            for row in rows:
-                self._decided(row)
+        row.looked_up = True
+        if self._reading:  # the source may wait for this very row before it gives another
+            self.begin(row)
         else:
-            self.ahead.put(rows)
+            self.unsent.append(row)
+            self.ahead.take_out()
+
+    def _mark(self, row: InFlightRow[R], answer: Decision) -> bool:
+        """Put its reference into a row. If that fails, it is not sent."""
+        try:
+            row.reference = answer.reference
+            row.value = self.codec.mark(row.ready, row.reference)
+        except Exception as error:
+            problem = row.last = problem_of(error)
+            self.journal.end(
+                None,
+                answer.row,
+                answer.attempt,
+                "not_sent",
+                error=type(problem).__name__,
+                words=str(problem),
+            )
+            return False
+        row.ready = None
+        row.entry, row.attempt = answer.row, answer.attempt
+        return True
 
     def _decided(self, row: InFlightRow[R]) -> None:
         """A row is written down, and is to be sent; or it needs no worker."""
@@ -249,7 +287,7 @@ class JournalBridge(Generic[R]):
 
     def begin(self, row: InFlightRow[R]) -> None:
         """Ask whether a row may be sent, without waiting for the answer."""
-        codec, journal, value, problem = self.codec, self.journal, row.value, row.problem
+        codec, value, problem = self.codec, row.value, row.problem
         if row.found is not None and (error := self._screening.unsettled(row)) is not None:
             self.give_up(row, error)
             return
@@ -258,43 +296,30 @@ class JournalBridge(Generic[R]):
             return
         try:
             if problem is None:
-                ready = codec.ready(value)
-                packed = codec.pack(ready)
-                key, digest = row.own_key, digest_of(packed)
+                if row.ready is None:
+                    row.ready = codec.ready(value)
+                packed = codec.pack(row.ready)
+                key = row.own_key
                 if key is not None and type(key) is not str:
                     key = row.own_key = plain_key(key)
                 if self._shared:
                     check_shared(key)
                 replaces = None
                 if isinstance(row.row, Row) and row.row.entry is not None:
-                    replaces = entry_of(row.row.entry, journal.job)
-                new = journal.claim(key, digest)
-                probe = self._keys.probing and key is not None
-                if new and probe:
-                    self._keys.probe(row, digest)
-                    return
-                must_take = self._screening.search is not None or replaces is not None
-                if not new and not must_take and not row.looked_up:
-                    identity = Identity(key, digest, row.line)
-                    journal.take(identity, None, self._has_looked, row, look=True)
+                    replaces = entry_of(row.row.entry, self.journal.job)
+                look = not row.looked_up and replaces is None and self._screening.search is None
+                new = self.journal.submit(
+                    row,
+                    Identity(key, digest_of(packed), row.line),
+                    packed,
+                    sighted=row.found,
+                    replaces=replaces,
+                    probe=key is not None and self._keys.probing,
+                    look=look,
+                )
+                if look and not new:
+                    row.looking = True
                     self.ahead.looking += 1
-                    return
-                if not new or must_take:
-                    journal.take(
-                        Identity(key, digest, row.line),
-                        packed,
-                        self._has_decided,
-                        (row, ready),
-                        new=new,
-                        sighted=row.found,
-                        replaces=replaces,
-                        probe=probe,
-                    )
-                    return
-                row.reference = reference_of(self._job_id, key, digest)
-                row.value = codec.mark(ready, row.reference)
-                payload = packed if self._payloads else b""
-                journal.begin(key, digest, row.line, payload, row, traits_of(packed))
                 return
         except JournalError as error:
             self.give_up(row, error)
@@ -306,76 +331,14 @@ class JournalBridge(Generic[R]):
     def _begin_again(self, row: InFlightRow[R], value: Held | HeldBack) -> None:
         """A row that the journal has: whatever is wrong with it, it stays as it is there."""
         try:
-            ready = value.ready if isinstance(value, HeldBack) else self.codec.unpack(value.payload)
-            self.journal.take_again(value.row, self._has_decided, (row, ready), sighted=row.found)
+            if isinstance(value, Held):
+                row.ready = self.codec.unpack(value.payload)
+            self.journal.submit(row, value.row, sighted=row.found)
         except HelpdeskError as error:
             self.give_up(row, error.with_traceback(None))
         except Exception as error:
             words = f"the journal's data of it cannot be read ({type(error).__name__})"
             self.give_up(row, InvalidInputError(words))
-
-    def _has_looked(
-        self, row: InFlightRow[R], decided: Decision | None, error: JournalError | None
-    ) -> None:
-        self.ahead.looking -= 1
-        if decided is not None and decided.action == "new" and not self._left:
-            row.looked_up = True
-            if self._reading:  # the source may wait for this very row before it gives another
-                self.begin(row)
-                return
-            self.unsent.append(row)
-            self.ahead.take_out()
-            return
-        row.last = error
-        if decided is not None and decided.action != "new":
-            row.known = decided
-        self._decided(row)
-
-    def _has_decided(
-        self,
-        begun: tuple[InFlightRow[R], Any],
-        decided: Decision | None,
-        error: JournalError | None,
-    ) -> None:
-        row, ready = begun
-        if decided is None:
-            row.last = error
-        elif decided.action == "new":
-            self._keys.probe(row, digest_of(self.codec.pack(ready)))
-            return
-        elif decided.action == "held" and self._keys.hold_back(row, decided.row, ready):
-            return
-        elif decided.action != "send":
-            row.known = decided
-        else:
-            try:
-                row.reference = decided.reference
-                row.value = self.codec.mark(ready, row.reference)
-            except Exception as failure:
-                problem = row.last = problem_of(failure)
-                self.journal.end(
-                    None,
-                    decided.row,
-                    decided.attempt,
-                    "not_sent",
-                    error=type(problem).__name__,
-                    words=str(problem),
-                )
-            else:
-                row.entry, row.attempt = decided.row, decided.attempt
-        self._decided(row)
-
-    def _is_elsewhere(
-        self, row: InFlightRow[R], decided: Decision | None, error: JournalError | None
-    ) -> None:
-        """A row that seemed to be new, and that another run had before."""
-        if decided is None:
-            row.last = error
-        elif decided.action == "send":  # it carries its reference, which is that of its key
-            row.entry, row.attempt = decided.row, decided.attempt
-        else:
-            row.known = decided
-        self._decided(row)
 
     def _refuse(self, row: InFlightRow[R], problem: InvalidInputError) -> None:
         """Note a row that cannot be sent as it is.
@@ -398,27 +361,15 @@ class JournalBridge(Generic[R]):
             with suppress(InvalidInputError):
                 replaces = entry_of(given.entry, journal.job)
         try:
-            new = journal.claim(identity.key, identity.digest)
-            journal.take(
+            journal.submit(
+                row,
                 identity,
                 rest_of(row) if self._payloads else None,
-                self._has_refused,
-                row,
                 refusal=(type(problem).__name__, problem.message[:_WORDS]),
-                new=new,
                 replaces=replaces,
             )
         except JournalError as error:
             self.give_up(row, error)
-
-    def _has_refused(
-        self, row: InFlightRow[R], decided: Decision | None, error: JournalError | None
-    ) -> None:
-        if error is not None:
-            row.last = error
-        elif decided is not None and decided.action == "done":  # corrected, sent as another
-            row.known = decided
-        self._decided(row)
 
     # --- a row ends -----------------------------------------------------------------------------
 
@@ -461,7 +412,7 @@ class JournalBridge(Generic[R]):
         Raises:
             JournalError: the journal failed: the row must not be sent.
         """
-        decided = await self.journal.attempt_again(row.deferred)
+        decided = await self.journal.submit_and_wait(row.deferred)
         if decided.action != "send":
             row.known = decided
             return False

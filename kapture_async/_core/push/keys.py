@@ -55,10 +55,6 @@ class HeldBack(NamedTuple):
     earlier key?"""
 
     row: int
-    ready: Any
-
-    def __repr__(self) -> str:
-        return f"<HeldBack row {self.row}>"  # the content is the caller's
 
 
 class KeyCheck:
@@ -80,11 +76,11 @@ class KeyCheck:
         self._held_back: list[InFlightRow[Any]] = []
         self.released: deque[InFlightRow[Any]] = deque()
 
-    def hold_back(self, row: InFlightRow[Any], number: int, ready: Any) -> bool:
+    def hold_back(self, row: InFlightRow[Any], number: int) -> bool:
         """Have a row wait for the end of the source. False if too many do already."""
         if len(self._held_back) >= _HELD_BACK:
             return False
-        row.value = HeldBack(number, ready)
+        row.value = HeldBack(number)
         self._held_back.append(row)
         self._bridge.set_aside()
         return True

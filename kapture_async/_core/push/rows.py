@@ -116,6 +116,8 @@ class InFlightRow(Generic[R]):
         result: what the call returned.
         last: how the last try ended, if not well.
         known: what the journal knows of it, if it is not to be sent.
+        ready: what is sent, without its reference, until the journal has said whether it may be.
+        looking: the journal is only being asked about it.
         looked_up: the journal was asked about it, and it may be sent.
         entry: its row in the journal, once its intent is there, or on its way.
         attempt: the number of that intent.
@@ -148,9 +150,11 @@ class InFlightRow(Generic[R]):
         "last",
         "line",
         "looked_up",
+        "looking",
         "number",
         "own_key",
         "problem",
+        "ready",
         "reference",
         "result",
         "row",
@@ -180,7 +184,8 @@ class InFlightRow(Generic[R]):
         self.result: R = NOTHING
         self.last: HelpdeskError | None = None
         self.known: Decision | None = None
-        self.looked_up = False
+        self.ready: Any = None
+        self.looking = self.looked_up = False
         self.entry: int | None = None
         self.attempt: int = 0
         self.deferred: int = 0
@@ -204,7 +209,7 @@ class InFlightRow(Generic[R]):
     def outcome(self, now: Callable[[], float]) -> AnyOutcome[R]:
         """Its outcome, once it was tried for the last time; its content is that of the outcome."""
         row, result = self.row, self.result
-        self.row = self.value = None
+        self.row = self.value = self.ready = None
         self.result = NOTHING
         if result is not NOTHING:
             return Accepted(

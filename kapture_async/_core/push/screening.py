@@ -157,7 +157,7 @@ class Screening:
         references = await self._bridge.journal.call(lambda session: session.goes_as(numbers))
         pack = self._bridge.codec.pack
         return {
-            row: PendingRow(row.own_key, row.line, reference, pack(row.value.ready))
+            row: PendingRow(row.own_key, row.line, reference, pack(row.ready))
             for row, reference in zip(held, references, strict=True)
         }
 

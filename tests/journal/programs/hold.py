@@ -22,10 +22,8 @@ JOB = Job(
 async def main() -> None:
     journal = await Journal.open(sys.argv[1], job=JOB, now=time.time)
     for number in range(int(sys.argv[2])):
-        done = asyncio.Event()
         identity = Identity(f"held-{number}", digest_of(b"x"))
-        journal.take(identity, b"x" * 500, lambda token, decided, error, done=done: done.set())
-        await done.wait()
+        await journal.submit_and_wait(identity, b"x" * 500)
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
     await journal.aclose()

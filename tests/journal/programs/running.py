@@ -11,7 +11,7 @@ import sys
 import threading
 from typing import Any
 
-from kapture_async._core.journal.records import Job
+from kapture_async._core.journal.records import Identity, Job
 from kapture_async._core.journal.reference import digest_of
 from kapture_async._core.journal.writer import Journal
 
@@ -21,22 +21,21 @@ ENOUGH = 300
 begun = threading.Semaphore(0)
 
 
-def told(names: Any, rows: Any, problem: Any) -> None:
-    if problem is None:
-        os.write(1, "".join(f"{name}\n" for name in names).encode())
-        begun.release(len(names))
+def told(names: Any, answers: Any) -> None:
+    assert all(answer.action == "send" for answer in answers), answers
+    os.write(1, "".join(f"{name}\n" for name in names).encode())
+    begun.release(len(names))
 
 
 async def push() -> None:
     journal = await Journal.open(sys.argv[1], job=JOB, to_push=True)
-    journal.listen(told, lambda tokens, problem: None, lambda token, decided, error: None)
+    journal.listen(told, lambda tokens, problem: None)
     number = 0
     while True:
         for _ in range(7):
             number += 1
             name, body = f"row-{number}", b"x" * (number % 50)
-            if journal.claim(name, digest_of(body)):
-                journal.begin(name, digest_of(body), None, body, name)
+            journal.submit(name, Identity(name, digest_of(body)), body)
         await asyncio.sleep(0)
 
 
