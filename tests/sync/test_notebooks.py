@@ -59,5 +59,17 @@ def test_elsewhere_each_place_warns_once() -> None:
         assert asyncio.run(warned(thrice)) == 1
 
 
+def test_the_warning_names_the_client() -> None:
+    async def enter() -> None:
+        with (
+            KaptureEmulator().in_thread() as emulator,
+            pytest.warns(SyncInAsyncWarning, match=r"^KaptureClient\.__aenter__ was called"),
+            SyncKaptureClient(**settings(emulator)),
+        ):
+            pass
+
+    asyncio.run(enter())
+
+
 def settings(emulator: KaptureEmulator) -> dict[str, Any]:
     return {"base_url": emulator.url, "token": emulator.token}

@@ -540,6 +540,7 @@ def _warn_in_async(what: str, async_name: str, hidden_module: str) -> None:
     site = (frame.f_code.co_filename, frame.f_lineno) if frame is not None else ("", 0)
     if site in _warned or _in_notebook(frame):
         return
+    what = what.replace("BaseClient", async_name)
     warnings.warn(
         f"{what} was called through its sync client in a thread whose event loop is running; "
         f"that event loop stands still until the call is done. Use {async_name} there, with "
