@@ -14,7 +14,7 @@ from .errors import ClientStateError, ConfigurationError
 
 T = TypeVar("T")
 
-_GEVENT = ("thread", "threading", "socket", "select", "selectors")
+_GEVENT = ("thread", "threading", "socket", "select", "selectors", "queue")  # by which threads wait
 _EVENTLET = ("thread", "socket", "select")
 
 

@@ -32,7 +32,10 @@ def pretend(monkeypatch: pytest.MonkeyPatch, library: str, part: str) -> None:
 
 @pytest.mark.parametrize(
     ("library", "part"),
-    [("gevent", "threading"), ("gevent", "socket"), ("eventlet", "thread"), ("eventlet", "socket")],
+    [
+        *(("gevent", "threading"), ("gevent", "socket"), ("gevent", "queue")),
+        *(("eventlet", "thread"), ("eventlet", "socket")),
+    ],
 )
 @pytest.mark.parametrize(("kind", "settings"), CLIENTS)
 def test_green_threads_are_refused(
