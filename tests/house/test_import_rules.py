@@ -119,7 +119,8 @@ def test_kapture_does_not_know_support() -> None:
 
 
 def test_only_the_transport_imports_aiohttp() -> None:
-    rooms = ("aiohttp_errors", "aiohttp_internals", "direct_wire", "session", "session_wire")
+    rooms = ("aiohttp_errors", "aiohttp_internals", "connection", "direct_wire")
+    rooms += ("session", "session_wire")
     allowed = {f"kapture_async._core.transport.{name}" for name in rooms}
     allowed.add("kapture_async._core.ui.server")  # the server of the page, no client
     for module, imports in IMPORTS_AT_RUN_TIME.items():
@@ -233,7 +234,9 @@ LAYERS = [
     ["kapture_async._core.transport.direct_wire"],
     ["kapture_async._core.transport.session_wire"],
     ["kapture_async._core.transport.session", "kapture_async._core.transport.aiohttp_errors"],
+    ["kapture_async._core.transport.connection"],
     ["kapture_async._core.transport.aiohttp_internals"],
+    ["kapture_async._core.transport.usual_answer"],
     [
         *("kapture_async._core.transport.streaming", "kapture_async._core.transport.failures"),
         "kapture_async._core.transport.answer",

@@ -14,8 +14,14 @@ import pytest
 from aiohttp.client_proto import ResponseHandler
 
 from kapture_async import ConfigurationError, KaptureClient, OutcomeUnknownError, RetryPolicy
-from kapture_async._core.transport import aiohttp_internals, direct_wire, session_wire
+from kapture_async._core.transport import (
+    aiohttp_internals,
+    connection,
+    direct_wire,
+    session_wire,
+)
 from kapture_async._core.transport.session import KEPT_FOR
+from kapture_async._core.transport.usual_answer import usual_answer
 from kapture_async.testing import KaptureEmulator
 from support_async import SupportClient
 
@@ -246,6 +252,38 @@ async def test_a_header_that_cannot_be_written_goes_the_other_way(
     monkeypatch.setattr(direct_wire, "_NOT_IN_HEAD", direct_wire.re.compile("POST"))
     await client.tickets.add(title="one")
     assert taken == {"session": 1}
+
+
+async def test_aiohttp_reads_what_comes_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A usual answer, then one that comes in two pieces, then a usual one: on one connection."""
+    looks: list[bool] = []
+    connections = 0
+
+    def look(data: bytes) -> Any:
+        found = usual_answer(data)
+        looks.append(found is not None)
+        return found
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        for number in (1, 2, 3):
+            await read_request(reader)
+            whole = ok(number)
+            if number == 2:
+                writer.write(whole[:30])
+                await writer.drain()
+                while len(looks) < 2:
+                    await asyncio.sleep(0)
+                whole = whole[30:]
+            writer.write(whole)
+
+    monkeypatch.setattr(connection, "usual_answer", look)
+    async with serving(handler) as url, KaptureClient(base_url=url, token="t") as client:
+        for number in (1, 2, 3):
+            assert (await client.tickets.add(title="one")).ticket_id == str(number)
+    assert looks == [True, False, True]
+    assert connections == 1
 
 
 # --- idle connections ---------------------------------------------------------------------------

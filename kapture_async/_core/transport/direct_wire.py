@@ -14,11 +14,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import select
 import weakref
 from collections.abc import Awaitable, Callable
 from math import inf
-from typing import Any
 
 import aiohttp
 from yarl import URL
@@ -26,19 +24,10 @@ from yarl import URL
 from ..phase import Phase
 from . import aiohttp_internals
 from .aiohttp_errors import NOT_IN_TIME, failure_of, is_closed, silence
-from .aiohttp_internals import (
-    Lease,
-    connect,
-    expect_answer,
-    expect_nothing,
-    knock_request,
-    listener,
-    mark_used,
-    read_in_small_pieces,
-    whole_body,
-)
+from .aiohttp_internals import connect, knock_request, listener, whole_body
 from .answer import ArrivingBody, never_whole, read_body, too_large
 from .call_state import HELD, CallState, Failure, OpenAnswer, may_send
+from .connection import Connection
 from .request import JSON, Body, RawReply
 from .session import (
     KEPT_FOR,
@@ -59,60 +48,8 @@ logger = logging.getLogger("kapture_async.transport")
 _LARGEST = 64 * 1024
 """Bytes of the largest body that leaves in one write. A larger one may be refused on its way."""
 
+_EARLY = Failure("lost", "the service answered before it had the whole request")
 _NOT_IN_HEAD = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_CAN_POLL = hasattr(select, "poll")
-
-
-class Connection:
-    """An open connection, in use or idle.
-
-    Attributes:
-        lease: the connector's own.
-        protocol: reads the answers.
-        transport: sends the bytes.
-        content: the body of an answer that is arriving.
-        used: a request went out on it before.
-        idle_since: by the loop's clock.
-    """
-
-    __slots__ = ("_poll", "content", "idle_since", "lease", "protocol", "transport", "used")
-
-    def __init__(self, lease: Lease) -> None:
-        self.lease = lease
-        self.protocol = protocol = lease.protocol
-        assert protocol.transport is not None
-        self.transport: asyncio.Transport = protocol.transport
-        read_in_small_pieces(self.transport)
-        self.used = mark_used(protocol)  # a large body may have left on it, through the session
-        self.content: aiohttp.StreamReader | None = None
-        self.idle_since = 0.0
-        socket = self.transport.get_extra_info("socket")
-        self._poll: Any = None
-        if _CAN_POLL and socket is not None:
-            self._poll = select.poll()
-            self._poll.register(socket.fileno(), select.POLLIN)
-
-    def is_clean(self) -> bool:
-        """Whether it is open, and nothing came on it that nobody asked for."""
-        return not (self.protocol.should_close or self.transport.is_closing())
-
-    def has_news(self) -> bool:
-        """Whether something arrived that the loop has not read yet, be it the end."""
-        return self._poll is not None and bool(self._poll.poll(0))
-
-    def close(self) -> None:
-        """Close it in good order. May be called again."""
-        self._poll = None
-        self.lease.close()
-
-    def abort(self) -> None:
-        """Close it at once: what is still in its buffers is of no use."""
-        self._poll = None
-        self.transport.abort()
-        self.lease.close()
-        if self.content is not None and not self.content.is_eof():
-            # A protocol that was closed does not tell whoever waits for the rest of a body.
-            self.content.set_exception(aiohttp.ClientConnectionError("closed"))
 
 
 class DirectWire:
@@ -172,7 +109,7 @@ class DirectWire:
         for connection in idle:
             connection.close()
         for connection in self._busy:
-            connection.protocol.force_close()
+            connection.spoiled = True
         self._by_session.drop_connections(host)
 
     def abort(self) -> None:
@@ -193,13 +130,10 @@ class DirectWire:
         connection: Connection | None = None
         whole = reused = False
         try:
+            now = call.now()
             # Writes only, as a read can be sent again.
-            fresh = (
-                self._kept.avoided_until > 0
-                and body is not None
-                and call.now() < self._kept.avoided_until
-            )
-            connection = None if fresh else self._take()
+            fresh = body is not None and now < self._kept.avoided_until
+            connection = None if fresh else self._take(now)
             if connection is not None and connection.has_news():
                 connection = await self._listen(connection)
             if connection is None:
@@ -209,13 +143,15 @@ class DirectWire:
                     return NOT_IN_TIME
             self._busy.add(connection)
             reused, connection.used = connection.used, True
-            protocol = connection.protocol
-            silent = template.options.timeout.read if is_file is not None else None
-            expect_answer(
-                protocol, skip_payload=template.operation.method == "HEAD", silence=silent
-            )
+            handler, waiter, silent = connection.handler, None, None
+            if is_file is None and body is not None:
+                waiter = connection.expect()
+            else:
+                silent = template.options.timeout.read if is_file is not None else None
+                skip_payload = template.operation.method == "HEAD"
+                connection.expect_by_handler(skip_payload=skip_payload, silence=silent)
             if fresh:
-                protocol.force_close()  # after the answer
+                connection.spoiled = True  # so that it is closed after the answer
             data = _message(template.head, body)
             # Nothing may wait between this and the first byte.
             permitted = None if body is None else may_send.get()
@@ -227,11 +163,23 @@ class DirectWire:
             call.phase = Phase.SENT
             call.note_activity()  # from now on an answer is due
             if silent is not None:
-                protocol.start_timeout()
-            message, content = await protocol.read()
+                handler.start_timeout()
+            if waiter is not None:
+                usual = await waiter
+                if usual is not None:
+                    call.phase = Phase.RECEIVING
+                    call.status, fields, all_of_it = usual
+                    whole = True
+                    if len(all_of_it) > cap:
+                        return too_large(cap)
+                    if connection.transport.get_write_buffer_size():
+                        connection.spoiled = True  # it has not read the rest, and will close
+                        return _EARLY
+                    return RawReply(status=call.status, headers=fields, body=all_of_it)
+            message, content = await handler.read()
             while message.code < 200 and message.code != 101:
                 call.note_activity()
-                message, content = await protocol.read()
+                message, content = await handler.read()
             call.phase = Phase.RECEIVING
             call.status = status = message.code
             headers = message.headers
@@ -239,7 +187,7 @@ class DirectWire:
             early = connection.transport.get_write_buffer_size() > 0
             if early:
                 # It has not read the rest, and will close, whatever it says.
-                protocol.force_close()
+                connection.spoiled = True
             if is_file is not None and is_file(status, headers):
                 by_itself = isinstance(is_file, SelfDelimiting)
                 problem = None if by_itself else never_whole(headers, cap)
@@ -262,7 +210,7 @@ class DirectWire:
             if found is None:
                 return too_large(cap)
             if early and status < 300:
-                return Failure("lost", "the service answered before it had the whole request")
+                return _EARLY
             return RawReply(status=status, headers=headers, body=found)
         except Exception as error:
             watched = reused and body is not None and call.phase < Phase.RECEIVING
@@ -279,12 +227,12 @@ class DirectWire:
             if connection is not None:
                 self._release(connection, whole)
 
-    def _take(self) -> Connection | None:
+    def _take(self, now: float) -> Connection | None:
         """The idle connection that was used last, if there is one that can be used again."""
         idle = self._idle
         while idle:
             connection = idle.pop()
-            if connection.is_clean() and self._loop.time() - connection.idle_since <= KEPT_FOR:
+            if not connection.spoiled and now - connection.idle_since <= KEPT_FOR:
                 return connection
             connection.close()
         return None
@@ -298,7 +246,7 @@ class DirectWire:
             try:
                 for _ in range(3):  # the loop looks after one turn, and reads in the next
                     await asyncio.sleep(0)
-                    if not connection.is_clean():
+                    if connection.spoiled:
                         break
                     if not connection.has_news():
                         return connection
@@ -306,7 +254,7 @@ class DirectWire:
                 connection.close()
                 raise
             connection.close()
-            connection = self._take()
+            connection = self._take(self._loop.time())
             if connection is not None and not connection.has_news():
                 return connection
         return None
@@ -314,9 +262,9 @@ class DirectWire:
     async def _connect(self, template: RequestTemplate, *, fresh: bool) -> Connection:
         limits = client_timeout(template.options.timeout, silence=False)
         while True:
-            connection = Connection(await connect(self._connector, self._knock, limits))
+            connection = Connection(await connect(self._connector, self._knock, limits), self._loop)
             # It may come from the session's own pool.
-            if connection.is_clean() and not (fresh and connection.used):
+            if not connection.spoiled and not (fresh and connection.used):
                 return connection
             connection.close()
 
@@ -326,15 +274,12 @@ class DirectWire:
         if not whole:
             connection.abort()
             return
-        connection.content = None
-        if not self._keeps or not connection.is_clean() or self._connector.closed:
-            connection.close()
-        else:
-            expect_nothing(connection.protocol)
-            connection.idle_since = self._loop.time()
+        if connection.expect_nothing(self._loop.time()) and self._keeps:
             self._idle.append(connection)
             if self._sweeping is None:
                 self._sweep_later()
+        else:
+            connection.close()
 
     def _sweep_later(self) -> None:
         self._sweeping = self._loop.call_later(KEPT_FOR, _sweep, weakref.ref(self))
@@ -345,7 +290,7 @@ class DirectWire:
         oldest = self._loop.time() - KEPT_FOR
         idle, self._idle = self._idle, []
         for connection in idle:
-            if connection.idle_since > oldest and connection.is_clean():
+            if connection.idle_since > oldest and not connection.spoiled:
                 self._idle.append(connection)
             else:
                 connection.close()
