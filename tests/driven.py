@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from kapture_async import JournalError
 from kapture_async._core.journal.records import LATER, Counts, Decision, Identity, Job
 from kapture_async._core.journal.session import Session
-from kapture_async._core.journal.writer import Answer, Journal
+from kapture_async._core.journal.thread import Answer
+from kapture_async._core.journal.writer import Journal
 
 T = TypeVar("T")
 

@@ -132,7 +132,7 @@ STORAGES = [
     *("kapture_async._core.journal.sqlite", "kapture_async._core.journal.postgres"),
     "kapture_async._core.reconcile.seen_tickets",  # a temporary database, for one lookup
 ]
-CHOOSES = "kapture_async._core.journal.storages"
+CHOOSES = "kapture_async._core.journal.address"
 """Chooses the storage of a journal, and so may name them."""
 SQL = re.compile(
     r"\b(SELECT\s.+\sFROM|INSERT\s+(OR\s+\w+\s+)?INTO|DELETE\s+FROM|UPDATE\s+\w+\s+SET"

@@ -13,12 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kapture_async import InvalidInputError, JournalError
-from kapture_async._core.journal.keys import SeenNames
 from kapture_async._core.journal.reader import ReadJournal
 from kapture_async._core.journal.records import Counts, Identity, Job, State
-from kapture_async._core.journal.reference import digest_of
+from kapture_async._core.journal.reference import digest_of, traits_of
+from kapture_async._core.journal.run_state import SeenNames
 from kapture_async._core.journal.session import Session
-from kapture_async._core.journal.traits import traits_of
 from kapture_async._core.journal.writer import Journal
 
 from ..driven import Driven, Pusher, sql

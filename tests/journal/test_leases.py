@@ -70,7 +70,7 @@ class Process:
 
 def may_send(process: Process, now: float) -> bool:
     """The rule itself, as the model has it: the lease is longer than a call."""
-    storage = process.driven.journal._storage
+    storage = process.driven.journal._thread.storage
     assert isinstance(storage, PostgresStorage)
     return now < storage.lease._send_until and not storage.lease.over
 
@@ -109,7 +109,7 @@ class Lives(RuleBasedStateMachine):
     # --- time: leases by the model's clock, in the database and in each process
 
     def storage(self, process: Process) -> PostgresStorage:
-        storage = process.driven.journal._storage
+        storage = process.driven.journal._thread.storage
         assert isinstance(storage, PostgresStorage)
         return storage
 

@@ -13,14 +13,21 @@ import psycopg
 import pytest
 
 from kapture_async import JournalError
-from kapture_async._core.journal.address import Address, MaskedURL, next_job, stem_of, with_job
+from kapture_async._core.journal.address import (
+    Address,
+    MaskedURL,
+    exists,
+    next_job,
+    put_source,
+    stem_of,
+    with_job,
+)
 from kapture_async._core.journal.postgres import lease as lease_module
 from kapture_async._core.journal.postgres.late import Past, Placed, place
 from kapture_async._core.journal.postgres.lease import Lease
 from kapture_async._core.journal.postgres.storage import PostgresStorage
 from kapture_async._core.journal.reader import ReadJournal
 from kapture_async._core.journal.records import Counts, Decision, Identity, State
-from kapture_async._core.journal.storages import exists, put_source
 
 from ..driven import Driven
 from ..postgres import PASSWORD, PostgresServer
@@ -62,7 +69,7 @@ def runs(postgres: str) -> Iterator[Runs]:
 
 
 def storage_of(run: Driven) -> PostgresStorage:
-    storage = run.journal._storage
+    storage = run.journal._thread.storage
     assert isinstance(storage, PostgresStorage)
     return storage
 

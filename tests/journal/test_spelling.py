@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from kapture_async._core.journal.keys import fold
+from kapture_async._core.journal.run_state import fold
 
 ALIKE = [
     ("৪২", "४२", "٤٢", "042", "42.0"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from kapture_async._core.journal.traits import (
+from kapture_async._core.journal.reference import (
     COMMENT,
     EMOJI,
     MARKUP,

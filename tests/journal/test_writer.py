@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from kapture_async import InvalidInputError, JournalError
+from kapture_async._core.journal import thread as thread_module
 from kapture_async._core.journal import writer as writer_module
 from kapture_async._core.journal.decisions import Decisions
 from kapture_async._core.journal.reader import ReadJournal
@@ -161,7 +162,8 @@ async def test_large_rows_are_handed_over_by_themselves(
     journal: Journal, pusher: Pusher, row: MakeRow, monkeypatch: pytest.MonkeyPatch,
     commits: list[int], path: Path,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(writer_module, "_MOST_BYTES", 100_000)
+    for module in (thread_module, writer_module):
+        monkeypatch.setattr(module, "MOST_BYTES", 100_000)
     async with Held(journal):
         tasks = [pusher.take(row(str(n)), bytes([n]) * 70_000) for n in range(10)]
     await asyncio.gather(*tasks)
@@ -459,7 +461,7 @@ async def test_an_opening_that_fails_leaves_nothing(path: Path, job: Job) -> Non
 def test_a_loop_that_is_closed_under_it(
     path: Path, job: Job, row: MakeRow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer_module, "_POLL", 0.02)
+    monkeypatch.setattr(thread_module, "_POLL", 0.02)
 
     journals: list[Journal] = []
 

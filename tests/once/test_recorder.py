@@ -11,7 +11,7 @@ import pytest
 
 from kapture_async import InvalidInputError, PermissionDeniedError, PushStoppedError, Row
 from kapture_async._core.filelock import owner_of
-from kapture_async._core.journal import writer
+from kapture_async._core.journal import thread
 from kapture_async._core.journal.reader import ReadJournal
 from kapture_async._core.journal.records import Job, State
 from kapture_async._core.journal.reference import append_marker
@@ -94,7 +94,7 @@ async def test_a_push_that_does_not_open_lets_go_of_its_journal(
     journal: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     await drain(push_of(["a", "b"], journal))
-    learn_names = writer.learn_names
+    learn_names = thread.learn_names
     task: asyncio.Task[Any]
     loop = asyncio.get_running_loop()
 
@@ -104,7 +104,7 @@ async def test_a_push_that_does_not_open_lets_go_of_its_journal(
         loop.call_soon_threadsafe(task.cancel)
         return learn_names(*args, **more)
 
-    monkeypatch.setattr(writer, "learn_names", interrupted)
+    monkeypatch.setattr(thread, "learn_names", interrupted)
     task = asyncio.create_task(drain(push_of(["c"], journal)))
     await asyncio.wait({task}, timeout=10)
     monkeypatch.undo()

@@ -12,10 +12,10 @@ import click
 from attrs import define, field
 
 from ..errors import InvalidInputError
-from ..journal.keys import fold
 from ..journal.reader import ReadJournal
 from ..journal.records import DOUBTS
 from ..journal.reference import digest_of
+from ..journal.run_state import fold
 from ..push.keys import PROBED, SUSPICIOUS, KeyRules
 from ..push.rows import Row
 from ..push.sources.columns import listed

@@ -10,8 +10,8 @@ from typing import Any
 from attrs import evolve
 
 from ..errors import JournalError
+from ..journal.address import put_source
 from ..journal.records import Job
-from ..journal.storages import put_source
 from ..push.row_codec import SourceFile
 from ..push.sources.rows import FileRows
 from .console import say

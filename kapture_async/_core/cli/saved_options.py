@@ -13,9 +13,9 @@ from typing import Any, Self
 from attrs import asdict, evolve, field, frozen
 
 from ..errors import JournalError
+from ..journal.address import exists
 from ..journal.reader import ReadJournal
 from ..journal.records import Job
-from ..journal.storages import exists
 from ..push.sources.columns import Columns
 
 _VERSION = 2

@@ -1,20 +1,14 @@
-"""What to do with rows that come in, and with results: each decision fills the batch that is
-written.
-
-Nothing is changed before a batch is durable: :meth:`Decisions.apply` then brings the state of the
-run up to date.
-"""
+"""What to do with rows that come in: each decision fills the batch that is written."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..errors import JournalError
-from .errors import trouble
+from .pending import PendingRows, writable
 from .records import (
-    OUTCOMES,
     STATE_AFTER,
     Action,
     Decision,
@@ -23,17 +17,15 @@ from .records import (
     State,
     action_for,
     goes_again,
+    trouble,
 )
-from .reference import DIGEST, reference_of
-from .run_state import RunState
-from .storage import KnownRow, NewRow, Storage, WriteBatch
-from .traits import traits_of
+from .reference import traits_of
+from .storage import KnownRow, NewRow
 
 REPEAT = -1
 """In place of the occurrence number of a row whose key another row has."""
 _UNSENT = frozenset({State.NOT_SENT, State.REJECTED})
 """Nothing of such a row is in the helpdesk."""
-_OTHER_RESULTS = frozenset(kind.value for kind in OUTCOMES) - {"accepted"}
 _RESPELLED = "its key is a variant spelling of an earlier key"
 _NOT_PROVEN = (
     "OutcomeUnknownError",
@@ -79,94 +71,8 @@ class Again(NamedTuple):
     sighted: Sighted | None = None
 
 
-class Decisions:
-    """Decides for what comes together, one after the other, and fills the batch with it.
-
-    Args:
-        storage: of the journal, for looking rows up.
-        state: of the run.
-        batch: what is written in the end. What it holds already counts as written.
-        again: class names of refusals after which the same content may be sent again.
-        exact_keys: a variant spelling of a key is another key.
-
-    Raises:
-        JournalError: an attempt ended that was not under way.
-    """
-
-    def __init__(
-        self,
-        storage: Storage,
-        state: RunState,
-        batch: WriteBatch,
-        again: frozenset[str] = frozenset(),
-        *,
-        exact_keys: bool = False,
-    ) -> None:
-        self._storage = storage
-        self.state = state
-        self.batch = batch
-        self._again = again
-        self._exact = exact_keys
-        self._job = storage.job
-        self._latest: dict[int, KnownRow] = {}
-        self._came: set[int] = set()
-        self._next: dict[bytes, int] = {}  # content -> the number of its next occurrence
-        self._by_key: dict[str, KnownRow] = {}
-        self._by_content: dict[tuple[bytes, int], KnownRow] = {}
-        self._repeats: list[KnownRow] = []
-        self._moves: dict[tuple[str | None, str], int] = {}
-        self._opened: dict[int, int] = {}
-        self._has_repeats = state.has_repeats
-        self._check_rows()
-        self._closed = self._check_results()
-
-    # --- what the batch holds already -----------------------------------------------------------
-
-    def _check_rows(self) -> None:
-        rows = self.batch.rows
-        if any(len(digest) != DIGEST for digest in rows[3 :: WriteBatch.ROW]):
-            raise trouble(self._storage.path, "the digest of a row has another length")
-        if rows:
-            self._move(None, "intent", self.batch.count)
-
-    def _check_results(self) -> dict[int, int]:
-        """The attempts that end: row to attempt."""
-        batch, going = self.batch, self.state.open
-        accepted, events = batch.accepted, batch.events
-        width, other = WriteBatch.ACCEPTED, WriteBatch.EVENT
-        rows = accepted[::width] + events[::other]
-        attempts = accepted[1::width] + events[2::other]
-        kinds = events[1::other]
-        closed = dict(zip(rows, attempts, strict=True))
-        if len(closed) != len(rows) or not closed.items() <= going.items():
-            seen: set[int] = set()
-            for row, attempt in zip(rows, attempts, strict=True):
-                if row in seen or going.get(row) != attempt:
-                    words = f"an attempt of row {row} ended that was not under way"
-                    raise trouble(self._storage.path, words)
-                seen.add(row)
-        if not _OTHER_RESULTS.issuperset(kinds):
-            raise trouble(self._storage.path, "an attempt ended with what is not a result")
-        if accepted:
-            self._move("intent", "accepted", len(accepted) // width)
-        for kind in kinds:
-            self._move("intent", kind)
-        return closed
-
-    def _note_what_came(self) -> None:
-        """Make what the batch holds already known to the lookups."""
-        batch = self.batch
-        for at in range(0, len(batch.rows), WriteBatch.ROW):
-            row, key, line, digest, _, traits, _ = batch.rows[at : at + WriteBatch.ROW]
-            known = KnownRow(
-                row, key, digest, 0, "intent", 1, None, None, None, None, 1,
-                line=line, traits=traits,
-            )  # fmt: skip
-            self._latest[row] = known
-            if key is not None:
-                self._by_key[key] = known
-            else:
-                self._by_content[digest, 0] = known
+class Decisions(PendingRows):
+    """Decides for rows that come together, one after the other, and fills the batch with it."""
 
     def answer(self, incoming: Sequence[Incoming | Again]) -> list[Decision | JournalError]:
         """Decide for each, in order; an error where the journal has no such row."""
@@ -190,7 +96,6 @@ class Decisions:
                     contents[digest, self.state.equal.get(digest, 0)] = None
                 elif key not in self._by_key:
                     keys.append(key)
-        results = self._results()
         found: list[KnownRow] = []
         if rows:
             found += self._storage.with_numbers(rows)
@@ -204,100 +109,7 @@ class Decisions:
                 found.append(known)
                 self._by_content[known.digest, known.occurrence] = known
         for known in found:
-            end = results.get(known.row)
-            self._latest.setdefault(known.row, known if end is None else known._replace(**end))
-
-    def _results(self) -> dict[int, dict[str, Any]]:
-        batch, found = self.batch, {}
-        for at in range(0, len(batch.accepted), WriteBatch.ACCEPTED):
-            row, attempt, ticket_id, _ = batch.accepted[at : at + WriteBatch.ACCEPTED]
-            found[row] = {"kind": "accepted", "attempt": attempt, "ticket_id": ticket_id}
-            found[row] |= {"status": None, "error": None, "words": None}
-        for at in range(0, len(batch.events), WriteBatch.EVENT):
-            row, kind, attempt, _, _, status, ticket_id, error, words, *_ = batch.events[
-                at : at + WriteBatch.EVENT
-            ]
-            found[row] = {"kind": kind, "attempt": attempt, "ticket_id": ticket_id}
-            found[row] |= {"status": status, "error": error, "words": words}
-        return found
-
-    # --- finding rows, as they will be once the batch is written --------------------------------
-
-    def _now(self, known: KnownRow) -> KnownRow:
-        """A row that was just looked up, as it is with what the batch holds."""
-        latest = self._latest.get(known.row)
-        if latest is None:
-            end = self._results().get(known.row) if known.row in self._closed else None
-            latest = known if end is None else known._replace(**end)
-            self._latest[known.row] = latest
-        return latest
-
-    def row(self, number: int) -> KnownRow | None:
-        """The row of this number."""
-        known = self._latest.get(number)
-        if known is None:
-            for found in self._storage.with_numbers([number]):
-                known = self._now(found)
-        return known
-
-    def came(self, row: int) -> bool:
-        """Whether the row came in this run."""
-        return row in self._came or self.state.came(row)
-
-    def is_open(self, row: int) -> bool:
-        """Whether an attempt of the row is under way."""
-        return row in self._opened or (row in self.state.open and row not in self._closed)
-
-    def _find_equal(self, digest: bytes) -> tuple[int, KnownRow | None]:
-        """The occurrence number this row has among its equals, and the row if it is known."""
-        number = self._next.get(digest)
-        if number is None:
-            number = self.state.equal.get(digest, 0)
-            known = self._by_content.get((digest, number))
-            # The bits alone tell a content that came once from one that did not come.
-            while known is not None and self.came(known.row):
-                number += 1
-                known = self._with_content(digest, number)
-        else:
-            known = self._with_content(digest, number)
-        self._next[digest] = number + 1
-        return number, None if known is None else self._now(known)
-
-    def _with_content(self, digest: bytes, number: int) -> KnownRow | None:
-        known = self._by_content.get((digest, number))
-        for found in () if known is not None else self._storage.with_contents([(digest, number)]):
-            known = self._now(found)
-        return known
-
-    def _repeats_of(self, row: int, key: str, digest: bytes) -> KnownRow | None:
-        """The row of this key and content that repeats another."""
-        if not self._has_repeats:
-            return None
-        found = [self._now(known) for known in self._storage.repeats_of(row)] + self._repeats
-        for known in found:
-            if (known.repeat_of, known.key, known.digest) == (row, key, digest):
-                return known
-        return None
-
-    def _under_another_name(self, identity: Identity) -> KnownRow | None:
-        """For a new row with a key: one of an earlier run with the same content and none; or the
-        reverse. One that came in this run as well is another row."""
-        key, digest, _ = identity
-        state = self.state
-        if key is not None:
-            if not state.older_without_key:
-                return None
-            number = 0
-            found = self._with_content(digest, number)
-            while found is not None and self.came(found.row):
-                number += 1
-                found = self._with_content(digest, number)
-        else:
-            if not state.older_with_key:
-                return None
-            same = self._storage.with_key_and_content(digest)
-            found = next((self._now(one) for one in same if not self.came(one.row)), None)
-        return found if found is not None and found.row < state.first_row else None
+            self._now(known)
 
     # --- rows from the source -------------------------------------------------------------------
 
@@ -393,10 +205,7 @@ class Decisions:
                 is_sent=is_sent,
             )
         )  # fmt: skip
-        known = KnownRow(
-            row, key, digest, occurrence, "intent", 1, None, None, None, None, 0,
-            line=line, traits=traits,
-        )  # fmt: skip
+        known = KnownRow.new(row, key, line, digest, traits, occurrence=occurrence, attempts=0)
         self._latest[row] = known
         if key is not None:  # it may come again in this very batch
             self._by_key[key] = known
@@ -478,10 +287,8 @@ class Decisions:
         self.batch.new_rows.append(
             NewRow(row, key, line, digest, kept, traits, REPEAT, known.row, is_sent=False)
         )
-        second = KnownRow(
-            row, key, digest, REPEAT, "not_sent", 0, None, None, None, None, 0, known.row,
-            line=line, traits=traits,
-        )  # fmt: skip
+        second = KnownRow.new(row, key, line, digest, traits, occurrence=REPEAT)
+        second = second._replace(kind="not_sent", attempt=0, attempts=0, repeat_of=known.row)
         self._has_repeats = True
         self._repeats.append(second)
         self._latest[row] = second
@@ -558,11 +365,6 @@ class Decisions:
         if known is not None and STATE_AFTER[known.kind] in _UNSENT and not self.is_open(row):
             self.note_replaced(known, f"replaced by row {decided.row}", at)
 
-    def note_replaced(self, known: KnownRow, words: str, at: float) -> None:
-        """A row that was never in the helpdesk needs no further care."""
-        self.say(known, "replaced", at, words=words)
-        self.batch.payloads[known.row] = None
-
     # --- rows of the journal --------------------------------------------------------------------
 
     def _take_again(self, one: Again) -> Decision | JournalError:
@@ -632,117 +434,6 @@ class Decisions:
             return self._reference(held._replace(occurrence=0))
         return self._reference(first)
 
-    # --- filling the batch ----------------------------------------------------------------------
-
-    def say(
-        self,
-        known: KnownRow,
-        kind: str,
-        at: float,
-        *,
-        ticket_id: str | None = None,
-        error: str | None = None,
-        words: str | None = None,
-        evidence: str | None = None,
-    ) -> None:
-        """A further event of a row that is not under way."""
-        self._event(
-            known.row, kind, known.attempts, at,
-            ticket_id=ticket_id, error=error, words=words, evidence=evidence,
-        )  # fmt: skip
-        self._move(known.kind, kind)
-        self._latest[known.row] = known._replace(
-            kind=kind, attempt=known.attempts, ticket_id=ticket_id, status=None, error=error,
-            words=words,
-        )  # fmt: skip
-
-    def _event(
-        self,
-        row: int,
-        kind: str,
-        attempt: int,
-        at: float,
-        *,
-        ticket_id: str | None = None,
-        error: str | None = None,
-        words: str | None = None,
-        evidence: str | None = None,
-    ) -> None:
-        ticket_id, words = ticket_id and writable(ticket_id), words and writable(words)
-        self.batch.events += (
-            row, kind, attempt, at, None, None, ticket_id, error, words, evidence, None
-        )  # fmt: skip
-
-    def _move(self, old: str | None, new: str, rows: int = 1) -> None:
-        """Rows have another last event: its kind, and that of the one before, if there was one."""
-        self._moves[old, new] = self._moves.get((old, new), 0) + rows
-
-    def _revise(self, known: KnownRow) -> KnownRow:
-        self.batch.revised[known.row] = known
-        self._latest[known.row] = known
-        return known
-
-    def _keep(self, row: int, payload: bytes) -> None:
-        if self._job.payloads:
-            self.batch.payloads[row] = payload
-
-    def _answer(self, action: Action, known: KnownRow) -> Decision:
-        """An answer by which nothing is sent."""
-        return Decision(
-            action,
-            known.row,
-            self._reference(known),
-            known.attempts,
-            STATE_AFTER[known.kind],
-            known.ticket_id,
-            known.error,
-            known.words,
-            known.status,
-        )
-
-    def _reference(self, known: KnownRow) -> str:
-        return reference_of(self._job.job_id, known.key, known.digest, known.occurrence)
-
-    # --- writing it -----------------------------------------------------------------------------
-
-    def write(self) -> set[int]:
-        """Write the batch. Returns the rows that another run has begun before."""
-        return set(self._storage.write(self.batch))
-
-    def apply(self, lost: set[int]) -> None:
-        """It is durable: bring the state of the run up to date.
-
-        Args:
-            lost: as :meth:`write` gave it.
-        """
-        state, batch = self.state, self.batch
-        for (old, new), rows in self._moves.items():
-            if old is not None:
-                state.kinds[old] -= rows
-            state.kinds[new] += rows
-        if lost:
-            state.kinds.update(dict.fromkeys(state.kinds, 0) | dict(self._storage.kinds()))
-        for row in self._closed:
-            del state.open[row]
-        if batch.rows:
-            state.open.update(dict.fromkeys(batch.rows[:: WriteBatch.ROW], 1))
-        state.open.update(self._opened)
-        for row in lost:
-            state.open.pop(row, None)
-        state.mark(row for row in self._came if not state.is_own(row))
-        for digest, number in self._next.items():
-            if number > 1 or digest in state.equal:
-                state.equal[digest] = number
-        state.has_repeats = self._has_repeats
-
 
 def _is_present(sighted: Sighted | None) -> bool:
     return sighted is not None and sighted.kind == "present"
-
-
-def writable(text: str) -> str:
-    """The text without what cannot be written: lone surrogates, which UTF-8 has no bytes for, and
-    NULs. An odd character in a service's words must not cost us the event that they belong to."""
-    if "\0" in text:
-        text = text.replace("\0", "")
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()

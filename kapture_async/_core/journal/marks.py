@@ -15,20 +15,25 @@ that was cleared or cannot be written. What two machines do with two copies, no 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 
 from attrs import asdict, field, frozen
 
-from .records import Job
+from .records import Counts, Job
+
+logger = logging.getLogger("kapture_async.push")
 
 VARIABLE = "KAPTURE_ASYNC_STATE"
 """Names another directory than the user's own."""
+EVERY = 2.0
+"""Seconds between two marks of a run."""
 _VERSION = 1
 _MOST = 1000
 _OLDEST = 400 * 86400.0
@@ -200,6 +205,80 @@ def _path_of(job: Job) -> str:
 def _place_of(job: Job) -> str:
     place = f"{job.service}\0{job.operation}\0{job.target}"
     return blake2b(place.encode(errors="replace"), digest_size=8).hexdigest()
+
+
+class MarkWriter:
+    """Leaves the marks of a journal while a run has it open. It may fail: no push fails by it.
+
+    Args:
+        job, path: of the journal.
+        nonce: of the run.
+        sketch: makes the sketch of the journal as it is.
+    """
+
+    def __init__(self, job: Job, path: str, nonce: str, sketch: Callable[[], str]) -> None:
+        self._job, self._path, self._nonce = job, path, nonce
+        self._sketch = sketch
+        self._contents, self._sketched = "", 0
+        self._works = True
+        self._last = 0.0
+        self._reached = (0, 0)
+
+    def resume(self, mark: Mark) -> None:
+        """Keep the sketch of the mark that is there."""
+        self._contents, self._sketched = mark.contents, mark.rows
+
+    def leave_soon(self, at: float, kinds: Mapping[str, int], events: int) -> None:
+        """:meth:`leave`, if there is news, and not too often."""
+        if time.monotonic() - self._last >= EVERY and self._reached != (
+            sum(kinds.values()),
+            events,
+        ):
+            self.leave(at, kinds, events)
+
+    def leave(
+        self, at: float, kinds: Mapping[str, int], events: int, *, closed: bool = False
+    ) -> None:
+        """Leave a mark.
+
+        Args:
+            at: the wall clock.
+            kinds: how many rows have which kind of last event.
+            events: how many there are.
+            closed: the run is over.
+        """
+        counts, rows = Counts.of(kinds), sum(kinds.values())
+        self._last, self._reached = time.monotonic(), (rows, events)
+        if not self._works or not counts.rows:
+            return
+        doubts = counts.unknown + counts.ambiguous + counts.probable
+        if counts.accepted + doubts and (closed or rows >= 2 * self._sketched):
+            self._contents, self._sketched = self._sketch(), rows
+        mark = Mark(
+            job_id=self._job.job_id,
+            nonce=self._nonce,
+            rows=rows,
+            events=events,
+            path=self._path,
+            at=at,
+            closed=closed,
+            doubts=doubts,
+            sent=counts.accepted + doubts,
+            contents=self._contents,
+        )
+        try:
+            write(mark, self._job)
+            if closed:
+                tidy()
+        except OSError as error:
+            self._works = False
+            logger.warning(
+                "no mark of the journal can be left in %s (%s): an older copy of it would not be "
+                "recognised; set %s to a directory that can be written",
+                folder(),
+                error.strerror,
+                VARIABLE,
+            )
 
 
 # --- sketches: some rows that stand for all of a journal

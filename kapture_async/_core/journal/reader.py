@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from .address import open_reader
 from .marks import Mark
 from .records import (
     DOUBTS,
@@ -27,7 +28,6 @@ from .records import (
 )
 from .reference import reference_of
 from .storage import ReadStorage, StoredRow, names_of, rows_of
-from .storages import open_reader
 
 
 class Compared(NamedTuple):

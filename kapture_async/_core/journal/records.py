@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from attrs import field, frozen
 
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, JournalError
 from ..filelock import Owner as Owner
 
 Action = Literal[
@@ -458,3 +458,18 @@ class Contradiction:
     def words(self) -> str:
         """The kind in a few words."""
         return WORDS.get(self.kind, self.kind)
+
+
+# --- what goes wrong with a journal
+
+
+def trouble(path: str, what: str, next_step: str | None = None) -> JournalError:
+    """An error that names the journal and what is wrong with it."""
+    return JournalError(f"the journal {path!r}: {what}", next_step=next_step)
+
+
+def same_again(error: JournalError) -> JournalError:
+    """The same error for another caller, so that no two raise (and grow) one object."""
+    again = JournalError(error.message, next_step=error.next_step)
+    again.__cause__ = error.__cause__
+    return again

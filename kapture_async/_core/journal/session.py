@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .decisions import Decisions, writable
-from .errors import trouble
+from .decisions import Decisions
+from .pending import writable
 from .reader import ReadJournal
-from .records import DOUBTS, STATE_AFTER, VERDICTS, Kind, State
+from .records import DOUBTS, STATE_AFTER, VERDICTS, Kind, State, trouble
 from .storage import KnownRow, Storage, StoredRow, rows_of
 
 _NOT_THERE = frozenset({State.REJECTED, State.NOT_SENT})

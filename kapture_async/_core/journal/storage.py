@@ -13,9 +13,8 @@ from typing import Any, NamedTuple, Protocol
 from attrs import evolve
 
 from ..errors import JournalError
-from .errors import trouble
 from .marks import Mark
-from .records import Contradiction, Job, Look, Owner, Run
+from .records import Contradiction, Job, Look, Owner, Run, trouble
 from .reference import DIGEST
 
 
@@ -43,6 +42,14 @@ class KnownRow(NamedTuple):
     changed: int = 0
     """Whether it came with other content after it was in the helpdesk."""
     traits: int = 0
+
+    @classmethod
+    def new(
+        cls, row: int, key: str | None, line: int | None, digest: bytes, traits: int, **more: Any
+    ) -> KnownRow:
+        """A row whose first attempt is about to be made."""
+        known = cls(row, key, digest, 0, "intent", 1, None, None, None, None, 1)
+        return known._replace(line=line, traits=traits, **more)
 
     def has_content(self, digest: bytes) -> bool:
         """Whether it has this content, or had it before it was corrected."""
@@ -194,6 +201,75 @@ class WriteBatch:
     def count(self) -> int:
         """How many rows of :attr:`rows` there are."""
         return len(self.rows) // self.ROW
+
+
+class EncodedBatch(NamedTuple):
+    """A batch as lists that JSON can hold.
+
+    JSON holds no bytes, so digests and payloads stand one behind the other in :attr:`contents`,
+    and are given by where they begin, counted from 1, and their length.
+    """
+
+    rows: list[tuple[Any, ...]]
+    """Row, payload (behind its digest), length, key, line, traits, occurrence, repeat_of,
+    is_sent."""
+    accepted: list[tuple[Any, ...]]
+    events: list[tuple[Any, ...]]
+    """Both without their tokens."""
+    revised: list[tuple[Any, ...]]
+    """Row, digest, former digests, their length, occurrence, line, traits, repeat_of, changed."""
+    payloads: list[tuple[int, int, int]]
+    """Row, payload, length."""
+    forgotten: list[int]
+    """Rows whose payload is replaced or deleted."""
+    contents: bytes
+
+    @classmethod
+    def of(cls, batch: WriteBatch) -> EncodedBatch:
+        """Encode a batch."""
+        parts: list[bytes] = []
+        end = 1
+
+        def add(content: bytes) -> tuple[int, int]:
+            nonlocal end
+            parts.append(content)
+            place, end = end, end + len(content)
+            return place, len(content)
+
+        new: list[tuple[Any, ...]] = []
+        for row, key, line, digest, payload, traits in _columns(batch.rows, WriteBatch.ROW):
+            parts += (digest, payload)  # written out, as it is done for every row of a push
+            length = len(payload)
+            new.append((row, end + DIGEST, length, key, line, traits, 0, None, True))
+            end += DIGEST + length
+        for one in batch.new_rows:
+            add(one.digest)
+            new.append(
+                (one.row, *add(one.payload), one.key, one.line, one.traits, one.occurrence,
+                 one.repeat_of, one.is_sent)
+            )  # fmt: skip
+        revised = [
+            (row, add(now.digest)[0], *add(now.former or b""), now.occurrence, now.line, now.traits,
+             now.repeat_of, now.changed)
+            for row, now in batch.revised.items()
+        ]  # fmt: skip
+        payloads = [
+            (row, *add(payload)) for row, payload in batch.payloads.items() if payload is not None
+        ]
+        return cls(
+            new,
+            list(_columns(batch.accepted, WriteBatch.ACCEPTED)),
+            list(_columns(batch.events, WriteBatch.EVENT)),
+            revised,
+            payloads,
+            list(batch.payloads),
+            b"".join(parts),
+        )
+
+
+def _columns(flat: list[Any], width: int) -> Iterator[tuple[Any, ...]]:
+    """The values of a flat list, some together, without the token that is their last."""
+    return zip(*(flat[at::width] for at in range(width - 1)), strict=True)
 
 
 class PaceState(NamedTuple):

@@ -1,9 +1,6 @@
 """A journal that is written: the event loop never waits for the disk.
 
-The loop collects what it has to say in a batch, one for each of its turns, and hands it to the
-journal's thread. The thread joins the batches that wait, decides about rows that may be known (see
-:mod:`.decisions`), writes all of it in one transaction, and wakes the loop once for everything.
-The busier the push, the larger the batches, and the cheaper each row.
+What the loop says is collected for a turn and handed to the journal's thread; see :mod:`.thread`.
 
 What is cancelled is not forgotten: an intent whose caller is gone before it could send anything
 gets the result ``not_sent``, so that a cancellation leaves no doubt behind.
@@ -12,21 +9,17 @@ gets the result ``not_sent``, so that a cancellation leaves no doubt behind.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from ..errors import JournalError
-from .address import is_address
-from .decisions import Again, Decisions, Incoming, writable
-from .errors import same_again, trouble
-from .keys import SeenNames
+from .address import is_address, name_of, open_storage
+from .decisions import Again, Incoming
+from .pending import writable
 from .records import (
     LATER,
     Counts,
@@ -34,81 +27,27 @@ from .records import (
     Identity,
     Job,
     Sighted,
-    State,
     check_identity,
-    later_of,
+    same_again,
+    trouble,
 )
-from .reference import reference_of
-from .run_state import RunState, learn_names
+from .reference import traits_of
 from .session import Session
-from .storage import Storage, WriteBatch, _Interrupted, _RunOver
-from .storages import name_of, open_storage
-from .traits import traits_of
+from .storage import Storage
+from .thread import MOST_BYTES, Answer, Done, JournalThread, Waiter
 
 T = TypeVar("T")
 
 logger = logging.getLogger("kapture_async.push")
 
-_POLL = 1.0
-"""Seconds between two checks whether the loop is gone without closing us."""
-_AT_EXIT = 5.0
-"""Seconds the interpreter's end waits for the last commit."""
 _LINGER = 0.01
 """Seconds that the result of an attempt waits for an intent to share its commit with. No worker
 waits for a result, so this costs no throughput, and most commits of a busy push are saved."""
-_MOST_BYTES = 16 * 1024 * 1024
-"""Of payloads in one batch, before it is handed over; the database takes no more than a billion."""
 
-Answer = Decision | JournalError
-"""What to do with a row that was submitted, or why it must not be sent."""
 OnAnswers = Callable[[Sequence[Any], Sequence[Answer]], None]
 """Called with the tokens of rows that were submitted, in their order, and the answers."""
 OnWritten = Callable[[Sequence[Any], JournalError | None], None]
 """Called with the tokens of results that shared a commit, and with what went wrong for all."""
-
-_Asked = tuple[Any, Incoming | Again, int]
-"""A token, the row it stands for, and how many new rows of the batch came before."""
-_Done = tuple[asyncio.Future[Any], Any, BaseException | None]
-"""Who waits, and for what: a value or an error."""
-
-
-class _Waiter(asyncio.Future[Decision]):
-    """The token of a row whose answer one coroutine waits for."""
-
-
-class _Batch(WriteBatch):
-    """What the event loop has collected.
-
-    Attributes:
-        asked: rows to decide about.
-        calls: functions that are to be called in a transaction of their own.
-        paces: functions that change the shared pace.
-        size: bytes of the payloads.
-    """
-
-    def __init__(self, at: float = 0.0) -> None:
-        super().__init__(at)
-        self.asked: list[_Asked] = []
-        self.calls: list[tuple[asyncio.Future[Any], Callable[[Session], Any]]] = []
-        self.paces: list[tuple[asyncio.Future[Any], Callable[[Any, float], Any]]] = []
-        self.size = 0
-
-    def join(self, later: _Batch) -> None:
-        """Add what was collected later."""
-        before = self.count
-        self.at = max(self.at, later.at)
-        self.rows += later.rows
-        self.accepted += later.accepted
-        self.events += later.events
-        self.asked += [(token, one, behind + before) for token, one, behind in later.asked]
-        self.calls += later.calls
-        self.paces += later.paces
-        self.size += later.size
-
-    def not_sent(self, row: int, attempt: int) -> None:
-        """A row that was about to be sent will not be: it is not sent, and not in doubt."""
-        words = "cancelled before it was sent"
-        self.events += (row, "not_sent", attempt, None, None, None, None, None, words, None, None)
 
 
 class Journal:
@@ -122,29 +61,17 @@ class Journal:
         on_notice: called in the loop with a message for a person.
     """
 
-    def __init__(self, opened: Callable[[], Storage], path: str, now: Callable[[], float]) -> None:
+    def __init__(self, path: str) -> None:
         self.path = path
-        self._open_storage = opened
-        self._now = now
         self._loop = asyncio.get_running_loop()
         self._pid = os.getpid()
-        self._again: frozenset[str] = LATER
-        self._exact_keys = False
-        self._keeps = True
-        self._names: SeenNames | None = None
-        self._broken: JournalError | None = None
-        self._closing = self._stopping = self._asked = False
-        self._opened: asyncio.Future[None] = self._loop.create_future()
-        self._ended: asyncio.Future[None] = self._loop.create_future()
         self.on_notice: Callable[[str], None] = lambda words: None
         self._on_answers: OnAnswers | None = None
         self._on_ended: OnWritten | None = None
-        self._batch = _Batch()
-        self._batches: SimpleQueue[_Batch] = SimpleQueue()
+        self._asked = False
         self._lingering: asyncio.TimerHandle | None = None
-        self._thread = threading.Thread(target=self._work, name="kapture-journal", daemon=True)
-        self._storage: Storage
-        self._state: RunState
+        self._thread: JournalThread
+        self._keeps = True
 
     @classmethod
     async def open(
@@ -182,20 +109,28 @@ class Journal:
         def opened() -> Storage:
             return open_storage(where, job=job, create=create, now=now, restored=restored)
 
-        journal = cls(opened, name, now)
-        journal._again, journal._exact_keys = again, exact_keys
-        journal._names = SeenNames() if to_push else None
-        journal._thread.start()
-        atexit.register(journal._at_exit)
+        journal = cls(name)
+        journal._thread = thread = JournalThread(
+            opened,
+            name,
+            now,
+            journal._deliver,
+            journal._tell_person,
+            again=again,
+            exact_keys=exact_keys,
+            to_push=to_push,
+        )
+        thread.start()
         try:
-            await asyncio.shield(journal._opened)
+            await asyncio.shield(thread.opened)
         except asyncio.CancelledError:
-            journal._opened.add_done_callback(_ignore)
-            journal._stop()
+            thread.opened.add_done_callback(_ignore)
+            thread.stop()
             raise
         except BaseException:
-            journal._thread.join()  # it has nothing left to do but to return
+            thread.join()
             raise
+        journal._keeps = journal.job.payloads
         return journal
 
     # --- what it is -----------------------------------------------------------------------------
@@ -203,50 +138,50 @@ class Journal:
     @property
     def job(self) -> Job:
         """What it is for, as it stands in the journal."""
-        return self._storage.job
+        return self._thread.storage.job
 
     @property
     def restored(self) -> float | None:
         """Whether it is, or was, an older copy; see :attr:`.Storage.restored`."""
-        return self._storage.restored
+        return self._thread.storage.restored
 
     @property
     def sent_in_all(self) -> int | None:
         """How many of its rows are in the helpdesk; see :attr:`.Storage.sent_in_all`."""
-        return self._storage.sent_in_all
+        return self._thread.storage.sent_in_all
 
     @property
     def broken(self) -> JournalError | None:
         """Why it can write no more, once that is so. From then on every call fails with it."""
-        return self._broken
+        return self._thread.broken
 
     @property
     def counts(self) -> Counts:
         """How many rows are in which state. Rows under way are unknown."""
-        return Counts.of(self._state.kinds)
+        return Counts.of(self._thread.state.kinds)
 
     @property
     def has_older_keys(self) -> bool:
         """Whether earlier runs had rows with keys."""
-        return self._state.older_with_key
+        return self._thread.state.older_with_key
 
     @property
     def shared(self) -> bool:
         """Whether other runs may write to it at the same time; see :attr:`.Storage.shared`."""
-        return self._storage.shared
+        return self._thread.storage.shared
 
     def now(self) -> float:
         """The clock that its events are written with; see :meth:`.Storage.now`."""
-        return self._storage.now()
+        return self._thread.storage.now()
 
     def hurry(self) -> None:
         """The push is about to end; see :meth:`.Storage.hurry`."""
-        self._storage.hurry()
+        self._thread.storage.hurry()
 
     def may_send(self) -> bool:
         """Whether this run may send: ask directly before the bytes of a row are written. What may
         not be sent ends as ``not_sent``; see :meth:`.Storage.may_send`."""
-        return self._broken is None and self._storage.may_send()
+        return self._thread.broken is None and self._thread.storage.may_send()
 
     # --- rows and results -----------------------------------------------------------------------
 
@@ -296,26 +231,27 @@ class Journal:
             InvalidInputError: its key is empty or unreadable.
             JournalError: the journal can be used no more.
         """
-        if self._broken is not None or self._closing or os.getpid() != self._pid:
+        thread = self._thread
+        if thread.broken is not None or thread.closing or os.getpid() != self._pid:
             raise self._unusable()
-        batch, new = self._batch, False
+        batch, new = thread.batch, False
         if isinstance(which, int):
-            batch.asked.append((token, Again(which, self._now(), sighted), batch.count))
+            batch.asked.append((token, Again(which, self._thread.now(), sighted), batch.count))
         else:
             key, digest, line = which
             if key is not None and not (key and key.isascii() and "\0" not in key):
                 check_identity(which)
-            new = self._names is not None and self._names.claim(key, digest)
+            new = thread.names is not None and thread.names.claim(key, digest)
             if (
                 not new
                 or probe
                 or refusal
                 or sighted
                 or replaces is not None
-                or type(token) is _Waiter
+                or type(token) is Waiter
             ):
                 one = Incoming(
-                    which, payload, self._now(), refusal, new, sighted, replaces, probe,
+                    which, payload, self._thread.now(), refusal, new, sighted, replaces, probe,
                     look and not new,
                 )  # fmt: skip
                 batch.asked.append((token, one, batch.count))
@@ -326,7 +262,10 @@ class Journal:
                 batch.rows += (0, key, line, digest, kept, traits_of(payload), token)
         if payload:
             batch.size += len(payload)
-        self._ask(batch)
+            if batch.size > MOST_BYTES:
+                self._hand_over()
+        if not self._asked:
+            self._ask()
         return new
 
     async def submit_and_wait(
@@ -338,7 +277,7 @@ class Journal:
             JournalError: the intent could not be made durable: the row must not be sent. Or there
                 is no such row.
         """
-        waiter = _Waiter(loop=self._loop)
+        waiter = Waiter(loop=self._loop)
         self.submit(waiter, which, payload)
         try:
             return await waiter
@@ -350,9 +289,11 @@ class Journal:
     def accept(self, token: Any, row: int, attempt: int, ticket_id: str | None) -> None:
         """Have written that an attempt was accepted; see :meth:`end`."""
         if self._takes_results(token):
-            ticket_id = ticket_id and writable(ticket_id)
-            self._batch.accepted += (row, attempt, ticket_id, token)
-            self._linger()
+            if ticket_id is not None and not ticket_id.isalnum():
+                ticket_id = writable(ticket_id)
+            self._thread.batch.accepted += (row, attempt, ticket_id, token)
+            if not self._asked and self._lingering is None:
+                self._linger()
 
     def end(
         self,
@@ -380,7 +321,7 @@ class Journal:
         """
         if self._takes_results(token):
             words = words and writable(words)
-            self._batch.events += (
+            self._thread.batch.events += (
                 row, kind, attempt, None, phase, status, None, error, words, None, token
             )  # fmt: skip
             self._linger()
@@ -414,8 +355,8 @@ class Journal:
         """
         self._check_usable()
         future: asyncio.Future[T] = self._loop.create_future()
-        self._batch.paces.append((future, change))
-        self._ask(self._batch)
+        self._thread.batch.paces.append((future, change))
+        self._ask()
         return await future
 
     def call_soon(
@@ -430,7 +371,7 @@ class Journal:
             done: called in the loop with a future that is done. Without it, what the function
                 raises is lost; if it could not be made durable, the journal is broken.
         """
-        if self._broken is None and not self._closing:
+        if self._thread.broken is None and not self._thread.closing:
             self._put_call(function).add_done_callback(done or _ignore)
 
     async def aclose(self) -> None:
@@ -441,90 +382,75 @@ class Journal:
         """
         if os.getpid() != self._pid:
             return  # the parent of the fork has it, and only the parent
-        if not self._closing:
-            self._closing = True
-            self._storage.hurry()
+        if not self._thread.closing:
+            self._thread.closing = True
+            self._thread.storage.hurry()
             # Behind all that waits; and what becomes of cancelled rows comes before the end.
             self._put_call(lambda session: None).add_done_callback(self._stop_after)
-        await asyncio.shield(self._ended)
-        self._thread.join()  # it has nothing left to do but to return
+        await asyncio.shield(self._thread.ended)
+        self._thread.join()
 
     # --- in the loop ----------------------------------------------------------------------------
 
     def _check_usable(self) -> None:
-        if self._broken is not None or self._closing or os.getpid() != self._pid:
+        if self._thread.broken is not None or self._thread.closing or os.getpid() != self._pid:
             raise self._unusable()
 
     def _unusable(self) -> JournalError:
-        if self._broken is not None:
-            return same_again(self._broken)
-        if self._closing:
+        if self._thread.broken is not None:
+            return same_again(self._thread.broken)
+        if self._thread.closing:
             return trouble(self.path, "it is closed", "Open it again.")
         return trouble(self.path, "it was opened before a fork", "Open it in this process.")
 
     def _takes_results(self, token: Any) -> bool:
         """What was begun before the closing may end while that is under way."""
-        problem = self._broken
-        if problem is None and self._stopping:
-            problem = trouble(self.path, "it is closed", "Open it again.")
-        if problem is None and os.getpid() != self._pid:
-            problem = trouble(self.path, "it was opened before a fork", "Open it in this process.")
-        if problem is None:
+        thread = self._thread
+        if thread.broken is None and not thread.stopping and os.getpid() == self._pid:
             return True
         if token is not None and self._on_ended is not None:
-            self._loop.call_soon(self._on_ended, [token], problem)
+            self._loop.call_soon(self._on_ended, [token], self._unusable())
         return False
 
     def _put_call(self, function: Callable[[Session], T]) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
-        self._batch.calls.append((future, function))
-        self._ask(self._batch)
+        self._thread.batch.calls.append((future, function))
+        self._ask()
         return future
 
     def _linger(self) -> None:
         """Have written what waits, before long."""
         if not self._asked and self._lingering is None:
-            self._lingering = self._loop.call_later(_LINGER, self._ask, None)
+            self._lingering = self._loop.call_later(_LINGER, self._ask)
 
-    def _ask(self, batch: _Batch | None) -> None:
+    def _ask(self) -> None:
         """Have written what waits."""
-        if batch is not None and batch.size > _MOST_BYTES:
-            self._hand_over()
-        if self._asked:
-            return
         if self._lingering is not None:
             self._lingering.cancel()
             self._lingering = None
-        # One turn of the loop later: what is put until then shares a commit.
-        self._asked = True
-        self._loop.call_soon(self._hand_over)
+        if not self._asked:
+            # One turn of the loop later: what is put until then shares a commit.
+            self._asked = True
+            self._loop.call_soon(self._hand_over)
 
     def _hand_over(self) -> None:
         self._asked = False
-        batch, self._batch = self._batch, _Batch()
-        batch.at = self._now()
-        self._batches.put(batch)
+        self._thread.hand_over()
 
     def _withdraw(self, decided: Decision) -> None:
         """A row that was taken will not be sent."""
         if decided.action == "send":
-            self._batch.not_sent(decided.row, decided.attempt)
+            self._thread.batch.not_sent(decided.row, decided.attempt)
             self._linger()
 
     def _stop_after(self, barrier: asyncio.Future[None]) -> None:
         _ignore(barrier)
-        self._stop()
-
-    def _stop(self) -> None:
-        """Write what waits, then close; ``_ended`` tells when."""
-        self._closing = True
-        self._hand_over()
-        self._stopping = True  # after what is to be written is there
-        self._batches.put(_Batch())
+        self._asked = False
+        self._thread.stop()
 
     def _deliver(
         self,
-        done: Sequence[_Done],
+        done: Sequence[Done],
         tokens: Sequence[Any],
         answers: Sequence[Answer],
         ended: Sequence[Any],
@@ -550,260 +476,11 @@ class Journal:
         except Exception:
             logger.exception("a callback of the journal failed; the push continues")
 
-    # --- in the thread --------------------------------------------------------------------------
-
-    def _work(self) -> None:
-        try:
-            self._open()
-        except BaseException as error:
-            self._closing = True
-            atexit.unregister(self._at_exit)
-            self._post([(self._opened, None, error), (self._ended, None, None)])
-            return
-        listening = self._post([(self._opened, None, None)])
-        while listening and not (self._stopping and self._batches.empty()):
-            try:
-                batch = self._batches.get(timeout=_POLL)
-                while batch.size < _MOST_BYTES and not self._batches.empty():
-                    batch.join(self._batches.get())
-            except Empty:
-                listening = not self._loop.is_closed()
-            else:
-                listening = self._write(batch) and self._call_all(batch)
-            self._tick()
-        self._finish()
-
-    def _open(self) -> None:
-        storage = self._open_storage()
-        try:
-            state = RunState(storage)
-            if self._names is not None:
-                self._names = learn_names(storage, state, exact_keys=self._exact_keys)
-        except BaseException as error:
-            storage.close()
-            made = storage.explain(error)
-            if made is not error:
-                raise made from error
-            raise
-        self._again = later_of(storage.job.operation, self._again)
-        storage.tell = self._tell_person
-        self._storage, self._state, self._now = storage, state, storage.now
-        self._keeps = storage.job.payloads
-
     def _tell_person(self, words: str) -> None:
+        """Called in the thread."""
         logger.warning("%s", words)
         with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self.on_notice, words)
-
-    def _write(self, batch: _Batch) -> bool:
-        """One batch. False if the loop is gone."""
-        asked = [
-            one for one in batch.asked if not (isinstance(one[0], _Waiter) and one[0].cancelled())
-        ]
-        if not (asked or batch):
-            return True
-        tokens: list[Any] = batch.rows[WriteBatch.ROW - 1 :: WriteBatch.ROW]
-        places = [(place, 1) for place in range(len(tokens))] if asked else []
-        tokens += [token for token, _, _ in asked]
-        ended = batch.accepted[WriteBatch.ACCEPTED - 1 :: WriteBatch.ACCEPTED]
-        others = batch.events[WriteBatch.EVENT - 1 :: WriteBatch.EVENT]
-        ended += [token for token in others if token is not None]
-        answers: list[Answer]
-        problem: JournalError | None = None
-        try:
-            if self._storage.broken is not None:
-                raise same_again(self._storage.broken)
-            if batch.rows:
-                batch.rows[:: WriteBatch.ROW] = self._state.reserve(self._storage, batch.count)
-            answers = self._decide(batch, [one for _, one, _ in asked])
-        except _RunOver as over:
-            # What has ended is durable, and nothing else. This run may have more results.
-            for row in batch.accepted[:: WriteBatch.ACCEPTED] + batch.events[:: WriteBatch.EVENT]:
-                self._state.open.pop(row, None)
-            if not self._post(ended=ended):
-                return False
-            ended, answers = [], [same_again(over.problem) for _ in tokens]
-        except BaseException as error:
-            # Nothing of the batch is durable, whatever it was: so nothing of it is sent.
-            problem = self._break(error)
-            answers = [same_again(problem) for _ in tokens]
-        done: list[_Done] = []
-        if asked:
-            places += [(behind, 0) for _, _, behind in asked]
-            tokens, answers = self._in_order(places, tokens, answers, done)
-        return self._post(done, tokens, answers, ended, problem)
-
-    def _decide(self, batch: WriteBatch, asked: Sequence[Incoming | Again]) -> list[Answer]:
-        """Write a batch, with what is decided about rows that may be known.
-
-        Returns:
-            The answers for its new rows, and then for those.
-        """
-        decisions = Decisions(
-            self._storage, self._state, batch, self._again, exact_keys=self._exact_keys
-        )
-        decided = decisions.answer(asked) if asked else []
-        lost = decisions.write() if batch else set()
-        decisions.apply(lost)
-        rows, width, job_id = batch.rows, WriteBatch.ROW, self._storage.job.job_id
-        answers: list[Answer] = [
-            Decision("send", row, reference_of(job_id, key, digest), 1, State.UNKNOWN)
-            for row, key, digest in zip(rows[::width], rows[1::width], rows[3::width], strict=True)
-        ]
-        new = len(answers)
-        answers += decided
-        if lost:  # another run had these rows before: they are decided like any other
-            beaten = [
-                at
-                for at, answer in enumerate(answers)
-                if isinstance(answer, Decision) and answer.row in lost
-            ]
-            once_more: list[Incoming | Again] = []
-            for at in beaten:
-                if at < new:
-                    _, key, line, digest, payload, *_ = rows[at * width : (at + 1) * width]
-                    identity = Identity(key, digest, line)
-                    once_more.append(Incoming(identity, payload or None, batch.at))
-                else:
-                    one = asked[at - new]
-                    once_more.append(one._replace(new=False) if isinstance(one, Incoming) else one)
-            found = self._decide(WriteBatch(batch.at), once_more)
-            for at, answer in zip(beaten, found, strict=True):
-                answers[at] = answer
-        return answers
-
-    @staticmethod
-    def _in_order(
-        places: Sequence[tuple[int, int]],
-        tokens: Sequence[Any],
-        answers: Sequence[Answer],
-        done: list[_Done],
-    ) -> tuple[list[Any], list[Answer]]:
-        """The answers in the order of the rows; those that one coroutine waits for are done."""
-        kept: tuple[list[Any], list[Answer]] = [], []
-        for place in sorted(range(len(tokens)), key=places.__getitem__):
-            token, answer = tokens[place], answers[place]
-            if not isinstance(token, _Waiter):
-                kept[0].append(token)
-                kept[1].append(answer)
-            elif isinstance(answer, JournalError):
-                done.append((token, None, answer))
-            else:
-                done.append((token, answer, None))
-        return kept
-
-    def _call_all(self, batch: _Batch) -> bool:
-        for pace, change in batch.paces:
-            found, failure = None, None
-            try:
-                found = self._storage.change_pace(change)
-            except BaseException as error:
-                failure = error
-            if not self._post([(pace, found, failure)]):
-                return False
-        for future, function in batch.calls:
-            value, problem = None, None
-            try:
-                value = self._call(function)
-            except BaseException as error:
-                problem = error
-                if self._storage.broken is not None:
-                    problem = same_again(self._break(self._storage.broken))
-            if not self._post([(future, value, problem)]):
-                return False
-        return True
-
-    def _call(self, function: Callable[[Session], T]) -> T:
-        while True:
-            try:
-                with self._storage.transaction():
-                    decisions = Decisions(
-                        self._storage, self._state, WriteBatch(self._now()), self._again
-                    )
-                    session = Session(self._storage, decisions)
-                    value = function(session)
-                    session.flush()
-            except _Interrupted:
-                continue
-            except _RunOver as over:
-                raise same_again(over.problem) from None
-            decisions.apply(set())
-            return value
-
-    def _break(self, error: BaseException) -> JournalError:
-        if self._broken is None:
-            self._broken = self._storage.broken or self._error_of(error)
-            self._storage.broken = self._broken
-        return self._broken
-
-    def _error_of(self, error: BaseException) -> JournalError:
-        if isinstance(error, JournalError):
-            return error
-        made = trouble(self.path, f"an error of this package, {type(error).__name__}: {error}")
-        made.__cause__ = error
-        return made
-
-    def _tick(self) -> None:
-        if self._storage.broken is None:
-            try:
-                self._storage.tick(self._state.kinds)
-            except _RunOver:
-                pass  # whoever wants to begin anything more is told
-            except BaseException as error:
-                self._break(error)
-
-    def _post(
-        self,
-        done: Sequence[_Done] = (),
-        tokens: Sequence[Any] = (),
-        answers: Sequence[Answer] = (),
-        ended: Sequence[Any] = (),
-        problem: JournalError | None = None,
-    ) -> bool:
-        """Wake the loop, once for all of these. False if it is gone."""
-        try:
-            self._loop.call_soon_threadsafe(self._deliver, done, tokens, answers, ended, problem)
-        except RuntimeError:
-            # The loop is closed: what was decided will not be sent.
-            for value in (*answers, *(value for _, value, _ in done)):
-                if isinstance(value, Decision) and value.action == "send":
-                    self._batch.not_sent(value.row, value.attempt)
-            return False
-        return True
-
-    def _finish(self) -> None:
-        storage, state = self._storage, self._state
-        try:
-            if storage.broken is None:
-                # What is left by a loop that is gone, or was put after the end.
-                left, self._batch = self._batch, _Batch()
-                while not self._batches.empty():
-                    left.join(self._batches.get())
-                left.at = self._now()
-                left.rows = []  # they will not be sent
-                if left:
-                    with suppress(_RunOver):
-                        self._decide(left, ())
-                storage.end(state.kinds)
-            else:
-                storage.close()
-        except BaseException as error:
-            self._break(error)
-            storage.close()
-        finally:
-            atexit.unregister(self._at_exit)
-            self._closing = True
-            self._post([(self._ended, None, None)])
-
-    def _at_exit(self) -> None:
-        try:
-            if not self._loop.is_running():
-                raise RuntimeError
-            self._loop.call_soon_threadsafe(self._stop)  # in a thread of its own: only it may put
-        except RuntimeError:
-            self._stop()
-        if self._pid == os.getpid():
-            self._thread.join(_AT_EXIT)
 
 
 def _ignore(future: asyncio.Future[Any]) -> None:

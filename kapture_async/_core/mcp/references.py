@@ -21,9 +21,9 @@ from ..errors import (
     NotSentError,
     PushStoppedError,
 )
+from ..journal.address import exists
 from ..journal.reader import ReadJournal
 from ..journal.records import RowView, State
-from ..journal.storages import exists
 from ..outcome import Accepted, NotSent, Outcome, Rejected
 from ..push.rows import Row
 from ..reconcile.evidence import ListedTicket, ListTickets

@@ -20,7 +20,8 @@ from attrs import evolve
 from ..errors import HelpdeskError, InvalidInputError, JournalError
 from ..journal.records import Decision, Identity, entry_of, is_name
 from ..journal.reference import digest_of
-from ..journal.writer import Answer, Journal
+from ..journal.thread import Answer
+from ..journal.writer import Journal
 from ..outcome import Outcome
 from ..reconcile.lookup import LookupMethods
 from .ahead import LOOKED_UP, RowsAhead

@@ -15,8 +15,7 @@ from attrs import frozen
 
 from ..errors import HelpdeskError, InvalidInputError
 from ..journal.reader import ReadJournal
-from ..journal.reference import reference_of
-from ..journal.traits import EMOJI, MARKUP, length_of
+from ..journal.reference import EMOJI, MARKUP, length_of, reference_of
 from .evidence import MARGIN, ListedTicket, ListTickets
 
 Trial = Callable[[str, int, bytes | None], Awaitable[str | None]]

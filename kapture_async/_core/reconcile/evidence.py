@@ -10,7 +10,7 @@ A row is absent only if the list could not have missed it:
 - *It was fresh.* It shows a ticket newer than the row; or the newest that it shows is older by so
   little that the second look, which comes later by more, would have shown the row, too.
 - *It showed the row's kind.* A row of the journal came back by its reference that has the same
-  traits: see :mod:`.journal.traits`.
+  traits: see :mod:`.journal.reference`.
 - *It showed the row's day*: another row of the journal, sent on the same one.
 
 "Newer than the row" is newer than its last call ended, be it by an answer, a time-out or a broken
@@ -33,7 +33,7 @@ from typing import Generic, TypeVar
 from attrs import define, field, frozen
 
 from ..journal.records import Doubt, Kind, RowView
-from ..journal.traits import OBJECTS, covers, lacking, strongest
+from ..journal.reference import OBJECTS, covers, lacking, strongest
 
 
 @frozen

@@ -15,8 +15,8 @@ from typing import Literal, Protocol
 from attrs import define, field, frozen
 
 from ..journal.records import TOLD, Doubt, RowView, Run, State
+from ..journal.reference import covers
 from ..journal.session import Session
-from ..journal.traits import covers
 from ..journal.writer import Journal
 from .candidates import Beginnings, Candidates, CluesOf, MayBe
 from .evidence import (

@@ -21,8 +21,8 @@ from attrs import frozen
 from ..arguments import check_seconds
 from ..errors import HelpdeskError, InvalidInputError, JournalError, OutcomeUnknownError
 from ..journal.records import Doubt, Kind, State
+from ..journal.reference import OBJECTS, covers, strongest
 from ..journal.session import Session
-from ..journal.traits import OBJECTS, covers, strongest
 from ..journal.writer import Journal
 from .contradictions import LookupRecorder
 from .doctor import MadeTrial, Trial, trial_reference, trials_in

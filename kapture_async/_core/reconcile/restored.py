@@ -25,7 +25,7 @@ from ..errors import ConfirmationNeededError
 from ..journal import marks
 from ..journal.marks import TRIED, Mark, is_in, unpacked
 from ..journal.records import Doubt, Job, Sighted, State
-from ..journal.traits import traits_of
+from ..journal.reference import traits_of
 from ..journal.writer import Journal
 from .candidates import addresses_in
 from .contradictions import LookupRecorder

@@ -18,8 +18,8 @@ from attrs import frozen
 from ..errors import HelpdeskError, JournalError
 from ..journal.reader import Compared
 from ..journal.records import DOUBTS, Contradiction, Contradicts, Doubt, Job, Kind, State
+from ..journal.reference import COMMENT
 from ..journal.session import Session
-from ..journal.traits import COMMENT
 from ..journal.writer import Journal
 from .contradictions import (
     BATCH,

@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from ...errors import JournalError
 from ..address import Address
-from ..errors import trouble
+from ..records import trouble
 
 RUN_IS_OVER = "KJ001"
 """What writing fails with once the lease of its run is over and others have noticed."""

@@ -148,7 +148,7 @@ class PostgresReader:
 
     @classmethod
     def exists(cls, where: str) -> bool:
-        """Whether there is a journal; see :func:`.storages.exists`."""
+        """Whether there is a journal; see :func:`.address.exists`."""
         address = Address.of(where)
         problem: JournalError | None = None
         try:

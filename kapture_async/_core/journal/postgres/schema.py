@@ -17,8 +17,7 @@ from psycopg.sql import Composed
 
 from ...errors import JournalError
 from ..address import JOB, Address
-from ..errors import trouble
-from ..records import Job
+from ..records import Job, trouble
 from ..reference import DIGEST
 from .connection import RUN_IS_OVER
 

@@ -22,10 +22,10 @@ import psycopg
 
 from ...errors import JournalError
 from ..address import Address
-from ..errors import same_again, trouble
-from ..keys import fold
-from ..records import OUTCOMES, Job
+from ..records import OUTCOMES, Job, same_again, trouble
+from ..run_state import fold
 from ..storage import (
+    EncodedBatch,
     JournalSummary,
     KnownRow,
     PaceChange,
@@ -374,63 +374,28 @@ class PostgresStorage(PostgresReader):
 
     def _said(self, batch: WriteBatch) -> tuple[bytes, bytes]:
         """A batch as one JSON value, and the bytes that it points into."""
-        contents = _Contents()
-        said: dict[str, Any] = {}
-        rows, accepted, events = (
-            list(zip(*(flat[at::width] for at in range(width - 1)), strict=True))
-            for flat, width in (
-                (batch.rows, WriteBatch.ROW),
-                (batch.accepted, WriteBatch.ACCEPTED),
-                (batch.events, WriteBatch.EVENT),
-            )
-        )
-        new: list[Any] = [
-            (row, *contents.add(payload, digest), key, line, traits, 0, None, True)
-            for row, key, line, digest, payload, traits in rows
-        ]
-        new += [
-            (
-                one.row, *contents.add(one.payload, one.digest), one.key, one.line, one.traits,
-                one.occurrence, one.repeat_of, one.is_sent,
-            )
-            for one in batch.new_rows
-        ]  # fmt: skip
-        if new:
-            said["rows"] = new
-        if accepted:
-            said["accepted"] = accepted
-        if events:
-            said["events"] = events
-        if batch.revised:
-            said["revised"] = [
-                (
-                    row, contents.add(known.digest)[0], *contents.add(known.former or b""),
-                    known.occurrence, known.line, known.traits, known.repeat_of, known.changed,
-                )
-                for row, known in batch.revised.items()
-            ]  # fmt: skip
-        if batch.payloads:
-            said["forgotten"] = list(batch.payloads)
-            said["payloads"] = [
-                (row, *contents.add(payload))
-                for row, payload in batch.payloads.items()
-                if payload is not None
-            ]
+        one = EncodedBatch.of(batch)
+        accepted, events = one.accepted, one.events
+        said: dict[str, Any] = {
+            name: found
+            for name in ("rows", "accepted", "events", "revised", "payloads", "forgotten")
+            if (found := getattr(one, name))
+        }
         if batch.contradictions:
             said["findings"] = batch.contradictions
         if batch.lookups:
             said["looks"] = batch.lookups
         again = [row for row, attempt, *_ in accepted if attempt > 1]
         if self._seen or again or events:
-            fresh = {one[0] for one in new}
-            touched = {one[0] for one in events} | set(batch.revised) | set(batch.payloads)
+            fresh = {new[0] for new in one.rows}
+            touched = {event[0] for event in events} | set(batch.revised) | set(batch.payloads)
             seen = [(row, self._seen[row]) for row in touched - fresh if row in self._seen]
             if seen and not self._inside:
                 said["seen"] = seen
-            again += [one[0] for one in events if one[1] in OUTCOMES and one[2] > 1]
+            again += [event[0] for event in events if event[1] in OUTCOMES and event[2] > 1]
             if again:
                 said["again"] = again
-        return orjson.dumps(said), b"".join(contents.parts)
+        return orjson.dumps(said), one.contents
 
     def _write_results(self, batch: WriteBatch, rows: Collection[int] | None = None) -> None:
         """Write results that may come too late to decide; see :mod:`.late`.
@@ -718,23 +683,8 @@ class PostgresStorage(PostgresReader):
         self._connection.close()
 
 
-class _Contents:
-    """Digests and payloads, one after the other: JSON has no bytes."""
-
-    def __init__(self) -> None:
-        self.parts: list[bytes] = []
-        self._end = 1
-
-    def add(self, content: bytes, digest: bytes = b"") -> tuple[int, int]:
-        """Where the content begins, counted from 1, and its length. The digest stands before."""
-        self.parts += (digest, content)
-        start, length = self._end + len(digest), len(content)
-        self._end = start + length
-        return start, length
-
-
 def put_source(where: str, source: str, *, at: float) -> None:
-    """See :func:`.storages.put_source`."""
+    """See :func:`.address.put_source`."""
     address = Address.of(where)
     problem: JournalError | None = None
     connection: psycopg.Connection[Any] | None = None

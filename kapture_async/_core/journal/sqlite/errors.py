@@ -8,7 +8,7 @@ import sqlite3
 
 from ...arguments import check_path_like
 from ...errors import HelpdeskError, JournalError
-from ..errors import trouble
+from ..records import trouble
 
 _RESUME = "Then run the same push again: it resumes where it stopped."
 

@@ -42,7 +42,7 @@ from typing import BinaryIO
 
 from attrs import frozen
 
-from ..errors import trouble
+from ..records import trouble
 from .errors import DAMAGED
 
 _WAL_VERSION = 3007000

@@ -15,8 +15,9 @@ from ...filelock import owner_of
 from .. import marks
 from ..marks import Mark
 from ..records import STATE_AFTER, Contradiction, Job, Look, Owner, Run
-from ..reference import reference_of
-from ..storage import StoredName, StoredReason, StoredRow
+from ..reference import DIGEST, reference_of
+from ..run_state import fold
+from ..storage import KnownRow, StoredName, StoredReason, StoredRow
 from .errors import damage_of, path_text
 from .schema import disconnect, examine
 
@@ -98,7 +99,49 @@ _LAST_IDS = (
     "SELECT row, ticket_id FROM facts WHERE ticket_id IS NOT NULL AND row < ? "
     "ORDER BY row DESC LIMIT ?"
 )
+_KNOWN = """
+SELECT r.row, r.key, r.digest, r.occurrence, f.kind, f.attempt, f.ticket_id, f.status, f.error,
+    f.words, (SELECT max(g.attempt) FROM facts AS g WHERE g.row = r.row), r.repeat_of, r.former,
+    r.line, r.changed, r.traits
+FROM {source}
+CROSS JOIN facts AS f
+    ON f.row = r.row AND f.fact = (SELECT max(g.fact) FROM facts AS g WHERE g.row = r.row)
+{where}
+"""
+_WITH_KEYS = _KNOWN.format(
+    source="json_each(?) AS w CROSS JOIN rows AS r ON r.key = w.value",
+    where="WHERE r.repeat_of IS NULL",
+)
+_WITH_CONTENTS = _KNOWN.format(
+    source="json_each(?1) AS w CROSS JOIN rows AS r ON r.key IS NULL "
+    f"AND r.digest = substr(?2, 1 + {DIGEST} * w.key, {DIGEST}) AND r.occurrence = w.value",
+    where="",
+)
+_WITH_NUMBERS = _KNOWN.format(
+    source="json_each(?) AS w CROSS JOIN rows AS r ON r.row = w.value", where=""
+)
+_WITH_KEY_AND_CONTENT = _KNOWN.format(
+    source="rows AS r",
+    where="WHERE r.key IS NOT NULL AND r.digest = ? AND r.occurrence >= 0 ORDER BY r.row",
+)
+_REPEATS_OF = _KNOWN.format(source="rows AS r", where="WHERE r.repeat_of = ? ORDER BY r.row")
+_WITH_SPELLING = _KNOWN.format(
+    source="temp.spellings AS s CROSS JOIN rows AS r ON r.row = s.row",
+    where="WHERE s.folded = ? ORDER BY r.row",
+)
+
+# Indexes that are not made before they are needed: of the contents, a new row has a page to
+# itself, and costs a third less without it. The other is for journals whose rows came with keys
+# and then without.
+_BY_CONTENT = (
+    "CREATE UNIQUE INDEX IF NOT EXISTS rows_by_content ON rows (digest, occurrence) "
+    "WHERE key IS NULL"
+)
+_BY_KEYED_CONTENT = (
+    "CREATE INDEX IF NOT EXISTS rows_by_keyed_content ON rows (digest) WHERE key IS NOT NULL"
+)
 _LAST_ROW = (1 << 63) - 1
+_MOST_SPELLINGS = 20
 
 
 class SQLiteReader:
@@ -109,6 +152,9 @@ class SQLiteReader:
         self.job = job
         self._connection = connection
         self._closed = False
+        self._first_row = 1
+        """The first that is new in this run, if it is open in one."""
+        self._has_index: set[str] = set()
 
     @classmethod
     def open_to_read(cls, path: str | os.PathLike[str], *, restored: bool = False) -> SQLiteReader:
@@ -252,6 +298,75 @@ class SQLiteReader:
         """See :meth:`.ReadStorage.writers`."""
         owner = owner_of(self.path)
         return [] if owner is None else [owner]
+
+    # --- looking rows up, for a run: see :class:`.Storage` -------------------------------------
+
+    def with_keys(self, keys: Sequence[str]) -> list[KnownRow]:
+        """See :meth:`.Storage.with_keys`."""
+        return self._known(_WITH_KEYS, as_json(keys))
+
+    def with_contents(self, contents: Sequence[tuple[bytes, int]]) -> list[KnownRow]:
+        """See :meth:`.Storage.with_contents`."""
+        self._index(_BY_CONTENT)
+        digests = b"".join(digest for digest, _ in contents)
+        return self._known(_WITH_CONTENTS, as_json([number for _, number in contents]), digests)
+
+    def with_numbers(self, rows: Sequence[int]) -> list[KnownRow]:
+        """See :meth:`.Storage.with_numbers`."""
+        return self._known(_WITH_NUMBERS, as_json(rows))
+
+    def with_key_and_content(self, digest: bytes) -> list[KnownRow]:
+        """See :meth:`.Storage.with_key_and_content`."""
+        self._index(_BY_KEYED_CONTENT)
+        return self._known(_WITH_KEY_AND_CONTENT, digest)
+
+    def repeats_of(self, row: int) -> list[KnownRow]:
+        """See :meth:`.Storage.repeats_of`."""
+        return self._known(_REPEATS_OF, row)
+
+    def with_spelling_of(self, key: str) -> list[KnownRow]:
+        """See :meth:`.Storage.with_spelling_of`."""
+        if "spellings" not in self._has_index:
+            self._list_spellings()
+            self._has_index.add("spellings")
+        folded = fold(key)
+        found = self._known(_WITH_SPELLING, hash(folded))[:_MOST_SPELLINGS]
+        return [
+            known
+            for known in found
+            if known.key is not None and known.key != key and fold(known.key) == folded
+        ]
+
+    def _list_spellings(self) -> None:
+        """Make other spellings quick to find, for this connection only."""
+        execute = self._connection.execute
+        execute("DROP TABLE IF EXISTS temp.spellings")
+        execute(
+            "CREATE TEMP TABLE spellings (folded INTEGER, row INTEGER, "
+            "PRIMARY KEY (folded, row)) WITHOUT ROWID"
+        )
+        keys = execute(
+            "SELECT key, row FROM rows WHERE key IS NOT NULL AND repeat_of IS NULL AND row < ?",
+            (self._first_row,),
+        )
+        self._connection.executemany(
+            "INSERT INTO temp.spellings VALUES (?, ?)",
+            ((hash(fold(key)), row) for key, row in keys),
+        )
+
+    def _index(self, statement: str) -> None:
+        if statement not in self._has_index:
+            self._all(statement)
+            self._has_index.add(statement)
+
+    def _known(self, question: str, *values: Any) -> list[KnownRow]:
+        found = [KnownRow(*one) for one in self._all(question, values)]
+        with self._our_errors():
+            for one in found:
+                check_kind(one.kind)
+        return found
+
+    # --- the rest -------------------------------------------------------------------------------
 
     def explain(self, error: BaseException) -> BaseException:
         """See :meth:`.ReadStorage.explain`."""

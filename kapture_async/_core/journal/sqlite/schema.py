@@ -13,8 +13,8 @@ from urllib.parse import quote
 from attrs import evolve
 
 from ...atomicfile import PartFile, publish
-from ..errors import trouble
-from ..records import Job
+from ..records import Job, trouble
+from ..reference import DIGEST
 from .errors import DAMAGED, damage_of, trouble_of
 from .integrity import (
     RESTORE,
@@ -69,6 +69,65 @@ CREATE TABLE contradictions (
 """
 # facts: the events. unaccepted: the rows whose last event is not "accepted", with its kind; of
 # most journals they are few, so that to count and to list them takes no look at all the others.
+
+ANOTHER_RUN = "another run has begun"
+"""What writing a batch fails with then."""
+_AT = "json_extract(value, '$[{}]')".format
+_PAYLOAD = f"substr(NEW.contents, {_AT(1)}, {_AT(2)})"
+WRITE = (
+    "CREATE TEMP VIEW IF NOT EXISTS new_batch AS SELECT NULL AS run, NULL AS at, NULL AS fact, "
+    "NULL AS rows, NULL AS contents, NULL AS accepted, NULL AS facts, NULL AS revised, "
+    "NULL AS payloads, NULL AS forgotten",
+    f"""
+    CREATE TEMP TRIGGER IF NOT EXISTS write_batch INSTEAD OF INSERT ON new_batch BEGIN
+        SELECT RAISE(ABORT, '{ANOTHER_RUN}') WHERE NEW.run IS NOT (SELECT max(run) FROM runs);
+        INSERT INTO rows (row, key, line, digest, occurrence, planned, traits, repeat_of)
+            SELECT {_AT(0)}, {_AT(3)}, {_AT(4)},
+                substr(NEW.contents, {_AT(1)} - {DIGEST}, {DIGEST}), {_AT(6)},
+                NEW.at, {_AT(5)}, {_AT(7)}
+            FROM json_each(NEW.rows);
+        INSERT INTO payloads (row, payload)
+            SELECT {_AT(0)}, {_PAYLOAD} FROM json_each(NEW.rows) WHERE {_AT(2)} > 0;
+        INSERT INTO facts (row, fact, kind, attempt, at)
+            SELECT {_AT(0)}, 0, 'intent', 1, NEW.at FROM json_each(NEW.rows)
+            WHERE {_AT(8)};
+        INSERT INTO facts (row, fact, kind, attempt, at, ticket_id)
+            SELECT {_AT(0)}, NEW.fact + key, 'accepted', {_AT(1)}, NEW.at, {_AT(2)}
+            FROM json_each(NEW.accepted);
+        INSERT INTO unaccepted (row, kind)
+            SELECT {_AT(0)}, 'intent' FROM json_each(NEW.rows) WHERE {_AT(8)};
+        DELETE FROM payloads WHERE row IN (SELECT {_AT(0)} FROM json_each(NEW.accepted));
+        DELETE FROM unaccepted WHERE row IN (SELECT {_AT(0)} FROM json_each(NEW.accepted));
+        INSERT INTO facts
+            (row, fact, kind, attempt, at, phase, status, ticket_id, error, words, evidence)
+            SELECT {_AT(0)}, NEW.fact + json_array_length(NEW.accepted) + key, {_AT(1)}, {_AT(2)},
+                coalesce({_AT(3)}, NEW.at), {_AT(4)}, {_AT(5)}, {_AT(6)}, {_AT(7)}, {_AT(8)},
+                {_AT(9)}
+            FROM json_each(NEW.facts);
+        INSERT OR REPLACE INTO unaccepted (row, kind)
+            SELECT {_AT(0)}, {_AT(1)} FROM json_each(NEW.facts) ORDER BY key;
+        DELETE FROM unaccepted
+            WHERE kind = 'accepted' AND row IN (SELECT {_AT(0)} FROM json_each(NEW.facts));
+        UPDATE job SET events =
+            NEW.fact - 1 + json_array_length(NEW.accepted) + json_array_length(NEW.facts);
+        INSERT INTO rows
+            SELECT r.row, r.key, substr(NEW.contents, {_AT(1)}, {DIGEST}), {_AT(4)}, {_AT(5)},
+                r.planned, {_AT(6)}, {_AT(7)},
+                CASE WHEN {_AT(3)} > 0 THEN substr(NEW.contents, {_AT(2)}, {_AT(3)}) END, {_AT(8)}
+            FROM json_each(NEW.revised) AS v CROSS JOIN rows AS r
+                ON r.row = json_extract(v.value, '$[0]')
+            WHERE true
+            ON CONFLICT (row) DO UPDATE SET digest = excluded.digest,
+                occurrence = excluded.occurrence, line = excluded.line, traits = excluded.traits,
+                repeat_of = excluded.repeat_of, former = excluded.former,
+                changed = excluded.changed;
+        DELETE FROM payloads WHERE row IN (SELECT value FROM json_each(NEW.forgotten));
+        INSERT OR REPLACE INTO payloads (row, payload)
+            SELECT {_AT(0)}, {_PAYLOAD} FROM json_each(NEW.payloads);
+    END
+    """,  # noqa: S608 - of constants
+)
+"""How a batch is written: one insert into a view, whose trigger puts it into the tables."""
 
 
 # Closing any file descriptor of a file gives up all locks this process has on it, also those of

@@ -12,7 +12,6 @@ import os
 import secrets
 import socket
 import sqlite3
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -21,34 +20,17 @@ from typing import Any, Self
 from ...errors import JournalError
 from ...filelock import FileLock, owner_of
 from .. import marks
-from ..errors import same_again, trouble
-from ..keys import fold
-from ..marks import FIRST, SMALLEST, Mark, sketch_of
-from ..records import Counts, Job, Owner
-from ..storage import JournalSummary, KnownRow, PaceChange, WriteBatch, agreed
+from ..marks import EVERY, FIRST, SMALLEST, MarkWriter, sketch_of
+from ..records import Job, Owner, same_again, trouble
+from ..storage import EncodedBatch, JournalSummary, PaceChange, WriteBatch, agreed
 from .errors import DAMAGED, damage_of, path_text, trouble_of
 from .integrity import take_seal
-from .reader import SQLiteReader, as_json, check_kind
-from .schema import WAL_BYTES, connect, disconnect, examine, make, seal
-from .statements import (
-    ANOTHER_RUN,
-    BY_CONTENT,
-    BY_KEYED_CONTENT,
-    REPEATS_OF,
-    WITH_CONTENTS,
-    WITH_KEY_AND_CONTENT,
-    WITH_KEYS,
-    WITH_NUMBERS,
-    WITH_SPELLING,
-    WRITE,
-)
+from .reader import SQLiteReader, as_json
+from .schema import ANOTHER_RUN, WAL_BYTES, WRITE, connect, disconnect, examine, make, seal
 
 logger = logging.getLogger("kapture_async.push")
 
-_MARKS_EVERY = 2.0
-"""Seconds between two marks."""
 _DEAD = "its process ended while it was under way"
-_MOST_SPELLINGS = 20
 
 
 class SQLiteStorage(SQLiteReader):
@@ -79,16 +61,11 @@ class SQLiteStorage(SQLiteReader):
         self._wal_limit = 0
         self._half_through = False
         self._run = 0
-        self._first_row = 1
         self._next_row = self._next_event = 1
         self.restored: float | None = None
         self.sent_in_all: int | None = None
         self._nonce = secrets.token_hex(8)
-        self._marking = True
-        self._marked = (0.0, (0, 0))
-        self._sketched = 0
-        self._contents = ""
-        self._has_index: set[str] = set()
+        self._marks = MarkWriter(job, path, self._nonce, self._sketch)
 
     @classmethod
     def open(
@@ -200,9 +177,9 @@ class SQLiteStorage(SQLiteReader):
         self._write_through()
         self._check_place()
         if reached[0]:
-            self._leave_mark(at, self.kinds())
+            self._marks.leave(at, self.kinds(), self._next_event - 1)
 
-    # --- looking rows up ------------------------------------------------------------------------
+    # --- what the run is ------------------------------------------------------------------------
 
     def summary(self) -> JournalSummary:
         """See :meth:`.Storage.summary`."""
@@ -231,71 +208,6 @@ class SQLiteStorage(SQLiteReader):
         self._next_row += count
         return range(first, first + count)
 
-    def with_keys(self, keys: Sequence[str]) -> list[KnownRow]:
-        """See :meth:`.Storage.with_keys`."""
-        return self._known(WITH_KEYS, as_json(keys))
-
-    def with_contents(self, contents: Sequence[tuple[bytes, int]]) -> list[KnownRow]:
-        """See :meth:`.Storage.with_contents`."""
-        self._index(BY_CONTENT)
-        digests = b"".join(digest for digest, _ in contents)
-        return self._known(WITH_CONTENTS, as_json([number for _, number in contents]), digests)
-
-    def with_numbers(self, rows: Sequence[int]) -> list[KnownRow]:
-        """See :meth:`.Storage.with_numbers`."""
-        return self._known(WITH_NUMBERS, as_json(rows))
-
-    def with_key_and_content(self, digest: bytes) -> list[KnownRow]:
-        """See :meth:`.Storage.with_key_and_content`."""
-        self._index(BY_KEYED_CONTENT)
-        return self._known(WITH_KEY_AND_CONTENT, digest)
-
-    def repeats_of(self, row: int) -> list[KnownRow]:
-        """See :meth:`.Storage.repeats_of`."""
-        return self._known(REPEATS_OF, row)
-
-    def with_spelling_of(self, key: str) -> list[KnownRow]:
-        """See :meth:`.Storage.with_spelling_of`."""
-        if "spellings" not in self._has_index:
-            self._list_spellings()
-            self._has_index.add("spellings")
-        folded = fold(key)
-        found = self._known(WITH_SPELLING, hash(folded))[:_MOST_SPELLINGS]
-        return [
-            known
-            for known in found
-            if known.key is not None and known.key != key and fold(known.key) == folded
-        ]
-
-    def _list_spellings(self) -> None:
-        """Make other spellings quick to find, for this connection only."""
-        execute = self._connection.execute
-        execute("DROP TABLE IF EXISTS temp.spellings")
-        execute(
-            "CREATE TEMP TABLE spellings (folded INTEGER, row INTEGER, "
-            "PRIMARY KEY (folded, row)) WITHOUT ROWID"
-        )
-        keys = execute(
-            "SELECT key, row FROM rows WHERE key IS NOT NULL AND repeat_of IS NULL AND row < ?",
-            (self._first_row,),
-        )
-        self._connection.executemany(
-            "INSERT INTO temp.spellings VALUES (?, ?)",
-            ((hash(fold(key)), row) for key, row in keys),
-        )
-
-    def _index(self, statement: str) -> None:
-        if statement not in self._has_index:
-            self._all(statement)
-            self._has_index.add(statement)
-
-    def _known(self, question: str, *values: Any) -> list[KnownRow]:
-        found = [KnownRow(*one) for one in self._all(question, values)]
-        with self._our_errors():
-            for one in found:
-                check_kind(one.kind)
-        return found
-
     # --- writing --------------------------------------------------------------------------------
 
     def write(self, batch: WriteBatch) -> Collection[int]:
@@ -313,54 +225,23 @@ class SQLiteStorage(SQLiteReader):
         return ()
 
     def _insert(self, batch: WriteBatch) -> None:
-        contents = _Contents()
-        rows, accepted, events = (
-            list(zip(*(flat[at::width] for at in range(width - 1)), strict=True))
-            for flat, width in (
-                (batch.rows, WriteBatch.ROW),
-                (batch.accepted, WriteBatch.ACCEPTED),
-                (batch.events, WriteBatch.EVENT),
-            )
-        )
-        new: list[Any] = [
-            (row, *contents.add(payload, digest), key, line, traits)
-            for row, key, line, digest, payload, traits in rows
-        ]
-        new += [
-            (
-                one.row, *contents.add(one.payload, one.digest), one.key, one.line, one.traits,
-                one.occurrence, one.repeat_of, None if one.is_sent else 0,
-            )
-            for one in batch.new_rows
-        ]  # fmt: skip
-        revised = [
-            (
-                row, contents.add(known.digest)[0], *contents.add(known.former or b""),
-                known.occurrence, known.line, known.traits, known.repeat_of, known.changed,
-            )
-            for row, known in batch.revised.items()
-        ]  # fmt: skip
-        payloads = [
-            (row, *contents.add(payload))
-            for row, payload in batch.payloads.items()
-            if payload is not None
-        ]
+        one = EncodedBatch.of(batch)
         self._connection.execute(
             "INSERT INTO new_batch VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 self._run,
                 batch.at,
                 self._next_event,
-                as_json(new),
-                b"".join(contents.parts),
-                as_json(accepted),
-                as_json(events),
-                as_json(revised),
-                as_json(payloads),
-                as_json(list(batch.payloads)),
+                as_json(one.rows),
+                one.contents,
+                as_json(one.accepted),
+                as_json(one.events),
+                as_json(one.revised),
+                as_json(one.payloads),
+                as_json(one.forgotten),
             ),
         )
-        self._next_event += len(accepted) + len(events)
+        self._next_event += len(one.accepted) + len(one.events)
         if batch.contradictions:
             self._connection.executemany(
                 "INSERT OR IGNORE INTO contradictions (row, kind, ticket_ids, at) "
@@ -468,13 +349,13 @@ class SQLiteStorage(SQLiteReader):
         runs = self._connection.execute("SELECT nonce, rows, events FROM runs ORDER BY run")
         behind = mark is not None and marks.is_ahead(mark, runs.fetchall(), rows, events)
         if mark is not None and not behind:
-            self._contents, self._sketched = mark.contents, mark.rows
+            self._marks.resume(mark)
         if not (restored or behind):
             self.restored = before
             return
         # A mark may be older than what was sent last by as much as marks are apart.
         busy = mark is not None and behind and not mark.quiet
-        until = mark.at + _MARKS_EVERY if mark is not None and busy else 0.0
+        until = mark.at + EVERY if mark is not None and busy else 0.0
         if mark is not None and behind and mark.quiet and before is None:
             self.sent_in_all = mark.sent
         self.restored = max(before or 0.0, until)
@@ -486,47 +367,7 @@ class SQLiteStorage(SQLiteReader):
 
     def tick(self, kinds: Mapping[str, int]) -> None:
         """See :meth:`.Storage.tick`: leaves a mark if there is news, and not too often."""
-        last, seen = self._marked
-        reached = sum(kinds.values()), self._next_event - 1
-        if time.monotonic() - last >= _MARKS_EVERY and seen != reached:
-            self._leave_mark(self.now(), kinds)
-
-    def _leave_mark(self, at: float, kinds: Mapping[str, int], *, closed: bool = False) -> None:
-        """Note outside the file what is in it. It may fail: no push fails by it."""
-        if not self._marking:
-            return
-        counts, rows, last_event = Counts.of(kinds), sum(kinds.values()), self._next_event - 1
-        doubts = counts.unknown + counts.ambiguous + counts.probable
-        self._marked = time.monotonic(), (rows, last_event)
-        if not counts.rows:
-            return
-        if counts.accepted + doubts and (closed or rows >= 2 * self._sketched):
-            self._contents, self._sketched = self._sketch(), rows
-        mark = Mark(
-            job_id=self.job.job_id,
-            nonce=self._nonce,
-            rows=rows,
-            events=last_event,
-            path=self.path,
-            at=at,
-            closed=closed,
-            doubts=doubts,
-            sent=counts.accepted + doubts,
-            contents=self._contents,
-        )
-        try:
-            marks.write(mark, self.job)
-            if closed:
-                marks.tidy()
-        except OSError as error:
-            self._marking = False
-            logger.warning(
-                "no mark of the journal can be left in %s (%s): an older copy of it would not be "
-                "recognised; set %s to a directory that can be written",
-                marks.folder(),
-                error.strerror,
-                marks.VARIABLE,
-            )
+        self._marks.leave_soon(self.now(), kinds, self._next_event - 1)
 
     def _sketch(self) -> str:
         first = self._all("SELECT digest FROM rows ORDER BY row LIMIT ?", (FIRST,))
@@ -542,7 +383,7 @@ class SQLiteStorage(SQLiteReader):
             self._check_place()
             with self.transaction():
                 self._connection.execute("UPDATE runs SET ended = ? WHERE run = ?", (at, self._run))
-            self._leave_mark(at, kinds, closed=True)
+            self._marks.leave(at, kinds, self._next_event - 1, closed=True)
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             done = True
         except (OSError, sqlite3.Error) as error:
@@ -566,21 +407,6 @@ class SQLiteStorage(SQLiteReader):
             with suppress(OSError):  # it is complete, and a seal is no part of it
                 seal(self.path)
         self._lock.release()
-
-
-class _Contents:
-    """Digests and payloads, one after the other: SQLite reads no bytes from JSON."""
-
-    def __init__(self) -> None:
-        self.parts: list[bytes] = []
-        self._end = 1
-
-    def add(self, content: bytes, digest: bytes = b"") -> tuple[int, int]:
-        """Where the content begins, counted from 1, and its length. The digest stands before."""
-        self.parts += (digest, content)
-        start, length = self._end + len(digest), len(content)
-        self._end = start + length
-        return start, length
 
 
 def _locked(path: str, at: float) -> FileLock:

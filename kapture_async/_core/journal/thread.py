@@ -1,0 +1,394 @@
+"""The thread of a journal: it decides about rows, writes them, and wakes the event loop.
+
+The loop collects what it has to say in a batch, one for each of its turns, and hands it over. The
+thread joins the batches that wait, decides about rows that may be known (see :mod:`.decisions`),
+writes all of it in one transaction, and wakes the loop once for everything. The busier the push,
+the larger the batches, and the cheaper each row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+from ..errors import JournalError
+from .decisions import Again, Decisions, Incoming
+from .records import Decision, Identity, State, later_of, same_again, trouble
+from .reference import reference_of
+from .run_state import RunState, SeenNames, learn_names
+from .session import Session
+from .storage import PaceChange, Storage, WriteBatch, _Interrupted, _RunOver
+
+T = TypeVar("T")
+
+_POLL = 1.0
+"""Seconds between two checks whether the loop is gone without closing us."""
+_AT_EXIT = 5.0
+"""Seconds the interpreter's end waits for the last commit."""
+MOST_BYTES = 16 * 1024 * 1024
+"""Of payloads in one batch, before it is handed over; the database takes no more than a billion."""
+
+Answer = Decision | JournalError
+"""What to do with a row that was submitted, or why it must not be sent."""
+Done = tuple[asyncio.Future[Any], Any, BaseException | None]
+"""A future to be set, with its value or its error."""
+
+
+class Waiter(asyncio.Future[Decision]):
+    """The token of a row whose answer one coroutine waits for."""
+
+
+class Batch(WriteBatch):
+    """What the event loop has collected.
+
+    Attributes:
+        asked: rows to decide about: token, row, and how many new rows of the batch came before.
+        calls: functions to call, each in a transaction of its own.
+        paces: changes of the pace that all processes share.
+        size: bytes of the payloads.
+    """
+
+    def __init__(self, at: float = 0.0) -> None:
+        super().__init__(at)
+        self.asked: list[tuple[Any, Incoming | Again, int]] = []
+        self.calls: list[tuple[asyncio.Future[Any], Callable[[Session], Any]]] = []
+        self.paces: list[tuple[asyncio.Future[Any], PaceChange]] = []
+        self.size = 0
+
+    def join(self, later: Batch) -> None:
+        """Add what was collected later."""
+        before = self.count
+        self.at = max(self.at, later.at)
+        self.rows += later.rows
+        self.accepted += later.accepted
+        self.events += later.events
+        self.asked += [(token, one, behind + before) for token, one, behind in later.asked]
+        self.calls += later.calls
+        self.paces += later.paces
+        self.size += later.size
+
+    def not_sent(self, row: int, attempt: int) -> None:
+        """A row that was about to be sent will not be: it is not sent, and not in doubt."""
+        words = "cancelled before it was sent"
+        self.events += (row, "not_sent", attempt, None, None, None, None, None, words, None, None)
+
+
+class JournalThread:
+    """Opens a journal, writes what is handed over, and closes it.
+
+    Args:
+        opened: opens the storage.
+        path: where the journal is, for messages.
+        now: the clock, until the storage has one.
+        deliver: called in the loop with futures that are done; with tokens of rows and their
+            answers; and with tokens of results, and what went wrong for all of them.
+        tell: called in the thread with a message for a person.
+        again: class names of refusals after which the same content may be sent again.
+        exact_keys: a variant spelling of a key is another key.
+        to_push: learn which rows there are.
+
+    Attributes:
+        batch: what the loop has collected and not handed over yet.
+        broken: why nothing more can be written, once that is so.
+        closing: no more rows are taken.
+        stopping: nor results.
+        opened, ended: done once the journal is open, and closed.
+        storage, state: there once it is open.
+        names: which rows there are; ``None`` if that was not asked for.
+    """
+
+    storage: Storage
+    state: RunState
+
+    def __init__(
+        self,
+        opened: Callable[[], Storage],
+        path: str,
+        now: Callable[[], float],
+        deliver: Callable[..., None],
+        tell: Callable[[str], None],
+        *,
+        again: frozenset[str],
+        exact_keys: bool,
+        to_push: bool,
+    ) -> None:
+        self.batch = Batch()
+        self.broken: JournalError | None = None
+        self.closing = self.stopping = False
+        self.names: SeenNames | None = None
+        self._loop = asyncio.get_running_loop()
+        self.opened: asyncio.Future[None] = self._loop.create_future()
+        self.ended: asyncio.Future[None] = self._loop.create_future()
+        self.now = now
+        self._open_storage, self._path = opened, path
+        self._deliver, self._tell = deliver, tell
+        self._again, self._exact_keys, self._to_push = again, exact_keys, to_push
+        self._pid = os.getpid()
+        self._batches: SimpleQueue[Batch] = SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="kapture-journal", daemon=True)
+
+    # --- for the loop ---------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Open the journal; :attr:`opened` tells when."""
+        self._thread.start()
+        atexit.register(self._at_exit)
+
+    def hand_over(self) -> None:
+        """Have written what was collected."""
+        batch, self.batch = self.batch, Batch()
+        batch.at = self.now()
+        self._batches.put(batch)
+
+    def stop(self) -> None:
+        """Write what waits, then close; :attr:`ended` tells when."""
+        self.closing = True
+        self.hand_over()
+        self.stopping = True  # after what is to be written is there
+        self._batches.put(Batch())
+
+    def join(self) -> None:
+        """Wait for the thread, which has nothing left to do but to return."""
+        self._thread.join()
+
+    # --- in the thread --------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        try:
+            self._open()
+        except BaseException as error:
+            self.closing = True
+            atexit.unregister(self._at_exit)
+            self._post([(self.opened, None, error), (self.ended, None, None)])
+            return
+        listening = self._post([(self.opened, None, None)])
+        while listening and not (self.stopping and self._batches.empty()):
+            try:
+                batch = self._batches.get(timeout=_POLL)
+                while batch.size < MOST_BYTES and not self._batches.empty():
+                    batch.join(self._batches.get())
+            except Empty:
+                listening = not self._loop.is_closed()
+            else:
+                listening = self._write(batch) and self._call_all(batch)
+            self._tick()
+        self._finish()
+
+    def _open(self) -> None:
+        storage = self._open_storage()
+        try:
+            state = RunState(storage)
+            if self._to_push:
+                self.names = learn_names(storage, state, exact_keys=self._exact_keys)
+        except BaseException as error:
+            storage.close()
+            made = storage.explain(error)
+            if made is not error:
+                raise made from error
+            raise
+        self._again = later_of(storage.job.operation, self._again)
+        storage.tell = self._tell
+        self.storage, self.state, self.now = storage, state, storage.now
+
+    def _decisions(self, batch: WriteBatch) -> Decisions:
+        return Decisions(self.storage, self.state, batch, self._again, exact_keys=self._exact_keys)
+
+    def _write(self, batch: Batch) -> bool:
+        """One batch. False if the loop is gone."""
+        asked = [
+            one for one in batch.asked if not (isinstance(one[0], Waiter) and one[0].cancelled())
+        ]
+        if not (asked or batch):
+            return True
+        tokens: list[Any] = batch.rows[WriteBatch.ROW - 1 :: WriteBatch.ROW]
+        places = [(place, 1) for place in range(len(tokens))] if asked else []
+        tokens += [token for token, _, _ in asked]
+        ended = batch.accepted[WriteBatch.ACCEPTED - 1 :: WriteBatch.ACCEPTED]
+        others = batch.events[WriteBatch.EVENT - 1 :: WriteBatch.EVENT]
+        ended += [token for token in others if token is not None]
+        answers: list[Answer]
+        problem: JournalError | None = None
+        try:
+            if self.storage.broken is not None:
+                raise same_again(self.storage.broken)
+            if batch.rows:
+                batch.rows[:: WriteBatch.ROW] = self.state.reserve(self.storage, batch.count)
+            answers = self._decide(batch, [one for _, one, _ in asked])
+        except _RunOver as over:
+            # What has ended is durable, and nothing else. This run may have more results.
+            for row in batch.accepted[:: WriteBatch.ACCEPTED] + batch.events[:: WriteBatch.EVENT]:
+                self.state.open.pop(row, None)
+            if not self._post(ended=ended):
+                return False
+            ended, answers = [], [same_again(over.problem) for _ in tokens]
+        except BaseException as error:
+            # Nothing of the batch is durable, whatever it was: so nothing of it is sent.
+            problem = self._break(error)
+            answers = [same_again(problem) for _ in tokens]
+        done: list[Done] = []
+        if asked:
+            places += [(behind, 0) for _, _, behind in asked]
+            order = sorted(range(len(tokens)), key=places.__getitem__)  # that in which they came
+            done = [_settled(tokens[at], answers[at]) for at in order if _waits(tokens[at])]
+            order = [at for at in order if not _waits(tokens[at])]
+            tokens, answers = [tokens[at] for at in order], [answers[at] for at in order]
+        return self._post(done, tokens, answers, ended, problem)
+
+    def _decide(self, batch: WriteBatch, asked: Sequence[Incoming | Again]) -> list[Answer]:
+        """Write a batch, with what is decided about rows that may be known.
+
+        Returns:
+            The answers for its new rows, and then for those.
+        """
+        decisions = self._decisions(batch)
+        decided = decisions.answer(asked) if asked else []
+        lost = decisions.write() if batch else set()
+        decisions.apply(lost)
+        rows, width, job_id = batch.rows, WriteBatch.ROW, self.storage.job.job_id
+        answers: list[Answer] = [
+            Decision("send", row, reference_of(job_id, key, digest), 1, State.UNKNOWN)
+            for row, key, digest in zip(rows[::width], rows[1::width], rows[3::width], strict=True)
+        ]
+        new = len(answers)
+        answers += decided
+        if lost:  # another run had these rows before: they are decided like any other
+            beaten = [
+                at
+                for at, answer in enumerate(answers)
+                if isinstance(answer, Decision) and answer.row in lost
+            ]
+            once_more: list[Incoming | Again] = []
+            for at in beaten:
+                if at < new:
+                    _, key, line, digest, payload, *_ = rows[at * width : (at + 1) * width]
+                    identity = Identity(key, digest, line)
+                    once_more.append(Incoming(identity, payload or None, batch.at))
+                else:
+                    one = asked[at - new]
+                    once_more.append(one._replace(new=False) if isinstance(one, Incoming) else one)
+            found = self._decide(WriteBatch(batch.at), once_more)
+            for at, answer in zip(beaten, found, strict=True):
+                answers[at] = answer
+        return answers
+
+    def _call_all(self, batch: Batch) -> bool:
+        """What is to be called. False if the loop is gone."""
+        calls: list[tuple[asyncio.Future[Any], Callable[[Any], Any], Any]] = [
+            *((future, self.storage.change_pace, change) for future, change in batch.paces),
+            *((future, self._call, function) for future, function in batch.calls),
+        ]
+        for future, call, argument in calls:
+            value, problem = None, None
+            try:
+                value = call(argument)
+            except BaseException as error:
+                problem = error
+                if self.storage.broken is not None:
+                    problem = same_again(self._break(self.storage.broken))
+            if not self._post([(future, value, problem)]):
+                return False
+        return True
+
+    def _call(self, function: Callable[[Session], T]) -> T:
+        while True:
+            try:
+                with self.storage.transaction():
+                    decisions = self._decisions(WriteBatch(self.now()))
+                    session = Session(self.storage, decisions)
+                    value = function(session)
+                    session.flush()
+            except _Interrupted:
+                continue
+            except _RunOver as over:
+                raise same_again(over.problem) from None
+            decisions.apply(set())
+            return value
+
+    def _break(self, error: BaseException) -> JournalError:
+        if self.broken is None:
+            self.broken = self.storage.broken or self._error_of(error)
+            self.storage.broken = self.broken
+        return self.broken
+
+    def _error_of(self, error: BaseException) -> JournalError:
+        if isinstance(error, JournalError):
+            return error
+        made = trouble(self._path, f"an error of this package, {type(error).__name__}: {error}")
+        made.__cause__ = error
+        return made
+
+    def _tick(self) -> None:
+        if self.storage.broken is None:
+            try:
+                self.storage.tick(self.state.kinds)
+            except _RunOver:
+                pass  # whoever wants to begin anything more is told
+            except BaseException as error:
+                self._break(error)
+
+    def _post(
+        self,
+        done: Sequence[Done] = (),
+        tokens: Sequence[Any] = (),
+        answers: Sequence[Answer] = (),
+        ended: Sequence[Any] = (),
+        problem: JournalError | None = None,
+    ) -> bool:
+        """Wake the loop, once for all of these. False if it is gone."""
+        try:
+            self._loop.call_soon_threadsafe(self._deliver, done, tokens, answers, ended, problem)
+        except RuntimeError:
+            # The loop is closed: what was decided will not be sent.
+            for value in (*answers, *(value for _, value, _ in done)):
+                if isinstance(value, Decision) and value.action == "send":
+                    self.batch.not_sent(value.row, value.attempt)
+            return False
+        return True
+
+    def _finish(self) -> None:
+        storage, state = self.storage, self.state
+        try:
+            if storage.broken is None:
+                # What is left by a loop that is gone, or was put after the end.
+                left, self.batch = self.batch, Batch()
+                while not self._batches.empty():
+                    left.join(self._batches.get())
+                left.at = self.now()
+                left.rows = []  # they will not be sent
+                if left:
+                    with suppress(_RunOver):
+                        self._decide(left, ())
+                storage.end(state.kinds)
+            else:
+                storage.close()
+        except BaseException as error:
+            self._break(error)
+            storage.close()
+        finally:
+            atexit.unregister(self._at_exit)
+            self.closing = True
+            self._post([(self.ended, None, None)])
+
+    def _at_exit(self) -> None:
+        try:
+            if not self._loop.is_running():
+                raise RuntimeError
+            self._loop.call_soon_threadsafe(self.stop)  # in a thread of its own: only it may put
+        except RuntimeError:
+            self.stop()
+        if self._pid == os.getpid():
+            self._thread.join(_AT_EXIT)
+
+
+def _waits(token: Any) -> bool:
+    return isinstance(token, Waiter)
+
+
+def _settled(waiter: Waiter, answer: Answer) -> Done:
+    return (waiter, None, answer) if isinstance(answer, JournalError) else (waiter, answer, None)
