@@ -12,10 +12,10 @@ from .push.events import PushStopped as PushStopped
 from .push.events import RowDoubted as RowDoubted
 from .push.events import RowFinished as RowFinished
 from .push.events import RowKnown as RowKnown
-from .reconcile.reconcile import Looked as Looked
+from .reconcile.reconcile import LookupFinished as LookupFinished
 from .reconcile.reconcile import ReconcileEvent as ReconcileEvent
 from .reconcile.reconcile import ReconcileObserver as ReconcileObserver
-from .reconcile.reconcile import Settling as Settling
+from .reconcile.reconcile import SettleTimeStarted as SettleTimeStarted
 from .reconcile.verify import Checked as Checked
 from .reconcile.verify import VerifyEvent as VerifyEvent
 from .reconcile.verify import VerifyObserver as VerifyObserver

@@ -236,7 +236,7 @@ def test_someone_reads_while_it_is_written_through(
 def test_another_program_that_closes_it_makes_it_whole(killed: Path, opened: Open) -> None:
     """`sqlite3 tickets.journal` and a look at it: SQLite writes it through and tidies up."""
     program = f"import sqlite3; c = sqlite3.connect({str(killed)!r}); print(c.execute("
-    program += "'SELECT count(*) FROM facts').fetchone()[0]); c.close()"
+    program += "'SELECT count(*) FROM events').fetchone()[0]); c.close()"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert int(done.stdout) == ROWS
     assert not Path(f"{killed}-wal").exists()
@@ -337,7 +337,7 @@ def test_no_database(opened: Open, path: Path, content: bytes, words: str) -> No
 
 def test_another_database(opened: Open, path: Path) -> None:
     other = sqlite3.connect(path)
-    other.execute("CREATE TABLE facts (a)")
+    other.execute("CREATE TABLE events (a)")
     other.commit()
     other.close()
     refused_by_all(opened, path, "an SQLite database, but not a journal")

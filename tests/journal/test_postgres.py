@@ -273,7 +273,7 @@ def test_a_call_whose_connection_is_lost_is_made_again(runs: Runs, row: MakeRow)
     run.call(look)
     assert len(tried) == 2
     (doubt,) = run.doubts()
-    assert doubt.absent_looks == 1
+    assert doubt.absent_lookups == 1
 
 
 def test_while_the_database_hangs_nothing_may_be_sent(

@@ -54,7 +54,7 @@ def all_that_is_read(path: Path) -> list[Any]:
             list(journal.pending()),
             list(journal.payloads_of(*State)),
             journal.runs(),
-            journal.looks(),
+            journal.lookups(),
             journal.accepted_among({"1000"}),
             journal.evidence_of(4),
         ]
@@ -171,7 +171,7 @@ def test_text_that_is_none_is_not_shown(closed: Path) -> None:
 
 def test_an_event_of_a_kind_there_is_not(closed: Path, opened: Open) -> None:
     with sqlite3.connect(closed) as plain:
-        plain.execute("UPDATE facts SET kind = 'abcepted' WHERE row = 2")
+        plain.execute("UPDATE events SET kind = 'abcepted' WHERE row = 2")
     plain.close()
     os.truncate(closed, closed.stat().st_size // 4096 * 4096)
     with pytest.raises(JournalError, match="damaged"):

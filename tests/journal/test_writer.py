@@ -92,7 +92,7 @@ async def break_commits(journal: Journal) -> None:
     def refuse(session: Session) -> None:
         sql(
             session,
-            "CREATE TEMP TRIGGER full BEFORE INSERT ON main.facts BEGIN "
+            "CREATE TEMP TRIGGER full BEFORE INSERT ON main.events BEGIN "
             "SELECT raise(ROLLBACK, 'disk full'); END",
         )
 

@@ -11,7 +11,7 @@ import pytest
 from kapture_async._core.journal.reader import ReadJournal
 from kapture_async._core.reconcile.reconcile import SETTLE
 from kapture_async._core.testing.http import EmulatorReply, EmulatorRequest
-from kapture_async.events import Looked, Settling
+from kapture_async.events import LookupFinished, SettleTimeStarted
 from kapture_async.testing import FaultPlan, KaptureEmulator
 
 from ..clock import Clock
@@ -65,9 +65,9 @@ async def test_executed_a_minute_after_it_was_given_up(journal: Path, clock: Clo
         assert emulator.ledger.entries[0].time - began == pytest.approx(60)
         assert emulator.looks[0] - began == pytest.approx(SETTLE)
         settling, looked = events
-        assert isinstance(settling, Settling)
+        assert isinstance(settling, SettleTimeStarted)
         assert settling.seconds == pytest.approx(SETTLE)
-        assert looked == Looked(tickets=1, found=1, missing=0)
+        assert looked == LookupFinished(tickets=1, found=1, missing=0)
         assert (await push(client, keyed(a="late"), journal)).states == {"accepted": 1}
         assert titles(emulator) == {"late": 1}
         judge(journal, emulator.ledger)
@@ -79,7 +79,11 @@ async def test_executed_between_the_two_looks(journal: Path, clock: Clock) -> No
         events: list[Any] = []
         found = await client.tickets.reconcile(journal, on_event=events.append)
         assert len(found.present) == 1
-        assert [type(event) for event in events] == [Settling, Looked, Looked]
+        assert [type(event) for event in events] == [
+            SettleTimeStarted,
+            LookupFinished,
+            LookupFinished,
+        ]
         assert (events[1].missing, events[2].found) == (1, 1)
         assert (await push(client, keyed(a="later"), journal)).names == []
         assert titles(emulator) == {"later": 1}
@@ -106,7 +110,7 @@ async def test_never_executed(journal: Path, clock: Clock) -> None:
         assert emulator.looks[-1] - emulator.looks[0] == pytest.approx(SETTLE / 5)
         assert clock.now() - began == pytest.approx(SETTLE * 1.2)
         with ReadJournal.open_to_read(journal) as reader:
-            assert len(reader.looks()) == 2
+            assert len(reader.lookups()) == 2
         assert (await push(client, keyed(a="lost"), journal)).names == ["accepted"]
         assert titles(emulator) == {"lost": 1}
 

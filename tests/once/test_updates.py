@@ -553,9 +553,9 @@ async def test_words_of_a_person_stand_in_the_journal(
     assert (one.state, one.ticket_id, one.words) == (
         State.ACCEPTED,
         ticket_id,
-        "told by the operator",
+        "recorded by the operator",
     )
-    assert (two.state, two.words) == (State.NOT_SENT, "told by the operator")
+    assert (two.state, two.words) == (State.NOT_SENT, "recorded by the operator")
     async with client.tickets.push(rows, journal=journal) as outcomes:
         assert [outcome.key async for outcome in outcomes] == ["k"]
     assert Counter(entry.payload["title"] for entry in emulator.ledger) == {"one": 1, "two": 1}

@@ -81,7 +81,7 @@ async def test_all_is_proved(
     assert {row.ticket_ids[0] for row in found.rows()} == ids
     assert sum(1 for _ in found.rows()) == 30  # once more
     with ReadJournal.open_to_read(journal) as reader:
-        look = orjson.loads(reader.looks()[-1].evidence)
+        look = orjson.loads(reader.lookups()[-1].evidence)
     assert (look["verified"], look["present"], look["proved"]) == (30, 30, 1.0)
     found.close()
     found.close()

@@ -15,14 +15,14 @@ from attrs import frozen
 from ..journal.marks import Mark
 from ..journal.reader import ReadJournal, Reason
 from ..journal.records import (
-    TOLD,
+    BY_PERSON,
     Contradiction,
     Counts,
     Doubt,
     Job,
     Kind,
-    Look,
     Owner,
+    PastLookup,
     Run,
     State,
     goes_again,
@@ -88,7 +88,7 @@ class JournalStatus:
     under_way: int
     owner: Owner | None
     last_run: Run | None
-    last_look: Look | None
+    last_look: PastLookup | None
     changed: int
     later: int
     refused: int
@@ -207,8 +207,8 @@ def read_status(path: str, *, restored: bool = False) -> JournalStatus:
         kinds = journal.kinds()
         doubts = list(journal.doubts(State.UNKNOWN, payloads=False))
         reasons, later, refused, token_refused = _reasons(journal)
-        runs, looks, newer = journal.runs(), journal.looks(), journal.newer_copy()
-        left = [d for d in doubts if d.absent_looks > 1]
+        runs, looks, newer = journal.runs(), journal.lookups(), journal.newer_copy()
+        left = [d for d in doubts if d.absent_lookups > 1]
         opened = [*_open(journal), *(Open(d.key, d.line, d.state, ()) for d in left[:1])]
         named = [row for row in opened if row.key is not None or row.line is not None]
         return JournalStatus(
@@ -239,7 +239,7 @@ def read_status(path: str, *, restored: bool = False) -> JournalStatus:
         )
 
 
-def _proved(looks: Sequence[Look]) -> tuple[float, float] | None:
+def _proved(looks: Sequence[PastLookup]) -> tuple[float, float] | None:
     """The share that the last verification proved, and when."""
     for look in reversed(looks):
         try:
@@ -272,7 +272,7 @@ def _reasons(journal: ReadJournal) -> tuple[tuple[tuple[State, str, int], ...], 
 
 
 def _words(reason: Reason) -> str:
-    if reason.kind is Kind.ABSENT and reason.words == TOLD:
+    if reason.kind is Kind.ABSENT and reason.words == BY_PERSON:
         return _SAID
     if reason.kind is Kind.ABSENT:
         return _ABSENT

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ..download.download import DownloadProgress
     from ..pull.export import ExportProgress
-    from ..reconcile.reconcile import Looked, Settling
+    from ..reconcile.reconcile import LookupFinished, SettleTimeStarted
 
 _HEARTBEAT = 30.0
 """Seconds between two lines where nothing can be redrawn."""
@@ -291,11 +291,11 @@ class WaitDisplay(Display):
         self._until = 0.0
         self._words = "looking"
 
-    def on_event(self, event: Settling | Looked) -> None:
+    def on_event(self, event: SettleTimeStarted | LookupFinished) -> None:
         """Note what is waited for, or what was found."""
-        from ..reconcile.reconcile import Settling
+        from ..reconcile.reconcile import SettleTimeStarted
 
-        if isinstance(event, Settling):
+        if isinstance(event, SettleTimeStarted):
             self._until = time.monotonic() + event.seconds
             at = datetime.now() + timedelta(seconds=event.seconds)
             rows = count(event.doubts, "row")

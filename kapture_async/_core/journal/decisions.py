@@ -13,7 +13,7 @@ from .records import (
     Action,
     Decision,
     Identity,
-    Sighted,
+    LookupVerdict,
     State,
     action_for,
     goes_again,
@@ -50,7 +50,7 @@ class Incoming(NamedTuple):
     """Why it cannot be sent at all: the error's class name, and words for a person."""
     new: bool = False
     """Its name has surely not come before; so it is not looked up."""
-    sighted: Sighted | None = None
+    verdict: LookupVerdict | None = None
     """Why it is not to be sent, though the journal would."""
     replaces: int | None = None
     """The row whose place it takes: one that was refused, and corrected."""
@@ -68,7 +68,7 @@ class Again(NamedTuple):
 
     row: int
     at: float
-    sighted: Sighted | None = None
+    verdict: LookupVerdict | None = None
 
 
 class Decisions(PendingRows):
@@ -120,7 +120,7 @@ class Decisions(PendingRows):
         return decided
 
     def _decide(self, one: Incoming) -> Decision:
-        identity, payload, at, refusal, _, sighted, _, probe, look = one
+        identity, payload, at, refusal, _, verdict, _, probe, look = one
         key, digest, line = identity
         state, occurrence = self.state, 0
         if key is not None:
@@ -170,10 +170,10 @@ class Decisions(PendingRows):
         if not same:
             # Nothing of the row is in the helpdesk, so it may become another.
             known = self._correct(known, digest, line, payload)
-        if payload is not None and not _is_present(sighted):
+        if payload is not None and not _is_present(verdict):
             self._keep(known.row, payload)
         if refusal is None:
-            return self._send(known, at, sighted)
+            return self._send(known, at, verdict)
         return self._refuse(known, refusal, at, same=same)
 
     def _is_settled(self, known: KnownRow | None, digest: bytes) -> bool:
@@ -194,11 +194,11 @@ class Decisions(PendingRows):
         )
 
     def _new(self, one: Incoming, occurrence: int) -> Decision:
-        (key, digest, line), payload, at, refusal, _, sighted, *_ = one
+        (key, digest, line), payload, at, refusal, _, verdict, *_ = one
         (row,) = self.state.reserve(self._storage, 1)
-        keeps = self._job.payloads and payload is not None and not _is_present(sighted)
+        keeps = self._job.payloads and payload is not None and not _is_present(verdict)
         traits = 0 if payload is None else traits_of(payload)
-        is_sent = refusal is None and sighted is None
+        is_sent = refusal is None and verdict is None
         self.batch.new_rows.append(
             NewRow(
                 row, key, line, digest, payload if keeps and payload else b"", traits, occurrence,
@@ -215,8 +215,8 @@ class Decisions(PendingRows):
             self._move(None, "intent")
             return Decision("send", row, self._reference(known), 1, State.UNKNOWN)
         if refusal is None:
-            assert sighted is not None
-            return self._note_sighted(known, None, sighted, at)
+            assert verdict is not None
+            return self._note_verdict(known, None, verdict, at)
         return self._not_sent("refused", known, refusal, at, None)
 
     def _correct(
@@ -317,10 +317,10 @@ class Decisions(PendingRows):
             words,
         )  # fmt: skip
 
-    def _send(self, known: KnownRow, at: float, sighted: Sighted | None = None) -> Decision:
+    def _send(self, known: KnownRow, at: float, verdict: LookupVerdict | None = None) -> Decision:
         """A new attempt of a row the journal has, under the same reference."""
-        if sighted is not None:
-            return self._note_sighted(known, known.kind, sighted, at)
+        if verdict is not None:
+            return self._note_verdict(known, known.kind, verdict, at)
         row, attempt = known.row, known.attempts + 1
         self._event(row, "intent", attempt, at)
         self._opened[row] = attempt
@@ -331,11 +331,11 @@ class Decisions(PendingRows):
         )  # fmt: skip
         return Decision("send", row, self._reference(known), attempt, State.UNKNOWN)
 
-    def _note_sighted(
-        self, known: KnownRow, old: str | None, sighted: Sighted, at: float
+    def _note_verdict(
+        self, known: KnownRow, old: str | None, verdict: LookupVerdict, at: float
     ) -> Decision:
         """A row that a lookup has found, or has not proven absent: it is not sent."""
-        kind, ids, since, last = sighted
+        kind, ids, since, last = verdict
         row, attempt = known.row, known.attempts + 1
         evidence = json.dumps({"at": round(at, 3), "ticket_ids": list(ids), "older_copy": True})
         self._event(row, "intent", attempt, since)
@@ -374,15 +374,15 @@ class Decisions(PendingRows):
         if known is None:
             return trouble(self._storage.path, f"it has no row {one.row}")
         if known.repeat_of is not None:
-            return self._take_held(known, one.at, one.sighted)
+            return self._take_held(known, one.at, one.verdict)
         if known.kind == "not_sent" and known.attempt == 0:
             return self._answer("refused", known)
         action = self._action(known, same=True)
         if action == "send":
-            return self._send(known, one.at, one.sighted)
+            return self._send(known, one.at, one.verdict)
         return self._answer(action, known)
 
-    def _take_held(self, held: KnownRow, at: float, sighted: Sighted | None) -> Decision:
+    def _take_held(self, held: KnownRow, at: float, verdict: LookupVerdict | None) -> Decision:
         """For a row that was held until the end of the source."""
         assert held.repeat_of is not None
         assert held.key is not None
@@ -397,7 +397,7 @@ class Decisions(PendingRows):
                 return self._answer("clash", held)
             held = self._revise(held._replace(repeat_of=None, occurrence=0))
             self._by_key[held.key or ""] = held
-            return self._send(held, at, sighted)
+            return self._send(held, at, verdict)
         if STATE_AFTER[first.kind] not in _UNSENT:
             return self._answer("respelled", held)
         # It is that row, corrected perhaps: nothing of it is in the helpdesk.
@@ -409,7 +409,7 @@ class Decisions(PendingRows):
             held, f"replaced by row {first.row}, whose key is spelled differently", at
         )
         self.batch.payloads[first.row] = payload
-        return self._send(first, at, sighted)
+        return self._send(first, at, verdict)
 
     def _payload_of(self, row: int) -> bytes | None:
         if row in self.batch.payloads:
@@ -435,5 +435,5 @@ class Decisions(PendingRows):
         return self._reference(first)
 
 
-def _is_present(sighted: Sighted | None) -> bool:
-    return sighted is not None and sighted.kind == "present"
+def _is_present(verdict: LookupVerdict | None) -> bool:
+    return verdict is not None and verdict.kind == "present"

@@ -18,8 +18,8 @@ from .records import (
     Doubt,
     Job,
     Kind,
-    Look,
     Owner,
+    PastLookup,
     RowView,
     Run,
     State,
@@ -160,8 +160,8 @@ class ReadJournal:
                 last_at=found.last_at,
                 error=found.unknown_error,
                 words=found.unknown_words,
-                absent_looks=found.missing,
-                last_look_at=found.missing_at,
+                absent_lookups=found.missing,
+                last_lookup_at=found.missing_at,
                 traits=found.traits,
             )
 
@@ -263,7 +263,7 @@ class ReadJournal:
         """Of some ticket ids those that rows got that are in the helpdesk for sure."""
         return self._read().accepted_among(ticket_ids) if ticket_ids else set()
 
-    def looks(self) -> list[Look]:
+    def lookups(self) -> list[PastLookup]:
         """Every lookup of many rows, the latest last."""
         return self._read().lookups()
 

@@ -98,7 +98,7 @@ OUTCOMES = frozenset({Kind.ACCEPTED, Kind.REJECTED, Kind.NOT_SENT, Kind.UNKNOWN}
 """How an attempt can end."""
 VERDICTS = frozenset({Kind.MISSING, Kind.PRESENT, Kind.ABSENT, Kind.AMBIGUOUS, Kind.PROBABLE})
 """What a lookup can say of a row that is in doubt."""
-TOLD = "told by the operator"
+BY_PERSON = "recorded by the operator"
 """The words of a verdict that a person gave, and not a lookup."""
 DOUBTS = frozenset({State.UNKNOWN, State.AMBIGUOUS, State.PROBABLE})
 """States in which a row is never sent."""
@@ -278,7 +278,7 @@ class Decision(NamedTuple):
     status: int | None = None
 
 
-class Sighted(NamedTuple):
+class LookupVerdict(NamedTuple):
     """What a lookup said of a row that an older copy of a journal would send, if that is anything
     but that it is not there."""
 
@@ -345,9 +345,9 @@ class Doubt:
     counts from here."""
     error: str | None
     words: str | None = field(repr=False)
-    absent_looks: int
+    absent_lookups: int
     """How many lookups in a row, since the last attempt, did not find it."""
-    last_look_at: float | None
+    last_lookup_at: float | None
     """When the last of those was."""
     traits: int = 0
     """What its content is like; see :func:`.traits_of`."""
@@ -394,10 +394,10 @@ class Run:
 
 
 @frozen(kw_only=True)
-class Look:
+class PastLookup:
     """One lookup of many rows, for the record."""
 
-    look: int
+    lookup: int
     at: float
     evidence: str
 

@@ -14,7 +14,7 @@ from attrs import evolve
 
 from ..errors import JournalError
 from .marks import Mark
-from .records import Contradiction, Job, Look, Owner, Run, trouble
+from .records import Contradiction, Job, Owner, PastLookup, Run, trouble
 from .reference import DIGEST
 
 
@@ -384,7 +384,7 @@ class ReadStorage(Protocol):
         """Every process's time with the journal, the latest last."""
         ...
 
-    def lookups(self) -> list[Look]:
+    def lookups(self) -> list[PastLookup]:
         """Every lookup of many rows, the latest last."""
         ...
 

@@ -26,7 +26,7 @@ from .records import (
     Decision,
     Identity,
     Job,
-    Sighted,
+    LookupVerdict,
     check_identity,
     same_again,
     trouble,
@@ -201,7 +201,7 @@ class Journal:
         payload: bytes | None = None,
         *,
         refusal: tuple[str, str] | None = None,
-        sighted: Sighted | None = None,
+        verdict: LookupVerdict | None = None,
         replaces: int | None = None,
         probe: bool = False,
         look: bool = False,
@@ -217,7 +217,7 @@ class Journal:
                 more, from its payload perhaps. A digest is taken as it is.
             payload: the body it is sent with; ``None`` to keep it out of the journal.
             refusal: why it cannot be sent at all: the error's class name, and words.
-            sighted: why it is not to be sent, if a lookup says so.
+            verdict: why it is not to be sent, if a lookup says so.
             replaces: the row whose place it takes.
             probe: if it is new, write nothing, and answer ``new``.
             look: if it is not surely new, and would be sent, or written in any other form: write
@@ -236,7 +236,7 @@ class Journal:
             raise self._unusable()
         batch, new = thread.batch, False
         if isinstance(which, int):
-            batch.asked.append((token, Again(which, self._thread.now(), sighted), batch.count))
+            batch.asked.append((token, Again(which, self._thread.now(), verdict), batch.count))
         else:
             key, digest, line = which
             if key is not None and not (key and key.isascii() and "\0" not in key):
@@ -246,12 +246,12 @@ class Journal:
                 not new
                 or probe
                 or refusal
-                or sighted
+                or verdict
                 or replaces is not None
                 or type(token) is Waiter
             ):
                 one = Incoming(
-                    which, payload, self._thread.now(), refusal, new, sighted, replaces, probe,
+                    which, payload, self._thread.now(), refusal, new, verdict, replaces, probe,
                     look and not new,
                 )  # fmt: skip
                 batch.asked.append((token, one, batch.count))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from .rows import InFlightRow
@@ -34,6 +34,7 @@ class RowsAhead(Generic[R]):
         looking: of these, rows that the journal is only asked about. After a crash none of them
             is in doubt, so they take up no room.
         ended: no more rows will be begun.
+        on_idle: called when a worker finds no row.
     """
 
     def __init__(self, push: Push[R]) -> None:
@@ -45,8 +46,10 @@ class RowsAhead(Generic[R]):
         self._starved = False
         self._low = 0
         """With so few rows ahead it is time for more."""
+        self._most = 0
         self.begun = self.looking = 0
         self.ended = False
+        self.on_idle: Callable[[], None] = lambda: None
 
     # --- for the workers ------------------------------------------------------------------------
 
@@ -67,6 +70,7 @@ class RowsAhead(Generic[R]):
             if row is not None or (self.ended and not self.begun):
                 return row
             self._starved = True
+            self.on_idle()
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._idle.append(turn)
             try:
@@ -89,9 +93,14 @@ class RowsAhead(Generic[R]):
             self._reach = min(1.25 * self._reach, _FARTHEST)
         else:
             self._reach = max(0.98 * self._reach, 1.0)
-        most = max(2, int(self._reach * self._throttle.limit))
-        self._low = most // 2
-        return most - self.begun + self.looking - len(self._ready)
+        self._most = max(2, int(self._reach * self._throttle.limit))
+        self._low = self._most // 2
+        return self.room
+
+    @property
+    def room(self) -> int:
+        """How many more rows may be begun, as of the last :meth:`wanted`."""
+        return self._most - self.begun + self.looking - len(self._ready)
 
     async def wait_until_low(self) -> None:
         """Wait until it is time for more rows."""

@@ -87,6 +87,7 @@ class JournalBridge(Generic[R]):
         self._keys = KeyCheck(self)
         self._screening = Screening(self)
         self.ahead: RowsAhead[R] = RowsAhead(push)
+        self.ahead.on_idle = self._begin_while_reading
         self._left = False
         self._reading = False
         self.unsent: deque[InFlightRow[R]] = deque()
@@ -245,11 +246,15 @@ class JournalBridge(Generic[R]):
             self._keys.probe(row, digest_of(self.codec.pack(row.ready)))
             return
         row.looked_up = True
-        if self._reading:  # the source may wait for this very row before it gives another
-            self.begin(row)
-        else:
-            self.unsent.append(row)
-            self.ahead.take_out()
+        self.unsent.append(row)
+        self.ahead.take_out()
+        self._begin_while_reading()
+
+    def _begin_while_reading(self) -> None:
+        """The source may wait for a row that was looked up before it gives another one."""
+        while self._reading and self.unsent and self.ahead.room > 0:
+            self.ahead.begun += 1
+            self.begin(self.unsent.popleft())
 
     def _mark(self, row: InFlightRow[R], answer: Decision) -> bool:
         """Put its reference into a row. If that fails, it is not sent."""
@@ -313,7 +318,7 @@ class JournalBridge(Generic[R]):
                     row,
                     Identity(key, digest_of(packed), row.line),
                     packed,
-                    sighted=row.found,
+                    verdict=row.found,
                     replaces=replaces,
                     probe=key is not None and self._keys.probing,
                     look=look,
@@ -334,7 +339,7 @@ class JournalBridge(Generic[R]):
         try:
             if isinstance(value, Held):
                 row.ready = self.codec.unpack(value.payload)
-            self.journal.submit(row, value.row, sighted=row.found)
+            self.journal.submit(row, value.row, verdict=row.found)
         except HelpdeskError as error:
             self.give_up(row, error.with_traceback(None))
         except Exception as error:

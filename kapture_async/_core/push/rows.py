@@ -23,7 +23,7 @@ from ..errors import (
     OutcomeUnknownError,
     RejectedError,
 )
-from ..journal.records import Decision, Sighted
+from ..journal.records import Decision, LookupVerdict
 from ..outcome import Accepted, AnyOutcome, NotSent, Rejected, Unknown
 from ..transport.call_state import Semaphore
 
@@ -190,7 +190,7 @@ class InFlightRow(Generic[R]):
         self.attempt: int = 0
         self.deferred: int = 0
         self.reference: str = ""
-        self.found: Sighted | None = None
+        self.found: LookupVerdict | None = None
         self.slot: Semaphore | None = None
         self.slowed: Slowed | None = None
         self.has_turn: bool = False

@@ -41,7 +41,7 @@ class MadeTrial:
 
 def trials_in(journal: ReadJournal) -> list[MadeTrial]:
     """The trial tickets that a journal tells of."""
-    told = [orjson.loads(look.evidence) for look in journal.looks()]
+    told = [orjson.loads(look.evidence) for look in journal.lookups()]
     return [MadeTrial(one["trial"], one["at"], one["traits"]) for one in told if "trial" in one]
 
 

@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 
 from attrs import define, field, frozen
 
-from ..journal.records import TOLD, Doubt, RowView, Run, State
+from ..journal.records import BY_PERSON, Doubt, RowView, Run, State
 from ..journal.reference import covers
 from ..journal.session import Session
 from ..journal.writer import Journal
@@ -527,7 +527,7 @@ def _confirmed(
     sample = Sample[RowView](most, 0 if day_of is None else NEWEST)
     for row in session.rows_in(State.ACCEPTED):
         sent_at = row.sent_at
-        if sent_at is None or sent_at < since or row.at > until or row.words == TOLD:
+        if sent_at is None or sent_at < since or row.at > until or row.words == BY_PERSON:
             continue
         sample.add(row, row.row, sent_at, None if day_of is None else day_of(sent_at))
     return sample.rows()

@@ -58,7 +58,7 @@ _SEVERAL = "several tickets have its reference or its content, or one that has n
 
 
 @frozen
-class Settling:
+class SettleTimeStarted:
     """The settle time is not over yet."""
 
     seconds: float
@@ -66,7 +66,7 @@ class Settling:
 
 
 @frozen
-class Looked:
+class LookupFinished:
     """A lookup has ended: how many tickets it saw, and how many doubts it found among them."""
 
     tickets: int
@@ -74,7 +74,7 @@ class Looked:
     missing: int
 
 
-ReconcileEvent = Settling | Looked
+ReconcileEvent = SettleTimeStarted | LookupFinished
 ReconcileObserver = Callable[[ReconcileEvent], None]
 _Verdict = tuple[Doubt, str, tuple[str, ...]]
 
@@ -165,7 +165,7 @@ async def reconcile(
         seconds = settle_time(settle, mine)
     wait = max(doubt.last_at for doubt in doubts) + seconds - now()
     if wait > 0:
-        tell(Settling(wait, len(doubts)))
+        tell(SettleTimeStarted(wait, len(doubts)))
         await sleep(wait)
     beginnings: dict[int, tuple[str, str]] | None = None
     beginning_of = methods.beginning_of
@@ -190,7 +190,7 @@ async def reconcile(
             # Longer, if that proves that a list without anything newer is up to date.
             more = run.wait if run.wait <= _LONGEST * seconds else 0.0
             if more > seconds:
-                tell(Settling(more, len(missing)))
+                tell(SettleTimeStarted(more, len(missing)))
             await sleep(max(seconds * _BETWEEN, more))
             missing = await run.look(missing)
         if trial is not None and isinstance(lookup, ListLookup) and run.to_try(missing):
@@ -296,7 +296,7 @@ class _Reconciler:
             self._add(doubt, verdict, ids, "" if verdict == "present" else _SEVERAL)
             if verdict == "present":
                 self._present[doubt.row] = ids[0]
-        self._tell(Looked(seen.tickets, len(found), len(missing)))
+        self._tell(LookupFinished(seen.tickets, len(found), len(missing)))
         return missing
 
     async def sharing(self) -> list[Doubt]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from attrs import frozen
 
 from ..errors import InvalidInputError
-from ..journal.records import TOLD, Doubt, Kind, RowView, State
+from ..journal.records import BY_PERSON, Doubt, Kind, RowView, State
 from ..journal.session import Session
 from ..journal.writer import Journal
 from .results import Resolved
@@ -144,10 +144,10 @@ def _written(session: Session, answers: Sequence[Answer], at: float) -> list[Res
             Kind.PRESENT if ids else Kind.ABSENT,
             at,
             ticket_id=ids[0] if ids else None,
-            words=TOLD,
+            words=BY_PERSON,
             evidence={
                 "at": round(at, 3),
-                "why": TOLD,
+                "why": BY_PERSON,
                 "was": doubt.state.value,
                 "before": None if before is None else json.loads(before),
             },
@@ -191,7 +191,7 @@ def _not_one(session: Session, answer: Answer, found: int) -> InvalidInputError:
 def _taken_back(session: Session, answers: Sequence[Answer], at: float) -> list[Resolved]:
     told: dict[tuple[str | None, int | None], RowView] = {}
     for row in session.rows_in(State.ACCEPTED, State.NOT_SENT):
-        if row.words == TOLD:
+        if row.words == BY_PERSON:
             told[row.key, None if row.key is not None else row.line] = row
     rows = []
     for answer in answers:

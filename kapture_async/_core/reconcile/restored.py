@@ -24,7 +24,7 @@ from attrs import define, evolve, field
 from ..errors import ConfirmationNeededError
 from ..journal import marks
 from ..journal.marks import TRIED, Mark, is_in, unpacked
-from ..journal.records import Doubt, Job, Sighted, State
+from ..journal.records import Doubt, Job, LookupVerdict, State
 from ..journal.reference import traits_of
 from ..journal.writer import Journal
 from .candidates import addresses_in
@@ -115,7 +115,7 @@ class RestoredSearch:
         with self._recorder:
             await self._recorder.compare(self._until)
 
-    async def look_up(self, wanted: Sequence[PendingRow]) -> list[Sighted | None]:
+    async def look_up(self, wanted: Sequence[PendingRow]) -> list[LookupVerdict | None]:
         """What was found of rows; ``None`` for one that is proven not to be there.
 
         Raises:
@@ -207,20 +207,20 @@ class RestoredSearch:
             yield shown
         await self._recorder.flush()
 
-    def _sighted(self, result: LookupResult, row: int) -> Sighted | None:
+    def _sighted(self, result: LookupResult, row: int) -> LookupVerdict | None:
         last = self._journal.restored or self._until
         found = result.found.get(row) or result.alike.get(row)
         if found is not None:
-            return Sighted(found[0], found[1], self._made, last)
+            return LookupVerdict(found[0], found[1], self._made, last)
         if row in result.candidates:
-            return Sighted("probable", result.candidates[row], self._made, last)
+            return LookupVerdict("probable", result.candidates[row], self._made, last)
         sent = self._journal.sent_in_all
         if sent is not None and self._found >= sent:
             return None  # all that the newer copy had sent was found, so this is not among it
         if row in result.gaps:
-            return Sighted("unknown", (), self._made, last)
+            return LookupVerdict("unknown", (), self._made, last)
         if self._until < self.settled_at:  # the lists were read too early, however late it is
-            return Sighted("unsettled", (), self._made, last)
+            return LookupVerdict("unsettled", (), self._made, last)
         return None
 
     @property
@@ -242,8 +242,8 @@ class RestoredSearch:
             last_at=self._journal.restored or self._until,
             error=None,
             words=None,
-            absent_looks=0,
-            last_look_at=None,
+            absent_lookups=0,
+            last_lookup_at=None,
             traits=traits_of(one.payload),
         )
 

@@ -437,8 +437,8 @@ def _as_doubt(one: Compared) -> Doubt:
         last_at=one.last_at,
         error=None,
         words=None,
-        absent_looks=0,
-        last_look_at=None,
+        absent_lookups=0,
+        last_lookup_at=None,
         traits=one.traits,
     )
 

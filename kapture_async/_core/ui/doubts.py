@@ -41,7 +41,7 @@ def _doubts(journal: ReadJournal) -> Iterator[dict[str, Any]]:
             "tries": doubt.attempts,
             "why": LINE.sub("", " ".join((doubt.words or "").split())) or doubt.error,
             "tickets": list(tickets),
-            "lookups": doubt.absent_looks,
+            "lookups": doubt.absent_lookups,
         }
 
 

@@ -28,7 +28,7 @@ from ..cli.source_file import opened, rows_of
 from ..errors import ClientStateError, HelpdeskError, InvalidInputError
 from ..outcome import Outcome
 from ..push.sources.mapping import guessed_key, guesses
-from ..reconcile.reconcile import Looked, Settling
+from ..reconcile.reconcile import LookupFinished, SettleTimeStarted
 from ..reconcile.resolve import Answer, take_back
 from ..reconcile.resolve import resolve as record
 from ..reconcile.results import Reconciliation
@@ -564,8 +564,8 @@ class Workbench:
     async def _look_up(self, one: Opened, activity: Activity, assume_complete: bool) -> None:
         before = await asyncio.to_thread(read_status, one.journal)
 
-        def on_event(event: Settling | Looked) -> None:
-            if isinstance(event, Settling):
+        def on_event(event: SettleTimeStarted | LookupFinished) -> None:
+            if isinstance(event, SettleTimeStarted):
                 activity.until = time.time() + event.seconds
                 activity.words = "waiting for late results of the helpdesk"
             else:

@@ -72,13 +72,13 @@ def test_doubts(opened: Open, row: MakeRow) -> None:
     assert (doubt.reference, doubt.attempts) == (first.reference, 2)
     assert (doubt.first_intent_at, doubt.last_at) == (100.0, 230.0)
     assert (doubt.error, doubt.words) == ("ReplyTimeoutError", "no answer")
-    assert (doubt.absent_looks, doubt.last_look_at) == (0, None)
+    assert (doubt.absent_lookups, doubt.last_lookup_at) == (0, None)
     assert "body" not in repr(doubt)
 
     store.verdict(again.row, "missing", at=600.0)
     store.verdict(again.row, "missing", at=700.0)
     (doubt,) = store.doubts()
-    assert (doubt.absent_looks, doubt.last_look_at, doubt.last_at) == (2, 700.0, 230.0)
+    assert (doubt.absent_lookups, doubt.last_lookup_at, doubt.last_at) == (2, 700.0, 230.0)
     assert doubt.state is State.UNKNOWN
     store.verdict(again.row, "absent", at=701.0)
     assert list(store.doubts()) == []
@@ -86,7 +86,7 @@ def test_doubts(opened: Open, row: MakeRow) -> None:
     assert third.attempt == 3
     store.settle(third, "unknown", at=801.0)
     (doubt,) = store.doubts()
-    assert doubt.absent_looks == 0  # they said nothing of this attempt
+    assert doubt.absent_lookups == 0  # they said nothing of this attempt
 
 
 def test_a_dead_process_leaves_doubts_from_when_it_was_found(
@@ -166,7 +166,7 @@ def test_a_row_that_can_be_sent_no_more(opened: Open, row: MakeRow, end: str, ac
 
 def _facts(path: Path) -> list[Any]:
     with closing(sqlite3.connect(path)) as other:
-        return other.execute("SELECT * FROM facts").fetchall()
+        return other.execute("SELECT * FROM events").fetchall()
 
 
 # --- sending once more ----------------------------------------------------------------------------

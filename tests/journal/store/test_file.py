@@ -108,7 +108,7 @@ def test_looks(opened: Open) -> None:
     store = opened()
     store.note_lookup(10.0, {"tickets": 3})
     store.note_lookup(20.0, {"tickets": "\ud800"})
-    assert [(look.at, look.evidence) for look in store.looks()] == [
+    assert [(look.at, look.evidence) for look in store.lookups()] == [
         (10.0, '{"tickets": 3}'),
         (20.0, '{"tickets": "\\ud800"}'),
     ]

@@ -12,7 +12,7 @@ import psycopg
 from ...errors import HelpdeskError, JournalError
 from ..address import Address
 from ..marks import Mark
-from ..records import STATE_AFTER, Contradiction, Job, Look, Owner, Run
+from ..records import STATE_AFTER, Contradiction, Job, Owner, PastLookup, Run
 from ..reference import reference_of
 from ..storage import StoredName, StoredReason, StoredRow
 from .connection import connect, trouble_of
@@ -228,11 +228,11 @@ class PostgresReader:
             for run, began, ended, pid, host, longest in self._all(_RUNS, [self._number])
         ]
 
-    def lookups(self) -> list[Look]:
+    def lookups(self) -> list[PastLookup]:
         """See :meth:`.ReadStorage.lookups`."""
         question = "SELECT look, at, evidence FROM {s}.looks WHERE job = %s ORDER BY look"
         return [
-            Look(look=look, at=at, evidence=evidence)
+            PastLookup(lookup=look, at=at, evidence=evidence)
             for look, at, evidence in self._all(question, [self._number])
         ]
 

@@ -14,7 +14,7 @@ import orjson
 from ...filelock import owner_of
 from .. import marks
 from ..marks import Mark
-from ..records import STATE_AFTER, Contradiction, Job, Look, Owner, Run
+from ..records import STATE_AFTER, Contradiction, Job, Owner, PastLookup, Run
 from ..reference import DIGEST, reference_of
 from ..run_state import fold
 from ..storage import KnownRow, StoredName, StoredReason, StoredRow
@@ -39,26 +39,26 @@ ORDER BY row LIMIT ?
 _ROWS = """
 WITH page AS MATERIALIZED ({page}),
 said AS (
-    SELECT g.row, max(g.fact) AS fact, max(g.attempt) AS attempts,
-        max(g.fact) FILTER (WHERE g.kind = 'intent') AS intent,
-        max(g.fact) FILTER (WHERE g.kind = 'unknown') AS unknown,
+    SELECT g.row, max(g.event) AS event, max(g.attempt) AS attempts,
+        max(g.event) FILTER (WHERE g.kind = 'intent') AS intent,
+        max(g.event) FILTER (WHERE g.kind = 'unknown') AS unknown,
         min(g.at) FILTER (WHERE g.kind = 'intent') AS first_intent_at,
         max(g.at) FILTER (WHERE g.kind = 'intent') AS sent_at,
         max(g.at) FILTER (WHERE g.kind IN ('intent', 'unknown')) AS last_at
-    FROM page AS p CROSS JOIN facts AS g ON g.row = p.row GROUP BY g.row
+    FROM page AS p CROSS JOIN events AS g ON g.row = p.row GROUP BY g.row
 )
 SELECT r.row, r.key, r.digest, r.occurrence, r.line, r.traits, r.repeat_of, f.kind, f.attempt,
     f.at, f.ticket_id, f.status, f.error, f.words, f.evidence, s.attempts, s.first_intent_at,
     s.sent_at, s.last_at,
-    (SELECT count(*) FROM facts AS g
-        WHERE g.row = s.row AND g.fact > s.intent AND g.kind = 'missing'),
-    (SELECT max(g.at) FROM facts AS g
-        WHERE g.row = s.row AND g.fact > s.intent AND g.kind = 'missing'),
+    (SELECT count(*) FROM events AS g
+        WHERE g.row = s.row AND g.event > s.intent AND g.kind = 'missing'),
+    (SELECT max(g.at) FROM events AS g
+        WHERE g.row = s.row AND g.event > s.intent AND g.kind = 'missing'),
     u.error, u.words, {payload}
 FROM said AS s
 CROSS JOIN rows AS r ON r.row = s.row
-CROSS JOIN facts AS f ON f.row = s.row AND f.fact = s.fact
-LEFT JOIN facts AS u ON u.row = s.row AND u.fact = s.unknown
+CROSS JOIN events AS f ON f.row = s.row AND f.event = s.event
+LEFT JOIN events AS u ON u.row = s.row AND u.event = s.unknown
 ORDER BY s.row
 """
 _PAYLOAD = "(SELECT payload FROM payloads AS p WHERE p.row = s.row)"
@@ -69,8 +69,8 @@ WHERE r.row > ? ORDER BY r.row LIMIT ?
 """
 _REASONS = """
 SELECT u.kind, f.error, f.status, f.words, f.attempt = 0, count(*)
-FROM unaccepted AS u CROSS JOIN facts AS f
-    ON f.row = u.row AND f.fact = (SELECT max(g.fact) FROM facts AS g WHERE g.row = u.row)
+FROM unaccepted AS u CROSS JOIN events AS f
+    ON f.row = u.row AND f.event = (SELECT max(g.event) FROM events AS g WHERE g.row = u.row)
 WHERE u.kind IN (SELECT value FROM json_each(?))
 GROUP BY u.kind, f.error, f.status, f.words, f.attempt = 0
 """
@@ -79,33 +79,33 @@ SELECT count(*) FROM rows AS r LEFT JOIN unaccepted AS u ON u.row = r.row
 WHERE r.changed AND coalesce(u.kind, 'accepted') IN ('accepted', 'present')
 """
 _ACCEPTED_AMONG = """
-SELECT DISTINCT f.ticket_id FROM facts AS f LEFT JOIN unaccepted AS u ON u.row = f.row
+SELECT DISTINCT f.ticket_id FROM events AS f LEFT JOIN unaccepted AS u ON u.row = f.row
 WHERE f.ticket_id IN (SELECT value FROM json_each(?))
     AND coalesce(u.kind, 'accepted') IN ('accepted', 'present')
-    AND f.fact = (SELECT max(g.fact) FROM facts AS g WHERE g.row = f.row)
+    AND f.event = (SELECT max(g.event) FROM events AS g WHERE g.row = f.row)
 """
-_SENT = "SELECT DISTINCT CAST(at / 3600 AS INTEGER) FROM facts WHERE kind = 'intent'"
+_SENT = "SELECT DISTINCT CAST(at / 3600 AS INTEGER) FROM events WHERE kind = 'intent'"
 _FOUND_BY_COPIES = """
-SELECT min(i.at), max(f.at) FROM facts AS f
-JOIN facts AS i ON i.row = f.row AND i.attempt = f.attempt AND i.kind = 'intent'
+SELECT min(i.at), max(f.at) FROM events AS f
+JOIN events AS i ON i.row = f.row AND i.attempt = f.attempt AND i.kind = 'intent'
 WHERE f.evidence LIKE '%"older_copy"%'
 """
 _CONTRADICTIONS = """
 SELECT r.key, r.digest, r.occurrence, r.line, c.kind, c.ticket_ids, c.at
 FROM contradictions AS c JOIN rows AS r ON r.row = c.row ORDER BY c.contradiction
 """
-_WITH_IDS = "SELECT row, ticket_id FROM facts WHERE ticket_id IN (SELECT value FROM json_each(?))"
+_WITH_IDS = "SELECT row, ticket_id FROM events WHERE ticket_id IN (SELECT value FROM json_each(?))"
 _LAST_IDS = (
-    "SELECT row, ticket_id FROM facts WHERE ticket_id IS NOT NULL AND row < ? "
+    "SELECT row, ticket_id FROM events WHERE ticket_id IS NOT NULL AND row < ? "
     "ORDER BY row DESC LIMIT ?"
 )
 _KNOWN = """
 SELECT r.row, r.key, r.digest, r.occurrence, f.kind, f.attempt, f.ticket_id, f.status, f.error,
-    f.words, (SELECT max(g.attempt) FROM facts AS g WHERE g.row = r.row), r.repeat_of, r.former,
+    f.words, (SELECT max(g.attempt) FROM events AS g WHERE g.row = r.row), r.repeat_of, r.former,
     r.line, r.changed, r.traits
 FROM {source}
-CROSS JOIN facts AS f
-    ON f.row = r.row AND f.fact = (SELECT max(g.fact) FROM facts AS g WHERE g.row = r.row)
+CROSS JOIN events AS f
+    ON f.row = r.row AND f.event = (SELECT max(g.event) FROM events AS g WHERE g.row = r.row)
 {where}
 """
 _WITH_KEYS = _KNOWN.format(
@@ -255,10 +255,10 @@ class SQLiteReader:
             for run, began, ended, pid, host, longest in self._all(question)
         ]
 
-    def lookups(self) -> list[Look]:
+    def lookups(self) -> list[PastLookup]:
         """See :meth:`.ReadStorage.lookups`."""
         found = self._all("SELECT lookup, at, evidence FROM lookups ORDER BY lookup")
-        return [Look(look=look, at=at, evidence=evidence) for look, at, evidence in found]
+        return [PastLookup(lookup=look, at=at, evidence=evidence) for look, at, evidence in found]
 
     def contradictions(self) -> list[Contradiction]:
         """See :meth:`.ReadStorage.contradictions`."""

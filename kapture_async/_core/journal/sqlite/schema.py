@@ -26,7 +26,7 @@ from .integrity import (
     wal_is_there,
 )
 
-VERSION = 5
+VERSION = 6
 """Of the tables. Another number is refused: a journal is for one push, not for years."""
 APPLICATION = 0x706A726E
 """Stands in the file's header: tells a journal from other SQLite databases."""
@@ -55,10 +55,10 @@ CREATE UNIQUE INDEX rows_by_key ON rows (key) WHERE key IS NOT NULL AND repeat_o
 CREATE INDEX repeats ON rows (repeat_of, digest) WHERE repeat_of IS NOT NULL;
 CREATE INDEX rows_changed ON rows (row) WHERE changed;
 CREATE TABLE payloads (row INTEGER PRIMARY KEY, payload BLOB NOT NULL);
-CREATE TABLE facts (
-    row INTEGER NOT NULL, fact INTEGER NOT NULL, kind TEXT NOT NULL, attempt INTEGER NOT NULL,
+CREATE TABLE events (
+    row INTEGER NOT NULL, event INTEGER NOT NULL, kind TEXT NOT NULL, attempt INTEGER NOT NULL,
     at REAL NOT NULL, phase INTEGER, status INTEGER, ticket_id TEXT, error TEXT, words TEXT,
-    evidence TEXT, PRIMARY KEY (row, fact)
+    evidence TEXT, PRIMARY KEY (row, event)
 ) WITHOUT ROWID;
 CREATE TABLE unaccepted (row INTEGER PRIMARY KEY, kind TEXT NOT NULL);
 CREATE TABLE lookups (lookup INTEGER PRIMARY KEY, at REAL NOT NULL, evidence TEXT NOT NULL);
@@ -67,7 +67,7 @@ CREATE TABLE contradictions (
     ticket_ids TEXT NOT NULL, at REAL NOT NULL, UNIQUE (row, kind, ticket_ids)
 );
 """
-# facts: the events. unaccepted: the rows whose last event is not "accepted", with its kind; of
+# events: the events. unaccepted: the rows whose last event is not "accepted", with its kind; of
 # most journals they are few, so that to count and to list them takes no look at all the others.
 
 ANOTHER_RUN = "another run has begun"
@@ -75,8 +75,8 @@ ANOTHER_RUN = "another run has begun"
 _AT = "json_extract(value, '$[{}]')".format
 _PAYLOAD = f"substr(NEW.contents, {_AT(1)}, {_AT(2)})"
 WRITE = (
-    "CREATE TEMP VIEW IF NOT EXISTS new_batch AS SELECT NULL AS run, NULL AS at, NULL AS fact, "
-    "NULL AS rows, NULL AS contents, NULL AS accepted, NULL AS facts, NULL AS revised, "
+    "CREATE TEMP VIEW IF NOT EXISTS new_batch AS SELECT NULL AS run, NULL AS at, NULL AS event, "
+    "NULL AS rows, NULL AS contents, NULL AS accepted, NULL AS events, NULL AS revised, "
     "NULL AS payloads, NULL AS forgotten",
     f"""
     CREATE TEMP TRIGGER IF NOT EXISTS write_batch INSTEAD OF INSERT ON new_batch BEGIN
@@ -88,28 +88,28 @@ WRITE = (
             FROM json_each(NEW.rows);
         INSERT INTO payloads (row, payload)
             SELECT {_AT(0)}, {_PAYLOAD} FROM json_each(NEW.rows) WHERE {_AT(2)} > 0;
-        INSERT INTO facts (row, fact, kind, attempt, at)
+        INSERT INTO events (row, event, kind, attempt, at)
             SELECT {_AT(0)}, 0, 'intent', 1, NEW.at FROM json_each(NEW.rows)
             WHERE {_AT(8)};
-        INSERT INTO facts (row, fact, kind, attempt, at, ticket_id)
-            SELECT {_AT(0)}, NEW.fact + key, 'accepted', {_AT(1)}, NEW.at, {_AT(2)}
+        INSERT INTO events (row, event, kind, attempt, at, ticket_id)
+            SELECT {_AT(0)}, NEW.event + key, 'accepted', {_AT(1)}, NEW.at, {_AT(2)}
             FROM json_each(NEW.accepted);
         INSERT INTO unaccepted (row, kind)
             SELECT {_AT(0)}, 'intent' FROM json_each(NEW.rows) WHERE {_AT(8)};
         DELETE FROM payloads WHERE row IN (SELECT {_AT(0)} FROM json_each(NEW.accepted));
         DELETE FROM unaccepted WHERE row IN (SELECT {_AT(0)} FROM json_each(NEW.accepted));
-        INSERT INTO facts
-            (row, fact, kind, attempt, at, phase, status, ticket_id, error, words, evidence)
-            SELECT {_AT(0)}, NEW.fact + json_array_length(NEW.accepted) + key, {_AT(1)}, {_AT(2)},
+        INSERT INTO events
+            (row, event, kind, attempt, at, phase, status, ticket_id, error, words, evidence)
+            SELECT {_AT(0)}, NEW.event + json_array_length(NEW.accepted) + key, {_AT(1)}, {_AT(2)},
                 coalesce({_AT(3)}, NEW.at), {_AT(4)}, {_AT(5)}, {_AT(6)}, {_AT(7)}, {_AT(8)},
                 {_AT(9)}
-            FROM json_each(NEW.facts);
+            FROM json_each(NEW.events);
         INSERT OR REPLACE INTO unaccepted (row, kind)
-            SELECT {_AT(0)}, {_AT(1)} FROM json_each(NEW.facts) ORDER BY key;
+            SELECT {_AT(0)}, {_AT(1)} FROM json_each(NEW.events) ORDER BY key;
         DELETE FROM unaccepted
-            WHERE kind = 'accepted' AND row IN (SELECT {_AT(0)} FROM json_each(NEW.facts));
+            WHERE kind = 'accepted' AND row IN (SELECT {_AT(0)} FROM json_each(NEW.events));
         UPDATE job SET events =
-            NEW.fact - 1 + json_array_length(NEW.accepted) + json_array_length(NEW.facts);
+            NEW.event - 1 + json_array_length(NEW.accepted) + json_array_length(NEW.events);
         INSERT INTO rows
             SELECT r.row, r.key, substr(NEW.contents, {_AT(1)}, {DIGEST}), {_AT(4)}, {_AT(5)},
                 r.planned, {_AT(6)}, {_AT(7)},

@@ -158,11 +158,11 @@ class SQLiteStorage(SQLiteReader):
         self._run = cursor.lastrowid
         execute("UPDATE job SET source = ?", (self.job.source,))
         cut_off = execute(
-            "SELECT row, (SELECT max(attempt) FROM facts AS f WHERE f.row = u.row) "
+            "SELECT row, (SELECT max(attempt) FROM events AS f WHERE f.row = u.row) "
             "FROM unaccepted AS u WHERE kind = 'intent'"
         ).fetchall()
         self._connection.executemany(
-            "INSERT INTO facts (row, fact, kind, attempt, at, words) "
+            "INSERT INTO events (row, event, kind, attempt, at, words) "
             "VALUES (?, ?, 'unknown', ?, ?, ?)",
             (
                 (row, number, attempt, at, _DEAD)
