@@ -14,7 +14,8 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import orjson
@@ -89,14 +90,18 @@ def oddities_of(value: Any) -> tuple[str, ...]:
 
 
 def loads(
-    data: bytes | bytearray, charset: str = "", *, content_type: str = "", own: bool = False
+    data: bytes | bytearray,
+    charset: str = "",
+    *,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    own: bool = False,
 ) -> Any:
     """One JSON value, tolerantly.
 
     Args:
         data: the whole text, in UTF-8 or in a charset that its mark or ``charset`` names.
         charset: what the answer's header declares; used only if the bytes are not UTF-8.
-        content_type: that header, where its charset is not yet known.
+        headers: of the answer, where its charset is not yet known.
         own: an object keeps the bytes that it was read from; see :attr:`OddObject.own`.
 
     Raises:
@@ -105,9 +110,9 @@ def loads(
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError:
-        return _tolerant(bytes(data), charset or charset_in(content_type), own)
+        return _tolerant(bytes(data), charset or _charset_of(headers), own)
     if not says_the_same(data, value) and (has_long_numbers(data) or repeats_keys(data, value)):
-        return _tolerant(bytes(data), charset or charset_in(content_type), own)
+        return _tolerant(bytes(data), charset or _charset_of(headers), own)
     return keeping(value, bytes(data).strip()) if own else value
 
 
@@ -342,6 +347,10 @@ class Reader:
                     return text
                 self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         return self._decoder.decode(data)
+
+
+def _charset_of(headers: Mapping[str, str]) -> str:
+    return charset_in(headers.get("Content-Type", ""))
 
 
 def charset_in(content_type: str) -> str:

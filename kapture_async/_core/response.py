@@ -191,14 +191,13 @@ _OF_CONTENT = lazy_pattern(
 )
 
 
-def json_of(body: bytes, content_type: str = "") -> Any:
+def json_of(body: bytes) -> Any:
     """A body as JSON, whatever its content type says; :data:`NOT_JSON` if it is not JSON.
 
-    It is read as UTF-8, and, only if that fails, in the charset that the content type declares.
     What is odd in one text does not make the rest unreadable; see :mod:`.jsontext`.
     """
     try:
-        return loads(body, content_type=content_type)
+        return loads(body)
     except ValueError:
         return NOT_JSON
 
@@ -243,10 +242,13 @@ class ResponseContext:
     body: Any = field(default=None, repr=False)
 
     def json(self) -> Any:
-        """The body of the reply as JSON; :data:`NOT_JSON` if it is not JSON."""
+        """The body of the reply as JSON; :data:`NOT_JSON` if it is not JSON.
+
+        It is read as UTF-8, and, only if that fails, in the charset that the content type declares.
+        """
         reply = self.reply
         try:
-            return loads(reply.body, content_type=reply.headers.get("Content-Type", ""))
+            return loads(reply.body, headers=reply.headers)
         except ValueError:
             return NOT_JSON
 

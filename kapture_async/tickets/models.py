@@ -77,10 +77,17 @@ class NewTicket(Outgoing):
         """
         # A mapping may have values of its own making.
         body = row.copy() if type(row) is dict else {name: row[name] for name in row}
-        for name, value in body.items():
-            if value.__class__ is not str or name.__class__ is not str:
-                body = members(body)
+        for value in body.values():
+            if value.__class__ is not str:
                 break
+        else:
+            for name in body:
+                if name.__class__ is not str:
+                    break
+            else:
+                if body.get("title", "").strip():
+                    return body  # nearly always
+        body = members(body)
         if body.get("title") is None:
             _refuse("title", "is missing")
         get = body.get

@@ -21,6 +21,7 @@ from collections.abc import (
 )
 from datetime import date, datetime, tzinfo
 from functools import partial
+from operator import attrgetter
 from typing import Any, Protocol
 
 import orjson
@@ -515,7 +516,10 @@ def _ticket_sent(value: Any) -> Texts:
     get = value.get
     fields = None
     if not _KNOWN.issuperset(value):
-        fields = {name: value[name] for name in value if name not in _KNOWN}
+        fields = value.copy()
+        for name in _KNOWN:
+            if name in fields:
+                del fields[name]
     return get("title"), get("ticket_details"), get("email_id"), get("phone"), fields
 
 
@@ -548,7 +552,7 @@ ADDED = AnswerRule(
     names=("title", "description", "e-mail address", "phone number", "associate field"),
     sent=_ticket_sent,
     answered=_ticket_told,
-    id_of=lambda added: added.ticket_id,
+    id_of=attrgetter("ticket_id"),
 )
 
 

@@ -18,9 +18,9 @@ from __future__ import annotations
 import html
 import logging
 import re
-from array import array
 from collections import deque
 from collections.abc import Callable
+from mmap import mmap
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -107,8 +107,9 @@ class Ids:
     """Which row has which id, of about the last quarter of a million. Fixed in size: 4 MiB."""
 
     def __init__(self) -> None:
-        self._hashes = array("q", bytes(8 << _BITS))
-        self._rows = array("q", bytes(8 << _BITS))
+        # Pages that the system fills with zeros once they are touched: most pushes are small.
+        self._hashes = memoryview(mmap(-1, 8 << _BITS)).cast("q")
+        self._rows = memoryview(mmap(-1, 8 << _BITS)).cast("q")
 
     def claim(self, given: str, row: int) -> int | None:
         """A row has an id. Returns the row that had it before, if another is known to."""
@@ -317,6 +318,15 @@ class Answers:
 
 def _shortened(texts: Texts) -> Texts:
     """What is kept of fields to compare them by: of a long text, its beginning and its end."""
+    for text in texts:
+        kind = text.__class__
+        if kind is str:
+            if len(text) > _WHOLE:
+                break
+        elif text is not None and kind is not dict:
+            break
+    else:
+        return texts  # nearly always
     return tuple(
         [
             text

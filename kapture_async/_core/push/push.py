@@ -119,6 +119,7 @@ class Push(Generic[R]):
         self._wake = asyncio.Event()
         self._consumer_sleeps = False
         self._room = asyncio.Event()
+        self._workers_wait = False
         self._stop_reason: str | None = None
         self._failure: BaseException | None = None
         self._runner: asyncio.Task[None] | None = None
@@ -327,7 +328,9 @@ class Push(Generic[R]):
             if await self.wait_for_change():
                 raise StopAsyncIteration
         outcome = self._unread.popleft()
-        self._room.set()
+        if self._workers_wait:
+            self._workers_wait = False
+            self._room.set()
         return outcome
 
     async def next_batch(self) -> list[AnyOutcome[R]]:
@@ -436,6 +439,7 @@ class Push(Generic[R]):
         """Wait for a consumer that is slow."""
         while len(self._unread) >= self._most_unread and not self._throttle.stopped.is_set():
             self._room.clear()
+            self._workers_wait = True
             await self._room.wait()
 
     def _is_cut_off(self) -> bool:

@@ -9,7 +9,7 @@ import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from attrs import frozen
@@ -225,8 +225,8 @@ class Transport:
             asyncio.CancelledError: carries a note on what may have happened, and the same as
                 an error; see :func:`interrupted_by`.
         """
-        call = self._begin(request, options)
-        return cast("Awaitable[RawReply]", self._deliver(call))
+        # Without a file, what is delivered is a whole answer. A cast would be a call.
+        return self._deliver(self._begin(request, options))  # type: ignore[return-value]
 
     async def open(
         self, request: Request, options: CallOptions, *, is_file: IsFile
@@ -418,7 +418,10 @@ class Transport:
     def _begin(
         self, request: Request, options: CallOptions, is_file: IsFile | None = None
     ) -> CallState:
-        loop = running_loop()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            loop = running_loop()  # says why there is none
         if self._loop is not loop or self._closed or self._borrowed:
             self._open(loop, options)
         now = loop.time()
