@@ -67,7 +67,8 @@ class CallState:
 
     Args:
         loop: the running loop.
-        now: the loop's time.
+        clock: the loop's.
+        now: its time.
         request: what is sent.
         options: deadline, retries and headers.
         is_file: whether a head is that of the requested file; ``None`` if none was requested.
@@ -78,6 +79,8 @@ class CallState:
         renewed: another token was requested.
         cause: why no token was given.
         number: of the attempt that is under way, from 1.
+        now: the loop's clock.
+        started_at, began: when that attempt began: wall clock, and ``time.perf_counter()``.
         phase, status: how far that attempt got, and the status of its answer.
         waiting_for: what it waits for in :attr:`Phase.WAITING`.
         deadline: by the loop's clock, when the call must be over.
@@ -91,6 +94,7 @@ class CallState:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
+        clock: Callable[[], float],
         now: float,
         request: Request,
         options: CallOptions,
@@ -101,7 +105,7 @@ class CallState:
         self._task: asyncio.Task[object] = task
         self._cancelling = task.cancelling()
         self.expired: Expiry | None = None
-        self._time = loop.time
+        self.now = clock
         total, read = options.timeout.total, options.timeout.read
         self.deadline = inf if total is None else now + total
         self.max_silence = inf if read is None else read
@@ -119,11 +123,11 @@ class CallState:
         self.waiting_for = "free connection slot"
         self.abort_body: Callable[[], None] | None = None
         self.started_at = time.time()
-        self._began = time.perf_counter()
+        self.began = time.perf_counter()
 
     # A dictionary in each would cost a push half a percent.
     __slots__ = (
-        *("_began", "_cancelling", "_task", "_time", "abort_body", "attempts", "auth", "cause"),
+        *("_cancelling", "_task", "abort_body", "attempts", "auth", "began", "cause", "now"),
         *("deadline", "expired", "is_file", "max_silence", "number", "options", "phase"),
         *("renewed", "request", "silence_deadline", "started_at", "status", "waiting_for"),
     )
@@ -133,14 +137,7 @@ class CallState:
         self.phase = Phase.WAITING
         self.status = None
         self.started_at = time.time()
-        self._began = time.perf_counter()
-
-    def finish_attempt(self, failure: str | None = None) -> Attempt:
-        """Note how the attempt ended."""
-        elapsed = time.perf_counter() - self._began
-        attempt = Attempt(self.number, self.started_at, elapsed, self.phase, self.status, failure)
-        self.attempts.append(attempt)
-        return attempt
+        self.began = time.perf_counter()
 
     @property
     def awaited(self) -> str:
@@ -149,13 +146,9 @@ class CallState:
             return self.waiting_for
         return "connection" if self.phase is Phase.CONNECTING else "answer"
 
-    def now(self) -> float:
-        """The loop's time."""
-        return self._time()
-
     def note_activity(self) -> None:
         """The server gave a sign, or is expected to from now on."""
-        self.silence_deadline = self._time() + self.max_silence
+        self.silence_deadline = self.now() + self.max_silence
 
     def expire(self, limit: Expiry) -> None:
         """Interrupt the task where it waits."""
@@ -184,7 +177,8 @@ class DeadlineTimer:
     request costs [measured on loopback].
 
     Attributes:
-        calls: those that are watched.
+        calls: those that are watched. Whoever added one takes it out. The timer stays then: to set
+            another for the next call would take longer than the rest.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -194,20 +188,13 @@ class DeadlineTimer:
         self._fires_at = inf
 
     def add(self, call: CallState, now: float) -> None:
-        """Watch a call, until it is removed."""
+        """Watch a call."""
         self.calls[call] = None
         # Silence begins later than now, so the timer is never too late for it.
         silent = now + call.max_silence
         due = call.deadline if call.deadline < silent else silent
         if due < self._fires_at:
             self._set(due)
-
-    def remove(self, call: CallState) -> None:
-        """The call is over.
-
-        The timer stays: to set another one for the next call would take longer than the rest.
-        """
-        del self.calls[call]
 
     def close(self) -> None:
         """There will be no more calls."""

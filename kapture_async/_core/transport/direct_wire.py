@@ -22,6 +22,7 @@ import aiohttp
 from yarl import URL
 
 from ..phase import Phase
+from ..runtime import clock_of
 from . import aiohttp_internals
 from .aiohttp_errors import NOT_IN_TIME, failure_of, is_closed, silence
 from .aiohttp_internals import connect, knock_request, listener, whole_body
@@ -76,6 +77,7 @@ class DirectWire:
         self._session = session
         self._connector = session.connector
         self._loop = loop
+        self._now = clock_of(loop)
         self._by_session = by_session
         self._kept = kept
         self._keeps = settings.keep_alive
@@ -141,6 +143,7 @@ class DirectWire:
                     connection = await self._connect(template, fresh=fresh)
                 except TimeoutError:
                     return NOT_IN_TIME
+                now = call.now()
             self._busy.add(connection)
             reused, connection.used = connection.used, True
             handler, waiter, silent = connection.handler, None, None
@@ -161,7 +164,7 @@ class DirectWire:
             call.phase = Phase.SENDING
             connection.transport.write(data)
             call.phase = Phase.SENT
-            call.note_activity()  # from now on an answer is due
+            call.silence_deadline = now + call.max_silence  # from now on an answer is due
             if silent is not None:
                 handler.start_timeout()
             if waiter is not None:
@@ -254,7 +257,7 @@ class DirectWire:
                 connection.close()
                 raise
             connection.close()
-            connection = self._take(self._loop.time())
+            connection = self._take(self._now())
             if connection is not None and not connection.has_news():
                 return connection
         return None
@@ -274,7 +277,7 @@ class DirectWire:
         if not whole:
             connection.abort()
             return
-        if connection.expect_nothing(self._loop.time()) and self._keeps:
+        if connection.expect_nothing(self._now()) and self._keeps:
             self._idle.append(connection)
             if self._sweeping is None:
                 self._sweep_later()
@@ -287,7 +290,7 @@ class DirectWire:
     def sweep(self) -> None:
         """Close the connections that have been idle for too long."""
         self._sweeping = None
-        oldest = self._loop.time() - KEPT_FOR
+        oldest = self._now() - KEPT_FOR
         idle, self._idle = self._idle, []
         for connection in idle:
             if connection.idle_since > oldest and not connection.spoiled:

@@ -16,7 +16,7 @@ from attrs import frozen
 
 from ..errors import ClientStateError, HelpdeskError, NotSentError
 from ..phase import Attempt, Phase
-from ..runtime import check_not_patched, running_loop
+from ..runtime import check_not_patched, clock_of, running_loop
 from ..secret import Secret, mask
 from .auth import Auth
 from .call_state import CallState, DeadlineTimer, Failure, IsFile, OpenAnswer, Semaphore
@@ -138,6 +138,7 @@ class Transport:
         self._sleep = sleep
         self._rand = rand
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._now: Callable[[], float]
         self._slots: Semaphore
         self._deadlines: DeadlineTimer
         self._templates: RequestTemplates
@@ -319,7 +320,7 @@ class Transport:
         except asyncio.CancelledError as error:
             interrupted = error
         finally:
-            self._deadlines.remove(call)
+            del self._deadlines.calls[call]
             # Checked even if the cancellation was swallowed on its way here.
             ours = call.expired is not None and call.has_expired()
         if isinstance(result, (RawReply, OpenAnswer)):
@@ -367,7 +368,7 @@ class Transport:
             call.request.operation.effect,
             ending,
             attempt=call.number - call.renewed,
-            time_left=call.deadline - asyncio.get_running_loop().time(),
+            time_left=call.deadline - call.now(),
             rand=self._rand(),
         )
 
@@ -424,8 +425,8 @@ class Transport:
             loop = running_loop()  # says why there is none
         if self._loop is not loop or self._closed or self._borrowed:
             self._open(loop, options)
-        now = loop.time()
-        call = CallState(loop, now, request, options, is_file)
+        now = self._now()
+        call = CallState(loop, self._now, now, request, options, is_file)
         self._deadlines.add(call, now)
         return call
 
@@ -452,12 +453,14 @@ class Transport:
         if self._borrowed and getattr(self._session, "_loop", loop) is not loop:
             raise ClientStateError("the session the client was given belongs to another event loop")
         if first:
-            self._loop = loop
+            self._loop, self._now = loop, clock_of(loop)
             self._slots = Semaphore(self.settings.max_connections)
             self._deadlines = DeadlineTimer(loop)
 
     def _finished(self, call: CallState, failure: str | None) -> None:
-        record = call.finish_attempt(failure)
+        elapsed = time.perf_counter() - call.began
+        record = Attempt(call.number, call.started_at, elapsed, call.phase, call.status, failure)
+        call.attempts.append(record)
         if logger.isEnabledFor(logging.DEBUG):
             operation = call.request.operation
             logger.debug(
