@@ -120,7 +120,7 @@ def test_words_on_the_source_are_changed_and_nothing_else(
     assert beside == ["t.csv", "t.csv.journal"]
     ours = Driven(path, job=None, create=False)
     try:
-        with pytest.raises(JournalError, match="pushing with it"):
+        with pytest.raises(JournalError, match="is using it"):
             put_source(path, "mine", at=time.time())
     finally:
         ours.close()

@@ -101,7 +101,7 @@ def test_an_emptied_wal_file(killed: Path, opened: Open, shm: bool, size: int) -
         Path(f"{killed}-shm").unlink()
     before = killed.read_bytes()
     for _ in range(2):
-        refused(opened, "its -wal file (is missing or empty|was removed, cut short)")
+        refused(opened, "its -wal file (is missing or empty|was removed, truncated)")
         refused(lambda: ReadJournal.open_to_read(killed), "its -wal file")
     assert killed.read_bytes() == before
 
@@ -116,12 +116,12 @@ def frames(path: Path) -> int:
 @pytest.mark.parametrize("odd", [0, 1, 2000])
 def test_a_wal_file_that_was_cut(killed: Path, opened: Open, left: float, odd: int) -> None:
     os.truncate(f"{killed}-wal", 32 + int(frames(killed) * left) * FRAME + odd)
-    refused_by_all(opened, killed, "its -wal file was removed, cut short or damaged")
+    refused_by_all(opened, killed, "its -wal file was removed, truncated or damaged")
 
 
 def test_a_wal_file_that_lost_its_last_byte(killed: Path, opened: Open) -> None:
     os.truncate(f"{killed}-wal", 32 + frames(killed) * FRAME - 1)
-    refused_by_all(opened, killed, "cut short")
+    refused_by_all(opened, killed, "truncated")
 
 
 @pytest.mark.parametrize("place", [0, 0.25, 0.5, 0.999])
@@ -356,7 +356,7 @@ def test_a_version_that_is_older_than_the_program(
 ) -> None:
     made = schema_module.VERSION
     monkeypatch.setattr(schema_module, "VERSION", made + 1)
-    refused_by_all(opened, closed, f"tables {made}; this one knows {made + 1}")
+    refused_by_all(opened, closed, f"format {made}, not {made + 1}")
 
 
 def test_a_journal_that_forgot_its_job(closed: Path, opened: Open) -> None:
@@ -364,7 +364,7 @@ def test_a_journal_that_forgot_its_job(closed: Path, opened: Open) -> None:
     other.execute("DELETE FROM job")
     other.commit()
     other.close()
-    refused(opened, "does not say what it is for")
+    refused(opened, "its job is missing")
 
 
 # --- folders, permissions, places ----------------------------------------------------------------
@@ -456,7 +456,7 @@ def test_a_folder_that_may_not_be_written_to(closed: Path) -> None:
 @needs_root
 def test_a_file_that_may_not_be_written_to(closed: Path) -> None:
     words, read = as_nobody(closed, 0o444, 0o777).splitlines()
-    assert "may not be written to" in words
+    assert "is not writable" in words
     assert read == "500"
 
 

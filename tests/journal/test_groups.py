@@ -350,7 +350,7 @@ async def test_a_run_that_began_meanwhile(journal: Journal, told: Told, path: Pa
     begin(journal, "later")
     while len(told.begun) < 2:
         await asyncio.sleep(0.001)
-    assert "another process has begun to push with it" in told.problems[0]
+    assert "another process has started using it" in told.problems[0]
     assert set(on_disk(path)) == {"kept"}
 
 
@@ -360,7 +360,7 @@ async def test_an_end_of_nothing_breaks_it(journal: Journal, told: Told, path: P
     journal.accept("twice", 1, 2, None)
     while not told.ended:
         await asyncio.sleep(0.001)
-    assert "not under way" in told.problems[0]
+    assert "no attempt that was under way" in told.problems[0]
     assert on_disk(path)["A-1"][0] is State.UNKNOWN
 
 
@@ -368,9 +368,9 @@ async def test_an_end_of_nothing_breaks_it(journal: Journal, told: Told, path: P
     ("ends", "words"),
     [
         ([(1, 1, "rejected"), (1, 1, "rejected")], "row 1"),
-        ([(2, 1, "present")], "what is not a result"),
-        ([(2, 1, "intent")], "what is not a result"),
-        ([(2, 1, "accepted")], "what is not a result"),  # its payload would stay
+        ([(2, 1, "present")], "not a result"),
+        ([(2, 1, "intent")], "not a result"),
+        ([(2, 1, "accepted")], "not a result"),  # its payload would stay
     ],
 )
 async def test_ends_that_are_none(

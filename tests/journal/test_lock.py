@@ -60,7 +60,7 @@ def test_a_second_process_is_refused(opened: Open, path: Path, program: Program)
         with pytest.raises(JournalError) as caught:
             opened()
         words = str(caught.value)
-        assert f"process {process.pid} on {socket.gethostname()} is pushing with it since" in words
+        assert f"process {process.pid} on {socket.gethostname()} is using it (since" in words
         assert str(path) in words
         assert "Nothing was sent." in words
         with ReadJournal.open_to_read(path) as reader:  # looking is free
@@ -100,7 +100,7 @@ def test_the_same_process_is_refused(opened: Open, path: Path, tmp_path: Path) -
     (tmp_path / "link").symlink_to(path)
     (tmp_path / "folder").symlink_to(tmp_path)
     for name in (path, tmp_path / "link", tmp_path / "folder" / path.name):
-        with pytest.raises(JournalError, match="this process is pushing with it already"):
+        with pytest.raises(JournalError, match="this process is using it already"):
             opened(name)
     store.close(5.0)
     opened(tmp_path / "link")
@@ -137,7 +137,7 @@ def test_a_lock_that_says_nothing(opened: Open, path: Path, content: bytes) -> N
     assert refusal is not None
     assert refusal.held
     assert refusal.owner is None
-    with pytest.raises(JournalError, match="another process is pushing with it"):
+    with pytest.raises(JournalError, match="another process is using it"):
         opened()
     owner = owner_of(str(path))
     assert owner is not None
@@ -171,7 +171,7 @@ def test_a_removed_lock_file_opens_no_second_way(opened: Open, row: MakeRow, pat
     second = opened(at=2.0)
     assert second.take(row("A-1"), b"x", 3.0).action == "doubt"
     for _ in range(2):
-        with pytest.raises(JournalError, match="another process has begun to push with it"):
+        with pytest.raises(JournalError, match="another process has started using it"):
             first.take(row("A-2"), b"x", 4.0)
     assert first.broken is not None
     first.close(5.0)
@@ -227,6 +227,6 @@ def test_many_at_once_one_wins(path: Path, program: Program) -> None:
             assert process.stderr is not None
             process.stderr.close()
     assert len(said) == 3
-    assert all("is pushing with it" in words for words in said)
+    assert all("is using it" in words for words in said)
     with ReadJournal.open_to_read(path) as reader:
         assert reader.counts() == Counts(unknown=1)

@@ -677,7 +677,7 @@ async def test_another_program_holds_it_locked(
     other = sqlite3.connect(path, isolation_level=None)
     try:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(JournalError, match="another program holds the file locked"):
+        with pytest.raises(JournalError, match="another program has locked the file"):
             await pusher.take(row("A-1"), b"x")
     finally:
         other.close()

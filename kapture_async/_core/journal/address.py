@@ -1,13 +1,11 @@
 """Where a journal is: a file, or a job in PostgreSQL; and how either is opened.
 
-A job in PostgreSQL is named by a URL that libpq understands, a job's name and a schema.
-
-One text names all of it, so that whatever takes the path of a journal takes this too::
+A job in PostgreSQL is given by one URL, which is accepted wherever a path is::
 
     postgresql://user@host/database?job=august&journal_schema=pushes
 
-What the URL leaves out, libpq looks up as always: ``PGHOST``, ``PGPASSWORD``, ``~/.pgpass``,
-``PGSERVICE`` and the others. A password is in no text that this module makes.
+libpq fills in what the URL leaves out: ``PGHOST``, ``PGPASSWORD``, ``~/.pgpass``, ``PGSERVICE`` and
+so on. No text that this module makes contains a password.
 """
 
 from __future__ import annotations
@@ -32,7 +30,7 @@ SCHEMES = ("postgresql://", "postgres://")
 SCHEMA = "kapture_journal"
 JOB = "default"
 _LONGEST_NAME = 63
-"""Bytes of a name of PostgreSQL's; it cuts longer ones, so that two schemas might be one."""
+"""Bytes of a PostgreSQL name; longer ones are truncated, so two schemas could become one."""
 _OURS = ("job", "journal_schema")
 _NEXT = (
     "Give it as postgresql://user@host:port/database, with the password in PGPASSWORD or ~/.pgpass."
@@ -40,8 +38,8 @@ _NEXT = (
 
 
 class MaskedURL(str):
-    """A URL whose text holds no password: it can be shown, saved and logged as it is. The password
-    goes with it, as a secret."""
+    """A URL without its password: safe to show, save and log. The password is kept beside it, as a
+    secret."""
 
     password: Secret | None = None
 
@@ -68,7 +66,7 @@ def masked(where: str | None) -> str | None:
 
 
 def is_address(where: object) -> bool:
-    """Whether a journal is in a database that is named by a URL, and not in a file."""
+    """Whether a journal is in a database, given by a URL, and not in a file."""
     return isinstance(where, str) and where.startswith(SCHEMES)
 
 
@@ -186,16 +184,15 @@ def open_storage(
     now: Callable[[], float],
     restored: bool = False,
 ) -> Storage:
-    """Open a journal for writing, in a run of its own, or make it.
+    """Open a journal for writing, in a run of its own, or create it.
 
     Args:
         where: its file, or its address.
-        job: what it must be for; ``None`` takes it as it is. Its payload setting can only take
-            away: what is kept is what both want.
-        create: make it if it is not there; needs ``job``.
-        now: the clock of this machine. A storage that several machines share has a clock of its
-            own.
-        restored: it is an older copy, as the caller knows.
+        job: what it must be for; ``None`` for whatever it is. Payloads are kept only if both want
+            it.
+        create: create it if it does not exist; needs ``job``.
+        now: the clock of this machine. A storage shared by several machines uses its own.
+        restored: the caller knows that it is an older copy.
 
     Raises:
         JournalError: see its message; nothing was changed.
@@ -215,10 +212,10 @@ def open_reader(where: str | os.PathLike[str], *, restored: bool = False) -> Rea
 
     Args:
         where: its file, or its address.
-        restored: it is an older copy: of a file, a part may be missing.
+        restored: it is an older copy, so part of a file may be missing.
 
     Raises:
-        JournalError: it is not there, is not a journal, or cannot be read.
+        JournalError: it does not exist, is not a journal, or cannot be read.
     """
     if is_address(where):
         reader: ReadStorage = _postgres().PostgresReader.open_to_read(where, restored=restored)
@@ -229,15 +226,15 @@ def open_reader(where: str | os.PathLike[str], *, restored: bool = False) -> Rea
 
 
 def put_source(where: str | os.PathLike[str], source: str, *, at: float) -> None:
-    """Put other words in place of :attr:`.Job.source`, after the push. No run is noted for it.
+    """Replace :attr:`.Job.source`, after the push. No run is recorded for it.
 
     Args:
         where: of the journal: its file, or its address.
-        source: the words.
+        source: the new text.
         at: the wall clock.
 
     Raises:
-        JournalError: another process has it, or it cannot be written. It is as it was, then.
+        JournalError: another process is using it, or it cannot be written. Nothing was changed.
     """
     if is_address(where):
         _postgres().put_source(where, source, at=at)
@@ -248,7 +245,7 @@ def put_source(where: str | os.PathLike[str], source: str, *, at: float) -> None
 
 
 def name_of(where: str | os.PathLike[str]) -> str:
-    """Where a journal is, in full, for messages: never with a password."""
+    """The full path or address of a journal, for messages, without a password."""
     if is_address(where):
         return Address.of(os.fspath(where)).text
     from .sqlite.errors import path_text
@@ -257,7 +254,7 @@ def name_of(where: str | os.PathLike[str]) -> str:
 
 
 def exists(where: str | os.PathLike[str]) -> bool:
-    """Whether there is a journal, or something in its place.
+    """Whether there is a journal, or something else in its place.
 
     Raises:
         JournalError: the database cannot be reached, or holds something else there.

@@ -23,20 +23,20 @@ from .reference import traits_of
 from .storage import KnownRow, NewRow
 
 REPEAT = -1
-"""In place of the occurrence number of a row whose key another row has."""
+"""The occurrence number of a row whose key belongs to another row."""
 _UNSENT = frozenset({State.NOT_SENT, State.REJECTED})
-"""Nothing of such a row is in the helpdesk."""
+"""States of rows that are not in the helpdesk."""
 _RESPELLED = "its key is a variant spelling of an earlier key"
 _NOT_PROVEN = (
     "OutcomeUnknownError",
-    "an older copy of the journal came in its place; a lookup has not proven that the row was not "
-    "sent since that copy was made",
+    "the journal was replaced by an older copy, and a lookup could not prove that the row was not "
+    "sent after that copy was made",
 )
-"""Of a row that was not found and may be there: the error's class name, and words."""
+"""For a row that was not found but may be there: the error's class name, and a message."""
 
 
 _NOTHING = Decision("new", 0, "", 0, State.NOT_SENT)
-"""Nothing was written, as the caller asked for."""
+"""Nothing was written, as the caller asked."""
 
 
 class Incoming(NamedTuple):
@@ -47,24 +47,24 @@ class Incoming(NamedTuple):
     """The body it is sent with; ``None`` to keep it out of the journal."""
     at: float
     refusal: tuple[str, str] | None = None
-    """Why it cannot be sent at all: the error's class name, and words for a person."""
+    """Why it cannot be sent at all: the error's class name, and a message."""
     new: bool = False
-    """Its name has surely not come before; so it is not looked up."""
+    """It has certainly not been seen before, so it is not looked up."""
     verdict: LookupVerdict | None = None
-    """Why it is not to be sent, though the journal would."""
+    """Why it must not be sent, although the journal would allow it."""
     replaces: int | None = None
-    """The row whose place it takes: one that was refused, and corrected."""
+    """The refused row that it replaces, corrected."""
     probe: bool = False
-    """If it is new, nothing is written, and the answer is ``new``."""
-    look: bool = False
-    """The same if it is known, and would be sent, or written in any other form."""
+    """If it is new, write nothing and answer ``new``."""
+    ask_only: bool = False
+    """The same if it is known and would be sent, or if anything about it would be written."""
 
     def __repr__(self) -> str:
         return f"<Incoming at {self.at}>"  # key, payload and words are the caller's
 
 
 class Again(NamedTuple):
-    """A row of the journal that is to be sent once more."""
+    """A row of the journal that is to be sent again."""
 
     row: int
     at: float
@@ -120,7 +120,7 @@ class Decisions(PendingRows):
         return decided
 
     def _decide(self, one: Incoming) -> Decision:
-        identity, payload, at, refusal, _, verdict, _, probe, look = one
+        identity, payload, at, refusal, _, verdict, _, probe, ask_only = one
         key, digest, line = identity
         state, occurrence = self.state, 0
         if key is not None:
@@ -128,14 +128,14 @@ class Decisions(PendingRows):
             known = None if known is None else self._now(known)
         else:
             occurrence, known = self._find_equal(digest)
-        if look and not self._is_settled(known, digest):
-            if key is None:  # it has not come yet
+        if ask_only and not self._is_settled(known, digest):
+            if key is None:  # it does not count as seen yet
                 self._next[digest] = occurrence
             return _NOTHING
         if known is None:
             other = self._under_another_name(identity) if state.older else None
             if other is not None:
-                if key is None:  # it is not one of its equals
+                if key is None:  # it is not one of its duplicates
                     self._next[digest] = occurrence
                 return self._answer("renamed", other)
             if key is not None and state.older_with_key and not self._exact:
@@ -151,8 +151,8 @@ class Decisions(PendingRows):
                 return clash
         if self.came(known.row):
             return self._answer("repeated", known)
-        # Only what comes is marked, and equals in their order: so those that came are always
-        # the first ones. A row that is taken again by its number has not come.
+        # Only rows from the source are marked, and duplicates in order, so those marked are always
+        # the first ones. A row that is sent again by its number is not marked.
         self._came.add(known.row)
         before = STATE_AFTER[known.kind]
         same = known.digest == digest or (
@@ -168,7 +168,7 @@ class Decisions(PendingRows):
             return self._answer(self._action(known, same=same), known)
         same = known.digest == digest
         if not same:
-            # Nothing of the row is in the helpdesk, so it may become another.
+            # The row is not in the helpdesk, so its content may change.
             known = self._correct(known, digest, line, payload)
         if payload is not None and not _is_present(verdict):
             self._keep(known.row, payload)
@@ -177,7 +177,7 @@ class Decisions(PendingRows):
         return self._refuse(known, refusal, at, same=same)
 
     def _is_settled(self, known: KnownRow | None, digest: bytes) -> bool:
-        """Whether the answer to a row is that nothing is sent, and nothing is to be written."""
+        """Whether the row needs nothing sent and nothing written."""
         if known is None or not known.has_content(digest):
             return False
         return self.came(known.row) or self._action(known, same=known.digest == digest) != "send"
@@ -207,7 +207,7 @@ class Decisions(PendingRows):
         )  # fmt: skip
         known = KnownRow.new(row, key, line, digest, traits, occurrence=occurrence, attempts=0)
         self._latest[row] = known
-        if key is not None:  # it may come again in this very batch
+        if key is not None:  # it may come again in this batch
             self._by_key[key] = known
         if is_sent:
             self._latest[row] = known._replace(attempts=1)
@@ -222,19 +222,19 @@ class Decisions(PendingRows):
     def _correct(
         self, known: KnownRow, digest: bytes, line: int | None, payload: bytes | None
     ) -> KnownRow:
-        """The row has this content from now on."""
+        """Give the row this content."""
         rejected = known.kind == "rejected" and not goes_again(known.error, known.status)
         former = known.former
         if rejected or (known.kind == "not_sent" and not known.attempt):
-            former = (former or b"") + known.digest  # it is not to be tried again
+            former = (former or b"") + known.digest  # not to be tried again
         traits = 0 if payload is None else traits_of(payload)
         self.batch.payloads[known.row] = None
         return self._revise(known._replace(digest=digest, former=former, line=line, traits=traits))
 
     def _clash(self, one: Incoming, known: KnownRow) -> Decision | None:
-        """A row with the key of another, and with other content: a second row, if the other one
-        came in this run, or is in the helpdesk and this one was a second row in an earlier run.
-        ``None`` if it is the other one, changed."""
+        """A row with the key of another row but different content: a second row if the other one
+        came in this run, or if it is in the helpdesk and this one was a second row in an earlier
+        run. ``None`` if it is the same row, changed."""
         key, digest, _ = one.identity
         assert key is not None
         came = self.came(known.row)
@@ -253,8 +253,8 @@ class Decisions(PendingRows):
         return self._answer("done" if second.kind == "replaced" else "clash", second)
 
     def _under_another_spelling(self, one: Incoming, key: str) -> Decision | None:
-        """For a row with a key that no row has: one of an earlier run that has it in another
-        spelling, if it may be the same row."""
+        """For a row with a new key: the row of an earlier run whose key is another spelling of it,
+        if both may be the same row."""
         digest = one.identity.digest
         found = [self._now(known) for known in self._storage.with_spelling_of(key)]
         found = [known for known in found if known.repeat_of is None]
@@ -279,7 +279,7 @@ class Decisions(PendingRows):
         return self._answer("held", second)
 
     def _repeat(self, one: Incoming, known: KnownRow, action: Action, words: str) -> Decision:
-        """A row that is not sent, as another one has its key."""
+        """A row that is not sent because another row has its key."""
         (key, digest, line), payload, at, refusal, *_ = one
         (row,) = self.state.reserve(self._storage, 1)
         traits = 0 if payload is None else traits_of(payload)
@@ -299,7 +299,7 @@ class Decisions(PendingRows):
     ) -> Decision:
         error, words = refusal
         said = (known.kind, known.attempt, known.error, known.words)
-        if same and said == ("not_sent", 0, error, writable(words)):  # the same again is no news
+        if same and said == ("not_sent", 0, error, writable(words)):  # already recorded
             return self._answer("refused", known)._replace(error=error, words=words, status=None)
         return self._not_sent("refused", known, refusal, at, known.kind)
 
@@ -318,7 +318,7 @@ class Decisions(PendingRows):
         )  # fmt: skip
 
     def _send(self, known: KnownRow, at: float, verdict: LookupVerdict | None = None) -> Decision:
-        """A new attempt of a row the journal has, under the same reference."""
+        """A new attempt for a known row, under the same reference."""
         if verdict is not None:
             return self._note_verdict(known, known.kind, verdict, at)
         row, attempt = known.row, known.attempts + 1
@@ -334,7 +334,7 @@ class Decisions(PendingRows):
     def _note_verdict(
         self, known: KnownRow, old: str | None, verdict: LookupVerdict, at: float
     ) -> Decision:
-        """A row that a lookup has found, or has not proven absent: it is not sent."""
+        """A row that a lookup found, or could not prove absent: it is not sent."""
         kind, ids, since, last = verdict
         row, attempt = known.row, known.attempts + 1
         evidence = json.dumps({"at": round(at, 3), "ticket_ids": list(ids), "older_copy": True})
@@ -358,7 +358,7 @@ class Decisions(PendingRows):
         return Decision(action, row, reference, attempt, STATE_AFTER[kind], ticket_id)
 
     def _replace(self, row: int, decided: Decision, at: float) -> None:
-        """A row of the journal that was corrected came as another one."""
+        """A row of the journal came back, corrected, as another row."""
         if decided.row == row or decided.action in ("renamed", "respelled", "new"):
             return
         known = self.row(row)
@@ -368,8 +368,7 @@ class Decisions(PendingRows):
     # --- rows of the journal --------------------------------------------------------------------
 
     def _take_again(self, one: Again) -> Decision | JournalError:
-        """For a row the journal has, as it has it: to send it once more in this run, or from its
-        payload without the source."""
+        """For a known row: send it again in this run, or from its payload without the source."""
         known = self.row(one.row)
         if known is None:
             return trouble(self._storage.path, f"it has no row {one.row}")
@@ -400,7 +399,7 @@ class Decisions(PendingRows):
             return self._send(held, at, verdict)
         if STATE_AFTER[first.kind] not in _UNSENT:
             return self._answer("respelled", held)
-        # It is that row, corrected perhaps: nothing of it is in the helpdesk.
+        # It is that row, perhaps corrected, and is not in the helpdesk.
         self._came.add(first.row)
         payload = self._payload_of(held.row)
         if first.digest != held.digest:
@@ -420,8 +419,8 @@ class Decisions(PendingRows):
         return self._storage.payloads(row, row).get(row)
 
     def goes_as(self, row: int) -> str:
-        """The reference of a row that was held until the end of the source, were it sent now: that
-        of the row whose key it has in another spelling, unless both are in the source.
+        """The reference under which a row held until the end of the source would be sent now: that
+        of the row whose key is another spelling of its own, unless both are in the source.
 
         Raises:
             JournalError: there is no such row.

@@ -1,15 +1,15 @@
-"""What this machine remembers of each journal, outside its file: which of its events it has seen.
+"""What this machine records about each journal outside its file, to recognise older copies.
 
-A journal cannot tell by itself that it is the newest: a copy from before says the same of itself.
-So whoever writes to one leaves a *mark* in the user's state directory, one small file per journal:
-the random nonce of the last run, and how many rows and events there were. A journal that does not
-have that run, or not all of its rows and events, is an older copy, or one that was pushed on with
-by itself (every run has a nonce of its own). The mark names the contents of some rows too, so that
-a new journal of the same rows is recognised; see :func:`sketch_of`.
+A journal cannot tell by itself whether it is the newest copy: an older one looks the same. So each
+run leaves a *mark* in the user's state directory, one small file per journal: the random nonce of
+the last run, and the number of rows and events. A journal without that run, or with fewer rows or
+events, is an older copy, or one that was used on its own since (every run has its own nonce). The
+mark also names the contents of some rows, so that a new journal of the same rows is recognised; see
+:func:`sketch_of`.
 
-A mark is not synced and up to two seconds old: it is never ahead of the disk, so what it says is
-true. Where there is none, nothing can be said: another machine, another user, a state directory
-that was cleared or cannot be written. What two machines do with two copies, no mark shows.
+A mark is not synced and up to two seconds old: it is never ahead of the disk, so it is always true.
+Without one nothing is known: another machine, another user, a state directory that was cleared or
+is not writable. Two copies used on two machines are not detected.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ _END = ".mark"
 
 @frozen(kw_only=True)
 class Mark:
-    """What was seen of a journal.
+    """The last known state of a journal.
 
     Attributes:
         job_id: of the journal.
         nonce: of its last run.
         rows, events: how many there were.
         path: where it was.
-        at: when; then its last events were at most a moment old.
-        closed: no process had it open any more.
-        doubts: rows that were under way or in doubt.
+        at: when it was left.
+        closed: no process had it open.
+        doubts: rows that were in flight or in doubt.
         sent: rows that are in the helpdesk, or may be.
         contents: some of its rows; see :func:`sketch_of`.
     """
@@ -69,7 +69,7 @@ class Mark:
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing could be executed after it that its journal does not know."""
+        """Whether nothing can have been executed after it without its journal knowing."""
         return self.closed and not self.doubts
 
     @property
@@ -79,7 +79,7 @@ class Mark:
 
 
 def is_ahead(mark: Mark, runs: Sequence[tuple[str, int, int]], rows: int, events: int) -> bool:
-    """Whether this machine has seen events of a journal that are not in it.
+    """Whether this machine has seen rows or events that are missing from a journal.
 
     Args:
         mark: what was seen.
@@ -111,7 +111,7 @@ def folder() -> str:
 
 @contextmanager
 def kept_in(where: str) -> Iterator[None]:
-    """Keep marks elsewhere meanwhile, so that a demonstration leaves none."""
+    """Keep marks in another folder for a while, so that a demo leaves none behind."""
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = where
     try:
@@ -129,7 +129,7 @@ def read(job: Job) -> Mark | None:
 
 
 def write(mark: Mark, job: Job) -> None:
-    """Put a mark in the place of the one before.
+    """Replace the mark of a journal.
 
     Raises:
         OSError: it cannot be written.
@@ -208,7 +208,7 @@ def _place_of(job: Job) -> str:
 
 
 class MarkWriter:
-    """Leaves the marks of a journal while a run has it open. It may fail: no push fails by it.
+    """Leaves marks of a journal while a run has it open. A failure never stops a push.
 
     Args:
         job, path: of the journal.
@@ -229,7 +229,7 @@ class MarkWriter:
         self._contents, self._sketched = mark.contents, mark.rows
 
     def leave_soon(self, at: float, kinds: Mapping[str, int], events: int) -> None:
-        """:meth:`leave`, if there is news, and not too often."""
+        """:meth:`leave`, if something changed, and not too often."""
         if time.monotonic() - self._last >= EVERY and self._reached != (
             sum(kinds.values()),
             events,
@@ -273,15 +273,15 @@ class MarkWriter:
         except OSError as error:
             self._works = False
             logger.warning(
-                "no mark of the journal can be left in %s (%s): an older copy of it would not be "
-                "recognised; set %s to a directory that can be written",
+                "cannot write the mark of the journal in %s (%s): an older copy of it would not be "
+                "recognised; set %s to a writable directory",
                 folder(),
                 error.strerror,
                 VARIABLE,
             )
 
 
-# --- sketches: some rows that stand for all of a journal
+# --- sketches: a sample of rows that identifies a journal
 
 
 FIRST, SMALLEST = 64, 1024
@@ -289,14 +289,14 @@ FIRST, SMALLEST = 64, 1024
 _SHORT = 8
 """Bytes of a digest: enough that no two are equal by chance."""
 TRIED = 64
-"""First rows of a push by which it is decided whether it is of the same rows."""
+"""How many rows of a push decide whether it pushes the same rows."""
 
 
 def sketch_of(first: Iterable[bytes], least: Iterable[bytes]) -> str:
-    """The sketch of a journal, as text: by it a new journal of the same rows is recognised.
+    """The sketch of a journal, as text, by which a new journal of the same rows is recognised.
 
-    Whatever order rows come in, two journals of the same rows have the same smallest digests, and
-    of a small journal it is every row.
+    In whatever order the rows come, two journals of the same rows have the same smallest digests.
+    The sketch of a small journal holds every row.
 
     Args:
         first: the digests of its first rows, :data:`FIRST` of them.
@@ -312,6 +312,6 @@ def is_in(digest: bytes, sketch: set[str]) -> bool:
 
 
 def unpacked(sketch: str) -> set[str]:
-    """A sketch to look into."""
+    """A sketch as a set of digests."""
     size = 2 * _SHORT
     return {sketch[start : start + size] for start in range(0, len(sketch), size)}

@@ -14,7 +14,7 @@ from .run_state import RunState
 from .storage import KnownRow, Storage, WriteBatch
 
 _SAID = ("kind", "attempt", "ticket_id", "status", "error", "words")
-"""What of a known row its last event says."""
+"""The fields of a known row that its last event determines."""
 _OTHER_RESULTS = frozenset(kind.value for kind in OUTCOMES) - {"accepted"}
 
 
@@ -24,12 +24,12 @@ class PendingRows:
     Args:
         storage: of the journal, for looking rows up.
         state: of the run.
-        batch: what is written in the end. What it holds already counts as written.
+        batch: what will be written. What it already holds counts as written.
         again: class names of refusals after which the same content may be sent again.
         exact_keys: a variant spelling of a key is another key.
 
     Raises:
-        JournalError: an attempt ended that was not under way.
+        JournalError: a result belongs to no attempt in flight.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class PendingRows:
         self._has_repeats = state.has_repeats
         self._ends: dict[int, dict[str, Any]] | None = None
         if any(len(digest) != DIGEST for digest in batch.rows[3 :: WriteBatch.ROW]):
-            raise trouble(storage.path, "the digest of a row has another length")
+            raise trouble(storage.path, "the digest of a row has the wrong length")
         if batch.rows:
             self._move(None, "intent", batch.count)
         self._closed = self._check_results() if batch.accepted or batch.events else {}
@@ -66,7 +66,7 @@ class PendingRows:
     # --- what the batch holds already -----------------------------------------------------------
 
     def _check_results(self) -> dict[int, int]:
-        """The attempts that end: row to attempt."""
+        """The attempts that have ended: row to attempt."""
         batch, going = self.batch, self.state.open
         accepted, events = batch.accepted, batch.events
         width, other = WriteBatch.ACCEPTED, WriteBatch.EVENT
@@ -78,11 +78,11 @@ class PendingRows:
             seen: set[int] = set()
             for row, attempt in zip(rows, attempts, strict=True):
                 if row in seen or going.get(row) != attempt:
-                    words = f"an attempt of row {row} ended that was not under way"
+                    words = f"a result for row {row} belongs to no attempt that was under way"
                     raise trouble(self._storage.path, words)
                 seen.add(row)
         if not _OTHER_RESULTS.issuperset(kinds):
-            raise trouble(self._storage.path, "an attempt ended with what is not a result")
+            raise trouble(self._storage.path, "an attempt ended in something that is not a result")
         if accepted:
             self._move("intent", "accepted", len(accepted) // width)
         for kind in kinds:
@@ -90,7 +90,7 @@ class PendingRows:
         return closed
 
     def _note_what_came(self) -> None:
-        """Make what the batch holds already known to the lookups."""
+        """Let lookups see what the batch already holds."""
         batch = self.batch
         for at in range(0, len(batch.rows), WriteBatch.ROW):
             row, key, line, digest, _, traits, _ = batch.rows[at : at + WriteBatch.ROW]
@@ -102,7 +102,7 @@ class PendingRows:
                 self._by_content[digest, 0] = known
 
     def _results(self) -> dict[int, dict[str, Any]]:
-        """What the results in the batch say of their rows."""
+        """The last event of each row with a result in the batch."""
         if self._ends is None:
             self._ends = {}
             values: list[tuple[Any, ...]] = []
@@ -120,7 +120,7 @@ class PendingRows:
     # --- finding rows, as they will be once the batch is written --------------------------------
 
     def _now(self, known: KnownRow) -> KnownRow:
-        """A row that was just looked up, as it is with what the batch holds."""
+        """A row that was just looked up, updated with what the batch holds."""
         latest = self._latest.get(known.row)
         if latest is None:
             end = self._results().get(known.row) if known.row in self._closed else None
@@ -141,16 +141,16 @@ class PendingRows:
         return row in self._came or self.state.came(row)
 
     def is_open(self, row: int) -> bool:
-        """Whether an attempt of the row is under way."""
+        """Whether an attempt of the row is in flight."""
         return row in self._opened or (row in self.state.open and row not in self._closed)
 
     def _find_equal(self, digest: bytes) -> tuple[int, KnownRow | None]:
-        """The occurrence number this row has among its equals, and the row if it is known."""
+        """The number of this row among its duplicates, and the row if it is known."""
         number = self._next.get(digest)
         if number is None:
             number = self.state.equal.get(digest, 0)
             known = self._by_content.get((digest, number))
-            # The bits alone tell a content that came once from one that did not come.
+            # Whether a content came once is known only from the bit of its row.
             while known is not None and self.came(known.row):
                 number += 1
                 known = self._with_content(digest, number)
@@ -166,7 +166,7 @@ class PendingRows:
         return known
 
     def _repeats_of(self, row: int, key: str, digest: bytes) -> KnownRow | None:
-        """The row of this key and content that repeats another."""
+        """The row with this key and content that repeats another row."""
         if not self._has_repeats:
             return None
         found = [self._now(known) for known in self._storage.repeats_of(row)] + self._repeats
@@ -176,8 +176,8 @@ class PendingRows:
         return None
 
     def _under_another_name(self, identity: Identity) -> KnownRow | None:
-        """For a new row with a key: one of an earlier run with the same content and none; or the
-        reverse. One that came in this run as well is another row."""
+        """For a new row with a key: an earlier run's row with the same content and no key; or the
+        reverse. A row that also came in this run is a different one."""
         key, digest, _ = identity
         state = self.state
         if key is not None:
@@ -208,7 +208,7 @@ class PendingRows:
         words: str | None = None,
         evidence: str | None = None,
     ) -> None:
-        """A further event of a row that is not under way."""
+        """Add an event for a row that is not in flight."""
         self._event(
             known.row, kind, known.attempts, at,
             ticket_id=ticket_id, error=error, words=words, evidence=evidence,
@@ -237,7 +237,7 @@ class PendingRows:
         )  # fmt: skip
 
     def _move(self, old: str | None, new: str, rows: int = 1) -> None:
-        """Rows have another last event: its kind, and that of the one before, if there was one."""
+        """Count rows whose last event changed from one kind (``None`` for new rows) to another."""
         self._moves[old, new] = self._moves.get((old, new), 0) + rows
 
     def _revise(self, known: KnownRow) -> KnownRow:
@@ -250,7 +250,7 @@ class PendingRows:
             self.batch.payloads[row] = payload
 
     def _answer(self, action: Action, known: KnownRow) -> Decision:
-        """An answer by which nothing is sent."""
+        """An answer that sends nothing."""
         return Decision(
             action,
             known.row,
@@ -267,18 +267,18 @@ class PendingRows:
         return reference_of(self._job.job_id, known.key, known.digest, known.occurrence)
 
     def note_replaced(self, known: KnownRow, words: str, at: float) -> None:
-        """A row that was never in the helpdesk needs no further care."""
+        """Record that a row that was never in the helpdesk needs no further care."""
         self.say(known, "replaced", at, words=words)
         self.batch.payloads[known.row] = None
 
     # --- writing it -----------------------------------------------------------------------------
 
     def write(self) -> set[int]:
-        """Write the batch. Returns the rows that another run has begun before."""
+        """Write the batch. Returns the rows that another run began first."""
         return set(self._storage.write(self.batch))
 
     def apply(self, lost: set[int]) -> None:
-        """It is durable: bring the state of the run up to date.
+        """Update the state of the run, once the batch is durable.
 
         Args:
             lost: as :meth:`write` gave it.
@@ -305,8 +305,8 @@ class PendingRows:
 
 
 def writable(text: str) -> str:
-    """The text without what cannot be written: lone surrogates, which UTF-8 has no bytes for, and
-    NULs. An odd character in a service's words must not cost us the event that they belong to."""
+    """The text without lone surrogates and NULs, which cannot be written. An odd character in a
+    service's message must not cost us the event it belongs to."""
     if "\0" in text:
         text = text.replace("\0", "")
     return text if text.isascii() else text.encode("utf-8", "replace").decode()

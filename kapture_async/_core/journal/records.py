@@ -1,7 +1,7 @@
 """What a journal holds, and what follows from it. Pure: no disk, no clock, no loop.
 
-A journal is a list of events, only ever added to. The state of a row is what its last event
-says, and :func:`action_for` is the whole rule of what may be sent on a later run.
+A journal is an append-only list of events. The last event of a row determines its state, and
+:func:`action_for` is the whole rule of what may be sent in a later run.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ Action = Literal[
 """What to do with a row. Only ``send`` lets anything leave this machine.
 
 ========= ===================================================================================
-send      its intent is on the disk: send it now, once, and write its result
+send      its intent is durable: send it now, once, and record the result
 done      it is in the helpdesk already
-changed   it is in the helpdesk already, but with other content: report it
+changed   it is in the helpdesk already, but with different content: report it
 doubt     it may be in the helpdesk: reconcile first
-elsewhere another run is sending it just now: its result will be in the journal
-rejected  the service refused it, and it is the same as then: correct it
-repeated  its key and its content came before in this run
-clash     its key came before in this run with other content: two rows, until one gets another key
-renamed   an earlier run had its content with a key and now it has none, or the reverse: report it
+elsewhere another run is sending it: its result will be in the journal
+rejected  the service refused it, and it is unchanged: correct it
+repeated  its key and content came before in this run
+clash     its key came before in this run with different content: give one of them its own key
+renamed   an earlier run had its content with a key, now it has none, or the reverse: report it
 respelled its key is a variant spelling of an earlier key: report it
-held      the same, where only the end of the source can tell; ask again then
-new       it is new; nothing was written, as the caller asked for
-refused   it cannot be sent as it is; the journal holds why
+held      the same, but undecided until the end of the source; ask again then
+new       it would be sent; nothing was written, as the caller asked
+refused   it cannot be sent as it is; the journal records why
 ========= ===================================================================================
 """
 
@@ -51,15 +51,15 @@ class State(StrEnum):
     UNKNOWN = "unknown"
     """It may or may not be in the helpdesk."""
     AMBIGUOUS = "ambiguous"
-    """Found more than once, or in a way that proves nothing: for a person to resolve."""
+    """Found more than once, or without proof: needs a person to resolve it."""
     PROBABLE = "probable"
-    """Something like it was found, without its reference."""
+    """A ticket without its reference may be this row."""
     REPLACED = "replaced"
-    """Never in the helpdesk, and it need not be: another row of the journal took its place."""
+    """Never in the helpdesk, and not needed: another row of the journal replaced it."""
 
 
 class Kind(StrEnum):
-    """What an event says of its row."""
+    """What happened to a row."""
 
     INTENT = "intent"
     """It is about to be sent."""
@@ -68,7 +68,7 @@ class Kind(StrEnum):
     NOT_SENT = "not_sent"
     UNKNOWN = "unknown"
     MISSING = "missing"
-    """A lookup did not find it. Not yet a proof: it stays in doubt."""
+    """A lookup did not find it. That is no proof yet: it stays in doubt."""
     PRESENT = "present"
     """A lookup found it, once, by its reference."""
     ABSENT = "absent"
@@ -76,7 +76,7 @@ class Kind(StrEnum):
     AMBIGUOUS = "ambiguous"
     PROBABLE = "probable"
     REPLACED = "replaced"
-    """Another row took its place."""
+    """Another row replaced it."""
 
 
 STATE_AFTER: dict[str, State] = {
@@ -97,9 +97,9 @@ STATE_AFTER: dict[str, State] = {
 OUTCOMES = frozenset({Kind.ACCEPTED, Kind.REJECTED, Kind.NOT_SENT, Kind.UNKNOWN})
 """How an attempt can end."""
 VERDICTS = frozenset({Kind.MISSING, Kind.PRESENT, Kind.ABSENT, Kind.AMBIGUOUS, Kind.PROBABLE})
-"""What a lookup can say of a row that is in doubt."""
+"""The possible results of looking up a row in doubt."""
 BY_PERSON = "recorded by the operator"
-"""The words of a verdict that a person gave, and not a lookup."""
+"""The message of a verdict given by a person, not by a lookup."""
 DOUBTS = frozenset({State.UNKNOWN, State.AMBIGUOUS, State.PROBABLE})
 """States in which a row is never sent."""
 
@@ -114,12 +114,12 @@ LATER = frozenset(
         *(f"RejectedError {status}" for status in (402, 405, 421, 426, 431, 451)),
     }
 )
-"""Refusals that say nothing of the row: on a later run it may be sent again as it is. Class names,
-some of them only with an HTTP status. No redirect is one: it proves nothing."""
+"""Refusals that are not about the row itself: a later run may send it again unchanged. Class
+names, some with an HTTP status. Redirects are not among them: they prove nothing."""
 
 
 def later_of(operation: str, again: frozenset[str] = LATER) -> frozenset[str]:
-    """Those refusals for an operation: of what is updated, a 404 says that it is not there."""
+    """Those of an operation: for an update, a 404 means that the ticket does not exist."""
     return again - {"NotFoundError 404"} if operation.endswith(".update") else again
 
 
@@ -136,11 +136,11 @@ def action_for(
     status: int | None = None,
     again: frozenset[str] = LATER,
 ) -> Action:
-    """What to do with a row that the journal knows, when it comes in a run.
+    """What to do with a known row when it comes again.
 
     Args:
         state: its state.
-        same: whether its content is what it was.
+        same: whether its content is unchanged.
         error: the class name of the error it last had.
         status: its HTTP status.
         again: class names of refusals after which the same content may be sent again.
@@ -165,15 +165,14 @@ class Job:
         service: the service's name.
         operation: the operation's name.
         target: the base URL, without secrets.
-        place: where the reference travels, such as ``"ticket_details"`` or ``"none"``.
-        keys: what tells rows apart: the name of the key column, say; ``None`` for their content.
-        shape: how rows are made from the source (columns, fixed values), where that is known.
-            Without keys, another shape makes every row a new one.
+        place: where the reference is put, such as ``"ticket_details"`` or ``"none"``.
+        keys: what identifies rows, such as the name of the key column; ``None`` for content.
+        shape: how rows are built from the source (columns, fixed values), where known. Without
+            keys, a different shape makes every row new.
         payloads: whether the journal keeps the content of rows until it is in the helpdesk.
-        source: the caller's own words to find the source again; not compared.
-        longest_call: seconds that a call of this run may take at most; noted with each run, not
-            compared.
-        job_id: random, made with the journal; every reference depends on it.
+        source: the caller's own note of the source; not compared.
+        longest_call: the most seconds a call of this run may take; recorded per run, not compared.
+        job_id: random, created with the journal; every reference depends on it.
     """
 
     service: str
@@ -188,7 +187,7 @@ class Job:
     job_id: str = ""
 
     def differences(self, other: Job) -> list[str]:
-        """In what ``other`` is another job, each as words for a person; empty if it is not."""
+        """How ``other`` differs, as messages; empty if it is the same job."""
         found = []
         for name in ("service", "operation", "target", "place", "keys", "shape"):
             mine, theirs = getattr(self, name), getattr(other, name)
@@ -203,8 +202,7 @@ def _short(value: str | None) -> str:
 
 
 def entry_name(row: int, job: Job) -> str:
-    """What a row of a journal is called outside of it, so that no other journal takes it for one
-    of its own."""
+    """The name of a journal's row outside of it, which no other journal mistakes for its own."""
     return f"r{row}.{job.job_id[:8]}"
 
 
@@ -224,13 +222,13 @@ def entry_of(name: str, job: Job) -> int:
 
 
 class Identity(NamedTuple):
-    """Which row it is: by its key if it has one, else by its content."""
+    """What identifies a row: its key if it has one, otherwise its content."""
 
     key: str | None
     digest: bytes
-    """16 bytes, see :func:`.digest_of`. Equal contents are told apart by counting them."""
+    """16 bytes, see :func:`.digest_of`. Duplicates are distinguished by counting them."""
     line: int | None = None
-    """Where it stands in its source; for a person."""
+    """Where it is in its source, for messages."""
 
 
 def is_name(key: str | None) -> bool:
@@ -246,7 +244,7 @@ def is_name(key: str | None) -> bool:
 
 
 def check_identity(identity: Identity) -> None:
-    """Refuse what the journal could not find again.
+    """Refuse an identity that the journal could not find again.
 
     Raises:
         InvalidInputError: the key is empty, holds a NUL, or cannot be written as UTF-8.
@@ -263,13 +261,13 @@ def check_identity(identity: Identity) -> None:
 
 
 class Decision(NamedTuple):
-    """What the journal says of a row that comes."""
+    """The journal's decision about a row."""
 
     action: Action
     row: int
     reference: str
     attempt: int
-    """The number of this attempt with ``send``, else of the last; 0 if there was none."""
+    """With ``send`` the number of this attempt, otherwise of the last; 0 if there was none."""
     state: State
     ticket_id: str | None = None
     error: str | None = None
@@ -279,21 +277,20 @@ class Decision(NamedTuple):
 
 
 class LookupVerdict(NamedTuple):
-    """What a lookup said of a row that an older copy of a journal would send, if that is anything
-    but that it is not there."""
+    """Why a row that an older copy of a journal would send must not be sent, by a lookup."""
 
     kind: Literal["present", "ambiguous", "probable", "unknown", "unsettled"]
-    """``unsettled``: the service may still be at it, so that nothing can be said yet."""
+    """``unsettled``: the service may still be processing it, so nothing is known yet."""
     ticket_ids: tuple[str, ...]
     since: float
-    """It may have been sent since then,"""
+    """It may have been sent between this time"""
     last: float
-    """and until then."""
+    """and this one."""
 
 
 @frozen
 class Counts:
-    """How many rows are in which state. Those that were replaced are not among the rows."""
+    """How many rows are in which state. Replaced rows do not count as rows."""
 
     accepted: int = 0
     rejected: int = 0
@@ -341,12 +338,12 @@ class Doubt:
     sent_at: float
     """When it may have been sent last."""
     last_at: float
-    """When it was last known to be under way, or its process was found dead: settle time
-    counts from here."""
+    """When it was last known to be in flight, or its process was found dead: the settle time
+    starts here."""
     error: str | None
     words: str | None = field(repr=False)
     absent_lookups: int
-    """How many lookups in a row, since the last attempt, did not find it."""
+    """How many lookups since the last attempt did not find it."""
     last_lookup_at: float | None
     """When the last of those was."""
     traits: int = 0
@@ -386,7 +383,7 @@ class Run:
     run: int
     began: float
     ended: float | None
-    """``None`` while it runs, and for ever if its process was killed."""
+    """``None`` while it runs, and if its process was killed."""
     pid: int
     host: str
     longest_call: float | None = None
@@ -415,8 +412,8 @@ class Contradicts(StrEnum):
     """The row was not sent, or proved absent, and its reference is in the helpdesk. It counts as
     accepted from then on."""
     TWICE = "twice"
-    """The reference of an accepted row is there more than once: the row was made twice, or another
-    ticket quotes its text."""
+    """The reference of an accepted row was found more than once: the row was created twice, or
+    another ticket quotes its text."""
     OTHER_TICKET = "other_ticket"
     """The reference of an accepted row is on another ticket than the service named."""
     OTHER_ROW = "other_row"
@@ -435,7 +432,7 @@ WORDS: dict[str, str] = {
 
 @frozen
 class Contradiction:
-    """A lookup has shown what the outcome of a row denies.
+    """A lookup found something that contradicts the outcome of a row.
 
     Attributes:
         kind: ``rejected_present``, ``not_sent_present``, ``twice``, ``other_ticket`` or
@@ -444,7 +441,7 @@ class Contradiction:
         line: where it stood in its file, if it did.
         reference: what was looked up.
         ticket_ids: the tickets that were found, sorted.
-        at: when that was seen first, in seconds since the epoch.
+        at: when that was first seen, in seconds since the epoch.
     """
 
     kind: str

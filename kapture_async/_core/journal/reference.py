@@ -2,9 +2,9 @@
 
 The reference is what finds a row again in the helpdesk:
 
-100 bits of a hash: it gives nothing of the row away, cannot be guessed without the journal, and
-no text holds it by chance. So looking for it can be generous (a helpdesk may escape, wrap or
-fold a text) without ever finding what is not there.
+100 bits of a hash: it reveals nothing about the row, cannot be guessed without the journal, and
+does not occur by chance. So the search for it can be lenient (a helpdesk may escape, wrap or fold
+a text) without false matches.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import re
 from collections.abc import Iterator
 
 LENGTH = 20
-"""Characters of a reference, each of ``a-z2-7``: few digits, so that no run of them looks like a
-phone or card number that someone masks."""
+"""Characters of a reference, each of ``a-z2-7``: few digits, so that none looks like a phone or
+card number that a filter would mask."""
 
 DIGEST = 16
 """Bytes of a digest."""
@@ -36,7 +36,7 @@ _MARKER = re.compile(
 )
 _NOT_REFERENCE = re.compile(r"=\r?\n|<[^>]*>|[^a-z2-7]", re.IGNORECASE | re.ASCII)
 
-# What helpdesks slip in, and what folding case under a Turkish locale makes of an i.
+# Characters that helpdesks insert, and what case folding in a Turkish locale turns an i into.
 _ODD = str.maketrans(
     {
         **dict.fromkeys("\u00ad\u200b\u200c\u200d\u2060\ufeff\u0307", None),
@@ -49,7 +49,7 @@ _ODD = str.maketrans(
 
 
 def digest_of(content: bytes) -> bytes:
-    """The 16 bytes that stand for a row's content; equal only for equal contents."""
+    """The 16-byte digest of a row's content; equal only for equal contents."""
     return hashlib.sha256(content).digest()[:DIGEST]
 
 
@@ -60,8 +60,8 @@ def reference_of(job_id: str, key: str | None, digest: bytes = b"", occurrence: 
         job_id: of the journal.
         key: the row's key; the rest has no meaning then.
         digest: of the row's content, if it has no key.
-        occurrence: how many rows of equal content came before it; less than 0 for a row whose key
-            is an earlier row's, which all but the occurrence tell from it.
+        occurrence: how many rows with the same content came before it; less than 0 for a row that
+            shares its key with an earlier row and is told apart by its content.
     """
     if key is not None and occurrence < 0:
         name = f"{job_id}\0repeat\0{key}\0".encode() + digest
@@ -71,7 +71,7 @@ def reference_of(job_id: str, key: str | None, digest: bytes = b"", occurrence: 
         name = f"{job_id}\0content\0{occurrence}\0".encode() + digest
     number = int.from_bytes(hashlib.sha256(name).digest()[:13], "big") >> 4
     pairs = _PAIRS
-    # Written out: one is made for every row, and a loop takes twice as long.
+    # Unrolled: this runs for every row, and a loop takes twice as long.
     return (
         f"{pairs[number >> 90]}{pairs[number >> 80 & 1023]}{pairs[number >> 70 & 1023]}"
         f"{pairs[number >> 60 & 1023]}{pairs[number >> 50 & 1023]}{pairs[number >> 40 & 1023]}"
@@ -81,7 +81,7 @@ def reference_of(job_id: str, key: str | None, digest: bytes = b"", occurrence: 
 
 
 def marker_of(reference: str) -> str:
-    """The reference as it stands in a text: one short line of printable ASCII."""
+    """The reference as it appears in a text: one short line of printable ASCII."""
     return f"[ref:{reference}]"
 
 
@@ -99,10 +99,10 @@ def append_marker(text: str | None, reference: str) -> str:
 
 
 def references_in(text: str | None) -> set[str]:
-    """Every reference whose marker stands in a text.
+    """Every reference whose marker is in a text.
 
     Found in any case, HTML-escaped once or twice, with its brackets escaped as in Markdown, with
-    line breaks, blanks or invisible characters slipped in. One that was cut short is not found.
+    line breaks, blanks or invisible characters inserted. A truncated one is not found.
     """
     if not text or ("[" not in text and "&" not in text):
         return set()
@@ -123,12 +123,12 @@ def references_in(text: str | None) -> set[str]:
 EMOJI = 1
 """A character beyond the basic plane: four bytes in UTF-8."""
 MARKUP = 2
-"""A sign that opens a tag."""
+"""A character that opens a tag."""
 OBJECTS = 4
-"""Fields in an object of the tenant's own."""
+"""Fields in one of the tenant's own objects."""
 COMMENT = 8
-"""A ``comment`` that is not blank: an update without one carries no reference. Says nothing of
-what helpdesks lose."""
+"""A ``comment`` that is not blank: an update without one carries no reference. Not among the
+things that helpdesks lose."""
 _FLAGS = EMOJI | MARKUP | OBJECTS
 _COMMENT = re.compile(rb'"comment":"(?!(?:\\[nrtf]|\s)*")')
 _LENGTH = 8
@@ -136,7 +136,7 @@ _LENGTH = 8
 _SHORT = 7
 
 _SHORTER = bytes(range(0xF0))
-"""All bytes but those that begin a sign of four: quicker to take away than to search by one."""
+"""All bytes but those that start a four-byte character: removing them is quicker than a search."""
 _NAMES = {EMOJI: "an emoji", MARKUP: "markup", OBJECTS: "additional fields"}
 
 
@@ -159,13 +159,13 @@ def traits_of(content: bytes) -> int:
 
 
 def covers(shown: int, traits: int) -> bool:
-    """Whether a row that came back says anything of one with these traits: it has each of them,
+    """Whether a row that came back proves anything for one with these traits: it has each of them,
     and is as long."""
     return not traits & ~shown & _FLAGS and shown >> _LENGTH >= traits >> _LENGTH
 
 
 def lacking(shown: int, traits: int) -> str:
-    """What a row has that those which came back have not, in words."""
+    """The traits of a row that none of those which came back has, in words."""
     return " and ".join(_lacking(shown, traits))
 
 
@@ -178,7 +178,7 @@ def _lacking(shown: int, traits: int) -> Iterator[str]:
 
 
 def strongest(several: Iterator[int]) -> int:
-    """The traits that vouch for all of these."""
+    """The traits that cover all of these."""
     flags = length = 0
     for traits in several:
         flags |= traits & _FLAGS
@@ -187,6 +187,6 @@ def strongest(several: Iterator[int]) -> int:
 
 
 def length_of(traits: int) -> int:
-    """Bytes that a content must have to be as long as one with these traits."""
+    """The least bytes of a content as long as one with these traits."""
     bucket = traits >> _LENGTH
     return 1 << bucket + _SHORT - 1 if bucket else 0

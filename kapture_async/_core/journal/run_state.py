@@ -1,4 +1,4 @@
-"""What a run remembers of its journal: which keys and contents came, and how many rows are where.
+"""What a run keeps in memory: the keys and contents seen, and how many rows are in which state.
 
 Pure but for :func:`learn_names`, which reads the journal.
 """
@@ -30,15 +30,15 @@ _LONGEST_POWER = 60
 
 
 def fold(key: str) -> str:
-    """What all spellings of a key have in common, as far as programs change them unasked.
+    """The common form of all spellings of a key that programs turn into each other unasked.
 
     Alike are: upper and lower case; letters with accents in one character or in two, full width or
     not; any blanks, seen or unseen, around or inside; an apostrophe in front; and a number with or
     without leading zeros, zeros behind the point, signs between thousands, or an exponent, in
     whichever digits.
 
-    Two keys that are alike need not be the same (``1.1`` and ``1.10``): it is for the caller to
-    ask what else speaks for it.
+    Two keys that are alike need not be the same (``1.1`` and ``1.10``): the caller needs further
+    evidence.
     """
     if not key.isascii():
         key = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", key).casefold())
@@ -71,19 +71,19 @@ def _digit(match: re.Match[str]) -> str:
 
 
 _BITS = 24
-"""Two megabytes: of a million rows, one in eighty is looked up for nothing; of those after a
-million of earlier runs, one in twenty."""
+"""Two megabytes: of a million rows, one in eighty is looked up needlessly; after a million rows of
+earlier runs, one in twenty."""
 _MASK = (1 << _BITS) - 1
 
 
 class SeenNames:
     """A Bloom filter of keys and contents.
 
-    Most rows of a push are new, and with this the event loop knows it without asking the disk.
+    Most rows of a push are new; this tells the event loop so without a query.
 
     Attributes:
-        content_counts: a row with a key may be one of an earlier run that had none.
-        spellings: the keys of earlier runs, folded; ``None`` if other spellings are other keys.
+        content_counts: a row with a key may be an earlier run's row without one.
+        spellings: the folded keys of earlier runs; ``None`` if each spelling is a key of its own.
     """
 
     def __init__(self) -> None:
@@ -92,13 +92,13 @@ class SeenNames:
         self._bits = bytearray(1 << _BITS - 3)
 
     def __contains__(self, name: str | bytes) -> bool:
-        """Whether it may have come. A no is never wrong."""
+        """Whether it may have been seen. A no is never wrong."""
         number, bits = hash(name), self._bits
         one, two = number & _MASK, number >> _BITS & _MASK
         return bool(bits[one >> 3] >> (one & 7) & 1 and bits[two >> 3] >> (two & 7) & 1)
 
     def add(self, name: str | bytes) -> bool:
-        """It comes. Returns whether it had not come before; a yes is never wrong."""
+        """Add a name. Returns whether it was not there before; a yes is never wrong."""
         number, bits = hash(name), self._bits
         one, two = number & _MASK, number >> _BITS & _MASK
         seen_one, seen_two = bits[one >> 3], bits[two >> 3]
@@ -110,7 +110,7 @@ class SeenNames:
         return True
 
     def claim(self, key: str | None, digest: bytes) -> bool:
-        """A row comes, by its key or else by its content. Returns whether it is new for sure."""
+        """Add a row, by its key or else its content. Returns whether it is certainly new."""
         if key is None:
             return self.add(digest)
         if not self.add(key) or (self.content_counts and digest in self):
@@ -124,7 +124,7 @@ class RunState:
     def __init__(self, storage: Storage) -> None:
         found = storage.summary()
         self.kinds: dict[str, int] = dict.fromkeys(STATE_AFTER, 0)
-        """Kind of a last event to how many rows have it; plain text, as an enum is slow to hash."""
+        """Rows by the kind of their last event; plain text, as an enum is slow to hash."""
         for kind, number in found.kinds.items():
             self.kinds[kind] = number
         self.first_row = found.last_row + 1
@@ -133,9 +133,9 @@ class RunState:
         """Whether there are such rows of earlier runs."""
         self.has_repeats = found.has_repeats
         self.open: dict[int, int] = {}
-        """Row to attempt, of what this run has under way."""
+        """Row to attempt, of the attempts this run has in flight."""
         self.equal: dict[bytes, int] = {}
-        """Content to how often it came in this run, if that was more than once."""
+        """Content to how often it came in this run, if more than once."""
         self._blocks: list[tuple[int, int]] = []
         self._seen = bytearray()
 
@@ -175,7 +175,7 @@ class RunState:
         return place < len(self._seen) and bool(self._seen[place] & (1 << (row & 7)))
 
     def mark(self, rows: Iterable[int]) -> None:
-        """Rows of earlier runs came."""
+        """Mark rows of earlier runs as having come in this one."""
         for row in rows:
             place = row >> 3
             if place >= len(self._seen):

@@ -1,4 +1,4 @@
-"""A call in the journal's thread: it reads, and writes what lookups and people say of rows."""
+"""Calls in the journal's thread: they read, and record what lookups and people find."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _NOT_THERE = frozenset({State.REJECTED, State.NOT_SENT})
 
 
 class Session(ReadJournal):
-    """The journal, as a function that is given to :meth:`.Journal.call` has it.
+    """The journal, as seen by a function given to :meth:`.Journal.call`.
 
-    What it writes becomes durable together, when the function returns; what it reads holds what
-    it wrote before.
+    Everything it writes becomes durable together, when the function returns; it reads its own
+    writes.
     """
 
     def __init__(self, storage: Storage, decisions: Decisions) -> None:
@@ -32,7 +32,7 @@ class Session(ReadJournal):
         return self._written
 
     def flush(self) -> None:
-        """Write what is to be written so far."""
+        """Write everything pending."""
         decisions = self._decisions
         if decisions.batch:
             decisions.write()
@@ -47,7 +47,7 @@ class Session(ReadJournal):
         return self._decisions.came(row)
 
     def goes_as(self, rows: Sequence[int]) -> list[str]:
-        """The references of rows that were held until the end of the source, were they sent now.
+        """The references under which rows held until the end of the source would be sent now.
 
         Raises:
             JournalError: there is no such row.
@@ -55,7 +55,7 @@ class Session(ReadJournal):
         return [self._decisions.goes_as(row) for row in rows]
 
     def with_other_keys(self, digests: Sequence[bytes]) -> int:
-        """How many of these contents rows of earlier runs have that have keys."""
+        """How many of these contents belong to rows of earlier runs with keys."""
         first = self._decisions.state.first_row
         return sum(
             any(known.row < first for known in self._written.with_key_and_content(digest))
@@ -72,14 +72,14 @@ class Session(ReadJournal):
         return self._read().last_ids(most, before)
 
     def claim_reconciler(self) -> None:
-        """Become the one run that looks doubts up; see :meth:`.Storage.claim_reconciler`.
+        """Become the one run that reconciles; see :meth:`.Storage.claim_reconciler`.
 
         Raises:
-            JournalError: another run is at it just now.
+            JournalError: another run is reconciling.
         """
         self._written.claim_reconciler()
 
-    # --- what lookups and people say ------------------------------------------------------------
+    # --- what lookups and people find ------------------------------------------------------------
 
     def verdict(
         self,
@@ -91,18 +91,18 @@ class Session(ReadJournal):
         words: str | None = None,
         evidence: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write what a lookup, or a person, said of a row in doubt.
+        """Record what a lookup or a person found out about a row in doubt.
 
         Args:
             row: the row.
             kind: one of ``missing``, ``present``, ``absent``, ``ambiguous``, ``probable``.
             at: the wall clock.
             ticket_id: the ticket that was found.
-            words: who said so, if it was not a lookup.
+            words: who found out, if it was not a lookup.
             evidence: what it is based on; anything JSON can hold.
 
         Raises:
-            JournalError: the row is not in doubt, or under way just now.
+            JournalError: the row is not in doubt, or is in flight.
         """
         known = self._known_in(row, DOUBTS)
         if known is None or kind not in VERDICTS:
@@ -113,7 +113,7 @@ class Session(ReadJournal):
     def found_after_all(
         self, row: int, at: float, *, ticket_id: str | None, evidence: Mapping[str, Any]
     ) -> None:
-        """Write that a row that was refused or not sent is in the helpdesk: it is present.
+        """Record that a row that was rejected or not sent is in the helpdesk after all.
 
         Args:
             row: the row.
@@ -122,7 +122,7 @@ class Session(ReadJournal):
             evidence: what it is based on; anything JSON can hold.
 
         Raises:
-            JournalError: the row is neither, or under way just now.
+            JournalError: the row is neither, or is in flight.
         """
         known = self._known_in(row, _NOT_THERE)
         if known is None:
@@ -130,7 +130,7 @@ class Session(ReadJournal):
         self._say(known, "present", at, ticket_id=ticket_id, evidence=json.dumps(evidence))
 
     def contradict(self, row: int, kind: str, ticket_ids: Sequence[str], at: float) -> None:
-        """Note what contradicts the state of a row. What stands there already is not noted again.
+        """Record a contradiction to the state of a row; the same one is recorded once.
 
         Args:
             row: the row.
@@ -142,7 +142,7 @@ class Session(ReadJournal):
         self._decisions.batch.contradictions.append((row, str(kind), ids, at))
 
     def doubt(self, row: int, ticket_id: str, at: float, words: str) -> bool:
-        """Write that an accepted row is in doubt after all, as another got its id.
+        """Record that an accepted row is in doubt because another row got its id.
 
         Args:
             row: the row.
@@ -151,7 +151,7 @@ class Session(ReadJournal):
             words: why, naming the other row.
 
         Returns:
-            Whether the row was accepted with this id. If not, nothing was written.
+            Whether the row was accepted with this id; otherwise nothing is written.
         """
         known = self._known_in(row, {State.ACCEPTED})
         if known is None or known.ticket_id != ticket_id:
@@ -162,17 +162,17 @@ class Session(ReadJournal):
     def doubt_again(
         self, row: int, state: State, at: float, words: str, evidence: Mapping[str, Any] | None
     ) -> None:
-        """Write that a row is in doubt again, as it was before a person's word on it.
+        """Put a row back in doubt, as it was before a person resolved it.
 
         Args:
             row: the row.
-            state: what it was then, one of :data:`.DOUBTS`.
+            state: its state then, one of :data:`.DOUBTS`.
             at: the wall clock.
             words: why.
-            evidence: what that was based on.
+            evidence: what that state was based on.
 
         Raises:
-            JournalError: the row is neither in the helpdesk nor unsent by a verdict, or under way.
+            JournalError: the row is neither accepted nor not sent, or is in flight.
         """
         known = self._known_in(row, {State.ACCEPTED, State.NOT_SENT})
         if known is None or state not in DOUBTS:
@@ -181,7 +181,7 @@ class Session(ReadJournal):
         self._say(known, state.value, at, words=words, evidence=said)
 
     def note_lookup(self, at: float, evidence: Mapping[str, Any]) -> None:
-        """Note a lookup of many rows, and what it showed."""
+        """Record a lookup of many rows and what it found."""
         self._decisions.batch.lookups.append((at, json.dumps(evidence)))
 
     def _known_in(self, row: int, states: set[State] | frozenset[State]) -> KnownRow | None:
@@ -199,16 +199,16 @@ class Session(ReadJournal):
     # --- rows that need no further care ---------------------------------------------------------
 
     def note_corrected(self, at: float, *, same_source: bool) -> int:
-        """At the end of a source that was read whole: see which rows that were refused have been
-        given again as others, and need no further care. Returns how many.
+        """Mark refused rows that came back as other rows, so that they need no further care. Called
+        when the source was read to its end. Returns how many there are.
 
-        A second row under a key has got a key of its own where its very content came under another.
-        A row without a key is told by its content, so a corrected one is another: it stands in the
-        same line of the same source, whose other rows are known for the most part.
+        A second row under a key was given its own key if the same content came under another key.
+        A row without a key is identified by its content, so a corrected one is a new row: it is on
+        the same line of the same source, most of whose other rows are known.
 
         Args:
             at: the wall clock.
-            same_source: it is the very source of the earlier runs, corrected perhaps.
+            same_source: it is the source of the earlier runs, perhaps corrected.
         """
         state = self._decisions.state
         if not state.kinds["not_sent"] + state.kinds["rejected"]:
@@ -255,7 +255,7 @@ class Session(ReadJournal):
 
 
 def _is_refused(row: StoredRow) -> bool:
-    """Whether it is known by its line alone, and was refused."""
+    """Whether it was refused and can only be identified by its line."""
     if row.key is not None or row.line is None:
         return False
     return row.kind == "rejected" or not row.attempt

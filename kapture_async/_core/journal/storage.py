@@ -1,7 +1,7 @@
-"""What a journal asks of the place that keeps it: a protocol, and the values that pass through it.
+"""The storage of a journal: a protocol, and the values that pass through it.
 
-:mod:`.sqlite` keeps a journal in a file. Nothing above this protocol knows a file, a lock, a
-connection or SQL.
+:mod:`.sqlite` stores a journal in a file, :mod:`.postgres` in a database. Nothing above this
+protocol knows a file, a lock, a connection or SQL.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class KnownRow(NamedTuple):
     occurrence: int
     kind: str
     attempt: int
-    """Of its last event: 0 if that says that it cannot be sent as it is."""
+    """Of its last event: 0 if it cannot be sent as it is."""
     ticket_id: str | None
     status: int | None
     error: str | None
@@ -35,12 +35,12 @@ class KnownRow(NamedTuple):
     attempts: int
     """The number of its last attempt; 0 if there was none."""
     repeat_of: int | None = None
-    """The row whose key it has, or has in another spelling."""
+    """The row that has the same key, or another spelling of it."""
     former: bytes | None = None
-    """Digests of what it contained before it was corrected, one after the other."""
+    """The digests of its contents before it was corrected, concatenated."""
     line: int | None = None
     changed: int = 0
-    """Whether it came with other content after it was in the helpdesk."""
+    """Whether it came with different content after it was in the helpdesk."""
     traits: int = 0
 
     @classmethod
@@ -62,7 +62,7 @@ class KnownRow(NamedTuple):
 
 
 class StoredRow(NamedTuple):
-    """A row of the journal, with its last event and what its events say together."""
+    """A row of the journal, with its last event and a summary of all its events."""
 
     row: int
     key: str | None
@@ -87,20 +87,20 @@ class StoredRow(NamedTuple):
     sent_at: float | None
     """When it may have been sent last."""
     last_at: float | None
-    """When it was last known to be under way, or its run was found to be over."""
+    """When it was last known to be in flight, or its run was found to be over."""
     missing: int
     """How many lookups since the last attempt did not find it,"""
     missing_at: float | None
     """and when the last of them was."""
     unknown_error: str | None
-    """Of the last event by which its outcome is unknown."""
+    """Of its last ``unknown`` event."""
     unknown_words: str | None
     payload: bytes | None
-    """What it is sent with, if that was asked for and is kept."""
+    """The body it is sent with, if asked for and kept."""
 
 
 class StoredName(NamedTuple):
-    """What a row is found again by, and the kind of its last event."""
+    """What identifies a row, and the kind of its last event."""
 
     row: int
     key: str | None
@@ -110,7 +110,7 @@ class StoredName(NamedTuple):
 
 
 class StoredReason(NamedTuple):
-    """How many rows have a last event that says the same."""
+    """How many rows share the same last event."""
 
     kind: str
     error: str | None
@@ -122,7 +122,7 @@ class StoredReason(NamedTuple):
 
 
 class JournalSummary(NamedTuple):
-    """What a run finds in the journal when it begins."""
+    """The contents of a journal when a run begins."""
 
     kinds: Mapping[str, int]
     """How many rows have which kind of last event."""
@@ -136,7 +136,7 @@ class JournalSummary(NamedTuple):
 
 
 class NewRow(NamedTuple):
-    """A new row that needs more than a :attr:`WriteBatch.rows` entry says."""
+    """A new row with more fields than an entry of :attr:`WriteBatch.rows`."""
 
     row: int
     key: str | None
@@ -148,17 +148,17 @@ class NewRow(NamedTuple):
     occurrence: int = 0
     repeat_of: int | None = None
     is_sent: bool = True
-    """Its first attempt is about to be made."""
+    """Whether its first attempt is about to be made."""
 
 
 class WriteBatch:
     """Everything that is written in one transaction.
 
-    New rows and the results of attempts, of which a push has many, stand in flat lists: an object
-    for each would have the garbage collector look through all that wait, again and again.
+    New rows and results of attempts, of which a push has many, are stored in flat lists: with an
+    object for each, the garbage collector would traverse everything pending again and again.
 
     Attributes:
-        at: when: of all that has no time of its own.
+        at: the time of everything that has none of its own.
         rows: for each new row that is about to be sent first: row, key, line, digest, payload
             (empty to keep it out of the journal), traits, and a token of the writer's.
         accepted: for each attempt that was accepted: row, attempt, ticket_id, token.
@@ -166,13 +166,13 @@ class WriteBatch:
             status, ticket_id, error, words, evidence, token. Those of a row in their order.
         new_rows: further new rows.
         revised: known rows whose content, flags or key have changed, as they are now.
-        payloads: what known rows are sent with from now on; ``None`` to forget it.
+        payloads: the new bodies of known rows; ``None`` to delete one.
         contradictions: row, kind, ticket ids as JSON, time.
         lookups: time, evidence as JSON.
     """
 
     ROW, ACCEPTED, EVENT = 7, 4, 11
-    """Values for each. They are added at once, so that none is ever there without the others."""
+    """Values per entry. They are added in one operation, so an entry is never incomplete."""
 
     def __init__(self, at: float = 0.0) -> None:
         self.at = at
@@ -273,16 +273,16 @@ def _columns(flat: list[Any], width: int) -> Iterator[tuple[Any, ...]]:
 
 
 class PaceState(NamedTuple):
-    """What all processes know together of the pace of a target. Times are those of the storage."""
+    """The pace of a target, shared by all processes. Times are those of the storage."""
 
     rate: str = ""
     """The learned rate, as text."""
     next_at: float = 0.0
-    """When the next turn is that nobody has drawn."""
+    """When the next free turn is."""
     paused_until: float = 0.0
-    """Nothing is sent before."""
+    """Nothing is sent before this time."""
     drawn_at: float = 0.0
-    """When anybody last drew turns."""
+    """When a process last took turns."""
 
 
 PaceChange = Callable[[PaceState | None, float], tuple[PaceState, Any]]
@@ -290,11 +290,11 @@ PaceChange = Callable[[PaceState | None, float], tuple[PaceState, Any]]
 
 
 class _RunOver(Exception):
-    """This run shares the journal, its lease is over, and others have noticed: it may begin
-    nothing more. The results of what it has under way are written all the same.
+    """This run shares the journal, its lease has expired, and others have noticed: it may begin
+    nothing more. The results of its rows in flight are still recorded.
 
     Attributes:
-        problem: that, for the caller.
+        problem: the error for the caller.
     """
 
     def __init__(self, problem: JournalError) -> None:
@@ -303,16 +303,15 @@ class _RunOver(Exception):
 
 
 class _Interrupted(Exception):
-    """The connection was lost in the middle of a transaction, of which nothing was written. It is
-    back: the same can be tried again."""
+    """The connection was lost during a transaction, and nothing was written. It is back: the
+    transaction can be retried."""
 
 
 class ReadStorage(Protocol):
-    """A journal that is open for reading. For one thread at a time.
+    """A journal open for reading, by one thread at a time.
 
-    What is read is what is durable, also while other processes write. Whatever has no bound is
-    read in pages, in the order of the rows: those beyond one of them, so many at most. A page that
-    is shorter than that is the last one.
+    It reads what is durable, also while other processes write. Unbounded results are read in pages,
+    in the order of the rows: those after a given row, up to a maximum. A shorter page is the last.
 
     Every method raises :class:`.JournalError` where the journal cannot be read.
 
@@ -342,7 +341,7 @@ class ReadStorage(Protocol):
             after: rows beyond this one.
             most: so many at most.
             kinds: only those whose last event is of one of these kinds.
-            payloads: with what they are sent with.
+            payloads: include the bodies they are sent with.
         """
         ...
 
@@ -351,20 +350,20 @@ class ReadStorage(Protocol):
         ...
 
     def payloads(self, first: int, last: int) -> dict[int, bytes]:
-        """What the rows from one to another are sent with, as far as it is kept."""
+        """The bodies of a range of rows, where they are kept."""
         ...
 
     def reasons(self, kinds: Collection[str]) -> list[StoredReason]:
-        """Why rows have a last event of these kinds: equal reasons together."""
+        """Why rows have a last event of these kinds, grouped by reason."""
         ...
 
     def changed(self) -> int:
-        """How many rows are in the helpdesk and came with other content since."""
+        """How many rows are in the helpdesk and have since come with different content."""
         ...
 
     def sent_hours(self) -> set[int]:
-        """The hours since the epoch in which anything was sent. Of what an older copy has found,
-        only from when to when is known: all hours of that time."""
+        """The hours since the epoch in which anything was sent. For what an older copy found, only
+        the first and last hour are known: all hours between them."""
         ...
 
     def accepted_among(self, ticket_ids: Collection[str]) -> set[str]:
@@ -389,7 +388,7 @@ class ReadStorage(Protocol):
         ...
 
     def contradictions(self) -> list[Contradiction]:
-        """What lookups have shown that the outcomes deny, in the order it was found."""
+        """The contradictions that lookups found, in order."""
         ...
 
     def contradicted(self) -> Mapping[str, int]:
@@ -401,12 +400,12 @@ class ReadStorage(Protocol):
         ...
 
     def was_restored(self) -> bool:
-        """Whether it was pushed with as an older copy, and so still looks up what it sends."""
+        """Whether it was used as an older copy, and so still looks up what it sends."""
         ...
 
     def newer_copy(self) -> Mark | None:
-        """What this machine has seen of a newer copy of this journal; ``None`` if it has seen
-        none, or if there can be none."""
+        """What this machine knows of a newer copy of this journal; ``None`` if nothing, or if
+        there can be none."""
         ...
 
     def writers(self) -> list[Owner]:
@@ -414,8 +413,8 @@ class ReadStorage(Protocol):
         ...
 
     def explain(self, error: BaseException) -> BaseException:
-        """What came of reading it, as our own error where the storage, or what stands in it, is at
-        fault; any other error as it is."""
+        """An error of reading it, as our own error where the storage or its contents are at fault;
+        any other error unchanged."""
         ...
 
     def close(self) -> None:
@@ -424,19 +423,19 @@ class ReadStorage(Protocol):
 
 
 class Storage(ReadStorage, Protocol):
-    """A journal that is open for writing, in a run of its own.
+    """A journal open for writing, in a run of its own.
 
-    Opening it writes ``unknown`` for every row whose attempt has no result and whose run is over.
+    Opening it records ``unknown`` for every attempt without a result whose run is over.
 
     Attributes:
-        broken: why nothing more can be made durable, once that is so.
-        tell: called in the journal's thread with a message for a person.
-        shared: other runs may write to it at the same time. Then a row's key is all that tells
-            whether another run has it: a row without one cannot be pushed.
-        restored: it is, or was, an older copy: rows that it would send may be in the helpdesk.
-            Until when they may have been sent, if that may be just now; else 0.
-        sent_in_all: how many of its rows are in the helpdesk, as the newer one had it when it was
-            closed without a doubt. Known only in the run that finds that this is an older copy.
+        broken: why nothing more can be made durable, if so.
+        tell: called in the journal's thread with a message for the user.
+        shared: other runs may write to it at the same time. Only a key identifies a row across runs
+            then, so a row without one cannot be pushed.
+        restored: set if it is, or was, an older copy: rows it would send may be in the helpdesk.
+            The time until which they may have been sent, if recent; otherwise 0.
+        sent_in_all: how many of its rows are in the helpdesk according to the newer copy, if that
+            was closed without doubts. Known only in the run that detects the older copy.
     """
 
     broken: JournalError | None
@@ -448,31 +447,30 @@ class Storage(ReadStorage, Protocol):
     # --- in any thread, without waiting ---------------------------------------------------------
 
     def now(self) -> float:
-        """The clock that events are written with, in seconds since the epoch: the machine's, or,
-        where several machines write, that of the storage."""
+        """The clock that timestamps events, in seconds since the epoch: the machine's or, where
+        several machines write, the storage's."""
         ...
 
     def may_send(self) -> bool:
-        """Whether this run may send: asked directly before the bytes of a row are written.
+        """Whether this run may send: asked right before the bytes of a row are written.
 
-        A run that shares the journal has a lease. This says no from the moment on at which a call
-        could still be under way when the lease ends: others then take the run for over.
+        A run that shares the journal has a lease. The answer is no as soon as a call could still
+        be in flight when the lease expires, as other runs then consider this one dead.
         """
         ...
 
     def hurry(self) -> None:
-        """The run is about to end: nothing is waited for any more, or not for long."""
+        """The run is about to end: wait for nothing any more, or not for long."""
         ...
 
     # --- in the journal's thread ----------------------------------------------------------------
 
     def summary(self) -> JournalSummary:
-        """What stands in it now."""
+        """What it contains now."""
         ...
 
     def reserve(self, count: int) -> Sequence[int]:
-        """Numbers for so many new rows, ascending, each given once; those that are not used stay
-        unused."""
+        """Ascending numbers for this many new rows, each given once; unused ones stay unused."""
         ...
 
     def with_keys(self, keys: Sequence[str]) -> list[KnownRow]:
@@ -500,51 +498,51 @@ class Storage(ReadStorage, Protocol):
         ...
 
     def write(self, batch: WriteBatch) -> Collection[int]:
-        """Write a batch: all of it or nothing, durable when this returns, unless inside
-        :meth:`transaction`. The storage numbers the events, those of a row in their order.
+        """Write a batch, all or nothing, durable on return unless inside :meth:`transaction`. The
+        storage numbers the events, those of a row in order.
 
-        The insert of a new row, and the intent of a known one, is a claim: it is lost if another
-        run has the row's name, or has begun the same attempt, before. Of a row that is lost nothing
-        is written, and the rest of the batch is.
+        Inserting a new row, and the intent of a known one, is a claim: it is lost if another run
+        already has the row's name or has begun the same attempt. Nothing is written for a lost
+        row; the rest of the batch is.
 
         Returns:
-            The rows that are lost: they must not be sent.
+            The lost rows: they must not be sent.
 
         Raises:
-            _RunOver: this run is over. Of the batch its results are written, and nothing else.
+            _RunOver: this run is over. Only the results in the batch were written.
             JournalError: it could not be made durable.
         """
         ...
 
     def transaction(self) -> AbstractContextManager[None]:
-        """What is written inside becomes durable when it is left, or nothing of it.
+        """A transaction: everything written inside becomes durable at its end, or nothing does.
 
         Raises:
             _RunOver: this run is over.
-            _Interrupted: nothing of it was written, and it can be tried again.
+            _Interrupted: nothing was written, and it can be retried.
             JournalError: it could not be made durable.
         """
         ...
 
     def claim_reconciler(self) -> None:
-        """Become the one run that looks doubts up and writes verdicts, until the run ends.
+        """Become the one run that reconciles, until it ends.
 
         Raises:
-            JournalError: another run is at it just now.
+            JournalError: another run is reconciling.
         """
         ...
 
     def change_pace(self, change: PaceChange) -> Any:
-        """Change what all runs to the same target know of its pace; see
-        :meth:`.Journal.change_pace`. Where nobody shares it there is nothing to change."""
+        """Change the pace that all runs to the same target share; see
+        :meth:`.Journal.change_pace`. Without sharing there is nothing to change."""
         ...
 
     def tick(self, kinds: Mapping[str, int]) -> None:
-        """Called after each batch, and about once a second while there is none: to renew what
-        must be renewed, and to note how far the journal is.
+        """Called after each batch, and about once a second otherwise: renews leases, and records
+        how far the journal is.
 
         Args:
-            kinds: how many rows have which kind of last event, as this run knows.
+            kinds: how many rows have which kind of last event, as known to this run.
 
         Raises:
             _RunOver: this run is over: nothing more may be sent.
@@ -553,13 +551,13 @@ class Storage(ReadStorage, Protocol):
         ...
 
     def end(self, kinds: Mapping[str, int]) -> None:
-        """Note the end of the run, and close it.
+        """Record the end of the run, and close it.
 
         Args:
             kinds: as for :meth:`tick`.
 
         Raises:
-            JournalError: that did not succeed; closed it is nevertheless.
+            JournalError: that failed; it is closed nevertheless.
         """
         ...
 
@@ -595,7 +593,7 @@ def names_of(storage: ReadStorage) -> Iterator[StoredName]:
 
 
 def agreed(path: str, stored: Job, job: Job | None, *, create: bool) -> Job:
-    """What the journal is for, and what the caller wants of it.
+    """The job of a journal, combined with what the caller asks for.
 
     Raises:
         JournalError: it is for another push.
@@ -610,7 +608,7 @@ def agreed(path: str, stored: Job, job: Job | None, *, create: bool) -> Job:
         raise trouble(
             path,
             f"it belongs to another push: its {'; its '.join(differences)}",
-            "Name another journal, or push as before.",
+            "Use another journal, or push with the same settings as before.",
         )
     return evolve(
         stored,

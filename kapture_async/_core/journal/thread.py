@@ -1,9 +1,9 @@
-"""The thread of a journal: it decides about rows, writes them, and wakes the event loop.
+"""The thread of a journal: it decides about rows, writes batches, and wakes the event loop.
 
-The loop collects what it has to say in a batch, one for each of its turns, and hands it over. The
-thread joins the batches that wait, decides about rows that may be known (see :mod:`.decisions`),
-writes all of it in one transaction, and wakes the loop once for everything. The busier the push,
-the larger the batches, and the cheaper each row.
+The loop collects rows and results in a batch, one for each of its turns, and hands it over. The
+thread merges the waiting batches, decides about rows that may be known (see :mod:`.decisions`),
+writes everything in one transaction, and wakes the loop once. The busier the push, the larger the
+batches, and the cheaper each row.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from .storage import PaceChange, Storage, WriteBatch, _Interrupted, _RunOver
 T = TypeVar("T")
 
 _POLL = 1.0
-"""Seconds between two checks whether the loop is gone without closing us."""
+"""Seconds between two checks whether the loop was closed without closing the journal."""
 _AT_EXIT = 5.0
-"""Seconds the interpreter's end waits for the last commit."""
+"""Seconds that interpreter shutdown waits for the last commit."""
 MOST_BYTES = 16 * 1024 * 1024
-"""Of payloads in one batch, before it is handed over; the database takes no more than a billion."""
+"""Bytes of payloads after which a batch is handed over at once; SQLite's limit is a billion."""
 
 Answer = Decision | JournalError
 """What to do with a row that was submitted, or why it must not be sent."""
@@ -74,7 +74,7 @@ class Batch(WriteBatch):
         self.size += later.size
 
     def not_sent(self, row: int, attempt: int) -> None:
-        """A row that was about to be sent will not be: it is not sent, and not in doubt."""
+        """Record that a row about to be sent was not sent, so it is not in doubt."""
         words = "cancelled before it was sent"
         self.events += (row, "not_sent", attempt, None, None, None, None, None, words, None, None)
 
@@ -88,7 +88,7 @@ class JournalThread:
         now: the clock, until the storage has one.
         deliver: called in the loop with futures that are done; with tokens of rows and their
             answers; and with tokens of results, and what went wrong for all of them.
-        tell: called in the thread with a message for a person.
+        tell: called in the thread with a message for the user.
         again: class names of refusals after which the same content may be sent again.
         exact_keys: a variant spelling of a key is another key.
         to_push: learn which rows there are.
@@ -97,7 +97,7 @@ class JournalThread:
         batch: what the loop has collected and not handed over yet.
         broken: why nothing more can be written, once that is so.
         closing: no more rows are taken.
-        stopping: nor results.
+        stopping: no more results are taken either.
         opened, ended: done once the journal is open, and closed.
         storage, state: there once it is open.
         names: which rows there are; ``None`` if that was not asked for.
@@ -141,7 +141,7 @@ class JournalThread:
         atexit.register(self._at_exit)
 
     def hand_over(self) -> None:
-        """Have written what was collected."""
+        """Pass on what was collected."""
         batch, self.batch = self.batch, Batch()
         batch.at = self.now()
         self._batches.put(batch)
@@ -150,7 +150,7 @@ class JournalThread:
         """Write what waits, then close; :attr:`ended` tells when."""
         self.closing = True
         self.hand_over()
-        self.stopping = True  # after what is to be written is there
+        self.stopping = True  # only once everything to be written is queued
         self._batches.put(Batch())
 
     def join(self) -> None:
@@ -200,7 +200,7 @@ class JournalThread:
         return Decisions(self.storage, self.state, batch, self._again, exact_keys=self._exact_keys)
 
     def _write(self, batch: Batch) -> bool:
-        """One batch. False if the loop is gone."""
+        """Write a batch. Returns whether the loop is still there."""
         asked = [
             one for one in batch.asked if not (isinstance(one[0], Waiter) and one[0].cancelled())
         ]
@@ -221,30 +221,30 @@ class JournalThread:
                 batch.rows[:: WriteBatch.ROW] = self.state.reserve(self.storage, batch.count)
             answers = self._decide(batch, [one for _, one, _ in asked])
         except _RunOver as over:
-            # What has ended is durable, and nothing else. This run may have more results.
+            # The results are durable, nothing else is. This run may have more results.
             for row in batch.accepted[:: WriteBatch.ACCEPTED] + batch.events[:: WriteBatch.EVENT]:
                 self.state.open.pop(row, None)
             if not self._post(ended=ended):
                 return False
             ended, answers = [], [same_again(over.problem) for _ in tokens]
         except BaseException as error:
-            # Nothing of the batch is durable, whatever it was: so nothing of it is sent.
+            # Nothing in the batch is durable, whatever the cause, so nothing in it is sent.
             problem = self._break(error)
             answers = [same_again(problem) for _ in tokens]
         done: list[Done] = []
         if asked:
             places += [(behind, 0) for _, _, behind in asked]
-            order = sorted(range(len(tokens)), key=places.__getitem__)  # that in which they came
+            order = sorted(range(len(tokens)), key=places.__getitem__)  # that of submission
             done = [_settled(tokens[at], answers[at]) for at in order if _waits(tokens[at])]
             order = [at for at in order if not _waits(tokens[at])]
             tokens, answers = [tokens[at] for at in order], [answers[at] for at in order]
         return self._post(done, tokens, answers, ended, problem)
 
     def _decide(self, batch: WriteBatch, asked: Sequence[Incoming | Again]) -> list[Answer]:
-        """Write a batch, with what is decided about rows that may be known.
+        """Decide about rows that may be known, and write the batch.
 
         Returns:
-            The answers for its new rows, and then for those.
+            The answers for the new rows of the batch, then those for ``asked``.
         """
         decisions = self._decisions(batch)
         decided = decisions.answer(asked) if asked else []
@@ -257,7 +257,7 @@ class JournalThread:
         ]
         new = len(answers)
         answers += decided
-        if lost:  # another run had these rows before: they are decided like any other
+        if lost:  # another run began these rows first: decide again
             beaten = [
                 at
                 for at, answer in enumerate(answers)
@@ -278,7 +278,7 @@ class JournalThread:
         return answers
 
     def _call_all(self, batch: Batch) -> bool:
-        """What is to be called. False if the loop is gone."""
+        """Run the calls of a batch. Returns whether the loop is still there."""
         calls: list[tuple[asyncio.Future[Any], Callable[[Any], Any], Any]] = [
             *((future, self.storage.change_pace, change) for future, change in batch.paces),
             *((future, self._call, function) for future, function in batch.calls),
@@ -319,7 +319,7 @@ class JournalThread:
     def _error_of(self, error: BaseException) -> JournalError:
         if isinstance(error, JournalError):
             return error
-        made = trouble(self._path, f"an error of this package, {type(error).__name__}: {error}")
+        made = trouble(self._path, f"internal error, {type(error).__name__}: {error}")
         made.__cause__ = error
         return made
 
@@ -328,7 +328,7 @@ class JournalThread:
             try:
                 self.storage.tick(self.state.kinds)
             except _RunOver:
-                pass  # whoever wants to begin anything more is told
+                pass  # the next row to be begun gets the error
             except BaseException as error:
                 self._break(error)
 
@@ -340,11 +340,11 @@ class JournalThread:
         ended: Sequence[Any] = (),
         problem: JournalError | None = None,
     ) -> bool:
-        """Wake the loop, once for all of these. False if it is gone."""
+        """Wake the loop, once for all of these. Returns whether it is still there."""
         try:
             self._loop.call_soon_threadsafe(self._deliver, done, tokens, answers, ended, problem)
         except RuntimeError:
-            # The loop is closed: what was decided will not be sent.
+            # The loop is closed: these rows will not be sent.
             for value in (*answers, *(value for _, value, _ in done)):
                 if isinstance(value, Decision) and value.action == "send":
                     self.batch.not_sent(value.row, value.attempt)
@@ -355,7 +355,7 @@ class JournalThread:
         storage, state = self.storage, self.state
         try:
             if storage.broken is None:
-                # What is left by a loop that is gone, or was put after the end.
+                # Left over by a closed loop, or handed over after the end.
                 left, self.batch = self.batch, Batch()
                 while not self._batches.empty():
                     left.join(self._batches.get())
@@ -379,7 +379,9 @@ class JournalThread:
         try:
             if not self._loop.is_running():
                 raise RuntimeError
-            self._loop.call_soon_threadsafe(self.stop)  # in a thread of its own: only it may put
+            self._loop.call_soon_threadsafe(
+                self.stop
+            )  # from the loop's thread: only it may hand over
         except RuntimeError:
             self.stop()
         if self._pid == os.getpid():

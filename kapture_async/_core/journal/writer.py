@@ -1,9 +1,8 @@
-"""A journal that is written: the event loop never waits for the disk.
+"""A journal open for writing; the event loop never waits for the disk.
 
-What the loop says is collected for a turn and handed to the journal's thread; see :mod:`.thread`.
-
-What is cancelled is not forgotten: an intent whose caller is gone before it could send anything
-gets the result ``not_sent``, so that a cancellation leaves no doubt behind.
+Rows and results are collected for one turn of the loop and handed to the journal's thread; see
+:mod:`.thread`. An intent whose caller was cancelled before it could send anything gets the result
+``not_sent``, so a cancellation leaves no doubt behind.
 """
 
 from __future__ import annotations
@@ -41,24 +40,24 @@ T = TypeVar("T")
 logger = logging.getLogger("kapture_async.push")
 
 _LINGER = 0.01
-"""Seconds that the result of an attempt waits for an intent to share its commit with. No worker
-waits for a result, so this costs no throughput, and most commits of a busy push are saved."""
+"""Seconds that a result waits for an intent to share a commit with. No worker waits for a result,
+so this costs no throughput, and saves most commits of a busy push."""
 
 OnAnswers = Callable[[Sequence[Any], Sequence[Answer]], None]
-"""Called with the tokens of rows that were submitted, in their order, and the answers."""
+"""Called with the tokens of submitted rows, in order, and their answers."""
 OnWritten = Callable[[Sequence[Any], JournalError | None], None]
-"""Called with the tokens of results that shared a commit, and with what went wrong for all."""
+"""Called with the tokens of results that shared a commit, and the error if it failed."""
 
 
 class Journal:
     """A journal that is open for writing, for one event loop. Made by :meth:`open`.
 
-    Every row goes in by :meth:`submit`, and the answer says whether it may be sent. Every attempt
-    that may be made must get its result, by :meth:`accept` or :meth:`end`, whatever happens.
+    Every row is given to :meth:`submit`; the answer says whether it may be sent. Each attempt that
+    is allowed must get a result, by :meth:`accept` or :meth:`end`, whatever happens.
 
     Attributes:
-        path: where it is, in full.
-        on_notice: called in the loop with a message for a person.
+        path: its full path or address.
+        on_notice: called in the loop with a message for the user.
     """
 
     def __init__(self, path: str) -> None:
@@ -86,22 +85,21 @@ class Journal:
         restored: bool = False,
         exact_keys: bool = False,
     ) -> Journal:
-        """Open a journal, alone, or make it.
+        """Open a journal for one run, or create it.
 
         Args:
             path: its file, or its address: ``postgresql://...``.
-            job: what it must be for. Without it the journal must be there, and is taken as it
-                is.
-            create: whether to make it if it is not there.
+            job: what it must be for. Without it the journal must exist, and is used as it is.
+            create: whether to create it if it does not exist.
             again: class names of refusals after which the same content may be sent again.
             now: the clock of this machine; see :meth:`now`.
-            to_push: learn which rows there are, so that new ones need not be looked up.
-            restored: it is an older copy, as the caller knows; see :attr:`restored`.
-            exact_keys: a variant spelling of a key is another key.
+            to_push: load the keys and contents of all rows, so that new ones need no lookup.
+            restored: the caller knows that it is an older copy; see :attr:`restored`.
+            exact_keys: treat a variant spelling of a key as a different key.
 
         Raises:
-            JournalError: another process pushes with it, it belongs to another push, is
-                damaged, or cannot be written. Nothing was changed.
+            JournalError: another process is using it, it belongs to another push, is damaged,
+                or cannot be written. Nothing was changed.
         """
         name = name_of(path)
         where = path if is_address(path) else name
@@ -137,7 +135,7 @@ class Journal:
 
     @property
     def job(self) -> Job:
-        """What it is for, as it stands in the journal."""
+        """What it is for, as recorded in it."""
         return self._thread.storage.job
 
     @property
@@ -152,12 +150,12 @@ class Journal:
 
     @property
     def broken(self) -> JournalError | None:
-        """Why it can write no more, once that is so. From then on every call fails with it."""
+        """Why it can no longer write, if so. Every call then fails with this error."""
         return self._thread.broken
 
     @property
     def counts(self) -> Counts:
-        """How many rows are in which state. Rows under way are unknown."""
+        """How many rows are in which state. Rows in flight count as unknown."""
         return Counts.of(self._thread.state.kinds)
 
     @property
@@ -171,7 +169,7 @@ class Journal:
         return self._thread.storage.shared
 
     def now(self) -> float:
-        """The clock that its events are written with; see :meth:`.Storage.now`."""
+        """The clock that timestamps its events; see :meth:`.Storage.now`."""
         return self._thread.storage.now()
 
     def hurry(self) -> None:
@@ -179,18 +177,18 @@ class Journal:
         self._thread.storage.hurry()
 
     def may_send(self) -> bool:
-        """Whether this run may send: ask directly before the bytes of a row are written. What may
-        not be sent ends as ``not_sent``; see :meth:`.Storage.may_send`."""
+        """Whether this run may send: ask right before the bytes of a row are written. A row that
+        may not be sent ends as ``not_sent``; see :meth:`.Storage.may_send`."""
         return self._thread.broken is None and self._thread.storage.may_send()
 
     # --- rows and results -----------------------------------------------------------------------
 
     def listen(self, answers: OnAnswers, ended: OnWritten) -> None:
-        """Set who is told of what was given to :meth:`submit`, :meth:`accept` and :meth:`end`.
+        """Set the listeners for :meth:`submit`, :meth:`accept` and :meth:`end`.
 
         Args:
-            answers: told what to do with each row. What is to be sent is durable then.
-            ended: told of results once they are durable, or could not be made so.
+            answers: gets what to do with each row. The intent of a row to be sent is durable then.
+            ended: gets results once they are durable, or an error.
         """
         self._on_answers, self._on_ended = answers, ended
 
@@ -204,32 +202,32 @@ class Journal:
         verdict: LookupVerdict | None = None,
         replaces: int | None = None,
         probe: bool = False,
-        look: bool = False,
+        ask_only: bool = False,
     ) -> bool:
-        """Ask whether a row may be sent; :meth:`listen` gets the answer.
+        """Ask whether a row may be sent; the listener gets the answer, see :meth:`listen`.
 
-        With ``send``, the intent is durable: also when the answer comes after :meth:`aclose` was
-        called, which waits for the result.
+        With ``send``, the intent is durable, even if the answer arrives after :meth:`aclose` was
+        called, which then waits for the result.
 
         Args:
-            token: the caller's own; the answer comes with it.
-            which: the row by its key or content; or its number in the journal, to send it once
-                more, from its payload perhaps. A digest is taken as it is.
+            token: the caller's own; passed on with the answer.
+            which: the row by its key or content; or its number in the journal, to send it again.
+                A digest is used as it is.
             payload: the body it is sent with; ``None`` to keep it out of the journal.
-            refusal: why it cannot be sent at all: the error's class name, and words.
-            verdict: why it is not to be sent, if a lookup says so.
-            replaces: the row whose place it takes.
-            probe: if it is new, write nothing, and answer ``new``.
-            look: if it is not surely new, and would be sent, or written in any other form: write
-                nothing, and answer ``new``. So many may be asked about at once, and after a crash
-                none of them is in doubt.
+            refusal: why it cannot be sent at all: the error's class name, and a message.
+            verdict: a lookup's reason not to send it.
+            replaces: the refused row that it replaces.
+            probe: if it is new, write nothing and answer ``new``.
+            ask_only: unless it is certainly new: if it would be sent, or anything about it would be
+                written, write nothing and answer ``new``. So many rows can be asked about at once,
+                and none of them is in doubt after a crash.
 
         Returns:
-            Whether it is surely new, so that it need not be looked up.
+            Whether it is certainly new, so that it needs no lookup.
 
         Raises:
             InvalidInputError: its key is empty or unreadable.
-            JournalError: the journal can be used no more.
+            JournalError: the journal can no longer be used.
         """
         thread = self._thread
         if thread.broken is not None or thread.closing or os.getpid() != self._pid:
@@ -252,7 +250,7 @@ class Journal:
             ):
                 one = Incoming(
                     which, payload, self._thread.now(), refusal, new, verdict, replaces, probe,
-                    look and not new,
+                    ask_only and not new,
                 )  # fmt: skip
                 batch.asked.append((token, one, batch.count))
             elif payload is None:
@@ -287,7 +285,7 @@ class Journal:
             raise
 
     def accept(self, token: Any, row: int, attempt: int, ticket_id: str | None) -> None:
-        """Have written that an attempt was accepted; see :meth:`end`."""
+        """Record that an attempt was accepted; see :meth:`end`."""
         if self._takes_results(token):
             if ticket_id is not None and not ticket_id.isalnum():
                 ticket_id = writable(ticket_id)
@@ -307,17 +305,17 @@ class Journal:
         error: str | None = None,
         words: str | None = None,
     ) -> None:
-        """Have the result of an attempt written; see :meth:`listen`. :meth:`aclose` waits for it.
-        If the journal is broken already, that is told; nothing is raised.
+        """Record the result of an attempt; see :meth:`listen`. :meth:`aclose` waits for it. If the
+        journal is already broken, the listener gets that error; nothing is raised.
 
         Args:
-            token: to be told of; ``None`` for nothing.
+            token: for the listener; ``None`` not to call it.
             row, attempt: from :class:`.Decision`.
             kind: ``rejected``, ``not_sent`` or ``unknown``.
             phase: the furthest point it reached.
             status: the HTTP status.
             error: the error's class name.
-            words: what the service said, secrets masked.
+            words: the service's message, secrets masked.
         """
         if self._takes_results(token):
             words = words and writable(words)
@@ -329,10 +327,10 @@ class Journal:
     # --- anything else --------------------------------------------------------------------------
 
     async def call(self, function: Callable[[Session], T]) -> T:
-        """Run something in the journal's thread, in a transaction of its own.
+        """Run a function in the journal's thread, in a transaction of its own.
 
-        What it returns must be complete: a list, and not an iterator over the journal. What it
-        raises undoes the transaction and is raised here.
+        It must return complete values: a list, not an iterator over the journal. An exception
+        rolls the transaction back and is raised here.
 
         Raises:
             JournalError: it could not be made durable.
@@ -341,7 +339,7 @@ class Journal:
         return await self._put_call(function)
 
     async def change_pace(self, change: Callable[[Any, float], tuple[Any, T]]) -> T:
-        """Change what all processes that share the journal know of the pace of its target.
+        """Change the pace state that all processes sharing the journal use for its target.
 
         Args:
             change: called in the journal's thread, perhaps more than once, with the state
@@ -351,7 +349,7 @@ class Journal:
             That value.
 
         Raises:
-            JournalError: the journal can be used no more.
+            JournalError: the journal can no longer be used.
         """
         self._check_usable()
         future: asyncio.Future[T] = self._loop.create_future()
@@ -364,28 +362,28 @@ class Journal:
         function: Callable[[Session], T],
         done: Callable[[asyncio.Future[T]], None] | None = None,
     ) -> None:
-        """:meth:`call` without waiting. Does nothing if the journal is broken, or closing, already.
+        """:meth:`call` without waiting. Does nothing if the journal is broken or closing.
 
         Args:
             function: as for :meth:`call`.
-            done: called in the loop with a future that is done. Without it, what the function
-                raises is lost; if it could not be made durable, the journal is broken.
+            done: called in the loop with the finished future. Without it, an exception of the
+                function is dropped; if the transaction failed, the journal is broken.
         """
         if self._thread.broken is None and not self._thread.closing:
             self._put_call(function).add_done_callback(done or _ignore)
 
     async def aclose(self) -> None:
-        """Write what waits, note the end of the run, and give the journal back.
+        """Write everything pending, record the end of the run, and release the journal.
 
-        Raises nothing and may be called again; what failed stands in :attr:`broken`. A
-        cancellation ends the waiting, not the closing.
+        Raises nothing and may be called again; :attr:`broken` holds the error, if any. A
+        cancellation stops the waiting, not the closing.
         """
         if os.getpid() != self._pid:
-            return  # the parent of the fork has it, and only the parent
+            return  # only the parent of the fork has it
         if not self._thread.closing:
             self._thread.closing = True
             self._thread.storage.hurry()
-            # Behind all that waits; and what becomes of cancelled rows comes before the end.
+            # After everything pending, and after the results of cancelled rows.
             self._put_call(lambda session: None).add_done_callback(self._stop_after)
         await asyncio.shield(self._thread.ended)
         self._thread.join()
@@ -404,7 +402,7 @@ class Journal:
         return trouble(self.path, "it was opened before a fork", "Open it in this process.")
 
     def _takes_results(self, token: Any) -> bool:
-        """What was begun before the closing may end while that is under way."""
+        """Whether a result can be written. A row begun before closing may end while it closes."""
         thread = self._thread
         if thread.broken is None and not thread.stopping and os.getpid() == self._pid:
             return True
@@ -419,17 +417,17 @@ class Journal:
         return future
 
     def _linger(self) -> None:
-        """Have written what waits, before long."""
+        """Hand over soon."""
         if not self._asked and self._lingering is None:
             self._lingering = self._loop.call_later(_LINGER, self._ask)
 
     def _ask(self) -> None:
-        """Have written what waits."""
+        """Hand over at the end of this turn of the loop."""
         if self._lingering is not None:
             self._lingering.cancel()
             self._lingering = None
         if not self._asked:
-            # One turn of the loop later: what is put until then shares a commit.
+            # One turn later: whatever is added until then shares a commit.
             self._asked = True
             self._loop.call_soon(self._hand_over)
 
@@ -438,7 +436,7 @@ class Journal:
         self._thread.hand_over()
 
     def _withdraw(self, decided: Decision) -> None:
-        """A row that was taken will not be sent."""
+        """Record that a row that may be sent will not be."""
         if decided.action == "send":
             self._thread.batch.not_sent(decided.row, decided.attempt)
             self._linger()

@@ -147,7 +147,7 @@ class References:
             try:
                 return await call()
             except JournalError as error:
-                if "is pushing with it" not in error.message or time.monotonic() > until:
+                if "is using it" not in error.message or time.monotonic() > until:
                     raise
                 await asyncio.sleep(0.1)
 

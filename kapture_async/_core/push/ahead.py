@@ -1,4 +1,4 @@
-"""Rows that are written down, or about to be, ahead of the workers that send them."""
+"""Rows that are recorded, or about to be, ahead of the workers that send them."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 _FARTHEST = 8.0
-"""Rows ahead at most, for each request that may be out."""
+"""The most rows ahead, for each request that may be in flight."""
 LOOKED_UP = 512
-"""Rows that the journal is asked about at a time, without writing them down."""
+"""How many rows the journal is asked about at a time, without recording them."""
 
 
 class RowsAhead(Generic[R]):
-    """Where the workers of a journaled push get their rows; none of them waits for the disk.
+    """Where the workers of a journaled push get their rows, so that none waits for the disk.
 
-    What is ahead stays small, since after a crash each such row is in doubt: one for each request
-    that may be out, and up to eight where workers would otherwise wait for the disk.
+    Few rows are ahead, since each of them is in doubt after a crash: one for each request that may
+    be in flight, and up to eight where workers would otherwise wait for the disk.
 
     Args:
         push: whose workers they are.
 
     Attributes:
         begun: rows on their way to the disk.
-        looking: of these, rows that the journal is only asked about. After a crash none of them
-            is in doubt, so they take up no room.
+        looking: of these, rows that the journal is only asked about. None of them is in doubt
+            after a crash, so they take up no room.
         ended: no more rows will be begun.
         on_idle: called when a worker finds no row.
     """
@@ -45,7 +45,7 @@ class RowsAhead(Generic[R]):
         self._reach = 2.0
         self._starved = False
         self._low = 0
-        """With so few rows ahead it is time for more."""
+        """With this few rows ahead it is time for more."""
         self._most = 0
         self.begun = self.looking = 0
         self.ended = False
@@ -81,7 +81,7 @@ class RowsAhead(Generic[R]):
                 raise
 
     def hold_slot(self, row: InFlightRow[R]) -> None:
-        """See :class:`.rows.Feed`; what is written down may wait."""
+        """See :class:`.rows.Feed`; recorded rows may wait."""
 
     # --- for the bridge -------------------------------------------------------------------------
 
@@ -110,13 +110,13 @@ class RowsAhead(Generic[R]):
             await self._hungry.wait()
 
     async def wait_for_answers(self) -> None:
-        """Wait until the journal has said something of the rows it is asked about."""
+        """Wait until the journal has answered for rows it was asked about."""
         self._hungry.clear()
         if self.looking:
             await self._hungry.wait()
 
     def put(self, rows: Sequence[InFlightRow[R]]) -> None:
-        """These are written down: workers may have them."""
+        """These are recorded: workers may send them."""
         self.begun -= len(rows)
         self._ready.extend(rows)
         if self._idle:
@@ -142,7 +142,7 @@ class RowsAhead(Generic[R]):
             self._wake(len(self._idle))
 
     def left(self) -> list[InFlightRow[R]]:
-        """What no worker took."""
+        """The rows that no worker took."""
         rows = list(self._ready)
         self._ready.clear()
         return rows

@@ -1,4 +1,4 @@
-"""How far a push is, and what is left of one that nobody read."""
+"""The progress of a push, and the report of one run as a whole."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _KEPT = 1_000
 
 @frozen
 class PushCounts:
-    """How many rows were taken from the source, and how they ended so far.
+    """How many rows were read from the source, and how they have ended so far.
 
-    ``earlier`` counts those that a journal knew and that were skipped: from earlier runs, or
-    as the same row again, under the same key.
+    ``earlier`` counts rows that the journal knew and that were skipped: rows of earlier runs, and
+    repeats of a row under the same key.
     """
 
     rows: int = 0
@@ -30,14 +30,14 @@ class PushCounts:
 
     @property
     def in_flight(self) -> int:
-        """Rows that were taken and have no outcome yet."""
+        """Rows that were read and have no outcome yet."""
         ended = self.accepted + self.rejected + self.not_sent + self.unknown + self.earlier
         return self.rows - ended
 
 
 @frozen
 class PushReport(PushCounts):
-    """The end of a push that was run as a whole: its counts, and the rows to look at.
+    """The result of a push run as a whole: its counts, and the rows that need attention.
 
     Attributes:
         seconds: how long it took.
@@ -50,11 +50,11 @@ class PushReport(PushCounts):
 
 
 class Failures(list[Failure]):
-    """Outcomes that a push without a reader keeps: all doubts, and the first of the others that
-    were not accepted."""
+    """Outcomes kept by a push that nobody iterates over: all doubts, and the first of the other
+    failures."""
 
     def add(self, outcomes: Iterable[AnyOutcome[Any]]) -> None:
-        """Keep those of these that are to be kept."""
+        """Keep the failures among these."""
         for outcome in outcomes:
             if isinstance(outcome, Accepted):
                 continue

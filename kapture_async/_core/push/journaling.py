@@ -1,8 +1,7 @@
-"""What a journaled push does with a row beside sending it.
+"""What a journaled push does with a row besides sending it.
 
-The order of events: the reference is fixed and the intent is on the disk before the row is sent;
-its outcome is on the disk before anybody hears of it. Rows are written down ahead of the workers,
-so that no worker waits for the disk.
+The reference is fixed and the intent durable before a row is sent; its outcome is durable before
+it is reported. Rows are recorded ahead of the workers, so no worker waits for the disk.
 """
 
 from __future__ import annotations
@@ -50,19 +49,19 @@ _WORDS = 500
 
 
 class JournalBridge(Generic[R]):
-    """Between a push and its journal: it asks whether each row may be sent, and records outcomes.
+    """Connects a push to its journal: asks whether each row may be sent, and records outcomes.
 
     Args:
         push: whose rows they are.
         path: the journal's file, or its address.
-        codec: how rows stand in it.
-        methods: how rows are looked up, if an older copy of the journal must; ``None`` if they
-            cannot be.
+        codec: how rows are encoded in it.
+        methods: how to look rows up, needed for an older copy of a journal; ``None`` if they
+            cannot be looked up.
 
     Attributes:
         journal: the journal, once it is open.
         ahead: rows for the workers.
-        unsent: rows that were looked up, and are to be begun now.
+        unsent: rows that the journal was asked about, and that are to be begun now.
     """
 
     journal: Journal
@@ -93,17 +92,17 @@ class JournalBridge(Generic[R]):
         self.unsent: deque[InFlightRow[R]] = deque()
 
     def describe_source(self, source: SourceFile) -> None:
-        """Say which file the rows come from, before :meth:`open`."""
+        """Set the file that the rows come from, before :meth:`open`."""
         job = evolve(self.codec.job, keys=source.keys, shape=source.shape, source=source.saved)
         self.codec = evolve(self.codec, job=job)
         self._source = source
 
     async def open(self) -> None:
-        """Open the journal, or make it.
+        """Open the journal, or create it.
 
         Raises:
             JournalError: it cannot be used; nothing was sent.
-            HelpdeskError: it is an older copy, and its rows could not be looked up.
+            HelpdeskError: it is an older copy, and rows could not be looked up.
         """
         journal = await Journal.open(
             self._path,
@@ -122,7 +121,7 @@ class JournalBridge(Generic[R]):
             raise
 
     def use(self, journal: Journal) -> None:
-        """:meth:`open` with a journal that is open."""
+        """Like :meth:`open`, with a journal that is already open."""
         self.journal, self._is_open = journal, True
         self._payloads = journal.job.payloads
         self._shared = journal.shared
@@ -131,7 +130,7 @@ class JournalBridge(Generic[R]):
         journal.listen(self._answered, self._push._written)
 
     def notice(self, words: str) -> None:
-        """Tell a person something before rows are sent."""
+        """Give the user a message before rows are sent."""
         self._push._tell(PushNoticed(words))
 
     def stop_push(self, error: HelpdeskError, reason: str | None = None) -> None:
@@ -141,7 +140,7 @@ class JournalBridge(Generic[R]):
     # --- rows ahead of the workers --------------------------------------------------------------
 
     async def run(self) -> None:
-        """Read rows as they are needed; returns when there are no more."""
+        """Read rows as needed; returns when there are no more."""
         push, reader, ahead = self._push, self.reader, self.ahead
         screening, released, unsent = self._screening, self._keys.released, self.unsent
         screens = screening.needed
@@ -187,14 +186,14 @@ class JournalBridge(Generic[R]):
             ahead.end()
 
     def stop(self) -> None:
-        """No more rows are wanted. Those that are ready still go to the workers; a journal that is
-        away is not waited for much longer."""
+        """Read no more rows. Those that are ready still go to the workers; an unreachable journal
+        is not waited for much longer."""
         self.ahead.hurry()
         if self._is_open:
             self.journal.hurry()
 
     def set_aside(self) -> None:
-        """A row waits for others, and needs no room meanwhile."""
+        """Set a row aside that waits for others; it takes up no room meanwhile."""
         self.ahead.take_out()
 
     @property
@@ -203,7 +202,7 @@ class JournalBridge(Generic[R]):
         return self._keys.waiting + len(self.unsent)
 
     def leave(self) -> None:
-        """No worker will take any more: finish what is ready, and what will be."""
+        """The workers have ended: finish the rows that are ready, and those still to come."""
         self._left = True
         for row in (*self._keys.left(), *self.unsent):
             self._push._end_alone(row)
@@ -212,7 +211,7 @@ class JournalBridge(Generic[R]):
             self._push._end_alone(row)
 
     def _answered(self, rows: Sequence[InFlightRow[R]], answers: Sequence[Answer]) -> None:
-        """What the journal says of rows: each is written down and may be sent, or need not be."""
+        """Handle the journal's answers: each row may be sent, or needs no worker."""
         ready: list[InFlightRow[R]] = []
         for row, answer in zip(rows, answers, strict=True):
             looked = row.looking
@@ -221,8 +220,8 @@ class JournalBridge(Generic[R]):
                 self.ahead.looking -= 1
             if isinstance(answer, JournalError):
                 row.last = answer
-            elif row.last is not None:  # it was refused
-                if answer.action == "done":  # corrected, sent as another
+            elif row.last is not None:  # it cannot be sent
+                if answer.action == "done":  # it was corrected and sent as another row
                     row.known = answer
             elif answer.action == "send":
                 if self._mark(row, answer) and not self._left:
@@ -241,7 +240,7 @@ class JournalBridge(Generic[R]):
             self.ahead.put(ready)
 
     def _begin_new(self, row: InFlightRow[R], *, looked: bool) -> None:
-        """A row of which the journal was only asked, and that it would have sent."""
+        """Go on with a row that the journal was only asked about, and that may be sent."""
         if not looked:
             self._keys.probe(row, digest_of(self.codec.pack(row.ready)))
             return
@@ -251,13 +250,13 @@ class JournalBridge(Generic[R]):
         self._begin_while_reading()
 
     def _begin_while_reading(self) -> None:
-        """The source may wait for a row that was looked up before it gives another one."""
+        """Begin rows while the source is read, as it may wait for one of them before it goes on."""
         while self._reading and self.unsent and self.ahead.room > 0:
             self.ahead.begun += 1
             self.begin(self.unsent.popleft())
 
     def _mark(self, row: InFlightRow[R], answer: Decision) -> bool:
-        """Put its reference into a row. If that fails, it is not sent."""
+        """Add its reference to a row. If that fails, the row is not sent."""
         try:
             row.reference = answer.reference
             row.value = self.codec.mark(row.ready, row.reference)
@@ -277,7 +276,7 @@ class JournalBridge(Generic[R]):
         return True
 
     def _decided(self, row: InFlightRow[R]) -> None:
-        """A row is written down, and is to be sent; or it needs no worker."""
+        """A row is recorded and will be sent; or it needs no worker."""
         if row.entry is None or self._left:
             self._push._end_alone(row)
             self.ahead.take_out()
@@ -285,7 +284,7 @@ class JournalBridge(Generic[R]):
             self.ahead.put((row,))
 
     def give_up(self, row: InFlightRow[R], error: HelpdeskError | None = None) -> None:
-        """A row is not sent, for this reason or as the push was stopped."""
+        """End a row unsent, for this reason or because the push was stopped."""
         row.last = error
         self._decided(row)
 
@@ -313,7 +312,7 @@ class JournalBridge(Generic[R]):
                 replaces = None
                 if isinstance(row.row, Row) and row.row.entry is not None:
                     replaces = entry_of(row.row.entry, self.journal.job)
-                look = not row.looked_up and replaces is None and self._screening.search is None
+                ask_only = not row.looked_up and replaces is None and self._screening.search is None
                 new = self.journal.submit(
                     row,
                     Identity(key, digest_of(packed), row.line),
@@ -321,9 +320,9 @@ class JournalBridge(Generic[R]):
                     verdict=row.found,
                     replaces=replaces,
                     probe=key is not None and self._keys.probing,
-                    look=look,
+                    ask_only=ask_only,
                 )
-                if look and not new:
+                if ask_only and not new:
                     row.looking = True
                     self.ahead.looking += 1
                 return
@@ -335,7 +334,7 @@ class JournalBridge(Generic[R]):
         self._refuse(row, problem)
 
     def _begin_again(self, row: InFlightRow[R], value: Held | HeldBack) -> None:
-        """A row that the journal has: whatever is wrong with it, it stays as it is there."""
+        """Begin a known row: whatever is wrong with it, its record stays unchanged."""
         try:
             if isinstance(value, Held):
                 row.ready = self.codec.unpack(value.payload)
@@ -343,15 +342,15 @@ class JournalBridge(Generic[R]):
         except HelpdeskError as error:
             self.give_up(row, error.with_traceback(None))
         except Exception as error:
-            words = f"the journal's data of it cannot be read ({type(error).__name__})"
+            words = f"its data in the journal cannot be read ({type(error).__name__})"
             self.give_up(row, InvalidInputError(words))
 
     def _refuse(self, row: InFlightRow[R], problem: InvalidInputError) -> None:
-        """Note a row that cannot be sent as it is.
+        """Record a row that cannot be sent as it is.
 
-        It has no content to be told by. Without a key that can name it, it goes by its line and
-        by what is wrong with it; where it has no line either, rows with the same trouble are
-        counted. That finds it again as long as the source stays as it is.
+        It has no content to identify it. Without a usable key it is identified by its line and its
+        problem; without a line, rows with the same problem are counted. That finds it again as long
+        as the source is unchanged.
         """
         journal, given, key = self.journal, row.row, row.own_key
         if not isinstance(key, str):
@@ -398,7 +397,7 @@ class JournalBridge(Generic[R]):
         )
 
     def defer(self, row: InFlightRow[R], error: HelpdeskError) -> None:
-        """Write down that a row was not taken, and will be tried :meth:`again`."""
+        """Record that a row was refused for now, and will be sent :meth:`again`."""
         assert row.entry is not None
         self.journal.end(
             None,
@@ -412,8 +411,8 @@ class JournalBridge(Generic[R]):
         row.deferred, row.entry = row.entry, None
 
     async def again(self, row: InFlightRow[R]) -> bool:
-        """Whether a row that was deferred may be sent once more. In a shared journal another run
-        may have had it meanwhile.
+        """Whether a deferred row may be sent again. In a shared journal another run may have sent
+        it meanwhile.
 
         Raises:
             JournalError: the journal failed: the row must not be sent.
@@ -426,12 +425,12 @@ class JournalBridge(Generic[R]):
         return True
 
     def doubt(self, entry: int, ticket_id: str, words: str) -> None:
-        """Write down that an accepted row is in doubt after all; see :meth:`.Session.doubt`."""
+        """Record that an accepted row is in doubt after all; see :meth:`.Session.doubt`."""
         self.journal.call_soon(lambda session: session.doubt(entry, ticket_id, time.time(), words))
 
     def _words_of(self, error: HelpdeskError) -> str:
-        """What the service said. It may name what it refused, so a journal that shall keep no
-        content keeps only our own words for it."""
+        """The service's message. It may quote what it refused, so a journal without payloads keeps
+        only our own message."""
         words = error.vendor_message if self._payloads else None
         return (words or error.message)[:_WORDS]
 
@@ -439,13 +438,12 @@ class JournalBridge(Generic[R]):
 
     @property
     def has_tickets(self) -> bool:
-        """Whether rows of the journal are in the helpdesk, as far as it knows, or as a lookup
-        has it may be."""
+        """Whether rows of the journal are, or by a lookup may be, in the helpdesk."""
         counts = self.journal.counts
         return bool(counts.accepted or counts.ambiguous or counts.probable)
 
     async def given(self) -> AsyncIterator[tuple[int, str]]:
-        """The rows that got into the helpdesk last in earlier runs, with their ids."""
+        """The last rows that earlier runs brought into the helpdesk, with their ids."""
         before = None
         for _ in range(0, _IDS if self.journal.counts.accepted else 0, _IDS_AT_ONCE):
             found = await self.journal.call(
@@ -459,14 +457,14 @@ class JournalBridge(Generic[R]):
 
     @property
     def has_rest(self) -> bool:
-        """Whether :meth:`rest` may give rows."""
+        """Whether :meth:`rest` may yield rows."""
         return self.settings.from_journal or self.journal.has_older_keys
 
     async def rest(self) -> AsyncIterator[Any]:
-        """Rows to send once the source has ended: those that waited for its end, and then, if
-        wanted, those that only the journal holds."""
+        """Rows to send at the end of the source: those that waited for it, and then, if requested,
+        those that only the journal has."""
         await self._screening.all_begun.wait()
-        await self.journal.call(lambda session: None)  # what came before has been looked up then
+        await self.journal.call(lambda session: None)  # earlier rows have their answers then
         while self.unsent:
             yield self.unsent.popleft()
         async for row in self._keys.rest():
@@ -485,7 +483,9 @@ class JournalBridge(Generic[R]):
                 ]
             )
             for view, came in found:
-                if view.payload is not None and not came:  # else it had its turn, or waits for it
+                if (
+                    view.payload is not None and not came
+                ):  # otherwise it has had its turn, or waits for it
                     held = Held(view.row, view.payload, view.reference)
                     yield Row(held, view.key, view.line)
             if len(found) < _HELD_AT_ONCE:
@@ -495,12 +495,12 @@ class JournalBridge(Generic[R]):
     # --- the end --------------------------------------------------------------------------------
 
     async def close_books(self) -> None:
-        """The source was read to its end, and all rows have had their turn."""
+        """Finish up after the source was read to its end and all rows have had their turn."""
         same, now = self._source.same, time.time()
         await self.journal.call(lambda session: session.note_corrected(now, same_source=same))
 
     async def aclose(self) -> None:
-        """Write what waits, and give the journal back."""
+        """Write everything pending, and close the journal."""
         if not self._is_open:
             return
         try:

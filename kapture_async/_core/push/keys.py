@@ -1,9 +1,9 @@
-"""Rows that a journal knows in another form, or may know, and why some of them are not sent.
+"""Rows that a journal knows, or may know, under another key, and why some of them are not sent.
 
-A key that a spreadsheet has changed must not make a second ticket. A variant spelling of an earlier
-key may be the same row: one that cannot be decided alone waits for the end of the source. And where
-many rows have new keys, but contents that are known under other keys, all keys were probably
-changed: the first of them wait until enough have come to tell.
+A key that a spreadsheet has changed must not create a second ticket. A variant spelling of an
+earlier key may be the same row: if that is undecided, the row waits for the end of the source. And
+if many rows have new keys but contents known under other keys, all keys were probably changed: the
+first of them wait until enough have come to decide.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
     from .journaling import JournalBridge
 
 PROBED = 100
-"""So many rows with new keys are compared with what the journal has, before any of them goes."""
+"""How many rows with new keys are compared with the journal before any of them is sent."""
 SUSPICIOUS = 50
-"""More of them with contents that the journal has under other keys, and the push stops."""
+"""If more of them have contents known under other keys, the push stops."""
 _HELD_BACK = 1000
-"""Rows that may wait for the end of the source, at most."""
+"""The most rows that may wait for the end of the source."""
 
 
 @frozen(kw_only=True)
 class KeyRules:
-    """How a push takes keys that its journal does not have.
+    """How a push treats keys that are new to its journal.
 
     Attributes:
-        exact: a variant spelling of a known key is another key.
-        new: many new keys with contents that the journal has under other keys are wanted.
+        exact: a variant spelling of a known key is a different key.
+        new: many new keys with contents known under other keys are intended.
     """
 
     exact: bool = False
@@ -51,21 +51,21 @@ class KeyRules:
 
 
 class HeldBack(NamedTuple):
-    """A row that waits for the end of the source: is its key a variant spelling of an
-    earlier key?"""
+    """A row that waits for the end of the source, as its key may be a variant spelling of an
+    earlier key."""
 
     row: int
 
 
 class KeyCheck:
-    """Rows that wait because of their keys, without a turn and without taking up room.
+    """Rows that wait because of their keys, without taking up room.
 
     Args:
-        bridge: begins them once they need not wait any more.
+        bridge: begins them once they no longer need to wait.
 
     Attributes:
-        probing: rows with new keys are to be given to :meth:`probe`.
-        released: rows that waited, and are to be begun now.
+        probing: rows with new keys go to :meth:`probe`.
+        released: rows that waited and are to be begun now.
     """
 
     def __init__(self, bridge: JournalBridge[Any]) -> None:
@@ -77,7 +77,7 @@ class KeyCheck:
         self.released: deque[InFlightRow[Any]] = deque()
 
     def hold_back(self, row: InFlightRow[Any], number: int) -> bool:
-        """Have a row wait for the end of the source. False if too many do already."""
+        """Let a row wait for the end of the source; returns whether there is room for it."""
         if len(self._held_back) >= _HELD_BACK:
             return False
         row.value = HeldBack(number)
@@ -86,18 +86,18 @@ class KeyCheck:
         return True
 
     def probe(self, row: InFlightRow[Any], digest: bytes) -> None:
-        """A row with a new key, of the first that come: do many of them hold what the journal has
-        under other keys? None of them is sent before that is known."""
+        """Collect the first rows with new keys, to see whether many of their contents are known
+        under other keys. None of them is sent before that is decided."""
         bridge = self._bridge
         if self._doubtful:
             bridge.give_up(row)
             return
-        if not self.probing:  # it is known by now
+        if not self.probing:  # decided meanwhile
             bridge.begin(row)
             return
         self._new.append((row, digest))
         if len(self._new) > PROBED:
-            return  # it holds the source up, until the answer is there
+            return  # it keeps its room, so no more are read until the answer comes
         bridge.set_aside()
         if len(self._new) == PROBED:
             try:
@@ -152,7 +152,7 @@ class KeyCheck:
             if problem is not None:
                 self._doubtful = True
                 self._bridge.stop_push(problem)
-                await asyncio.sleep(0)  # which calls back who waits for a row of ours
+                await asyncio.sleep(0)  # which resumes whoever waits for one of these rows
                 return
             self.probing = False
             while self._new:
@@ -163,7 +163,7 @@ class KeyCheck:
 
     @property
     def stopped(self) -> bool:
-        """The push must not go on: the new keys are to be confirmed."""
+        """Whether the push must stop: the new keys need confirmation."""
         return self._doubtful
 
     @property
@@ -172,7 +172,7 @@ class KeyCheck:
         return len(self.released) + len(self._new) + len(self._held_back)
 
     def left(self) -> list[InFlightRow[Any]]:
-        """Rows that still wait, and that will not be sent."""
+        """The rows that still wait and will not be sent."""
         rows = [*self.released, *(row for row, _ in self._new), *self._held_back]
         self.released.clear()
         self._new.clear()
@@ -181,12 +181,12 @@ class KeyCheck:
 
 
 def refusal_of(row: InFlightRow[Any], known: Decision, **call: Any) -> HelpdeskError | None:
-    """Why a row that the journal knows in another form is refused; ``None`` if it is only skipped.
+    """Why a known row is refused; ``None`` if it is only skipped.
 
     Args:
         row: the row.
         known: what the journal knows.
-        call: what the error says of the call: service, operation, effect.
+        call: the call for the error: service, operation, effect.
     """
     if known.action == "clash":
         where = "" if row.line is None else f"line {row.line}: "
@@ -218,8 +218,8 @@ _OUT_OF_ORDER = {
         "(--keys-exact on the command line).",
     ),
 }
-"""Rows that a journaled push refuses to send, why, and what to do. Never "not sent": that would
-say that it is safe to send them."""
+"""Rows that a journaled push refuses to send: the reason, and what to do. Never "not sent", which
+would mean that sending them is safe."""
 
 
 _CLASH = "Give it a key of its own if it is another ticket; else take it out of the source."

@@ -1,4 +1,4 @@
-"""How the rows of a push stand in its journal, and what cannot stand there."""
+"""How the rows of a push are encoded in its journal, and which rows cannot be."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from .rows import InFlightRow, Row
 V = TypeVar("V")
 
 LONGEST_KEY = 2000
-"""Bytes, in a journal that is shared: an index holds no longer ones."""
+"""Bytes, in a shared journal: the limit of its index."""
 
 
 @frozen(kw_only=True)
 class RowCodec(Generic[V]):
-    """How the rows of one operation stand in a journal.
+    """How the rows of one operation are encoded in a journal.
 
     Attributes:
         job: what the journal is for.
         ready: a row as what is sent; raises ``InvalidInputError``.
-        pack: that as bytes, always the same for the same content.
+        pack: that as bytes, the same for the same content.
         unpack: the bytes as what is sent.
         mark: what is sent, with a reference in it.
     """
@@ -57,14 +57,14 @@ class SourceFile:
 
 
 def plain_key(key: Any) -> str:
-    """A key of a type of the caller's as plain text: what goes by two names would be two rows."""
+    """A key as plain ``str``; a subclass could compare differently and so name two rows."""
     if not isinstance(key, str):
         raise InvalidInputError(f"its key must be text, not {type(key).__name__}")
     return str.__str__(key)
 
 
 def check_shared(key: str | None) -> None:
-    """Refuse what several processes could not tell apart.
+    """Refuse a key by which several processes could not identify a row.
 
     Raises:
         InvalidInputError: there is no key, or a very long one.
@@ -80,15 +80,15 @@ def check_shared(key: str | None) -> None:
 
 
 def problem_of(error: Exception) -> InvalidInputError:
-    """Why a row cannot be sent, without the frames that hold it."""
+    """Why a row cannot be sent; without the traceback, which would keep the row alive."""
     if isinstance(error, InvalidInputError):
         return error.with_traceback(None)
-    # A type with a bug, a structure that holds itself.
+    # A type with a bug, or a structure that contains itself.
     return InvalidInputError(f"the data cannot be encoded ({type(error).__name__})")
 
 
 def rest_of(row: InFlightRow[Any]) -> bytes | None:
-    """What could be read of a row that cannot be sent, as far as it can be written."""
+    """What could be read of a row that cannot be sent, if that can be encoded."""
     content = row.row.content if isinstance(row.row, Row) else None
     if content is None and isinstance(row.value, Mapping):
         content = dict(row.value)

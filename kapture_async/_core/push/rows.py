@@ -115,17 +115,17 @@ class InFlightRow(Generic[R]):
         tries: how many were made.
         result: what the call returned.
         last: how the last try ended, if not well.
-        known: what the journal knows of it, if it is not to be sent.
-        ready: what is sent, without its reference, until the journal has said whether it may be.
+        known: the journal's decision, if it is not to be sent.
+        ready: what is sent, without its reference, until the journal has answered.
         looking: the journal is only being asked about it.
         looked_up: the journal was asked about it, and it may be sent.
-        entry: its row in the journal, once its intent is there, or on its way.
+        entry: its row in the journal, once its intent is recorded.
         attempt: the number of that intent.
         reference: what finds it again in the helpdesk; empty without a journal.
         deferred: its row in the journal, while it waits to be tried again.
         slowed: set once it was asked to slow down.
         slot: the slot that it holds until its turn comes.
-        found: what a lookup said of it, before it could be sent.
+        found: the result of a lookup before it could be sent.
         has_turn: it counts as in flight for the throttle.
         line: where it began in its file, if it came from one.
         sent, folded, number, given: what its answer is compared with, the same without what
@@ -358,7 +358,7 @@ class RowReader(Generic[R]):
         return None
 
     def stop(self) -> None:
-        """Take no more. Workers that wait for the source, perhaps for ever, are cancelled."""
+        """Read no more. Workers waiting for the source, perhaps forever, are cancelled."""
         self._stopped = self.over = True
         for worker in self._waiting:
             worker.cancel()
@@ -398,7 +398,7 @@ class RowReader(Generic[R]):
         self._waiting.add(worker)
         try:
             async with self._turn:  # an async generator cannot be asked by two at once
-                while not self.over:  # asked once more, an iterator may wait for ever
+                while not self.over:  # asked again, an iterator may wait forever
                     assert self._async is not None
                     try:
                         return await anext(self._async)

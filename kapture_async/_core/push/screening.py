@@ -1,5 +1,5 @@
-"""Rows that are looked at before they are written down: looked up in the helpdesk by an older copy
-of a journal, or compared with what other journals of this machine have sent."""
+"""Rows checked before they are recorded: looked up in the helpdesk if the journal is an older copy,
+or compared with what other journals of this machine have sent."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 500
 _GATHERING = 0.05
-"""Seconds in which rows of a slow source are gathered before they are looked up."""
+"""Seconds for which rows of a slow source are collected before they are looked up."""
 
 
 class Screening:
-    """Reads rows some at a time, looks at them, and gives them one by one.
+    """Reads rows in groups, checks them, and returns them one by one.
 
     Args:
-        bridge: what it reads for; its journal is open.
+        bridge: what it reads for, with an open journal.
 
     Attributes:
-        search: looks rows up in the helpdesk, if an older copy of a journal must.
-        all_begun: no row that was drawn from the source waits here, or to be begun after it.
+        search: looks rows up in the helpdesk, for an older copy of a journal.
+        all_begun: set while no row read from the source waits here.
     """
 
     def __init__(self, bridge: JournalBridge[Any]) -> None:
@@ -53,14 +53,14 @@ class Screening:
         return bool(waiting) or self.search is not None or self._others is not None
 
     async def open(self, methods: LookupMethods | None) -> None:
-        """See what rows have to be looked at for.
+        """Find out which checks are needed.
 
         Args:
             methods: how rows are looked up; ``None`` if they cannot be.
 
         Raises:
-            JournalError: it is an older copy, and its rows cannot be looked up.
-            HelpdeskError: the helpdesk could not be asked.
+            JournalError: it is an older copy, and rows cannot be looked up.
+            HelpdeskError: the helpdesk could not be queried.
         """
         journal, settings = self._bridge.journal, self._bridge.settings
         if journal.restored is None:
@@ -70,13 +70,13 @@ class Screening:
         if methods is None:
             raise JournalError(
                 f"the journal {journal.path!r} is an older copy, and its rows carry no "
-                "reference by which they could be looked up before they are sent",
-                next_step="Use the newest copy of the journal. If there is none: look up in the "
-                "helpdesk which rows are there, and push only the others, with a new journal.",
+                "reference by which to look them up before sending",
+                next_step="Use the newest copy of the journal. Without one, check in the helpdesk "
+                "which rows are there, and push only the others, with a new journal.",
             )
         self._bridge.notice(
-            "this journal is an older copy: it does not know what was sent after it was made, so "
-            "each row is looked up before it is sent"
+            "this journal is an older copy: it does not know what was sent later, so each row is "
+            "looked up before it is sent"
         )
         longest = self._bridge.codec.job.longest_call
         search = RestoredSearch(journal, methods, longest=longest)
@@ -98,7 +98,7 @@ class Screening:
                 self._looked_up.extend(some)
         row = self._looked_up.popleft() if self._looked_up else None
         if not self._looked_up:
-            self.all_begun.set()  # it is, before anybody who waits for it continues
+            self.all_begun.set()  # the row is begun before any waiter resumes
         return row
 
     async def _gather(self, some: list[InFlightRow[Any]]) -> None:
@@ -123,7 +123,7 @@ class Screening:
             timeout = _GATHERING
 
     async def look_at(self, rows: Sequence[InFlightRow[Any]]) -> None:
-        """Look at rows before they are begun.
+        """Check rows before they are begun.
 
         Raises:
             ConfirmationNeededError: these rows were already sent with another journal.
@@ -148,8 +148,8 @@ class Screening:
     async def _held_back(
         self, rows: Sequence[InFlightRow[Any]]
     ) -> dict[InFlightRow[Any], PendingRow]:
-        """Rows that waited for the end of the source and were not found by their own references:
-        with the references they will be sent under, which may be those of earlier rows."""
+        """The rows that waited for the end of the source and were not found by their own
+        references, with the references to send them under, which may be those of earlier rows."""
         held = [row for row in rows if isinstance(row.value, HeldBack) and row.found is None]
         if not held:
             return {}
@@ -162,7 +162,7 @@ class Screening:
         }
 
     def _pending(self, row: InFlightRow[Any]) -> PendingRow | None:
-        """A row that may be sent, as it would be; whatever is wrong with it, the bridge says."""
+        """A row as it would be sent; ``None`` if it cannot be, which the bridge then reports."""
         value, codec, job_id = row.value, self._bridge.codec, self._bridge.journal.job.job_id
         if isinstance(value, Held):
             return PendingRow(row.key, row.line, value.reference, value.payload)
@@ -182,7 +182,7 @@ class Screening:
         return PendingRow(key, row.line, reference, packed)
 
     def unsettled(self, row: InFlightRow[Any]) -> NotSentError | None:
-        """Why a row cannot be sent yet, if another copy has just been pushed with."""
+        """Why a row cannot be sent yet, if another copy was used just now."""
         if row.found is None or row.found.kind != "unsettled":
             return None
         assert self.search is not None
@@ -194,7 +194,7 @@ class Screening:
         )
 
     async def left_over(self) -> list[InFlightRow[Any]]:
-        """Rows that were read and are not to be begun any more."""
+        """Rows that were read and will no longer be begun."""
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.wait({self._reading})
@@ -208,7 +208,7 @@ class Screening:
         return left
 
     async def aclose(self) -> None:
-        """Note the end of the search, while the journal is still open."""
+        """Record the end of the search, while the journal is still open."""
         if self.search is not None and self._bridge.journal.broken is None:
-            with suppress(JournalError):  # it says so by itself, when it is opened again
+            with suppress(JournalError):  # it reports that when it is opened again
                 await self.search.end()

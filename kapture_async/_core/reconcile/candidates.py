@@ -24,7 +24,7 @@ CluesOf = Callable[[bytes], frozenset[str]]
 MayBe = Callable[[int, str | None], bool]
 """Whether a ticket, by its id, may be that of a row."""
 _MOST = 20
-"""Candidates of one row that are told."""
+"""How many candidates of a row are reported."""
 _WORDS = 3
 """Words in common that make a ticket like a row, where it has so many."""
 
@@ -83,7 +83,7 @@ class Candidates:
         """Before the next look: who makes the tickets, and how the clocks differ.
 
         Args:
-            makers: as the list tells of rows that came back.
+            makers: according to the list, for the rows that came back.
             ahead, behind: seconds that the service's clock is ahead of ours, at most and least.
         """
         self._makers = frozenset(makers)
@@ -189,7 +189,7 @@ _BEGINNING = 200
 
 
 _SURE = 30
-"""Characters that a text which was cut must still have to be taken for the one that was sent."""
+"""Characters that a truncated text must still have to be matched with what was sent."""
 
 
 _PART = re.compile(r"\s*\\?\[(?:r(?:e(?:f(?::[a-z2-7]*)?)?)?)?\Z")

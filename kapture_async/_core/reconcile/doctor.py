@@ -35,12 +35,12 @@ class MadeTrial:
     traits: int
 
     def as_json(self) -> dict[str, Any]:
-        """What stands in the journal, among the looks."""
+        """How the journal records it, among the lookups."""
         return {"at": round(self.at, 3), "trial": self.reference, "traits": self.traits}
 
 
 def trials_in(journal: ReadJournal) -> list[MadeTrial]:
-    """The trial tickets that a journal tells of."""
+    """The trial tickets recorded in a journal."""
     told = [orjson.loads(look.evidence) for look in journal.lookups()]
     return [MadeTrial(one["trial"], one["at"], one["traits"]) for one in told if "trial" in one]
 
@@ -51,7 +51,7 @@ def trial_reference() -> str:
 
 
 def trial_text(traits: int) -> str:
-    """A neutral text with the traits of the rows that it shall vouch for.
+    """A neutral text with the traits of the rows that it is evidence for.
 
     Fields of a tenant's own are left out: what they would trigger is not known.
     """

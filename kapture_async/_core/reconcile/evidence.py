@@ -44,7 +44,7 @@ class ListedTicket:
     """``None`` if it has none that can be read: then it is there, but cannot be named."""
     references: frozenset[str] = frozenset()
     content: str | None = field(default=None, repr=False)
-    """What can be compared with a row's content; only where no reference travels."""
+    """What can be compared with a row's content; only where no reference is sent."""
     beginning: tuple[str, str] | None = field(default=None, repr=False)
     """Title and text, of a ticket that may have lost a reference at the end of its text."""
     merged_into: str | None = None
@@ -52,7 +52,7 @@ class ListedTicket:
     created_at: float | None = None
     """The minute it was made in, by the service's clock."""
     made_by: object = None
-    """Who made it, and from where, as far as the list tells it."""
+    """Who created it, and from where, as far as the list shows it."""
     clues: Callable[[], frozenset[str]] | None = field(default=None, repr=False)
     """Gives what it may share with a row in doubt: addresses, numbers, words."""
 
@@ -84,7 +84,7 @@ class Gap:
     """Why a row that was not found is not absent for that.
 
     Attributes:
-        why: for a person.
+        why: a message.
         against: there is more against it than that a proof is missing: the look saw too little.
         trial: a trial ticket that a look shows may be the proof.
     """
@@ -254,7 +254,7 @@ class Evidence:
         self.shown = 0
         """References of the journal that came back."""
         self.makers: set[object] = set()
-        """Who made the tickets of this journal, as the list tells it."""
+        """Who created the tickets of this journal, according to the list."""
 
     def _add(self, seen: ListedTicket) -> None:
         part, at = self._part, seen.created_at

@@ -2,7 +2,7 @@
 
 A *list lookup* reads every ticket of a time, and finds rows among them. A *row lookup* asks about
 each row by itself, where nothing lists them: an update, say, is only to be seen in its ticket.
-What a lookup proves of a row that it did not find stands in :mod:`.evidence`.
+What a lookup proves about a row that it did not find is in :mod:`.evidence`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class AskedRow:
         payload: what it was sent with. ``None`` if the journal keeps none, which is so for every
             row that is certainly in the helpdesk.
         ticket_id: what the service gave, for a row that is certainly in the helpdesk.
-        marked: whether a reference travels with it; ``None`` if the payload tells.
+        marked: whether it carries a reference; ``None`` to see from the payload.
     """
 
     row: int
@@ -98,7 +98,7 @@ class LookupMethods:
     Attributes:
         look: lists all tickets of a time, or asks about each row.
         content_of: what lists are compared with, from a row's payload; given only where no
-            reference travels.
+            reference is sent.
         beginning_of: title and text, from a row's payload, as :func:`.beginning` gives them;
             given where a reference at the end of a text may be cut off.
         clues_of: what a ticket may share with a row, from its payload; see :mod:`.candidates`.
@@ -240,7 +240,7 @@ class ListLookup:
         until: and before this one. It may show any of the others.
         beginnings: of rows in doubt, where a reference may be cut off: their beginnings, as
             :func:`.beginning` gives them. A row that is missing there is never absent.
-        candidates: collects tickets that nothing explains; ``None`` where no reference travels.
+        candidates: collects tickets that nothing explains; ``None`` where no reference is sent.
         payloads: gives payloads, where clues are needed.
         now: the wall clock.
         listed_until: whatever was made before this moment is in the lists, as the caller knows.

@@ -38,12 +38,12 @@ from .lookup import (
 from .results import Reconciliation, Resolved
 
 SETTLE: float = 300.0
-"""Seconds. One service was seen to finish a create 222 s after it came."""
+"""Seconds. One service was seen to finish a create 222 s after the request."""
 _BETWEEN = 0.2
 """The pause between two lookups, as a part of the settle time."""
 _LONGEST = 3.0
-"""The longest such pause, likewise: a row that a lookup let go again is newer than the others by
-the time of that lookup, and more."""
+"""The longest such pause, likewise: a row that a lookup put back in doubt is newer than the others
+by at least the time of that lookup."""
 _TRIAL_LOOKUPS = 3
 """Lookups of a trial ticket."""
 _SHARED = (
@@ -54,7 +54,7 @@ _BEGINS_ALIKE = "a ticket without a reference starts with the same text"
 _UNEXPLAINED = (
     "a ticket without a reference, made by the same user at the same time, may be this row"
 )
-_SEVERAL = "several tickets have its reference or its content, or one that has no id"
+_SEVERAL = "several tickets have its reference or its content, or one of them has no id"
 
 
 @frozen
@@ -80,7 +80,7 @@ _Verdict = tuple[Doubt, str, tuple[str, ...]]
 
 
 def longest_call(total: float | None) -> float:
-    """The seconds a call may take, for one that has no limit, too."""
+    """The seconds a call may take, also for one without a limit."""
     return SETTLE / 2 if total is None else total
 
 
@@ -89,8 +89,8 @@ def settle_time(given: float | None, longest: float | None, *, whose: str = "a c
 
     Args:
         given: seconds, or ``None``.
-        longest: the most seconds a call may take; the answer that was given up on may have
-            come up to twice as late.
+        longest: the most seconds a call may take; an abandoned answer may come up to twice as
+            late.
         whose: whose time that is, for the error.
 
     Raises:
@@ -102,7 +102,7 @@ def settle_time(given: float | None, longest: float | None, *, whose: str = "a c
     if isinstance(given, (int, float)) and not given >= least:
         raise InvalidInputError(
             f"settle must be {least:g} seconds or more, twice the time {whose} may take",
-            next_step="Give it that, or leave it out.",
+            next_step="Use at least that, or leave it out.",
         )
     check_seconds("settle", given)
     return given
@@ -187,7 +187,7 @@ async def reconcile(
         missing = await run.look(missing)
         missing += await run.sharing()
         if missing:
-            # Longer, if that proves that a list without anything newer is up to date.
+            # Longer, if that proves that a list without newer tickets is up to date.
             more = run.wait if run.wait <= _LONGEST * seconds else 0.0
             if more > seconds:
                 tell(SettleTimeStarted(more, len(missing)))
@@ -222,7 +222,7 @@ async def reconcile(
 
 
 async def _check_others(journal: Journal) -> None:
-    """Where there is no doubt: see that none is about to come of a run that has died.
+    """Without doubts: check that no dead run is about to leave some.
 
     Raises:
         JournalError: other runs have rows under way.
@@ -232,8 +232,8 @@ async def _check_others(journal: Journal) -> None:
     if under_way:
         raise JournalError(
             f"no row is in doubt yet, but other runs have {under_way:,} under way",
-            next_step="Reconcile when they have ended. If one of them has died: when its lease is "
-            "over, a short time after the longest request it may have made.",
+            next_step="Reconcile when they have ended. If one of them died: when its lease has "
+            "expired, shortly after the longest request it may have made.",
         )
 
 
@@ -274,7 +274,7 @@ class _Reconciler:
         if seen.unseen:
             evidence["unseen"] = seen.unseen
         self._result.unseen = max(self._result.unseen, seen.unseen)
-        # What speaks against absence holds; what one lookup could not prove, the next one may.
+        # Evidence against absence stays; what one lookup could not prove, the next one may.
         self._gaps = {row: gap for row, gap in self._gaps.items() if gap.against}
         self._gaps = {**seen.gaps, **self._gaps}
         self._candidates.update(seen.candidates)

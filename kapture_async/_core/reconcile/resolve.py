@@ -1,4 +1,4 @@
-"""What a person has found out about rows in doubt, and how to take it back."""
+"""Recording what a person found out about rows in doubt, and undoing that."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from ..journal.writer import Journal
 from .results import Resolved
 
 _NEXT = "See which rows of the journal are in doubt."
-_UNDONE = "a person took back what was said of it"
+_UNDONE = "the operator undid `resolve`"
 
 
 @frozen(kw_only=True)
 class Answer:
-    """What a person says of one row.
+    """What a person found out about one row.
 
     Attributes:
         key: of the row.
-        line: where it stands in its file, if it has no key.
-        present: it is in the helpdesk, under this id; ``None`` if it is not there.
+        line: its line in its file, if it has no key.
+        present: the id under which it is in the helpdesk; ``None`` if it is not there.
     """
 
     key: str | None = None
@@ -52,7 +52,7 @@ async def resolve(
     absent: bool,
     now: Callable[[], float] = time.time,
 ) -> Resolved:
-    """Record what a person has found out about a row in doubt.
+    """Record what a person found out about a row in doubt.
 
     Args:
         journal: the file.
@@ -79,7 +79,7 @@ async def resolve_all(
     *,
     now: Callable[[], float] = time.time,
 ) -> list[Resolved]:
-    """Record what a person has found out about rows in doubt: of all of them, or of none.
+    """Record what a person found out about rows in doubt: all of it, or nothing.
 
     Args:
         journal: the file.
@@ -107,15 +107,15 @@ async def take_back(
     *,
     now: Callable[[], float] = time.time,
 ) -> list[Resolved]:
-    """Take back what a person said of rows: they are in doubt again, all of them or none.
+    """Undo :func:`resolve`: the rows are in doubt again, all of them or none.
 
     Args:
         journal: the file.
-        answers: name the rows; what they say of them does not matter.
+        answers: name the rows; the rest is ignored.
         now: the wall clock.
 
     Raises:
-        InvalidInputError: a person has said nothing of a row, or it was sent since. Nothing was
+        InvalidInputError: a row was not resolved by a person, or was sent since. Nothing was
             written.
         JournalError: the journal cannot be used.
     """

@@ -225,7 +225,7 @@ class RestoredSearch:
 
     @property
     def settled_at(self) -> float:
-        """When everything that another copy has sent must be done."""
+        """When everything that another copy sent has been processed."""
         return (self._journal.restored or 0.0) + self._settle
 
     def _doubt(self, number: int, one: PendingRow) -> Doubt:
@@ -249,7 +249,7 @@ class RestoredSearch:
 
 
 _FEW = 3
-"""Rows of another journal that are not taken for the same by chance."""
+"""How many rows in common with another journal are no coincidence."""
 
 
 @define

@@ -267,8 +267,7 @@ class Verification:
 
     @property
     def proved(self) -> float:
-        """The share of rows of which the look proves what the journal says, from 0 to 1; 1 for a
-        journal without rows."""
+        """The share of rows whose recorded state the lookup proves, from 0 to 1; 1 without rows."""
         proved = sum(self.counts[result] for result in PROVED)
         return proved / self.total if self.total else 1.0
 
@@ -279,14 +278,14 @@ class Verification:
 
     @property
     def denied(self) -> bool:
-        """Whether the helpdesk shows what an outcome denies."""
+        """Whether the helpdesk contradicts an outcome."""
         return bool(self.contradictions or any(self.counts[result] for result in BAD))
 
     def rows(self) -> Iterator[RowCheck]:
-        """Every row of the journal in the order it came, with what was found of it.
+        """Every row of the journal in order, with its result.
 
-        May be called again, and needs no memory to speak of. It reads a file of this machine,
-        and does not wait for the helpdesk.
+        May be called again, and needs little memory. It reads a local file, and does not query
+        the helpdesk.
 
         Raises:
             ValueError: this is closed.
@@ -305,7 +304,7 @@ class Verification:
             )
 
     def close(self) -> None:
-        """Forget the rows; the numbers stay. May be called again."""
+        """Discard the rows and keep the numbers. May be called again."""
         if self._seen is not None:
             self._seen.close()
             self._seen = None
@@ -339,8 +338,8 @@ class Verification:
 def ids_of(
     own: str | None, tickets: dict[str, int], why: str | None, seen: SeenTickets
 ) -> tuple[str, ...]:
-    """The tickets of a row: those that carry its reference, or its own if that is known by its
-    id, with those that may be it, too."""
+    """The tickets of a row: those with its reference; or its own if that was found by id, and
+    those that may also be it."""
     if tickets or own is None or why not in (BY_ID, ONE_OF_SEVERAL):
         return named(tickets)
     return (own, *seen.alike(own)) if why == ONE_OF_SEVERAL else (own,)

@@ -1,34 +1,33 @@
-"""What a journal's files show before SQLite touches them.
+"""Checks of a journal's files before SQLite touches them.
 
-SQLite repairs silently: commits that are missing at the end of the ``-wal`` file are simply not
-there any more, and without that file the database is what it was when it was last written
-through. For most programs that is right. Here it would mean that rows are taken for new that are
-in the helpdesk. A commit is on the disk before its row is sent, so SQLite alone never loses one;
-but people copy, clean up and restore. What is found:
+SQLite recovers silently: commits missing from the end of the ``-wal`` file are simply gone, and
+without that file the database is as it was at the last checkpoint. For most programs that is
+right. Here, rows that are in the helpdesk would be taken for new. A commit is on disk before its
+row is sent, so SQLite alone never loses one; but people copy, clean up and restore files. Detected
+are:
 
-- The ``-wal`` file is gone or empty. While a journal is open, the main file by itself always
-  says that it is not whole; only the ``-wal`` file says that it is, from its first commit on.
-  Whatever writes the one through to the other, in full, makes the main file whole. See
-  ``SQLiteStorage._write_through``.
-- The ``-wal`` file is shorter than it was, or damaged. The ``-shm`` file that a killed process
-  leaves says how many frames it had, and the checksum over all of them.
-- Anything SQLite's own check finds in the main file.
+- A missing or empty ``-wal`` file. While a journal is open, the main file by itself is always
+  marked as incomplete; only the ``-wal`` file marks it as complete, from its first commit on. A
+  full checkpoint makes the main file complete. See ``SQLiteStorage._write_through``.
+- A truncated or damaged ``-wal`` file. The ``-shm`` file left by a killed process records how many
+  frames it had, and the checksum over all of them.
+- Anything that SQLite's own check finds in the main file.
 
-What is not found here: an older copy of all files in place of them, see :mod:`.marks`; and, if the
-``-shm`` file is lost as well or was not written before a power failure, a ``-wal`` file that is cut
-between two commits. That can cost what was written since the last writing through, at most
-``WAL_BYTES`` in :mod:`.schema`, and never an attempt of before; where a mark is left, it shows.
+Not detected here are an older copy of all files, see :mod:`.marks`; and, if the ``-shm`` file is
+missing too or was not written before a power failure, a ``-wal`` file truncated between two
+commits. That can lose what was written since the last checkpoint, at most ``WAL_BYTES`` in
+:mod:`.schema`, and never an attempt before it; where there is a mark, it shows.
 
 The layouts are those of https://www.sqlite.org/walformat.html, unchanged since 2010.
 
 The seal
 --------
-The seal of a journal at rest: a hash of all its bytes, behind the last page of the file.
+The seal of a closed journal is a hash of all its bytes, after the last page of the file.
 
-SQLite's own check sees a broken page, and not a letter of a key or a digit of a ticket id that has
-changed on the disk. A push that ends closes the journal into one file and seals it; whoever opens
-it next compares. SQLite takes no notice of bytes behind its last page. While a journal is open it
-has no seal: the checksums of the ``-wal`` file stand for what is new.
+SQLite's own check finds a broken page, but not a changed letter of a key or digit of a ticket id. A
+push closes its journal into one file and seals it; the next one to open it compares. SQLite ignores
+bytes after its last page. An open journal has no seal: the checksums of the ``-wal`` file protect
+what is new.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ _WAL_HEADER, _FRAME_HEADER, _INDEX_HEADER = 32, 24, 48
 _LITTLE, _BIG = 0x377F0682, 0x377F0683  # how the checksums of a -wal file read their words
 
 RESTORE = (
-    "Bring the -wal file back from where the journal was copied or cleaned up. If it is gone, push "
+    "Restore the -wal file from where the journal was copied or cleaned up. If it is gone, push "
     "with --restored (Python: restored=True): without it the journal does not know what was sent "
     "last, so each row is looked up in the helpdesk before it is sent."
 )
@@ -58,12 +57,12 @@ RESTORE = (
 
 @frozen
 class WalIndex:
-    """What the ``-shm`` file says of the ``-wal`` file."""
+    """What the ``-shm`` file records about the ``-wal`` file."""
 
     frames: int
     salts: bytes
     checksum: bytes
-    """Over all frames, as it stands in the header of the last one."""
+    """Over all frames, as in the header of the last one."""
 
 
 def check_file(path: str) -> os.stat_result:
@@ -76,12 +75,12 @@ def check_file(path: str) -> os.stat_result:
     seen = os.stat(path)
     if not stat.S_ISREG(seen.st_mode):
         what = "it is a folder" if stat.S_ISDIR(seen.st_mode) else "it is not an ordinary file"
-        raise trouble(path, what, "Name another file.")
+        raise trouble(path, what, "Use another file.")
     if not seen.st_size:
         raise trouble(
             path,
             "the file is empty, which a journal never is",
-            f"If no push ever used it, delete it. Else: {DAMAGED}",
+            f"If no push has ever used it, delete it. Otherwise: {DAMAGED}",
         )
     return seen
 
@@ -98,7 +97,7 @@ def wal_is_there(path: str) -> bool:
 
 
 def wal_index(path: str) -> WalIndex | None:
-    """What the ``-shm`` file says; ``None`` if it is not there or not whole."""
+    """The content of the ``-shm`` file; ``None`` if it is missing or incomplete."""
     try:
         with open(f"{path}-shm", "rb") as file:
             head = file.read(2 * _INDEX_HEADER)
@@ -106,18 +105,18 @@ def wal_index(path: str) -> WalIndex | None:
         return None
     first, second = head[:_INDEX_HEADER], head[_INDEX_HEADER:]
     if len(second) < _INDEX_HEADER or first != second:
-        return None  # its writer was killed in the middle of writing it
+        return None  # its writer was killed while writing it
     words = struct.unpack("=12I", first)
     if words[0] != _WAL_VERSION or _summed(words[:10], (0, 0)) != words[10:]:
         return None
-    # The checksum stands there in this machine's order, in a frame in big-endian order.
+    # The checksum is in native byte order here, and big-endian in a frame.
     return WalIndex(words[4], first[32:40], struct.pack(">2I", *words[6:8]))
 
 
 def check_wal(path: str, index: WalIndex | None) -> None:
     """Refuse a ``-wal`` file that is shorter than its index says, or damaged.
 
-    Takes some 60 microseconds for each frame, and only after a process was killed.
+    Takes about 60 microseconds per frame, and only after a process was killed.
 
     Raises:
         JournalError: it is.
@@ -130,7 +129,7 @@ def check_wal(path: str, index: WalIndex | None) -> None:
     except FileNotFoundError:
         whole = False
     if not whole:
-        raise trouble(path, "its -wal file was removed, cut short or damaged", RESTORE)
+        raise trouble(path, "its -wal file was removed, truncated or damaged", RESTORE)
 
 
 def _holds(file: BinaryIO, index: WalIndex) -> bool:
@@ -141,7 +140,7 @@ def _holds(file: BinaryIO, index: WalIndex) -> bool:
     if magic not in (_LITTLE, _BIG):
         return False
     if head[16:24] != index.salts:
-        # Of another time: after a power failure the index may be an old one.
+        # From another time: after a power failure the index may be outdated.
         return True
     order = "<" if magic == _LITTLE else ">"
     words = struct.Struct(f"{order}{2 + page // 4}I")
@@ -197,25 +196,25 @@ def check_seal(path: str) -> None:
             found = _hash(file, before.st_size - _LENGTH)
             end = file.read()
     except PermissionError:
-        return  # SQLite may not read it either, and says so
+        return  # SQLite cannot read it either, and reports that
     if end in (_MAGIC + found, bytes(_LENGTH)):  # zeros: cut off by a power failure
         return
     after = os.stat(path)
     if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-        return  # another process begins to push with it just now
+        return  # another process is just starting to use it
     raise trouble(path, "the file is damaged: checksum mismatch", DAMAGED)
 
 
 def _check_length(path: str, head: bytes, size: int) -> None:
-    """A file that was cut within a page; SQLite would take zeros for the rest."""
+    """Refuse a file that was truncated within a page; SQLite would read zeros for the rest."""
     page = int.from_bytes(head[16:18], "big")
     page = 65536 if page == 1 else page
     if head.startswith(b"SQLite") and page >= _SMALLEST_PAGE and size % page:
-        raise trouble(path, "the file is damaged: it was cut short", DAMAGED)
+        raise trouble(path, "the file is damaged: it is truncated", DAMAGED)
 
 
 def put_seal(path: str) -> None:
-    """Seal a journal that is not open anywhere."""
+    """Seal a journal that is not open."""
     with open(path, "r+b") as file:
         size = os.fstat(file.fileno()).st_size
         if is_sealed(size):
@@ -228,10 +227,10 @@ def put_seal(path: str) -> None:
 
 
 def take_seal(path: str) -> None:
-    """Take the seal off, before anything is written."""
+    """Remove the seal, before anything is written."""
     size = os.stat(path).st_size
     if is_sealed(size):
-        with suppress(PermissionError):  # SQLite may not write to it either, and says so
+        with suppress(PermissionError):  # SQLite cannot write to it either, and reports that
             os.truncate(path, size - _LENGTH)
 
 

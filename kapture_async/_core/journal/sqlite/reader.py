@@ -1,4 +1,4 @@
-"""What is read from a journal's file."""
+"""Reading a journal's file."""
 
 from __future__ import annotations
 
@@ -130,8 +130,8 @@ _WITH_SPELLING = _KNOWN.format(
     where="WHERE s.folded = ? ORDER BY r.row",
 )
 
-# Indexes that are not made before they are needed: of the contents, a new row has a page to
-# itself, and costs a third less without it. The other is for journals whose rows came with keys
+# Indexes created only when needed. In the index of contents every new row touches a page of its
+# own, and costs a third less without it. The other is for journals whose rows first came with keys
 # and then without.
 _BY_CONTENT = (
     "CREATE UNIQUE INDEX IF NOT EXISTS rows_by_content ON rows (digest, occurrence) "
@@ -153,7 +153,7 @@ class SQLiteReader:
         self._connection = connection
         self._closed = False
         self._first_row = 1
-        """The first that is new in this run, if it is open in one."""
+        """The first row that is new in this run, if it is open for writing."""
         self._has_index: set[str] = set()
 
     @classmethod
@@ -162,10 +162,10 @@ class SQLiteReader:
 
         Args:
             path: its file.
-            restored: it is an older copy: without its ``-wal`` file it is read all the same.
+            restored: it is an older copy: it is read even without its ``-wal`` file.
 
         Raises:
-            JournalError: it is not there, is not a journal, or a part of it is lost.
+            JournalError: it does not exist, is not a journal, or a part of it is missing.
         """
         text = path_text(path)
         connection, job, _ = examine(text, restored=restored)
@@ -338,7 +338,7 @@ class SQLiteReader:
         ]
 
     def _list_spellings(self) -> None:
-        """Make other spellings quick to find, for this connection only."""
+        """Index the folded keys, for this connection only."""
         execute = self._connection.execute
         execute("DROP TABLE IF EXISTS temp.spellings")
         execute(
@@ -399,14 +399,14 @@ def as_json(values: Any) -> str:
 
 
 def check_kind(kind: str) -> str:
-    """Refuse an event of a kind there is not; SQLite takes any value in any column."""
+    """Refuse an event of an unknown kind; SQLite accepts any value in any column."""
     if kind not in STATE_AFTER:
-        raise ValueError("an event of a kind there is not")
+        raise ValueError("an event of an unknown kind")
     return kind
 
 
 def _check(row: StoredRow) -> None:
-    """Refuse what no journal holds."""
+    """Refuse values that no journal has."""
     check_kind(row.kind)
     for at in (row.at, row.first_intent_at, row.sent_at, row.last_at):
         if at is not None:

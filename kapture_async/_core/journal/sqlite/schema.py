@@ -1,4 +1,4 @@
-"""The tables of a journal, and the ways to make and open its file."""
+"""The tables of a journal, how they are written, and how its file is created and opened."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from .integrity import (
 )
 
 VERSION = 6
-"""Of the tables. Another number is refused: a journal is for one push, not for years."""
+"""Of the tables. Any other version is refused: a journal is for one push, not for years."""
 APPLICATION = 0x706A726E
-"""Stands in the file's header: tells a journal from other SQLite databases."""
+"""In the file's header: distinguishes a journal from other SQLite databases."""
 WAL_BYTES = 16 * 1024 * 1024
-"""How long the ``-wal`` file may grow before it is written through to the main file."""
+"""How long the ``-wal`` file may grow before it is checkpointed into the main file."""
 BUSY = 15.0
-"""Seconds to wait for another program, such as a backup, that holds the file locked."""
+"""Seconds to wait for another program, such as a backup, that has the file locked."""
 
 _TABLES = """
 CREATE TABLE job (
@@ -67,11 +67,11 @@ CREATE TABLE contradictions (
     ticket_ids TEXT NOT NULL, at REAL NOT NULL, UNIQUE (row, kind, ticket_ids)
 );
 """
-# events: the events. unaccepted: the rows whose last event is not "accepted", with its kind; of
-# most journals they are few, so that to count and to list them takes no look at all the others.
+# events: the events. unaccepted: the rows whose last event is not "accepted", with its kind; most
+# journals have few of them, so counting and listing them does not read the others.
 
 ANOTHER_RUN = "another run has begun"
-"""What writing a batch fails with then."""
+"""The error of writing a batch then."""
 _AT = "json_extract(value, '$[{}]')".format
 _PAYLOAD = f"substr(NEW.contents, {_AT(1)}, {_AT(2)})"
 WRITE = (
@@ -130,15 +130,15 @@ WRITE = (
 """How a batch is written: one insert into a view, whose trigger puts it into the tables."""
 
 
-# Closing any file descriptor of a file gives up all locks this process has on it, also those of
-# SQLite on its main and -shm files (sqlite.org/howtocorrupt.html, 2.2). So these are only ever
-# opened by hand while no connection of this process has them open.
+# Closing any file descriptor of a file releases all locks of this process on it, including those of
+# SQLite on its main and -shm files (sqlite.org/howtocorrupt.html, 2.2). So these are only opened
+# directly while no connection of this process has them open.
 _connections: Counter[str] = Counter()
 _guard = threading.Lock()
 
 
 def connect(path: str, how: str) -> sqlite3.Connection:
-    """Open a file that is there; close it with :func:`disconnect`.
+    """Open an existing file; close it with :func:`disconnect`.
 
     Args:
         path: the file.
@@ -153,7 +153,7 @@ def connect(path: str, how: str) -> sqlite3.Connection:
             uri=True,
             timeout=BUSY,
             isolation_level=None,
-            # The lock, not SQLite, sees to it that there is one thread at a time.
+            # The lock, not SQLite, ensures that there is one thread at a time.
             check_same_thread=False,
             cached_statements=256,
         )
@@ -165,7 +165,7 @@ def connect(path: str, how: str) -> sqlite3.Connection:
 
 
 def disconnect(connection: sqlite3.Connection | None, path: str) -> None:
-    """Close a connection that :func:`connect` made. Once for each."""
+    """Close a connection of :func:`connect`. Call it once for each."""
     try:
         if connection is not None:
             connection.close()
@@ -177,7 +177,7 @@ def disconnect(connection: sqlite3.Connection | None, path: str) -> None:
 
 
 def seal(path: str) -> None:
-    """Seal a journal that is one whole file and that no connection of this process has open.
+    """Seal a journal that is a single file and not open in this process.
 
     Raises:
         OSError: it could not be written.
@@ -188,17 +188,17 @@ def seal(path: str) -> None:
 
 
 def make(path: str, job: Job, at: float) -> None:
-    """Make a new journal.
+    """Create a new journal.
 
-    It appears under its name whole or not at all, so that a file without content is never
-    taken for a journal that has nothing in it yet.
+    It appears under its name complete or not at all, so that an empty file is never taken for a
+    new journal.
 
     Raises:
-        JournalError: it cannot be made; nothing is left behind.
+        JournalError: it cannot be created; nothing is left behind.
     """
     job = evolve(job, job_id=secrets.token_hex(16))
     folder = os.path.dirname(path)
-    # SQLite itself would make it readable for all; the -wal and -shm files follow its mode.
+    # SQLite would make it readable by everyone; the -wal and -shm files get the same mode.
     part, temporary = None, ""
     try:
         part = PartFile(folder)
@@ -225,7 +225,7 @@ def _fill(connection: sqlite3.Connection, job: Job, at: float) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
-        raise sqlite3.OperationalError(f"its file system allows no WAL, only {mode}")
+        raise sqlite3.OperationalError(f"its file system does not support WAL, only {mode}")
     connection.executescript(
         f"BEGIN; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; {_TABLES}"
     )
@@ -249,7 +249,7 @@ def _fill(connection: sqlite3.Connection, job: Job, at: float) -> None:
 
 
 def _sync_folder(folder: str) -> None:
-    """Make the new name itself safe against a power failure, where that can be asked for."""
+    """Make the new name itself survive a power failure, where the system supports that."""
     if hasattr(os, "O_DIRECTORY"):
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -259,16 +259,16 @@ def _sync_folder(folder: str) -> None:
 
 
 def examine(path: str, *, restored: bool = False) -> tuple[sqlite3.Connection, Job, os.stat_result]:
-    """Open a journal for reading, if it is one and nothing of it is missing.
+    """Open a journal for reading, if it is one and nothing is missing from it.
 
-    Nothing is changed, so that a file that is refused stays as it was.
+    Nothing is changed, so a refused file stays as it was.
 
     Args:
         path: of the file.
-        restored: it is known to be an older copy: the main file alone will do.
+        restored: it is known to be an older copy: the main file is enough.
 
     Raises:
-        JournalError: it is not a journal, of another version, or a part of it is lost.
+        JournalError: it is not a journal, has another version, or a part of it is missing.
     """
     connection: sqlite3.Connection | None = None
     try:
@@ -294,8 +294,8 @@ def examine(path: str, *, restored: bool = False) -> tuple[sqlite3.Connection, J
 
 
 def _open_to_read(path: str, *, had_wal: bool) -> sqlite3.Connection:
-    # Read-only, SQLite would leave its -wal and -shm files behind; where they are already, it
-    # must not write through what the owner of the journal left in them.
+    # In read-only mode SQLite would leave its -wal and -shm files behind; where they already exist,
+    # it must not checkpoint what the owner of the journal left in them.
     connection = connect(path, "mode=ro" if had_wal else "mode=rw")
     try:
         connection.execute("PRAGMA query_only = ON")
@@ -305,8 +305,8 @@ def _open_to_read(path: str, *, had_wal: bool) -> sqlite3.Connection:
         name = str(getattr(error, "sqlite_errorname", ""))
         if had_wal or not name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")):
             raise
-        # A folder that may not be written to: SQLite cannot make its -shm file there. All is
-        # in the main file, and nothing can change it.
+        # In a read-only folder SQLite cannot create its -shm file. Everything is in the main file,
+        # and nothing can change it.
         return connect(path, "immutable=1")
     except BaseException:
         disconnect(connection, path)
@@ -318,18 +318,17 @@ def _check(connection: sqlite3.Connection, path: str, *, whole: bool) -> Job:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION:
-        raise trouble(path, "it is an SQLite database, but not a journal", "Name another file.")
+        raise trouble(path, "it is an SQLite database, but not a journal", "Use another file.")
     if version > VERSION:
         raise trouble(
             path,
-            f"a newer version of this package made it (tables {version}; this one knows {VERSION})",
+            f"it was created by a newer version of this package (format {version}, not {VERSION})",
             "Use that version, or a newer one.",
         )
     if version < VERSION:
         raise trouble(
             path,
-            f"an older version of this package made it (tables {version}; this one knows "
-            f"{VERSION})",
+            f"it was created by an older version of this package (format {version}, not {VERSION})",
             "Finish the push with that version.",
         )
     said = connection.execute(
@@ -337,7 +336,7 @@ def _check(connection: sqlite3.Connection, path: str, *, whole: bool) -> Job:
         "whole FROM job"
     ).fetchall()
     if len(said) != 1:
-        raise trouble(path, "it does not say what it is for: it is damaged", DAMAGED)
+        raise trouble(path, "it is damaged: its job is missing", DAMAGED)
     service, operation, target, place, keys, shape, payloads, source, job_id, says_whole = said[0]
     if not says_whole and not whole:
         raise trouble(path, "its -wal file is missing or empty", RESTORE)

@@ -1,8 +1,8 @@
 """A journal in one SQLite file: opened alone, written in transactions, closed into one file.
 
-What a row costs here is less the disk than the interpreter's lock, which changes hands with the
-event loop's thread for every statement. So a batch is one statement, whatever is in it: its values
-travel as JSON, and a trigger puts them into the tables.
+The cost of a row is less the disk than the GIL, which changes hands with the event loop's thread
+for every statement. So a batch is one statement, whatever is in it: its values are passed as JSON,
+and a trigger writes them to the tables.
 """
 
 from __future__ import annotations
@@ -36,8 +36,7 @@ _DEAD = "its process ended while it was under way"
 class SQLiteStorage(SQLiteReader):
     """A journal's file, open for writing: see :class:`.Storage`.
 
-    The lock on it proves that there is one run at a time: no claim is lost, and every other run is
-    over.
+    Its lock guarantees one run at a time: no claim is lost, and every other run is over.
     """
 
     shared = False
@@ -77,17 +76,17 @@ class SQLiteStorage(SQLiteReader):
         now: Callable[[], float],
         restored: bool = False,
     ) -> Self:
-        """Open a journal, alone.
+        """Open a journal, exclusively.
 
         Rows whose attempt has no result become unknown: their process died.
 
         Args:
             path: its file.
-            job: what it must be for; ``None`` takes it as it is. Its payload setting can only
-                take away: what is kept is what both want.
-            create: make it if it is not there; needs ``job``.
+            job: what it must be for; ``None`` for whatever it is. Payloads are kept only if both
+                want it.
+            create: create it if it does not exist; needs ``job``.
             now: the wall clock.
-            restored: it is an older copy, as the caller knows.
+            restored: the caller knows that it is an older copy.
 
         Raises:
             JournalError: see its message; nothing was changed.
@@ -129,7 +128,7 @@ class SQLiteStorage(SQLiteReader):
         ):
             execute(f"PRAGMA {pragma}")
         if execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
-            raise trouble(self.path, "its file system allows no WAL", "Put it on a local disk.")
+            raise trouble(self.path, "its file system does not support WAL", "Use a local disk.")
         try:
             for statement in WRITE:
                 execute(statement)
@@ -137,7 +136,7 @@ class SQLiteStorage(SQLiteReader):
         except sqlite3.OperationalError as error:
             words = f"this Python's SQLite ({sqlite3.sqlite_version}) lacks its JSON functions"
             raise trouble(self.path, words, "Use a Python with SQLite 3.38 or newer.") from error
-        # A row that its index does not know any more would be taken for new.
+        # A row missing from an index would be taken for new.
         problem = execute("PRAGMA integrity_check(1)").fetchone()[0]
         if problem != "ok":
             raise trouble(self.path, f"the file is damaged ({problem})", DAMAGED)
@@ -179,7 +178,7 @@ class SQLiteStorage(SQLiteReader):
         if reached[0]:
             self._marks.leave(at, self.kinds(), self._next_event - 1)
 
-    # --- what the run is ------------------------------------------------------------------------
+    # --- the run ------------------------------------------------------------------------
 
     def summary(self) -> JournalSummary:
         """See :meth:`.Storage.summary`."""
@@ -281,7 +280,7 @@ class SQLiteStorage(SQLiteReader):
         self._has_committed()
 
     def _has_committed(self) -> None:
-        """See that what was made durable can be found."""
+        """Check that what was written can be found again."""
         try:
             if self._check_place() > self._wal_limit:
                 self._write_through()
@@ -295,7 +294,7 @@ class SQLiteStorage(SQLiteReader):
                 self._connection.execute("ROLLBACK")
 
     def _break(self, error: BaseException) -> JournalError:
-        """Nothing more can be written, because of this error."""
+        """Note that nothing more can be written, because of this error."""
         self._roll_back()
         if str(error) == ANOTHER_RUN:
             error = self._not_ours()
@@ -303,15 +302,14 @@ class SQLiteStorage(SQLiteReader):
         return self.broken
 
     def _not_ours(self) -> JournalError:
-        # Its lock file was deleted, or its disk is shared with another machine.
-        return trouble(self.path, "another process has begun to push with it", "Let it finish.")
+        # The lock file was deleted, or the disk is shared with another machine.
+        return trouble(self.path, "another process has started using it", "Let it finish.")
 
     def _write_through(self) -> None:
-        """Write the ``-wal`` file through to the main file.
+        """Checkpoint the ``-wal`` file into the main file.
 
-        The main file gets the state in which the journal is not whole; that it is whole is
-        again the first thing in the ``-wal`` file. So the main file alone is never taken for
-        the journal.
+        The main file is marked as incomplete first, and the first entry of the new ``-wal`` file
+        marks it as complete again. So the main file alone is never taken for the journal.
         """
         execute = self._connection.execute
         self._half_through = True
@@ -319,11 +317,11 @@ class SQLiteStorage(SQLiteReader):
         execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         execute("UPDATE job SET whole = 1")
         self._half_through = False
-        # If someone reads, it may have stayed as long as it was.
+        # While someone reads, it may not shrink.
         self._wal_limit = _place_of(f"{self.path}-wal")[1] + WAL_BYTES
 
     def _check_place(self) -> int:
-        """Files that were moved or deleted are still written to, but would not be found.
+        """Check that the files were not moved or deleted: writes would succeed and then be lost.
         Returns the length of the ``-wal`` file."""
         if _place_of(self.path)[0] != self._inode:
             raise trouble(
@@ -343,7 +341,7 @@ class SQLiteStorage(SQLiteReader):
     # --- older copies: see marks ----------------------------------------------------------------
 
     def _note_older_copy(self, rows: int, events: int, *, restored: bool) -> None:
-        """See whether it is an older copy; that it is, or was, stays noted in it."""
+        """Check whether it is an older copy, and record in it that it is or was."""
         ((before,),) = self._connection.execute("SELECT restored FROM job").fetchall()
         mark = marks.read(self.job)
         runs = self._connection.execute("SELECT nonce, rows, events FROM runs ORDER BY run")
@@ -353,7 +351,7 @@ class SQLiteStorage(SQLiteReader):
         if not (restored or behind):
             self.restored = before
             return
-        # A mark may be older than what was sent last by as much as marks are apart.
+        # The last row may have been sent up to one mark interval after the mark.
         busy = mark is not None and behind and not mark.quiet
         until = mark.at + EVERY if mark is not None and busy else 0.0
         if mark is not None and behind and mark.quiet and before is None:
@@ -392,19 +390,19 @@ class SQLiteStorage(SQLiteReader):
             self._let_go(to_seal=done)
 
     def close(self) -> None:
-        """Close it as it is, and give the lock back. May be called again."""
+        """Close it as it is, and release the lock. May be called again."""
         if self._lock.held:
             self._let_go()
 
     def _let_go(self, *, to_seal: bool = False) -> None:
         with suppress(sqlite3.Error):
             if self._half_through:
-                # SQLite may be about to write the rest through, and to remove the -wal file.
+                # SQLite may be about to checkpoint the rest and remove the -wal file.
                 self._connection.execute("UPDATE job SET whole = 1")
         with suppress(sqlite3.Error):
             super().close()
         if to_seal:
-            with suppress(OSError):  # it is complete, and a seal is no part of it
+            with suppress(OSError):  # it is complete without a seal
                 seal(self.path)
         self._lock.release()
 
@@ -427,12 +425,12 @@ def _locked(path: str, at: float) -> FileLock:
 
 def _refusal(owner: Owner | None) -> tuple[str, str]:
     if owner is None:
-        return "another process is pushing with it", "Wait until that process ends."
+        return "another process is using it", "Wait until that process ends."
     if owner.is_this_process:
-        return "this process is pushing with it already", "Let that push end first."
+        return "this process is using it already", "Let that push end first."
     began = datetime.fromtimestamp(owner.since).astimezone().isoformat(" ", "seconds")
     return (
-        f"process {owner.pid} on {owner.host} is pushing with it since {began}",
+        f"process {owner.pid} on {owner.host} is using it (since {began})",
         "Wait until that process ends, or end it; a push can always be resumed.",
     )
 
@@ -447,7 +445,7 @@ def _place_of(path: str) -> tuple[tuple[int, int] | None, int]:
 
 
 def _check_other_copy(job: Job, path: str) -> None:
-    """Two copies of a journal that push at the same time cannot know what the other sends."""
+    """Refuse to push with two copies of a journal at the same time: neither sees the other."""
     mark = marks.read(job)
     if mark is None or mark.path == path:
         return
@@ -462,8 +460,8 @@ def _check_other_copy(job: Job, path: str) -> None:
     if other.job_id == job.job_id:
         raise trouble(
             path,
-            f"another copy of it, {mark.path!r}, is in use just now (process {owner.pid})",
-            "Let that finish. Then use only the newer one of the two.",
+            f"another copy of it, {mark.path!r}, is in use (process {owner.pid})",
+            "Let that push finish. Then use only the newer of the two.",
         )
 
 
@@ -471,8 +469,8 @@ def _check_links(path: str, seen: os.stat_result) -> None:
     if seen.st_nlink > 1:
         raise trouble(
             path,
-            "the file has a second name (a hard link), and the journal's other files have not",
-            "Copy it to a file of its own, and use that.",
+            "the file has a second name (a hard link), but its -wal file has not",
+            "Copy it to a separate file, and use that.",
         )
 
 
