@@ -457,7 +457,7 @@ async def test_a_home_that_cannot_be_written_warns_once(
     state_folder.write_text("a file is in the way")
     story = await push(client, rows_of(0, 5), journal)
     assert story.names == ["accepted"] * 5
-    told = [one for one in caplog.records if "no mark" in one.getMessage()]
+    told = [one for one in caplog.records if "cannot write the mark" in one.getMessage()]
     assert [one.levelname for one in told] == ["WARNING"]
 
 
