@@ -138,7 +138,7 @@ class Decisions(PendingRows):
                 if key is None:  # it is not one of its duplicates
                     self._next[digest] = occurrence
                 return self._answer("renamed", other)
-            if key is not None and state.older_with_key and not self._exact:
+            if key is not None and state.older_with_key and not self.state.exact_keys:
                 decided = self._under_another_spelling(one, key)
                 if decided is not None:
                     return decided
@@ -190,7 +190,7 @@ class Decisions(PendingRows):
             same=same,
             error=known.error,
             status=known.status,
-            again=self._again,
+            again=self.state.again,
         )
 
     def _new(self, one: Incoming, occurrence: int) -> Decision:

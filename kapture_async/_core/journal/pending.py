@@ -6,6 +6,7 @@ the run up to date.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from .records import OUTCOMES, STATE_AFTER, Action, Decision, Identity, trouble
@@ -25,27 +26,15 @@ class PendingRows:
         storage: of the journal, for looking rows up.
         state: of the run.
         batch: what will be written. What it already holds counts as written.
-        again: class names of refusals after which the same content may be sent again.
-        exact_keys: a variant spelling of a key is another key.
 
     Raises:
         JournalError: a result belongs to no attempt in flight.
     """
 
-    def __init__(
-        self,
-        storage: Storage,
-        state: RunState,
-        batch: WriteBatch,
-        again: frozenset[str] = frozenset(),
-        *,
-        exact_keys: bool = False,
-    ) -> None:
+    def __init__(self, storage: Storage, state: RunState, batch: WriteBatch) -> None:
         self._storage = storage
         self.state = state
         self.batch = batch
-        self._again = again
-        self._exact = exact_keys
         self._job = storage.job
         self._latest: dict[int, KnownRow] = {}
         self._came: set[int] = set()
@@ -273,15 +262,11 @@ class PendingRows:
 
     # --- writing it -----------------------------------------------------------------------------
 
-    def write(self) -> set[int]:
-        """Write the batch. Returns the rows that another run began first."""
-        return set(self._storage.write(self.batch))
-
-    def apply(self, lost: set[int]) -> None:
+    def apply(self, lost: Collection[int]) -> None:
         """Update the state of the run, once the batch is durable.
 
         Args:
-            lost: as :meth:`write` gave it.
+            lost: the rows that another run began first.
         """
         state, batch = self.state, self.batch
         for (old, new), rows in self._moves.items():
@@ -297,7 +282,8 @@ class PendingRows:
         state.open.update(self._opened)
         for row in lost:
             state.open.pop(row, None)
-        state.mark(row for row in self._came if not state.is_own(row))
+        if self._came:
+            state.mark(row for row in self._came if not state.is_own(row))
         for digest, number in self._next.items():
             if number > 1 or digest in state.equal:
                 state.equal[digest] = number

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from math import inf
 
-from .records import STATE_AFTER
+from .records import STATE_AFTER, later_of
 from .storage import Storage, names_of
 
 _UNSEEN = str.maketrans(
@@ -119,9 +119,17 @@ class SeenNames:
 
 
 class RunState:
-    """Counters, and a few bits for each row."""
+    """Counters, and a few bits for each row.
 
-    def __init__(self, storage: Storage) -> None:
+    Args:
+        storage: the journal.
+        again: class names of refusals after which the same content may be sent again.
+        exact_keys: treat a variant spelling of a key as a different key.
+    """
+
+    def __init__(self, storage: Storage, again: frozenset[str], *, exact_keys: bool) -> None:
+        self.again = later_of(storage.job.operation, again)
+        self.exact_keys = exact_keys
         found = storage.summary()
         self.kinds: dict[str, int] = dict.fromkeys(STATE_AFTER, 0)
         """Rows by the kind of their last event; plain text, as an enum is slow to hash."""
@@ -188,18 +196,17 @@ class RunState:
         return sum(byte.bit_count() for byte in self._seen)
 
 
-def learn_names(storage: Storage, state: RunState, *, exact_keys: bool) -> SeenNames:
+def learn_names(storage: Storage, state: RunState) -> SeenNames:
     """The names of all rows there are.
 
     Args:
         storage: the journal.
         state: of the run.
-        exact_keys: a variant spelling of a key is another key.
     """
     names = SeenNames()
     names.content_counts = state.older_without_key
     spellings = None
-    if state.older_with_key and not exact_keys:
+    if state.older_with_key and not state.exact_keys:
         names.spellings = spellings = SeenNames()
     for _, key, digest, *_ in names_of(storage):
         names.add(digest)

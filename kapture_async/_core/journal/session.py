@@ -35,7 +35,7 @@ class Session(ReadJournal):
         """Write everything pending."""
         decisions = self._decisions
         if decisions.batch:
-            decisions.write()
+            self._written.write(decisions.batch)
             decisions.batch = type(decisions.batch)(decisions.batch.at)
 
     def _doubtful(self, states: tuple[State, ...]) -> list[str]:

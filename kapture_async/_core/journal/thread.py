@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from ..errors import JournalError
 from .decisions import Again, Decisions, Incoming
-from .records import Decision, Identity, State, later_of, same_again, trouble
+from .records import Decision, Identity, State, same_again, trouble
 from .reference import reference_of
 from .run_state import RunState, SeenNames, learn_names
 from .session import Session
@@ -95,6 +95,7 @@ class JournalThread:
 
     Attributes:
         batch: what the loop has collected and not handed over yet.
+        asked: it will be handed over at the end of this turn of the loop.
         broken: why nothing more can be written, once that is so.
         closing: no more rows are taken.
         stopping: no more results are taken either.
@@ -129,6 +130,7 @@ class JournalThread:
         self._open_storage, self._path = opened, path
         self._deliver, self._tell = deliver, tell
         self._again, self._exact_keys, self._to_push = again, exact_keys, to_push
+        self.asked = False
         self._pid = os.getpid()
         self._batches: SimpleQueue[Batch] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="kapture-journal", daemon=True)
@@ -142,6 +144,7 @@ class JournalThread:
 
     def hand_over(self) -> None:
         """Pass on what was collected."""
+        self.asked = False
         batch, self.batch = self.batch, Batch()
         batch.at = self.now()
         self._batches.put(batch)
@@ -176,28 +179,26 @@ class JournalThread:
             except Empty:
                 listening = not self._loop.is_closed()
             else:
-                listening = self._write(batch) and self._call_all(batch)
+                listening = self._write(batch)
+                if listening and (batch.calls or batch.paces):
+                    listening = self._call_all(batch)
             self._tick()
         self._finish()
 
     def _open(self) -> None:
         storage = self._open_storage()
         try:
-            state = RunState(storage)
+            state = RunState(storage, self._again, exact_keys=self._exact_keys)
             if self._to_push:
-                self.names = learn_names(storage, state, exact_keys=self._exact_keys)
+                self.names = learn_names(storage, state)
         except BaseException as error:
             storage.close()
             made = storage.explain(error)
             if made is not error:
                 raise made from error
             raise
-        self._again = later_of(storage.job.operation, self._again)
         storage.tell = self._tell
         self.storage, self.state, self.now = storage, state, storage.now
-
-    def _decisions(self, batch: WriteBatch) -> Decisions:
-        return Decisions(self.storage, self.state, batch, self._again, exact_keys=self._exact_keys)
 
     def _write(self, batch: Batch) -> bool:
         """Write a batch. Returns whether the loop is still there."""
@@ -246,9 +247,9 @@ class JournalThread:
         Returns:
             The answers for the new rows of the batch, then those for ``asked``.
         """
-        decisions = self._decisions(batch)
+        decisions = Decisions(self.storage, self.state, batch)
         decided = decisions.answer(asked) if asked else []
-        lost = decisions.write() if batch else set()
+        lost = self.storage.write(batch) if batch else ()
         decisions.apply(lost)
         rows, width, job_id = batch.rows, WriteBatch.ROW, self.storage.job.job_id
         answers: list[Answer] = [
@@ -299,7 +300,7 @@ class JournalThread:
         while True:
             try:
                 with self.storage.transaction():
-                    decisions = self._decisions(WriteBatch(self.now()))
+                    decisions = Decisions(self.storage, self.state, WriteBatch(self.now()))
                     session = Session(self.storage, decisions)
                     value = function(session)
                     session.flush()
@@ -307,7 +308,7 @@ class JournalThread:
                 continue
             except _RunOver as over:
                 raise same_again(over.problem) from None
-            decisions.apply(set())
+            decisions.apply(())
             return value
 
     def _break(self, error: BaseException) -> JournalError:

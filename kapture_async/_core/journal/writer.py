@@ -67,7 +67,6 @@ class Journal:
         self.on_notice: Callable[[str], None] = lambda words: None
         self._on_answers: OnAnswers | None = None
         self._on_ended: OnWritten | None = None
-        self._asked = False
         self._lingering: asyncio.TimerHandle | None = None
         self._thread: JournalThread
         self._keeps = True
@@ -261,8 +260,8 @@ class Journal:
         if payload:
             batch.size += len(payload)
             if batch.size > MOST_BYTES:
-                self._hand_over()
-        if not self._asked:
+                thread.hand_over()
+        if not thread.asked:
             self._ask()
         return new
 
@@ -286,12 +285,15 @@ class Journal:
 
     def accept(self, token: Any, row: int, attempt: int, ticket_id: str | None) -> None:
         """Record that an attempt was accepted; see :meth:`end`."""
-        if self._takes_results(token):
-            if ticket_id is not None and not ticket_id.isalnum():
-                ticket_id = writable(ticket_id)
-            self._thread.batch.accepted += (row, attempt, ticket_id, token)
-            if not self._asked and self._lingering is None:
-                self._linger()
+        thread = self._thread
+        if thread.broken is not None or thread.stopping or os.getpid() != self._pid:
+            self._refuse_result(token)
+            return
+        if ticket_id is not None and not ticket_id.isalnum():
+            ticket_id = writable(ticket_id)
+        thread.batch.accepted += (row, attempt, ticket_id, token)
+        if not thread.asked and self._lingering is None:
+            self._linger()
 
     def end(
         self,
@@ -317,12 +319,15 @@ class Journal:
             error: the error's class name.
             words: the service's message, secrets masked.
         """
-        if self._takes_results(token):
-            words = words and writable(words)
-            self._thread.batch.events += (
-                row, kind, attempt, None, phase, status, None, error, words, None, token
-            )  # fmt: skip
-            self._linger()
+        thread = self._thread
+        if thread.broken is not None or thread.stopping or os.getpid() != self._pid:
+            self._refuse_result(token)
+            return
+        words = words and writable(words)
+        thread.batch.events += (
+            row, kind, attempt, None, phase, status, None, error, words, None, token
+        )  # fmt: skip
+        self._linger()
 
     # --- anything else --------------------------------------------------------------------------
 
@@ -401,14 +406,11 @@ class Journal:
             return trouble(self.path, "it is closed", "Open it again.")
         return trouble(self.path, "it was opened before a fork", "Open it in this process.")
 
-    def _takes_results(self, token: Any) -> bool:
-        """Whether a result can be written. A row begun before closing may end while it closes."""
-        thread = self._thread
-        if thread.broken is None and not thread.stopping and os.getpid() == self._pid:
-            return True
+    def _refuse_result(self, token: Any) -> None:
+        """Tell the listener that a result cannot be written. While the journal closes it still
+        can, as long as rows begun before may end."""
         if token is not None and self._on_ended is not None:
             self._loop.call_soon(self._on_ended, [token], self._unusable())
-        return False
 
     def _put_call(self, function: Callable[[Session], T]) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
@@ -418,7 +420,7 @@ class Journal:
 
     def _linger(self) -> None:
         """Hand over soon."""
-        if not self._asked and self._lingering is None:
+        if not self._thread.asked and self._lingering is None:
             self._lingering = self._loop.call_later(_LINGER, self._ask)
 
     def _ask(self) -> None:
@@ -426,14 +428,10 @@ class Journal:
         if self._lingering is not None:
             self._lingering.cancel()
             self._lingering = None
-        if not self._asked:
+        if not self._thread.asked:
             # One turn later: whatever is added until then shares a commit.
-            self._asked = True
-            self._loop.call_soon(self._hand_over)
-
-    def _hand_over(self) -> None:
-        self._asked = False
-        self._thread.hand_over()
+            self._thread.asked = True
+            self._loop.call_soon(self._thread.hand_over)
 
     def _withdraw(self, decided: Decision) -> None:
         """Record that a row that may be sent will not be."""
@@ -443,7 +441,6 @@ class Journal:
 
     def _stop_after(self, barrier: asyncio.Future[None]) -> None:
         _ignore(barrier)
-        self._asked = False
         self._thread.stop()
 
     def _deliver(
