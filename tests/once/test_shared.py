@@ -20,7 +20,11 @@ from typing import Any
 import pytest
 
 import kapture_async
-from kapture_async import KaptureClient, Row
+from kapture_async import JournalError, KaptureClient, Row, Timeout
+from kapture_async._core.journal.address import Address
+from kapture_async._core.journal.postgres import lease
+from kapture_async._core.journal.postgres.connection import connect
+from kapture_async._core.journal.postgres.schema import composed
 from kapture_async._core.journal.records import State
 from kapture_async.events import PushNoticed, PushPaused, RowKnown
 from kapture_async.testing import Fault, FaultPlan, KaptureEmulator
@@ -29,8 +33,8 @@ from ..postgres import PostgresServer
 from ..weather import HASTY
 from .judge import each_once, judge, rows_in
 
-ROWS = int(os.environ.get("ONCE_ROWS", "600"))
-KILLS = int(os.environ.get("ONCE_KILLS", "4"))
+ROWS = int(os.environ.get("ONCE_ROWS", "300"))
+KILLS = int(os.environ.get("ONCE_KILLS", "3"))
 LIMITED = int(os.environ.get("ONCE_LIMITED", "12"))
 """Seconds at the limit of the service."""
 RESTARTS = int(os.environ.get("ONCE_RESTARTS", "1"))
@@ -131,9 +135,29 @@ def test_a_worker_that_slept_past_its_lease(start: Start, postgres: str) -> None
         wait_for(other)
         each_once(emulator.ledger, titles(count))
         sleeper.send_signal(signal.SIGCONT)
-        wait_for(sleeper)
+        wait_for(sleeper, 30)  # less than the patience with a service that is away
         each_once(emulator.ledger, titles(count))
         assert judge(postgres, emulator.ledger).accepted == count
+
+
+async def test_a_run_that_is_over_ends_while_the_service_is_away(
+    postgres: str, emulator: KaptureEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows wait for the service, not for the journal: nothing else would tell them."""
+    monkeypatch.setattr(lease, "RENEW", 0.1)
+    rows = [Row({"title": f"row {number}"}, f"k{number}") for number in range(30)]
+    address = Address.of(postgres)
+    async with KaptureClient(
+        base_url=emulator.url, token=emulator.token, timeout=Timeout(total=0.2)
+    ) as client:
+        async with client.tickets.push(rows, journal=postgres) as outcomes:
+            assert (await anext(outcomes)).name == "accepted"
+            emulator.faults = FaultPlan.rate(1.0, kinds=[Fault("silence_before")])
+            with pytest.raises(JournalError, match="the lease of this run is over"):
+                async for outcome in outcomes:
+                    if outcome.name == "unknown":  # others have seen its lease end
+                        with connect(address) as database:
+                            database.execute(composed(address, "UPDATE {s}.runs SET over = true"))
 
 
 async def test_a_row_that_another_run_sent_while_it_was_deferred(

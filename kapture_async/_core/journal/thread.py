@@ -100,6 +100,8 @@ class JournalThread:
         closing: no more rows are taken.
         stopping: no more results are taken either.
         opened, ended: done once the journal is open, and closed.
+        failed: done with the reason once nothing more may be begun: the run is over, or the
+            journal is broken.
         storage, state: there once it is open.
         names: which rows there are; ``None`` if that was not asked for.
     """
@@ -126,6 +128,8 @@ class JournalThread:
         self._loop = asyncio.get_running_loop()
         self.opened: asyncio.Future[None] = self._loop.create_future()
         self.ended: asyncio.Future[None] = self._loop.create_future()
+        self.failed: asyncio.Future[JournalError] = self._loop.create_future()
+        self._has_failed = False
         self.now = now
         self._open_storage, self._path = opened, path
         self._deliver, self._tell = deliver, tell
@@ -325,13 +329,17 @@ class JournalThread:
         return made
 
     def _tick(self) -> None:
+        problem = self.broken
         if self.storage.broken is None:
             try:
                 self.storage.tick(self.state.kinds)
-            except _RunOver:
-                pass  # the next row to be begun gets the error
+            except _RunOver as over:
+                problem = over.problem
             except BaseException as error:
-                self._break(error)
+                problem = self._break(error)
+        if problem is not None and not self._has_failed:
+            self._has_failed = True
+            self._post([(self.failed, problem, None)])
 
     def _post(
         self,

@@ -153,6 +153,12 @@ class Journal:
         return self._thread.broken
 
     @property
+    def failed(self) -> asyncio.Future[JournalError]:
+        """Done with the reason once nothing more may be begun: this run is over, or the journal is
+        broken. Rows that wait for the service, and not for the journal, learn it nowhere else."""
+        return self._thread.failed
+
+    @property
     def counts(self) -> Counts:
         """How many rows are in which state. Rows in flight count as unknown."""
         return Counts.of(self._thread.state.kinds)

@@ -127,6 +127,9 @@ class JournalBridge(Generic[R]):
         self._shared = journal.shared
         self._keys.probing = journal.has_older_keys and not self.settings.new_keys
         journal.on_notice = self.notice
+        journal.failed.add_done_callback(
+            lambda failed: self.stop_push(failed.result(), "the journal failed")
+        )
         journal.listen(self._answered, self._push._written)
 
     def notice(self, words: str) -> None:

@@ -568,7 +568,7 @@ class PostgresStorage(PostgresReader):
         Raises:
             _RunOver: this run is over.
         """
-        if self.broken is not None or self.lease.over or not self.lease.is_due:
+        if self.broken is not None or not (self.lease.over or self.lease.is_due):
             return
         if not self._renew(self._try):
             raise self._is_over()
