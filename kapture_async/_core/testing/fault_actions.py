@@ -105,9 +105,12 @@ def _twice(connection: Connection, fault: Fault, reply: EmulatorReply) -> None:
 def _answer_twice(connection: Connection, fault: Fault, reply: EmulatorReply) -> None:
     if fault.settings["later"]:
         connection.left_over = reply
-    else:
-        connection.write(connection.head(reply, len(reply.body), keep_alive=True) + reply.body)
-    connection.reply(reply)
+        connection.reply(reply)
+    else:  # in one piece: a second one might come too late to be told from an answer
+        keep_alive = connection.request.keep_alive
+        answer = connection.head(reply, len(reply.body), keep_alive=keep_alive) + reply.body
+        connection.write(answer + answer)
+        connection.finish(keep_alive=keep_alive)
 
 
 _BREAKING: Mapping[str, Callable[[Connection], None]] = {
