@@ -129,10 +129,7 @@ class Seen:
 
 # --- time -----------------------------------------------------------------------------------------
 
-_LEAP = 2.0
-_IDLE, _IDLE_IF_SILENT = 0.1, 0.03
-"""Seconds without a request: after three of them a call has waited for too long, which must not
-befall one whose answer is only late since the machine is busy."""
+_LEAP, _PAUSE, _ROUNDS = 2.0, 0.01, 3
 _loops: weakref.WeakSet[Any] = weakref.WeakSet()
 _ahead = 0.0
 
@@ -145,28 +142,26 @@ def leaping(put: Callable[[Any, str, Any], None] = setattr) -> None:
         _loops.add(loop)
         return time.monotonic() + _ahead
 
-    put(asyncio.BaseEventLoop, "time", now)
+    put(asyncio.SelectorEventLoop, "time", now)
     _clock.install(put)
 
 
 @contextmanager
-def impatient(emulator: Any, idle: float) -> Iterator[None]:
-    """While nothing arrives, time leaps."""
+def impatient(emulator: Any) -> Iterator[None]:
+    """While nobody has anything to do, time leaps."""
     over = threading.Event()
 
     def watch() -> None:
         global _ahead
-        last = -1
-        while not over.wait(idle):
+        rounds, last = 0, -1
+        while not over.wait(_PAUSE):
             requests = sum(emulator.requests.values())
-            if requests == last:
-                _ahead += _LEAP
-                for loop in [*_loops]:
-                    try:
-                        loop.call_soon_threadsafe(lambda: None)
-                    except RuntimeError:
-                        _loops.discard(loop)
+            rounds = rounds + 1 if requests == last and _all_idle() else 0
             last = requests
+            if rounds == _ROUNDS:
+                rounds = 0
+                _ahead += _LEAP
+                _all_idle()  # wakes them
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -177,8 +172,19 @@ def impatient(emulator: Any, idle: float) -> Iterator[None]:
         watcher.join()
 
 
-def _idle_under(fault: str) -> float:
-    return _IDLE_IF_SILENT if fault == "late" or fault.startswith("silence") else _IDLE
+def _all_idle() -> bool:
+    """Whether every loop that runs answers at once. On a busy machine they do not, and a call whose
+    answer is only late for that must not be taken for one that waits in vain."""
+    answers = []
+    for loop in [*_loops]:
+        answer = threading.Event()
+        try:
+            if loop.is_running():
+                loop.call_soon_threadsafe(answer.set)
+                answers.append(answer)
+        except RuntimeError:  # it was closed meanwhile
+            _loops.discard(loop)
+    return all(answer.wait(0.05) for answer in answers)
 
 
 # --- a cell ---------------------------------------------------------------------------------------
@@ -198,7 +204,7 @@ def run(row: Row, fault: str, way: tuple[str, str], database: str | None = None)
     with (
         tempfile.TemporaryDirectory(dir=_FAST) as folder,
         emulator.in_thread(),
-        nullcontext() if fault in _BUSY else impatient(emulator, _idle_under(fault)),
+        nullcontext() if fault in _BUSY else impatient(emulator),
         _client(service, emulator, client_kind, wire, fault) as do,
     ):
         os.environ["KAPTURE_ASYNC_STATE"] = str(Path(folder, "marks"))
