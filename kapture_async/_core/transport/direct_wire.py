@@ -1,10 +1,10 @@
-"""The direct wire: a request is written straight to a connection, and aiohttp reads the answer.
+"""The direct wire: a request is written straight to a connection, and the answer read from it.
 
 The head is made once for each operation, and leaves with the body in one write. So how far an
 attempt got is known from where it stands in the code: before the write nothing was sent, after it
 everything was. aiohttp opens the connections (names, addresses, TLS, proxies), and its parser
-reads what comes back; what is left out is its session, request and response objects, which cost
-several times what the rest does.
+reads all answers but the usual one (:mod:`.usual_answer`); what is left out is its session, request
+and response objects, which cost several times what the rest does.
 
 An attempt ends in an answer or in a :class:`Failure`, never in an aiohttp exception.
 """

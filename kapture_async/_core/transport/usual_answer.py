@@ -8,10 +8,11 @@ loopback]. What that look does not know for sure, aiohttp gets, byte for byte.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
 from multidict import CIMultiDict
+
+from ..lazy import lazy_pattern
 
 # Fields that say where an answer ends, how it is packed, or what becomes of the connection.
 _TELLING = (
@@ -21,7 +22,7 @@ _OTHERS = (
     rb"(?:(?!" + _TELLING + rb":)[A-Za-z0-9-]+:[ -~]*\r\n"
     rb"|(?i:connection): *(?i:keep-alive) *\r\n){0,99}"
 )
-_USUAL = re.compile(
+_USUAL = lazy_pattern(
     rb"HTTP/1\.1 (20[0-3]) [ -~]*\r\n"
     rb"(" + _OTHERS + rb"(?i:content-length): *([0-9]{1,9}) *\r\n" + _OTHERS + rb")\r\n"
 )
