@@ -13,7 +13,6 @@ from __future__ import annotations
 import importlib
 import os
 import re
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
@@ -21,10 +20,10 @@ from attrs import field, frozen
 
 from ..errors import JournalError
 from ..secret import Secret
-from .records import Job, trouble
+from .records import trouble
 
 if TYPE_CHECKING:
-    from .storage import ReadStorage, Storage
+    from .storage import OpenOptions, ReadStorage, Storage
 
 SCHEMES = ("postgresql://", "postgres://")
 SCHEMA = "kapture_journal"
@@ -176,35 +175,28 @@ def stem_of(where: str) -> str:
 # --- opening what is there
 
 
-def open_storage(
-    where: str | os.PathLike[str],
-    *,
-    job: Job | None,
-    create: bool,
-    now: Callable[[], float],
-    restored: bool = False,
-) -> Storage:
+def open_storage(where: str | os.PathLike[str], options: OpenOptions) -> Storage:
     """Open a journal for writing, in a run of its own, or create it.
 
     Args:
         where: its file, or its address.
-        job: what it must be for; ``None`` for whatever it is. Payloads are kept only if both want
-            it.
-        create: create it if it does not exist; needs ``job``.
-        now: the clock of this machine. A storage shared by several machines uses its own.
-        restored: the caller knows that it is an older copy.
+        options: how.
 
     Raises:
         JournalError: see its message; nothing was changed.
     """
     if is_address(where):
         storage: Storage = _postgres().PostgresStorage.open(
-            where, job=job, create=create, now=now, restored=restored
+            where,
+            job=options.job,
+            create=options.create,
+            now=options.now,
+            restored=options.restored,
         )
         return storage
     from .sqlite.storage import SQLiteStorage
 
-    return SQLiteStorage.open(where, job=job, create=create, now=now, restored=restored)
+    return SQLiteStorage.open(where, options)
 
 
 def open_reader(where: str | os.PathLike[str], *, restored: bool = False) -> ReadStorage:

@@ -13,7 +13,7 @@ from decimal import Decimal
 from math import inf
 
 from .records import STATE_AFTER, later_of
-from .storage import Storage, names_of
+from .storage import OpenOptions, Storage, names_of
 
 _UNSEEN = str.maketrans(
     {
@@ -123,13 +123,12 @@ class RunState:
 
     Args:
         storage: the journal.
-        again: class names of refusals after which the same content may be sent again.
-        exact_keys: treat a variant spelling of a key as a different key.
+        options: how it was opened.
     """
 
-    def __init__(self, storage: Storage, again: frozenset[str], *, exact_keys: bool) -> None:
-        self.again = later_of(storage.job.operation, again)
-        self.exact_keys = exact_keys
+    def __init__(self, storage: Storage, options: OpenOptions) -> None:
+        self.again = later_of(storage.job.operation, options.again)
+        self.exact_keys = options.exact_keys
         found = storage.summary()
         self.kinds: dict[str, int] = dict.fromkeys(STATE_AFTER, 0)
         """Rows by the kind of their last event; plain text, as an enum is slow to hash."""

@@ -6,16 +6,41 @@ protocol knows a file, a lock, a connection or SQL.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from ..errors import JournalError
 from .marks import Mark
-from .records import Contradiction, Job, Owner, PastLookup, Run, trouble
+from .records import LATER, Contradiction, Job, Owner, PastLookup, Run, trouble
 from .reference import DIGEST
+
+
+@frozen(kw_only=True)
+class OpenOptions:
+    """How a journal is opened for a run.
+
+    Attributes:
+        job: what it must be for; ``None`` for whatever it is. Payloads are kept only if both want
+            it.
+        create: create it if it does not exist; needs ``job``.
+        again: class names of refusals after which the same content may be sent again.
+        now: the clock of this machine. A storage shared by several machines uses its own.
+        to_push: load the keys and contents of all rows, so that new ones need no lookup.
+        restored: the caller knows that it is an older copy.
+        exact_keys: treat a variant spelling of a key as a different key.
+    """
+
+    job: Job | None = None
+    create: bool = True
+    again: frozenset[str] = LATER
+    now: Callable[[], float] = time.time
+    to_push: bool = False
+    restored: bool = False
+    exact_keys: bool = False
 
 
 class KnownRow(NamedTuple):

@@ -18,12 +18,13 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from ..errors import JournalError
+from .address import open_storage
 from .decisions import Again, Decisions, Incoming
 from .records import Decision, Identity, State, same_again, trouble
 from .reference import reference_of
 from .run_state import RunState, SeenNames, learn_names
 from .session import Session
-from .storage import PaceChange, Storage, WriteBatch, _Interrupted, _RunOver
+from .storage import OpenOptions, PaceChange, Storage, WriteBatch, _Interrupted, _RunOver
 
 T = TypeVar("T")
 
@@ -83,15 +84,12 @@ class JournalThread:
     """Opens a journal, writes what is handed over, and closes it.
 
     Args:
-        opened: opens the storage.
-        path: where the journal is, for messages.
-        now: the clock, until the storage has one.
+        where: its file, or its address.
+        path: the same, for messages.
+        options: how it is opened.
         deliver: called in the loop with futures that are done; with tokens of rows and their
             answers; and with tokens of results, and what went wrong for all of them.
         tell: called in the thread with a message for the user.
-        again: class names of refusals after which the same content may be sent again.
-        exact_keys: a variant spelling of a key is another key.
-        to_push: learn which rows there are.
 
     Attributes:
         batch: what the loop has collected and not handed over yet.
@@ -111,15 +109,11 @@ class JournalThread:
 
     def __init__(
         self,
-        opened: Callable[[], Storage],
+        where: str | os.PathLike[str],
         path: str,
-        now: Callable[[], float],
+        options: OpenOptions,
         deliver: Callable[..., None],
         tell: Callable[[str], None],
-        *,
-        again: frozenset[str],
-        exact_keys: bool,
-        to_push: bool,
     ) -> None:
         self.batch = Batch()
         self.broken: JournalError | None = None
@@ -130,10 +124,9 @@ class JournalThread:
         self.ended: asyncio.Future[None] = self._loop.create_future()
         self.failed: asyncio.Future[JournalError] = self._loop.create_future()
         self._has_failed = False
-        self.now = now
-        self._open_storage, self._path = opened, path
+        self.now = options.now
+        self._where, self._path, self._options = where, path, options
         self._deliver, self._tell = deliver, tell
-        self._again, self._exact_keys, self._to_push = again, exact_keys, to_push
         self.asked = False
         self._pid = os.getpid()
         self._batches: SimpleQueue[Batch] = SimpleQueue()
@@ -190,10 +183,10 @@ class JournalThread:
         self._finish()
 
     def _open(self) -> None:
-        storage = self._open_storage()
+        storage = open_storage(self._where, self._options)
         try:
-            state = RunState(storage, self._again, exact_keys=self._exact_keys)
-            if self._to_push:
+            state = RunState(storage, self._options)
+            if self._options.to_push:
                 self.names = learn_names(storage, state)
         except BaseException as error:
             storage.close()

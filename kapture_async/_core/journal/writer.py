@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from ..errors import JournalError
-from .address import is_address, name_of, open_storage
+from .address import is_address, name_of
 from .decisions import Again, Incoming
 from .pending import writable
 from .records import (
@@ -32,7 +32,7 @@ from .records import (
 )
 from .reference import traits_of
 from .session import Session
-from .storage import Storage
+from .storage import OpenOptions
 from .thread import MOST_BYTES, Answer, Done, JournalThread, Waiter
 
 T = TypeVar("T")
@@ -103,19 +103,18 @@ class Journal:
         name = name_of(path)
         where = path if is_address(path) else name
 
-        def opened() -> Storage:
-            return open_storage(where, job=job, create=create, now=now, restored=restored)
-
+        options = OpenOptions(
+            job=job,
+            create=create,
+            again=again,
+            now=now,
+            to_push=to_push,
+            restored=restored,
+            exact_keys=exact_keys,
+        )
         journal = cls(name)
         journal._thread = thread = JournalThread(
-            opened,
-            name,
-            now,
-            journal._deliver,
-            journal._tell_person,
-            again=again,
-            exact_keys=exact_keys,
-            to_push=to_push,
+            where, name, options, journal._deliver, journal._tell_person
         )
         thread.start()
         try:

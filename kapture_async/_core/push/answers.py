@@ -83,7 +83,7 @@ class AnswerRule:
 
 
 @frozen
-class Contradiction:
+class AnswerConflict:
     """An answer that cannot be the one of its row.
 
     Attributes:
@@ -186,7 +186,7 @@ class Answers:
         if self._by_id and texts[0]:
             self._ids.claim(texts[0], row.number)
 
-    def check(self, row: InFlightRow[Any]) -> Contradiction | None:
+    def check(self, row: InFlightRow[Any]) -> AnswerConflict | None:
         """An answer says "success"; does anything speak against its being this row's?"""
         result = row.result
         answered, strange = self._answered_of(result), False
@@ -220,13 +220,13 @@ class Answers:
                 "the answer says success and carries the content of another row "
                 f"({_name_of(other)}), not of this one"
             )
-            return Contradiction(
+            return AnswerConflict(
                 self._error(f"{words}; it gives the id {given}" if given else words)
             )
         row.given = given or ""
         return None
 
-    def contradicted(self, row: InFlightRow[Any], found: Contradiction) -> None:
+    def contradicted(self, row: InFlightRow[Any], found: AnswerConflict) -> None:
         """Take back what a row was accepted for, and doubt the other row, if there is one.
 
         One answer of another row may be an accident; after two, nothing that the service says can
@@ -256,7 +256,7 @@ class Answers:
 
     def _same_id(
         self, row: InFlightRow[Any], given: str, earlier: int, answered: Texts
-    ) -> Contradiction | None:
+    ) -> AnswerConflict | None:
         before = next((one for one in reversed(self._recent) if one.number == earlier), None)
         same = self._rule.same
         if same is not None and (before is None or same(before.sent, row.sent)):
@@ -266,8 +266,8 @@ class Answers:
         words = f"the answer says success and gives the id {given}, which another row has ({name})"
         if before is not None and explains_better(before.sent, row.sent, answered):
             # It is that row's own answer, given twice: nothing speaks against that row.
-            return Contradiction(self._error(f"{words}; it carries the content of that row"))
-        return Contradiction(
+            return AnswerConflict(self._error(f"{words}; it carries the content of that row"))
+        return AnswerConflict(
             self._error(f"{words}: both are in doubt until they are looked up"),
             earlier,
             None if before is None else before.index,

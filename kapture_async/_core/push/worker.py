@@ -28,7 +28,7 @@ from ..errors import (
 from ..phase import Phase
 from ..transport.call_state import may_send
 from ..transport.retry import Ending, RetryIn, RetryPolicy, decide
-from .answers import Contradiction
+from .answers import AnswerConflict
 from .events import PushPaused
 from .rows import InFlightRow, Slowed
 from .stop_rules import Stop
@@ -167,7 +167,7 @@ class Worker(Generic[R]):
                         if isinstance(error, AnswerMismatchError):
                             push._drop_connections()
                             if answers is not None:
-                                answers.contradicted(row, Contradiction(error))
+                                answers.contradicted(row, AnswerConflict(error))
                     else:
                         if answers is not None:
                             found = answers.check(row)

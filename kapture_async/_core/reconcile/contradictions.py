@@ -1,7 +1,7 @@
-"""What lookups have shown, compared with every row of the journal: what an outcome denies.
+"""Compares what lookups found with every row of the journal, and finds contradictions.
 
-A reference is a hash, so it cannot be turned back into its row. Whatever a lookup shows is
-therefore kept (see :mod:`.seen_tickets`), and the rows of the journal pass it once, each with its
+A reference is a hash, so it cannot be turned back into its row. So everything a lookup returns is
+kept (see :mod:`.seen_tickets`), and each row of the journal is compared with it once, by its
 reference.
 """
 
@@ -20,15 +20,14 @@ from .lookup import AskAboutRows, AskedRow, AskRows, RowAnswer
 from .seen_tickets import SeenTickets
 
 BATCH = 2000
-"""Tickets that are stored, and rows that are compared, at a time: some 20 ms of the journal's
-thread."""
+"""Tickets stored, and rows compared, at a time: about 20 ms of the journal's thread."""
 
 
 class LookupRecorder:
-    """Records every ticket that lookups show, whatever they look for. Close it.
+    """Records every ticket that lookups return, whatever they look for. Close it after use.
 
     Args:
-        journal: open for writing; its thread stores what is seen.
+        journal: open for writing; its thread stores the tickets.
         content: see :class:`SeenTickets`.
     """
 
@@ -36,11 +35,11 @@ class LookupRecorder:
         self._journal = journal
         self.seen = SeenTickets(content=content)
         self.tickets = 0
-        """How many tickets were seen in lists, each as often as it was listed."""
+        """How many tickets were listed, counting repeats."""
         self._waiting: list[ListedTicket] = []
 
     def close(self) -> None:
-        """Delete what was seen."""
+        """Delete the recorded tickets."""
         self.seen.close()
 
     def __enter__(self) -> Self:
@@ -55,7 +54,7 @@ class LookupRecorder:
         self.close()
 
     def record(self, look: ListTickets | AskRows) -> ListTickets | AskRows:
-        """The same way to look rows up, recorded."""
+        """The same lookup method, recorded."""
         if isinstance(look, AskRows):
             return AskRows(self.record_answers(look.ask))
         return self.record_lists(look)

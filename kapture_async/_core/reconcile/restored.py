@@ -1,14 +1,14 @@
-"""An older copy of a journal: what it would send is looked up in the helpdesk first.
+"""An older copy of a journal: rows are looked up in the helpdesk before they are sent.
 
-It does not know what was sent after it was made. But the reference of a row depends on the journal
-and on the row alone, so it is equal in every copy, also for rows that this copy has never seen. A
-row that is found is accepted; one that is proven absent, by the rules of :mod:`.reconcile`, is
-sent; any other is in doubt.
+The copy does not know what was sent later. But the reference of a row depends only on the journal
+and the row, so it is the same in every copy, even for rows that this copy has never seen. A row
+that is found is accepted; one proven absent, by the rules of :mod:`.reconcile`, is sent; any other
+is in doubt.
 
-A copy may ask for thousands of rows that were never sent. Each ticket that nothing explains would
-leave all of them in doubt, if there were not the customer: agents who write another text leave a
-ticket with whom it is of. Where the rows that were found show that tickets keep the e-mail address
-of their rows, a ticket of another address is not the row's.
+A copy may look up thousands of rows that were never sent. A single unexplained ticket would leave
+all of them in doubt, were it not for the customer: agents who rewrite a text do not change whose
+ticket it is. If the rows found show that tickets keep the e-mail address of their rows, a ticket
+with another address is not the row's.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ _NO: tuple[str, tuple[str, ...]] = ("", ())
 
 
 class RestoredSearch:
-    """Looks rows up before they are sent. The lists are read once, whole, before the first row.
+    """Looks rows up before they are sent. The lists are read once, before the first row.
 
-    Where the newer copy was closed without a doubt, its mark says how many rows it had sent. Once
-    as many are found, all others are absent, whatever the lists prove.
+    If the newer copy was closed without doubts, its mark records how many rows it had sent. Once
+    that many are found, all others are absent, whatever the lists prove.
 
     Args:
         journal: the older copy, open.
@@ -85,15 +85,15 @@ class RestoredSearch:
         self._beginnings: dict[int, tuple[str, str]] = {}
         self._addresses: dict[int, frozenset[str]] = {}
         self._addresses_of: dict[str, frozenset[str]] = {}
-        """Of the tickets that concern the rows looked for."""
+        """Those of the tickets that concern the rows in question."""
         self._kept = self._lost = 0
-        """Rows that were found with their address, and without it."""
+        """Rows found with their address, and without it."""
 
     async def begin(self) -> None:
         """Read the lists.
 
         Raises:
-            HelpdeskError: the helpdesk could not be asked.
+            HelpdeskError: the helpdesk could not be queried.
         """
         self._made = await self._journal.call(lambda session: session.made())
         noted = await self._journal.call(lambda session: session.longest_call(0.0))
@@ -107,7 +107,7 @@ class RestoredSearch:
         self._lists = way
 
     async def end(self) -> None:
-        """Record what the lists showed of rows that the copy has but this run did not look up.
+        """Record what the lists show about rows that the copy has but this run did not look up.
 
         Raises:
             JournalError: it could not be written.
@@ -116,10 +116,10 @@ class RestoredSearch:
             await self._recorder.compare(self._until)
 
     async def look_up(self, wanted: Sequence[PendingRow]) -> list[LookupVerdict | None]:
-        """What was found of rows; ``None`` for one that is proven not to be there.
+        """The results for rows; ``None`` for one that is proven absent.
 
         Raises:
-            HelpdeskError: the helpdesk could not be asked.
+            HelpdeskError: the helpdesk could not be queried.
         """
         doubts = [self._doubt(-1 - number, one) for number, one in enumerate(wanted)]
         if not doubts:

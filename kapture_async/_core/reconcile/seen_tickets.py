@@ -50,13 +50,13 @@ _ROWS = f"SELECT {_COLUMNS}, result, why FROM rows WHERE row > ? ORDER BY row LI
 _MARKED = "SELECT reference, ticket_id, created_at, made_by, addresses FROM seen WHERE reference"
 _BARE = "SELECT ticket_id, created_at, made_by, title, text, clues FROM bare WHERE"
 _NAMED = 20
-"""Tickets like one that are named."""
+"""How many similar tickets are named."""
 _VALUES = 500
-"""Values in one statement: below what old SQLites allow."""
+"""Values in one statement: within the limit of old versions of SQLite."""
 
 
 class SeenTickets:
-    """The tickets that lookups have shown, and the rows of the journal that they belong to.
+    """The tickets that lookups returned, and the rows of the journal they belong to.
 
     Use from one thread at a time. It may be closed from another one: a task that waits for the
     journal's thread may be cancelled.
@@ -76,7 +76,7 @@ class SeenTickets:
         self._found = 0
 
     def close(self) -> None:
-        """Delete all of it. May be called again."""
+        """Delete everything. May be called again."""
         with self._lock:
             self._connection.close()
 
@@ -87,7 +87,7 @@ class SeenTickets:
     # --- what is seen ----------------------------------------------------------------------------
 
     def add(self, tickets: Sequence[ListedTicket]) -> None:
-        """Keep tickets of a list. One that is listed again counts once."""
+        """Store tickets of a list. One listed twice counts once."""
         content = self._content
         self._many(
             "INSERT INTO seen VALUES (?, ?, 1, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -116,7 +116,7 @@ class SeenTickets:
         )
 
     def add_references(self, seen: Iterable[tuple[str, str | None]]) -> None:
-        """Keep references, each with the ticket that carries it, as often as it carries it."""
+        """Store references, each with its ticket, once for each occurrence."""
         times = Counter((reference, ticket_id or "") for reference, ticket_id in seen)
         self._many(
             "INSERT INTO seen (reference, ticket_id, times) VALUES (?, ?, ?) "
@@ -125,7 +125,7 @@ class SeenTickets:
         )
 
     def add_merged(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Tickets that were merged, each with the ticket that it was merged into."""
+        """Store tickets that were merged, each with the ticket it was merged into."""
         self._many("INSERT OR REPLACE INTO merged VALUES (?, ?)", pairs)
 
     def of(
@@ -157,7 +157,7 @@ class SeenTickets:
         return found
 
     def note_found(self, references: Iterable[str]) -> int:
-        """Rows were found. Returns how many were in all, each counted once."""
+        """Note rows that were found. Returns the total, each counted once."""
         before = self._connection.total_changes
         self._many("INSERT OR IGNORE INTO found VALUES (?)", ((one,) for one in references))
         self._found += self._connection.total_changes - before
@@ -166,15 +166,15 @@ class SeenTickets:
     # --- the rows of the journal -----------------------------------------------------------------
 
     def add_rows(self, rows: Sequence[Compared], *, every: bool = False) -> None:
-        """Keep those rows whose references were seen; or all of them."""
+        """Store the rows whose references were seen; or all of them."""
         if not every:
             found = self._tickets_of([one.reference for one in rows])
             rows = [one for one in rows if one.reference in found]
         self._many("INSERT OR REPLACE INTO rows VALUES (?,?,?,?,?,?,?,?,?,?,NULL,NULL)", rows)
 
     def rows(self) -> Iterator[tuple[Compared, dict[str, int], str | None, str | None]]:
-        """The rows that are kept, in order: each with the tickets that carry its reference and
-        how often, its result, and why."""
+        """The stored rows, in order: each with the tickets that carry its reference and how often,
+        its result, and the reason."""
         after = -1
         while some := self._all(_ROWS, [after, _VALUES]):
             after = some[-1][0]
@@ -184,7 +184,7 @@ class SeenTickets:
                 yield one, tickets.get(one.reference, {}), result, why
 
     def note(self, results: Iterable[tuple[str, str | None, int]]) -> None:
-        """Results of rows: result, why, row."""
+        """Store results of rows: result, reason, row."""
         self._many("UPDATE rows SET result = ?, why = ? WHERE row = ?", results)
 
     # --- single tickets --------------------------------------------------------------------------
@@ -215,7 +215,7 @@ class SeenTickets:
         return bool(found)
 
     def alike(self, own: str) -> list[str]:
-        """What :meth:`find_alike` has found."""
+        """What :meth:`find_alike` found."""
         return [one for (one,) in self._all("SELECT ticket_id FROM alike WHERE own = ?", [own])]
 
     def references_on(self, ticket_id: str) -> list[str]:
@@ -234,7 +234,7 @@ class SeenTickets:
         )
 
     def merged_into(self, ticket_ids: Iterable[str]) -> dict[str, str]:
-        """Of some tickets those that were merged, each with the ticket it was merged into."""
+        """Those of some tickets that were merged, each with the ticket it was merged into."""
         question = "SELECT ticket_id, target FROM merged WHERE ticket_id = ?"
         return dict(pair for one in ticket_ids for pair in self._all(question, [one]))
 
@@ -312,7 +312,7 @@ _NO = None, None
 
 
 def made_by(ticket: ListedTicket) -> str:
-    """Who made a ticket, as text."""
+    """Who created a ticket, as text."""
     return repr(ticket.made_by)
 
 

@@ -1,8 +1,8 @@
 """Check every row of a journal against the helpdesk, not only the doubts.
 
-One look: the lists of the days on which anything was sent, or each row by itself where nothing
-lists them. Nothing is sent. What the look shows is written down: doubts that it finds once are
-present, and what contradicts an outcome is a finding.
+One lookup: the lists of the days on which anything was sent, or each row by itself where no list
+shows it. Nothing is sent. The results are recorded: doubts found exactly once are present, and
+contradictions to an outcome are listed.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ from .results import (
 )
 
 _ASKED = 500
-"""Rows that are looked up before their results are stored."""
+"""How many rows are looked up before their results are stored."""
 _OF_A_KIND = 3
-"""Rows of each day and each kind of content by which lists are judged."""
+"""How many rows of each day and kind of content show whether a list is complete."""
 
 NOWHERE = "this push sent no references, so there is nothing to look for"
 NO_COMMENT = "it was sent without a comment, so it carries no reference"
@@ -81,13 +81,12 @@ async def verify(
     on_event: VerifyObserver | None = None,
     now: Callable[[], float] = time.time,
 ) -> Verification:
-    """Check every row of a journal with one lookup, and record what it shows.
+    """Check every row of a journal with one lookup, and record the results.
 
     Args:
         journal: open for writing, so that no push can run meanwhile.
-        way: gives the tickets of a time, or asks about single rows.
-        settle: seconds that the service is given until what was sent has to be visible; ``None``
-            for the default.
+        way: lists the tickets of a period, or asks about single rows.
+        settle: seconds after which everything sent must be visible; ``None`` for the default.
         longest: the most seconds a call of this client may take.
         day_of: see :class:`.lookup.ListLookup`; ``None`` where the lists are not by day.
         on_event: called with the progress.
@@ -129,9 +128,9 @@ class _Verifier:
     """One verification.
 
     Args:
-        journal: of which.
-        recorder: records what is seen.
-        settle: seconds until what was sent has to be visible.
+        journal: the journal to verify.
+        recorder: records the tickets found.
+        settle: seconds after which everything sent must be visible.
         day_of, tell, now: as for :func:`verify`.
     """
 
@@ -176,7 +175,7 @@ class _Verifier:
         self._tell(Checked(tickets, 0))
 
     async def _times(self) -> list[tuple[float, float]]:
-        """From when to when lists are read: where days are listed, not those between two pushes."""
+        """The periods to read lists for: where tickets are listed by day, only days of pushes."""
         hours = await self._journal.call(lambda session: session.sent_hours())
         if not hours:
             return []
@@ -193,7 +192,7 @@ class _Verifier:
     # --- row by row ------------------------------------------------------------------------------
 
     async def ask(self, look: AskRows) -> None:
-        """Ask about each row that was ever sent, some at a time."""
+        """Ask about each row that was ever sent, in groups."""
         by_comment = self._journal.job.place == "comment"
         seen = self._recorder.seen
         some: list[Compared] = []
@@ -233,10 +232,10 @@ class _Verifier:
         self._asked += len(some)
         self._tell(Checked(0, self._asked))
 
-    # --- what it all says ------------------------------------------------------------------------
+    # --- the results ------------------------------------------------------------------------
 
     async def check(self, began: float, *, row_by_row: bool) -> Verification:
-        """Say of each row what was found, and write down what has to be."""
+        """Determine the result of each row, and record what is new."""
         self._at = self._now()
         job, recorder = self._journal.job, self._recorder
         found = Verification(
@@ -278,7 +277,7 @@ class _Verifier:
         session.note_lookup(self._at, found.evidence())
 
     def _find_unexplained(self, session: Session, found: Verification) -> None:
-        """Count the tickets that no row explains, where the lists tell who made them."""
+        """Count the tickets that no row explains, where the lists show who created them."""
         evidence = self._evidence
         if evidence is None or not evidence.shown:
             return
@@ -361,8 +360,8 @@ class _Verifier:
         return Contradiction(kind, one.key, one.line, one.reference, ids, self._at)
 
     def _may_be_twice(self, one: Compared) -> bool:
-        """Whether a ticket that nothing explains may be the row, too. Only for one whose own
-        ticket has lost its reference: the other would have lost it in the same way."""
+        """Whether an unexplained ticket may also be the row. Only for a row whose own ticket lost
+        its reference: the other would have lost it in the same way."""
         evidence = self._evidence
         assert evidence is not None
         assert one.own is not None
@@ -373,7 +372,7 @@ class _Verifier:
         return self._recorder.seen.find_alike(one.own, first, last)
 
     def _gap(self, one: Compared) -> str | None:
-        """Why it is not missing, although no list has shown it; ``None`` if it is."""
+        """Why it is not missing, although no list showed it; ``None`` if it is missing."""
         assert self._evidence is not None
         own = one.own if one.state is State.ACCEPTED else None
         gap = self._evidence.gap(_as_doubt(one), self._at - self._settle, ticket_id=own)
@@ -381,8 +380,8 @@ class _Verifier:
 
 
 def _answer(answer: RowAnswer | None, *, shows: bool, marked: bool) -> tuple[str, str | None]:
-    """What asking about a row says of it, if its reference is not among what was seen: a result,
-    as far as it is known by now, and why."""
+    """The result of asking about a row, for one whose reference was not seen, as far as it is known
+    by now; and the reason."""
     if not marked and not (answer is not None and answer.proven and answer.ticket_ids):
         return "unchecked", NO_COMMENT
     if answer is None:
@@ -401,8 +400,8 @@ def _answer(answer: RowAnswer | None, *, shows: bool, marked: bool) -> tuple[str
 async def confirmed_rows(
     journal: Journal, day_of: Callable[[float], object]
 ) -> dict[str, ConfirmedRow]:
-    """Accepted rows whose references have to come back: spread evenly, some of each day and each
-    kind of content, and those that were sent last."""
+    """Accepted rows whose references must be found: evenly spread, some of each day and kind of
+    content, and those sent last."""
     sample = Sample[tuple[str, ConfirmedRow]](SPREAD, _OF_A_KIND)
     after = 0
     while rows := await journal.call(partial(_compared, after=after)):
@@ -421,7 +420,7 @@ def _compared(session: Session, after: int) -> list[Compared]:
 
 
 def _as_doubt(one: Compared) -> Doubt:
-    """The row, as lists are judged for rows in doubt."""
+    """The row as a doubt, to judge lists by."""
     assert one.first_intent_at is not None
     assert one.sent_at is not None
     return Doubt(

@@ -22,7 +22,7 @@ from ...filelock import FileLock, owner_of
 from .. import marks
 from ..marks import EVERY, FIRST, SMALLEST, MarkWriter, sketch_of
 from ..records import Job, Owner, same_again, trouble
-from ..storage import EncodedBatch, JournalSummary, PaceChange, WriteBatch, agreed
+from ..storage import EncodedBatch, JournalSummary, OpenOptions, PaceChange, WriteBatch, agreed
 from .errors import DAMAGED, damage_of, path_text, trouble_of
 from .integrity import take_seal
 from .reader import SQLiteReader, as_json
@@ -67,43 +67,32 @@ class SQLiteStorage(SQLiteReader):
         self._marks = MarkWriter(job, path, self._nonce, self._sketch)
 
     @classmethod
-    def open(
-        cls,
-        path: str | os.PathLike[str],
-        *,
-        job: Job | None,
-        create: bool,
-        now: Callable[[], float],
-        restored: bool = False,
-    ) -> Self:
+    def open(cls, path: str | os.PathLike[str], options: OpenOptions) -> Self:
         """Open a journal, exclusively.
 
         Rows whose attempt has no result become unknown: their process died.
 
         Args:
             path: its file.
-            job: what it must be for; ``None`` for whatever it is. Payloads are kept only if both
-                want it.
-            create: create it if it does not exist; needs ``job``.
-            now: the wall clock.
-            restored: the caller knows that it is an older copy.
+            options: how.
 
         Raises:
             JournalError: see its message; nothing was changed.
         """
-        text, at = path_text(path), now()
+        job, restored = options.job, options.restored
+        text, at = path_text(path), options.now()
         lock = _locked(text, at)
         storage: Self | None = None
         try:
-            if create and job is not None and not os.path.lexists(text):
+            if options.create and job is not None and not os.path.lexists(text):
                 make(text, job, at)
             reader, stored, seen = examine(text, restored=restored)
             disconnect(reader, text)
             _check_links(text, seen)
-            stored = agreed(text, stored, job, create=create)
+            stored = agreed(text, stored, job, create=options.create)
             _check_other_copy(stored, text)
             take_seal(text)
-            storage = cls(text, connect(text, "mode=rw"), stored, lock, seen, now)
+            storage = cls(text, connect(text, "mode=rw"), stored, lock, seen, options.now)
             storage._begin_run(at, restored=restored)
         except BaseException as error:
             if storage is not None:
