@@ -210,7 +210,7 @@ class JournalThread:
         ended = batch.accepted[WriteBatch.ACCEPTED - 1 :: WriteBatch.ACCEPTED]
         others = batch.events[WriteBatch.EVENT - 1 :: WriteBatch.EVENT]
         ended += [token for token in others if token is not None]
-        answers: list[Answer]
+        answers: Sequence[Answer]
         problem: JournalError | None = None
         try:
             if self.storage.broken is not None:
