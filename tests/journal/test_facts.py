@@ -18,6 +18,7 @@ from kapture_async._core.journal.records import (
     State,
     action_for,
     check_identity,
+    later_of,
 )
 
 SAME, MENDED = True, False
@@ -51,6 +52,21 @@ def test_a_refusal_that_says_nothing_of_the_row(state: State, error: str) -> Non
     expected = "send" if state is State.REJECTED else RULE[state, SAME]
     assert action_for(state, same=True, error=error) == expected
     assert action_for(state, same=True, error=error, again=frozenset()) == RULE[state, SAME]
+
+
+@pytest.mark.parametrize("error", sorted(error for error in LATER if " " in error))
+def test_a_refusal_that_counts_with_its_status_alone(error: str) -> None:
+    name, status = error.split()
+
+    def action(seen: int | None, again: frozenset[str] = LATER) -> str:
+        return action_for(State.REJECTED, same=True, error=name, status=seen, again=again)
+
+    assert action(int(status)) == "send"
+    assert action(None) == action(400) == "rejected"
+    # For an update, a 404 means that there is no such ticket.
+    updated = action(int(status), later_of("tickets.update"))
+    assert updated == ("rejected" if status == "404" else "send")
+    assert later_of("tickets.add") == LATER
 
 
 def test_the_rule_knows_all_states() -> None:

@@ -163,6 +163,22 @@ async def test_a_tenants_own_marks() -> None:
         await add(made, says_success="ok", says_failed="ok")
 
 
+async def test_a_tenants_own_function_is_asked_for_words_and_status() -> None:
+    made = {"ticket_id": "7", "status": "done", "message": "made it"}
+    asked: list[tuple[str, str]] = []
+
+    def knows(words: str, status: str) -> bool:
+        asked.append((words, status))
+        return (words, status) == ("made it", "done")
+
+    assert await add(made, says_success=knows) == "7"
+    with pytest.raises(RejectedError, match="made it"):
+        await add({"status": "done", "message": "made it"}, says_failed=knows)
+    with pytest.raises(UnreadableReplyError):
+        await add({"ticket_id": "7", "status": "done"}, says_success=knows, says_failed=knows)
+    assert set(asked) == {("made it", "done"), ("", "done")}
+
+
 async def test_a_function_that_fails_is_a_doubt_and_no_crash() -> None:
     def fails(words: str, status: str) -> bool:
         raise KeyError(words)

@@ -73,6 +73,7 @@ def test_a_wait_longer_than_the_time_left_is_not_slept() -> None:
     ending = Ending(phase=Phase.RECEIVING, status=429, retry_after=60.0)
     assert verdict("write", ending, left=61.0) == RetryIn(60.0)
     assert isinstance(verdict("write", ending, left=59.0), GiveUp)
+    assert isinstance(verdict("write", ending, left=60.0), GiveUp)  # nothing is left for the call
 
 
 def test_the_server_names_the_wait_and_zero_does_not_mean_a_hot_loop() -> None:
@@ -82,7 +83,8 @@ def test_the_server_names_the_wait_and_zero_does_not_mean_a_hot_loop() -> None:
 
 def test_backoff_doubles_and_is_capped_and_spread() -> None:
     assert [POLICY.backoff(n, 0.0) for n in (1, 2, 3, 4, 5, 900)] == [0.5, 1, 2, 4, 4, 4]
-    assert POLICY.backoff(1, 0.999) < 1.0
+    assert 0.99 < POLICY.backoff(1, 0.999) < 1.0
+    assert RetryPolicy(attempts=1).attempts == 1
 
 
 @pytest.mark.parametrize("bad", [{"attempts": 0}, {"first_wait": -1}, {"longest_wait": math.nan}])
