@@ -19,7 +19,7 @@ from typing import Any
 import kapture_async
 from kapture_async.testing import FaultPlan, KaptureEmulator
 
-ROWS = int(os.environ.get("ONCE_ROWS", "200"))
+ROWS = int(os.environ.get("ONCE_ROWS", "100"))
 SECONDS = float(os.environ.get("ONCE_SECONDS", "60"))
 ROOT = Path(kapture_async.__file__).parent.parent
 FAULTS = ["close_before", "close_after", "reset_after", "garbage", "bad_json"]
@@ -82,7 +82,7 @@ def test_killed_twice_and_each_ticket_is_closed_once(tmp_path: Path) -> None:
         close = ("update-many", "close.csv", "--map", "ticket_id=Ticket ID")
         close += ("--map", "comment=comment", "--sub-status", "CL", "--timeout", "0.5")
         # A kill leaves in doubt what was written down ahead: not so much that nothing is left.
-        close += ("--max-concurrency", "16")
+        close += ("--max-concurrency", "4")
         began = time.monotonic()
         kills = [
             killed_at(emulator, ROWS * part // 4, lambda: commands.start(*close)) for part in (1, 2)

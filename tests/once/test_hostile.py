@@ -32,7 +32,7 @@ from ..weather import HASTY
 from .judge import NOT_THERE, rows_in, tickets_in
 from .test_kills import Pusher, until_done
 
-ROWS = int(os.environ.get("ONCE_ROWS", "300"))
+ROWS = int(os.environ.get("ONCE_ROWS", "120"))
 KILLS = int(os.environ.get("ONCE_KILLS", "5"))
 SECONDS = float(os.environ.get("ONCE_SECONDS", "110"))
 FAULTS, BEHINDS, TOUCHED = 0.1, 0.01, 0.03

@@ -32,7 +32,7 @@ from ..weather import HASTY
 from .judge import each_once, judge, rows_in, tickets_in
 from .programs.source import contents, kapture_rows, support_rows
 
-ROWS = int(os.environ.get("ONCE_ROWS", "800"))
+ROWS = int(os.environ.get("ONCE_ROWS", "300"))
 KILLS = int(os.environ.get("ONCE_KILLS", "4"))
 SECONDS = float(os.environ.get("ONCE_SECONDS", "60"))
 PROGRAMS = Path(__file__).parent / "programs"

@@ -437,5 +437,5 @@ class Lives(RuleBasedStateMachine):
 # `ONCE_LIVES=5000 pytest tests/once/test_machine.py` for a long run.
 TestLives = Lives.TestCase
 TestLives.settings = settings(
-    max_examples=int(os.environ.get("ONCE_LIVES", "60")), stateful_step_count=30, deadline=None
+    max_examples=int(os.environ.get("ONCE_LIVES", "30")), stateful_step_count=30, deadline=None
 )

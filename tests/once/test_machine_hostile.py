@@ -243,5 +243,5 @@ class HostileLives(Lives):
 # `ONCE_LIVES=5000 pytest tests/once/test_machine_hostile.py` for a long run.
 TestHostileLives = HostileLives.TestCase
 TestHostileLives.settings = settings(
-    max_examples=int(os.environ.get("ONCE_LIVES", "60")), stateful_step_count=30, deadline=None
+    max_examples=int(os.environ.get("ONCE_LIVES", "30")), stateful_step_count=30, deadline=None
 )
