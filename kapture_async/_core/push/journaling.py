@@ -161,12 +161,14 @@ class JournalBridge(Generic[R]):
                         row = await screening.read()
                         self._reading = False
                         screens = screening.needed
+                        room = min(room, ahead.room)  # others were begun meanwhile
                     elif reader.at_once:
                         row = reader.read_nowait()
                     else:
                         self._reading = True
                         row = await reader.read()
                         self._reading = False
+                        room = min(room, ahead.room)
                     if row is None:
                         if not (released or unsent or ahead.looking):
                             return
@@ -254,7 +256,8 @@ class JournalBridge(Generic[R]):
 
     def _begin_while_reading(self) -> None:
         """Begin rows while the source is read, as it may wait for one of them before it goes on."""
-        while self._reading and self.unsent and self.ahead.room > 0:
+        # One place stays free, for the row that is being read.
+        while self._reading and self.unsent and self.ahead.room > 1:
             self.ahead.begun += 1
             self.begin(self.unsent.popleft())
 
