@@ -114,7 +114,7 @@ async def test_an_async_source(emulator: KaptureEmulator, client: KaptureClient)
 
 
 @pytest.mark.usefixtures("wire")
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 async def test_faults_at_every_phase_never_make_an_outcome_lie(seed: int) -> None:
     async with (
         KaptureEmulator(faults=FaultPlan.rate(0.3, seed=seed, kinds=HASTY)) as emulator,
@@ -124,14 +124,14 @@ async def test_faults_at_every_phase_never_make_an_outcome_lie(seed: int) -> Non
             timeout=Timeout(total=0.5),  # what is silent takes that long; so may others, if busy
             retry=RetryPolicy(attempts=3, first_wait=0.001),
         ) as client,
-        client.tickets.push(rows(300), max_concurrency=16, give_up_after=None) as outcomes,
+        client.tickets.push(rows(120), max_concurrency=16, give_up_after=None) as outcomes,
     ):
         seen = [outcome async for outcome in outcomes]
-        check_against_ledger(emulator, seen, 300)
+        check_against_ledger(emulator, seen, 120)
     kinds = Counter(outcome.name for outcome in seen)
     assert kinds["accepted"] > 10
-    assert kinds["unknown"] > 10
-    assert sum(kinds.values()) == 300
+    assert kinds["unknown"] > 5
+    assert sum(kinds.values()) == 120
 
 
 async def test_told_to_slow_down_all_wait_and_nothing_is_lost(emulator: KaptureEmulator) -> None:

@@ -376,9 +376,10 @@ async def test_a_limit_in_words_is_waited_for_and_stops_the_push_if_it_does_not_
 # --- one row that is told to slow down ----------------------------------------------------------
 
 
-@pytest.mark.parametrize("retry_after", [None, "0"])
-@pytest.mark.parametrize("concurrency", [1, 8, 100])
-@pytest.mark.parametrize("which", [0, 49])
+@pytest.mark.parametrize(
+    ("which", "concurrency", "retry_after"),
+    [(0, 1, None), (0, 8, "0"), (0, 100, None), (49, 1, "0"), (49, 8, None), (49, 100, "0")],
+)
 async def test_one_row_that_is_always_told_to_slow_down_holds_up_nobody(
     which: int, concurrency: int, retry_after: str | None
 ) -> None:
