@@ -243,6 +243,7 @@ class JournalBridge(Generic[R]):
             self._decided(row)
         if ready:
             self.ahead.put(ready)
+        self._begin_while_reading()  # a row that is known has left its place
 
     def _begin_new(self, row: InFlightRow[R], *, looked: bool) -> None:
         """Go on with a row that the journal was only asked about, and that may be sent."""
