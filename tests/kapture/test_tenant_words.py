@@ -18,7 +18,8 @@ from kapture_async import (
     RetryPolicy,
     UnreadableReplyError,
 )
-from kapture_async._responses import says_none
+from kapture_async._core.response import VendorWords
+from kapture_async._responses import claims_success, says_none
 
 from ..pull.raw import answering
 
@@ -250,3 +251,20 @@ async def test_an_error_is_no_ticket_no_customer_and_no_faq(element: Any) -> Non
     ):
         with pytest.raises(UnreadableReplyError):
             await client_of(body, what)
+
+
+def test_the_tenants_mark_claims_success_whatever_the_status_of_http() -> None:
+    """What claims it is never sent again: also with a 429."""
+
+    def knows(words: str, status: str) -> bool:
+        if status == "odd":
+            raise KeyError(words)
+        return (words, status) == ("made it", "done")
+
+    words = VendorWords.of(None, knows, None)
+    assert claims_success(b'{"status": "done", "message": "made it"}', words)
+    assert not claims_success(b'{"status": "done"}', words)
+    assert not claims_success(b'{"message": "made it"}', words)
+    assert not claims_success(b'{"status": "done", "message": "made it"}')
+    assert claims_success(b'{"status": "odd"}', words)  # it may be
+    assert claims_success(b'[{"status": "success"}]', words)
