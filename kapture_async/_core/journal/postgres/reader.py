@@ -18,19 +18,27 @@ from ..storage import StoredName, StoredReason, StoredRow
 from .connection import connect, trouble_of
 from .schema import are_there, composed, find_job, no_job, prepare
 
-# The last event of each row, of all: one walk over an index. Of some rows: a look each.
+_LAST = """
+CROSS JOIN LATERAL (
+    SELECT * FROM {s}.facts AS g WHERE g.job = u.job AND g.row = u.row ORDER BY g.fact DESC LIMIT 1
+) AS f
+"""
 KINDS = """
-SELECT kind, count(*) FROM (
-    SELECT DISTINCT ON (row) kind FROM {s}.facts WHERE job = %s ORDER BY row, fact DESC
-) AS last GROUP BY kind
+SELECT kind, count(*) FROM {s}.unaccepted WHERE job = %(job)s GROUP BY kind
+UNION ALL
+SELECT 'accepted', (SELECT count(*) FROM {s}.rows WHERE job = %(job)s)
+    - (SELECT count(*) FROM {s}.unaccepted WHERE job = %(job)s)
 """
 _PAGE = """
-SELECT row, fact FROM (
-    SELECT DISTINCT ON (row) row, fact, kind FROM {s}.facts WHERE job = %(job)s AND row > %(after)s
-    ORDER BY row, fact DESC
-) AS last
-WHERE %(kinds)s::text[] IS NULL OR kind = ANY (%(kinds)s::text[])
-ORDER BY row LIMIT %(most)s
+SELECT u.row, f.fact FROM {s}.rows AS u {last}
+WHERE u.job = %(job)s AND u.row > %(after)s
+    AND (%(kinds)s::text[] IS NULL OR f.kind = ANY (%(kinds)s::text[]))
+ORDER BY u.row LIMIT %(most)s
+"""
+_PAGE_OF_OTHERS = """
+SELECT u.row, f.fact FROM {s}.unaccepted AS u {last}
+WHERE u.job = %(job)s AND u.row > %(after)s AND u.kind = ANY (%(kinds)s::text[])
+ORDER BY u.row LIMIT %(most)s
 """
 _ROWS = """
 WITH page AS MATERIALIZED ({page})
@@ -58,23 +66,17 @@ ORDER BY p.row
 """
 _PAYLOAD = "(SELECT payload FROM {s}.payloads AS l WHERE l.job = %(job)s AND l.row = p.row)"
 _NAMES = """
-SELECT r.row, r.key, r.digest, r.occurrence, f.kind FROM {s}.rows AS r
-CROSS JOIN LATERAL (
-    SELECT kind FROM {s}.facts AS g WHERE g.job = r.job AND g.row = r.row
-    ORDER BY g.fact DESC LIMIT 1
-) AS f
+SELECT r.row, r.key, r.digest, r.occurrence, coalesce(u.kind, 'accepted')
+FROM {s}.rows AS r LEFT JOIN {s}.unaccepted AS u ON u.job = r.job AND u.row = r.row
 WHERE r.job = %s AND r.row > %s ORDER BY r.row LIMIT %s
 """
 _REASONS = """
-SELECT kind, error, status, words, attempt = 0, count(*) FROM (
-    SELECT DISTINCT ON (row) kind, error, status, words, attempt FROM {s}.facts WHERE job = %s
-    ORDER BY row, fact DESC
-) AS last
-WHERE kind = ANY (%s) GROUP BY kind, error, status, words, attempt = 0
+SELECT f.kind, f.error, f.status, f.words, f.attempt = 0, count(*) FROM {s}.unaccepted AS u {last}
+WHERE u.job = %s AND u.kind = ANY (%s) GROUP BY f.kind, f.error, f.status, f.words, f.attempt = 0
 """
 _CHANGED = """
-SELECT count(*) FROM {s}.rows AS r JOIN {s}.last_facts AS f ON f.job = r.job AND f.row = r.row
-WHERE r.job = %s AND r.changed <> 0 AND f.kind IN ('accepted', 'present')
+SELECT count(*) FROM {s}.rows AS r LEFT JOIN {s}.unaccepted AS u ON u.job = r.job AND u.row = r.row
+WHERE r.job = %s AND r.changed <> 0 AND coalesce(u.kind, 'accepted') IN ('accepted', 'present')
 """
 _SENT = "SELECT DISTINCT floor(at / 3600)::bigint FROM {s}.facts WHERE job = %s AND kind = 'intent'"
 _FOUND_BY_COPIES = """
@@ -163,7 +165,7 @@ class PostgresReader:
 
     def kinds(self) -> Mapping[str, int]:
         """See :meth:`.ReadStorage.kinds`."""
-        return {_kind(kind): count for kind, count in self._all(KINDS, [self._number])}
+        return {_kind(kind): count for kind, count in self._all(KINDS, {"job": self._number})}
 
     def rows(
         self,
@@ -174,7 +176,8 @@ class PostgresReader:
         payloads: bool = False,
     ) -> list[StoredRow]:
         """See :meth:`.ReadStorage.rows`."""
-        question = _ROWS.replace("{page}", _PAGE)
+        page = _PAGE if kinds is None or "accepted" in kinds else _PAGE_OF_OTHERS
+        question = _ROWS.replace("{page}", page.replace("{last}", _LAST))
         question = question.replace("{payload}", _PAYLOAD if payloads else "NULL")
         of_kinds = None if kinds is None else list(kinds)
         values = {"job": self._number, "after": after, "most": most, "kinds": of_kinds}
@@ -191,7 +194,8 @@ class PostgresReader:
 
     def reasons(self, kinds: Collection[str]) -> list[StoredReason]:
         """See :meth:`.ReadStorage.reasons`."""
-        return [StoredReason(*one) for one in self._all(_REASONS, [self._number, list(kinds)])]
+        question = _REASONS.replace("{last}", _LAST)
+        return [StoredReason(*one) for one in self._all(question, [self._number, list(kinds)])]
 
     def changed(self) -> int:
         """See :meth:`.ReadStorage.changed`."""

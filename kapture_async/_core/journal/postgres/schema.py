@@ -21,7 +21,7 @@ from ..records import Job, trouble
 from ..reference import DIGEST
 from .connection import RUN_IS_OVER
 
-VERSION = 1
+VERSION = 2
 """Of the tables. Another number is refused: a journal is for one push, not for years."""
 IDLE = 10_000
 """Milliseconds that a transaction may wait for its process."""
@@ -68,6 +68,9 @@ CREATE TABLE {s}.facts (
 CREATE UNIQUE INDEX facts_of_row ON {s}.facts (job, row, fact DESC) INCLUDE (kind);
 CREATE UNIQUE INDEX intents ON {s}.facts (job, row, attempt)
     WHERE kind = 'intent' AND attempt > 1;
+CREATE TABLE {s}.unaccepted (
+    job integer NOT NULL, row bigint NOT NULL, kind text NOT NULL, PRIMARY KEY (job, row)
+);
 CREATE TABLE {s}.looks (
     look bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, job integer NOT NULL,
     at double precision NOT NULL, evidence text NOT NULL
@@ -92,6 +95,25 @@ CREATE VIEW {s}.last_facts AS
 # the middle of a commit gives the same batch again; if it had landed, or is just landing, that
 # changes nothing, and the same rows are lost.
 _FUNCTIONS = """
+-- Rows whose last event is not "accepted", and its kind: most rows of a large journal are accepted,
+-- and what asks for the others reads nothing else. An event with a negative number decides nothing.
+CREATE FUNCTION {s}.keep_unaccepted() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO {s}.unaccepted AS u (job, row, kind)
+        SELECT l.job, l.row, l.kind FROM (
+            SELECT DISTINCT ON (job, row) job, row, kind FROM added WHERE fact >= 0
+            ORDER BY job, row, fact DESC
+        ) AS l WHERE l.kind <> 'accepted'
+        ON CONFLICT (job, row) DO UPDATE SET kind = excluded.kind;
+    DELETE FROM {s}.unaccepted AS u USING (
+            SELECT DISTINCT ON (job, row) job, row, kind FROM added WHERE fact >= 0
+            ORDER BY job, row, fact DESC
+        ) AS l WHERE u.job = l.job AND u.row = l.row AND l.kind = 'accepted';
+    RETURN NULL;
+END $$;
+CREATE TRIGGER keep_unaccepted AFTER INSERT ON {s}.facts REFERENCING NEW TABLE AS added
+    FOR EACH STATEMENT EXECUTE FUNCTION {s}.keep_unaccepted();
+
 CREATE FUNCTION {s}.begin_batch(job_ integer, run_ bigint, number_ bigint) RETURNS boolean
 LANGUAGE plpgsql AS $$
 BEGIN

@@ -227,7 +227,7 @@ class PostgresStorage(PostgresReader):
 
     def summary(self) -> JournalSummary:
         """See :meth:`.Storage.summary`."""
-        kinds = dict(self._execute(KINDS, [self._number]))
+        kinds = dict(self._execute(KINDS, {"job": self._number}))
         found = self._execute(
             "SELECT (SELECT max(row) FROM {s}.rows WHERE job = %(job)s), "
             "EXISTS (SELECT 1 FROM {s}.rows WHERE job = %(job)s AND key IS NOT NULL), "
