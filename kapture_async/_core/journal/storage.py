@@ -588,6 +588,7 @@ class Storage(ReadStorage, Protocol):
 
 
 _PAGE = 500
+_NAMES = 2_000
 
 
 def rows_of(
@@ -610,9 +611,9 @@ def names_of(storage: ReadStorage) -> Iterator[StoredName]:
     """All pages of :meth:`.ReadStorage.names`, one name after the other."""
     after = 0
     while True:
-        page = storage.names(after, _PAGE)
+        page = storage.names(after, _NAMES)
         yield from page
-        if len(page) < _PAGE:
+        if len(page) < _NAMES:
             return
         after = page[-1].row
 
