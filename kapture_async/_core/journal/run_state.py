@@ -207,10 +207,8 @@ def learn_names(storage: Storage, state: RunState) -> SeenNames:
     spellings = None
     if state.older_with_key and not state.exact_keys:
         names.spellings = spellings = SeenNames()
-    contents = not storage.shared  # where it is, every row has a key
     for _, key, digest, *_ in names_of(storage):
-        if contents:
-            names.add(digest)
+        names.add(digest)
         if key is not None:
             names.add(key)
             if spellings is not None:
