@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
@@ -63,12 +62,6 @@ def running_loop() -> asyncio.AbstractEventLoop:
         "on trio or curio)",
         next_step="Run it with asyncio.run(), or use the sync client.",
     )
-
-
-def clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
-    """What tells a loop's time: asyncio's own loops only ask another function, at every call."""
-    own = getattr(type(loop), "time", None) is asyncio.BaseEventLoop.time
-    return time.monotonic if own else loop.time
 
 
 async def in_daemon_thread(

@@ -150,8 +150,11 @@ def test_from_a_dropped_file_to_the_last_doubt(
     wait_for(wide, "!document.querySelector('.busy')")
     stopped = len(server.ledger.entries)
     assert stopped < ROWS - 20
-    assert figure(wide, "doubt") == figure(narrow, "doubt") == 7
-    assert figure(wide, "there") == figure(narrow, "there") == stopped - 5
+    for page in (wide, narrow):  # each is told by itself
+        wait_for(page, "document.querySelector('#tile-doubt .figure').innerText === '7'")
+        wait_for(
+            page, f"document.querySelector('#tile-there .figure').innerText === '{stopped - 5}'"
+        )
     wide.click("#push")
     wide.wait_for_selector("#stop")
     assert server.ledger.wait_for(stopped + 15)

@@ -22,7 +22,6 @@ import aiohttp
 from yarl import URL
 
 from ..phase import Phase
-from ..runtime import clock_of
 from . import aiohttp_internals
 from .aiohttp_errors import NOT_IN_TIME, failure_of, is_closed, silence
 from .aiohttp_internals import connect, knock_request, listener, whole_body
@@ -77,7 +76,7 @@ class DirectWire:
         self._session = session
         self._connector = session.connector
         self._loop = loop
-        self._now = clock_of(loop)
+        self._now = loop.time
         self._by_session = by_session
         self._kept = kept
         self._keeps = settings.keep_alive

@@ -16,7 +16,7 @@ from attrs import frozen
 
 from ..errors import ClientStateError, HelpdeskError, NotSentError
 from ..phase import Attempt, Phase
-from ..runtime import check_not_patched, clock_of, running_loop
+from ..runtime import check_not_patched, running_loop
 from ..secret import Secret, mask
 from .auth import Auth
 from .call_state import CallState, DeadlineTimer, Failure, IsFile, OpenAnswer, Semaphore
@@ -453,7 +453,7 @@ class Transport:
         if self._borrowed and getattr(self._session, "_loop", loop) is not loop:
             raise ClientStateError("the session the client was given belongs to another event loop")
         if first:
-            self._loop, self._now = loop, clock_of(loop)
+            self._loop, self._now = loop, loop.time
             self._slots = Semaphore(self.settings.max_connections)
             self._deadlines = DeadlineTimer(loop)
 
