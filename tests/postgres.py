@@ -21,6 +21,7 @@ from typing import Any
 
 USER, PASSWORD = "kapture", "pa55-w0rd-of-the-tests"
 _PATIENCE = 60.0
+_UNSYNCED = ("-c", "fsync=off", "-c", "full_page_writes=off")
 
 
 def programs() -> Path | None:
@@ -43,8 +44,9 @@ def _version(folder: Path) -> tuple[int, ...]:
 class PostgresServer:
     """A server. Started by :meth:`start`, and again after :meth:`kill`."""
 
-    def __init__(self, bin_folder: Path) -> None:
+    def __init__(self, bin_folder: Path, *, synced: bool = False) -> None:
         self._bin = bin_folder
+        self._synced = synced
         self._folder = Path(tempfile.mkdtemp(prefix="kapture-pg-"))
         self._process: subprocess.Popen[bytes] | None = None
         self._as: dict[str, Any] = {}
@@ -86,8 +88,8 @@ class PostgresServer:
                 self._process = subprocess.Popen(
                     [
                         str(self._bin / "postgres"), "-D", str(self._data), "-p", str(self.port),
-                        "-h", "127.0.0.1", "-k", str(self._folder), "-c", "fsync=off",
-                        "-c", "full_page_writes=off", "-c", "max_connections=60",
+                        "-h", "127.0.0.1", "-k", str(self._folder), "-c", "max_connections=60",
+                        *(() if self._synced else _UNSYNCED),
                     ],
                     stdout=log,
                     stderr=log,
@@ -112,6 +114,12 @@ class PostgresServer:
         except psycopg.OperationalError:
             return False
         return True
+
+    @property
+    def pid(self) -> int:
+        """Of its first process."""
+        assert self._process is not None
+        return self._process.pid
 
     def url(self, **more: str) -> str:
         """Its URL, with further parameters."""
