@@ -25,7 +25,11 @@ from kapture_async._core.journal.address import Address
 from kapture_async._core.journal.postgres import lease
 from kapture_async._core.journal.postgres.connection import connect
 from kapture_async._core.journal.postgres.schema import composed
-from kapture_async._core.journal.records import State
+from kapture_async._core.journal.records import Identity, State
+from kapture_async._core.journal.reference import digest_of
+from kapture_async._core.journal.writer import Journal
+from kapture_async._core.push.until_done import WaitingToPush, push_until_done
+from kapture_async._core.reconcile.results import Reconciliation
 from kapture_async.events import PushNoticed, PushPaused, RowKnown
 from kapture_async.testing import Fault, FaultPlan, KaptureEmulator
 
@@ -158,6 +162,30 @@ async def test_a_run_that_is_over_ends_while_the_service_is_away(
                     if outcome.name == "unknown":  # others have seen its lease end
                         with connect(address) as database:
                             database.execute(composed(address, "UPDATE {s}.runs SET over = true"))
+
+
+async def test_until_done_waits_for_the_rows_of_a_process_that_may_be_dead(
+    postgres: str, emulator: KaptureEmulator
+) -> None:
+    async with KaptureClient(base_url=emulator.url, token=emulator.token) as client:
+        await client.tickets.push([Row({"title": "row 0"}, "k0")], journal=postgres).run()
+    other = await Journal.open(postgres)
+    await other.submit_and_wait(Identity("k1", digest_of(b"x"), None), b"x")
+    address, waits = Address.of(postgres), list[WaitingToPush]()
+
+    async def push() -> None:
+        await (await Journal.open(postgres)).aclose()
+
+    async def reconcile() -> Reconciliation:
+        return Reconciliation()
+
+    async def sleep(seconds: float) -> None:  # meanwhile its lease ends
+        with connect(address) as database:
+            database.execute(composed(address, "UPDATE {s}.runs SET lease_until = 0"))
+
+    done = await push_until_done(postgres, push, reconcile, on_wait=waits.append, sleep=sleep)
+    assert (done.passes, done.lookups, len(waits)) == (2, 2, 1)
+    await other.aclose()
 
 
 async def test_a_row_that_another_run_sent_while_it_was_deferred(

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from datetime import datetime
 from typing import Any
 
+import click
 from attrs import define, field
 
 from ..errors import HelpdeskError, JournalError, PushStoppedError
@@ -29,7 +30,7 @@ from .push_end import ended, in_words, say_how_it_ended, why_it_stopped
 from .push_options import PushOptions
 from .push_run import PushRun, Start
 from .push_source import held_push, push_settings, save_the_end, source_for
-from .reconcile import patiently, present_between
+from .reconcile import patiently
 from .rejects import write_doubts
 from .running import run
 from .service import Service
@@ -211,7 +212,7 @@ class Story:
         left = after.in_doubt + after.counts.ambiguous + after.counts.probable
         absent = count(len(found.absent), "row")
         tell(
-            f"of {count(before.in_doubt, 'row')} in doubt {present_between(before, after):,} are "
+            f"of {count(before.in_doubt, 'row')} in doubt {len(found.present):,} are "
             f"in the helpdesk, {absent} are not and will be pushed, {left:,} stay in doubt"
         )
         return found
@@ -219,6 +220,8 @@ class Story:
     def note_wait(self, event: WaitingToPush) -> None:
         """Say why nothing happens for a while."""
         why = "" if event.because is None else f": {event.because.message}"
+        if not why and read_status(self.journal).owner is not None:
+            why = ": other processes are pushing"
         tell(f"trying again in {clock(event.seconds)}{why}")
 
     def end(self, done: UntilDone, seconds: float) -> int:
@@ -279,7 +282,7 @@ class Story:
             out, number = f"{stem}.doubts-{number}.csv", number + 1
         try:
             write_doubts(self.journal, out)
-        except (HelpdeskError, OSError) as error:
+        except (HelpdeskError, OSError, click.UsageError) as error:
             tell(f"the doubts could not be listed in {out}: {getattr(error, 'message', error)}")
             return ""
         return out
@@ -287,9 +290,11 @@ class Story:
     def _code(self, done: UntilDone, status: JournalStatus) -> int:
         if self.interrupted:
             return INTERRUPTED
+        options = self._options
         of_push = code_of_push(
             Summary(),
-            left_over=status.unread is not None,
+            left_over=status.unread is not None
+            and not (options.shard is not None and self._read_to_end),
             broken_off=done.stopped is not None,
             earlier=counts_json(status.counts),
         )

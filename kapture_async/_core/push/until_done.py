@@ -14,6 +14,7 @@ from ..arguments import check_seconds
 from ..errors import (
     ConnectError,
     HelpdeskError,
+    JournalError,
     NotSentTimeoutError,
     OutcomeUnknownError,
     PushStoppedError,
@@ -49,7 +50,8 @@ class UntilDone:
 
 @frozen
 class WaitingToPush:
-    """The service did not work; the next pass, or lookup, comes after so many seconds."""
+    """The service did not work, or other processes are at it; the next pass, or lookup, comes after
+    so many seconds."""
 
     seconds: float
     because: HelpdeskError | None
@@ -66,7 +68,8 @@ async def push_until_done(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> UntilDone:
     """Push, settle, reconcile and resume, until every row is in the helpdesk, rejected, or listed
-    in the journal for a person to resolve.
+    in the journal for a person to resolve. Where other processes push with the journal, too, their
+    rows are waited for: a process that dies leaves them in doubt.
 
     Rows that can be sent never wait for rows in doubt: all that is left of the source, and all
     that the journal can send, is pushed first; the settle time passes meanwhile, and the lookup
@@ -121,11 +124,17 @@ async def push_until_done(
                 RateLimitedError,
             ) as error:
                 stopped = error
+            except JournalError as error:
+                if not left.others:
+                    raise
+                stopped = error  # another process looks doubts up just now
             else:
                 lookups += 1
-                if not found.absent:
+                if found.absent:
+                    continue
+                left = await asyncio.to_thread(_left_in, journal)
+                if not (left.others and left.doubts):
                     break
-                continue
         wait = pause if stopped is None else max(pause, stopped.retry_after or 0.0)
         if now() + wait - progress_at > patience:
             break
@@ -138,12 +147,14 @@ async def push_until_done(
 @frozen
 class _Left:
     """How a journal stands: rows that are in the helpdesk; that need nothing more, or a person;
-    that can be sent; and that are in doubt and were not yet looked up to the end."""
+    that can be sent; and that are in doubt and were not yet looked up to the end, or in flight;
+    and whether other processes push with it."""
 
     accepted: int
     settled: int
     sendable: int
     doubts: int
+    others: bool
 
 
 def _left_in(path: str | os.PathLike[str]) -> _Left:
@@ -155,7 +166,9 @@ def _left_in(path: str | os.PathLike[str]) -> _Left:
             else:
                 goes = not reason.never
             sendable += reason.rows if goes else 0
-    return _Left(counts.accepted, counts.rows - sendable - counts.unknown, sendable, counts.unknown)
+        others = bool(journal.writers())
+    settled = counts.rows - sendable - counts.unknown
+    return _Left(counts.accepted, settled, sendable, counts.unknown, others)
 
 
 def _may_pass(stopped: HelpdeskError, left: _Left) -> bool:
