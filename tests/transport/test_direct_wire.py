@@ -404,3 +404,32 @@ async def test_a_server_that_stops_reading_holds_no_close(monkeypatch: pytest.Mo
             await client.aclose()
         with pytest.raises(OutcomeUnknownError):
             await call
+
+
+async def test_a_connection_that_is_listened_to_can_be_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is not idle any more, and carries no request yet: what is dropped just then stays so."""
+    connections = 0
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        while True:
+            await read_request(reader)
+            writer.write(ok(connections))
+
+    async with serving(handler) as url, KaptureClient(base_url=url, token="t") as client:
+        assert (await client.tickets.add(title="one")).ticket_id == "1"
+        listened = iter([True])
+
+        def has_news(kept: connection.Connection) -> bool:
+            if not next(listened, False):
+                return False
+            loop = asyncio.get_running_loop()
+            loop.call_soon(client._transport.drop_connections)  # while it listens
+            return True
+
+        monkeypatch.setattr(connection.Connection, "has_news", has_news)
+        assert (await client.tickets.add(title="two")).ticket_id == "2"
+        assert (await client.tickets.add(title="three")).ticket_id == "2"

@@ -142,8 +142,8 @@ class DirectWire:
                     connection = await self._connect(template, fresh=fresh)
                 except TimeoutError:
                     return NOT_IN_TIME
+                self._busy.add(connection)
                 now = call.now()
-            self._busy.add(connection)
             reused, connection.used = connection.used, True
             handler, waiter, silent = connection.handler, None, None
             if is_file is None and body is not None:
@@ -230,11 +230,15 @@ class DirectWire:
                 self._release(connection, whole)
 
     def _take(self, now: float) -> Connection | None:
-        """The idle connection that was used last, if there is one that can be used again."""
+        """The idle connection that was used last, if there is one that can be used again.
+
+        It is busy from here on, so that :meth:`drop_connections` finds it wherever it is.
+        """
         idle = self._idle
         while idle:
             connection = idle.pop()
             if not connection.spoiled and now - connection.idle_since <= KEPT_FOR:
+                self._busy.add(connection)
                 return connection
             connection.close()
         return None
@@ -253,13 +257,18 @@ class DirectWire:
                     if not connection.has_news():
                         return connection
             except BaseException:
-                connection.close()
+                self._give_up(connection)
                 raise
-            connection.close()
+            self._give_up(connection)
             connection = self._take(self._now())
             if connection is not None and not connection.has_news():
                 return connection
         return None
+
+    def _give_up(self, connection: Connection) -> None:
+        """Close a connection that nothing was sent on."""
+        self._busy.discard(connection)
+        connection.close()
 
     async def _connect(self, template: RequestTemplate, *, fresh: bool) -> Connection:
         limits = client_timeout(template.options.timeout, silence=False)
